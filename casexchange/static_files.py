@@ -1,0 +1,18 @@
+"""Where style sheets and scripts are served from."""
+
+from whitenoise.storage import CompressedManifestStaticFilesStorage
+
+
+class CollectedOrPlainStaticFilesStorage(CompressedManifestStaticFilesStorage):
+    """Hashed, compressed names once `collectstatic` ran; plain names before it.
+
+    Without the fallback a server that was started before `collectstatic` would answer 500 on each page.
+    WhiteNoise serves the plain names through the staticfiles finders.
+    """
+
+    manifest_strict = False
+
+    def hashed_name(self, name, content=None, filename=None):
+        if content is None and not self.hashed_files:
+            return name
+        return super().hashed_name(name, content, filename)

@@ -1,0 +1,44 @@
+"""Who changes a record: a user, and the partner's system that they act for, if any.
+
+A web request's user comes from the request. Code that acts for somebody else says so here, and the history of
+the record shows it.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+from typing import Any
+
+from simple_history.models import HistoricalRecords
+
+
+@dataclass(frozen=True)
+class Actor:
+    """`system_id` names the external system that `user` acts for; None is a local edit."""
+
+    user: Any = None
+    system_id: str | None = None
+
+
+_current: ContextVar[Actor | None] = ContextVar("actor", default=None)
+
+
+@contextmanager
+def acting(user: Any, system_id: str | None = None) -> Iterator[None]:
+    """Whatever is saved inside is recorded as done by `user`, for the external system `system_id`."""
+    token = _current.set(Actor(user, system_id))
+    try:
+        yield
+    finally:
+        _current.reset(token)
+
+
+def current() -> Actor:
+    """The actor named by `acting()`, else the signed-in user of the web request, else nobody."""
+    actor = _current.get()
+    if actor is not None:
+        return actor
+    request = getattr(HistoricalRecords.context, "request", None)
+    user = getattr(request, "user", None)
+    return Actor(user if user is not None and user.is_authenticated else None)

@@ -1,0 +1,119 @@
+"""The values of a change record, verbatim as in the API, the pages and the rules."""
+
+from django.db.models import TextChoices
+
+
+class ChangeType(TextChoices):
+    NORMAL = "Normal", "Normal"
+    STANDARD = "Standard", "Standard"
+    EMERGENCY = "Emergency", "Emergency"
+
+
+class Metaphase(TextChoices):
+    CLASSIFICATION = "Classification", "Classification"
+    PLANNING = "Planning", "Planning"
+    DEPLOYMENT = "Deployment", "Deployment"
+    VALIDATION = "Validation", "Validation"
+    DONE = "Done", "Done"
+
+
+class Phase(TextChoices):
+    LOG = "Log", "Log"
+    EVALUATE = "Evaluate", "Evaluate"
+    PLAN = "Plan", "Plan"
+    APPROVE_PLAN = "ApprovePlan", "Approve plan"
+    DEPLOY = "Deploy", "Deploy"
+    BACKOUT = "Backout", "Backout"
+    VALIDATE = "Validate", "Validate"
+    REVIEW = "Review", "Review"
+    CLOSE = "Close", "Close"
+    ABANDON = "Abandon", "Abandon"
+
+    @property
+    def metaphase(self) -> Metaphase:
+        return METAPHASES[self]
+
+    @property
+    def is_final(self) -> bool:
+        return self in FINAL_PHASES
+
+
+METAPHASES = {
+    Phase.LOG: Metaphase.CLASSIFICATION,
+    Phase.EVALUATE: Metaphase.CLASSIFICATION,
+    Phase.PLAN: Metaphase.PLANNING,
+    Phase.APPROVE_PLAN: Metaphase.PLANNING,
+    Phase.DEPLOY: Metaphase.DEPLOYMENT,
+    Phase.BACKOUT: Metaphase.DEPLOYMENT,
+    Phase.VALIDATE: Metaphase.VALIDATION,
+    Phase.REVIEW: Metaphase.DONE,
+    Phase.CLOSE: Metaphase.DONE,
+    Phase.ABANDON: Metaphase.DONE,
+}
+FINAL_PHASES = frozenset({Phase.CLOSE, Phase.ABANDON})
+
+
+class CompletionCode(TextChoices):
+    SUCCESSFUL = "Successful", "Successful"
+    SUCCESSFUL_WITH_PROBLEMS = "SuccessfulWithProblems", "Successful with problems"
+    FAILED = "Failed", "Failed"
+    BACKED_OUT = "BackedOut", "Backed out"
+    REJECTED = "Rejected", "Rejected"
+    WITHDRAWN = "Withdrawn", "Withdrawn"
+
+
+class Risk(TextChoices):
+    LOW = "Low", "Low"
+    MEDIUM = "Medium", "Medium"
+    HIGH = "High", "High"
+
+
+class Impact(TextChoices):
+    ENTERPRISE = "Enterprise", "Enterprise"
+    SITE_OR_DEPARTMENT = "SiteOrDepartment", "Site or department"
+    MULTIPLE_USERS = "MultipleUsers", "Multiple users"
+    SINGLE_USER = "SingleUser", "Single user"
+
+
+class Urgency(TextChoices):
+    TOTAL_LOSS_OF_SERVICE = "TotalLossOfService", "Total loss of service"
+    SEVERE_DISRUPTION = "SevereDisruption", "Severe disruption"
+    SLIGHT_DISRUPTION = "SlightDisruption", "Slight disruption"
+    NO_DISRUPTION = "NoDisruption", "No disruption"
+
+
+class Priority(TextChoices):
+    CRITICAL = "Critical", "Critical"
+    HIGH = "High", "High"
+    MEDIUM = "Medium", "Medium"
+    LOW = "Low", "Low"
+
+
+PRIORITIES = {
+    urgency: dict(zip(Impact, row, strict=True))
+    for urgency, row in {
+        Urgency.TOTAL_LOSS_OF_SERVICE: (Priority.CRITICAL, Priority.HIGH, Priority.HIGH, Priority.MEDIUM),
+        Urgency.SEVERE_DISRUPTION: (Priority.HIGH, Priority.HIGH, Priority.MEDIUM, Priority.MEDIUM),
+        Urgency.SLIGHT_DISRUPTION: (Priority.HIGH, Priority.MEDIUM, Priority.MEDIUM, Priority.LOW),
+        Urgency.NO_DISRUPTION: (Priority.MEDIUM, Priority.MEDIUM, Priority.LOW, Priority.LOW),
+    }.items()
+}
+
+
+class Visibility(TextChoices):
+    PUBLIC = "public", "Public"
+    PRIVATE = "private", "Private"
+
+
+class Decision(TextChoices):
+    APPROVED = "Approved", "Approved"
+    DENIED = "Denied", "Denied"
+
+
+class Role(TextChoices):
+    """Holding one makes a user staff. What each may do: changes/roles.py."""
+
+    AGENT = "Service desk agent", "Service desk agent"
+    CHANGE_MANAGER = "Change manager", "Change manager"
+    INTEGRATION_ADMINISTRATOR = "Integration administrator", "Integration administrator"
+    AUDITOR = "Auditor", "Auditor"

@@ -1,0 +1,79 @@
+"""Why a change record refuses to be saved. Each says which field it is about and what mends it."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from .choices import Phase
+
+
+@dataclass(frozen=True)
+class Unmet:
+    """A condition of a transition that does not hold now."""
+
+    field: str
+    message: str
+
+
+@dataclass(frozen=True)
+class FieldEdit:
+    """What somebody else changed on a field since it was read."""
+
+    old: Any
+    new: Any
+    user: str | None
+    at: datetime | None
+
+
+class ChangeRefused(Exception):  # noqa: N818 - the field's word, and each subclass says what is wrong
+    """The record stays as it was."""
+
+    field: str = ""
+
+
+class NoTransition(ChangeRefused):
+    """The workflow table has no transition from the current phase to the target."""
+
+    field = "phase"
+
+    def __init__(self, change_type: str, source: str, target: str, possible: Sequence[Phase]) -> None:
+        self.target, self.possible = target, possible
+        names = ", ".join(possible) if possible else "none, the phase is final"
+        super().__init__(f"A {change_type} change has no transition from {source} to {target}. Possible: {names}.")
+
+
+class ConditionsUnmet(ChangeRefused):
+    """The transition exists, and `unmet` lists every condition that does not hold."""
+
+    field = "phase"
+
+    def __init__(self, target: str, unmet: Sequence[Unmet]) -> None:
+        self.target, self.unmet = target, unmet
+        super().__init__(f"Not ready for {target}: " + " ".join(item.message for item in unmet))
+
+
+class StaleChange(ChangeRefused):
+    """Somebody else saved the record since it was read; `edits` says what they changed, by field."""
+
+    field = "version"
+
+    def __init__(self, number: str, version: int, edits: Mapping[str, FieldEdit]) -> None:
+        self.version, self.edits = version, edits
+        what = ", ".join(edits) or "it"
+        super().__init__(f"{number} was changed by somebody else since you read it ({what}). Read it again first.")
+
+
+class ReadOnlyChange(ChangeRefused):
+    """The phase is final, or the field is fixed since Log; `fields` are those that may not change."""
+
+    def __init__(self, message: str, fields: Sequence[str]) -> None:
+        self.fields = fields
+        self.field = fields[0]
+        super().__init__(message)
+
+
+class NotDecidable(ChangeRefused):
+    """This person cannot decide on this change now."""
+
+    field = "decision"

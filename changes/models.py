@@ -1,0 +1,496 @@
+"""The change record, and what is added to it: comments, attachments, approvals.
+
+A record is written by `save()` alone. It locks the row, compares with what the database holds, and refuses
+what the workflow or another person's edit forbids; `changed_fields` then tells the signal's receivers what is new.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import uuid
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from django.conf import settings
+from django.core.exceptions import ValidationError
+from django.core.validators import MaxLengthValidator
+from django.db import models, transaction
+from django.db.models import F, Func, Q
+from django.utils import timezone
+from django_fsm import FSMField, transition
+from simple_history.models import HistoricalRecords
+
+from . import workflow
+from .actor import current as current_actor
+from .choices import (
+    PRIORITIES,
+    ChangeType,
+    CompletionCode,
+    Decision,
+    Impact,
+    Phase,
+    Priority,
+    Risk,
+    Urgency,
+    Visibility,
+)
+from .exceptions import ConditionsUnmet, FieldEdit, NoTransition, NotDecidable, ReadOnlyChange, StaleChange
+from .querysets import AnnouncedQuerySet, ChangeQuerySet
+from .validators import TEXT_MAX_LENGTH, validate_attachment, validate_file_name, validate_text
+
+USER = settings.AUTH_USER_MODEL
+
+
+class SupportGroup(models.Model):
+    """A team that can own changes."""
+
+    name = models.CharField(max_length=200, unique=True, validators=[validate_text])
+    members = models.ManyToManyField(USER, blank=True, related_name="support_groups")
+
+    class Meta:
+        ordering = ["name"]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class ChangeNumber(Func):
+    """`CHG0000001` from the primary key: unique and rising, without a counter to lock."""
+
+    output_field = models.CharField()
+
+    def as_sql(self, compiler: Any, connection: Any, **extra: Any) -> Any:
+        template = "'CHG' || lpad(%(expressions)s::text, greatest(7, length(%(expressions)s::text)), '0')"
+        return super().as_sql(compiler, connection, template=template, **extra)
+
+    def as_sqlite(self, compiler: Any, connection: Any, **extra: Any) -> Any:
+        return super().as_sql(compiler, connection, template="printf('CHG%%%%07d', %(expressions)s)", **extra)
+
+
+@dataclass(frozen=True)
+class FieldChange:
+    """The value of a field in the database before a save, and after it."""
+
+    old: Any
+    new: Any
+
+
+class SourcedHistory(models.Model):
+    """A history record that also names the external system that the change came from."""
+
+    source_system = models.CharField(max_length=100, null=True, editable=False)
+
+    class Meta:
+        abstract = True
+
+
+def _enter(target: Phase) -> Any:
+    """The FSM method that moves a change to `target`, from wherever the workflow table allows it."""
+
+    def in_table(change: Change) -> bool:
+        return target in workflow.targets(change.change_type, change.phase)
+
+    def conditions_met(change: Change) -> bool:
+        return not workflow.unmet(change, target)
+
+    def enter(change: Change) -> None:
+        change._passing(target)
+
+    enter.__name__ = f"to_{target.name.lower()}"
+    enter.__doc__ = f"Moves the change to {target.value}; `save()` then makes it last."
+    return transition(
+        field="phase", source=workflow.sources(target), target=target.value, conditions=[in_table, conditions_met]
+    )(enter)
+
+
+def _text(**options: Any) -> models.TextField:
+    return models.TextField(blank=True, validators=[validate_text, MaxLengthValidator(TEXT_MAX_LENGTH)], **options)
+
+
+class Change(models.Model):
+    """An ITIL change record: what is to be changed, why, when, by whom, in which phase.
+
+    `version` counts the saves that altered it. `save()` raises `StaleChange` when the row was saved by somebody
+    else since this instance was read, `NoTransition` for a phase that was not reached by a transition, and
+    `ReadOnlyChange` for an edit in a final phase. A field that the exchange or a history shows belongs in
+    `TRACKED_FIELDS`.
+    """
+
+    number = models.GeneratedField(
+        expression=ChangeNumber("id"), output_field=models.CharField(max_length=22), db_persist=True, unique=True
+    )
+    title = models.CharField(max_length=200, validators=[validate_text])
+    description = _text()
+    change_type = models.CharField("type", max_length=10, choices=ChangeType, default=ChangeType.NORMAL)
+    phase = FSMField(max_length=11, choices=Phase.choices, default=Phase.LOG, protected=True, editable=False)
+    category = models.CharField(max_length=200, blank=True, validators=[validate_text])
+    service = models.CharField(max_length=200, blank=True, validators=[validate_text])
+    reason = _text(verbose_name="reason for change")
+    justification = _text()
+    risk = models.CharField(max_length=6, choices=Risk, null=True, blank=True)
+    business_impact = models.CharField(max_length=16, choices=Impact, default=Impact.SINGLE_USER)
+    urgency = models.CharField(max_length=18, choices=Urgency, default=Urgency.SLIGHT_DISRUPTION)
+    priority = models.CharField(max_length=8, choices=Priority, editable=False)
+    completion_code = models.CharField(max_length=22, choices=CompletionCode, null=True, blank=True)
+    owning_group = models.ForeignKey(
+        SupportGroup, null=True, blank=True, on_delete=models.PROTECT, related_name="changes"
+    )
+    requested_by = models.ForeignKey(
+        USER, null=True, blank=True, on_delete=models.PROTECT, related_name="requested_changes"
+    )
+    implementation_plan = _text()
+    backout_plan = _text()
+    planned_start = models.DateTimeField(null=True, blank=True)
+    planned_end = models.DateTimeField(null=True, blank=True)
+    actual_start = models.DateTimeField(null=True, blank=True)
+    actual_end = models.DateTimeField(null=True, blank=True)
+    approval_round = models.PositiveIntegerField(default=0, editable=False)
+    version = models.PositiveIntegerField(default=1, editable=False)
+    created_at = models.DateTimeField(auto_now_add=True)
+    updated_at = models.DateTimeField(auto_now=True)
+
+    history = HistoricalRecords(
+        bases=[SourcedHistory],
+        excluded_fields=["number"],
+        get_user=lambda instance, **kwargs: current_actor().user,
+        cascade_delete_history=True,
+    )
+    objects = ChangeQuerySet.as_manager()
+
+    # What people and partners set, and a history shows. The rest is kept by save() itself.
+    TRACKED_FIELDS = (
+        "title",
+        "description",
+        "change_type",
+        "phase",
+        "category",
+        "service",
+        "reason",
+        "justification",
+        "risk",
+        "business_impact",
+        "urgency",
+        "priority",
+        "completion_code",
+        "owning_group",
+        "requested_by",
+        "implementation_plan",
+        "backout_plan",
+        "planned_start",
+        "planned_end",
+        "actual_start",
+        "actual_end",
+    )
+
+    class Meta:
+        ordering = ["-id"]
+        permissions = [
+            ("approve_change", "Can approve or deny a change's plan"),
+            ("abandon_change", "Can abandon a change"),
+        ]
+        indexes = [
+            models.Index(fields=["phase", "-id"], name="change_phase"),
+            models.Index(fields=["owning_group", "-id"], name="change_owning_group"),
+            models.Index(fields=["updated_at", "id"], name="change_updated"),
+        ]
+        constraints = [
+            models.CheckConstraint(
+                name="change_planned_end_after_start",
+                condition=Q(planned_start=None) | Q(planned_end=None) | Q(planned_end__gt=F("planned_start")),
+            ),
+            models.CheckConstraint(
+                name="change_actual_end_not_before_start",
+                condition=Q(actual_start=None) | Q(actual_end=None) | Q(actual_end__gte=F("actual_start")),
+            ),
+        ]
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.changed_fields: dict[str, FieldChange] = {}
+
+    def __str__(self) -> str:
+        return f"{self.number} {self.title}"
+
+    # --- Reading ---
+
+    @property
+    def metaphase(self) -> str:
+        return Phase(self.phase).metaphase.value
+
+    @property
+    def is_final(self) -> bool:
+        return Phase(self.phase).is_final
+
+    def current_approvals(self) -> list[Approval]:
+        """The decisions of the current round, oldest first; none outside a round."""
+        if self.pk is None or self.approval_round == 0:
+            return []
+        return list(self.approvals.filter(round=self.approval_round).select_related("author"))
+
+    def edits_since(self, version: int) -> dict[str, FieldEdit]:
+        """What was changed after `version`, by field: the value then, the value now, who last, and when."""
+        records = list(self.history.filter(version__gte=version).select_related("history_user").order_by("version"))
+        edits: dict[str, FieldEdit] = {}
+        for before, after in zip(records, records[1:], strict=False):
+            for field in self.TRACKED_FIELDS:
+                name = self._meta.get_field(field).attname
+                old, new = getattr(before, name), getattr(after, name)
+                if old != new:
+                    first = edits[field].old if field in edits else old
+                    user = after.history_user.get_username() if after.history_user else after.source_system
+                    edits[field] = FieldEdit(first, new, user, after.history_date)
+        return {field: edit for field, edit in edits.items() if edit.old != edit.new}
+
+    # --- The workflow ---
+
+    to_log = _enter(Phase.LOG)
+    to_evaluate = _enter(Phase.EVALUATE)
+    to_plan = _enter(Phase.PLAN)
+    to_approve_plan = _enter(Phase.APPROVE_PLAN)
+    to_deploy = _enter(Phase.DEPLOY)
+    to_backout = _enter(Phase.BACKOUT)
+    to_validate = _enter(Phase.VALIDATE)
+    to_review = _enter(Phase.REVIEW)
+    to_close = _enter(Phase.CLOSE)
+    to_abandon = _enter(Phase.ABANDON)
+
+    def move_to(self, target: str) -> None:
+        """Makes the transition to `target`; call `save()` to keep it.
+
+        Raises `NoTransition`, or `ConditionsUnmet` with every unmet condition.
+        """
+        possible = workflow.targets(self.change_type, self.phase)
+        if target not in possible:
+            raise NoTransition(self.change_type, self.phase, target, possible)
+        if missing := workflow.unmet(self, target):
+            raise ConditionsUnmet(target, missing)
+        getattr(self, f"to_{Phase(target).name.lower()}")()
+
+    def _passing(self, target: Phase) -> None:
+        """What leaving the present phase and entering `target` fills in."""
+        now = timezone.now()
+        if self.phase == Phase.DEPLOY and self.actual_end is None:
+            self.actual_end = max(now, self.actual_start or now)
+        if target == Phase.DEPLOY and self.actual_start is None:
+            self.actual_start = now
+        if target == Phase.APPROVE_PLAN:
+            self.approval_round += 1
+
+    # --- Writing ---
+
+    def clean(self) -> None:
+        if not self.title.strip():
+            raise ValidationError({"title": "Give the change a title."})
+        if self.planned_start and self.planned_end and self.planned_end <= self.planned_start:
+            raise ValidationError({"planned_end": "Planned end must be after planned start."})
+        if self.actual_start and self.actual_end and self.actual_end < self.actual_start:
+            raise ValidationError({"actual_end": "Actual end must not be before actual start."})
+
+    @classmethod
+    def from_db(cls, db: Any, field_names: Any, values: Any) -> Change:
+        change = super().from_db(db, field_names, values)
+        change._loaded_version = change.__dict__.get("version")
+        return change
+
+    def refresh_from_db(self, using: Any = None, fields: Any = None, from_queryset: Any = None) -> None:
+        # The protected phase accepts a value only while it has none.
+        if fields is None or "phase" in fields:
+            self.__dict__.pop("phase", None)
+        super().refresh_from_db(using=using, fields=fields, from_queryset=from_queryset)
+        self._loaded_version = self.__dict__.get("version")
+
+    def save(self, *args: Any, update_fields: Iterable[str] | None = None, **kwargs: Any) -> None:
+        """Writes what differs from the database, and nothing when nothing does. Raises `ChangeRefused`."""
+        with transaction.atomic():
+            if self._state.adding:
+                self._prepare_insert()
+            else:
+                update_fields = self._prepare_update(update_fields)
+                if not self.changed_fields and update_fields == []:
+                    return
+            super().save(*args, update_fields=update_fields, **kwargs)
+            self._loaded_version = self.version
+
+    def _prepare_insert(self) -> None:
+        if self.phase != Phase.LOG:
+            raise NoTransition(self.change_type, "nothing", self.phase, [Phase.LOG])
+        self.version = 1
+        self.clean()
+        self._derive_priority()
+        self.changed_fields = {
+            field: FieldChange(None, getattr(self, field))
+            for field in self.TRACKED_FIELDS
+            if getattr(self, field) not in (None, "")
+        }
+
+    def _prepare_update(self, update_fields: Iterable[str] | None) -> list[str]:
+        """Compares with the locked row, and returns the fields to write: none when nothing differs."""
+        stored = Change.objects.select_for_update().get(pk=self.pk)
+        if self._loaded_version != stored.version:
+            raise StaleChange(stored.number, stored.version, stored.edits_since(self._loaded_version or 0))
+        self.clean()
+        self._derive_priority()
+        written = {*self.TRACKED_FIELDS, "approval_round"} - self.get_deferred_fields()
+        if update_fields is not None:
+            written &= {*update_fields, "priority", "approval_round"}
+        self.changed_fields = self._differences(stored, written)
+        self._refuse_forbidden(stored)
+        differing = [*self.changed_fields]
+        if stored.approval_round != self.approval_round:
+            differing.append("approval_round")
+        if not differing:
+            return []
+        self.version = stored.version + 1
+        return [*differing, "version", "updated_at"]
+
+    def _differences(self, stored: Change, fields: set[str]) -> dict[str, FieldChange]:
+        differences = {}
+        for field in self.TRACKED_FIELDS:
+            name = self._meta.get_field(field).attname
+            if field in fields and getattr(stored, name) != getattr(self, name):
+                differences[field] = FieldChange(getattr(stored, field), getattr(self, field))
+        return differences
+
+    def _derive_priority(self) -> None:
+        self.priority = PRIORITIES[Urgency(self.urgency)][Impact(self.business_impact)]
+
+    def _refuse_forbidden(self, stored: Change) -> None:
+        """The last line of defence of the rules that hold for every way in, the shell's too."""
+        changed = self.changed_fields
+        if changed and stored.is_final:
+            message = f"{stored.number} is in {stored.phase}: its fields are read-only. Add a comment instead."
+            raise ReadOnlyChange(message, list(changed))
+        if "change_type" in changed and stored.phase != Phase.LOG:
+            raise ReadOnlyChange("The type of a change can be altered only in Log.", ["change_type"])
+        possible = workflow.targets(stored.change_type, stored.phase)
+        if "phase" in changed and self.phase not in possible:
+            raise NoTransition(stored.change_type, stored.phase, self.phase, possible)
+
+
+class Addition(models.Model):
+    """Something that is added to a change and never edited."""
+
+    author = models.ForeignKey(USER, on_delete=models.PROTECT, related_name="+")
+    author_name = models.CharField(max_length=200, blank=True, validators=[validate_text])
+    source_system = models.CharField(max_length=100, null=True, editable=False)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    objects = AnnouncedQuerySet.as_manager()
+
+    class Meta:
+        abstract = True
+        ordering = ["id"]
+
+    @property
+    def author_label(self) -> str:
+        """Who wrote it, as the partner named them, or our user's name."""
+        return self.author_name or self.author.get_username()
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        """Adds it under the change's row lock. Raises TypeError for one that exists already."""
+        if not self._state.adding:
+            raise TypeError(f"A {self._meta.verbose_name} is added, never edited.")
+        with transaction.atomic():
+            # The lock serialises what is sent about one change, whoever adds it.
+            self.change = Change.objects.select_for_update().get(pk=self.change_id)
+            self.source_system = self.source_system or current_actor().system_id
+            self._check()
+            super().save(*args, **kwargs)
+
+    def delete(self, *args: Any, **kwargs: Any) -> Any:
+        raise TypeError(f"A {self._meta.verbose_name} is kept.")
+
+    def _check(self) -> None:
+        """Raises what forbids adding it to `self.change`, whose row is locked."""
+
+
+class Comment(Addition):
+    """A remark on a change. A private one never leaves this desk."""
+
+    change = models.ForeignKey(Change, on_delete=models.CASCADE, related_name="comments")
+    body = models.TextField(validators=[validate_text, MaxLengthValidator(TEXT_MAX_LENGTH)])
+    visibility = models.CharField(max_length=7, choices=Visibility, default=Visibility.PUBLIC)
+
+    class Meta(Addition.Meta):
+        pass
+
+    def __str__(self) -> str:
+        return self.body[:80]
+
+    @property
+    def is_private(self) -> bool:
+        return self.visibility == Visibility.PRIVATE
+
+
+def _storage_name(instance: Attachment, filename: str) -> str:
+    # Never the sender's file name: it is shown, but names no file here.
+    return f"attachments/{timezone.now():%Y/%m}/{uuid.uuid4().hex}"
+
+
+class Attachment(Addition):
+    """A file on a change. Its size and checksum are taken while it streams to the storage."""
+
+    change = models.ForeignKey(Change, on_delete=models.CASCADE, related_name="attachments")
+    file = models.FileField(upload_to=_storage_name, max_length=200, validators=[validate_attachment])
+    file_name = models.CharField(max_length=255, validators=[validate_file_name])
+    content_type = models.CharField(max_length=100, default="application/octet-stream")
+    size = models.PositiveBigIntegerField("size in bytes", editable=False)
+    sha256 = models.CharField(max_length=64, editable=False)
+
+    class Meta(Addition.Meta):
+        pass
+
+    def __str__(self) -> str:
+        return self.file_name
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        """Raises ValidationError for a file that is empty or over `ATTACHMENT_MAX_BYTES`."""
+        if self._state.adding:
+            validate_attachment(self.file)
+            digest = hashlib.sha256()
+            size = 0
+            for chunk in self.file.chunks():
+                digest.update(chunk)
+                size += len(chunk)
+            self.sha256, self.size = digest.hexdigest(), size
+            self.file.seek(0)
+        super().save(*args, **kwargs)
+
+    def discard_file(self) -> None:
+        """Removes the stored file of an attachment whose transaction was rolled back."""
+        self.file.storage.delete(self.file.name)
+
+
+class Approval(Addition):
+    """One person's decision on the plan, in one round. It stands: rework starts a new round."""
+
+    change = models.ForeignKey(Change, on_delete=models.CASCADE, related_name="approvals")
+    round = models.PositiveIntegerField(editable=False)
+    decision = models.CharField(max_length=8, choices=Decision)
+    comment = models.TextField(blank=True, validators=[validate_text, MaxLengthValidator(TEXT_MAX_LENGTH)])
+
+    class Meta(Addition.Meta):
+        constraints = [
+            models.UniqueConstraint(fields=["change", "round", "author"], name="approval_once_per_person_and_round")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.decision} by {self.author_label}"
+
+    @property
+    def approver(self) -> Any:
+        return self.author
+
+    @property
+    def approver_id(self) -> int:
+        return self.author_id
+
+    def _check(self) -> None:
+        if self.change.phase != Phase.APPROVE_PLAN:
+            raise NotDecidable(f"{self.change.number} is in {self.change.phase}: a plan is decided in ApprovePlan.")
+        if self.decision == Decision.APPROVED and self.author_id == self.change.requested_by_id:
+            raise NotDecidable("Nobody may approve a change that they requested.")
+        self.round = self.change.approval_round
+        if self.change.approvals.filter(round=self.round, author_id=self.author_id).exists():
+            raise NotDecidable("You have decided in this round already; rework starts a new one.")

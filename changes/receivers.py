@@ -1,0 +1,41 @@
+"""What follows from Django's own signals here: the roles exist after `migrate`, and holding one makes a user staff."""
+
+from typing import Any
+
+from django.apps import apps
+from django.contrib.auth import get_user_model
+from django.contrib.auth.models import Group
+from django.db.models.signals import m2m_changed, post_migrate
+
+from .choices import Role
+from .roles import PERMISSIONS, grant
+
+
+def grant_permissions(sender: Any, **kwargs: Any) -> None:
+    grant(PERMISSIONS, [apps.get_app_config("auth"), sender])
+
+
+def follow_roles(sender: Any, instance: Any, action: str, reverse: bool, pk_set: Any, **kwargs: Any) -> None:
+    """A user with a role is staff; one whose last role was taken is not, superusers aside."""
+    if action not in {"post_add", "post_remove", "post_clear"}:
+        return
+    if not reverse:
+        users = [instance]
+    elif pk_set:
+        users = list(get_user_model().objects.filter(pk__in=pk_set))
+    else:
+        users = list(get_user_model().objects.filter(is_staff=True))
+    for user in users:
+        if isinstance(user, Group) or user.is_superuser:
+            continue
+        is_staff = user.groups.filter(name__in=Role.values).exists()
+        if user.is_staff != is_staff:
+            user.is_staff = is_staff
+            user.save(update_fields=["is_staff"])
+
+
+def connect() -> None:
+    post_migrate.connect(
+        grant_permissions, sender=apps.get_app_config("changes"), dispatch_uid="changes.grant_permissions"
+    )
+    m2m_changed.connect(follow_roles, sender=get_user_model().groups.through, dispatch_uid="changes.follow_roles")

@@ -1,0 +1,50 @@
+"""The roles of the staff and what each may do with change records. What they may do with the exchange:
+integrations/roles.py."""
+
+from collections.abc import Iterable, Mapping
+
+from django.apps import AppConfig
+from django.contrib.auth.management import create_permissions
+from django.contrib.auth.models import Group, Permission
+from django.db.models import Q
+
+from .choices import Role
+
+_VIEW = [
+    "changes.view_change",
+    "changes.view_comment",
+    "changes.view_attachment",
+    "changes.view_approval",
+    "changes.view_supportgroup",
+]
+_AGENT = [
+    *_VIEW,
+    "changes.add_change",
+    "changes.change_change",
+    "changes.add_comment",
+    "changes.add_attachment",
+]
+PERMISSIONS: Mapping[Role, list[str]] = {
+    Role.AGENT: _AGENT,
+    Role.CHANGE_MANAGER: [*_AGENT, "changes.approve_change", "changes.abandon_change", "changes.add_approval"],
+    Role.INTEGRATION_ADMINISTRATOR: [
+        *_VIEW,
+        "changes.add_supportgroup",
+        "changes.change_supportgroup",
+        "auth.view_user",
+    ],
+    Role.AUDITOR: [*_VIEW, "changes.view_historicalchange", "auth.view_user", "auth.view_group"],
+}
+
+
+def grant(permissions: Mapping[Role, Iterable[str]], app_configs: Iterable[AppConfig]) -> None:
+    """Makes sure that each role exists and holds at least these permissions; what an administrator added stays."""
+    for app_config in app_configs:
+        create_permissions(app_config, verbosity=0)
+    for role, names in permissions.items():
+        wanted = Q()
+        for name in names:
+            app_label, codename = name.split(".")
+            wanted |= Q(content_type__app_label=app_label, codename=codename)
+        group, _ = Group.objects.get_or_create(name=role.value)
+        group.permissions.add(*Permission.objects.filter(wanted))

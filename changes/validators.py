@@ -1,0 +1,33 @@
+"""Checks on what people and partners send, each with a message that says what mends it."""
+
+import re
+from typing import Any
+
+from django.conf import settings
+from django.core.exceptions import ValidationError
+
+TEXT_MAX_LENGTH = 100_000
+
+
+def validate_text(text: str) -> None:
+    """No NUL (PostgreSQL cannot keep one) and no half of a surrogate pair (UTF-8 cannot carry one)."""
+    if "\x00" in text:
+        raise ValidationError("A NUL character is not allowed: remove it.", code="null_characters_not_allowed")
+    if re.search("[\ud800-\udfff]", text):
+        raise ValidationError("Half of a surrogate pair is no character: send valid UTF-8.", code="invalid_surrogate")
+
+
+def validate_file_name(name: str) -> None:
+    """A bare name: no folder, no control character."""
+    validate_text(name)
+    if not name.strip() or name in {".", ".."} or re.search(r"[/\\\x01-\x1f\x7f]", name):
+        raise ValidationError("Give a plain file name, without folders or control characters.", code="invalid_name")
+
+
+def validate_attachment(file: Any) -> None:
+    """Not empty, and at most `ATTACHMENT_MAX_BYTES`."""
+    if not file.size:
+        raise ValidationError("The file is empty: attach one with content.", code="empty")
+    if file.size > settings.ATTACHMENT_MAX_BYTES:
+        limit = settings.ATTACHMENT_MAX_BYTES
+        raise ValidationError(f"The file has {file.size} bytes; at most {limit} are taken.", code="too_large")

@@ -1,0 +1,176 @@
+"""The change workflow as a table: the FSM, the pages, the API and the documentation read it from here.
+
+`TRANSITIONS` says which transitions exist, `conditions()` what must hold for one. Nothing else exists: a change
+moves through `Change.move_to()`, whose FSM methods are built from this table.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+from .choices import ChangeType, CompletionCode, Decision, Phase
+from .exceptions import Unmet
+
+if TYPE_CHECKING:
+    from .models import Change
+
+PATHS = {
+    ChangeType.NORMAL: (
+        Phase.LOG,
+        Phase.EVALUATE,
+        Phase.PLAN,
+        Phase.APPROVE_PLAN,
+        Phase.DEPLOY,
+        Phase.VALIDATE,
+        Phase.REVIEW,
+        Phase.CLOSE,
+    ),
+    ChangeType.STANDARD: (Phase.LOG, Phase.PLAN, Phase.DEPLOY, Phase.VALIDATE, Phase.CLOSE),
+    ChangeType.EMERGENCY: (
+        Phase.LOG,
+        Phase.APPROVE_PLAN,
+        Phase.DEPLOY,
+        Phase.VALIDATE,
+        Phase.REVIEW,
+        Phase.CLOSE,
+    ),
+}
+_BACKOUT = ((Phase.DEPLOY, Phase.BACKOUT), (Phase.VALIDATE, Phase.BACKOUT), (Phase.BACKOUT, Phase.REVIEW))
+SIDE_TRANSITIONS = {
+    ChangeType.NORMAL: ((Phase.APPROVE_PLAN, Phase.PLAN), *_BACKOUT),
+    ChangeType.STANDARD: (*_BACKOUT, (Phase.REVIEW, Phase.CLOSE)),
+    ChangeType.EMERGENCY: ((Phase.APPROVE_PLAN, Phase.LOG), *_BACKOUT),
+}
+ABANDON_FROM = {
+    ChangeType.NORMAL: (Phase.LOG, Phase.EVALUATE, Phase.PLAN, Phase.APPROVE_PLAN),
+    ChangeType.STANDARD: (Phase.LOG, Phase.PLAN),
+    ChangeType.EMERGENCY: (Phase.LOG, Phase.APPROVE_PLAN),
+}
+
+
+def _table(change_type: ChangeType) -> dict[Phase, tuple[Phase, ...]]:
+    steps = [
+        *pairwise(PATHS[change_type]),
+        *SIDE_TRANSITIONS[change_type],
+        *((source, Phase.ABANDON) for source in ABANDON_FROM[change_type]),
+    ]
+    return {phase: tuple(target for source, target in steps if source == phase) for phase in Phase}
+
+
+TRANSITIONS: dict[ChangeType, dict[Phase, tuple[Phase, ...]]] = {kind: _table(kind) for kind in ChangeType}
+
+
+def targets(change_type: str, phase: str) -> tuple[Phase, ...]:
+    """The phases that one transition leads to, the next of the path first and `Abandon` last."""
+    return TRANSITIONS[ChangeType(change_type)][Phase(phase)]
+
+
+def sources(target: Phase) -> list[Phase]:
+    """The phases from which some change type has a transition to `target`."""
+    return [phase for phase in Phase if any(target in table[phase] for table in TRANSITIONS.values())]
+
+
+@dataclass(frozen=True)
+class Condition:
+    """Something that must hold for a transition, and the field that mends it."""
+
+    field: str
+    message: str
+    holds: Callable[[Change], bool]
+
+
+def _filled(field: str, label: str = "") -> Condition:
+    def holds(change: Change) -> bool:
+        value = getattr(change, field)
+        return bool(value.strip()) if isinstance(value, str) else value is not None
+
+    name = label or field.replace("_", " ")
+    return Condition(field, f"{name[0].upper()}{name[1:]} must be set.", holds)
+
+
+def _planned_in_order(change: Change) -> bool:
+    start, end = change.planned_start, change.planned_end
+    return start is None or end is None or start < end
+
+
+def _decided(change: Change, decision: Decision) -> list[int]:
+    """The ids of those who decided so in the current round."""
+    return [approval.approver_id for approval in change.current_approvals() if approval.decision == decision]
+
+
+_LEAVING_LOG = tuple(
+    _filled(field)
+    for field in ("title", "description", "requested_by", "reason", "justification", "category", "service")
+)
+_LEAVING_EVALUATE = (_filled("risk"), _filled("owning_group"))
+_LEAVING_DEPLOY = (_filled("actual_start"),)
+_PLANNED = (
+    _filled("implementation_plan"),
+    _filled("backout_plan"),
+    _filled("planned_start"),
+    _filled("planned_end"),
+    Condition("planned_end", "Planned end must be after planned start.", _planned_in_order),
+)
+_APPROVED = (
+    Condition(
+        "approvals",
+        "At least one approval in the current round is needed.",
+        lambda change: bool(_decided(change, Decision.APPROVED)),
+    ),
+    Condition(
+        "approvals",
+        "The plan was denied in the current round: send it back for rework.",
+        lambda change: not _decided(change, Decision.DENIED),
+    ),
+    Condition(
+        "approvals",
+        "Nobody may approve a change that they requested: send it back for rework.",
+        lambda change: change.requested_by_id not in _decided(change, Decision.APPROVED),
+    ),
+)
+_WITHDRAWN = (CompletionCode.WITHDRAWN, CompletionCode.REJECTED)
+_CLOSING = (
+    _filled("completion_code"),
+    Condition(
+        "completion_code",
+        "Completion code must be neither Withdrawn nor Rejected: such a change is abandoned, not closed.",
+        lambda change: change.completion_code not in _WITHDRAWN,
+    ),
+)
+_ABANDONING = (
+    Condition(
+        "completion_code",
+        "Completion code must be Withdrawn or Rejected.",
+        lambda change: change.completion_code in _WITHDRAWN,
+    ),
+)
+
+LEAVING = {Phase.LOG: _LEAVING_LOG, Phase.EVALUATE: _LEAVING_EVALUATE, Phase.DEPLOY: _LEAVING_DEPLOY}
+ENTERING = {
+    (ChangeType.NORMAL, Phase.APPROVE_PLAN): _PLANNED,
+    (ChangeType.STANDARD, Phase.DEPLOY): _PLANNED,
+    **{(kind, Phase.CLOSE): _CLOSING for kind in ChangeType},
+    **{(kind, Phase.ABANDON): _ABANDONING for kind in ChangeType},
+}
+BETWEEN = {(Phase.APPROVE_PLAN, Phase.DEPLOY): _APPROVED}
+
+
+def conditions(change_type: str, source: str, target: str) -> tuple[Condition, ...]:
+    """What must hold for this transition. Conditions for leaving a phase do not apply to Abandon."""
+    kind, start, end = ChangeType(change_type), Phase(source), Phase(target)
+    leaving = () if end == Phase.ABANDON else LEAVING.get(start, ())
+    return (*leaving, *ENTERING.get((kind, end), ()), *BETWEEN.get((start, end), ()))
+
+
+def unmet(change: Change, target: str) -> list[Unmet]:
+    """Every condition for moving `change` to `target` that does not hold now."""
+    needed: Iterable[Condition] = conditions(change.change_type, change.phase, target)
+    return [Unmet(item.field, item.message) for item in needed if not item.holds(change)]
+
+
+def permission(target: str) -> str:
+    """The permission that a member of staff needs for a transition to `target`."""
+    return "changes.abandon_change" if target == Phase.ABANDON else "changes.change_change"

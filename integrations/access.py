@@ -1,0 +1,23 @@
+"""Which changes a partner reaches."""
+
+from django.db.models import Exists, OuterRef, Q
+from django.db.models.expressions import BaseExpression
+
+from changes.models import Change
+from changes.querysets import ChangeQuerySet
+
+from .models import Exchange, ExternalGroup, ExternalReference, ExternalSystem
+
+
+def reachable(systems: list[ExternalSystem]) -> ChangeQuerySet:
+    """Changes that are linked to one of these systems, or were until it rejected them."""
+    exchanged = Exchange.objects.filter(change=OuterRef("pk"), system__in=systems).exclude(
+        assigned_sequence=None, rejected_at_sequence=None
+    )
+    referenced = ExternalReference.objects.filter(change=OuterRef("pk"), system__in=systems)
+    owned = ExternalGroup.objects.filter(group=OuterRef("owning_group"), system__in=systems)
+    links: list[BaseExpression] = [Exists(exchanged), Exists(referenced), Exists(owned)]
+    condition = Q()
+    for link in links:
+        condition |= Q(link)
+    return Change.objects.filter(condition)

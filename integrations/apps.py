@@ -1,0 +1,11 @@
+from django.apps import AppConfig
+
+
+class IntegrationsConfig(AppConfig):
+    name = "integrations"
+
+    def ready(self) -> None:
+        from . import checks, receivers, roles  # noqa: F401 - the checks register themselves
+
+        receivers.connect()
+        roles.connect()

@@ -1,0 +1,47 @@
+"""The values of the exchange, verbatim as in the API, the pages and the rules."""
+
+from django.db.models import TextChoices
+
+
+class Operation(TextChoices):
+    """What an outgoing operation tells the partner."""
+
+    ASSIGN = "Assign", "Assign"
+    ACCEPT = "Accept", "Accept"
+    CANCEL = "Cancel", "Cancel"
+    UPDATE = "Update", "Update"
+
+
+class IncomingKind(TextChoices):
+    """What a partner's operation asks for."""
+
+    CREATE = "Create", "Create"
+    UPDATE = "Update", "Update"
+    ASSIGN = "Assign", "Assign"
+    REJECT = "Reject", "Reject"
+    CANCEL = "Cancel", "Cancel"
+
+
+class Delivery(TextChoices):
+    PUSH = "push", "Push: we call the partner"
+    PULL = "pull", "Pull: the partner asks"
+
+
+class DeliveryStatus(TextChoices):
+    """`Waiting` and `Sending` are open: what follows for the same change and system waits behind them, as it does
+    behind `Refused`, until a person retries or skips that."""
+
+    WAITING = "Waiting", "Waiting"
+    SENDING = "Sending", "Sending"
+    REFUSED = "Refused", "Refused"
+    DELIVERED = "Delivered", "Delivered"
+    SKIPPED = "Skipped", "Skipped"
+
+
+SETTLED = (DeliveryStatus.DELIVERED, DeliveryStatus.SKIPPED)
+
+
+class IncomingStatus(TextChoices):
+    APPLIED = "Applied", "Applied"
+    IGNORED = "Ignored", "Ignored"
+    FAILED = "Failed", "Failed"

@@ -1,0 +1,38 @@
+"""A text column that is encrypted at rest with keys derived from SECRET_KEY (and SECRET_KEY_FALLBACKS)."""
+
+import base64
+from typing import Any
+
+from cryptography.fernet import Fernet, InvalidToken, MultiFernet
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
+from django.db import models
+
+
+def _cipher() -> MultiFernet:
+    def key(secret: str) -> Fernet:
+        derived = HKDF(algorithm=SHA256(), length=32, salt=None, info=b"casexchange encrypted fields")
+        return Fernet(base64.urlsafe_b64encode(derived.derive(secret.encode())))
+
+    return MultiFernet([key(secret) for secret in (settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS)])
+
+
+class EncryptedTextField(models.TextField):
+    """Reads and writes plain text; the database holds a Fernet token, or an empty text."""
+
+    def get_prep_value(self, value: Any) -> Any:
+        value = super().get_prep_value(value)
+        return _cipher().encrypt(value.encode()).decode() if value else value
+
+    def from_db_value(self, value: str | None, expression: Any, connection: Any) -> str | None:
+        if not value:
+            return value
+        try:
+            return _cipher().decrypt(value.encode()).decode()
+        except InvalidToken as error:
+            raise ImproperlyConfigured(
+                "A secret in the database cannot be decrypted: SECRET_KEY was changed. "
+                "Put the former one into SECRET_KEY_FALLBACKS."
+            ) from error

@@ -1,0 +1,97 @@
+"""What an operation says, as JSON values. Pure: reads objects that are loaded, touches no database.
+
+A change reads the same here as in the REST API (changes/api/serializers.py); tests compare the two.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from changes.models import Attachment, Change, Comment, FieldChange
+
+    from .models import ExternalReference
+
+
+def timestamp(moment: datetime | None) -> str | None:
+    """RFC 3339 in UTC."""
+    return moment.astimezone(UTC).isoformat().replace("+00:00", "Z") if moment else None
+
+
+def _plain(value: Any) -> Any:
+    if value is None or isinstance(value, str | int):
+        return str(value) if isinstance(value, str) else value
+    if isinstance(value, datetime):
+        return timestamp(value)
+    if hasattr(value, "get_username"):
+        return value.get_username()
+    return str(value)
+
+
+def change_snapshot(change: Change, references: Iterable[ExternalReference] = ()) -> dict[str, Any]:
+    """The change as it is now, with those of its references that the receiver may see."""
+    return {
+        "number": change.number,
+        "title": change.title,
+        "description": change.description,
+        "change_type": str(change.change_type),
+        "phase": str(change.phase),
+        "metaphase": change.metaphase,
+        "category": change.category,
+        "service": change.service,
+        "reason": change.reason,
+        "justification": change.justification,
+        "risk": _plain(change.risk),
+        "business_impact": str(change.business_impact),
+        "urgency": str(change.urgency),
+        "priority": str(change.priority),
+        "completion_code": _plain(change.completion_code),
+        "owning_group": _plain(change.owning_group),
+        "requested_by": _plain(change.requested_by),
+        "implementation_plan": change.implementation_plan,
+        "backout_plan": change.backout_plan,
+        "planned_start": timestamp(change.planned_start),
+        "planned_end": timestamp(change.planned_end),
+        "actual_start": timestamp(change.actual_start),
+        "actual_end": timestamp(change.actual_end),
+        "created_at": timestamp(change.created_at),
+        "updated_at": timestamp(change.updated_at),
+        "version": change.version,
+        "external_references": [reference_snapshot(reference) for reference in references],
+    }
+
+
+def changed_fields(fields: Mapping[str, FieldChange]) -> dict[str, dict[str, Any]]:
+    return {name: {"old": _plain(change.old), "new": _plain(change.new)} for name, change in fields.items()}
+
+
+def reference_snapshot(reference: ExternalReference) -> dict[str, Any]:
+    return {
+        "system_id": reference.system.system_id,
+        "external_id": reference.external_id,
+        "external_url": reference.external_url,
+        "external_status": reference.external_status,
+        "updated_at": timestamp(reference.updated_at),
+    }
+
+
+def comment_snapshot(comment: Comment) -> dict[str, Any]:
+    return {
+        "id": comment.pk,
+        "body": comment.body,
+        "author": comment.author_label,
+        "created_at": timestamp(comment.created_at),
+    }
+
+
+def attachment_snapshot(attachment: Attachment, base_url: str) -> dict[str, Any]:
+    return {
+        "id": attachment.pk,
+        "file_name": attachment.file_name,
+        "content_type": attachment.content_type,
+        "size": attachment.size,
+        "sha256": attachment.sha256,
+        "url": f"{base_url}/api/v1/attachments/{attachment.pk}/content/",
+    }

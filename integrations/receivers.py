@@ -1,0 +1,58 @@
+"""From a saved change, comment or attachment to the outbox, inside the transaction of the save.
+
+The only module that listens to the models' signals; connected in `apps.ready()`. The saving models wrap `save()`
+in a transaction under the change's row lock, so cause and operation commit together.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.conf import settings
+from django.db.models.signals import post_save
+
+from changes.choices import CompletionCode
+from changes.models import Attachment, Change, Comment, FieldChange, SupportGroup
+
+from . import origin, outbox, payloads, rules
+from .models import ExternalGroup
+
+
+def change_saved(sender: Any, instance: Change, raw: bool = False, **kwargs: Any) -> None:
+    owner = instance.changed_fields.get("owning_group")
+    code = instance.changed_fields.get("completion_code")
+    withdrawn = code is not None and code.new == CompletionCode.WITHDRAWN
+    if raw or not (owner or withdrawn):
+        return
+    owner = owner or FieldChange(instance.owning_group, instance.owning_group)
+    context = outbox.context_of(instance)
+    before = _system_of(owner.old)
+    generated = rules.on_saved(before, withdrawn, context.situation)
+    outbox.record(context, generated, payloads.changed_fields(instance.changed_fields))
+
+
+def comment_added(sender: Any, instance: Comment, created: bool, raw: bool = False, **kwargs: Any) -> None:
+    if raw or not created or instance.is_private:
+        return
+    context = outbox.context_of(instance.change)
+    outbox.record(context, rules.on_added(context.situation), comment=instance)
+
+
+def attachment_added(sender: Any, instance: Attachment, created: bool, raw: bool = False, **kwargs: Any) -> None:
+    if raw or not created:
+        return
+    context = outbox.context_of(instance.change)
+    outbox.record(context, rules.on_added(context.situation), attachment=instance)
+
+
+def _system_of(group: SupportGroup | None) -> str | None:
+    if group is None:
+        return None
+    external = ExternalGroup.objects.select_related("system").filter(group=group).first()
+    return external.system.system_id if external else None
+
+
+def connect() -> None:
+    post_save.connect(change_saved, sender=Change, dispatch_uid="integrations.change_saved")
+    post_save.connect(comment_added, sender=Comment, dispatch_uid="integrations.comment_added")
+    post_save.connect(attachment_added, sender=Attachment, dispatch_uid="integrations.attachment_added")

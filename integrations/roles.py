@@ -1,0 +1,43 @@
+"""What each role may do with the exchange; see changes/roles.py for the change records."""
+
+from typing import Any
+
+from django.apps import apps
+from django.db.models.signals import post_migrate
+
+from changes.choices import Role
+from changes.roles import grant
+
+_MODELS = (
+    "externalsystem",
+    "externalgroup",
+    "externalreference",
+    "exchange",
+    "outgoingoperation",
+    "incomingoperation",
+    "deliveryattempt",
+)
+_VIEW = [f"integrations.view_{model}" for model in _MODELS]
+PERMISSIONS = {
+    Role.AGENT: _VIEW,
+    Role.CHANGE_MANAGER: _VIEW,
+    Role.INTEGRATION_ADMINISTRATOR: [
+        *_VIEW,
+        *(f"integrations.{action}_externalsystem" for action in ("add", "change", "delete")),
+        *(f"integrations.{action}_externalgroup" for action in ("add", "change", "delete")),
+        "integrations.retry_outgoingoperation",
+        "integrations.skip_outgoingoperation",
+        *(f"knox.{action}_authtoken" for action in ("view", "add", "delete")),
+    ],
+    Role.AUDITOR: [*_VIEW, "knox.view_authtoken"],
+}
+
+
+def grant_permissions(sender: Any, **kwargs: Any) -> None:
+    grant(PERMISSIONS, [sender, apps.get_app_config("knox")])
+
+
+def connect() -> None:
+    post_migrate.connect(
+        grant_permissions, sender=apps.get_app_config("integrations"), dispatch_uid="integrations.grant_permissions"
+    )

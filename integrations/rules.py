@@ -1,0 +1,125 @@
+"""Which operations follow from what happened on a change. Pure: no database, no clock, no settings.
+
+The rules are those of the case exchange contract, in docs/rules.md; each function names the ones it carries out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+from .choices import Operation
+
+
+@dataclass(frozen=True)
+class ExchangeState:
+    """How far the exchange of one change with one system has come.
+
+    The numbers are places in the outgoing sequence of the pair, so "since" needs no clock: an `Assign` came
+    after a `Reject` when its sequence is higher than the last one there was at the time of the Reject.
+    """
+
+    last_sequence: int = 0
+    assigned_sequence: int | None = None
+    cancelled_sequence: int | None = None
+    rejected_at_sequence: int | None = None
+
+    @property
+    def is_assigned(self) -> bool:
+        """An Assign was recorded (delivered or not), with no Reject since."""
+        return self.assigned_sequence is not None and self.assigned_sequence > _or(self.rejected_at_sequence, -1)
+
+    @property
+    def is_rejected(self) -> bool:
+        """The partner rejected the change, with no Assign since."""
+        return self.rejected_at_sequence is not None and not self.is_assigned
+
+    @property
+    def is_cancelled(self) -> bool:
+        """A Cancel was generated, with no Assign since."""
+        return self.cancelled_sequence is not None and self.cancelled_sequence > _or(self.assigned_sequence, 0)
+
+    def after(self, operation: Operation) -> ExchangeState:
+        """The state once this outgoing operation is recorded."""
+        sequence = self.last_sequence + 1
+        if operation == Operation.ASSIGN:
+            return replace(self, last_sequence=sequence, assigned_sequence=sequence)
+        if operation == Operation.CANCEL:
+            return replace(self, last_sequence=sequence, cancelled_sequence=sequence)
+        return replace(self, last_sequence=sequence)
+
+    def after_reject(self) -> ExchangeState:
+        """The state once the partner rejected the change."""
+        return replace(self, rejected_at_sequence=self.last_sequence)
+
+    def was_sent_before_reject(self, sequence: int) -> bool:
+        """Whether the partner rejected the change after the operation with this sequence was recorded."""
+        return self.rejected_at_sequence is not None and sequence <= self.rejected_at_sequence
+
+
+def _or(number: int | None, default: int) -> int:
+    return default if number is None else number
+
+
+@dataclass(frozen=True)
+class Situation:
+    """A change after a save. Systems are named by their `system_id`.
+
+    `owner`: the system of the owning group, None when the group is ours or there is none.
+    `referenced`: systems that the change has an external reference to.
+    `cause`: the system whose incoming operation did it, which hears nothing of it (rule 4).
+    """
+
+    owner: str | None = None
+    referenced: frozenset[str] = frozenset()
+    exchanges: Mapping[str, ExchangeState] = field(default_factory=dict)
+    cause: str | None = None
+
+    def exchange(self, system: str) -> ExchangeState:
+        return self.exchanges.get(system, ExchangeState())
+
+    def is_linked(self, system: str) -> bool:
+        """Section 3: its group owns the change, or there is a reference, or an Assign; and no Reject since."""
+        exchange = self.exchange(system)
+        if exchange.is_rejected:
+            return False
+        return system == self.owner or system in self.referenced or exchange.is_assigned
+
+    def linked(self) -> list[str]:
+        """The linked systems other than the cause, by name."""
+        known = {*self.exchanges, *self.referenced, *([self.owner] if self.owner else [])}
+        return sorted(system for system in known if system != self.cause and self.is_linked(system))
+
+    def after(self, operation: Operation, system: str) -> Situation:
+        return replace(self, exchanges={**self.exchanges, system: self.exchange(system).after(operation)})
+
+
+Generated = list[tuple[Operation, str]]
+
+
+def on_saved(before: str | None, withdrawn: bool, situation: Situation) -> Generated:
+    """The operations of one save of a change, in order: Accept or Assign, then Cancel (rules 1, 3, 10).
+
+    `before` is the system of the owning group before the save; `withdrawn` whether the completion code became
+    Withdrawn in it.
+    """
+    generated: Generated = []
+    after = situation.owner
+    if before != after:
+        if before and before != situation.cause and not situation.exchange(before).is_rejected:
+            generated.append((Operation.ACCEPT, before))
+        if after and after != situation.cause:
+            generated.append((Operation.ASSIGN, after))
+    for operation, system in generated:
+        situation = situation.after(operation, system)
+    if withdrawn:
+        generated += [
+            (Operation.CANCEL, system) for system in situation.linked() if not situation.exchange(system).is_cancelled
+        ]
+    return generated
+
+
+def on_added(situation: Situation) -> Generated:
+    """The operations of one public comment or one attachment: an Update to each linked system, but none after a
+    Cancel (rules 2, 10)."""
+    return [(Operation.UPDATE, system) for system in situation.linked() if not situation.exchange(system).is_cancelled]

@@ -1,0 +1,128 @@
+"""Push over HTTP: many requests in flight from one thread, connections kept alive per partner.
+
+Requests reach public addresses only, and the networks that the configuration allows. The check is on the address
+that is being connected to, after name resolution, so neither a DNS answer nor a spelling of an address gets round
+it. No redirect is followed and no proxy of the environment is used.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import ipaddress
+import socket
+import threading
+from collections.abc import Sequence
+from concurrent.futures import Future
+from typing import Any
+from urllib.parse import urlsplit
+
+import aiohttp
+
+from .base import Request, Response, TransportError
+
+ANSWER_MAX_BYTES = 64 * 1024
+IN_FLIGHT = 64
+
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+
+class AddressNotAllowed(OSError):
+    """The address is neither public nor in an allowed network."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            errno.EACCES, "the address is not public; OUTGOING_ALLOWED_NETWORKS names the others that may be reached"
+        )
+
+
+def check_endpoint_url(url: str) -> None:
+    """Raises ValueError, saying what is wrong, unless `url` can be POSTed to."""
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError as error:
+        raise ValueError(f"Not a URL: {error}.") from error
+    if parts.scheme not in {"http", "https"} or not parts.hostname:
+        raise ValueError("Write a URL that begins with http:// or https:// and names a host.")
+    if parts.username is not None or parts.password is not None or parts.fragment or port == 0:
+        raise ValueError("Leave user name, password, fragment and port 0 out of the URL.")
+    if any(character.isspace() or ord(character) < 32 for character in url):
+        raise ValueError("Leave spaces and control characters out of the URL.")
+
+
+def is_allowed(address: str, allowed_networks: Sequence[Network]) -> bool:
+    """Whether an outgoing connection to this address may be made."""
+    ip = ipaddress.ip_address(address.partition("%")[0])
+    if isinstance(ip, ipaddress.IPv6Address) and ip.ipv4_mapped:
+        ip = ip.ipv4_mapped
+    if any(ip in network for network in allowed_networks if network.version == ip.version):
+        return True
+    return ip.is_global and not ip.is_multicast
+
+
+class HttpTransport:
+    """Sends from an event loop in a thread of its own, which lives as long as the process."""
+
+    def __init__(self, allowed_networks: Sequence[Network]) -> None:
+        self._allowed = allowed_networks
+        self._loop = asyncio.new_event_loop()
+        self._session: aiohttp.ClientSession | None = None
+        threading.Thread(target=self._loop.run_forever, name="http-transport", daemon=True).start()
+
+    def submit(self, request: Request) -> Future[Response]:
+        return asyncio.run_coroutine_threadsafe(self._send(request), self._loop)
+
+    def close(self) -> None:
+        """Closes the connections and ends the thread; requests in flight are given up."""
+
+        async def close() -> None:
+            if self._session is not None:
+                await self._session.close()
+
+        asyncio.run_coroutine_threadsafe(close(), self._loop).result(timeout=5)
+        self._loop.call_soon_threadsafe(self._loop.stop)
+
+    def _socket(self, address: Any) -> socket.socket:
+        family, kind, protocol, _, target = address
+        if not is_allowed(target[0], self._allowed):
+            raise AddressNotAllowed
+        return socket.socket(family=family, type=kind, proto=protocol)
+
+    def _open_session(self) -> aiohttp.ClientSession:
+        if self._session is None:
+            self._session = aiohttp.ClientSession(
+                connector=aiohttp.TCPConnector(limit=0, limit_per_host=IN_FLIGHT, socket_factory=self._socket),
+                cookie_jar=aiohttp.DummyCookieJar(),
+                auto_decompress=False,
+            )
+        return self._session
+
+    async def _send(self, request: Request) -> Response:
+        try:
+            async with self._open_session().post(
+                request.url,
+                data=request.body,
+                headers={"Accept-Encoding": "identity", **request.headers},
+                timeout=aiohttp.ClientTimeout(total=request.timeout, ceil_threshold=1e9),
+                allow_redirects=False,
+            ) as answer:
+                body = bytearray()
+                while len(body) <= ANSWER_MAX_BYTES:
+                    part = await answer.content.read(ANSWER_MAX_BYTES + 1 - len(body))
+                    if not part:
+                        break
+                    body += part
+                complete = len(body) <= ANSWER_MAX_BYTES
+                if not complete:
+                    answer.close()  # or the rest, however long, would be read before the connection is used again
+                return Response(answer.status, dict(answer.headers), bytes(body[:ANSWER_MAX_BYTES]), complete)
+        except TimeoutError as error:
+            raise TransportError(f"no complete answer within {request.timeout:g} s") from error
+        except (aiohttp.InvalidURL, aiohttp.NonHttpUrlClientError) as error:
+            raise TransportError(f"the endpoint URL cannot be used: {error}", permanent=True) from error
+        except (aiohttp.ClientError, OSError) as error:
+            cause = getattr(error, "os_error", error)
+            raise TransportError(
+                str(cause) or type(cause).__name__, permanent=isinstance(cause, AddressNotAllowed)
+            ) from error

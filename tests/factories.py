@@ -1,0 +1,131 @@
+"""Ready-made records for the tests: named people, partners, and a change that is ready for any transition."""
+
+from datetime import timedelta
+
+import factory
+from django.contrib.auth import get_user_model
+from django.contrib.auth.models import Group
+from django.utils import timezone
+from factory.django import DjangoModelFactory
+
+from changes.choices import ChangeType, CompletionCode, Decision, Phase, Role
+from changes.models import Approval, Change, SupportGroup
+from integrations.models import ExternalGroup, ExternalSystem
+
+PASSWORD = "correct horse battery staple"
+SECRET = "whsec_c2VjcmV0LW9mLXRoZS10ZXN0cy0wMTIzNDU2Nzg5"
+
+
+class UserFactory(DjangoModelFactory):
+    """A user. `roles=[Role.AGENT]` gives roles, and so makes the user staff."""
+
+    class Meta:
+        model = get_user_model()
+        django_get_or_create = ("username",)
+        skip_postgeneration_save = True
+
+    username = factory.Sequence(lambda n: f"user{n}")
+    password = factory.django.Password(PASSWORD)
+
+    @factory.post_generation
+    def roles(self, create, extracted, **kwargs):
+        for role in extracted or ():
+            self.groups.add(Group.objects.get(name=Role(role).value))
+        if extracted:
+            self.refresh_from_db()
+
+
+class SupportGroupFactory(DjangoModelFactory):
+    class Meta:
+        model = SupportGroup
+        django_get_or_create = ("name",)
+
+    name = factory.Sequence(lambda n: f"Group {n}")
+
+
+class ExternalSystemFactory(DjangoModelFactory):
+    class Meta:
+        model = ExternalSystem
+        django_get_or_create = ("system_id",)
+
+    system_id = factory.Sequence(lambda n: f"SYS{n}")
+    authorized_user = factory.SubFactory(
+        UserFactory, username=factory.LazyAttribute(lambda o: f"{o.factory_parent.system_id.lower()}-integration")
+    )
+    endpoint_url = "http://127.0.0.1:9/operations"
+    signing_secret = SECRET
+
+
+class ExternalGroupFactory(DjangoModelFactory):
+    """`ExternalGroupFactory(group__name="ACME Networks", system__system_id="ACME")`."""
+
+    class Meta:
+        model = ExternalGroup
+        django_get_or_create = ("group",)
+
+    group = factory.SubFactory(SupportGroupFactory)
+    system = factory.SubFactory(ExternalSystemFactory)
+
+
+class ChangeFactory(DjangoModelFactory):
+    """A change in Log with every field filled that some transition needs, the completion code aside."""
+
+    class Meta:
+        model = Change
+
+    title = "Replace core switch"
+    description = "The core switch is out of support."
+    reason = "End of support"
+    justification = "No spare parts"
+    category = "Network"
+    service = "LAN"
+    risk = "Low"
+    requested_by = factory.SubFactory(UserFactory, username="alice")
+    owning_group = factory.SubFactory(SupportGroupFactory, name="Network")
+    implementation_plan = "Swap it at night."
+    backout_plan = "Put the old one back."
+    planned_start = factory.LazyFunction(lambda: timezone.now() + timedelta(days=1))
+    planned_end = factory.LazyFunction(lambda: timezone.now() + timedelta(days=1, hours=2))
+
+
+ROUTES = {
+    ChangeType.NORMAL: [
+        Phase.EVALUATE,
+        Phase.PLAN,
+        Phase.APPROVE_PLAN,
+        Phase.DEPLOY,
+        Phase.VALIDATE,
+        Phase.REVIEW,
+        Phase.CLOSE,
+    ],
+    ChangeType.STANDARD: [Phase.PLAN, Phase.DEPLOY, Phase.VALIDATE, Phase.CLOSE],
+    ChangeType.EMERGENCY: [Phase.APPROVE_PLAN, Phase.DEPLOY, Phase.VALIDATE, Phase.REVIEW, Phase.CLOSE],
+}
+
+
+def change_in(phase: str, change_type: str = ChangeType.NORMAL, **fields) -> Change:
+    """A change that came to `phase` by real transitions, approved by carol where that is needed."""
+    change = ChangeFactory(change_type=change_type, **fields)
+    for target in _route(ChangeType(change_type), Phase(phase)):
+        if change.phase == Phase.APPROVE_PLAN and target == Phase.DEPLOY:
+            carol = UserFactory(username="carol")
+            Approval(change=change, author=carol, decision=Decision.APPROVED).save()
+        if target == Phase.ABANDON:
+            change.completion_code = CompletionCode.WITHDRAWN
+        if target == Phase.CLOSE:
+            change.completion_code = CompletionCode.SUCCESSFUL
+        change.move_to(target)
+        change.save()
+    return change
+
+
+def _route(change_type: ChangeType, phase: Phase) -> list[Phase]:
+    path = ROUTES[change_type]
+    if phase == Phase.LOG:
+        return []
+    if phase == Phase.ABANDON:
+        return [Phase.ABANDON]
+    if phase == Phase.BACKOUT or phase not in path:
+        route = [*path[: path.index(Phase.DEPLOY) + 1], Phase.BACKOUT]
+        return route if phase == Phase.BACKOUT else [*route, Phase.REVIEW]
+    return path[: path.index(phase) + 1]
