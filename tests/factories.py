@@ -1,9 +1,11 @@
 """Ready-made records for the tests: named people, partners, and a change that is ready for any transition."""
 
 from datetime import timedelta
+from functools import cache
 
 import factory
 from django.contrib.auth import get_user_model
+from django.contrib.auth.hashers import make_password
 from django.contrib.auth.models import Group
 from django.utils import timezone
 from factory.django import DjangoModelFactory
@@ -16,6 +18,12 @@ PASSWORD = "correct horse battery staple"
 SECRET = "whsec_c2VjcmV0LW9mLXRoZS10ZXN0cy0wMTIzNDU2Nzg5"
 
 
+@cache
+def hashed_password() -> str:
+    """Hashed once per process: the real hasher is slow on purpose."""
+    return make_password(PASSWORD)
+
+
 class UserFactory(DjangoModelFactory):
     """A user. `roles=[Role.AGENT]` gives roles, and so makes the user staff."""
 
@@ -25,7 +33,7 @@ class UserFactory(DjangoModelFactory):
         skip_postgeneration_save = True
 
     username = factory.Sequence(lambda n: f"user{n}")
-    password = factory.django.Password(PASSWORD)
+    password = factory.LazyFunction(hashed_password)
 
     @factory.post_generation
     def roles(self, create, extracted, **kwargs):

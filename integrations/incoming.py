@@ -1,0 +1,361 @@
+"""One operation of a partner: found, deduplicated and applied in one transaction, or refused whole.
+
+The caller has authenticated the partner and validated the fields (`IncomingRequest`). Everything else that may be
+wrong is raised as `OperationRefused` or as a `ChangeRefused` of the change itself; nothing of the operation is kept
+then but the entry that `log_failure()` writes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import UUID
+
+from django.core.files.base import ContentFile
+from django.db import IntegrityError, transaction
+from django.db.models import Q
+
+from changes.actor import acting
+from changes.choices import CompletionCode, Phase
+from changes.models import Attachment, Change, Comment
+
+from . import origin, payloads
+from .access import reachable
+from .choices import IncomingKind, IncomingStatus
+from .models import Exchange, ExternalReference, ExternalSystem, IncomingOperation, OutgoingOperation
+
+ASSIGNED_COMMENT = "Change was assigned locally from external system"
+REJECTED_COMMENT = "Change was rejected by the external fulfillment system"
+
+
+class OperationRefused(Exception):  # noqa: N818 - as in changes.exceptions
+    """Why the operation was not applied: an HTTP status, a code, a text, and the path of the field."""
+
+    def __init__(self, status: int, code: str, detail: str, attr: str | None = None) -> None:
+        self.status, self.code, self.detail, self.attr = status, code, detail, attr
+        super().__init__(detail)
+
+
+@dataclass(frozen=True)
+class IncomingRequest:
+    """An operation whose fields are valid. `payload` is what came, for the log, without attachments' content."""
+
+    system: ExternalSystem
+    operation: IncomingKind
+    body_sha256: str
+    payload: Mapping[str, Any]
+    idempotency_key: str | None = None
+    external_id: str = ""
+    external_url: str = ""
+    external_status: str = ""
+    change_number: str = ""
+    properties: Mapping[str, Any] = field(default_factory=dict)
+    comments: tuple[Mapping[str, Any], ...] = ()
+    attachments: tuple[Mapping[str, Any], ...] = ()
+    origin: Mapping[str, str] | None = None
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What the partner is told. `is_replay`: the answer of the first time, to a repeat."""
+
+    http_status: int
+    body: Mapping[str, Any]
+    is_replay: bool = False
+
+
+def receive(request: IncomingRequest) -> Answer:
+    """Applies an operation once. Raises OperationRefused or ChangeRefused, with nothing changed."""
+    try:
+        return _receive(request)
+    except IntegrityError:
+        # Another request took the same key or external id meanwhile. It has committed, so now its result is seen.
+        return _receive(request)
+
+
+def _receive(request: IncomingRequest) -> Answer:
+    stored: list[Attachment] = []
+    try:
+        with transaction.atomic():
+            return _remembered(request) or _apply_once(request, stored)
+    except BaseException:
+        for attachment in stored:
+            attachment.discard_file()
+        raise
+
+
+def _remembered(request: IncomingRequest) -> Answer | None:
+    """The first answer, when this key was applied before."""
+    if request.idempotency_key is None:
+        return None
+    first = (
+        IncomingOperation.objects.filter(system=request.system, idempotency_key=request.idempotency_key)
+        .exclude(status=IncomingStatus.FAILED)
+        .first()
+    )
+    if first is None:
+        return None
+    if first.body_sha256 != request.body_sha256:
+        raise OperationRefused(
+            409,
+            "idempotency_key_reused",
+            "This idempotency key came with another body before. Use a new key for a new operation.",
+        )
+    return Answer(first.http_status, first.result or {}, is_replay=True)
+
+
+def _apply_once(request: IncomingRequest, stored: list[Attachment]) -> Answer:
+    if _began_here(request):
+        return _ignore(request)
+    change = None if request.operation == IncomingKind.CREATE else _find(request)
+    if change is None:
+        _refuse_taken(request)
+    record = _log(request, IncomingStatus.APPLIED, change)
+    with origin.applying(record), acting(request.system.authorized_user, request.system.system_id):
+        change = _apply(request, change, stored)
+    record.change = change
+    return _answer(record)
+
+
+# --- Where it began ---
+
+
+def _began_here(request: IncomingRequest) -> bool:
+    """Whether its origin is an operation of ours, or one that was applied here before (rule 9 of section 3)."""
+    if not request.origin:
+        return False
+    system_id, operation_id = request.origin["system_id"], request.origin["operation_id"]
+    applied = Q(origin_system_id=system_id, origin_operation_id=operation_id) | Q(
+        system__system_id=system_id, idempotency_key=operation_id
+    )
+    if number := _uuid(operation_id):
+        if OutgoingOperation.objects.filter(pk=number).exists():
+            return True
+        applied |= Q(pk=number)
+    return IncomingOperation.objects.filter(applied, status=IncomingStatus.APPLIED).exists()
+
+
+def _ignore(request: IncomingRequest) -> Answer:
+    try:
+        change = None if request.operation == IncomingKind.CREATE else _find(request)
+    except OperationRefused:
+        change = None  # it is ignored whatever it names
+    return _answer(_log(request, IncomingStatus.IGNORED, change), http_status=200)
+
+
+def _uuid(text: str) -> Any:
+    try:
+        return UUID(text)
+    except ValueError:
+        return None
+
+
+# --- Its target ---
+
+
+def _find(request: IncomingRequest) -> Change:
+    """The locked change that it is about. One that the partner does not reach is as if it did not exist."""
+    reached = reachable([request.system])
+    if request.change_number:
+        found = reached.filter(number=request.change_number).first()
+        attr = "change_number"
+    else:
+        found = reached.filter(
+            external_references__system=request.system, external_references__external_id=request.external_id
+        ).first()
+        attr = "external_id"
+    if found is None:
+        raise OperationRefused(404, "not_found", "There is no such change.", attr)
+    change = Change.objects.select_for_update().get(pk=found.pk)
+    if request.change_number and request.external_id:
+        _refuse_disagreement(request, change)
+    return change
+
+
+def _refuse_disagreement(request: IncomingRequest, change: Change) -> None:
+    reference = _reference(request.system, change)
+    if reference and reference.external_id != request.external_id:
+        raise OperationRefused(
+            409,
+            "external_id_mismatch",
+            f"{change.number} has another external id here: {reference.external_id}.",
+            "external_id",
+        )
+    if reference is None:
+        _refuse_taken(request)
+
+
+def _refuse_taken(request: IncomingRequest) -> None:
+    taken = (
+        ExternalReference.objects.select_related("change")
+        .filter(system=request.system, external_id=request.external_id)
+        .first()
+    )
+    if taken:
+        raise OperationRefused(
+            409,
+            "external_id_taken",
+            f"The external id {request.external_id} is already that of {taken.change.number}.",
+            "external_id",
+        )
+
+
+def _reference(system: ExternalSystem, change: Change) -> ExternalReference | None:
+    return ExternalReference.objects.filter(system=system, change=change).first()
+
+
+# --- What it does ---
+
+
+def _apply(request: IncomingRequest, change: Change | None, stored: list[Attachment]) -> Change:
+    """Carries out section 4's table, then adds the comments and attachments."""
+    if change is None:
+        change = Change(requested_by=request.system.authorized_user)
+        _set_properties(change, request.properties)
+        change.save()
+    elif request.operation == IncomingKind.UPDATE:
+        _set_properties(change, request.properties)
+        change.save()
+    elif request.operation == IncomingKind.CANCEL and not _is_withdrawn(change):
+        change.completion_code = CompletionCode.WITHDRAWN
+        change.move_to(Phase.ABANDON)
+        change.save()
+    if request.operation == IncomingKind.REJECT:
+        _reject(request.system, change)
+    else:
+        _keep_reference(request, change)
+    _add(request, change, stored)
+    return change
+
+
+def _set_properties(change: Change, properties: Mapping[str, Any]) -> None:
+    """Sets the fields, then makes the transition, if one is asked for. The current phase is none."""
+    for name, value in properties.items():
+        if name != "phase":
+            setattr(change, name, value)
+    target = properties.get("phase")
+    if target is not None and target != change.phase:
+        change.move_to(target)
+
+
+def _is_withdrawn(change: Change) -> bool:
+    return change.completion_code == CompletionCode.WITHDRAWN and change.phase == Phase.ABANDON
+
+
+def _reject(system: ExternalSystem, change: Change) -> None:
+    exchange = Exchange.objects.filter(change=change, system=system).first() or Exchange(change=change, system=system)
+    exchange.state = exchange.state.after_reject()
+    exchange.save()
+    ExternalReference.objects.filter(change=change, system=system).delete()
+
+
+def _keep_reference(request: IncomingRequest, change: Change) -> None:
+    """Stores what the partner says of its record; every operation is a sign of life."""
+    reference = _reference(request.system, change)
+    if reference is None:
+        if not request.external_id:
+            if request.external_status or request.external_url:
+                raise OperationRefused(
+                    400,
+                    "required",
+                    "There is no external reference yet: send the external_id too.",
+                    "external_id",
+                )
+            return
+        reference = ExternalReference(change=change, system=request.system, external_id=request.external_id)
+    if request.external_url:
+        reference.external_url = request.external_url
+    if request.external_status:
+        reference.external_status = request.external_status
+    reference.save()
+
+
+def _add(request: IncomingRequest, change: Change, stored: list[Attachment]) -> None:
+    author = request.system.authorized_user
+    own = {IncomingKind.ASSIGN: ASSIGNED_COMMENT, IncomingKind.REJECT: REJECTED_COMMENT}.get(request.operation)
+    if own:
+        Comment(change=change, author=author, body=own).save()
+    for comment in request.comments:
+        Comment(
+            change=change,
+            author=author,
+            author_name=comment["author"],
+            body=comment["body"],
+            visibility=comment["visibility"],
+        ).save()
+    for sent in request.attachments:
+        attachment = Attachment(
+            change=change,
+            author=author,
+            file=ContentFile(sent["content"], name=sent["file_name"]),
+            file_name=sent["file_name"],
+            content_type=sent["content_type"],
+        )
+        stored.append(attachment)
+        attachment.save()
+
+
+# --- What is remembered of it ---
+
+
+def _log(request: IncomingRequest, status: IncomingStatus, change: Change | None) -> IncomingOperation:
+    came_from = request.origin or {"system_id": "", "operation_id": ""}
+    return IncomingOperation.objects.create(
+        system=request.system,
+        user=request.system.authorized_user,
+        operation=request.operation,
+        status=status,
+        idempotency_key=request.idempotency_key,
+        body_sha256=request.body_sha256,
+        payload=request.payload,
+        origin_system_id=came_from["system_id"],
+        origin_operation_id=came_from["operation_id"],
+        change=change,
+        http_status=201 if request.operation == IncomingKind.CREATE else 200,
+    )
+
+
+def _answer(record: IncomingOperation, http_status: int | None = None) -> Answer:
+    """The answer, kept with the operation so that a repeat gets the same."""
+    change = record.change
+    reference = _reference(record.system, change) if change else None
+    record.http_status = http_status or record.http_status
+    record.result = {
+        "id": str(record.pk),
+        "operation": str(record.operation),
+        "status": str(record.status),
+        "change": payloads.change_snapshot(change, [reference] if reference else []) if change else None,
+        "external_reference": payloads.reference_snapshot(reference) if reference else None,
+    }
+    record.save(update_fields=["change", "http_status", "result"])
+    return Answer(record.http_status, record.result)
+
+
+def log_failure(
+    user: Any,
+    system: ExternalSystem | None,
+    http_status: int,
+    error: str,
+    payload: Mapping[str, Any],
+    body_sha256: str,
+    idempotency_key: str | None,
+) -> None:
+    """Keeps what came, from whom, and why it was refused."""
+    operation = payload.get("operation")
+    number = payload.get("change_number")
+    change = None
+    if system and isinstance(number, str):
+        change = reachable([system]).filter(number=number).first()
+    IncomingOperation.objects.create(
+        system=system,
+        user=user,
+        operation=operation if operation in IncomingKind.values else "",
+        status=IncomingStatus.FAILED,
+        idempotency_key=idempotency_key,
+        body_sha256=body_sha256,
+        payload=payload,
+        change=change,
+        http_status=http_status,
+        error=error,
+    )

@@ -1,0 +1,220 @@
+"""What every way of saving a change keeps: versions, history, additions that are never edited."""
+
+import threading
+from datetime import timedelta
+
+import pytest
+from django.core.exceptions import ValidationError
+from django.core.files.base import ContentFile
+from django.db import connection, transaction
+from django.utils import timezone
+
+from changes.actor import acting
+from changes.exceptions import StaleChange
+from changes.models import Attachment, Change, Comment
+from tests.factories import ChangeFactory, UserFactory, change_in
+
+
+@pytest.mark.django_db
+class TestVersions:
+    def test_a_save_that_alters_nothing_leaves_the_record_alone(self):
+        change = ChangeFactory()
+        before = Change.objects.values().get()
+        change.save()
+        Change.objects.get().save()
+        assert Change.objects.values().get() == before
+        assert change.history.count() == 1
+
+    def test_each_altering_save_counts_one(self):
+        change = ChangeFactory()
+        for number in (2, 3, 4):
+            change.title = f"Title {number}"
+            change.save()
+            assert change.version == number
+
+    def test_a_comment_or_attachment_leaves_the_version(self):
+        change = ChangeFactory()
+        alice = UserFactory(username="alice")
+        Comment(change=change, author=alice, body="Hello").save()
+        Attachment(change=change, author=alice, file=ContentFile(b"x", name="x"), file_name="x.txt").save()
+        assert Change.objects.get().version == change.version == 1
+
+    def test_a_stale_save_is_refused_with_what_the_other_person_changed(self):
+        ChangeFactory(title="First")
+        mine, theirs = Change.objects.get(), Change.objects.get()
+        bob = UserFactory(username="bob")
+        with acting(bob):
+            theirs.title, theirs.risk = "Theirs", "High"
+            theirs.save()
+        mine.description = "Mine"
+        with pytest.raises(StaleChange) as refused:
+            mine.save()
+        edits = refused.value.edits
+        assert {field: (edit.old, edit.new, edit.user) for field, edit in edits.items()} == {
+            "title": ("First", "Theirs", "bob"),
+            "risk": ("Low", "High", "bob"),
+        }
+        stored = Change.objects.get()
+        assert (stored.title, stored.description) == ("Theirs", "The core switch is out of support.")
+
+    def test_a_partial_save_writes_only_its_fields(self):
+        change = ChangeFactory()
+        change.title, change.description = "New", "Not to be written"
+        change.save(update_fields=["title"])
+        stored = Change.objects.get()
+        assert (stored.title, stored.description) == ("New", "The core switch is out of support.")
+
+
+@pytest.mark.django_db
+class TestValidity:
+    @pytest.mark.parametrize("title", ["", "   "])
+    def test_only_a_title_is_needed(self, title):
+        with pytest.raises(ValidationError):
+            Change(title=title).save()
+        Change(title="Enough").save()
+        assert Change.objects.count() == 1
+
+    @pytest.mark.parametrize("hours", [0, -1])
+    def test_planned_end_comes_after_planned_start(self, hours):
+        change = ChangeFactory()
+        before = change.planned_end
+        change.planned_end = change.planned_start + timedelta(hours=hours)
+        with pytest.raises(ValidationError) as refused:
+            change.save()
+        assert list(refused.value.message_dict) == ["planned_end"]
+        assert Change.objects.get().planned_end == before
+
+    def test_actual_end_is_not_before_actual_start(self):
+        change = ChangeFactory(actual_start=timezone.now())
+        change.actual_end = change.actual_start - timedelta(seconds=1)
+        with pytest.raises(ValidationError) as refused:
+            change.save()
+        assert list(refused.value.message_dict) == ["actual_end"]
+
+
+@pytest.mark.django_db
+class TestHistory:
+    def test_it_keeps_who_when_and_the_system_they_act_for(self):
+        change = ChangeFactory(title="Old")
+        partner = UserFactory(username="acme-integration")
+        with acting(partner, "ACME"):
+            change.title = "New"
+            change.save()
+        last, first = change.history.all()
+        assert (first.title, last.title) == ("Old", "New")
+        assert (last.history_user, last.source_system) == (partner, "ACME")
+        assert first.source_system is None
+        assert last.history_date >= first.history_date
+
+    def test_edits_since_a_version_add_up(self):
+        change = ChangeFactory(title="A")
+        for title, risk in (("B", "High"), ("C", "Low")):
+            change.title, change.risk = title, risk
+            change.save()
+        edits = change.edits_since(1)
+        assert {field: (edit.old, edit.new) for field, edit in edits.items()} == {"title": ("A", "C")}
+
+
+@pytest.mark.django_db
+class TestAdditions:
+    def additions(self):
+        alice = UserFactory(username="alice")
+        change = change_in("ApprovePlan")
+        comment = Comment(change=change, author=alice, body="Hello")
+        comment.save()
+        attachment = Attachment(change=change, author=alice, file=ContentFile(b"x", name="x"), file_name="x.txt")
+        attachment.save()
+        return comment, attachment
+
+    def test_they_are_never_edited_or_deleted(self):
+        for addition in self.additions():
+            addition.author_name = "Somebody else"
+            with pytest.raises(TypeError):
+                addition.save()
+            with pytest.raises(TypeError):
+                addition.delete()
+            assert type(addition).objects.get(pk=addition.pk).author_name == ""
+
+    def test_an_attachment_is_streamed_with_size_and_checksum(self):
+        _, attachment = self.additions()
+        assert (attachment.size, attachment.sha256[:12]) == (1, "2d711642b726")
+        with attachment.file.open() as file:
+            assert file.read() == b"x"
+        assert "x.txt" not in attachment.file.name
+
+    @pytest.mark.parametrize(
+        ("content", "name", "field"),
+        [(b"", "empty.txt", "empty"), (b"x" * 33, "large.bin", "33 bytes")],
+    )
+    def test_an_empty_or_too_large_one_is_refused(self, settings, content, name, field):
+        settings.ATTACHMENT_MAX_BYTES = 32
+        change = ChangeFactory()
+        with pytest.raises(ValidationError, match=field):
+            Attachment(
+                change=change,
+                author=UserFactory(username="alice"),
+                file=ContentFile(content, name=name),
+                file_name=name,
+            ).save()
+        assert not Attachment.objects.exists()
+
+
+def in_threads(*works):
+    """Runs each in a thread with its own database connection, all at once. Returns what each returned or raised."""
+    results = [None] * len(works)
+    barrier = threading.Barrier(len(works))
+
+    def run(index, work):
+        try:
+            barrier.wait()
+            results[index] = work()
+        except Exception as error:
+            results[index] = error
+        finally:
+            connection.close()
+
+    threads = [threading.Thread(target=run, args=item) for item in enumerate(works)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return results
+
+
+@pytest.mark.django_db(transaction=True)
+class TestTwoAtOnce:
+    def test_of_two_writers_one_wins_and_the_other_is_told(self):
+        change = ChangeFactory()
+        copies = [Change.objects.get(pk=change.pk) for _ in range(4)]
+
+        def write(copy, title):
+            copy.title = title
+            copy.save()
+            return title
+
+        results = in_threads(*(lambda copy=copy, n=n: write(copy, f"Writer {n}") for n, copy in enumerate(copies)))
+        winners = [result for result in results if isinstance(result, str)]
+        assert len(winners) == 1
+        assert sum(isinstance(result, StaleChange) for result in results) == 3
+        stored = Change.objects.get()
+        assert (stored.title, stored.version) == (winners[0], 2)
+
+    def test_the_old_value_is_what_the_database_held(self):
+        """Each writer reads under the lock; the chain of old and new values has no break."""
+        ChangeFactory(title="0")
+        seen = []
+
+        def write(name):
+            for step in range(5):
+                with transaction.atomic():
+                    change = Change.objects.select_for_update().get()
+                    change.title = f"{name}{step}"
+                    change.save()
+                    seen.append((change.version, change.changed_fields["title"]))
+
+        results = in_threads(lambda: write("a"), lambda: write("b"))
+        assert results == [None, None]
+        chain = [edit for _, edit in sorted(seen, key=lambda item: item[0])]
+        assert chain[0].old == "0"
+        assert all(before.new == after.old for before, after in zip(chain, chain[1:], strict=False))
+        assert Change.objects.get().version == 11
