@@ -1,0 +1,49 @@
+"""python manage.py simulator"""
+
+import socket
+from pathlib import Path
+from typing import Any
+
+from aiohttp import web
+from django.conf import settings
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+
+from integrations.simulator.config import ConfigError, load
+from integrations.simulator.server import create_app
+from integrations.simulator.service import Simulator
+
+
+class Command(BaseCommand):
+    help = "Plays partner service desks, to try the exchange against."
+    requires_system_checks = []
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("--host", default="127.0.0.1")
+        parser.add_argument("--port", type=int, default=9911, help="0 takes a free one.")
+        parser.add_argument(
+            "--config",
+            type=Path,
+            default=settings.VAR_DIR / "simulator.yaml",
+            help="Which partners to play; what they receive is kept beside it. Default: %(default)s",
+        )
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        config: Path = options["config"]
+        try:
+            partners = load(config)
+        except ConfigError as error:
+            raise CommandError(str(error)) from error
+        try:
+            listener = socket.create_server((options["host"], options["port"]))
+        except OSError as error:
+            raise CommandError(
+                f"Port {options['port']} of {options['host']} cannot be used: {error.strerror}."
+            ) from error
+        url = f"http://{options['host']}:{listener.getsockname()[1]}"
+        simulator = Simulator(partners, config.with_suffix(".received.jsonl"), url)
+
+        def started(_: str) -> None:
+            self.stdout.write(f"The simulator plays {', '.join(partners)} at {url}/")
+            self.stdout.flush()
+
+        web.run_app(create_app(simulator), sock=listener, print=started, access_log=None, shutdown_timeout=1)

@@ -1,0 +1,124 @@
+"""How a partner treats what it receives, where that is not simply taking it.
+
+`mode` is one of:
+
+| mode | what happens | taken |
+|---|---|---|
+| normal | answers 200 with its record | yes |
+| answer | answers `status`, with `retry_after` and `body` where given | if `status` is 2xx |
+| redirect | answers 302 to `location` | no |
+| down | drops the connection; nothing is kept | no |
+| hang | waits `seconds` before it answers | yes |
+| hang_up | takes the message, and closes the connection without an answer | yes |
+| drip | answers byte by byte, over `seconds` | yes |
+| not_json | answers 200 with a page of HTML | yes |
+| huge | answers 200 with `size` bytes of JSON | yes |
+
+`times` is the number of messages that are treated so, without it all until the behaviour is set again. `take` says
+otherwise than the table whether the message is taken; one that is not, is listed as received all the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields, replace
+from enum import StrEnum
+from typing import Any
+
+
+class Mode(StrEnum):
+    NORMAL = "normal"
+    ANSWER = "answer"
+    REDIRECT = "redirect"
+    DOWN = "down"
+    HANG = "hang"
+    HANG_UP = "hang_up"
+    DRIP = "drip"
+    NOT_JSON = "not_json"
+    HUGE = "huge"
+
+
+_TYPES: dict[str, type | tuple[type, ...]] = {
+    "times": int,
+    "take": bool,
+    "status": int,
+    "retry_after": (str, int, float),
+    "seconds": (int, float),
+    "size": int,
+    "location": str,
+}
+_RANGES = {"times": (1, 1_000_000), "status": (200, 599), "seconds": (0, 3600), "size": (1, 100_000_000)}
+
+
+@dataclass(frozen=True)
+class Behaviour:
+    """What is done with the next messages; see the module's table."""
+
+    mode: Mode = Mode.NORMAL
+    times: int | None = None
+    take: bool | None = None
+    status: int = 503
+    retry_after: str | float | None = None
+    body: Any = None
+    seconds: float = 30
+    size: int = 10_000_000
+    location: str = "/elsewhere"
+
+    @property
+    def takes(self) -> bool:
+        """Whether a message that is treated so becomes part of the partner's records."""
+        if self.take is not None:
+            return self.take
+        if self.mode == Mode.ANSWER:
+            return self.status < 300
+        return self.mode not in {Mode.DOWN, Mode.REDIRECT}
+
+    def after_one(self) -> Behaviour:
+        """What is left of it after one message."""
+        if self.times is None:
+            return self
+        return replace(self, times=self.times - 1) if self.times > 1 else Behaviour()
+
+    def as_json(self) -> dict[str, Any]:
+        """What was set, and nothing that only another mode uses."""
+        default = asdict(Behaviour())
+        return {"mode": str(self.mode)} | {
+            name: value for name, value in asdict(self).items() if name != "mode" and value != default[name]
+        }
+
+    def __str__(self) -> str:
+        what = {
+            Mode.NORMAL: "takes and answers",
+            Mode.ANSWER: f"answers {self.status}",
+            Mode.REDIRECT: "redirects",
+            Mode.DOWN: "is down",
+            Mode.HANG: f"waits {self.seconds:g} s",
+            Mode.HANG_UP: "hangs up",
+            Mode.DRIP: f"drips its answer over {self.seconds:g} s",
+            Mode.NOT_JSON: "answers with HTML",
+            Mode.HUGE: f"answers with {self.size} bytes",
+        }[self.mode]
+        pause = f" and asks for a pause of {self.retry_after}" if self.retry_after is not None else ""
+        return what + pause + (f", {self.times} more time(s)" if self.times else "")
+
+
+def parse(data: Any) -> Behaviour:
+    """Reads a behaviour from JSON. Raises ValueError, saying what is wrong."""
+    known = [field.name for field in fields(Behaviour)]
+    if not isinstance(data, Mapping):
+        raise ValueError("Write the behaviour as an object.")
+    if unknown := [str(key) for key in data if key not in known]:
+        raise ValueError(f"Unknown: {', '.join(unknown)}. Known: {', '.join(known)}.")
+    given = {key: value for key, value in data.items() if value is not None}
+    if given.get("mode", "normal") not in [*Mode]:
+        raise ValueError(f"mode: write one of {', '.join(Mode)}.")
+    for name, kind in _TYPES.items():
+        value = given.get(name)
+        if value is not None and (not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool)):
+            raise ValueError(f"{name}: {value!r} has the wrong type.")
+        if value is not None and name in _RANGES and not _RANGES[name][0] <= value <= _RANGES[name][1]:
+            raise ValueError(f"{name}: write a number from {_RANGES[name][0]} to {_RANGES[name][1]}.")
+    for name in ("retry_after", "location"):
+        if not str(given.get(name, "")).isprintable():
+            raise ValueError(f"{name}: goes into a header, so it must be one line.")
+    return Behaviour(**{**given, "mode": Mode(given.get("mode", "normal"))})

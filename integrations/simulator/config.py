@@ -1,0 +1,73 @@
+"""Which partners the simulator plays.
+
+partners:
+  - system_id: ACME
+    signing_secret: whsec_...            # without one, no signature is asked for
+    token: ...                           # for our API; without one, ACME only listens
+    base_url: http://127.0.0.1:8000      # where our API is
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import yaml
+
+from ..transports.signing import check_secret
+
+
+class ConfigError(Exception):
+    """The file cannot be used; the message names it and the place in it."""
+
+
+@dataclass(frozen=True)
+class Partner:
+    """One partner that is played. `token` is for our API at `base_url`."""
+
+    system_id: str
+    base_url: str
+    token: str = ""
+    signing_secret: str = ""
+
+
+def load(path: Path) -> dict[str, Partner]:
+    """The partners by system id, in the order of the file. Raises ConfigError."""
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"{path} cannot be read: {error.strerror}.") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path} is no valid YAML: {error}") from error
+    if not isinstance(content, dict) or [*content] != ["partners"] or not isinstance(content["partners"], list):
+        raise ConfigError(f"{path}: write one key, partners, with a list of partners.")
+    partners: dict[str, Partner] = {}
+    for index, entry in enumerate(content["partners"]):
+        try:
+            partner = _partner(entry)
+        except ValueError as error:
+            raise ConfigError(f"{path}: partners[{index}]: {error}") from error
+        if partner.system_id in partners:
+            raise ConfigError(f"{path}: partners[{index}]: {partner.system_id} is there twice.")
+        partners[partner.system_id] = partner
+    if not partners:
+        raise ConfigError(f"{path}: name at least one partner.")
+    return partners
+
+
+def _partner(entry: object) -> Partner:
+    known = [field.name for field in fields(Partner)]
+    if not isinstance(entry, dict):
+        raise ValueError("write a partner as keys and values.")
+    if unknown := [str(key) for key in entry if key not in known]:
+        raise ValueError(f"unknown: {', '.join(unknown)}. Known: {', '.join(known)}.")
+    if wrong := [key for key, value in entry.items() if not isinstance(value, str)]:
+        raise ValueError(f"not a text: {', '.join(wrong)}.")
+    if not entry.get("system_id") or not entry.get("base_url"):
+        raise ValueError("system_id and base_url are needed.")
+    if urlsplit(entry["base_url"]).scheme not in {"http", "https"}:
+        raise ValueError("base_url must begin with http:// or https://.")
+    if entry.get("signing_secret"):
+        check_secret(entry["signing_secret"])
+    return Partner(**{**entry, "base_url": entry["base_url"].rstrip("/")})

@@ -1,0 +1,202 @@
+"""The pages of the simulator for people: an overview of the partners, and one page for each record."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from aiohttp import web
+from django.template import Context, Engine
+
+from changes.choices import CompletionCode, Phase
+
+from .behaviour import Mode, parse
+from .desk import Event
+from .service import SIMULATOR, Simulator
+
+TEMPLATES = Path(__file__).parent / "templates"
+DOCUMENTATION = web.AppKey("documentation", dict)
+SHOWN = 12
+HEADERS = {
+    "Content-Security-Policy": "default-src 'none'; style-src 'self'; form-action 'self'; base-uri 'none'",
+    "X-Content-Type-Options": "nosniff",
+    "Cache-Control": "no-store",
+}
+CHOICES = {
+    "phases": Phase.values,
+    "completion_codes": CompletionCode.values,
+    "modes": [
+        (Mode.NORMAL, "Take it and answer with the record"),
+        (Mode.ANSWER, "Answer a status"),
+        (Mode.REDIRECT, "Redirect"),
+        (Mode.DOWN, "Be down: drop the connection"),
+        (Mode.HANG, "Wait before answering"),
+        (Mode.HANG_UP, "Take it, but hang up without an answer"),
+        (Mode.DRIP, "Drip the answer byte by byte"),
+        (Mode.NOT_JSON, "Answer with HTML"),
+        (Mode.HUGE, "Answer with ten megabytes"),
+    ],
+}
+_engine = Engine(dirs=[str(TEMPLATES)])
+
+
+async def overview(request: web.Request) -> web.Response:
+    return _page(request, "overview.html", _overview(request.app), _notice(request))
+
+
+async def record(request: web.Request) -> web.Response:
+    simulator = request.app[SIMULATOR]
+    found = simulator.desk.record(request.match_info["system_id"], request.match_info["external_id"])
+    if found is None:
+        raise web.HTTPNotFound(text="There is no such record here.")
+    messages = [
+        message
+        for message in _messages(simulator, found.system_id)
+        if message["external_id"] == found.external_id
+        or (not message["external_id"] and message["change_number"] == found.change_number)
+    ]
+    return _page(request, "record.html", {"record": found, "messages": messages}, _notice(request))
+
+
+async def style(request: web.Request) -> web.FileResponse:
+    return web.FileResponse(TEMPLATES / "style.css", headers={"X-Content-Type-Options": "nosniff"})
+
+
+async def send(request: web.Request) -> web.Response:
+    """A form's operation: sent, and shown with its answer on the page that it came from."""
+    simulator = request.app[SIMULATOR]
+    form = {name: value for name, value in (await request.post()).items() if isinstance(value, str)}
+    system_id = form.get("system_id", "")
+    if system_id not in simulator.partners:
+        raise web.HTTPNotFound(text="There is no such partner here.")
+    try:
+        body = _operation(simulator, system_id, form)
+    except ValueError as error:
+        notice = {"kind": "bad", "text": f"Nothing was sent. {error}"}
+        return _page(request, "overview.html", _overview(request.app), notice, status=400)
+    raw = json.dumps(body).encode()
+    event, _ = await simulator.send(system_id, raw, body, str(uuid.uuid4()))
+    known = simulator.desk.record(system_id, event["external_id"])
+    path = request.app.router["record"].url_for(system_id=system_id, external_id=event["external_id"]) if known else "/"
+    raise web.HTTPSeeOther(f"{path}?sent={event['number']}")
+
+
+def _operation(simulator: Simulator, system_id: str, form: Mapping[str, str]) -> dict[str, Any]:
+    """The message that a form describes. Raises ValueError, saying what to mend."""
+    body: dict[str, Any] = {"system_id": system_id, "operation": form.get("operation", "")}
+    external_id = form.get("external_id", "").strip()
+    if body["operation"] == "Create":
+        external_id = external_id or simulator.desk.new_id(system_id)
+        body["external_url"] = simulator.desk.url(system_id, external_id)
+    known = simulator.desk.record(system_id, external_id)
+    number = form.get("change_number", "").strip() or (known.change_number if known else "")
+    fields = {"external_id": external_id, "change_number": number, "external_status": form.get("external_status", "")}
+    body |= {name: value for name, value in fields.items() if value}
+    if body["operation"] not in {"Create", "Update"}:
+        return body
+    names = ("title", "description", "owning_group", "phase", "completion_code")
+    properties: dict[str, Any] = {name: form[name] for name in names if form.get(name)}
+    if text := form.get("properties", "").strip():
+        try:
+            more = json.loads(text)
+        except ValueError as error:
+            raise ValueError(f"The properties are no JSON: {error}.") from error
+        if not isinstance(more, dict):
+            raise ValueError("Write the properties as a JSON object.")
+        properties |= more
+    if properties:
+        body["properties"] = properties
+    if form.get("comment"):
+        body["comments"] = [{"body": form["comment"], "author": f"{system_id} service desk"}]
+    return body
+
+
+async def behave(request: web.Request) -> web.Response:
+    simulator = request.app[SIMULATOR]
+    form = {name: value for name, value in (await request.post()).items() if isinstance(value, str) and value}
+    system_id = form.pop("system_id", "")
+    if system_id not in simulator.partners:
+        raise web.HTTPNotFound(text="There is no such partner here.")
+    wanted: dict[str, Any] = {**form}
+    try:
+        for name, number in (("times", int), ("status", int), ("seconds", float)):
+            if name in wanted:
+                wanted[name] = number(wanted[name])
+        simulator.behave(system_id, parse(wanted))
+    except ValueError as error:
+        notice = {"kind": "bad", "text": f"The behaviour is as it was. {error}"}
+        return _page(request, "overview.html", _overview(request.app), notice, status=400)
+    raise web.HTTPSeeOther("/")
+
+
+# --- What the templates show ---
+
+
+def _messages(simulator: Simulator, system_id: str) -> list[Event]:
+    """Both directions, the latest first."""
+    sent = [event for event in simulator.desk.sent if event["system_id"] == system_id]
+    events = sorted([*simulator.desk.messages(system_id), *sent], key=lambda event: event["at"], reverse=True)
+    return [{**event, "shown": _shown(event)} for event in events[: SHOWN * 4]]
+
+
+def _shown(event: Event) -> str:
+    parts = [event["body"]] if event["event"] == "received" else [event["body"], event["answer"]]
+    return "\n".join(json.dumps(part, indent=2, ensure_ascii=False) for part in parts)
+
+
+def _overview(app: web.Application) -> dict[str, Any]:
+    simulator = app[SIMULATOR]
+    partners = []
+    for system_id, partner in simulator.partners.items():
+        records = simulator.desk.records(system_id)
+        partners.append(
+            {
+                "partner": partner,
+                "behaviour": simulator.behaviour(system_id),
+                "records": records[::-1][:SHOWN],
+                "count": len(records),
+                "messages": _messages(simulator, system_id)[:SHOWN],
+            }
+        )
+    return {"partners": partners, "documentation": app[DOCUMENTATION]}
+
+
+def _notice(request: web.Request) -> dict[str, str] | None:
+    """What came of the operation that the form before this page sent."""
+    number = request.query.get("sent", "")
+    sent = request.app[SIMULATOR].desk.sent
+    if not (number.isascii() and number.isdigit()) or not 1 <= int(number[:9]) <= len(sent):
+        return None
+    event = sent[int(number[:9]) - 1]
+    done = 200 <= event["status"] < 300
+    answered = f"was answered {event['status']}" if event["status"] else "was not answered"
+    return {
+        "kind": "good" if done else "bad",
+        "text": f"{event['operation']} from {event['system_id']} {answered}.",
+        "detail": json.dumps(event["answer"], indent=2, ensure_ascii=False),
+    }
+
+
+def _page(
+    request: web.Request, template: str, context: dict[str, Any], notice: Any = None, status: int = 200
+) -> web.Response:
+    text = _engine.get_template(template).render(Context({"choices": CHOICES, "notice": notice, **context}))
+    # A message may hold half a surrogate pair, which UTF-8 cannot carry.
+    content = text.encode(errors="backslashreplace")
+    return web.Response(body=content, status=status, content_type="text/html", charset="utf-8", headers=HEADERS)
+
+
+def add_pages(app: web.Application, documentation: dict[str, Any]) -> None:
+    app[DOCUMENTATION] = documentation
+    app.add_routes(
+        [
+            web.get("/", overview),
+            web.get("/style.css", style),
+            web.get("/records/{system_id}/{external_id}", record, name="record"),
+            web.post("/send", send),
+            web.post("/behaviour", behave),
+        ]
+    )

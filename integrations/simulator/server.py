@@ -1,0 +1,171 @@
+"""The addresses of the simulator. All speak JSON, the pages of `pages` aside.
+
+| call | what |
+|---|---|
+| `POST /operations` | takes a message for the partner that its `system_id` names, if that partner's secret signed it |
+| `GET /api/partners` | the partners, with their behaviour and how much they have |
+| `GET /api/received` | every message that came, in order. Filters: `system_id`, `change`, `operation`, `id` |
+| `GET /api/sequence?system_id=&change=` | the messages about one change that were taken, each once, by first arrival |
+| `GET /api/records` | the partners' own records. Filters: `system_id`, `change` |
+| `GET /api/sent` | what the partners sent, and the answers. Filter: `system_id` |
+| `POST /api/partners/{system_id}/send` | sends an operation to our API as this partner; see `send` |
+| `GET`, `PUT`, `DELETE /api/partners/{system_id}/behaviour` | how it treats what it receives; see `behaviour` |
+"""
+
+from __future__ import annotations
+
+import json
+import uuid
+from dataclasses import asdict
+from typing import Any
+from urllib.parse import urlsplit
+
+from aiohttp import web
+from aiohttp.typedefs import Handler
+
+from . import answers, behaviour
+from .pages import add_pages
+from .service import SIMULATOR, Simulator
+
+REQUEST_MAX_BYTES = 64 * 1024 * 1024
+
+
+async def receive(request: web.Request) -> web.StreamResponse:
+    receipt = request.app[SIMULATOR].receive(await request.read(), request.headers)
+    return await answers.answer(request, receipt)
+
+
+async def list_partners(request: web.Request) -> web.Response:
+    simulator = request.app[SIMULATOR]
+    return web.json_response(
+        [
+            {
+                "system_id": system_id,
+                "base_url": partner.base_url,
+                "behaviour": simulator.behaviour(system_id).as_json(),
+                "records": len(simulator.desk.records(system_id)),
+                "received": len(simulator.desk.messages(system_id)),
+            }
+            for system_id, partner in simulator.partners.items()
+        ]
+    )
+
+
+async def list_received(request: web.Request) -> web.Response:
+    query = request.query
+    found = request.app[SIMULATOR].desk.messages(query.get("system_id"), query.get("change"))
+    for name in ("operation", "id"):
+        if name in query:
+            found = [message for message in found if message[name] == query[name]]
+    return web.json_response(found)
+
+
+async def show_sequence(request: web.Request) -> web.Response:
+    query = request.query
+    if not query.get("system_id") or not query.get("change"):
+        raise web.HTTPBadRequest(text="Name a system_id and a change.")
+    found = request.app[SIMULATOR].desk.sequence(query["system_id"], query["change"])
+    return web.json_response([{name: item[name] for name in ("sequence", "operation", "id", "at")} for item in found])
+
+
+async def list_records(request: web.Request) -> web.Response:
+    found = request.app[SIMULATOR].desk.records(request.query.get("system_id"), request.query.get("change"))
+    return web.json_response([asdict(record) for record in found])
+
+
+async def list_sent(request: web.Request) -> web.Response:
+    system_id = request.query.get("system_id")
+    sent = request.app[SIMULATOR].desk.sent
+    return web.json_response([event for event in sent if system_id in (None, event["system_id"])])
+
+
+async def send(request: web.Request) -> web.Response:
+    """Takes `{"body": {...}, "idempotency_key": "..."}`, and sends the body as it is.
+
+    `"raw": "..."` instead of `body` sends a text that need be no JSON. Without `idempotency_key` a new one is made;
+    null sends none. Answers `{"status", "headers", "body"}` of our API, or 502 when it did not answer.
+    """
+    system_id = _partner(request)
+    order = await _json(request)
+    body, raw = order.get("body"), order.get("raw")
+    key = order.get("idempotency_key", str(uuid.uuid4()))
+    known = {*order} <= {"body", "raw", "idempotency_key"}
+    if not known or ("body" in order) == ("raw" in order) or not isinstance(raw, str | None):
+        raise web.HTTPBadRequest(text="Write body (JSON) or raw (a text), and idempotency_key if you like.")
+    if not isinstance(key, str | None):
+        raise web.HTTPBadRequest(text="idempotency_key: write a text, or null for none.")
+    content = raw.encode(errors="surrogatepass") if raw is not None else json.dumps(body).encode()
+    _, answer = await request.app[SIMULATOR].send(system_id, content, body if isinstance(body, dict) else {}, key)
+    return web.json_response(asdict(answer), status=200 if answer.status else 502)
+
+
+async def show_behaviour(request: web.Request) -> web.Response:
+    return web.json_response(request.app[SIMULATOR].behaviour(_partner(request)).as_json())
+
+
+async def set_behaviour(request: web.Request) -> web.Response:
+    system_id = _partner(request)
+    try:
+        wanted = behaviour.parse(await _json(request))
+    except ValueError as error:
+        raise web.HTTPBadRequest(text=str(error)) from error
+    request.app[SIMULATOR].behave(system_id, wanted)
+    return web.json_response(wanted.as_json())
+
+
+async def reset_behaviour(request: web.Request) -> web.Response:
+    request.app[SIMULATOR].behave(_partner(request), behaviour.Behaviour())
+    return web.Response(status=204)
+
+
+def _partner(request: web.Request) -> str:
+    system_id = request.match_info["system_id"]
+    partners = request.app[SIMULATOR].partners
+    if system_id not in partners:
+        raise web.HTTPNotFound(text=f"{system_id} is not played here. Played: {', '.join(partners)}.")
+    return system_id
+
+
+async def _json(request: web.Request) -> dict[str, Any]:
+    try:
+        content = await request.json()
+    except ValueError as error:
+        raise web.HTTPBadRequest(text=f"This is no JSON: {error}") from error
+    if not isinstance(content, dict):
+        raise web.HTTPBadRequest(text="Write an object.")
+    return content
+
+
+@web.middleware
+async def own_pages_only(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Refuses what a page of another host asks a browser to send here."""
+    origin = request.headers.get("Origin")
+    if origin and urlsplit(origin).netloc != request.host:
+        raise web.HTTPForbidden(text="Only pages of the simulator itself may send here.")
+    return await handler(request)
+
+
+def create_app(simulator: Simulator) -> web.Application:
+    app = web.Application(client_max_size=REQUEST_MAX_BYTES, middlewares=[own_pages_only])
+    app[SIMULATOR] = simulator
+    app.add_routes(
+        [
+            web.post("/operations", receive),
+            web.get("/api/partners", list_partners),
+            web.get("/api/received", list_received),
+            web.get("/api/sequence", show_sequence),
+            web.get("/api/records", list_records),
+            web.get("/api/sent", list_sent),
+            web.post("/api/partners/{system_id}/send", send),
+            web.get("/api/partners/{system_id}/behaviour", show_behaviour),
+            web.put("/api/partners/{system_id}/behaviour", set_behaviour),
+            web.delete("/api/partners/{system_id}/behaviour", reset_behaviour),
+        ]
+    )
+    add_pages(app, {"Addresses": __doc__, "send": send.__doc__, "behaviour": behaviour.__doc__})
+
+    async def close(_: web.Application) -> None:
+        await simulator.close()
+
+    app.on_cleanup.append(close)
+    return app

@@ -1,0 +1,129 @@
+"""The running simulator: the partners, their desk and its journal, and how each partner behaves now."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+from aiohttp import web
+
+from ..transports import signing
+from .behaviour import Behaviour
+from .client import Answer, post_operation
+from .config import Partner
+from .desk import Desk, Event
+from .journal import Journal
+
+
+@dataclass(frozen=True)
+class Receipt:
+    """What is to be answered to a message: an error, or the record as the behaviour says it."""
+
+    status: int
+    content: dict[str, Any]
+    behaviour: Behaviour
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+class Simulator:
+    """Receives for all partners, and sends for one of them at a time."""
+
+    def __init__(self, partners: Mapping[str, Partner], journal_path: Path, base_url: str) -> None:
+        self.partners = partners
+        self.journal = Journal(journal_path)
+        self.desk = Desk(base_url)
+        self.desk.replay(self.journal.events())
+        self._behaviours: dict[str, Behaviour] = {}
+        self._session: aiohttp.ClientSession | None = None
+
+    # --- Behaviour ---
+
+    def behaviour(self, system_id: str) -> Behaviour:
+        return self._behaviours.get(system_id, Behaviour())
+
+    def behave(self, system_id: str, behaviour: Behaviour) -> None:
+        self._behaviours[system_id] = behaviour
+
+    def _next_behaviour(self, system_id: str) -> Behaviour:
+        behaviour = self.behaviour(system_id)
+        self._behaviours[system_id] = behaviour.after_one()
+        return behaviour
+
+    # --- Receiving ---
+
+    def receive(self, raw: bytes, headers: Mapping[str, str]) -> Receipt:
+        """Checks a message, keeps it, and says what to answer."""
+        try:
+            body = json.loads(raw)
+        except (ValueError, RecursionError):
+            return _error(400, "This is no JSON.")
+        if not isinstance(body, dict) or not isinstance(body.get("system_id"), str):
+            return _error(400, "A message is an object that names its system_id.")
+        partner = self.partners.get(body["system_id"])
+        signature = _check_signature(partner, raw, headers)
+        if partner is None or signature == "invalid":
+            self._keep(body, signature, Behaviour(), "401", takes=False)
+            return _error(401, "The signature is not one of this partner's secret.")
+        if not body.get("id") or headers.get("webhook-id", body["id"]) != body["id"]:
+            self._keep(body, signature, Behaviour(), "400", takes=False)
+            return _error(400, "The webhook-id is not the id of the message.")
+        behaviour = self._next_behaviour(partner.system_id)
+        if behaviour.mode == "down":
+            return Receipt(0, {}, behaviour)
+        event = self._keep(body, signature, behaviour, _planned(behaviour))
+        record = self.desk.record(partner.system_id, event["external_id"])
+        return Receipt(200, record.answer if record else {}, behaviour)
+
+    def _keep(
+        self, body: Event, signature: str, behaviour: Behaviour, answered: str, takes: bool | None = None
+    ) -> Event:
+        takes = behaviour.takes if takes is None else takes
+        event = self.desk.receive(body, signature=signature, takes=takes, answered=answered, at=_now())
+        self.journal.append(event)
+        return event
+
+    # --- Sending ---
+
+    async def send(self, system_id: str, raw: bytes, body: Mapping[str, Any], key: str | None) -> tuple[Event, Answer]:
+        """Sends `raw`, which reads `body`, as this partner."""
+        if self._session is None:
+            self._session = aiohttp.ClientSession()
+        answer = await post_operation(self._session, self.partners[system_id], raw, key)
+        event = self.desk.send(system_id, body, key=key, status=answer.status, answer=answer.body, at=_now())
+        self.journal.append(event)
+        return event, answer
+
+    async def close(self) -> None:
+        if self._session is not None:
+            await self._session.close()
+        self.journal.close()
+
+
+def _error(status: int, detail: str) -> Receipt:
+    return Receipt(status, {"detail": detail}, Behaviour())
+
+
+def _check_signature(partner: Partner | None, raw: bytes, headers: Mapping[str, str]) -> str:
+    """`valid`, `invalid`, or `not asked for` where the partner has no secret."""
+    if partner is not None and not partner.signing_secret:
+        return "not asked for"
+    secret = partner.signing_secret if partner else ""
+    signed = {name.lower(): value for name, value in headers.items()}
+    return "valid" if secret and signing.is_signed_by(secret, raw, signed) else "invalid"
+
+
+def _planned(behaviour: Behaviour) -> str:
+    if behaviour.mode == "answer":
+        return str(behaviour.status)
+    return {"redirect": "302", "hang_up": "hung up"}.get(behaviour.mode, "200")
+
+
+SIMULATOR = web.AppKey("simulator", Simulator)
