@@ -1,0 +1,51 @@
+"""API errors beside those of Django REST framework."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rest_framework import status
+from rest_framework.exceptions import APIException, ErrorDetail
+
+
+class Problem(APIException):
+    """An error with a summary, and one entry for each field it is about.
+
+    `errors` maps the path of a field to what is wrong with it: a message, or several.
+    """
+
+    status_code = status.HTTP_400_BAD_REQUEST
+    default_code = "invalid"
+
+    def __init__(
+        self, summary: str, code: str | None = None, errors: Mapping[str, str | Sequence[str]] | None = None
+    ) -> None:
+        self.summary = summary
+        code = code or self.default_code
+        self.detail: Any = ErrorDetail(summary, code=code)
+        if errors:
+            self.detail = {
+                attr: [ErrorDetail(text, code=code) for text in ([texts] if isinstance(texts, str) else texts)]
+                for attr, texts in errors.items()
+            }
+
+
+class Conflict(Problem):
+    status_code = status.HTTP_409_CONFLICT
+    default_code = "conflict"
+
+
+class PreconditionFailed(Problem):
+    status_code = status.HTTP_412_PRECONDITION_FAILED
+    default_code = "precondition_failed"
+
+
+class TooLarge(Problem):
+    status_code = status.HTTP_413_REQUEST_ENTITY_TOO_LARGE
+    default_code = "too_large"
+
+
+class ConditionsNotMet(Problem):
+    status_code = status.HTTP_422_UNPROCESSABLE_ENTITY
+    default_code = "unmet_condition"

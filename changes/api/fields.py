@@ -1,0 +1,148 @@
+"""Fields that take a JSON value of the right type and nothing that merely resembles it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import extend_schema_field
+from rest_framework import serializers
+
+from changes.models import SupportGroup
+
+_RFC3339 = re.compile(
+    r"([0-9]{4})-([0-9]{2})-([0-9]{2})[Tt]([0-9]{2}):([0-9]{2}):([0-9]{2})(?:\.([0-9]+))?"
+    r"(?:([Zz])|([+-])([0-9]{2}):([0-9]{2}))?"
+)
+# Room for every time zone that a page shows a time in.
+FIRST_YEAR, LAST_YEAR = 1900, 9998
+# A body of a million unknown fields is not answered with a million errors.
+MOST_UNKNOWN_NAMED = 20
+
+
+def timestamp(moment: datetime) -> str:
+    """RFC 3339 in UTC, as in 2026-11-24T09:30:00Z."""
+    return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
+
+
+def parse_timestamp(text: str) -> datetime:
+    """The moment that an RFC 3339 text with an offset names. Raises ValueError, which says what is wrong."""
+    match = _RFC3339.fullmatch(text)
+    if not match:
+        raise ValueError("Give a time as RFC 3339 has it, such as 2026-11-24T09:30:00Z.")
+    *numbers, fraction, zulu, sign, hours, minutes = match.groups()
+    if not zulu and not sign:
+        raise ValueError("The time has no offset: end it with Z for UTC, or with one such as +01:00.")
+    try:
+        offset = "+00:00" if zulu else f"{sign}{hours}:{minutes}"
+        date, time = "-".join(numbers[:3]), ":".join(numbers[3:])
+        moment = datetime.fromisoformat(f"{date}T{time}.{(fraction or '0')[:6]:0<6}{offset}")
+    except ValueError as error:
+        raise ValueError("There is no such date or time.") from error
+    if not FIRST_YEAR <= moment.year <= LAST_YEAR:
+        raise ValueError(f"The year must lie between {FIRST_YEAR} and {LAST_YEAR}.")
+    return moment.astimezone(UTC)
+
+
+class TextField(serializers.CharField):
+    """A JSON string, kept as it is: no number is made a text, no white space cut."""
+
+    default_error_messages = {"invalid": "Give a text, as a JSON string."}
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(trim_whitespace=False, **options)
+
+    def to_internal_value(self, data: Any) -> str:
+        if not isinstance(data, str):
+            self.fail("invalid")
+        return data
+
+    def run_validation(self, data: Any = serializers.empty) -> Any:
+        if not self.allow_blank and isinstance(data, str) and not data.strip():
+            self.fail("blank")
+        return super().run_validation(data)
+
+
+class OneOfField(serializers.ChoiceField):
+    """One of some texts, letter for letter; the error lists them."""
+
+    default_error_messages = {"invalid_choice": "Give one of: {names}."}
+
+    def to_internal_value(self, data: Any) -> str:
+        if not isinstance(data, str) or data not in self.choice_strings_to_values:
+            self.fail("invalid_choice", names=", ".join(self.choice_strings_to_values))
+        return str(data)
+
+
+@extend_schema_field(OpenApiTypes.DATETIME)
+class TimestampField(serializers.Field):
+    """A moment as RFC 3339 has it. Read with any offset, but with one; written in UTC."""
+
+    default_error_messages = {"invalid": "Give a time as a JSON string, such as 2026-11-24T09:30:00Z."}
+
+    def to_internal_value(self, data: Any) -> datetime:
+        if not isinstance(data, str):
+            self.fail("invalid")
+        try:
+            return parse_timestamp(data)
+        except ValueError as error:
+            raise serializers.ValidationError(str(error), code="invalid") from error
+
+    def to_representation(self, value: datetime) -> str:
+        return timestamp(value)
+
+
+@extend_schema_field(OpenApiTypes.STR)
+class GroupNameField(serializers.Field):
+    """A support group by its name."""
+
+    default_error_messages = {
+        "invalid": "Give the group's name, as a JSON string.",
+        "does_not_exist": "There is no group named {name}.",
+    }
+
+    def to_internal_value(self, data: Any) -> SupportGroup:
+        if not isinstance(data, str):
+            self.fail("invalid")
+        # What cannot be a name is not looked for: PostgreSQL refuses to compare with a NUL.
+        group = SupportGroup.objects.filter(name=data).first() if 0 < len(data) <= 200 and "\x00" not in data else None
+        if group is None:
+            self.fail("does_not_exist", name=data if len(data) <= 200 else f"{data[:200]}…")
+        return group
+
+    def to_representation(self, value: SupportGroup) -> str:
+        return value.name
+
+
+class StrictSerializer(serializers.Serializer):
+    """An unknown field is an error beside the others, never dropped."""
+
+    default_error_messages = {"invalid": "Give a JSON object."}
+
+    def to_internal_value(self, data: Any) -> Any:
+        errors: dict[str, Any] = {}
+        if isinstance(data, Mapping):
+            errors = self._unknown(data)
+        try:
+            value = super().to_internal_value(data)
+        except serializers.ValidationError as error:
+            raise serializers.ValidationError({**errors, **error.detail}) from error
+        if errors:
+            raise serializers.ValidationError(errors)
+        return value
+
+    def explain_unknown(self, name: str, known: str) -> str:
+        """What to say about a field that is not taken here."""
+        return f"There is no such field here. Known: {known}."
+
+    def _unknown(self, data: Mapping[str, Any]) -> dict[str, Any]:
+        known = [field.field_name for field in self._writable_fields]
+        unknown = [name for name in data if name not in known]
+        names = ", ".join(known)
+        return {
+            name: [serializers.ErrorDetail(self.explain_unknown(name, names), code="unknown_field")]
+            for name in unknown[:MOST_UNKNOWN_NAMED]
+        }

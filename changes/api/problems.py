@@ -1,0 +1,184 @@
+"""Every error of the API as application/problem+json (RFC 9457)."""
+
+from __future__ import annotations
+
+import logging
+import math
+import re
+from collections.abc import Iterator
+from http import HTTPStatus
+from itertools import islice
+from typing import Any
+
+from django.core.exceptions import (
+    RequestDataTooBig,
+    SuspiciousOperation,
+)
+from django.core.exceptions import (
+    ValidationError as DjangoValidationError,
+)
+from drf_standardized_errors.formatter import ExceptionFormatter
+from drf_standardized_errors.handler import ExceptionHandler
+from drf_standardized_errors.handler import exception_handler
+from drf_standardized_errors.types import Error
+from rest_framework.exceptions import APIException, ValidationError
+from rest_framework.fields import get_error_detail
+from rest_framework.response import Response
+from rest_framework.settings import api_settings
+
+from changes.exceptions import ChangeRefused, ConditionsUnmet, FieldEdit, NoTransition, ReadOnlyChange, StaleChange
+from changes.models import Change
+
+from .exceptions import ConditionsNotMet, Conflict, PreconditionFailed, Problem, TooLarge
+from .fields import timestamp
+
+MEDIA_TYPE = "application/problem+json"
+MOST_ERRORS = 100
+logger = logging.getLogger(__name__)
+
+__all__ = ["ProblemFormatter", "ProblemHandler", "as_api_exception", "exception_handler"]
+
+
+# --- From what a change refuses to an API error ---
+
+
+def as_api_exception(error: Exception, prefix: str = "", if_match: bool = False) -> Exception:
+    """The API error for what a change or Django refuses; any other error as it is.
+
+    `prefix` stands before the name of each field, as in `properties.`; `if_match` says that the caller named the
+    version that it read.
+    """
+    if isinstance(error, ChangeRefused):
+        return _refusal(error, prefix, if_match)
+    if isinstance(error, DjangoValidationError):
+        return _invalid(error, prefix)
+    if isinstance(error, RequestDataTooBig):
+        return TooLarge("The request is too large.")
+    if isinstance(error, SuspiciousOperation):
+        return Problem("The request cannot be read.")
+    return error
+
+
+def _refusal(error: ChangeRefused, prefix: str, if_match: bool) -> Problem:
+    summary = str(error)
+    if isinstance(error, ConditionsUnmet):
+        unmet: dict[str, list[str]] = {}
+        for item in error.unmet:
+            unmet.setdefault(prefix + item.field, []).append(item.message)
+        return ConditionsNotMet(summary, errors=unmet)
+    if isinstance(error, StaleChange):
+        edits = {prefix + field: _describe(field, edit) for field, edit in error.edits.items()}
+        kind = PreconditionFailed if if_match else Conflict
+        return kind(summary, "stale", edits or {prefix + error.field: summary})
+    if isinstance(error, ReadOnlyChange):
+        return Conflict(summary, "read_only", {prefix + field: summary for field in error.fields})
+    code = "no_transition" if isinstance(error, NoTransition) else "not_possible"
+    return Conflict(summary, code, {prefix + error.field: summary})
+
+
+def _describe(field: str, edit: FieldEdit) -> str:
+    who = f" by {edit.user}" if edit.user else ""
+    when = f" at {timestamp(edit.at)}" if edit.at else ""
+    return f"Changed{who}{when} from {_shown(field, edit.old)} to {_shown(field, edit.new)}."
+
+
+def _shown(field: str, value: Any) -> str:
+    if value in (None, ""):
+        return "nothing"
+    related = Change._meta.get_field(field).related_model
+    if related and isinstance(value, int):
+        # The history keeps keys; a reader knows names.
+        value = related.objects.filter(pk=value).first() or value
+    text = timestamp(value) if hasattr(value, "astimezone") else str(value)
+    return f"“{text[:200]}{'…' if len(text) > 200 else ''}”"
+
+
+def _invalid(error: DjangoValidationError, prefix: str) -> APIException:
+    detail = get_error_detail(error)
+    if not isinstance(detail, dict):
+        detail = {api_settings.NON_FIELD_ERRORS_KEY: detail}
+    detail = {prefix + field: messages for field, messages in detail.items()}
+    first = next(iter(detail.values()))[0]
+    if first.code == TooLarge.default_code:
+        return TooLarge(str(first), errors={field: list(map(str, texts)) for field, texts in detail.items()})
+    return ValidationError(detail)
+
+
+# --- From an API error to the answer ---
+
+
+class ProblemHandler(ExceptionHandler):
+    """Named in the settings: turns any error of a view into an answer."""
+
+    def convert_known_exceptions(self, exc: Exception) -> Exception:
+        request = self.context.get("request")
+        if_match = request is not None and "If-Match" in request.headers
+        return super().convert_known_exceptions(as_api_exception(exc, if_match=if_match))
+
+    def convert_unhandled_exceptions(self, exc: Exception) -> APIException:
+        if not isinstance(exc, APIException):
+            logger.error("An API call failed", exc_info=exc)
+            return APIException("The server failed. Nothing was changed; the administrator's log says more.")
+        return exc
+
+    def get_headers(self, exc: APIException) -> dict[str, str]:
+        headers = super().get_headers(exc)
+        if wait := getattr(exc, "wait", None):
+            # Whole seconds, rounded up: asked again any earlier, the answer would be the same.
+            headers["Retry-After"] = str(math.ceil(wait))
+        return headers
+
+    def get_response(self, exc: APIException, data: dict[str, Any]) -> Response:
+        response = super().get_response(exc, data)
+        response.content_type = MEDIA_TYPE
+        return response
+
+
+class ProblemFormatter(ExceptionFormatter):
+    """Named in the settings: the body of a problem."""
+
+    def get_errors(self) -> list[Error]:
+        return list(islice(_flatten(self.exc.detail, ""), MOST_ERRORS))
+
+    def format_error_response(self, error_response: Any) -> dict[str, Any]:
+        status = HTTPStatus(self.exc.status_code)
+        errors = error_response.errors
+        detail = getattr(self.exc, "summary", None)
+        if detail is None:
+            detail = _summary(errors)
+        return {
+            "type": "about:blank",
+            "title": status.phrase,
+            "status": status.value,
+            "detail": _encodable(str(detail)),
+            "errors": [
+                {"code": error.code, "detail": _encodable(error.detail), "attr": _encodable(error.attr)}
+                for error in errors
+            ],
+        }
+
+
+def _summary(errors: list[Error]) -> str:
+    if len(errors) == 1:
+        first = errors[0]
+        return f"{first.attr}: {first.detail}" if first.attr else first.detail
+    return f"{len(errors)} things are wrong with the request; `errors` lists them."
+
+
+def _flatten(detail: Any, path: str) -> Iterator[Error]:
+    """The errors one by one, so that a reader can stop; the library's own collects all of them first."""
+    if isinstance(detail, dict):
+        for key, value in detail.items():
+            own = "" if key == api_settings.NON_FIELD_ERRORS_KEY else str(key)
+            yield from _flatten(value, f"{path}.{own}".strip("."))
+    elif isinstance(detail, list | tuple):
+        for index, value in enumerate(detail):
+            nested = isinstance(value, dict | list)
+            yield from _flatten(value, f"{path}.{index}".strip(".") if nested else path)
+    else:
+        yield Error(getattr(detail, "code", "invalid"), str(detail), path or None)
+
+
+def _encodable(text: str | None) -> str | None:
+    """Half of a surrogate pair, or a NUL, quoted from a request, written as its escape."""
+    return re.sub("[\x00\ud800-\udfff]", lambda found: f"\\u{ord(found[0]):04x}", text) if text else text
