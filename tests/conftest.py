@@ -1,0 +1,230 @@
+"""What every test may use. The names are those of the whole project's examples.
+
+People: `alice` (Service desk agent), `carol` (Change manager), `ingrid` (Integration administrator) and
+`audrey` (Auditor).
+Partners: `acme` and `beta`, with the external groups "ACME Networks" and "BETA Servers".
+Ways in: `api(user)`, `partner_api(system)`, `page` and `signed_in_page(user)`, and with real processes
+`running_exchange`. Records: factories.py. Services: services.py.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from django.conf import settings
+from django.core.cache import cache
+from django.test import Client
+from knox.models import AuthToken
+from playwright.sync_api import BrowserContext, ConsoleMessage, Page
+from rest_framework.test import APIClient
+
+from changes.choices import Role
+
+from . import services
+from .exchange import RunningExchange
+from .factories import ExternalGroupFactory, ExternalSystemFactory, UserFactory
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    # Passwords are hashed by the hundred: the real hash is slow by design.
+    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+
+
+# --- Database ---
+
+
+@pytest.fixture(scope="session")
+def django_db_modify_db_settings(django_db_modify_db_settings_parallel_suffix: None) -> None:
+    """SQLite works on a file, as in production: several threads write to it at once."""
+    database = settings.DATABASES["default"]
+    if database["ENGINE"] == "django.db.backends.sqlite3":
+        database["TEST"]["NAME"] = str(settings.VAR_DIR / "test.sqlite3")
+        database["OPTIONS"]["init_command"] = "PRAGMA journal_mode=WAL; PRAGMA synchronous=OFF;"
+
+
+@pytest.fixture(scope="session")
+def django_db_keepdb() -> bool:
+    """Dropping the databases is left to the end of the run, which removes all of it."""
+    return True
+
+
+@pytest.fixture(autouse=True)
+def _empty_cache() -> None:
+    # What the rate limit has counted.
+    cache.clear()
+
+
+# --- People and partners ---
+
+
+@pytest.fixture
+def alice(db: None) -> Any:
+    return UserFactory(username="alice", roles=[Role.AGENT])
+
+
+@pytest.fixture
+def carol(db: None) -> Any:
+    return UserFactory(username="carol", roles=[Role.CHANGE_MANAGER])
+
+
+@pytest.fixture
+def ingrid(db: None) -> Any:
+    return UserFactory(username="ingrid", roles=[Role.INTEGRATION_ADMINISTRATOR])
+
+
+@pytest.fixture
+def audrey(db: None) -> Any:
+    return UserFactory(username="audrey", roles=[Role.AUDITOR])
+
+
+@pytest.fixture
+def acme(db: None) -> Any:
+    """The external system ACME, with its group "ACME Networks"."""
+    system = ExternalSystemFactory(system_id="ACME")
+    ExternalGroupFactory(group__name="ACME Networks", system=system)
+    return system
+
+
+@pytest.fixture
+def beta(db: None) -> Any:
+    """The external system BETA, with its group "BETA Servers"."""
+    system = ExternalSystemFactory(system_id="BETA")
+    ExternalGroupFactory(group__name="BETA Servers", system=system)
+    return system
+
+
+# --- Ways in ---
+
+
+@pytest.fixture
+def api(db: None) -> Callable[..., APIClient]:
+    """`api(user)` is a client of the REST API with a token of that user; `api()` has none."""
+
+    def client(user: Any = None) -> APIClient:
+        client = APIClient()
+        if user is not None:
+            _, token = AuthToken.objects.create(user)
+            client.credentials(HTTP_AUTHORIZATION=f"Bearer {token}")
+        return client
+
+    return client
+
+
+@pytest.fixture
+def partner_api(api: Callable[..., APIClient]) -> Callable[..., APIClient]:
+    """`partner_api(acme)` is a client with a token of ACME's authorized user."""
+    return lambda system: api(system.authorized_user)
+
+
+@pytest.fixture(scope="session")
+def browser_type_launch_args(browser_type_launch_args: dict[str, Any]) -> dict[str, Any]:
+    """The system's Chromium, which talks to nobody but the pages under test."""
+    chromium = shutil.which("chromium")
+    assert chromium, "chromium is missing: `make test` installs it."
+    switches = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"]
+    switches += ["--disable-component-update", "--disable-sync", "--disable-dev-shm-usage"]
+    return {**browser_type_launch_args, "executable_path": chromium, "args": switches}
+
+
+@pytest.fixture
+def open_page(live_server: Any, new_context: Callable[..., BrowserContext]) -> Iterator[Callable[..., Page]]:
+    """`open_page()` is a new page of a new browser against `live_server`; addresses are paths: `page.goto("/")`.
+
+    Options are those of Playwright's new_context. After the test: no script failed, and no page asked for anything
+    that the content security policy forbids.
+    """
+    faults: list[str] = []
+
+    def note(message: ConsoleMessage) -> None:
+        if "Content Security Policy" in message.text:
+            faults.append(message.text)
+
+    def page(**options: Any) -> Page:
+        context = new_context(base_url=live_server.url, **options)
+        context.on("console", note)
+        context.on("weberror", lambda fault: faults.append(str(fault.error)))
+        return context.new_page()
+
+    yield page
+    assert not faults
+
+
+@pytest.fixture
+def page(open_page: Callable[..., Page]) -> Page:
+    """A page on which nobody is signed in."""
+    return open_page()
+
+
+@pytest.fixture
+def signed_in_page(live_server: Any, open_page: Callable[..., Page]) -> Callable[..., Page]:
+    """`signed_in_page(alice)` is a page of a browser of its own in which alice is signed in."""
+
+    def page(user: Any, **options: Any) -> Page:
+        client = Client()
+        client.force_login(user, backend="django.contrib.auth.backends.ModelBackend")
+        session = client.cookies[settings.SESSION_COOKIE_NAME].value
+        page = open_page(**options)
+        page.context.add_cookies(
+            [{"name": settings.SESSION_COOKIE_NAME, "value": session, "url": live_server.url, "httpOnly": True}]
+        )
+        return page
+
+    return page
+
+
+# --- A whole installation ---
+
+
+@pytest.fixture(scope="session")
+def running_exchange(request: pytest.FixtureRequest) -> Iterator[RunningExchange]:
+    """An installation of real processes; see exchange.py for what it can do.
+
+    On PostgreSQL and Redis with `--database postgresql`, else on the embedded default. One of it serves all tests of
+    a run, so a test makes changes of its own and sets a partner's behaviour back.
+    """
+    if request.param["DATABASE_URL"].startswith("postgres"):
+        services.create_postgresql_database("exchange")
+    exchange = RunningExchange(services.run_dir() / "exchange", request.param)
+    try:
+        exchange.start()
+        yield exchange
+    finally:
+        exchange.stop()
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "running_exchange" not in metafunc.fixturenames:
+        return
+    # One group, so that xdist gives all of them to one worker, and one installation serves them.
+    group = pytest.mark.xdist_group("running_exchange")
+    if metafunc.config.getoption("database") == "postgresql":
+        kind, environment = "postgresql-redis", _production()
+    else:
+        kind, environment = "embedded", _embedded()
+    metafunc.parametrize(
+        "running_exchange", [pytest.param(environment, id=kind, marks=group)], indirect=True, scope="session"
+    )
+
+
+def _embedded() -> dict[str, str]:
+    folder = services.run_dir() / "exchange"
+    return {"DATABASE_URL": f"sqlite:///{folder / 'db.sqlite3'}", "CELERY_BROKER_URL": "filesystem://"}
+
+
+def _production() -> dict[str, str]:
+    # The last of the Redis databases: the first ones are those of xdist's workers.
+    broker = services.redis_url(services.REDIS_DATABASES - 1)
+    return {"DATABASE_URL": services.postgresql_url("exchange"), "CELERY_BROKER_URL": broker}
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Iterator[Any]:
+    """A failed test with real processes shows the ends of their logs."""
+    report = yield
+    exchange = getattr(item, "funcargs", {}).get("running_exchange")
+    if report.failed and isinstance(exchange, RunningExchange):
+        report.sections.append(("logs of the running exchange", exchange.logs()))
+    return report

@@ -1,0 +1,238 @@
+"""A whole installation of real processes: web server, Celery worker, beat and the partner simulator."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import requests
+import yaml
+
+from integrations.transports.signing import new_secret
+
+from .processes import Process, free_port, start, until
+
+ROOT = Path(__file__).resolve().parent.parent
+PARTNERS = ("ACME", "BETA")
+GROUPS = {"ACME Networks": "ACME", "BETA Servers": "BETA"}
+ROLES = {
+    "alice": "Service desk agent",
+    "carol": "Change manager",
+    "ingrid": "Integration administrator",
+    "audrey": "Auditor",
+}
+
+
+class Client(requests.Session):
+    """Calls one server; addresses are paths. `token` is sent as a Bearer token."""
+
+    def __init__(self, base_url: str, token: str | None = None) -> None:
+        super().__init__()
+        self.base_url = base_url
+        self.trust_env = False
+        if token:
+            self.headers["Authorization"] = f"Bearer {token}"
+
+    def request(self, method: str, url: str, *args: Any, **kwargs: Any) -> requests.Response:  # type: ignore[override]
+        kwargs.setdefault("timeout", 30)
+        return super().request(method, self.base_url + url, *args, **kwargs)
+
+
+class RunningExchange:
+    """One installation. Its users are those of conftest.py; ACME and BETA are played by the simulator.
+
+    Tests of one run share it, so each makes changes of its own and sets a partner's behaviour back.
+    """
+
+    def __init__(self, folder: Path, environment: Mapping[str, str]) -> None:
+        folder.mkdir(parents=True)
+        self.folder = folder
+        self.base_url = f"http://127.0.0.1:{free_port()}"
+        self.simulator_url = f"http://127.0.0.1:{free_port()}"
+        self.environment = {
+            "VAR_DIR": str(folder),
+            "MEDIA_ROOT": str(folder / "media"),
+            "BASE_URL": self.base_url,
+            "OUTGOING_ALLOWED_NETWORKS": "127.0.0.0/8",
+            "DELIVERY_TIMEOUT": "2",
+            "DELIVERY_RETRY_SCHEDULE": ",".join(["0.3"] * 20),
+            "DELIVERY_LEASE": "4",
+            "DISPATCH_INTERVAL": "0.5",
+            "LOG_LEVEL": "INFO",
+            **environment,
+        }
+        self.processes: dict[str, Process] = {}
+        self._tokens: dict[str, str] = {}
+        self._secrets = {system_id: new_secret() for system_id in PARTNERS}
+
+    # --- Ways in ---
+
+    def manage(self, *arguments: str, stdin: str = "") -> str:
+        """Runs `manage.py`, and returns its stdout. Raises AssertionError with all it said when it fails."""
+        done = subprocess.run(
+            [sys.executable, "manage.py", *arguments],
+            cwd=ROOT,
+            env={**os.environ, **self.environment},
+            input=stdin,
+            capture_output=True,
+            text=True,
+            timeout=120,
+        )
+        if done.returncode:
+            raise AssertionError(
+                f"manage.py {' '.join(arguments)} ended with {done.returncode}:\n{done.stdout}{done.stderr}"
+            )
+        return done.stdout
+
+    def shell(self, code: str) -> str:
+        """Runs Python code in `manage.py shell`, as an administrator would, and returns what it printed."""
+        return self.manage("shell", "--verbosity=0", "--command", code)
+
+    def api(self, username: str | None) -> Client:
+        """A client of the REST API with a token of that user; None calls without a token."""
+        if username is not None and username not in self._tokens:
+            self._tokens[username] = self.manage("create_api_token", username).strip()
+        return Client(self.base_url, self._tokens[username] if username else None)
+
+    def partner_api(self, system_id: str) -> Client:
+        """A client with the token of that partner's authorized user."""
+        return self.api(_authorized_user(system_id))
+
+    @property
+    def simulator(self) -> Client:
+        """The simulator's own API: what it received, how it behaves, and sending. See integrations/simulator."""
+        return Client(self.simulator_url)
+
+    def received(self, system_id: str, change: str) -> list[dict[str, Any]]:
+        """What that partner received about one change, in order of arrival, repeats included."""
+        answer = self.simulator.get("/api/received", params={"system_id": system_id, "change": change})
+        answer.raise_for_status()
+        return answer.json()
+
+    def until_received(self, system_id: str, change: str, operations: list[str]) -> list[dict[str, Any]]:
+        """Waits until that partner has taken these operations about the change, in this order and no others."""
+        taken: list[dict[str, Any]] = []
+
+        def has_them() -> bool:
+            answer = self.simulator.get("/api/sequence", params={"system_id": system_id, "change": change})
+            answer.raise_for_status()
+            taken[:] = answer.json()
+            return len(taken) >= len(operations)
+
+        self.until(f"{system_id} has {operations} of {change}", has_them)
+        assert [message["operation"] for message in taken] == operations
+        return taken
+
+    def until(self, what: str, condition: Callable[[], Any], seconds: float = 60) -> Any:
+        """Waits for a condition; fails at once when one of the processes ended."""
+
+        def met() -> Any:
+            for process in self.processes.values():
+                process.check_running()
+            return condition()
+
+        return until(what, met, seconds)
+
+    # --- Processes ---
+
+    def start(self) -> None:
+        self.manage("migrate", "--verbosity=0")
+        self.manage("load_exchange", str(self._write("exchange.yaml", self._configuration())))
+        partners = [
+            {
+                "system_id": system_id,
+                "signing_secret": self._secrets[system_id],
+                "token": self.manage("create_api_token", _authorized_user(system_id)).strip(),
+                "base_url": self.base_url,
+            }
+            for system_id in PARTNERS
+        ]
+        self._tokens = {_authorized_user(partner["system_id"]): partner["token"] for partner in partners}
+        self._write("simulator.yaml", {"partners": partners})
+        for name in self._commands():
+            self.start_process(name)
+        self.until("the web server answers", lambda: _answers(self.base_url + "/accounts/login/"))
+        self.until("the simulator answers", lambda: _answers(self.simulator_url + "/api/partners"))
+
+    def start_process(self, name: str) -> Process:
+        """Starts `web`, `worker`, `beat` or `simulator`, also again after it was stopped or killed."""
+        self.processes[name] = start(
+            [sys.executable, *self._commands()[name]],
+            log=self.folder / f"{name}.log",
+            environment=self.environment,
+            cwd=ROOT,
+        )
+        return self.processes[name]
+
+    def stop_process(self, name: str) -> None:
+        self.processes.pop(name).stop()
+
+    def kill_process(self, name: str) -> None:
+        """As a crash would."""
+        self.processes.pop(name).kill()
+
+    def stop(self) -> None:
+        for name in [*self.processes]:
+            self.stop_process(name)
+
+    def logs(self, lines: int = 60) -> str:
+        """The end of each process's log."""
+        files = sorted(self.folder.glob("*.log"))
+        ends = ["\n".join(file.read_text(errors="replace").splitlines()[-lines:]) for file in files]
+        return "\n".join(f"--- {file.stem}\n{end}" for file, end in zip(files, ends, strict=True))
+
+    def _commands(self) -> dict[str, list[str]]:
+        celery = ["-m", "celery", "-A", "casexchange"]
+        port = self.base_url.rpartition(":")[2]
+        web = ["-m", "granian", "--interface", "wsgi", "--host", "127.0.0.1", "--port", port]
+        simulator_port = self.simulator_url.rpartition(":")[2]
+        return {
+            "web": [*web, "--blocking-threads", "4", "casexchange.wsgi:application"],
+            "worker": [*celery, "worker", "--loglevel", "INFO"],
+            "beat": [*celery, "beat", "--loglevel", "INFO", "--pidfile="],
+            "simulator": [
+                *("manage.py", "simulator", "--port", simulator_port),
+                *("--config", str(self.folder / "simulator.yaml")),
+            ],
+        }
+
+    def _configuration(self) -> dict[str, Any]:
+        return {
+            "external_systems": [
+                {
+                    "system_id": system_id,
+                    "description": f"{system_id} service desk",
+                    "authorized_user": _authorized_user(system_id),
+                    "delivery": "push",
+                    "endpoint_url": f"{self.simulator_url}/operations",
+                    "signing_secret": self._secrets[system_id],
+                    "enabled": True,
+                }
+                for system_id in PARTNERS
+            ],
+            "groups": [
+                {"name": "Network", "members": ["alice"]},
+                *({"name": name, "external_system": system_id} for name, system_id in GROUPS.items()),
+            ],
+            "users": [{"username": username, "roles": [role]} for username, role in ROLES.items()],
+        }
+
+    def _write(self, name: str, content: dict[str, Any]) -> Path:
+        file = self.folder / name
+        file.write_text(yaml.safe_dump(content))
+        return file
+
+
+def _authorized_user(system_id: str) -> str:
+    return f"{system_id.lower()}-integration"
+
+
+def _answers(url: str) -> bool:
+    try:
+        return requests.get(url, timeout=5).ok
+    except requests.ConnectionError:
+        return False

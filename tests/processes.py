@@ -1,0 +1,99 @@
+"""Child processes that end with the test run, also when that is killed; and waiting for a condition."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+_PR_SET_PDEATHSIG = 1
+_libc = ctypes.CDLL(None)
+
+
+class Process:
+    """One child with its log file. `signal_to_stop` is also what the kernel sends it when its parent dies."""
+
+    def __init__(self, child: subprocess.Popen[bytes], log: Path, signal_to_stop: signal.Signals) -> None:
+        self.child = child
+        self.log_file = log
+        self.signal_to_stop = signal_to_stop
+
+    def wait(self, seconds: float = 60) -> int:
+        return self.child.wait(seconds)
+
+    def log(self, lines: int = 60) -> str:
+        """The end of what it printed."""
+        return "\n".join(self.log_file.read_text(errors="replace").splitlines()[-lines:])
+
+    def check_running(self) -> None:
+        """Raises RuntimeError with its log if it ended."""
+        if self.child.poll() is not None:
+            raise RuntimeError(f"{self.child.args} ended with {self.child.returncode}:\n{self.log()}")
+
+    def kill(self) -> None:
+        """Ends it at once, as a crash or a power cut would."""
+        self.child.kill()
+        self.child.wait()
+
+    def stop(self, seconds: float = 15) -> None:
+        """Asks it to end; kills it when it does not."""
+        if self.child.poll() is None:
+            self.child.send_signal(self.signal_to_stop)
+            try:
+                self.child.wait(seconds)
+            except subprocess.TimeoutExpired:
+                self.kill()
+
+
+def start(
+    command: Sequence[str],
+    *,
+    log: Path,
+    environment: Mapping[str, str] | None = None,
+    user: str | None = None,
+    cwd: Path | None = None,
+    signal_to_stop: str = "SIGTERM",
+) -> Process:
+    """Starts a child of this process; `user` changes to that user first. Both its outputs go to `log`."""
+    stop = signal.Signals[signal_to_stop]
+
+    def die_with_parent() -> None:
+        _libc.prctl(_PR_SET_PDEATHSIG, stop)
+
+    identity: dict[str, Any] = {"user": user, "group": user, "extra_groups": []} if user else {}
+    with log.open("ab") as output:
+        child = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            env={**os.environ, **environment} if environment else None,
+            cwd=cwd or ("/" if user else None),
+            preexec_fn=die_with_parent,
+            **identity,
+        )
+    return Process(child, log, stop)
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def until(what: str, condition: Callable[[], T], seconds: float = 60) -> T:
+    """Waits until `condition()` is true, and returns its value. Raises TimeoutError that names `what`."""
+    deadline = time.monotonic() + seconds
+    while not (value := condition()):
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"Waited {seconds:g} s in vain until {what}.")
+        time.sleep(0.02)
+    return value

@@ -1,0 +1,188 @@
+"""Real services for a test run: a private PostgreSQL and a private Redis, and the environment that points to them.
+
+A pytest plugin (`-p tests.services` in pyproject.toml), because pytest-django reads the settings before any conftest.py
+is imported. The process that collects the run starts the services; xdist's workers inherit its environment. Nothing
+of this survives the run, even one that is killed: see tests/processes.py.
+
+`--database sqlite` (default) or `--database postgresql` chooses what the run's tests work on. Both services are there
+in either case.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+import secrets
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+import redis
+
+from .processes import Process, free_port, start, until
+
+DATABASES = ("sqlite", "postgresql")
+RUN_DIR = "CASEXCHANGE_TEST_RUN"
+REDIS_DATABASES = 64
+_running: list[Process] = []
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--database", choices=DATABASES, default="sqlite", help="what the tests work on (default: %(default)s)"
+    )
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_load_initial_conftests(early_config: pytest.Config) -> Iterator[None]:
+    options = early_config.known_args_namespace
+    if not (options.help or options.version):
+        if "PYTEST_XDIST_WORKER" not in os.environ:
+            _start_services()
+        _set_environment(options.database)
+    return (yield)
+
+
+def pytest_report_header(config: pytest.Config) -> str:
+    return f"database: {config.getoption('database')}"
+
+
+def run_dir() -> Path:
+    """The folder of this run: all that the tests and their services write."""
+    return Path(os.environ[RUN_DIR])
+
+
+def worker_number() -> int:
+    """0, 1... for xdist's workers, and 0 without xdist."""
+    return int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+
+
+def postgresql_url(database: str) -> str:
+    # The host is a folder: the cluster listens on a socket in it, and on no port.
+    return f"postgres://postgres@/{run_dir() / 'postgresql'}/{database}"
+
+
+def create_postgresql_database(name: str) -> None:
+    with psycopg.connect(f"host={run_dir() / 'postgresql'} user=postgres dbname=postgres", autocommit=True) as server:
+        server.execute(psycopg.sql.SQL("CREATE DATABASE {}").format(psycopg.sql.Identifier(name)))
+
+
+def redis_url(number: int) -> str:
+    """The CELERY_BROKER_URL of one of the `REDIS_DATABASES` databases."""
+    return f"redis://127.0.0.1:{os.environ['CASEXCHANGE_TEST_REDIS_PORT']}/{number}"
+
+
+def _set_environment(database: str) -> None:
+    folder = run_dir() / os.environ.get("PYTEST_XDIST_WORKER", "main")
+    (folder / "static").mkdir(parents=True, exist_ok=True)
+    os.environ.update(
+        DEBUG="0",
+        SECRET_KEY=os.environ.get("SECRET_KEY") or secrets.token_urlsafe(50),
+        VAR_DIR=str(folder),
+        MEDIA_ROOT=str(folder / "media"),
+        DATABASE_URL=f"sqlite:///{folder / 'db.sqlite3'}" if database == "sqlite" else postgresql_url("casexchange"),
+        CELERY_BROKER_URL=redis_url(worker_number()),
+        OUTGOING_ALLOWED_NETWORKS="127.0.0.0/8",
+        LOG_LEVEL="WARNING",
+        # Playwright's own event loop runs in the thread of the tests.
+        DJANGO_ALLOW_ASYNC_UNSAFE="true",
+    )
+
+
+def _start_services() -> None:
+    folder = Path(tempfile.mkdtemp(prefix="casexchange-tests-"))
+    folder.chmod(0o711)  # the owner of the PostgreSQL cluster must get to it
+    os.environ[RUN_DIR] = str(folder)
+    atexit.register(_end_services, folder)
+    postgresql = _start_postgresql(folder / "postgresql")
+    _start_redis(folder / "redis")
+    until("PostgreSQL accepts connections", lambda: _accepts_connections(postgresql, folder / "postgresql"))
+
+
+def _end_services(folder: Path) -> None:
+    while _running:
+        _running.pop().stop()
+    shutil.rmtree(folder)
+
+
+def _start_postgresql(folder: Path) -> Process:
+    # PostgreSQL refuses to run as root.
+    user = "postgres" if os.geteuid() == 0 else None
+    folder.mkdir(mode=0o700)
+    if user:
+        shutil.chown(folder, user)
+    data = str(folder / "data")
+    initdb = start(
+        [_postgresql_program("initdb"), "--username=postgres", "--auth=trust", "--no-sync", "--encoding=UTF8", data],
+        log=folder.with_suffix(".initdb.log"),
+        user=user,
+    )
+    if initdb.wait() != 0:
+        raise pytest.UsageError(f"initdb failed:\n{initdb.log()}")
+    # Nothing here must survive a power cut, so nothing waits for the disk.
+    speed = ["-cfsync=off", "-csynchronous_commit=off", "-cfull_page_writes=off", "-cautovacuum=off"]
+    server = start(
+        [
+            _postgresql_program("postgres"),
+            f"-D{data}",
+            f"-k{folder}",
+            "-clisten_addresses=",
+            "-cmax_connections=200",
+            *speed,
+        ],
+        log=folder.with_suffix(".log"),
+        user=user,
+        signal_to_stop="SIGQUIT",  # at once, whoever is connected
+    )
+    _running.append(server)
+    return server
+
+
+def _accepts_connections(server: Process, folder: Path) -> bool:
+    server.check_running()
+    try:
+        psycopg.connect(f"host={folder} user=postgres dbname=postgres").close()
+    except psycopg.OperationalError:
+        return False
+    return True
+
+
+def _start_redis(folder: Path) -> None:
+    program = shutil.which("redis-server")
+    if program is None:
+        raise pytest.UsageError("redis-server is missing: `make test` installs it.")
+    folder.mkdir()
+    port = free_port()
+    server = start(
+        [
+            program,
+            *("--port", str(port), "--bind", "127.0.0.1"),
+            *("--save", "", "--appendonly", "no"),
+            *("--databases", str(REDIS_DATABASES), "--dir", str(folder)),
+        ],
+        log=folder.with_suffix(".log"),
+        signal_to_stop="SIGKILL",
+    )
+    _running.append(server)
+    os.environ["CASEXCHANGE_TEST_REDIS_PORT"] = str(port)
+
+    def answers() -> bool:
+        server.check_running()
+        try:
+            return bool(redis.Redis(port=port).ping())
+        except redis.ConnectionError:
+            return False
+
+    until("Redis answers", answers)
+
+
+def _postgresql_program(name: str) -> str:
+    """The newest of those that Debian's packages install side by side, else the one on the PATH."""
+    installed = sorted(Path("/usr/lib/postgresql").glob(f"*/bin/{name}"), key=lambda path: float(path.parts[4]))
+    program = str(installed[-1]) if installed else shutil.which(name)
+    if program is None:
+        raise pytest.UsageError(f"PostgreSQL's {name} is missing: `make test` installs it.")
+    return program
