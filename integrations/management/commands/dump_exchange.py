@@ -1,0 +1,14 @@
+"""python manage.py dump_exchange > FILE.yaml"""
+
+from typing import Any
+
+from django.core.management.base import BaseCommand
+
+from integrations.configuration import dump
+
+
+class Command(BaseCommand):
+    help = "Writes external systems, groups and users as YAML, without secrets."
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        self.stdout.write(dump(), ending="")

@@ -1,0 +1,31 @@
+"""python manage.py load_exchange FILE.yaml"""
+
+import os
+from pathlib import Path
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+
+from integrations.configuration import ConfigurationError, load
+
+
+class Command(BaseCommand):
+    help = "Creates or updates external systems, groups and users from a YAML file."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("file", type=Path, help="As dump_exchange writes it; ${NAME} is read from the environment.")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        file: Path = options["file"]
+        try:
+            text = file.read_text(encoding="utf-8")
+        except OSError as error:
+            raise CommandError(f"{file} cannot be read: {error.strerror}.") from error
+        except UnicodeDecodeError as error:
+            raise CommandError(f"{file} is no text in UTF-8.") from error
+        try:
+            done = load(text, os.environ)
+        except ConfigurationError as error:
+            raise CommandError(f"{file}: {error}\nNothing was changed.") from error
+        for line in done or ["nothing to change"]:
+            self.stdout.write(line)
