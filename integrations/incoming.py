@@ -47,8 +47,8 @@ class IncomingRequest:
     payload: Mapping[str, Any]
     idempotency_key: str | None = None
     external_id: str = ""
-    external_url: str = ""
-    external_status: str = ""
+    external_url: str | None = None
+    external_status: str | None = None
     change_number: str = ""
     properties: Mapping[str, Any] = field(default_factory=dict)
     comments: tuple[Mapping[str, Any], ...] = ()
@@ -255,7 +255,7 @@ def _keep_reference(request: IncomingRequest, change: Change) -> None:
     reference = _reference(request.system, change)
     if reference is None:
         if not request.external_id:
-            if request.external_status or request.external_url:
+            if request.external_status is not None or request.external_url is not None:
                 raise OperationRefused(
                     400,
                     "required",
@@ -264,9 +264,9 @@ def _keep_reference(request: IncomingRequest, change: Change) -> None:
                 )
             return
         reference = ExternalReference(change=change, system=request.system, external_id=request.external_id)
-    if request.external_url:
+    if request.external_url is not None:
         reference.external_url = request.external_url
-    if request.external_status:
+    if request.external_status is not None:
         reference.external_status = request.external_status
     reference.save()
 
@@ -288,7 +288,7 @@ def _add(request: IncomingRequest, change: Change, stored: list[Attachment]) -> 
         attachment = Attachment(
             change=change,
             author=author,
-            file=ContentFile(sent["content"], name=sent["file_name"]),
+            file=ContentFile(sent["content"], name="content"),
             file_name=sent["file_name"],
             content_type=sent["content_type"],
         )

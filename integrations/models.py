@@ -257,7 +257,7 @@ class OutgoingOperation(models.Model):
     skip_reason = models.CharField(max_length=500, blank=True)
 
     class Meta:
-        ordering = ["change", "system", "sequence"]
+        ordering = ["change_id", "system_id", "sequence"]
         permissions = [
             ("retry_outgoingoperation", "Can retry an operation now"),
             ("skip_outgoingoperation", "Can skip an operation with a reason"),

@@ -1,3 +1,8 @@
-from django.urls import URLPattern
+"""Addresses below /api/v1/."""
 
-urlpatterns: list[URLPattern] = []
+from django.urls import path
+
+from .operations import OperationView
+
+app_name = "api"
+urlpatterns = [path("operations/", OperationView.as_view(), name="operations")]

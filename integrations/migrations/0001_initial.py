@@ -125,7 +125,7 @@ class Migration(migrations.Migration):
                 ('system', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='outgoing_operations', to='integrations.externalsystem')),
             ],
             options={
-                'ordering': ['change', 'system', 'sequence'],
+                'ordering': ['change_id', 'system_id', 'sequence'],
                 'permissions': [('retry_outgoingoperation', 'Can retry an operation now'), ('skip_outgoingoperation', 'Can skip an operation with a reason')],
             },
         ),

@@ -1,0 +1,139 @@
+"""The fields of a partner's operation, as the wire contract names them."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Mapping
+from typing import Any
+
+from django.conf import settings
+from django.core.validators import URLValidator
+from rest_framework import serializers
+
+from changes.api.exceptions import TooLarge
+from changes.api.fields import OneOfField, StrictSerializer, TextField
+from changes.api.serializers import ChangeWriteSerializer
+from changes.choices import Phase, Visibility
+from changes.validators import TEXT_MAX_LENGTH, validate_file_name
+from integrations.choices import IncomingKind, IncomingStatus
+from integrations.incoming import IncomingRequest
+from integrations.models import ExternalSystem
+
+MOST_ADDITIONS = 100
+
+
+class PropertiesSerializer(ChangeWriteSerializer):
+    """The writable fields of a change, and the phase: one transition away at most."""
+
+    phase = OneOfField(Phase.choices, required=False)
+
+
+class SentCommentSerializer(StrictSerializer):
+    body = TextField(max_length=TEXT_MAX_LENGTH)
+    visibility = OneOfField(Visibility.choices, required=False, default=Visibility.PUBLIC.value)
+    author = TextField(required=False, allow_blank=True, default="", max_length=200)
+
+
+class SentAttachmentSerializer(StrictSerializer):
+    file_name = TextField(max_length=255, validators=[validate_file_name])
+    content_type = TextField(required=False, default="application/octet-stream", max_length=100)
+    content_base64 = TextField()
+
+    def validate_content_base64(self, text: str) -> bytes:
+        limit = settings.ATTACHMENT_MAX_BYTES
+        if len(text) // 4 * 3 > limit + 2:
+            raise TooLarge(f"An attachment has more than {limit} bytes, which is the most that is taken.")
+        try:
+            content = base64.b64decode(text, validate=True)
+        except (binascii.Error, ValueError) as error:
+            raise serializers.ValidationError("Not base64: encode the file as RFC 4648 section 4 says.") from error
+        if not content:
+            raise serializers.ValidationError("The file is empty: attach one with content.", code="empty")
+        if len(content) > limit:
+            raise TooLarge(f"An attachment has {len(content)} bytes; at most {limit} are taken.")
+        return content
+
+
+class OriginSerializer(StrictSerializer):
+    system_id = TextField(max_length=255)
+    operation_id = TextField(max_length=255)
+
+
+class OperationSerializer(StrictSerializer):
+    """One incoming operation."""
+
+    system_id = TextField(max_length=100)
+    operation = OneOfField(IncomingKind.choices)
+    external_id = TextField(required=False, max_length=255)
+    external_url = TextField(
+        required=False, allow_blank=True, max_length=1000, validators=[URLValidator(schemes=["http", "https"])]
+    )
+    external_status = TextField(required=False, allow_blank=True, max_length=200)
+    change_number = TextField(required=False, max_length=22)
+    properties = PropertiesSerializer(required=False)
+    comments = SentCommentSerializer(many=True, required=False, max_length=MOST_ADDITIONS)
+    attachments = SentAttachmentSerializer(many=True, required=False, max_length=MOST_ADDITIONS)
+    origin = OriginSerializer(required=False, allow_null=True)
+
+    def get_fields(self) -> dict[str, Any]:
+        fields = super().get_fields()
+        data = getattr(self, "initial_data", None)
+        if isinstance(data, Mapping) and data.get("operation") != IncomingKind.CREATE:
+            fields["properties"] = PropertiesSerializer(required=False, partial=True)
+        return fields
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        errors = {}
+        operation = attrs["operation"]
+        properties = attrs.get("properties", {})
+        if operation == IncomingKind.CREATE:
+            if "external_id" not in attrs:
+                errors["external_id"] = "Create needs your record's id."
+            if "change_number" in attrs:
+                errors["change_number"] = "Create makes a new change: leave the number out."
+            if "properties" not in attrs:
+                errors["properties"] = "Create needs properties, a title at least."
+            if properties.get("phase", Phase.LOG) != Phase.LOG:
+                errors["properties.phase"] = "A change starts in Log: leave the phase out, and move it with an Update."
+        elif "external_id" not in attrs and "change_number" not in attrs:
+            errors["external_id"] = f"{operation} needs external_id or change_number."
+        if properties and operation not in (IncomingKind.CREATE, IncomingKind.UPDATE):
+            errors["properties"] = "Only Create and Update take properties."
+        if errors:
+            raise serializers.ValidationError(errors)
+        return attrs
+
+    def as_request(
+        self, system: ExternalSystem, payload: Mapping[str, Any], body_sha256: str, idempotency_key: str | None
+    ) -> IncomingRequest:
+        """What `incoming.receive()` takes, from the validated fields."""
+        fields = self.validated_data
+        return IncomingRequest(
+            system=system,
+            operation=IncomingKind(fields["operation"]),
+            body_sha256=body_sha256,
+            payload=payload,
+            idempotency_key=idempotency_key,
+            external_id=fields.get("external_id", ""),
+            external_url=fields.get("external_url"),
+            external_status=fields.get("external_status"),
+            change_number=fields.get("change_number", ""),
+            properties=fields.get("properties", {}),
+            comments=tuple(fields.get("comments", ())),
+            attachments=tuple(
+                {"content": sent["content_base64"], **{name: sent[name] for name in ("file_name", "content_type")}}
+                for sent in fields.get("attachments", ())
+            ),
+            origin=fields.get("origin"),
+        )
+
+
+class OperationAnswerSerializer(serializers.Serializer):
+    """What came of an operation."""
+
+    id = serializers.UUIDField()
+    operation = OneOfField(IncomingKind.choices)
+    status = OneOfField([(value, value) for value in (IncomingStatus.APPLIED.value, IncomingStatus.IGNORED.value)])
+    change = serializers.DictField(allow_null=True, help_text="The change as it is now.")
+    external_reference = serializers.DictField(allow_null=True)

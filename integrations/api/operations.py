@@ -1,0 +1,144 @@
+"""`POST /api/v1/operations/`: a partner's operation, from the request to `incoming` and back."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from django.core.exceptions import ValidationError as InvalidModel
+from drf_spectacular.utils import OpenApiParameter, extend_schema
+from rest_framework import status
+from rest_framework.exceptions import APIException, PermissionDenied
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from changes.api.exceptions import Conflict, Problem
+from changes.api.problems import as_api_exception
+from changes.exceptions import ChangeRefused
+from integrations import incoming
+from integrations.incoming import OperationRefused
+from integrations.models import ExternalSystem
+
+from .operation_serializers import OperationAnswerSerializer, OperationSerializer
+
+KEY_MAX_LENGTH = 255
+
+
+class NoSuchChange(Problem):
+    status_code = status.HTTP_404_NOT_FOUND
+    default_code = "not_found"
+
+
+_PROBLEMS = {problem.status_code: problem for problem in (Problem, NoSuchChange, Conflict)}
+
+
+class OperationView(APIView):
+    """Takes one operation of the partner whose token is used. In one transaction: all of it, or nothing."""
+
+    @extend_schema(
+        operation_id="operations_create",
+        request=OperationSerializer,
+        responses={200: OperationAnswerSerializer, 201: OperationAnswerSerializer},
+        parameters=[
+            OpenApiParameter(
+                "Idempotency-Key",
+                str,
+                OpenApiParameter.HEADER,
+                description="Up to 255 characters, unique per system (`webhook-id` is taken too). "
+                "A repeat is answered as the first, with `Idempotent-Replayed: true`.",
+            )
+        ],
+    )
+    def post(self, request: Request) -> Response:
+        sent = _Sent(request)
+        try:
+            answer = incoming.receive(sent.read())
+        except (APIException, ChangeRefused, InvalidModel, OperationRefused) as error:
+            problem = _problem(error)
+            sent.log_failure(problem)
+            raise problem from error
+        headers = {"Idempotent-Replayed": "true"} if answer.is_replay else {}
+        return Response(answer.body, status=answer.http_status, headers=headers)
+
+
+class _Sent:
+    """What came, as far as it could be read; the rest of it fails with an API error."""
+
+    def __init__(self, request: Request) -> None:
+        self.request = request
+        self.system: ExternalSystem | None = None
+        self.payload: Mapping[str, Any] = {}
+        self.body_sha256 = ""
+        self.key: str | None = None
+
+    def read(self) -> incoming.IncomingRequest:
+        """The operation with valid fields, from a partner that may send it."""
+        body = self.request.data
+        self.payload = _without_content(body)
+        self.body_sha256 = hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()
+        self.system = self._authorized_system(body.get("system_id"))
+        self.key = self._idempotency_key()
+        serializer = OperationSerializer(data=body)
+        serializer.is_valid(raise_exception=True)
+        return serializer.as_request(self.system, self.payload, self.body_sha256, self.key)
+
+    def _authorized_system(self, system_id: Any) -> ExternalSystem:
+        if not isinstance(system_id, str) or not system_id:
+            message = "Name your system, as a JSON string."
+            raise Problem(message, "required", {"system_id": message})
+        system = ExternalSystem.objects.select_related("authorized_user").filter(system_id=system_id).first()
+        if system is None or system.authorized_user_id != self.request.user.pk:
+            raise PermissionDenied(
+                "This token is not that of the system's authorized user. Check system_id, capitals too."
+            )
+        if not system.enabled:
+            raise PermissionDenied("This system is disabled here. Ask the service desk to enable it.")
+        return system
+
+    def _idempotency_key(self) -> str | None:
+        headers = self.request.headers
+        name = "Idempotency-Key" if "Idempotency-Key" in headers else "webhook-id"
+        key = headers.get(name)
+        if key is not None and not 0 < len(key) <= KEY_MAX_LENGTH:
+            message = f"Give 1 to {KEY_MAX_LENGTH} characters."
+            raise Problem(f"{name}: {message}", "invalid", {name: message})
+        return key
+
+    def log_failure(self, problem: APIException) -> None:
+        incoming.log_failure(
+            user=self.request.user,
+            system=self.system,
+            http_status=problem.status_code,
+            error=_as_text(problem),
+            payload=self.payload,
+            body_sha256=self.body_sha256,
+            idempotency_key=self.key,
+        )
+
+
+def _problem(error: Exception) -> APIException:
+    if isinstance(error, OperationRefused):
+        errors = {error.attr: error.detail} if error.attr else None
+        return _PROBLEMS[error.status](error.detail, error.code, errors)
+    problem = as_api_exception(error, prefix="properties.")
+    return problem if isinstance(problem, APIException) else Problem(str(problem))
+
+
+def _as_text(problem: APIException) -> str:
+    """One line a person can read: what was wrong, with the paths of the fields."""
+    return str(getattr(problem, "summary", None) or json.dumps(problem.detail, ensure_ascii=False, default=str))[:4000]
+
+
+def _without_content(body: Mapping[str, Any]) -> dict[str, Any]:
+    """The body for the log: an attachment's content is kept with the attachment, not twice."""
+    attachments = body.get("attachments")
+    if not isinstance(attachments, list):
+        return dict(body)
+    kept = [
+        {name: value for name, value in item.items() if name != "content_base64"} if isinstance(item, dict) else item
+        for item in attachments
+    ]
+    return {**body, "attachments": kept}
