@@ -1,0 +1,48 @@
+# `make run` on a fresh clone starts everything. What a target needs, it installs: into this folder, and for the tests
+# with apt-get. PYTHON names another interpreter than python3, as in: make run PYTHON=python3.12
+
+PYTHON ?= python3
+export PYTHON
+UV = .bootstrap/bin/uv
+COMPILE = $(UV) --quiet pip compile --universal --generate-hashes --python-version 3.11 --no-emit-index-url --no-header
+# For what only looks at the code: the settings, without a key and data of their own.
+CHECKING = DEBUG=1 VAR_DIR=.mypy_cache/var
+
+.PHONY: help run demo test lint format lock
+.NOTPARALLEL:
+
+help: ## Lists the targets
+	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | expand -t 10
+
+run: ## Starts web server, worker, beat and the partner simulator with demo data; Ctrl-C ends them
+	@sh requirements/install.sh run
+	@exec .venv/bin/python manage.py serve
+
+demo: ## Plays every operation with real processes on throw-away data, and checks what the partners receive
+	@sh requirements/install.sh run
+	@exec .venv/bin/python manage.py demo
+
+test: ## Runs all tests on SQLite, then on PostgreSQL; some of them: make test ARGS="-k workflow"
+	@sh requirements/install.sh test
+	@exec .venv/bin/python -m tests.run $(ARGS)
+
+lint: ## Checks style, types, import contracts, templates and migrations
+	@sh requirements/install.sh lint
+	.venv/bin/ruff check .
+	.venv/bin/ruff format --check .
+	$(CHECKING) .venv/bin/mypy
+	.venv/bin/lint-imports
+	.venv/bin/djlint --check --lint --quiet .
+	$(CHECKING) .venv/bin/python manage.py makemigrations --check --dry-run
+
+format: ## Formats code and templates
+	@sh requirements/install.sh lint
+	.venv/bin/ruff check --fix .
+	.venv/bin/ruff format .
+	.venv/bin/djlint --reformat --quiet .
+
+lock: ## Locks the newest versions that pyproject.toml allows, with hashes and without addresses
+	@sh requirements/install.sh run
+	$(COMPILE) --upgrade --group pyproject.toml:bootstrap -o requirements/bootstrap.txt
+	$(COMPILE) --upgrade pyproject.toml -o requirements/run.txt
+	$(COMPILE) --upgrade pyproject.toml --group dev --constraints requirements/run.txt -o requirements/dev.txt

@@ -1,0 +1,119 @@
+#!/bin/sh
+# Installs what a make target needs, and only what is missing: `sh requirements/install.sh run|lint|test`.
+#
+#   run    the Python packages of the product, into .venv
+#   lint   these, and those of the checks and tests
+#   test   these, and with apt-get PostgreSQL, Redis and Chromium
+#
+# PYTHON names another interpreter than python3. Each obstacle is told in one line, and ends in exit code 1.
+set -eu
+cd "$(dirname "$0")/.."
+target=$1
+python=${PYTHON:-python3}
+oldest=3.11
+
+fail() {
+    echo "casexchange: $*" >&2
+    exit 1
+}
+
+# apt_install WHY PACKAGE...
+apt_install() {
+    why=$1
+    shift
+    command -v apt-get >/dev/null || fail "$why needs $*, and there is no apt-get here: please install it yourself."
+    if [ "$(id -u)" = 0 ]; then
+        sudo=
+    elif command -v sudo >/dev/null; then
+        sudo=sudo
+    else
+        fail "$why needs $*: run 'apt-get install $*' as root."
+    fi
+    echo "Installing with apt-get: $*"
+    # What apt-get says is of interest only when it fails. A source that cannot be reached may not be the one needed.
+    if ! said=$($sudo apt-get -qq update </dev/null 2>&1 &&
+        $sudo env DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends \
+            -o DPkg::Lock::Timeout=300 "$@" </dev/null 2>&1); then
+        echo "$said" >&2
+        fail "apt-get could not install $*."
+    fi
+}
+
+check_python() {
+    command -v "$python" >/dev/null ||
+        fail "$python was not found: install Python $oldest or newer, or name one, as in: make $target PYTHON=python3.12"
+    version=$("$python" -c 'import sys; print("%d.%d" % sys.version_info[:2])') || fail "$python does not work."
+    if [ "${version%%.*}" -lt "${oldest%%.*}" ] ||
+        { [ "${version%%.*}" -eq "${oldest%%.*}" ] && [ "${version#*.}" -lt "${oldest#*.}" ]; }; then
+        fail "$python is Python $version, $oldest or newer is needed. Name one, as in: make $target PYTHON=python3.12"
+    fi
+}
+
+check_writable() {
+    [ -w . ] || fail "the folder $PWD cannot be written to: copy the project to a folder of yours."
+}
+
+# Whether .venv has the packages of $1, as the lock file says now.
+is_synced() {
+    [ -x .venv/bin/python ] && [ "$(cat .venv/synced 2>/dev/null)" = "$1 $(cksum <"requirements/$1.txt")" ]
+}
+
+# The lock files are installed by uv, which lives in an environment of its own.
+bootstrap() {
+    wanted=$(cksum <requirements/bootstrap.txt)
+    if [ -x .bootstrap/bin/uv ] && [ "$(cat .bootstrap/synced 2>/dev/null)" = "$wanted" ]; then
+        return
+    fi
+    "$python" -c 'import ensurepip, venv' 2>/dev/null || apt_install "make $target" "python$version-venv"
+    rm -rf .bootstrap
+    "$python" -I -m venv .bootstrap
+    # The script, not `python -m pip`, which would take this folder's modules for the standard library's.
+    .bootstrap/bin/pip install --quiet --disable-pip-version-check --no-input --require-hashes \
+        -r requirements/bootstrap.txt || fail "uv could not be installed with pip; it said why above."
+    echo "$wanted" >.bootstrap/synced
+}
+
+sync() {
+    is_synced "$1" && return
+    check_writable
+    bootstrap
+    echo "Installing the Python packages of requirements/$1.txt into .venv"
+    # uv does not read pip's configuration, where a company names its mirror.
+    index=${UV_DEFAULT_INDEX:-${PIP_INDEX_URL:-$(.bootstrap/bin/pip config get global.index-url 2>/dev/null || true)}}
+    [ -z "$index" ] || export UV_DEFAULT_INDEX="$index"
+    export UV_PYTHON_DOWNLOADS=never
+    if ! .venv/bin/python -c "import sys; sys.exit(sys.version_info < (${oldest%%.*}, ${oldest#*.}))" 2>/dev/null; then
+        .bootstrap/bin/uv --quiet venv --clear --python "$(command -v "$python")" .venv ||
+            fail "the virtual environment .venv could not be made; uv said why above."
+    fi
+    rm -f .venv/synced
+    .bootstrap/bin/uv --quiet pip sync --require-hashes --compile-bytecode --python .venv/bin/python \
+        "requirements/$1.txt" || fail "the Python packages could not be installed; uv said why above."
+    echo "$1 $(cksum <"requirements/$1.txt")" >.venv/synced
+}
+
+check_python
+# Without VAR_DIR the data are kept in this folder too.
+[ -n "${VAR_DIR:-}" ] || check_writable
+
+case $target in
+run)
+    # An environment that has the packages of the tests keeps them.
+    case $(cat .venv/synced 2>/dev/null) in
+    dev*) sync dev ;;
+    *) sync run ;;
+    esac
+    ;;
+lint) sync dev ;;
+test)
+    missing=
+    command -v redis-server >/dev/null || missing="$missing redis-server"
+    command -v chromium >/dev/null || missing="$missing chromium"
+    command -v initdb >/dev/null || ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 ||
+        missing="$missing postgresql"
+    # shellcheck disable=SC2086 # a list of words
+    [ -z "$missing" ] || apt_install "make test" $missing
+    sync dev
+    ;;
+*) fail "run, lint or test?" ;;
+esac
