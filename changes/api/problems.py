@@ -17,11 +17,11 @@ from django.core.exceptions import (
 from django.core.exceptions import (
     ValidationError as DjangoValidationError,
 )
+from django.http import Http404
 from drf_standardized_errors.formatter import ExceptionFormatter
-from drf_standardized_errors.handler import ExceptionHandler
-from drf_standardized_errors.handler import exception_handler
+from drf_standardized_errors.handler import ExceptionHandler, exception_handler
 from drf_standardized_errors.types import Error
-from rest_framework.exceptions import APIException, ValidationError
+from rest_framework.exceptions import APIException, NotFound, ValidationError
 from rest_framework.fields import get_error_detail
 from rest_framework.response import Response
 from rest_framework.settings import api_settings
@@ -34,9 +34,11 @@ from .fields import timestamp
 
 MEDIA_TYPE = "application/problem+json"
 MOST_ERRORS = 100
+# The same for what is not there and for what is not the caller's to see.
+NOT_FOUND = "There is nothing here, or it is not yours to see. Addresses end with a slash."
 logger = logging.getLogger(__name__)
 
-__all__ = ["ProblemFormatter", "ProblemHandler", "as_api_exception", "exception_handler"]
+__all__ = ["NOT_FOUND", "ProblemFormatter", "ProblemHandler", "as_api_exception", "exception_handler"]
 
 
 # --- From what a change refuses to an API error ---
@@ -52,6 +54,8 @@ def as_api_exception(error: Exception, prefix: str = "", if_match: bool = False)
         return _refusal(error, prefix, if_match)
     if isinstance(error, DjangoValidationError):
         return _invalid(error, prefix)
+    if isinstance(error, Http404):
+        return NotFound(NOT_FOUND)
     if isinstance(error, RequestDataTooBig):
         return TooLarge("The request is too large.")
     if isinstance(error, SuspiciousOperation):

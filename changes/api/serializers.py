@@ -160,6 +160,12 @@ class AttachmentSerializer(serializers.Serializer):
         return settings.BASE_URL + reverse("api:attachment-content", args=[attachment.pk])
 
 
+class UploadSerializer(serializers.Serializer):
+    """The form that brings an attachment; uploads.py reads it."""
+
+    file = serializers.FileField()
+
+
 class ApprovalSerializer(serializers.Serializer):
     """One person's decision on the plan."""
 

@@ -1,8 +1,28 @@
-"""Addresses below /api/v1/."""
+"""The addresses under /api/v1/. Those about changes are the views of `changes`, opened to partners."""
 
-from django.urls import path
+from django.urls import path, re_path
+from drf_spectacular.views import SpectacularAPIView
 
+from changes.api.addresses import UnknownAddressView
+from changes.api.docs import DocsView
+
+from . import changes
 from .operations import OperationView
 
 app_name = "api"
-urlpatterns = [path("operations/", OperationView.as_view(), name="operations")]
+
+_CHANGE = r"^changes/(?P<number>CHG[0-9]{7,19})/"
+urlpatterns = [
+    path("operations/", OperationView.as_view(), name="operations"),
+    path("changes/", changes.ChangeListView.as_view(), name="changes"),
+    re_path(f"{_CHANGE}$", changes.ChangeView.as_view(), name="change"),
+    re_path(f"{_CHANGE}transitions/$", changes.TransitionsView.as_view(), name="transitions"),
+    re_path(f"{_CHANGE}approvals/$", changes.ApprovalsView.as_view(), name="approvals"),
+    re_path(f"{_CHANGE}comments/$", changes.CommentsView.as_view(), name="comments"),
+    re_path(f"{_CHANGE}attachments/$", changes.AttachmentsView.as_view(), name="attachments"),
+    path("attachments/<int:pk>/content/", changes.AttachmentContentView.as_view(), name="attachment-content"),
+    path("schema/", SpectacularAPIView.as_view(), name="schema"),
+    path("docs/", DocsView.as_view(), name="docs"),
+    # Whatever else is asked for under /api/v1/ is answered as a problem, not as a page.
+    re_path("", UnknownAddressView.as_view()),
+]

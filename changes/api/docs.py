@@ -1,0 +1,11 @@
+"""The description of the API as a page, which loads nothing from another host."""
+
+from __future__ import annotations
+
+from drf_spectacular.views import SpectacularSwaggerSplitView
+
+
+class DocsView(SpectacularSwaggerSplitView):
+    url_name = "api:schema"
+    template_name = "changes/api_docs.html"
+    title = "casexchange API"

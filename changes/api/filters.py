@@ -1,0 +1,93 @@
+"""The filters of the list of changes. A wrong value is an error, never a filter that is silently dropped."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django import forms
+from django.core.exceptions import ValidationError
+from django_filters import CharFilter, Filter, FilterSet, MultipleChoiceFilter
+
+from changes.choices import METAPHASES, ChangeType, CompletionCode, Metaphase, Phase, Priority
+from changes.models import Change
+from changes.querysets import ChangeQuerySet
+from changes.validators import validate_text
+
+from .fields import parse_timestamp
+
+SEARCH_MAX_LENGTH = 200
+
+
+class TimestampFormField(forms.CharField):
+    def to_python(self, value: Any) -> Any:
+        text = super().to_python(value)
+        try:
+            # The plus of an offset arrives as a space when the caller did not write it as %2B.
+            return parse_timestamp(text.replace(" ", "+"))
+        except ValueError as error:
+            raise ValidationError(str(error), code="invalid") from error
+
+
+class TextListField(forms.MultipleChoiceField):
+    """Any texts; an empty one is an error rather than a filter that does nothing."""
+
+    def validate(self, value: Any) -> None:
+        for text in value:
+            if not text:
+                raise ValidationError("Give a name.", code="required")
+            validate_text(text)
+
+
+class TextListFilter(Filter):
+    field_class = TextListField
+
+    def filter(self, queryset: ChangeQuerySet, value: list[str]) -> ChangeQuerySet:
+        return queryset.filter(**{f"{self.field_name}__in": value}) if value else queryset
+
+
+class TimestampFilter(Filter):
+    field_class = TimestampFormField
+
+
+def _one_of(choices: Any, **options: Any) -> MultipleChoiceFilter:
+    message = f"Give one of: {', '.join(choices.values)}."
+    return MultipleChoiceFilter(
+        choices=choices.choices, distinct=False, error_messages={"invalid_choice": message}, **options
+    )
+
+
+class ChangeFilter(FilterSet):
+    """A filter that is given several times takes any of the values."""
+
+    phase = _one_of(Phase)
+    metaphase = _one_of(Metaphase, method="in_metaphase")
+    change_type = _one_of(ChangeType)
+    owning_group = TextListFilter(field_name="owning_group__name", help_text="The group's name.")
+    priority = _one_of(Priority)
+    completion_code = _one_of(CompletionCode)
+    updated_since = TimestampFilter(
+        field_name="updated_at", lookup_expr="gte", help_text="RFC 3339, such as 2026-11-24T09:30:00Z."
+    )
+    search = CharFilter(
+        method="matching",
+        max_length=SEARCH_MAX_LENGTH,
+        help_text="Part of the number, title, description, service or category.",
+    )
+
+    class Meta:
+        model = Change
+        fields: list[str] = []
+
+    def in_metaphase(self, queryset: ChangeQuerySet, name: str, values: list[str]) -> ChangeQuerySet:
+        if not values:
+            return queryset
+        return queryset.filter(phase__in=[phase for phase, metaphase in METAPHASES.items() if metaphase in values])
+
+    def matching(self, queryset: ChangeQuerySet, name: str, text: str) -> ChangeQuerySet:
+        return queryset.search(text)
+
+
+# A filter that takes several values.
+REPEATABLE = frozenset(
+    name for name, item in ChangeFilter.base_filters.items() if isinstance(item, MultipleChoiceFilter | TextListFilter)
+)

@@ -1,0 +1,32 @@
+"""Who may call: any member of staff reads; writing needs the permission that the view names."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rest_framework.exceptions import PermissionDenied
+from rest_framework.permissions import SAFE_METHODS, BasePermission
+
+
+def require(user: Any, *permissions: str) -> None:
+    """Raises PermissionDenied, which names what is missing, unless the user has one of these."""
+    if not any(user.has_perm(permission) for permission in permissions):
+        raise PermissionDenied(f"This needs the permission {' or '.join(permissions)}, which you do not have.")
+
+
+def is_write(request: Any, view: Any) -> bool:
+    """Whether the call changes something. A method that the view does not have is answered as such, later."""
+    return request.method not in SAFE_METHODS and hasattr(view, request.method.lower())
+
+
+class StaffAccess(BasePermission):
+    """For views that name their `write_permissions`: one of them is needed."""
+
+    def has_permission(self, request: Any, view: Any) -> bool:
+        if not request.user.is_authenticated:
+            return False
+        if not request.user.is_staff:
+            raise PermissionDenied("Only members of staff may call this.")
+        if is_write(request, view):
+            require(request.user, *view.write_permissions)
+        return True

@@ -1,0 +1,62 @@
+"""How the calls are described in OpenAPI: what each takes, answers, and how it refuses."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from drf_spectacular.openapi import AutoSchema
+from drf_spectacular.utils import Direction
+from rest_framework import serializers
+
+from .problems import MEDIA_TYPE
+
+# Any call may answer so; what else may happen, a view says in `problems`.
+ANY_CALL = (400, 401, 403, 406, 429)
+
+
+class ErrorSerializer(serializers.Serializer):
+    code = serializers.CharField()
+    detail = serializers.CharField()
+    attr = serializers.CharField(allow_null=True, help_text="The path of the field, as in `properties.planned_end`.")
+
+
+class ProblemSerializer(serializers.Serializer):
+    """An error as RFC 9457 has it."""
+
+    type = serializers.CharField()
+    title = serializers.CharField()
+    status = serializers.IntegerField()
+    detail = serializers.CharField()
+    errors = ErrorSerializer(many=True)
+
+
+class ProblemSchema(AutoSchema):
+    """Named in the settings. A view says what it takes in `write_serializer_class`, whether GET `lists`, and which
+    statuses its methods refuse with in `problems`."""
+
+    def get_request_serializer(self) -> Any:
+        return getattr(self.view, "write_serializer_class", None) or super().get_request_serializer()
+
+    def _is_list_view(self, serializer: Any = None) -> bool:
+        return self.method == "GET" and getattr(self.view, "lists", False)
+
+    def get_filter_backends(self) -> list[Any]:
+        return getattr(self.view, "filter_backends", []) if self.method == "GET" else []
+
+    def _is_create_operation(self) -> bool:
+        return self.method == "POST" and getattr(self.view, "creates", False)
+
+    def _get_response_bodies(self, direction: Direction = "response") -> dict[str, Any]:
+        bodies = super()._get_response_bodies(direction)
+        if direction != "response":
+            return bodies
+        statuses = {*ANY_CALL, *getattr(self.view, "problems", {}).get(self.method, ())}
+        if "{" in self.path:
+            statuses.add(404)
+        if self.method in {"POST", "PATCH"}:
+            statuses |= {413, 415}
+        if self.method == "GET" and getattr(self.view, "is_conditional", False):
+            bodies["304"] = {"description": "The caller has this version already."}
+        for status in sorted(statuses):
+            bodies[str(status)] = self._get_response_for_code(ProblemSerializer, str(status), [MEDIA_TYPE])
+        return bodies

@@ -1,0 +1,88 @@
+"""Receives a file as multipart/form-data, streamed: a large one never stands in memory."""
+
+from __future__ import annotations
+
+import html
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from django.conf import settings
+from django.core.exceptions import ValidationError as DjangoValidationError
+from django.core.files.uploadedfile import UploadedFile
+from django.http.multipartparser import MultiPartParser as DjangoMultiPartParser
+from django.http.multipartparser import MultiPartParserError
+from rest_framework.exceptions import ErrorDetail, ParseError, ValidationError
+from rest_framework.parsers import DataAndFiles, MultiPartParser
+
+from changes.models import Attachment
+from changes.validators import validate_file_name
+
+from .parsers import check_length
+
+FIELD = "file"
+# The boundaries and headers around the file.
+FRAME_MAX_BYTES = 64 * 1024
+_MEDIA_TYPE = re.compile(r"[A-Za-z0-9][\w.+-]*/[\w.+-]+", re.ASCII)
+DEFAULT_MEDIA_TYPE = "application/octet-stream"
+
+
+class _Parts(DjangoMultiPartParser):
+    def sanitize_file_name(self, file_name: str) -> str | None:
+        """A name with folders is refused; Django would cut them off and keep the file under another name."""
+        name = html.unescape(file_name)
+        limit = Attachment._meta.get_field("file_name").max_length
+        if len(name) > limit:
+            _refuse(f"The file name has {len(name)} characters; at most {limit} are taken.", "max_length")
+        try:
+            validate_file_name(name)
+        except DjangoValidationError as error:
+            _refuse(error.messages[0], error.code)
+        return super().sanitize_file_name(file_name)
+
+
+class UploadParser(MultiPartParser):
+    """multipart/form-data, at most one attachment of the full size and the frame around it."""
+
+    def parse(
+        self, stream: Any, media_type: str | None = None, parser_context: Mapping[str, Any] | None = None
+    ) -> DataAndFiles:
+        context = parser_context or {}
+        check_length(context, settings.ATTACHMENT_MAX_BYTES + FRAME_MAX_BYTES)
+        request = context["request"]
+        meta = {**request.META, "CONTENT_TYPE": media_type}
+        try:
+            parser = _Parts(meta, stream, request.upload_handlers, context.get("encoding") or settings.DEFAULT_CHARSET)
+            return DataAndFiles(*parser.parse())
+        except MultiPartParserError as error:
+            raise ParseError(f"Not multipart/form-data: {error}") from error
+
+
+def uploaded_file(data: Any, files: Any) -> UploadedFile:
+    """The one file of the form. Raises ValidationError for anything more, less or else."""
+    unknown = sorted({*data, *files} - {FIELD})
+    if unknown:
+        message = f"There is no such field here. Known: {FIELD}."
+        raise ValidationError({name: [ErrorDetail(message, "unknown_field")] for name in unknown[:20]})
+    found = files.getlist(FIELD)
+    if len(found) != 1 or len(data.getlist(FIELD)) != 1:
+        _refuse(f"Give exactly one file, in the form field `{FIELD}`, with a file name.", "required")
+    return found[0]
+
+
+def media_type_of(file: UploadedFile) -> str:
+    """The content type that the form names, without parameters. Raises ValidationError for one that is none."""
+    name = (file.content_type or DEFAULT_MEDIA_TYPE).strip()
+    limit = Attachment._meta.get_field("content_type").max_length
+    if len(name) > limit or not _MEDIA_TYPE.fullmatch(name):
+        _refuse("The file's content type is none: give one such as application/pdf.", "invalid_content_type")
+    return name
+
+
+def safe_media_type(name: str) -> str:
+    """What a stored content type may be served as: whoever stored it may have checked less."""
+    return name if _MEDIA_TYPE.fullmatch(name) else DEFAULT_MEDIA_TYPE
+
+
+def _refuse(message: str, code: str) -> Any:
+    raise ValidationError({FIELD: [ErrorDetail(message, code=code)]})

@@ -1,0 +1,282 @@
+"""The calls about changes, for members of staff. They know nothing of partners: integrations/api/ lets those in."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from django.db import transaction
+from django.db.models import QuerySet
+from django.http import FileResponse
+from django.shortcuts import get_object_or_404
+from django.urls import reverse
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiParameter, extend_schema
+from rest_framework import status
+from rest_framework.exceptions import ErrorDetail, ValidationError
+from rest_framework.generics import GenericAPIView
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from changes import workflow
+from changes.models import Approval, Attachment, Change, Comment
+from changes.querysets import ChangeQuerySet
+
+from .filters import REPEATABLE, ChangeFilter
+from .negotiation import AnyMediaType
+from .pagination import CHANGE_SORTS, KeysetPagination, OnePage, Sort
+from .permissions import StaffAccess, require
+from .preconditions import check_if_match, etag, is_known
+from .serializers import (
+    ApprovalSerializer,
+    ApprovalWriteSerializer,
+    AttachmentSerializer,
+    ChangeSerializer,
+    ChangeWriteSerializer,
+    CommentSerializer,
+    CommentWriteSerializer,
+    TransitionSerializer,
+    TransitionWriteSerializer,
+    UploadSerializer,
+    created_by,
+)
+from .uploads import UploadParser, media_type_of, safe_media_type, uploaded_file
+
+CAN_CHANGE = "changes.change_change"
+IF_MATCH = OpenApiParameter("If-Match", location="header", description="The ETag of the change as you read it.")
+IF_NONE_MATCH = OpenApiParameter("If-None-Match", location="header", description="The ETag that you have.")
+ETAG = OpenApiParameter("ETag", location="header", description="The change's version, in quotes.", response=[200, 201])
+
+
+class ApiView(GenericAPIView):
+    """What the calls share: who may call, which query parameters there are, and which changes the caller sees."""
+
+    permission_classes = [StaffAccess]
+    http_method_names = ["get", "head", "post", "patch"]
+    filter_backends: list[Any] = []
+    pagination_class: Any = None
+    sorts: Mapping[str, Sort] = {}
+    default_ordering = ""
+    query_parameters: frozenset[str] = frozenset()
+    write_permissions: tuple[str, ...] = (CAN_CHANGE,)
+    write_serializer_class: Any = None
+
+    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        super().initial(request, *args, **kwargs)
+        self._check_parameters(request)
+
+    def _check_parameters(self, request: Request) -> None:
+        """A parameter that is not known would be ignored, and its caller misled."""
+        known = self.query_parameters if request.method in {"GET", "HEAD"} else frozenset()
+        errors = {}
+        for name, values in request.query_params.lists():
+            if name not in known:
+                text = f"There is no such parameter here. Known: {', '.join(sorted(known)) or 'none'}."
+                errors[name] = [ErrorDetail(text, code="unknown_parameter")]
+            elif len(values) > 1 and name not in REPEATABLE:
+                errors[name] = [ErrorDetail("This parameter is given more than once.", code="repeated")]
+        if errors:
+            raise ValidationError(errors)
+
+    def changes(self) -> ChangeQuerySet:
+        """The changes that the caller sees."""
+        return Change.objects.visible_to(self.request.user)
+
+    def get_change(self) -> Change:
+        return get_object_or_404(self.changes(), number=self.kwargs["number"])
+
+    def validated(self, request: Request, **options: Any) -> Any:
+        serializer = self.write_serializer_class(data=request.data, **options)
+        serializer.is_valid(raise_exception=True)
+        return serializer
+
+
+class ListView(ApiView):
+    """`GET` answers a page of the view's queryset."""
+
+    lists = True
+    creates = True
+    pagination_class = KeysetPagination
+    query_parameters = frozenset({"cursor", "limit"})
+
+    def get(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        page = self.paginate_queryset(self.filter_queryset(self.get_queryset()))
+        return self.get_paginated_response(self.get_serializer(page, many=True).data)
+
+
+class ChangeAnswers(ApiView):
+    """Calls that answer with one change and its ETag."""
+
+    serializer_class = ChangeSerializer
+
+    def load_related(self, changes: list[Change]) -> None:
+        """Loads what the answer says beside the change's own columns."""
+
+    def answer(self, change: Change, status_code: int = status.HTTP_200_OK, **headers: str) -> Response:
+        self.load_related([change])
+        return Response(self.get_serializer(change).data, status_code, headers={"ETag": etag(change), **headers})
+
+    def locked_change(self, request: Request) -> Change:
+        """The change under its row lock, so that nobody alters it between reading and saving."""
+        change = get_object_or_404(self.changes().select_for_update(), number=self.kwargs["number"])
+        check_if_match(request, change)
+        return change
+
+
+class ChangeListView(ListView, ChangeAnswers):
+    filter_backends = ApiView.settings.DEFAULT_FILTER_BACKENDS
+    filterset_class = ChangeFilter
+    sorts = CHANGE_SORTS
+    default_ordering = "-number"
+    query_parameters = ListView.query_parameters | {"ordering", *ChangeFilter.base_filters}
+    write_permissions = ("changes.add_change",)
+    write_serializer_class = ChangeWriteSerializer
+
+    def get_queryset(self) -> QuerySet[Change]:
+        return self.changes().with_people()
+
+    @extend_schema(parameters=[ETAG])
+    def post(self, request: Request) -> Response:
+        serializer = self.validated(request)
+        change = created_by(request.user, serializer)
+        change.save()
+        location = request.build_absolute_uri(reverse("api:change", args=[change.number]))
+        return self.answer(change, status.HTTP_201_CREATED, Location=location)
+
+
+class ChangeView(ChangeAnswers):
+    is_conditional = True
+    problems = {"PATCH": (409, 412)}
+    write_serializer_class = ChangeWriteSerializer
+
+    @extend_schema(parameters=[IF_NONE_MATCH, ETAG])
+    def get(self, request: Request, number: str) -> Response:
+        change = get_object_or_404(self.changes().with_people(), number=number)
+        if is_known(request, change):
+            return Response(status=status.HTTP_304_NOT_MODIFIED, headers={"ETag": etag(change)})
+        return self.answer(change)
+
+    @extend_schema(parameters=[IF_MATCH, ETAG])
+    def patch(self, request: Request, number: str) -> Response:
+        self.get_change()
+        # The body is read before the row is locked: a slow caller must not hold the lock.
+        serializer = self.validated(request, partial=True)
+        with transaction.atomic():
+            change = self.locked_change(request)
+            serializer.set_on(change)
+            change.save()
+        return self.answer(change)
+
+
+class TransitionsView(ChangeAnswers):
+    lists = True
+    pagination_class = OnePage
+    problems = {"POST": (409, 412, 422)}
+    write_permissions = (CAN_CHANGE, "changes.abandon_change")
+    write_serializer_class = TransitionWriteSerializer
+
+    @extend_schema(responses=TransitionSerializer(many=True))
+    def get(self, request: Request, number: str) -> Response:
+        change = self.get_change()
+        transitions = [
+            {"phase": target, "metaphase": target.metaphase, "unmet_conditions": workflow.unmet(change, target)}
+            for target in workflow.targets(change.change_type, change.phase)
+        ]
+        return self.get_paginated_response(TransitionSerializer(transitions, many=True).data)
+
+    @extend_schema(parameters=[IF_MATCH, ETAG])
+    def post(self, request: Request, number: str) -> Response:
+        self.get_change()
+        target = self.validated(request).validated_data["phase"]
+        require(request.user, workflow.permission(target))
+        with transaction.atomic():
+            change = self.locked_change(request)
+            change.move_to(target)
+            change.save()
+        return self.answer(change)
+
+
+class AdditionsView(ListView):
+    """What was added to one change, oldest first, and adding to it."""
+
+    additions = ""
+
+    def get_queryset(self) -> QuerySet[Any]:
+        return getattr(self.get_change(), self.additions).select_related("author")
+
+    def added(self, addition: Any) -> Response:
+        return Response(self.get_serializer(addition).data, status.HTTP_201_CREATED)
+
+
+class ApprovalsView(AdditionsView):
+    additions = "approvals"
+    serializer_class = ApprovalSerializer
+    write_serializer_class = ApprovalWriteSerializer
+    write_permissions = ("changes.approve_change",)
+    problems = {"POST": (409,)}
+
+    def get_queryset(self) -> QuerySet[Approval]:
+        """Those of the current round."""
+        change = self.get_change()
+        return change.approvals.filter(round=change.approval_round).select_related("author")
+
+    def post(self, request: Request, number: str) -> Response:
+        change = self.get_change()
+        approval = Approval(change=change, author=request.user, **self.validated(request).validated_data)
+        approval.save()
+        return self.added(approval)
+
+
+class CommentsView(AdditionsView):
+    additions = "comments"
+    serializer_class = CommentSerializer
+    write_serializer_class = CommentWriteSerializer
+    write_permissions = ("changes.add_comment",)
+
+    def post(self, request: Request, number: str) -> Response:
+        change = self.get_change()
+        comment = Comment(change=change, author=request.user, **self.validated(request).validated_data)
+        comment.save()
+        return self.added(comment)
+
+
+class AttachmentsView(AdditionsView):
+    additions = "attachments"
+    serializer_class = AttachmentSerializer
+    write_serializer_class = UploadSerializer
+    write_permissions = ("changes.add_attachment",)
+    parser_classes = [UploadParser]
+
+    def post(self, request: Request, number: str) -> Response:
+        change = self.get_change()
+        file = uploaded_file(request.data, request.FILES)
+        attachment = Attachment(
+            change=change,
+            author=request.user,
+            file=file,
+            file_name=file.name,
+            content_type=media_type_of(file),
+        )
+        attachment.save()
+        return self.added(attachment)
+
+
+class AttachmentContentView(ApiView):
+    content_negotiation_class = AnyMediaType
+
+    def attachments(self) -> QuerySet[Attachment]:
+        return Attachment.objects.filter(change__in=self.changes())
+
+    @extend_schema(responses={(200, "*/*"): OpenApiTypes.BINARY})
+    def get(self, request: Request, pk: int) -> FileResponse:
+        attachment = get_object_or_404(self.attachments(), pk=pk)
+        response = FileResponse(
+            attachment.file.open("rb"),
+            as_attachment=True,
+            filename=attachment.file_name,
+            content_type=safe_media_type(attachment.content_type),
+        )
+        # What a stranger uploaded is shown, if a browser shows it at all, as a page that can do nothing.
+        response["Content-Security-Policy"] = "sandbox; default-src 'none'"
+        response["X-Content-Type-Options"] = "nosniff"
+        return response

@@ -1,0 +1,106 @@
+"""The calls about changes with what the exchange adds: external references, and reading for partners.
+
+A partner sees the changes that it reaches, of their references its own, and no private comment: each view starts
+from what the caller may see, so no search, filter or page depends on anything else.
+"""
+
+from __future__ import annotations
+
+from django.db.models import Prefetch, QuerySet, prefetch_related_objects
+from rest_framework import serializers
+
+from changes.api import views
+from changes.api.fields import TimestampField
+from changes.api.serializers import ApprovalSerializer, ChangeSerializer
+from changes.choices import Visibility
+from changes.models import Change, Comment
+from changes.querysets import ChangeQuerySet
+from integrations.access import reachable
+from integrations.models import ExternalReference, ExternalSystem
+
+from .permissions import StaffOrPartner
+
+
+class ExternalReferenceSerializer(serializers.Serializer):
+    system_id = serializers.CharField(source="system.system_id", read_only=True)
+    external_id = serializers.CharField(read_only=True)
+    external_url = serializers.CharField(read_only=True)
+    external_status = serializers.CharField(read_only=True)
+    updated_at = TimestampField(read_only=True)
+
+
+class ExchangedChangeSerializer(ChangeSerializer):
+    """A change with its external references; a partner sees its own only."""
+
+    # Filled by `load_related`. There is no way to the other references from here.
+    external_references = ExternalReferenceSerializer(source="visible_references", many=True, read_only=True)
+
+    class Meta:
+        ref_name = "Change"
+
+
+class PartnerApprovalSerializer(ApprovalSerializer):
+    """What a partner sees of an approval: the decision, not what the staff say to one another about it."""
+
+    comment = serializers.SerializerMethodField()
+
+    def get_comment(self, approval: object) -> str:
+        return ""
+
+    class Meta:
+        ref_name = "Approval"
+
+
+class PartnerView(views.ApiView):
+    """Lets partners in, to what they may see."""
+
+    permission_classes = [StaffOrPartner]
+    partner: list[ExternalSystem] | None = None
+
+    def changes(self) -> ChangeQuerySet:
+        return super().changes() if self.partner is None else reachable(self.partner)
+
+
+class ExchangedAnswers(PartnerView, views.ChangeAnswers):
+    serializer_class = ExchangedChangeSerializer
+
+    def visible_references(self) -> Prefetch:
+        references = ExternalReference.objects.select_related("system")
+        if self.partner is not None:
+            references = references.filter(system__in=self.partner)
+        return Prefetch("external_references", references, to_attr="visible_references")
+
+    def load_related(self, changes: list[Change]) -> None:
+        prefetch_related_objects(changes, self.visible_references())
+
+
+class ChangeListView(ExchangedAnswers, views.ChangeListView):
+    def get_queryset(self) -> QuerySet[Change]:
+        return super().get_queryset().prefetch_related(self.visible_references())
+
+
+class ChangeView(ExchangedAnswers, views.ChangeView):
+    pass
+
+
+class TransitionsView(ExchangedAnswers, views.TransitionsView):
+    pass
+
+
+class ApprovalsView(PartnerView, views.ApprovalsView):
+    def get_serializer_class(self) -> type[serializers.BaseSerializer]:
+        return super().get_serializer_class() if self.partner is None else PartnerApprovalSerializer
+
+
+class CommentsView(PartnerView, views.CommentsView):
+    def get_queryset(self) -> QuerySet[Comment]:
+        comments = super().get_queryset()
+        return comments if self.partner is None else comments.filter(visibility=Visibility.PUBLIC)
+
+
+class AttachmentsView(PartnerView, views.AttachmentsView):
+    pass
+
+
+class AttachmentContentView(PartnerView, views.AttachmentContentView):
+    pass

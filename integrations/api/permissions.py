@@ -1,0 +1,36 @@
+"""Lets partners in: they read what is theirs, and write by operations alone."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.urls import reverse
+from rest_framework.exceptions import PermissionDenied
+
+from changes.api.permissions import StaffAccess, is_write
+from integrations.models import ExternalSystem
+
+
+def partner_systems(user: Any) -> list[ExternalSystem]:
+    """The enabled systems that the user may speak for. Raises PermissionDenied when there is none."""
+    systems = list(ExternalSystem.objects.filter(authorized_user=user))
+    enabled = [system for system in systems if system.enabled]
+    if enabled:
+        return enabled
+    if systems:
+        raise PermissionDenied("Your system is disabled here. Ask the service desk to enable it.")
+    raise PermissionDenied("Only members of staff, and the authorized users of external systems, may call this.")
+
+
+class StaffOrPartner(StaffAccess):
+    """As StaffAccess, and for a partner reading alone. Leaves the partner's systems in `view.partner`; None for
+    staff."""
+
+    def has_permission(self, request: Any, view: Any) -> bool:
+        view.partner = None
+        if not request.user.is_authenticated or request.user.is_staff:
+            return super().has_permission(request, view)
+        view.partner = partner_systems(request.user)
+        if is_write(request, view):
+            raise PermissionDenied(f"A partner changes records by POST {reverse('api:operations')} alone.")
+        return True
