@@ -108,16 +108,16 @@ def _system(entry: Entry) -> list[str]:
         values["authorized_user"] = user
     elif is_new:
         raise entry.error("authorized_user", "This is needed: the local user that the partner's requests act as.")
-    differing = [key for key, value in values.items() if getattr(system, key, None) != value]
-    if not is_new and not differing:
-        return done
-    changes = [_told(system, key, values[key]) for key in differing]
+    if is_new:
+        told = [f"created external system {entry.name}"]
+    else:
+        values = {key: value for key, value in values.items() if getattr(system, key) != value}
+        told = [f"external system {entry.name}: {_told(system, key, value)}" for key, value in values.items()]
     for key, value in values.items():
         setattr(system, key, value)
-    _save(entry, system)
-    if is_new:
-        return [*done, f"created external system {entry.name}"]
-    return [*done, *(f"external system {entry.name}: {change}" for change in changes)]
+    if told:
+        _save(entry, system)
+    return [*done, *told]
 
 
 def _told(system: ExternalSystem, key: str, value: Any) -> str:

@@ -1,0 +1,289 @@
+"""`load_exchange` and `dump_exchange`: systems, groups and users as a file."""
+
+from io import StringIO
+
+import pytest
+from django.contrib.auth import get_user_model
+from django.core.management import CommandError, call_command
+
+from changes.models import SupportGroup
+from integrations.models import ExternalGroup, ExternalSystem
+from tests.factories import SECRET, ExternalGroupFactory, ExternalSystemFactory, UserFactory
+
+EXAMPLE = """
+external_systems:
+  - system_id: ACME
+    description: ACME managed network
+    authorized_user: acme-integration
+    delivery: push
+    endpoint_url: http://127.0.0.1:9911/operations
+    signing_secret: ${ACME_SECRET}
+    enabled: true
+groups:
+  - name: Network
+    members: [alice]
+  - name: ACME Networks
+    external_system: ACME
+users:
+  - username: alice
+    roles: [Service desk agent]
+"""
+CREATED = [
+    "created user alice, without a password",
+    "user alice: gave the role Service desk agent",
+    "created user acme-integration, without a password",
+    "created external system ACME",
+    "created group Network",
+    "group Network: added member alice",
+    "created group ACME Networks",
+    "group ACME Networks: is now a group of ACME",
+]
+
+
+@pytest.fixture
+def load(db, tmp_path, monkeypatch):
+    """Loads a text as the command does, and returns the lines that it prints."""
+    monkeypatch.setenv("ACME_SECRET", SECRET)
+    file = tmp_path / "exchange.yaml"
+
+    def load(text):
+        file.write_bytes(text if isinstance(text, bytes) else text.encode())
+        output = StringIO()
+        call_command("load_exchange", str(file), stdout=output)
+        return output.getvalue().splitlines()
+
+    return load
+
+
+def dump():
+    output = StringIO()
+    call_command("dump_exchange", stdout=output)
+    return output.getvalue()
+
+
+def everything():
+    """All that a file can change, to compare before and after."""
+    return (
+        list(ExternalSystem.objects.order_by("pk").values()),
+        list(ExternalGroup.objects.order_by("pk").values()),
+        list(SupportGroup.objects.order_by("pk").values("pk", "name", "members")),
+        list(get_user_model().objects.order_by("pk").values("pk", "username", "password", "is_staff", "groups")),
+    )
+
+
+def test_the_example_of_the_contract_creates_everything_and_says_so(load):
+    assert load(EXAMPLE) == CREATED
+
+    system = ExternalSystem.objects.get()
+    assert (system.system_id, system.description, system.delivery) == ("ACME", "ACME managed network", "push")
+    assert system.endpoint_url == "http://127.0.0.1:9911/operations"
+    assert system.signing_secret == SECRET
+    assert system.enabled
+    assert not system.authorized_user.is_staff
+    assert not system.authorized_user.has_usable_password()
+    alice = get_user_model().objects.get(username="alice")
+    assert alice.is_staff
+    assert not alice.has_usable_password()
+    assert [group.name for group in alice.groups.all()] == ["Service desk agent"]
+    assert [group.name for group in alice.support_groups.all()] == ["Network"]
+    assert ExternalGroup.objects.get().group.name == "ACME Networks"
+
+
+def test_loading_again_changes_nothing(load):
+    load(EXAMPLE)
+    before = everything()
+
+    assert load(EXAMPLE) == ["nothing to change"]
+    assert everything() == before
+
+
+def test_a_dump_loaded_again_changes_nothing(load):
+    load(EXAMPLE)
+    ExternalSystemFactory(system_id="Gamma.1", delivery="pull", endpoint_url="", enabled=False, description="a ${b}: c")
+    SupportGroup.objects.create(name="Empty: yes")
+    before = everything()
+
+    assert load(dump()) == ["nothing to change"]
+    assert everything() == before
+
+
+def test_a_dump_rebuilds_an_empty_installation(load):
+    load(EXAMPLE)
+    text = dump()
+    ExternalGroup.objects.all().delete()
+    ExternalSystem.objects.all().delete()
+    SupportGroup.objects.all().delete()
+    get_user_model().objects.all().delete()
+
+    load(text)
+    assert dump() == text
+
+
+def test_a_dump_holds_no_secret(load):
+    load(EXAMPLE)
+    assert "whsec_" not in dump()
+    assert "secret" not in dump()
+
+
+def test_no_secret_is_printed(load):
+    other = "whsec_YW5vdGhlci1zZWNyZXQtb2YtdGhlLXRlc3RzLTAxMjM="
+    assert SECRET not in "\n".join(load(EXAMPLE))
+    lines = load(EXAMPLE.replace("${ACME_SECRET}", other))
+    assert lines == ["external system ACME: signing_secret was set anew"]
+    assert ExternalSystem.objects.get().signing_secret == other
+
+
+def test_a_file_without_the_secret_leaves_the_present_one(load):
+    load(EXAMPLE)
+    assert load(EXAMPLE.replace("    signing_secret: ${ACME_SECRET}\n", "")) == ["nothing to change"]
+    assert ExternalSystem.objects.get().signing_secret == SECRET
+
+
+def test_an_empty_secret_removes_the_present_one(load):
+    load(EXAMPLE)
+    assert load(EXAMPLE.replace("${ACME_SECRET}", "''")) == ["external system ACME: signing_secret was removed"]
+    assert ExternalSystem.objects.get().signing_secret == ""
+
+
+def test_only_what_differs_is_changed_and_told(load):
+    load(EXAMPLE)
+    text = EXAMPLE.replace("enabled: true", "enabled: false").replace("managed network", "networks")
+    assert load(text) == [
+        "external system ACME: description is now ACME networks, was ACME managed network",
+        "external system ACME: disabled it",
+    ]
+
+
+def test_a_list_that_is_named_becomes_exactly_that_list(load):
+    load(EXAMPLE)
+    UserFactory(username="bob")
+    lines = load(
+        """
+groups: [{name: Network, members: [bob]}]
+users: [{username: alice, roles: [Auditor, Change manager]}]
+"""
+    )
+    assert lines == [
+        "user alice: gave the role Auditor",
+        "user alice: gave the role Change manager",
+        "user alice: took the role Service desk agent",
+        "group Network: added member bob",
+        "group Network: removed member alice",
+    ]
+
+
+def test_what_the_file_does_not_name_stays(load):
+    load(EXAMPLE)
+    ExternalGroupFactory(group__name="BETA Servers", system__system_id="BETA")
+    before = everything()
+
+    assert load("groups: [{name: Network}]\nusers: [{username: alice}]\nexternal_systems: [{system_id: ACME}]") == [
+        "nothing to change"
+    ]
+    assert load("") == ["nothing to change"]
+    assert load("groups:\nusers:") == ["nothing to change"]
+    assert everything() == before
+
+
+def test_a_group_can_be_given_to_another_system_and_taken_back(load):
+    load(EXAMPLE)
+    ExternalSystemFactory(system_id="BETA")
+    assert load("groups: [{name: ACME Networks, external_system: BETA}]") == [
+        "group ACME Networks: is now a group of BETA"
+    ]
+    assert load("groups: [{name: ACME Networks, external_system: null}]") == [
+        "group ACME Networks: is no longer a group of BETA"
+    ]
+    assert not ExternalGroup.objects.exists()
+
+
+def test_a_dollar_sign_can_be_written_as_it_is(load):
+    load(EXAMPLE)
+    load("external_systems: [{system_id: ACME, description: 'costs $5, $${NAME}, $$'}]")
+    assert ExternalSystem.objects.get().description == "costs $5, ${NAME}, $$"
+
+
+SYSTEM = "external_systems: [{system_id: BETA, authorized_user: beta-integration, "
+REFUSED = {
+    "an unknown section": ("partners: []", "partners: This key is not known. Known: external_systems, groups, users."),
+    "an unknown key": ("groups: [{name: A, memebers: []}]", "groups[0].memebers: This key is not known."),
+    "an unknown key of the second": ("users: [{username: a}, {name: b}]", "users[1].name: This key is not known."),
+    "a list at the top": ("[]", "Write the keys external_systems, groups, users"),
+    "no list": ("groups: {name: A}", "groups: Write a list."),
+    "no entry": ("groups: [A]", "groups[0]: Write keys and values"),
+    "no name": ("groups: [{members: []}]", "groups[0].name: This is needed."),
+    "an empty name": ("users: [{username: ''}]", "users[0].username: This is needed."),
+    "a number for a text": ("groups: [{name: 12}]", "groups[0].name: Write a text"),
+    "a text for a switch": (SYSTEM + "enabled: 'true'}]", "external_systems[0].enabled: Write true or false."),
+    "a text for a list": ("groups: [{name: A, members: alice}]", "groups[0].members: Write a list of texts."),
+    "a number in a list": ("groups: [{name: A, members: [5]}]", "groups[0].members[0]: Write a text"),
+    "null for a text": (SYSTEM + "description: null}]", "external_systems[0].description: Write a text"),
+    "one name twice": ("groups: [{name: A}, {name: B}, {name: A}]", "groups[2]: A is there already, as groups[0]."),
+    "one key twice": ("groups: []\ngroups: []", "Line 2, column 1 is no valid YAML: groups is there twice."),
+    "one key of an entry twice": ("groups: [{name: A, name: B}]", "name is there twice."),
+    "no YAML": ("groups: [", "is no valid YAML"),
+    "a Python object": ("groups: !!python/object:os.system {}", "is no valid YAML"),
+    "no UTF-8": (b"groups: \xff", "is no text in UTF-8"),
+    "an unset variable": ("groups: [{name: '${NO_SUCH}'}]", "groups[0].name: The environment has no NO_SUCH."),
+    "an unknown member": ("groups: [{name: A, members: [alice, zoe]}]", "groups[0].members[1]: There is no user zoe."),
+    "an unknown system": (
+        "groups: [{name: A}, {name: B, external_system: acme}]",
+        "groups[1].external_system: There is no external system acme.",
+    ),
+    "an unknown role": ("users: [{username: a, roles: [Boss]}]", "users[0].roles[0]: There is no role Boss."),
+    "no authorized user": (
+        "external_systems: [{system_id: BETA, delivery: pull}]",
+        "external_systems[0].authorized_user: This is needed",
+    ),
+    "a member of staff as authorized user": (
+        "external_systems: [{system_id: BETA, authorized_user: alice, delivery: pull}]",
+        "external_systems[0].authorized_user: The authorized user must not be a member of staff.",
+    ),
+    "an unknown delivery": (SYSTEM + "delivery: carrier pigeon}]", "external_systems[0].delivery: "),
+    "push to nowhere": (SYSTEM + "delivery: push}]", "external_systems[0].endpoint_url: Push needs the URL"),
+    "no URL": (SYSTEM + "endpoint_url: ftp://x/}]", "external_systems[0].endpoint_url: Write a URL that begins"),
+    "a weak secret": (
+        SYSTEM + "endpoint_url: 'http://x/', signing_secret: hush}]",
+        "external_systems[0].signing_secret: Write the secret as whsec_",
+    ),
+    "a system id of another case": (
+        "external_systems: [{system_id: acme, authorized_user: acme-integration, delivery: pull}]",
+        "external_systems[0]: Another system has this id, in other capitals.",
+    ),
+    "a name that is too long": (
+        f"groups: [{{name: {'x' * 201}}}]",
+        "groups[0].name: Ensure this value has at most 200",
+    ),
+    "a user name with spaces": ("users: [{username: 'a b'}]", "users[0].username: "),
+}
+
+
+@pytest.mark.parametrize("fault", REFUSED)
+def test_a_faulty_file_is_refused_with_the_place_of_the_fault_and_changes_nothing(load, fault):
+    load(EXAMPLE)
+    before = everything()
+    text, message = REFUSED[fault]
+
+    with pytest.raises(CommandError) as refusal:
+        load(text)
+    assert message in str(refusal.value)
+    assert everything() == before
+
+
+def test_a_fault_at_the_end_undoes_what_came_before_it(load):
+    UserFactory(username="bob")
+    before = everything()
+    with pytest.raises(CommandError, match=r"groups\[1\].external_system: There is no external system BETA.\nNothing"):
+        load(EXAMPLE.replace("external_system: ACME", "external_system: BETA"))
+    assert everything() == before
+
+
+def test_the_message_about_broken_yaml_does_not_quote_the_file(load):
+    with pytest.raises(CommandError) as refusal:
+        load(f"external_systems: [{{signing_secret: {SECRET}: x: y}}")
+    assert SECRET not in str(refusal.value)
+
+
+def test_a_missing_file_is_named(db, tmp_path):
+    with pytest.raises(CommandError, match=r"none.yaml cannot be read: No such file or directory."):
+        call_command("load_exchange", str(tmp_path / "none.yaml"))
