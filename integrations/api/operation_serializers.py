@@ -13,7 +13,7 @@ from rest_framework import serializers
 
 from changes.api.exceptions import TooLarge
 from changes.api.fields import OneOfField, StrictSerializer, TextField
-from changes.api.serializers import ChangeWriteSerializer
+from changes.api.serializers import LINE_MAX_LENGTH, ChangeWriteSerializer
 from changes.choices import Phase, Visibility
 from changes.validators import TEXT_MAX_LENGTH, validate_file_name
 from integrations.choices import IncomingKind, IncomingStatus
@@ -26,6 +26,7 @@ MOST_ADDITIONS = 100
 class PropertiesSerializer(ChangeWriteSerializer):
     """The writable fields of a change, and the phase: one transition away at most."""
 
+    title = TextField(required=False, max_length=LINE_MAX_LENGTH)
     phase = OneOfField(Phase.choices, required=False)
 
 
@@ -76,13 +77,6 @@ class OperationSerializer(StrictSerializer):
     attachments = SentAttachmentSerializer(many=True, required=False, max_length=MOST_ADDITIONS)
     origin = OriginSerializer(required=False, allow_null=True)
 
-    def get_fields(self) -> dict[str, Any]:
-        fields = super().get_fields()
-        data = getattr(self, "initial_data", None)
-        if isinstance(data, Mapping) and data.get("operation") != IncomingKind.CREATE:
-            fields["properties"] = PropertiesSerializer(required=False, partial=True)
-        return fields
-
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         errors = {}
         operation = attrs["operation"]
@@ -92,8 +86,8 @@ class OperationSerializer(StrictSerializer):
                 errors["external_id"] = "Create needs your record's id."
             if "change_number" in attrs:
                 errors["change_number"] = "Create makes a new change: leave the number out."
-            if "properties" not in attrs:
-                errors["properties"] = "Create needs properties, a title at least."
+            if "title" not in properties:
+                errors["properties.title"] = "Create needs a title."
             if properties.get("phase", Phase.LOG) != Phase.LOG:
                 errors["properties.phase"] = "A change starts in Log: leave the phase out, and move it with an Update."
         elif "external_id" not in attrs and "change_number" not in attrs:
