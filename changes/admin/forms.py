@@ -1,0 +1,94 @@
+"""The forms of the change admin."""
+
+from typing import Any
+
+from django import forms
+from django.contrib.auth import get_user_model
+from django.core.exceptions import ValidationError
+from django.db.models import Q
+from django.utils import timezone
+from django.utils.formats import localize
+
+from .. import audit
+from ..exceptions import StaleChange
+from ..forms import TEXTS, Text
+from ..models import Attachment, Change, Comment
+
+
+class ChangeForm(forms.ModelForm):
+    """Refuses a record that somebody else saved since the page was opened, and says what they changed."""
+
+    opened_version = forms.IntegerField(widget=forms.HiddenInput)
+
+    class Meta:
+        model = Change
+        fields: tuple[str, ...] = ()
+        field_classes = dict.fromkeys(TEXTS, Text)
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if "opened_version" in self.fields:
+            self._offer_version()
+        if "requested_by" in self.fields:
+            people = Q(is_active=True) | Q(pk=self.instance.requested_by_id)
+            self.fields["requested_by"].queryset = get_user_model().objects.filter(people).order_by("username")
+
+    def _offer_version(self) -> None:
+        if self.instance.pk is None:
+            del self.fields["opened_version"]
+        else:
+            self.fields["opened_version"].initial = self.instance.version
+
+    def clean(self) -> dict[str, Any]:
+        cleaned = super().clean() or self.cleaned_data
+        opened = cleaned.get("opened_version")
+        if self.instance.pk is None or opened is None:
+            return cleaned
+        if opened != self.instance.version:
+            raise ValidationError(_stale(self.instance, opened), code="stale")
+        # What the form cannot show, such as fractions of a second, is no edit of this person.
+        for name in cleaned.keys() - {"opened_version", *self.changed_data}:
+            cleaned[name] = getattr(self.instance, name)
+        return cleaned
+
+
+def _stale(change: Change, opened_version: int) -> list[str]:
+    edits = change.edits_since(opened_version)
+    refusal = StaleChange(change.number, change.version, edits)
+    return [
+        f"{refusal} Nothing of yours was saved. Open this page anew to work on the change as it is now.",
+        *(
+            f"{edit.label} was {_quoted(edit.old)} and is {_quoted(edit.new)}, by {edit.user or 'somebody'}."
+            for edit in audit.in_words(edits)
+        ),
+    ]
+
+
+def _quoted(value: Any) -> str:
+    if value in ("", None):
+        return "not set"
+    return f"“{localize(timezone.localtime(value)) if hasattr(value, 'tzinfo') else value}”"
+
+
+class CommentForm(forms.ModelForm):
+    class Meta:
+        model = Comment
+        fields = ("body", "visibility")
+        field_classes = {"body": Text}
+
+
+class AttachmentForm(forms.ModelForm):
+    """Takes the name and the type of the file from the upload."""
+
+    file = forms.FileField(max_length=255)
+
+    class Meta:
+        model = Attachment
+        fields = ("file",)
+
+    def clean_file(self) -> Any:
+        file = self.cleaned_data["file"]
+        Attachment._meta.get_field("file_name").run_validators(file.name)
+        self.instance.file_name = file.name
+        self.instance.content_type = (file.content_type or "application/octet-stream")[:100]
+        return file

@@ -1,0 +1,108 @@
+"""Users, their roles, and support groups."""
+
+from typing import Any
+
+from django.contrib import admin
+from django.contrib.auth.admin import GroupAdmin, UserAdmin
+from django.contrib.auth.models import Group, User
+from django.db.models import QuerySet
+from django.http import HttpRequest
+
+from ..choices import Role
+from ..models import SupportGroup
+
+admin.site.unregister(User)
+admin.site.unregister(Group)
+
+
+@admin.register(User)
+class PersonAdmin(UserAdmin):
+    """Users. Staff is who holds a role, so it is shown and not set; nobody is deleted, since records name them."""
+
+    list_display = ("username", "first_name", "last_name", "role_names", "is_staff", "is_superuser", "is_active")
+    list_filter = ("is_staff", "is_superuser", "is_active", "groups")
+    readonly_fields = ("staff", "last_login", "date_joined")
+    filter_horizontal = ("groups",)
+    fieldsets = (
+        (None, {"fields": ("username", "password")}),
+        ("Person", {"fields": ("first_name", "last_name", "email")}),
+        (
+            "Roles",
+            {
+                "fields": ("groups", "staff", "is_superuser", "is_active"),
+                "description": "A user of a partner's system holds no role. To shut a user out, untick Active: "
+                "users are not deleted, because changes and their history name them.",
+            },
+        ),
+        ("Dates", {"fields": ("last_login", "date_joined")}),
+    )
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[User]:
+        return super().get_queryset(request).prefetch_related("groups")
+
+    def get_fieldsets(self, request: HttpRequest, obj: User | None = None) -> Any:
+        fieldsets = super().get_fieldsets(request, obj)
+        if obj is None or self.has_change_permission(request, obj):
+            return fieldsets
+        # Not even the shortened hash is for those who only look.
+        return [(None, {"fields": ("username",)}), *fieldsets[1:]]
+
+    def has_delete_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
+        return False
+
+    def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
+        super().save_related(request, form, formsets, change)
+        user = form.instance
+        # The roles' signal leaves superusers alone, who are staff without a role.
+        is_staff = user.is_superuser or user.groups.filter(name__in=Role.values).exists()
+        if user.is_staff != is_staff:
+            user.is_staff = is_staff
+            user.save(update_fields=["is_staff"])
+
+    @admin.display(description="roles")
+    def role_names(self, user: User) -> str:
+        return ", ".join(sorted(group.name for group in user.groups.all()))
+
+    @admin.display(description="staff")
+    def staff(self, user: User) -> str:
+        return ("Yes" if user.is_staff else "No") + ": who holds a role, or is a superuser, is staff."
+
+
+@admin.register(Group)
+class RoleAdmin(GroupAdmin):
+    """Roles with their permissions. The four of the product keep their names, since the rules name them."""
+
+    list_display = ("name", "people")
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Group]:
+        return super().get_queryset(request).prefetch_related("permissions__content_type", "user_set")
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Group | None = None) -> Any:
+        return ("name",) if obj is not None and obj.name in Role.values else ()
+
+    def has_delete_permission(self, request: HttpRequest, obj: Group | None = None) -> bool:
+        own = obj is not None and obj.name in Role.values
+        return not own and super().has_delete_permission(request, obj)
+
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
+        return super().changelist_view(request, {"title": "Roles", **(extra_context or {})})
+
+    @admin.display(description="people")
+    def people(self, group: Group) -> str:
+        return ", ".join(sorted(user.get_username() for user in group.user_set.all()))
+
+
+@admin.register(SupportGroup)
+class SupportGroupAdmin(admin.ModelAdmin):
+    """Teams that can own changes."""
+
+    list_display = ("name", "people")
+    search_fields = ("name",)
+    filter_horizontal = ("members",)
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[SupportGroup]:
+        return super().get_queryset(request).prefetch_related("members")
+
+    @admin.display(description="members")
+    def people(self, group: SupportGroup) -> str:
+        return ", ".join(sorted(user.get_username() for user in group.members.all()))

@@ -1,0 +1,167 @@
+"""Change records: every field that staff write, under the same rules as everywhere. Transitions are made on the
+pages."""
+
+from typing import Any
+
+from django.contrib import admin
+from django.db import transaction
+from django.db.models import QuerySet
+from django.forms.models import BaseInlineFormSet
+from django.http import HttpRequest, HttpResponse
+
+from .. import audit
+from ..choices import Phase
+from ..models import Addition, Approval, Attachment, Change, Comment
+from .forms import AttachmentForm, ChangeForm, CommentForm
+from .readonly import ShownOnly
+
+HISTORY_LIMIT = 500
+
+
+class AdditionFormSet(BaseInlineFormSet):
+    """Forms for new ones only. Those there are already are shown, not posted back: `existing`."""
+
+    def get_queryset(self) -> QuerySet[Any]:
+        return self.model._default_manager.none()
+
+    @property
+    def existing(self) -> QuerySet[Any]:
+        return self.model._default_manager.filter(change=self.instance).select_related("author")
+
+
+class AdditionInline(admin.TabularInline):
+    """Comments and the like are added, never edited or deleted."""
+
+    formset = AdditionFormSet
+    extra = 1
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+
+class CommentInline(AdditionInline):
+    model = Comment
+    form = CommentForm
+    fields = ("body", "visibility")
+    template = "admin/changes/comments.html"
+
+
+class AttachmentInline(AdditionInline):
+    model = Attachment
+    form = AttachmentForm
+    fields = ("file",)
+    template = "admin/changes/attachments.html"
+
+
+class ApprovalInline(ShownOnly, AdditionInline):
+    model = Approval
+    fields = ("decision",)
+    template = "admin/changes/approvals.html"
+
+
+@admin.register(Change)
+class ChangeAdmin(admin.ModelAdmin):
+    form = ChangeForm
+    inlines = (ApprovalInline, CommentInline, AttachmentInline)
+    list_display = (
+        "number",
+        "title",
+        "change_type",
+        "phase",
+        "priority",
+        "owning_group",
+        "requested_by",
+        "completion_code",
+        "updated_at",
+    )
+    list_display_links = ("number", "title")
+    list_filter = ("phase", "change_type", "priority", "completion_code", "owning_group")
+    list_select_related = ("owning_group", "requested_by")
+    search_fields = ("number", "title", "description", "service", "category")
+    show_full_result_count = False
+    readonly_fields = ("number", "phase", "metaphase", "priority", "version", "created_at", "updated_at")
+    fieldsets = (
+        (None, {"fields": ("number", ("phase", "metaphase"), "priority", ("version", "created_at", "updated_at"))}),
+        ("What and why", {"fields": ("title", "description", "change_type", "category", "service", "reason")}),
+        ("Weight", {"fields": ("justification", "risk", "business_impact", "urgency")}),
+        ("Who", {"fields": ("requested_by", "owning_group")}),
+        (
+            "Plan",
+            {"fields": ("implementation_plan", "backout_plan", "planned_start", "planned_end")},
+        ),
+        ("Result", {"fields": ("actual_start", "actual_end", "completion_code")}),
+    )
+
+    # --- What may be edited ---
+
+    def get_fieldsets(self, request: HttpRequest, obj: Change | None = None) -> Any:
+        head, *rest = super().get_fieldsets(request, obj)
+        if obj is None:
+            return rest
+        if not self.has_change_permission(request, obj):
+            return [head, *rest]
+        return [(None, {"fields": (*head[1]["fields"], "opened_version")}), *rest]
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Change | None = None) -> Any:
+        fixed = super().get_readonly_fields(request, obj)
+        if obj is None or obj.phase == Phase.LOG:
+            return fixed
+        if obj.is_final:
+            return (*fixed, *(field for field in Change.TRACKED_FIELDS if field not in fixed))
+        # Who requested a change may not approve it, so that is settled before a plan is.
+        return (*fixed, "change_type", "requested_by")
+
+    def has_delete_permission(self, request: HttpRequest, obj: Change | None = None) -> bool:
+        return False
+
+    def get_changeform_initial_data(self, request: HttpRequest) -> dict[str, Any]:
+        return {"requested_by": request.user.pk, **super().get_changeform_initial_data(request)}
+
+    def get_inlines(self, request: HttpRequest, obj: Change | None = None) -> Any:
+        return self.inlines if obj is not None else ()
+
+    # --- Saving ---
+
+    def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> Change | None:
+        change = super().get_object(request, object_id, from_field)
+        if change is None or request.method != "POST" or not transaction.get_connection().in_atomic_block:
+            return change
+        # What the form checks must still hold when the record is saved, so nobody else saves it in between.
+        return Change.objects.select_for_update().get(pk=change.pk)
+
+    def save_formset(self, request: HttpRequest, form: Any, formset: Any, change: bool) -> None:
+        formset.save(commit=False)
+        kept: list[Attachment] = []
+        try:
+            for addition in formset.new_objects:
+                self._add(request, addition)
+                if isinstance(addition, Attachment):
+                    kept.append(addition)
+        except Exception:
+            # The rollback takes the rows; the files would stay.
+            for attachment in kept:
+                attachment.discard_file()
+            raise
+
+    def _add(self, request: HttpRequest, addition: Addition) -> None:
+        addition.author = request.user
+        addition.save()
+
+    # --- Showing ---
+
+    def history_view(
+        self, request: HttpRequest, object_id: str, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        """The record's own history, which knows what each save altered, on whichever way it came."""
+        change = self.get_object(request, object_id)
+        context: dict[str, Any] = {"limit": HISTORY_LIMIT}
+        if change is not None and self.has_view_or_change_permission(request, change):
+            context["saves"] = audit.saves(change, HISTORY_LIMIT)
+        return super().history_view(request, object_id, {**context, **(extra_context or {})})
+
+    @admin.display(description="metaphase")
+    def metaphase(self, change: Change) -> str:
+        return change.metaphase

@@ -1,0 +1,29 @@
+"""What django-axes keeps of signing in: for superusers, to look at. Deleting an attempt unlocks its user."""
+
+from typing import Any
+
+from axes import admin as axes_admin
+from axes.models import AccessAttempt, AccessFailureLog, AccessLog
+from django.contrib import admin
+from django.http import HttpRequest
+
+from .readonly import ShownOnly
+
+for model in (AccessAttempt, AccessFailureLog, AccessLog):
+    admin.site.unregister(model)
+
+
+@admin.register(AccessAttempt)
+class AttemptAdmin(axes_admin.AccessAttemptAdmin):
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+
+@admin.register(AccessFailureLog)
+class FailureAdmin(ShownOnly, axes_admin.AccessFailureLogAdmin):
+    pass
+
+
+@admin.register(AccessLog)
+class SignInAdmin(ShownOnly, axes_admin.AccessLogAdmin):
+    pass

@@ -1,0 +1,192 @@
+"""Operations in both directions, as they are. What a person decides about an outgoing one: retry now, or skip."""
+
+import json
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from django.contrib import admin, messages
+from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
+from django.db import transaction
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.template.response import TemplateResponse
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+
+from changes.admin.readonly import ReadOnlyAdmin, ShownOnly
+
+from .. import outbox
+from ..choices import Operation
+from ..models import DeliveryAttempt, IncomingOperation, OutgoingOperation
+from .forms import ReasonForm
+from .systems import SECRETS
+
+
+def pretty(value: Any) -> SafeString | None:
+    if value is None:
+        return None
+    return format_html('<pre class="payload">{}</pre>', json.dumps(value, indent=2, ensure_ascii=False))
+
+
+class DeliveryAttemptInline(ShownOnly, admin.TabularInline):
+    model = DeliveryAttempt
+    fields = ("started_at", "seconds", "http_status", "answer", "error", "note")
+    readonly_fields = ("seconds",)
+    verbose_name_plural = "attempts"
+    template = "admin/integrations/attempts.html"
+
+    @admin.display(description="seconds")
+    def seconds(self, attempt: DeliveryAttempt) -> str:
+        return f"{attempt.duration:.3f}"
+
+
+class ForSystemAdmin(ReadOnlyAdmin):
+    """A list of operations, found by system, operation, status, date, and number of the change."""
+
+    search_fields = ("change__number",)
+    search_help_text = "Number of the change"
+    heavy: tuple[str, ...] = ("payload",)
+    related: tuple[str, ...] = ("change", "system")
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        operations = super().get_queryset(request).select_related(*self.related)
+        return operations.defer(*self.heavy, *(f"system__{secret}" for secret in SECRETS))
+
+
+@admin.register(OutgoingOperation)
+class OutgoingOperationAdmin(ForSystemAdmin):
+    list_display = ("created_at", "change", "system", "sequence", "operation", "status", "tries", "last_error")
+    list_filter = ("status", "system", "operation", "created_at")
+    ordering = ("-created_at", "-id")
+    date_hierarchy = "created_at"
+    inlines = (DeliveryAttemptInline,)
+    actions = ("retry_now", "skip")
+    change_form_template = "admin/integrations/outgoingoperation/change_form.html"
+    fieldsets = (
+        (None, {"fields": ("id", "change", "system", "sequence", "operation", "cause", "created_at")}),
+        ("State", {"fields": ("status", "tries", "next_try_at", "last_error", "settled_at")}),
+        ("Skipped", {"fields": ("skipped_by", "skip_reason")}),
+        ("Payload", {"fields": ("pretty_payload",)}),
+    )
+
+    @admin.display(description="as recorded")
+    def pretty_payload(self, operation: OutgoingOperation) -> SafeString | None:
+        return pretty(operation.payload)
+
+    def has_retry_permission(self, request: HttpRequest) -> bool:
+        return request.user.has_perm("integrations.retry_outgoingoperation")
+
+    def has_skip_permission(self, request: HttpRequest) -> bool:
+        return request.user.has_perm("integrations.skip_outgoingoperation")
+
+    def change_view(self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None) -> Any:
+        operation = self.get_object(request, object_id)
+        is_open = operation is not None and not operation.is_settled
+        context = {
+            "may_retry": is_open and self.has_retry_permission(request),
+            "may_skip": is_open and self.has_skip_permission(request),
+            "checkbox_name": ACTION_CHECKBOX_NAME,
+        }
+        return super().change_view(request, object_id, form_url, {**context, **(extra_context or {})})
+
+    # --- Actions ---
+
+    @admin.action(description="Retry now", permissions=["retry"])
+    def retry_now(self, request: HttpRequest, operations: QuerySet[OutgoingOperation]) -> HttpResponse | None:
+        retried = self._each(request, operations, outbox.retry_now)
+        if retried:
+            self.message_user(request, f"To be sent as soon as it is their turn: {retried}.", messages.SUCCESS)
+        return self._back_to(operations)
+
+    @admin.action(description="Skip with a reason", permissions=["skip"])
+    def skip(self, request: HttpRequest, operations: QuerySet[OutgoingOperation]) -> HttpResponse | None:
+        """Asks for the reason, and with an Assign that was not delivered, what becomes of those behind it."""
+        form = ReasonForm(request.POST if "reason" in request.POST else None)
+        behind = self._behind(operations)
+        if not form.is_valid():
+            return self._ask_for_reason(request, operations, behind, form)
+        reason = form.cleaned_data["reason"]
+        with transaction.atomic():
+            skipped = self._each(request, operations, lambda operation: outbox.skip(operation, request.user, reason))
+            if "and_behind" in request.POST:
+                skipped += outbox.skip_all(behind, request.user, reason)
+        if skipped:
+            self.message_user(request, f"Skipped operations: {skipped}.", messages.SUCCESS)
+        return self._back_to(operations)
+
+    def _each(
+        self,
+        request: HttpRequest,
+        operations: Iterable[OutgoingOperation],
+        decide: Callable[[OutgoingOperation], None],
+    ) -> int:
+        done = 0
+        with transaction.atomic():
+            for operation in operations:
+                try:
+                    decide(operation)
+                except outbox.NotOpen as refusal:
+                    self.message_user(request, str(refusal), messages.WARNING)
+                else:
+                    self.log_change(request, operation, f"{operation.status}. {operation.skip_reason}".strip())
+                    done += 1
+        return done
+
+    def _behind(self, operations: QuerySet[OutgoingOperation]) -> list[OutgoingOperation]:
+        """What waits behind the Assigns among `operations` that were not delivered, besides those themselves."""
+        chosen = {operation.pk for operation in operations}
+        found: dict[Any, OutgoingOperation] = {}
+        for assign in operations:
+            if assign.operation == Operation.ASSIGN and not assign.is_settled:
+                waiting = outbox.waiting_behind(assign).select_related("system").defer("payload")
+                found.update({operation.pk: operation for operation in waiting if operation.pk not in chosen})
+        return [*found.values()]
+
+    def _ask_for_reason(
+        self,
+        request: HttpRequest,
+        operations: QuerySet[OutgoingOperation],
+        behind: list[OutgoingOperation],
+        form: ReasonForm,
+    ) -> HttpResponse:
+        context = {
+            **self.admin_site.each_context(request),
+            "title": "Skip operations",
+            "opts": self.opts,
+            "operations": operations,
+            "behind": behind,
+            "form": form,
+            "checkbox_name": ACTION_CHECKBOX_NAME,
+        }
+        return TemplateResponse(request, "admin/integrations/outgoingoperation/skip.html", context)
+
+    def _back_to(self, operations: QuerySet[OutgoingOperation]) -> HttpResponse | None:
+        """A single operation is shown again; for several the list is."""
+        if len(operations) != 1:
+            return None
+        return redirect("admin:integrations_outgoingoperation_change", operations[0].pk)
+
+
+@admin.register(IncomingOperation)
+class IncomingOperationAdmin(ForSystemAdmin):
+    list_display = ("received_at", "system", "user", "operation", "change", "status", "http_status", "error")
+    list_filter = ("status", "system", "operation", "received_at")
+    ordering = ("-received_at", "-id")
+    date_hierarchy = "received_at"
+    heavy = ("payload", "result")
+    related = ("change", "system", "user")
+    fieldsets = (
+        (None, {"fields": ("id", "system", "user", "operation", "change", "received_at")}),
+        ("What came of it", {"fields": ("status", "http_status", "error", "pretty_result")}),
+        ("Repeats and loops", {"fields": ("idempotency_key", "origin_system_id", "origin_operation_id")}),
+        ("Payload", {"fields": ("pretty_payload",)}),
+    )
+
+    @admin.display(description="as it came")
+    def pretty_payload(self, operation: IncomingOperation) -> SafeString | None:
+        return pretty(operation.payload)
+
+    @admin.display(description="answer")
+    def pretty_result(self, operation: IncomingOperation) -> SafeString | None:
+        return pretty(operation.result)

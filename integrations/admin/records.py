@@ -1,0 +1,35 @@
+"""What the exchange keeps of itself: external references, and how far each exchange has come."""
+
+from django.contrib import admin
+
+from changes.admin.readonly import ReadOnlyAdmin
+
+from ..models import Exchange, ExternalReference
+
+
+@admin.register(ExternalReference)
+class ExternalReferenceAdmin(ReadOnlyAdmin):
+    """The partner fills these, staff do not."""
+
+    list_display = ("external_id", "system", "change", "external_status", "updated_at")
+    list_filter = ("system",)
+    list_select_related = ("system", "change")
+    search_fields = ("change__number", "external_id")
+    fields = ("change", "system", "external_id", "external_url", "external_status", "updated_at")
+    ordering = ("-updated_at", "-id")
+
+
+@admin.register(Exchange)
+class ExchangeAdmin(ReadOnlyAdmin):
+    list_display = (
+        "change",
+        "system",
+        "last_sequence",
+        "assigned_sequence",
+        "cancelled_sequence",
+        "rejected_at_sequence",
+    )
+    list_filter = ("system",)
+    list_select_related = ("system", "change")
+    search_fields = ("change__number",)
+    ordering = ("-change",)

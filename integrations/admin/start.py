@@ -1,0 +1,80 @@
+"""Enabling a disabled system, or resuming a paused one: first is shown what waits, then it is sent or skipped."""
+
+from typing import Any
+
+from django.contrib import messages
+from django.contrib.admin import ModelAdmin
+from django.db import transaction
+from django.db.models import Count, Max, Min
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.template.response import TemplateResponse
+from django.urls import reverse
+
+from .. import outbox
+from ..models import ExternalSystem
+from .forms import StartForm
+
+SKIP_PERMISSION = "integrations.skip_outgoingoperation"
+
+
+def start_page(admin: ModelAdmin, request: HttpRequest, system: ExternalSystem) -> HttpResponse:
+    """GET shows what waits for `system`; POST sends or skips it, and lets the system flow."""
+    change_url = reverse("admin:integrations_externalsystem_change", args=[system.pk])
+    if system.is_flowing:
+        admin.message_user(request, f"Operations flow to {system} already.", messages.INFO)
+        return redirect(change_url)
+    form = StartForm(request.POST or None)
+    may_skip = request.user.has_perm(SKIP_PERMISSION)
+    if request.method == "POST" and form.is_valid():
+        skipping = form.cleaned_data["decision"] == StartForm.SKIP
+        if not skipping or may_skip:
+            _start(admin, request, system, form if skipping else None)
+            return redirect(change_url)
+        form.add_error(None, "You may not skip operations.")
+    return TemplateResponse(
+        request,
+        "admin/integrations/externalsystem/start.html",
+        {
+            **admin.admin_site.each_context(request),
+            "title": f"{_verb(system)} {system}",
+            "opts": admin.opts,
+            "system": system,
+            "verb": _verb(system),
+            "form": form,
+            "may_skip": may_skip,
+            **_waiting(system),
+        },
+    )
+
+
+def _verb(system: ExternalSystem) -> str:
+    return "Resume" if system.enabled else "Enable"
+
+
+def _waiting(system: ExternalSystem) -> dict[str, Any]:
+    waiting = outbox.unsettled(system)
+    kinds = waiting.order_by("operation").values("operation").annotate(count=Count("pk"), oldest=Min("created_at"))
+    totals = waiting.aggregate(count=Count("pk"), oldest=Min("created_at"), newest=Max("created_at"))
+    newest = totals["newest"]
+    return {**totals, "kinds": kinds, "shown_until": newest.isoformat() if newest else ""}
+
+
+def _start(admin: ModelAdmin, request: HttpRequest, system: ExternalSystem, skip: StartForm | None) -> None:
+    verb = _verb(system)
+    done = f"{verb}d {system}."
+    with transaction.atomic():
+        if skip is not None:
+            reason = skip.cleaned_data["reason"]
+            shown = outbox.unsettled(system).filter(created_at__lte=skip.cleaned_data["shown_until"])
+            skipped = outbox.skip_all(shown.select_related("system"), request.user, reason)
+            done = f"{verb}d {system}; skipped operations: {skipped}. Reason: {reason}"
+        if not system.enabled:
+            system.enabled = True
+            system.save(update_fields=["enabled"])
+            outbox.wake_on_commit()
+        if system.paused_at is not None:
+            outbox.resume(system)
+        admin.log_change(request, system, done)
+    left = outbox.unsettled(system).count()
+    admin.message_user(request, f"{done} Operations to send now: {left}.", messages.SUCCESS)

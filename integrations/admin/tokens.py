@@ -1,0 +1,150 @@
+"""Tokens of the REST API: made, shown once, revoked. Never edited, and never shown again."""
+
+from typing import Any
+
+from django.contrib import admin, messages
+from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
+from django.contrib.admin.models import ADDITION, DELETION, LogEntry
+from django.contrib.contenttypes.models import ContentType
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.template.response import TemplateResponse
+from django.urls import reverse
+from django.utils import timezone
+from knox import admin as knox_admin  # noqa: F401 - registers its own, which is replaced here
+from knox.models import AuthToken
+
+from .forms import TokenForm
+from .once import shown_once
+
+admin.site.unregister(AuthToken)
+
+
+class ExpiredFilter(admin.SimpleListFilter):
+    title = "expiry"
+    parameter_name = "expired"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> Any:
+        return [("yes", "Expired"), ("no", "Not expired")]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[AuthToken]) -> QuerySet[AuthToken]:
+        now = timezone.now()
+        if self.value() == "yes":
+            return queryset.filter(expiry__lte=now)
+        return queryset.exclude(expiry__lte=now) if self.value() == "no" else queryset
+
+
+@admin.register(AuthToken)
+class TokenAdmin(admin.ModelAdmin):
+    form = TokenForm
+    list_display = ("name", "user", "created", "expiry", "state")
+    list_filter = (ExpiredFilter,)
+    search_fields = ("user__username", "token_key")
+    ordering = ("-created",)
+    actions = ("revoke",)
+    fields = ("user", "expiry")
+    change_form_template = "admin/knox/authtoken/change_form.html"
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[AuthToken]:
+        return super().get_queryset(request).select_related("user").prefetch_related("user__authorized_systems")
+
+    # --- What is shown ---
+
+    @admin.display(description="token", ordering="token_key")
+    def name(self, token: AuthToken) -> str:
+        """The beginning, which its holder can compare, and not enough to guess the rest."""
+        return f"{token.token_key[:8]}…"
+
+    @admin.display(description="state")
+    def state(self, token: AuthToken) -> str:
+        if token.expiry is not None and token.expiry <= timezone.now():
+            return "Expired"
+        if not token.user.is_active:
+            return "No use: the user is inactive"
+        systems = token.user.authorized_systems.all()
+        if systems and not any(system.enabled for system in systems):
+            return f"No use: {', '.join(system.system_id for system in systems)} is disabled"
+        return "Valid"
+
+    def get_fields(self, request: HttpRequest, obj: AuthToken | None = None) -> Any:
+        return ("user", "expiry") if obj is None else ("name", "user", "created", "expiry", "state")
+
+    def get_readonly_fields(self, request: HttpRequest, obj: AuthToken | None = None) -> Any:
+        return () if obj is None else self.get_fields(request, obj)
+
+    def has_change_permission(self, request: HttpRequest, obj: AuthToken | None = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: AuthToken | None = None) -> bool:
+        # Revoking is an action of its own, whose pages name a token in a way that a person recognises.
+        return False
+
+    def has_revoke_permission(self, request: HttpRequest) -> bool:
+        return request.user.has_perm("knox.delete_authtoken")
+
+    def change_view(self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None) -> Any:
+        token = self.get_object(request, object_id)
+        context = {
+            "subtitle": self._label(token) if token else None,
+            "may_revoke": self.has_revoke_permission(request),
+            "checkbox_name": ACTION_CHECKBOX_NAME,
+        }
+        return super().change_view(request, object_id, form_url, {**context, **(extra_context or {})})
+
+    def _label(self, token: AuthToken) -> str:
+        return f"Token {self.name(token)} of {token.user}"
+
+    # --- Making ---
+
+    def add_view(self, request: HttpRequest, form_url: str = "", extra_context: Any = None) -> Any:
+        # The one answer to a new token is the page that shows it.
+        context = {"show_save_and_continue": False, "show_save_and_add_another": False}
+        return super().add_view(request, form_url, {**context, **(extra_context or {})})
+
+    def get_form(self, request: HttpRequest, obj: AuthToken | None = None, change: bool = False, **kwargs: Any) -> Any:
+        form = super().get_form(request, obj, change, **kwargs)
+        if "user" in form.base_fields:
+            form.base_fields["user"].queryset = TokenForm.users_for(request.user)
+        return form
+
+    def save_model(self, request: HttpRequest, obj: Any, form: TokenForm, change: bool) -> None:
+        created, obj.token = AuthToken.objects.create(obj.user, expiry=None)
+        # knox takes a duration; the person named a moment.
+        created.expiry = form.cleaned_data["expiry"]
+        created.save(update_fields=["expiry"])
+        obj.digest, obj.token_key = created.digest, created.token_key
+
+    def response_add(self, request: HttpRequest, obj: Any, post_url_continue: str | None = None) -> HttpResponse:
+        title = f"The new token of {obj.user}"
+        return shown_once(self, request, title, obj.token, reverse("admin:knox_authtoken_changelist"))
+
+    def log_addition(self, request: HttpRequest, obj: AuthToken, message: Any) -> Any:
+        return self._log(request, obj, ADDITION)
+
+    def _log(self, request: HttpRequest, token: AuthToken, action: int) -> LogEntry:
+        """An entry with the label of the token, where Django's own would have its digest."""
+        return LogEntry.objects.create(
+            user_id=request.user.pk,
+            content_type=ContentType.objects.get_for_model(AuthToken),
+            object_repr=self._label(token),
+            action_flag=action,
+        )
+
+    # --- Revoking ---
+
+    @admin.action(description="Revoke", permissions=["revoke"])
+    def revoke(self, request: HttpRequest, tokens: QuerySet[AuthToken]) -> HttpResponse | None:
+        if "confirmed" not in request.POST:
+            context = {
+                **self.admin_site.each_context(request),
+                "title": "Revoke tokens",
+                "opts": self.opts,
+                "tokens": [(token.pk, self._label(token), self.state(token)) for token in tokens],
+                "checkbox_name": ACTION_CHECKBOX_NAME,
+            }
+            return TemplateResponse(request, "admin/knox/authtoken/revoke.html", context)
+        for token in tokens:
+            token.delete()
+            self._log(request, token, DELETION)
+            self.message_user(request, f"{self._label(token)} is revoked.", messages.SUCCESS)
+        return None
