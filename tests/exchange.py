@@ -25,6 +25,15 @@ ROLES = {
     "ingrid": "Integration administrator",
     "audrey": "Auditor",
 }
+_SETUP = """
+import sys
+from django.core.management import call_command
+
+call_command("migrate", verbosity=0)
+call_command("load_exchange", {configuration!r}, stdout=sys.stderr)
+for user in {users!r}:
+    call_command("create_api_token", user)
+"""
 
 
 class Client(requests.Session):
@@ -49,7 +58,7 @@ class RunningExchange:
     """
 
     def __init__(self, folder: Path, environment: Mapping[str, str]) -> None:
-        folder.mkdir(parents=True)
+        (folder / "static").mkdir(parents=True)
         self.folder = folder
         self.base_url = f"http://127.0.0.1:{free_port()}"
         self.simulator_url = f"http://127.0.0.1:{free_port()}"
@@ -62,7 +71,6 @@ class RunningExchange:
             "DELIVERY_RETRY_SCHEDULE": ",".join(["0.3"] * 20),
             "DELIVERY_LEASE": "4",
             "DISPATCH_INTERVAL": "0.5",
-            "LOG_LEVEL": "INFO",
             **environment,
         }
         self.processes: dict[str, Process] = {}
@@ -140,18 +148,20 @@ class RunningExchange:
     # --- Processes ---
 
     def start(self) -> None:
-        self.manage("migrate", "--verbosity=0")
-        self.manage("load_exchange", str(self._write("exchange.yaml", self._configuration())))
+        configuration = self._write("exchange.yaml", self._configuration())
+        users = [*ROLES, *map(_authorized_user, PARTNERS)]
+        # The commands that an administrator would type, in one process: starting one takes a second.
+        printed = self.shell(_SETUP.format(configuration=str(configuration), users=users))
+        self._tokens = dict(zip(users, printed.split(), strict=True))
         partners = [
             {
                 "system_id": system_id,
                 "signing_secret": self._secrets[system_id],
-                "token": self.manage("create_api_token", _authorized_user(system_id)).strip(),
+                "token": self._tokens[_authorized_user(system_id)],
                 "base_url": self.base_url,
             }
             for system_id in PARTNERS
         ]
-        self._tokens = {_authorized_user(partner["system_id"]): partner["token"] for partner in partners}
         self._write("simulator.yaml", {"partners": partners})
         for name in self._commands():
             self.start_process(name)
@@ -176,10 +186,12 @@ class RunningExchange:
         self.processes.pop(name).kill()
 
     def stop(self) -> None:
+        for process in self.processes.values():
+            process.ask_to_stop()
         for name in [*self.processes]:
             self.stop_process(name)
 
-    def logs(self, lines: int = 60) -> str:
+    def logs(self, lines: int = 40) -> str:
         """The end of each process's log."""
         files = sorted(self.folder.glob("*.log"))
         ends = ["\n".join(file.read_text(errors="replace").splitlines()[-lines:]) for file in files]
@@ -193,7 +205,7 @@ class RunningExchange:
         return {
             "web": [*web, "--blocking-threads", "4", "casexchange.wsgi:application"],
             "worker": [*celery, "worker", "--loglevel", "INFO"],
-            "beat": [*celery, "beat", "--loglevel", "INFO", "--pidfile="],
+            "beat": [*celery, "beat", "--loglevel", "WARNING", "--pidfile="],
             "simulator": [
                 *("manage.py", "simulator", "--port", simulator_port),
                 *("--config", str(self.folder / "simulator.yaml")),

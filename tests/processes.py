@@ -25,6 +25,7 @@ class Process:
         self.child = child
         self.log_file = log
         self.signal_to_stop = signal_to_stop
+        self._is_asked = False  # twice would be taken for impatience
 
     def wait(self, seconds: float = 60) -> int:
         return self.child.wait(seconds)
@@ -43,14 +44,18 @@ class Process:
         self.child.kill()
         self.child.wait()
 
+    def ask_to_stop(self) -> None:
+        if self.child.poll() is None and not self._is_asked:
+            self.child.send_signal(self.signal_to_stop)
+            self._is_asked = True
+
     def stop(self, seconds: float = 15) -> None:
         """Asks it to end; kills it when it does not."""
-        if self.child.poll() is None:
-            self.child.send_signal(self.signal_to_stop)
-            try:
-                self.child.wait(seconds)
-            except subprocess.TimeoutExpired:
-                self.kill()
+        self.ask_to_stop()
+        try:
+            self.child.wait(seconds)
+        except subprocess.TimeoutExpired:
+            self.kill()
 
 
 def start(
