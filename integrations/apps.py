@@ -5,7 +5,8 @@ class IntegrationsConfig(AppConfig):
     name = "integrations"
 
     def ready(self) -> None:
-        from . import checks, receivers, roles  # noqa: F401 - the checks register themselves
+        from . import change_list, checks, receivers, roles  # noqa: F401 - the checks register themselves
 
         receivers.connect()
         roles.connect()
+        change_list.connect()

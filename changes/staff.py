@@ -1,0 +1,62 @@
+"""Who may open a page: members of staff, and for a write the holders of its permission."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib.auth.mixins import AccessMixin
+from django.contrib.auth.models import Group
+from django.core.exceptions import PermissionDenied
+from django.http import HttpRequest, HttpResponseBase
+from django.views import View
+
+from .choices import Role
+
+# What a person reads who lacks the permission: "<sentence> The roles that may: <roles>."
+REFUSALS = {
+    "changes.add_change": "You may not create changes.",
+    "changes.change_change": "You may not edit changes or move them to another phase.",
+    "changes.abandon_change": "You may not abandon changes.",
+    "changes.add_comment": "You may not add comments.",
+    "changes.add_attachment": "You may not add attachments.",
+    "changes.approve_change": "You may not approve or deny plans.",
+    "integrations.retry_outgoingoperation": "You may not retry operations.",
+    "integrations.skip_outgoingoperation": "You may not skip operations.",
+}
+NOT_STAFF = (
+    "These pages are for the staff of this service desk. Your account has no role here; a partner's account works "
+    "with the REST API. If you belong to the staff, ask an administrator for a role."
+)
+
+
+def roles_with(permission: str) -> list[str]:
+    """The roles that hold `permission` now, an administrator's own additions included."""
+    app_label, codename = permission.split(".")
+    groups = Group.objects.filter(
+        name__in=Role.values, permissions__content_type__app_label=app_label, permissions__codename=codename
+    )
+    return sorted(groups.values_list("name", flat=True))
+
+
+def require(user: Any, permission: str) -> None:
+    """Raises PermissionDenied, saying who may, unless `user` holds `permission`."""
+    if user.has_perm(permission):
+        return
+    roles = ", ".join(roles_with(permission)) or "none but superusers"
+    raise PermissionDenied(f"{REFUSALS[permission]} The roles that may: {roles}.")
+
+
+class StaffPage(AccessMixin, View):
+    """A page for members of staff. `permission` is needed for its writes, and to see it where `is_write_page`."""
+
+    permission = ""
+    is_write_page = False
+
+    def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        if not request.user.is_authenticated:
+            return self.handle_no_permission()
+        if not request.user.is_staff:
+            raise PermissionDenied(NOT_STAFF)
+        if self.permission and (self.is_write_page or request.method == "POST"):
+            require(request.user, self.permission)
+        return super().dispatch(request, *args, **kwargs)

@@ -1,0 +1,103 @@
+"""The small parts that all pages share: signs, times, phases, form fields."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from django import template
+from django.forms import BaseForm, BoundField, RadioSelect
+from django.templatetags.static import static
+from django.utils import timezone
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+from django.utils.timesince import timesince, timeuntil
+
+from changes.choices import PRIORITIES, Impact, Phase
+
+register = template.Library()
+
+
+@register.simple_tag
+def icon(name: str) -> SafeString:
+    """A sign of the sprite. It repeats what the words beside it say, so screen readers pass over it."""
+    return format_html(
+        '<svg class="icon" aria-hidden="true" focusable="false"><use href="{}#{}"></use></svg>',
+        static("changes/icons.svg"),
+        name,
+    )
+
+
+@register.simple_tag
+def when(moment: datetime | None, empty: str = "") -> SafeString | str:
+    """A time in the current time zone, to the minute; the exact one on hover."""
+    if moment is None:
+        return empty
+    local = timezone.localtime(moment)
+    return format_html(
+        '<time datetime="{}" title="{}">{}</time>',
+        local.isoformat(),
+        local.strftime("%Y-%m-%d %H:%M:%S %Z"),
+        local.strftime("%Y-%m-%d %H:%M"),
+    )
+
+
+@register.inclusion_tag("changes/includes/sort_head.html", takes_context=True)
+def sort_head(context: Any, name: str, label: str, order: str) -> dict[str, Any]:
+    """The head of a column that the list can be sorted by. A second click turns the order round."""
+    direction = {name: "ascending", f"-{name}": "descending"}.get(order, "")
+    query = context["request"].GET.copy()
+    query["sort"] = f"-{name}" if direction == "ascending" else name
+    query.pop("page", None)
+    return {"label": label, "direction": direction, "href": f"?{query.urlencode()}"}
+
+
+@register.filter
+def words(text: str) -> list[str]:
+    return text.split()
+
+
+@register.filter
+def get_field(form: BaseForm, name: str) -> BoundField:
+    return form[name]
+
+
+@register.filter
+def ago(moment: datetime) -> str:
+    """`3 minutes ago`, or `in 4 hours`: the largest unit only."""
+    now = timezone.now()
+    if moment > now:
+        return f"in {timeuntil(moment, now, depth=1)}"
+    return "just now" if (now - moment).total_seconds() < 60 else f"{timesince(moment, now, depth=1)} ago"
+
+
+@register.filter
+def is_moment(value: Any) -> bool:
+    return isinstance(value, datetime)
+
+
+@register.inclusion_tag("includes/phase.html")
+def phase(value: str) -> dict[str, Any]:
+    """A phase as a badge in the colour of its metaphase."""
+    current = Phase(value)
+    special = current.value.lower() if current in (Phase.BACKOUT, Phase.ABANDON) else ""
+    return {"phase": current.value, "metaphase": current.metaphase.value, "tone": special or current.metaphase.lower()}
+
+
+@register.inclusion_tag("includes/priority.html")
+def priority(value: str) -> dict[str, str]:
+    return {"priority": value}
+
+
+@register.simple_tag
+def priority_matrix() -> dict[str, Any]:
+    return {
+        "impacts": Impact.values,
+        "rows": [(urgency.value, [row[impact].value for impact in Impact]) for urgency, row in PRIORITIES.items()],
+    }
+
+
+@register.inclusion_tag("includes/field.html")
+def field(bound: BoundField, wide: bool = False) -> dict[str, Any]:
+    """A form's field with its label, help and errors. Django ties them to the control for screen readers."""
+    return {"field": bound, "wide": wide, "is_group": isinstance(bound.field.widget, RadioSelect)}

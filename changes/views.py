@@ -1,0 +1,244 @@
+"""The pages of the changes. What an address does is here; what a page shows, in pages.py and listing.py."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from django.contrib import messages
+from django.core.exceptions import ValidationError
+from django.core.paginator import Page
+from django.db import transaction
+from django.http import FileResponse, Http404, HttpRequest, HttpResponse, HttpResponseBase
+from django.shortcuts import redirect, render
+from django.urls import reverse
+from django.utils.functional import cached_property
+
+from . import audit, workflow
+from .choices import Decision, Phase
+from .exceptions import ChangeRefused, ConditionsUnmet, FieldEdit, StaleChange
+from .forms import ApprovalForm, AttachmentForm, ChangeForm, CommentForm
+from .listing import PAGE_SIZE, CappedPaginator, ChangeFilter, sort
+from .models import Approval, Change
+from .pages import ChangePage, find, refuse_stale, stale_in_words
+from .staff import StaffPage, require
+
+CONFLICT = 409
+
+
+@dataclass(frozen=True)
+class Conflict:
+    """What somebody else changed on a field, and what this person has typed there, if anything."""
+
+    theirs: audit.Edit
+    typed: str | None
+
+
+class ChangeList(StaffPage):
+    """All changes: searched, filtered, sorted and paged by the address."""
+
+    def get(self, request: HttpRequest) -> HttpResponse:
+        filterset = ChangeFilter(request.GET, queryset=Change.objects.visible_to(request.user).with_people())
+        found = filterset.qs if filterset.is_valid() else Change.objects.none()
+        rows, order = sort(found, request.GET.get("sort", ""))
+        paginator = CappedPaginator(rows, PAGE_SIZE)
+        page: Page = paginator.get_page(request.GET.get("page"))
+        context = {"filter": filterset, "page": page, "paginator": paginator, "order": order}
+        return render(request, "changes/list.html", context)
+
+
+class OneChange(StaffPage):
+    """A view of the change that the address names."""
+
+    @cached_property
+    def change(self) -> Change:
+        return find(self.request.user, self.kwargs["number"])
+
+    def page(self, status: int = 200, **forms: Any) -> HttpResponse:
+        everything = self.request.GET.get("show") == "all"
+        page = ChangePage(self.change, self.request.user, everything, **forms)
+        return render(self.request, "changes/detail.html", {"change": self.change, "page": page}, status=status)
+
+    def back(self, anchor: str = "") -> HttpResponse:
+        return redirect(reverse("changes:detail", args=[self.kwargs["number"]]) + anchor)
+
+
+class ChangeDetail(OneChange):
+    def get(self, request: HttpRequest, number: str) -> HttpResponse:
+        return self.page()
+
+
+# --- Creating and editing ---
+
+
+class ChangeCreate(StaffPage):
+    permission = "changes.add_change"
+    is_write_page = True
+
+    def get(self, request: HttpRequest) -> HttpResponse:
+        return self.page(ChangeForm(instance=Change(requested_by=request.user)))
+
+    def post(self, request: HttpRequest) -> HttpResponse:
+        form = ChangeForm(request.POST, instance=Change(requested_by=request.user))
+        if not (form.is_valid() and form.save_or_explain()):
+            return self.page(form)
+        messages.success(request, f"{form.instance.number} was created.")
+        return redirect("changes:detail", form.instance.number)
+
+    def page(self, form: ChangeForm) -> HttpResponse:
+        return render(self.request, "changes/form.html", {"form": form, "change": None})
+
+
+class ChangeEdit(OneChange):
+    permission = "changes.change_change"
+    is_write_page = True
+
+    def get(self, request: HttpRequest, number: str) -> HttpResponse:
+        return self.form_page(ChangeForm(instance=self.change))
+
+    def post(self, request: HttpRequest, number: str) -> HttpResponse:
+        seen = request.POST.get("version", "")
+        form = ChangeForm(request.POST, instance=self.change, base=self._as_seen(seen))
+        try:
+            refuse_stale(self.change, seen)
+            if self.change.is_final:
+                return self._refused(form, {})
+            if not (form.is_valid() and form.save_or_explain()):
+                return self.form_page(form)
+        except StaleChange as stale:
+            return self._refused(form, stale.edits)
+        if self.change.changed_fields:
+            messages.success(request, f"{number} was saved.")
+        else:
+            messages.info(request, "Nothing was changed, so nothing was saved.")
+        return self.back()
+
+    def form_page(self, form: ChangeForm, status: int = 200, **context: Any) -> HttpResponse:
+        context = {"form": form, "change": self.change, **context}
+        return render(self.request, "changes/form.html", context, status=status)
+
+    def _as_seen(self, version: str) -> dict[str, Any]:
+        """The values of the fields in the version that the person began to edit, if it is still known."""
+        if not version.isascii() or not version.isdigit() or len(version) > 9:
+            return {}
+        record = self.change.history.filter(version=version).first()
+        if record is None:
+            return {}
+        return {name: getattr(record, Change._meta.get_field(name).attname) for name in ChangeForm.Meta.fields}
+
+    def _refused(self, form: ChangeForm, edits: Mapping[str, FieldEdit]) -> HttpResponse:
+        """Shows what the other person changed, and keeps what was typed; another save then goes on top of theirs."""
+        typed = {name: form.data.get(name, "") for name in form.changed_data if name in ChangeForm.Meta.fields}
+        del self.change  # what is stored now, not what the form has put on it
+        fresh = ChangeForm(instance=self.change)
+        fresh.initial.update({name: text for name, text in typed.items() if not fresh.fields[name].disabled})
+        conflicts = [Conflict(edit, typed.get(edit.field)) for edit in audit.in_words(edits)]
+        return self.form_page(fresh, CONFLICT, is_refused=True, conflicts=conflicts, typed=self._labelled(typed))
+
+    def _labelled(self, typed: Mapping[str, str]) -> list[tuple[str, str]]:
+        return [(audit.label(name), text) for name, text in typed.items()]
+
+
+# --- What is done on the page of a change ---
+
+
+class OnPage(OneChange):
+    """Something that is POSTed from the page of a change; its address, opened, leads back there."""
+
+    def get(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        return self.back()
+
+
+class TransitionMake(OnPage):
+    def post(self, request: HttpRequest, number: str) -> HttpResponse:
+        target = request.POST.get("phase", "")
+        require(request.user, workflow.permission(target))
+        try:
+            refuse_stale(self.change, request.POST.get("version"))
+            self.change.move_to(target)
+            self.change.save()
+        except StaleChange as stale:
+            messages.error(request, stale_in_words(stale, "It was not moved."))
+        except (ConditionsUnmet, ChangeRefused) as refused:
+            messages.error(request, f"{number} was not moved. {refused}")
+        except ValidationError as error:
+            messages.error(request, f"{number} was not moved. {' '.join(error.messages)}")
+        else:
+            messages.success(request, f"{number} is in {Phase(target).value} now.")
+        return self.back()
+
+
+class ApprovalAdd(OnPage):
+    permission = "changes.approve_change"
+
+    def post(self, request: HttpRequest, number: str) -> HttpResponse:
+        form = ApprovalForm(request.POST)
+        if not form.is_valid():
+            return self.page(approval_form=form)
+        approval: Approval = form.save(commit=False)
+        approval.author = request.user
+        try:
+            with transaction.atomic():
+                # A plan is approved as it was read: under the lock, nobody alters it in between.
+                approval.change = Change.objects.select_for_update().get(pk=self.change.pk)
+                refuse_stale(approval.change, request.POST.get("version"))
+                approval.save()
+        except StaleChange as stale:
+            messages.error(request, stale_in_words(stale, "Your decision was not recorded."))
+        except ChangeRefused as refused:
+            messages.error(request, str(refused))
+        else:
+            word = "approved" if approval.decision == Decision.APPROVED else "denied"
+            messages.success(request, f"You have {word} the plan of {number}.")
+        return self.back("#approvals")
+
+
+class CommentAdd(OnPage):
+    permission = "changes.add_comment"
+
+    def post(self, request: HttpRequest, number: str) -> HttpResponse:
+        form = CommentForm(request.POST)
+        if not form.is_valid():
+            return self.page(comment_form=form)
+        comment = form.save(commit=False)
+        comment.change, comment.author = self.change, request.user
+        comment.save()
+        messages.success(request, f"Your {comment.visibility} comment was added.")
+        return self.back("#comments")
+
+
+class AttachmentAdd(OnPage):
+    permission = "changes.add_attachment"
+
+    def post(self, request: HttpRequest, number: str) -> HttpResponse:
+        form = AttachmentForm(request.POST, request.FILES)
+        attachment = form.attachment(self.change, request.user) if form.is_valid() else None
+        if attachment is None:
+            return self.page(attachment_form=form)
+        try:
+            attachment.save()
+        except BaseException:
+            attachment.discard_file()
+            raise
+        messages.success(request, f"{attachment.file_name} was attached.")
+        return self.back("#attachments")
+
+
+class AttachmentDownload(OneChange):
+    """The file, always as a download: what a partner sent must not run in our pages."""
+
+    def get(self, request: HttpRequest, number: str, pk: str) -> HttpResponseBase:
+        attachment = self.change.attachments.filter(pk=pk).first()
+        if attachment is None:
+            raise Http404(f"{number} has no such attachment.")
+        try:
+            file = attachment.file.open("rb")
+        except FileNotFoundError as error:
+            raise Http404(f"The content of {attachment.file_name} is missing in the storage.") from error
+        response = FileResponse(
+            file, as_attachment=True, filename=attachment.file_name, content_type="application/octet-stream"
+        )
+        response["X-Content-Type-Options"] = "nosniff"
+        response["Cache-Control"] = "private, no-store"
+        return response
