@@ -15,7 +15,7 @@ class Problem(APIException):
     `errors` maps the path of a field to what is wrong with it: a message, or several.
     """
 
-    status_code = status.HTTP_400_BAD_REQUEST
+    status_code: int = status.HTTP_400_BAD_REQUEST
     default_code = "invalid"
 
     def __init__(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, cast
 
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema_field
@@ -129,7 +129,8 @@ class StrictSerializer(serializers.Serializer):
         try:
             value = super().to_internal_value(data)
         except serializers.ValidationError as error:
-            raise serializers.ValidationError({**errors, **error.detail}) from error
+            # What is wrong with an object is told by field.
+            raise serializers.ValidationError({**errors, **cast(dict[str, Any], error.detail)}) from error
         if errors:
             raise serializers.ValidationError(errors)
         return value
@@ -139,7 +140,7 @@ class StrictSerializer(serializers.Serializer):
         return f"There is no such field here. Known: {known}."
 
     def _unknown(self, data: Mapping[str, Any]) -> dict[str, Any]:
-        known = [field.field_name for field in self._writable_fields]
+        known = [str(field.field_name) for field in self._writable_fields]
         unknown = [name for name in data if name not in known]
         names = ", ".join(known)
         return {

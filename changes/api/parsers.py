@@ -31,7 +31,7 @@ class StrictJSONParser(JSONParser):
     def parse(self, stream: Any, media_type: str | None = None, parser_context: Mapping[str, Any] | None = None) -> Any:
         _, parameters = parse_header_parameters(media_type or "")
         if parameters.get("charset", "utf-8").lower() not in {"utf-8", "utf8"}:
-            raise UnsupportedMediaType(media_type, detail="JSON must be in UTF-8 here.")
+            raise UnsupportedMediaType(media_type or "", detail="JSON must be in UTF-8 here.")
         body = read_limited(stream, parser_context or {}, settings.API_REQUEST_MAX_BYTES)
         try:
             value = loads(body.decode())

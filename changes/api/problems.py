@@ -34,6 +34,7 @@ from .fields import timestamp
 
 MEDIA_TYPE = "application/problem+json"
 MOST_ERRORS = 100
+MOST_CHARACTERS = 2000
 # The same for what is not there and for what is not the caller's to see.
 NOT_FOUND = "There is nothing here, or it is not yours to see. Addresses end with a slash."
 logger = logging.getLogger(__name__)
@@ -92,7 +93,7 @@ def _shown(field: str, value: Any) -> str:
     related = Change._meta.get_field(field).related_model
     if related and isinstance(value, int):
         # The history keeps keys; a reader knows names.
-        value = related.objects.filter(pk=value).first() or value
+        value = related._default_manager.filter(pk=value).first() or value
     text = timestamp(value) if hasattr(value, "astimezone") else str(value)
     return f"“{text[:200]}{'…' if len(text) > 200 else ''}”"
 
@@ -154,9 +155,9 @@ class ProblemFormatter(ExceptionFormatter):
             "type": "about:blank",
             "title": status.phrase,
             "status": status.value,
-            "detail": _encodable(str(detail)),
+            "detail": _quotable(str(detail)),
             "errors": [
-                {"code": error.code, "detail": _encodable(error.detail), "attr": _encodable(error.attr)}
+                {"code": error.code, "detail": _quotable(error.detail), "attr": _quotable(error.attr)}
                 for error in errors
             ],
         }
@@ -183,6 +184,9 @@ def _flatten(detail: Any, path: str) -> Iterator[Error]:
         yield Error(getattr(detail, "code", "invalid"), str(detail), path or None)
 
 
-def _encodable(text: str | None) -> str | None:
-    """Half of a surrogate pair, or a NUL, quoted from a request, written as its escape."""
-    return re.sub("[\x00\ud800-\udfff]", lambda found: f"\\u{ord(found[0]):04x}", text) if text else text
+def _quotable(text: str | None) -> str | None:
+    """What a request brought, fit for an answer: cut when very long, and what UTF-8 cannot carry as its escape."""
+    if not text:
+        return text
+    cut = text if len(text) <= MOST_CHARACTERS else f"{text[:MOST_CHARACTERS]}…"
+    return re.sub("[\x00\ud800-\udfff]", lambda found: f"\\u{ord(found[0]):04x}", cut)

@@ -16,9 +16,14 @@ class PerUserThrottle(UserRateThrottle):
     The rate is the setting's, as in `6000/minute`; None sets no limit.
     """
 
+    scope: str
+    duration: int
+    num_requests: int
+
     def get_rate(self) -> str | None:
         # Read now: the class attribute of the parent is what the setting was at import.
-        return api_settings.DEFAULT_THROTTLE_RATES.get(self.scope)
+        rates: Any = api_settings.DEFAULT_THROTTLE_RATES
+        return rates.get(self.scope)
 
     def allow_request(self, request: Any, view: Any) -> bool:
         if self.rate is None:

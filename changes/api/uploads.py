@@ -16,9 +16,10 @@ from rest_framework.exceptions import ErrorDetail, ParseError, ValidationError
 from rest_framework.parsers import DataAndFiles, MultiPartParser
 
 from changes.models import Attachment
-from changes.validators import validate_file_name
+from changes.validators import validate_attachment, validate_file_name
 
 from .parsers import check_length
+from .problems import as_api_exception
 
 FIELD = "file"
 # The boundaries and headers around the file.
@@ -67,6 +68,10 @@ def uploaded_file(data: Any, files: Any) -> UploadedFile:
     found = files.getlist(FIELD)
     if len(found) != 1 or len(data.getlist(FIELD)) != 1:
         _refuse(f"Give exactly one file, in the form field `{FIELD}`, with a file name.", "required")
+    try:
+        validate_attachment(found[0])
+    except DjangoValidationError as error:
+        raise as_api_exception(DjangoValidationError({FIELD: error})) from error
     return found[0]
 
 

@@ -1,0 +1,482 @@
+"""The list of changes, and reading, creating and editing one."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from django.conf import settings
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
+
+from changes.api.serializers import ChangeSerializer
+from changes.choices import ChangeType, Phase
+from changes.models import Change
+from integrations.models import ExternalReference
+from integrations.payloads import change_snapshot
+from tests.factories import ChangeFactory, SupportGroupFactory, UserFactory, change_in
+
+CHANGES = "/api/v1/changes/"
+FULL = {
+    "title": "Replace core switch",
+    "description": "Out of support",
+    "change_type": "Emergency",
+    "category": "Network",
+    "service": "LAN",
+    "reason": "End of support",
+    "justification": "No spare parts",
+    "risk": "High",
+    "business_impact": "Enterprise",
+    "urgency": "TotalLossOfService",
+    "implementation_plan": "  Swap it.\n",
+    "backout_plan": "",
+    "planned_start": "2026-11-24T09:30:00Z",
+    "planned_end": "2026-11-24T11:30:00.250000Z",
+    "actual_start": None,
+    "actual_end": None,
+    "completion_code": None,
+    "owning_group": "Network",
+}
+
+
+def numbers(answer):
+    assert answer.status_code == 200, answer.content
+    assert set(answer.json()) == {"next", "previous", "results"}
+    return [change["number"] for change in answer.json()["results"]]
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: Change.objects.create(title="Bare"),
+        lambda: ChangeFactory(planned_start=datetime(2026, 1, 1, tzinfo=UTC), planned_end=None),
+        lambda: change_in(Phase.VALIDATE, ChangeType.STANDARD),
+        lambda: change_in(Phase.CLOSE, description="Zürich\n\t“ok” 😀"),
+    ],
+    ids=["bare", "whole second", "validate", "closed"],
+)
+def test_a_change_reads_exactly_as_in_a_payload(api, alice, acme, make):
+    change = make()
+    reference = ExternalReference.objects.create(
+        change=change, system=acme, external_id="C-1", external_url="https://desk.acme.example/C-1"
+    )
+    change.refresh_from_db()
+    read = api(alice).get(f"{CHANGES}{change.number}/").json()
+    assert read == change_snapshot(change, [reference])
+    assert list(read) == list(change_snapshot(change))
+    assert api(alice).get(CHANGES).json()["results"] == [read]
+    assert "external_references" not in ChangeSerializer(change).data
+
+
+def test_the_etag_of_a_change_is_its_version(api, alice):
+    change = ChangeFactory()
+    change.title = "Another"
+    change.save()
+    answer = api(alice).get(f"{CHANGES}{change.number}/")
+    assert answer.headers["ETag"] == '"2"'
+
+
+@pytest.mark.parametrize(
+    ("header", "status"),
+    [('"1"', 304), ('W/"1"', 304), ('"7", "1"', 304), ("*", 304), ('"2"', 200), ("1", 200), ("garbage", 200)],
+)
+def test_what_the_caller_has_already_is_not_sent_again(api, alice, header, status):
+    change = ChangeFactory()
+    answer = api(alice).get(f"{CHANGES}{change.number}/", HTTP_IF_NONE_MATCH=header)
+    assert answer.status_code == status
+    assert answer.headers["ETag"] == '"1"'
+    assert bool(answer.content) == (status == 200)
+
+
+class TestFilters:
+    @pytest.fixture(autouse=True)
+    def _changes(self, db):
+        network, servers = SupportGroupFactory(name="Network"), SupportGroupFactory(name="Servers")
+        self.named = {
+            "logged": ChangeFactory(title="Disk full", category="Storage", service="", owning_group=network),
+            "planned": change_in(Phase.PLAN, ChangeType.STANDARD, title="Mail relay", owning_group=servers),
+            "deployed": change_in(Phase.DEPLOY, title="DISK swap", urgency="TotalLossOfService", owning_group=servers),
+            "closed": change_in(Phase.CLOSE, ChangeType.EMERGENCY, description="new 100% disk_", owning_group=None),
+            "abandoned": change_in(Phase.ABANDON, title="Old", owning_group=network),
+        }
+
+    @pytest.mark.parametrize(
+        ("query", "found"),
+        [
+            ("", "logged planned deployed closed abandoned"),
+            ("phase=Plan", "planned"),
+            ("phase=Plan&phase=Log", "logged planned"),
+            ("phase=Review", ""),
+            ("metaphase=Done", "closed abandoned"),
+            ("metaphase=Planning&metaphase=Classification", "logged planned"),
+            ("change_type=Standard", "planned"),
+            ("owning_group=Servers", "planned deployed"),
+            ("owning_group=Servers&owning_group=Network", "logged planned deployed abandoned"),
+            ("owning_group=Nobody", ""),
+            ("owning_group=servers", ""),
+            ("priority=Medium", "deployed"),
+            ("completion_code=Withdrawn", "abandoned"),
+            ("completion_code=Withdrawn&completion_code=Successful", "closed abandoned"),
+            ("search=disk", "logged deployed closed"),
+            ("search=storage", "logged"),
+            ("search=CHG", "logged planned deployed closed abandoned"),
+            ("search=100%25", "closed"),
+            ("search=k_", "closed"),
+            ("search=", "logged planned deployed closed abandoned"),
+            ("search=disk&phase=Deploy&priority=Medium", "deployed"),
+            ("search=disk&phase=Plan", ""),
+        ],
+    )
+    def test_filters_narrow_the_list(self, api, audrey, query, found):
+        expected = {self.named[name].number for name in found.split()}
+        assert set(numbers(api(audrey).get(f"{CHANGES}?{query}"))) == expected
+
+    def test_updated_since_takes_any_offset_and_includes_the_moment_itself(self, api, audrey):
+        change = self.named["planned"]
+        change.title = "Touched"
+        change.save()
+        east = timezone.localtime(change.updated_at, timezone.get_fixed_timezone(330)).isoformat()
+        for moment in (change.updated_at.isoformat(), east, east.replace("+", "%2B")):
+            assert numbers(api(audrey).get(f"{CHANGES}?updated_since={moment}")) == [change.number]
+        later = (change.updated_at + timedelta(microseconds=1)).isoformat().replace("+00:00", "Z")
+        assert numbers(api(audrey).get(f"{CHANGES}?updated_since={later}")) == []
+
+
+@pytest.mark.parametrize(
+    ("query", "attr", "words"),
+    [
+        ("phase=Planned", "phase", "Give one of: Log, Evaluate, Plan"),
+        ("phase=", "phase", "Give one of"),
+        ("phase=Plan&phase=plan", "phase", "Give one of"),
+        ("metaphase=Plan", "metaphase", "Give one of: Classification"),
+        ("change_type=normal", "change_type", "Give one of: Normal, Standard, Emergency"),
+        ("priority=1", "priority", "Give one of: Critical"),
+        ("completion_code=null", "completion_code", "Give one of: Successful"),
+        ("owning_group=", "owning_group", "Give a name."),
+        ("owning_group=%00", "owning_group", "NUL"),
+        ("search=%00", "search", "Null characters"),
+        ("search=" + "x" * 201, "search", "at most 200"),
+        ("updated_since=yesterday", "updated_since", "RFC 3339"),
+        ("updated_since=2026-02-30T00:00:00Z", "updated_since", "no such date"),
+        ("updated_since=2026-02-20T00:00:00", "updated_since", "no offset"),
+        ("search=a&search=b", "search", "more than once"),
+        ("page=2", "page", "Known: change_type, completion_code, cursor"),
+        ("state=Plan", "state", "no such parameter"),
+        ("format=xml", "format", "no such parameter"),
+        ("ordering=size", "ordering", "Give one of: number, created_at"),
+        ("ordering=--number", "ordering", "Give one of"),
+        ("ordering=", "ordering", "Give one of"),
+        ("limit=0", "limit", "from 1 to 200"),
+        ("limit=201", "limit", "from 1 to 200"),
+        ("limit=ten", "limit", "from 1 to 200"),
+        ("limit=%D9%A3", "limit", "from 1 to 200"),
+        ("limit=" + "9" * 5000, "limit", "from 1 to 200"),
+    ],
+)
+def test_a_parameter_that_cannot_be_used_is_named(api, audrey, query, attr, words):
+    answer = api(audrey).get(f"{CHANGES}?{query}")
+    assert answer.status_code == 400
+    assert [error["attr"] for error in answer.json()["errors"]] == [attr]
+    assert words in answer.json()["errors"][0]["detail"]
+
+
+@pytest.mark.parametrize("address", ["", "transitions/", "comments/", "attachments/", "approvals/"])
+def test_no_address_ignores_an_unknown_parameter(api, audrey, address):
+    number = ChangeFactory().number
+    answer = api(audrey).get(f"{CHANGES}{number}/{address}?phase=Log")
+    assert answer.status_code == 400
+    assert answer.json()["errors"][0]["attr"] == "phase"
+
+
+class TestPages:
+    """Each ordering is walked page by page, forwards and back: every row once, in order, ties by number."""
+
+    ORDERINGS = ("number", "created_at", "updated_at", "planned_start", "priority", "title")
+    RANKS = ("Critical", "High", "Medium", "Low")
+
+    @pytest.fixture(autouse=True)
+    def _changes(self, db):
+        start = datetime(2026, 5, 1, 8, tzinfo=UTC)
+        urgencies = ("TotalLossOfService", "NoDisruption", "SlightDisruption", "SevereDisruption")
+        for i in range(13):
+            planned = start + timedelta(days=i % 3) if i % 4 else None
+            ChangeFactory(
+                title=f"Title {i % 5}",
+                planned_start=planned,
+                planned_end=None,
+                urgency=urgencies[i % 4],
+                business_impact=("SingleUser", "Enterprise")[i % 2],
+            )
+        for change in Change.objects.filter(pk__in=list(Change.objects.values_list("pk", flat=True))[::3]):
+            change.description = "touched"
+            change.save()
+
+    def expected(self, ordering):
+        name = ordering.removeprefix("-")
+        never = datetime(9999, 1, 1, tzinfo=UTC)
+        keys = {
+            "number": lambda change: change.pk,
+            "planned_start": lambda change: change.planned_start or never,
+            "priority": lambda change: self.RANKS.index(change.priority),
+        }
+        key = keys.get(name, lambda change: getattr(change, name))
+        changes = sorted(Change.objects.all(), key=lambda change: (key(change), change.pk))
+        if ordering.startswith("-"):
+            changes.reverse()
+        return [change.number for change in changes]
+
+    @pytest.mark.parametrize(
+        ("ordering", "limit"),
+        [(sign + name, 4) for name in ORDERINGS for sign in ("", "-")]
+        + [("-priority", limit) for limit in (1, 12, 13, 14, 200)],
+    )
+    def test_every_change_comes_once_in_order_forwards_and_back(self, api, audrey, ordering, limit):
+        client = api(audrey)
+        pages = []
+        answer = client.get(f"{CHANGES}?ordering={ordering}&limit={limit}")
+        while True:
+            pages.append(numbers(answer))
+            if answer.json()["next"] is None:
+                break
+            answer = client.get(answer.json()["next"])
+        assert [number for page in pages for number in page] == self.expected(ordering)
+        assert {len(page) for page in pages[:-1]} <= {limit}
+        back = [pages[-1]]
+        while answer.json()["previous"] is not None:
+            answer = client.get(answer.json()["previous"])
+            back.insert(0, numbers(answer))
+        assert back == pages
+
+    def test_the_newest_comes_first_unless_said(self, api, audrey):
+        assert numbers(api(audrey).get(CHANGES)) == self.expected("-number")
+
+    def test_a_row_that_comes_in_between_shifts_nothing(self, api, audrey):
+        client = api(audrey)
+        first = client.get(f"{CHANGES}?limit=5")
+        newest = ChangeFactory().number
+        second = client.get(first.json()["next"])
+        assert numbers(first) + numbers(second) == self.expected("-number")[1:11]
+        assert newest not in numbers(second)
+
+    def test_pages_keep_the_filters(self, api, audrey):
+        answer = api(audrey).get(f"{CHANGES}?search=touched&limit=2")
+        assert "search=touched" in answer.json()["next"]
+        assert len(numbers(api(audrey).get(answer.json()["next"]))) == 2
+
+    @pytest.mark.parametrize(
+        "cursor",
+        [
+            "x",
+            "%00",
+            "%E2%82%AC",
+            "W10",  # []
+            "bnVsbA",  # null
+            "WyItbnVtYmVyIiwieCIsMSwwXQ",  # ["-number","x",1,0]
+            "WyItbnVtYmVyIiwxLCJ4IiwwXQ",  # ["-number",1,"x",0]
+            "WyItbnVtYmVyIiwxZTk5OSwxLDBd",  # ["-number",1e999,1,0]
+            "WyItbnVtYmVyIiw5OTk5OTk5OTk5OTk5OTk5OTk5OTksMSwwXQ",  # ["-number",99999999999999999999999,1,0]
+            "WyJ0aXRsZSIsIngiLDEsMF0",  # ["title","x",1,0]
+            "W1tbW1tbW1tb" * 200,
+        ],
+    )
+    def test_a_cursor_that_was_not_given_out_is_refused(self, api, audrey, cursor):
+        answer = api(audrey).get(f"{CHANGES}?cursor={cursor}")
+        assert answer.status_code == 400
+        assert answer.json()["errors"][0]["attr"] == "cursor"
+
+    @pytest.mark.parametrize(
+        ("ordering", "cursor"),
+        [
+            ("title", "WyJ0aXRsZSIsIlx1ZDgwMCIsMSwwXQ"),  # ["title","\ud800",1,0]
+            ("title", "WyJ0aXRsZSIsIlx1MDAwMCIsMSwwXQ"),  # ["title","\u0000",1,0]
+            ("created_at", "WyJjcmVhdGVkX2F0IiwiMjAyNi0wMS0wMVQwMDowMDowMCIsMSwwXQ"),  # without an offset
+            ("created_at", "WyJjcmVhdGVkX2F0IiwiMDAwMS0wMS0wMVQwMDowMDowMCsyMzowMCIsMSwwXQ"),  # before year 1
+        ],
+    )
+    def test_a_forged_value_in_a_cursor_is_refused(self, api, audrey, ordering, cursor):
+        assert api(audrey).get(f"{CHANGES}?ordering={ordering}&cursor={cursor}").status_code == 400
+
+    def test_a_cursor_of_another_ordering_is_refused(self, api, audrey):
+        answer = api(audrey).get(f"{CHANGES}?limit=2&ordering=title")
+        assert api(audrey).get(answer.json()["next"].replace("ordering=title", "ordering=number")).status_code == 400
+
+
+@pytest.mark.parametrize("kind", ["changes", "comments", "attachments", "approvals"])
+def test_a_longer_list_takes_no_more_queries(api, alice, acme, django_assert_num_queries, add_rows, kind):
+    client = api(alice)
+    address = add_rows(kind, 2)
+    with_two = _queries(client, address)
+    add_rows(kind, 8)
+    with django_assert_num_queries(with_two):
+        assert len(client.get(address).json()["results"]) == 10
+
+
+def _queries(client, address):
+    with CaptureQueriesContext(connection) as queries:
+        assert len(client.get(address).json()["results"]) == 2
+    return len(queries)
+
+
+class TestCreating:
+    def test_a_title_is_enough(self, api, alice):
+        answer = api(alice).post(CHANGES, {"title": "New"})
+        assert answer.status_code == 201
+        change = Change.objects.get()
+        assert answer.json() == change_snapshot(change)
+        assert answer.headers["Location"] == f"http://testserver{CHANGES}{change.number}/"
+        assert answer.headers["ETag"] == '"1"'
+        read = answer.json()
+        assert (read["phase"], read["business_impact"], read["urgency"]) == ("Log", "SingleUser", "SlightDisruption")
+        assert (read["priority"], read["change_type"], read["requested_by"]) == ("Low", "Normal", "alice")
+        assert [read[name] for name in ("risk", "completion_code", "owning_group", "planned_start")] == [None] * 4
+
+    def test_every_field_is_kept_as_it_was_sent(self, api, alice):
+        SupportGroupFactory(name="Network")
+        answer = api(alice).post(CHANGES, FULL)
+        assert answer.status_code == 201
+        assert {name: answer.json()[name] for name in FULL} == FULL
+        assert answer.json()["priority"] == "Critical"
+        assert api(alice).get(answer.headers["Location"]).json() == answer.json()
+
+    def test_the_history_names_the_caller(self, api, alice):
+        api(alice).post(CHANGES, {"title": "New"})
+        assert Change.objects.get().history.get().history_user == alice
+
+    def test_times_come_back_in_utc(self, api, alice):
+        answer = api(alice).post(CHANGES, {"title": "New", "planned_start": "2026-11-24T09:30:00.1234567+05:30"})
+        assert answer.json()["planned_start"] == "2026-11-24T04:00:00.123456Z"
+
+
+class TestEditing:
+    @pytest.fixture
+    def change(self, db):
+        return ChangeFactory()
+
+    @pytest.fixture
+    def address(self, change):
+        return f"{CHANGES}{change.number}/"
+
+    @pytest.mark.parametrize("name", [name for name in FULL if name != "owning_group"])
+    def test_one_field_is_changed_and_the_rest_left(self, api, alice, change, address, name):
+        before = api(alice).get(address).json()
+        value = {"actual_start": "2026-11-24T09:30:00Z", "completion_code": "Withdrawn"}.get(name, FULL[name])
+        if name == "title":
+            value = "Another"
+        if name.startswith("planned"):
+            api(alice).patch(address, {"planned_start": None, "planned_end": None})
+            before = api(alice).get(address).json()
+        answer = api(alice).patch(address, {name: value})
+        assert answer.status_code == 200
+        derived = {"priority", "updated_at", "version", name}
+        assert answer.json()[name] == value
+        assert {key: value for key, value in answer.json().items() if key not in derived} == {
+            key: value for key, value in before.items() if key not in derived
+        }
+        assert answer.json() == api(alice).get(address).json()
+
+    @pytest.mark.parametrize(
+        "name",
+        ["risk", "completion_code", "owning_group", "planned_start", "planned_end", "actual_start", "actual_end"],
+    )
+    def test_null_clears_choices_dates_and_groups(self, api, alice, address, name):
+        full = {
+            "completion_code": "Failed",
+            "actual_start": "2026-01-01T00:00:00Z",
+            "actual_end": "2026-01-01T01:00:00Z",
+        }
+        api(alice).patch(address, full)
+        assert api(alice).get(address).json()[name] is not None
+        answer = api(alice).patch(address, {name: None})
+        assert answer.status_code == 200
+        assert answer.json()[name] is None
+
+    @pytest.mark.parametrize(
+        "name", ["description", "category", "service", "reason", "justification", "implementation_plan", "backout_plan"]
+    )
+    def test_text_may_be_empty(self, api, alice, address, name):
+        assert api(alice).patch(address, {name: ""}).json()[name] == ""
+
+    @pytest.mark.parametrize("body", [{}, {"title": "Replace core switch"}])
+    def test_an_edit_that_alters_nothing_leaves_the_version(self, api, alice, change, address, body):
+        answer = api(alice).patch(address, body)
+        assert answer.status_code == 200
+        assert (answer.json()["version"], answer.headers["ETag"]) == (1, '"1"')
+        assert change.history.count() == 1
+
+    @pytest.mark.parametrize("header", [None, '"1"', "*", '"7", "1"'])
+    def test_the_current_version_may_be_named(self, api, alice, address, header):
+        headers = {} if header is None else {"HTTP_IF_MATCH": header}
+        answer = api(alice).patch(address, {"title": "Another"}, **headers)
+        assert (answer.status_code, answer.headers["ETag"]) == (200, '"2"')
+
+    def test_a_stale_edit_is_refused_with_what_the_other_person_changed(self, api, alice, carol, change, address):
+        servers = SupportGroupFactory(name="Servers")
+        api(carol).patch(address, {"title": "Carol's", "owning_group": servers.name, "description": "", "risk": None})
+        answer = api(alice).patch(address, {"title": "Alice's"}, HTTP_IF_MATCH='"1"')
+        assert answer.status_code == 412
+        problem = answer.json()
+        assert "was changed by somebody else" in problem["detail"]
+        details = {error["attr"]: error["detail"] for error in problem["errors"]}
+        assert set(details) == {"title", "owning_group", "description", "risk"}
+        assert {error["code"] for error in problem["errors"]} == {"stale"}
+        assert details["title"].startswith("Changed by carol at 20")
+        assert details["title"].endswith("from “Replace core switch” to “Carol's”.")
+        assert details["owning_group"].endswith("from “Network” to “Servers”.")
+        assert details["risk"].endswith("from “Low” to nothing.")
+        assert Change.objects.get().title == "Carol's"
+
+    @pytest.mark.parametrize("header", ["1", '"2"', 'W/"1"', '"x"', "", '"', "x" * 4000, '"999999999999999999"', '"0"'])
+    def test_an_if_match_that_is_not_the_current_version_changes_nothing(self, api, alice, address, header):
+        answer = api(alice).patch(address, {"title": "Another"}, HTTP_IF_MATCH=header)
+        assert answer.status_code == 412
+        assert answer.headers["Content-Type"] == "application/problem+json"
+        assert Change.objects.get().title == "Replace core switch"
+
+    @pytest.mark.parametrize(
+        ("body", "attr"),
+        [
+            ({"planned_start": "2026-01-02T00:00:00Z", "planned_end": "2026-01-01T00:00:00Z"}, "planned_end"),
+            ({"planned_start": "2026-01-02T00:00:00Z", "planned_end": "2026-01-02T00:00:00Z"}, "planned_end"),
+            ({"planned_end": "2020-01-01T00:00:00Z"}, "planned_end"),
+            ({"actual_start": "2026-01-02T00:00:00Z", "actual_end": "2026-01-01T00:00:00Z"}, "actual_end"),
+        ],
+    )
+    def test_an_end_before_its_start_is_refused(self, api, alice, address, body, attr):
+        answer = api(alice).patch(address, {"title": "Another", **body})
+        assert answer.status_code == 400
+        assert [error["attr"] for error in answer.json()["errors"]] == [attr]
+        assert Change.objects.get().version == 1
+
+    @pytest.mark.parametrize("phase", [Phase.CLOSE, Phase.ABANDON])
+    def test_a_final_phase_is_read_only(self, api, alice, phase):
+        change = change_in(phase)
+        answer = api(alice).patch(f"{CHANGES}{change.number}/", {"title": "Another", "risk": "High"})
+        assert answer.status_code == 409
+        assert {error["attr"] for error in answer.json()["errors"]} == {"title", "risk"}
+        assert "read-only" in answer.json()["detail"]
+        assert Change.objects.get().title == "Replace core switch"
+
+    def test_the_type_is_fixed_once_the_change_left_log(self, api, alice):
+        change = change_in(Phase.PLAN)
+        answer = api(alice).patch(f"{CHANGES}{change.number}/", {"change_type": "Standard"})
+        assert (answer.status_code, answer.json()["errors"][0]["attr"]) == (409, "change_type")
+        assert Change.objects.get().change_type == "Normal"
+
+    def test_the_history_names_the_caller(self, api, carol, change, address):
+        api(carol).patch(address, {"title": "Another"})
+        assert change.history.latest().history_user == carol
+
+
+def test_a_body_of_any_size_that_the_limit_allows_is_read(api, alice):
+    change = ChangeFactory()
+    text = "é" * 100_000
+    answer = api(alice).patch(f"{CHANGES}{change.number}/", {"description": text})
+    assert answer.status_code == 200
+    assert Change.objects.get().description == text
+    assert settings.API_REQUEST_MAX_BYTES > settings.DATA_UPLOAD_MAX_MEMORY_SIZE
+
+
+def test_staff_see_every_change(api, alice, carol, ingrid, audrey):
+    change = ChangeFactory(requested_by=UserFactory(username="bob"))
+    for user in (alice, carol, ingrid, audrey):
+        assert numbers(api(user).get(CHANGES)) == [change.number]
+        assert api(user).get(f"{CHANGES}{change.number}/").status_code == 200
