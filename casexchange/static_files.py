@@ -1,5 +1,7 @@
 """Where style sheets and scripts are served from."""
 
+from typing import Any
+
 from whitenoise.storage import CompressedManifestStaticFilesStorage
 
 
@@ -12,7 +14,7 @@ class CollectedOrPlainStaticFilesStorage(CompressedManifestStaticFilesStorage):
 
     manifest_strict = False
 
-    def hashed_name(self, name, content=None, filename=None):
+    def hashed_name(self, name: str, content: Any = None, filename: str | None = None) -> str:
         if content is None and not self.hashed_files:
             return name
         return super().hashed_name(name, content, filename)

@@ -101,6 +101,10 @@ def _decided(change: Change, decision: Decision) -> list[int]:
     return [approval.approver_id for approval in change.current_approvals() if approval.decision == decision]
 
 
+def _is_withdrawn_or_rejected(change: Change) -> bool:
+    return change.completion_code in (CompletionCode.WITHDRAWN, CompletionCode.REJECTED)
+
+
 _LEAVING_LOG = tuple(
     _filled(field)
     for field in ("title", "description", "requested_by", "reason", "justification", "category", "service")
@@ -131,21 +135,16 @@ _APPROVED = (
         lambda change: change.requested_by_id not in _decided(change, Decision.APPROVED),
     ),
 )
-_WITHDRAWN = (CompletionCode.WITHDRAWN, CompletionCode.REJECTED)
 _CLOSING = (
     _filled("completion_code"),
     Condition(
         "completion_code",
         "Completion code must be neither Withdrawn nor Rejected: such a change is abandoned, not closed.",
-        lambda change: change.completion_code not in _WITHDRAWN,
+        lambda change: not _is_withdrawn_or_rejected(change),
     ),
 )
 _ABANDONING = (
-    Condition(
-        "completion_code",
-        "Completion code must be Withdrawn or Rejected.",
-        lambda change: change.completion_code in _WITHDRAWN,
-    ),
+    Condition("completion_code", "Completion code must be Withdrawn or Rejected.", _is_withdrawn_or_rejected),
 )
 
 LEAVING = {Phase.LOG: _LEAVING_LOG, Phase.EVALUATE: _LEAVING_EVALUATE, Phase.DEPLOY: _LEAVING_DEPLOY}

@@ -38,7 +38,7 @@ class Mode(StrEnum):
     HUGE = "huge"
 
 
-_TYPES: dict[str, type | tuple[type, ...]] = {
+_TYPES: dict[str, Any] = {
     "times": int,
     "take": bool,
     "status": int,
@@ -109,7 +109,7 @@ def parse(data: Any) -> Behaviour:
         raise ValueError("Write the behaviour as an object.")
     if unknown := [str(key) for key in data if key not in known]:
         raise ValueError(f"Unknown: {', '.join(unknown)}. Known: {', '.join(known)}.")
-    given = {key: value for key, value in data.items() if value is not None}
+    given: dict[str, Any] = {key: value for key, value in data.items() if value is not None}
     if given.get("mode", "normal") not in [*Mode]:
         raise ValueError(f"mode: write one of {', '.join(Mode)}.")
     for name, kind in _TYPES.items():
