@@ -9,6 +9,9 @@ def main() -> None:
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "casexchange.settings")
     from django.core.management import execute_from_command_line
 
+    from integrations.local.environment import prepare
+
+    prepare(sys.argv)
     execute_from_command_line(sys.argv)
 
 

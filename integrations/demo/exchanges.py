@@ -1,0 +1,91 @@
+"""What the demo's partners do once everything runs: a few operations in either direction, through the real wires.
+
+Each is sent with a fixed key, so that starting over after an interruption does none of them twice.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterator
+from typing import Any
+
+from django.contrib.auth import get_user_model
+
+from changes.actor import acting
+from changes.models import Change, Comment
+from changes.workflow import ABANDON_FROM
+
+from ..choices import DeliveryStatus
+from ..local.simulation import Simulation, until
+from ..models import ExternalReference, OutgoingOperation
+
+PATIENCE = 60
+
+
+def play(simulation: Simulation) -> None:
+    """Waits for the first deliveries, then plays. Raises TimeoutError or OSError when something does not answer."""
+    under_way = OutgoingOperation.objects.filter(status__in=(DeliveryStatus.WAITING, DeliveryStatus.SENDING))
+    until("the first operations are delivered", lambda: not under_way.exists(), PATIENCE)
+    for number, (system_id, operation, fields) in enumerate(_incoming(), 1):
+        simulation.send(system_id, operation, key=f"demo-{number}", **fields)
+    _have_one_refused(simulation)
+
+
+def _held_by(system_id: str) -> list[ExternalReference]:
+    """Its references to the open changes that it holds, the oldest first."""
+    held = Change.objects.open().filter(owning_group__external_group__system__system_id=system_id)
+    return [
+        *ExternalReference.objects.filter(system__system_id=system_id, change__in=held)
+        .select_related("change")
+        .order_by("change_id")
+    ]
+
+
+def _incoming() -> Iterator[tuple[str, str, dict[str, Any]]]:
+    held = {system_id: _held_by(system_id) for system_id in ("ACME", "BETA", "GAMMA")}
+    acme, beta, gamma = ([{"external_id": row.external_id} for row in rows] for rows in held.values())
+    for system_id, records in (("ACME", acme[:4]), ("BETA", beta[:3]), ("GAMMA", gamma[:2])):
+        for record in records:
+            yield system_id, "Assign", {**record, "external_status": "Assigned to a technician"}
+    yield "ACME", "Update", {**acme[0], "external_status": "In progress", **_comment("M. Holm", "Parts are ordered.")}
+    yield "ACME", "Update", {**acme[1], "external_status": "Waiting for access", **_comment("M. Holm", "Who opens?")}
+    yield "BETA", "Update", {**beta[0], "external_status": "Done", **_comment("BETA operations", "Please check.")}
+    yield "GAMMA", "Update", {**gamma[0], "attachments": [_report()], **_comment("GAMMA support", "See the report.")}
+    yield "BETA", "Reject", {**beta[-1]}
+    yield "GAMMA", "Create", _created("GAMMA-9001", "Security correction for the reporting", "GAMMA Applications")
+    yield "ACME", "Create", _created("ACME-9001", "Software update of the core switches", "Network")
+    # Refused: a change that is being carried out cannot be abandoned, and a phase cannot be skipped.
+    being_done = [row for row in held["GAMMA"] if row.change.phase not in ABANDON_FROM[row.change.change_type]]
+    for row in being_done[:1]:
+        yield "GAMMA", "Cancel", {"external_id": row.external_id}
+    yield "ACME", "Update", {**acme[2], "properties": {"title": "Half of an update", "phase": "Close"}}
+
+
+def _comment(author: str, body: str) -> dict[str, Any]:
+    return {"comments": [{"author": author, "body": body}]}
+
+
+def _report() -> dict[str, str]:
+    content = base64.b64encode(b"check,result\nimport,ok\nclosing report,ok\n").decode()
+    return {"file_name": "gamma-test-report.csv", "content_type": "text/csv", "content_base64": content}
+
+
+def _created(external_id: str, title: str, group: str) -> dict[str, Any]:
+    return {
+        "external_id": external_id,
+        "external_status": "Planned",
+        "properties": {"title": title, "description": f"{title}, announced by the maker.", "owning_group": group},
+    }
+
+
+def _have_one_refused(simulation: Simulation) -> None:
+    """Has GAMMA refuse a comment, so that there is an operation that waits for a person."""
+    reference = ExternalReference.objects.filter(external_id="GAMMA-9001").select_related("change").first()
+    if reference is None or OutgoingOperation.objects.filter(status=DeliveryStatus.REFUSED).exists():
+        return
+    simulation.behave("GAMMA", mode="answer", status=422, body={"detail": "The record is locked."}, times=1)
+    alice = get_user_model().objects.get(username="alice")
+    with acting(alice):
+        Comment(change=reference.change, author=alice, body="Which version contains the correction?").save()
+    refused = OutgoingOperation.objects.filter(status=DeliveryStatus.REFUSED)
+    until("GAMMA has refused the comment", refused.exists, PATIENCE)

@@ -1,0 +1,71 @@
+"""Fills an empty installation with the demo: accounts, configuration, and the changes with their history."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from django.contrib.auth import get_user_model
+from django.db import transaction
+from django.utils import timezone
+from knox.models import AuthToken
+
+from ..configuration import load as load_configuration
+from ..models import ExternalSystem
+from .history import Historian
+from .lives import lives
+
+CONFIGURATION = Path(__file__).with_name("exchange.yaml")
+SYSTEMS = ("ACME", "BETA", "GAMMA")
+# Who signs in, and as what; in the order in which they are shown.
+ACCOUNTS = {
+    "alice": "Service desk agent",
+    "carol": "Change manager",
+    "ingrid": "Integration administrator",
+    "audrey": "Auditor",
+    "admin": "Superuser",
+}
+# Colleagues who ask for changes and never sign in.
+REQUESTERS = ("henry", "maria", "olga", "peter", "samira", "tom")
+
+
+def is_empty() -> bool:
+    """Whether nobody has used this database yet."""
+    return not get_user_model().objects.exists()
+
+
+def load_demo(passwords: Mapping[str, str], environment: Mapping[str, str]) -> int:
+    """Loads all of it, or nothing. `environment` fills in the configuration. Returns the number of changes."""
+    historian = None
+    try:
+        with transaction.atomic():
+            load_configuration(CONFIGURATION.read_text(encoding="utf-8"), environment)
+            users = _people(passwords)
+            historian = Historian(users["alice"], users["carol"], [users[name] for name in REQUESTERS])
+            written = [historian.write(life) for life in lives(timezone.now())]
+    except BaseException:
+        for attachment in historian.attachments if historian else ():
+            attachment.discard_file()
+        raise
+    return len(written)
+
+
+def _people(passwords: Mapping[str, str]) -> dict[str, Any]:
+    model = get_user_model()
+    for name in REQUESTERS:
+        model.objects.create_user(name)
+    model.objects.create_superuser("admin")
+    for name, password in passwords.items():
+        user = model.objects.get(username=name)
+        user.set_password(password)
+        user.save()
+    return {user.get_username(): user for user in model.objects.all()}
+
+
+def make_tokens() -> dict[str, str]:
+    """A new token for each partner, which it calls our API with."""
+    return {
+        system.system_id: AuthToken.objects.create(system.authorized_user)[1]
+        for system in ExternalSystem.objects.filter(system_id__in=SYSTEMS).select_related("authorized_user")
+    }

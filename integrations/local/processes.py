@@ -1,0 +1,132 @@
+"""The processes of an installation as children of this one: started with a log file each, and stopped together.
+
+None outlives this process: when it is killed, the kernel asks each child to end.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from .environment import ROOT
+
+_PR_SET_PDEATHSIG = 1
+_libc = ctypes.CDLL(None)
+# Seconds. A worker that is in the middle of a slow delivery is not waited for: what it had claimed is sent again.
+GRACE = 8
+READY_WITHIN = 90
+LAST_LINES = 12
+
+
+class ChildEnded(Exception):  # noqa: N818 - names the event, as the message does
+    """A process ended that should not have; the message has the last lines of its log."""
+
+
+@dataclass
+class Child:
+    name: str
+    log: Path
+    process: subprocess.Popen[bytes]
+
+    def last_lines(self) -> str:
+        lines = self.log.read_text(errors="replace").splitlines()[-LAST_LINES:]
+        return "\n".join(f"  {line}" for line in lines) or "  (nothing)"
+
+
+class Children:
+    """`logs` is the folder of the log files, `environment` what the children get besides ours."""
+
+    def __init__(self, logs: Path, environment: Mapping[str, str]) -> None:
+        logs.mkdir(parents=True, exist_ok=True)
+        self.logs = logs
+        self.environment = {**os.environ, "PYTHONUNBUFFERED": "1", **environment}
+        self._children: list[Child] = []
+
+    def start(self, name: str, command: Sequence[str]) -> None:
+        log = self.logs / f"{name}.log"
+        if log.exists():
+            log.replace(log.with_suffix(".previous.log"))
+        parent = os.getpid()
+
+        def die_with_parent() -> None:
+            _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+            if os.getppid() != parent:
+                os._exit(1)
+
+        with log.open("wb") as output:
+            process = subprocess.Popen(  # noqa: S603 - our own commands
+                [sys.executable, *command],
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                cwd=ROOT,
+                env=self.environment,
+                # A session of its own: Ctrl-C reaches this process alone, which then stops its children in order.
+                start_new_session=True,
+                preexec_fn=die_with_parent,
+            )
+        self._children.append(Child(name, log, process))
+
+    def check(self) -> None:
+        """Raises ChildEnded when one has ended."""
+        for child in self._children:
+            if (code := child.process.poll()) is not None:
+                how = f"exit status {code}" if code >= 0 else signal.Signals(-code).name
+                raise ChildEnded(
+                    f"The {child.name} process ended unexpectedly ({how}). "
+                    f"The end of {child.log}:\n{child.last_lines()}"
+                )
+
+    def watch(self) -> None:
+        """Waits until one has ended, and raises ChildEnded then."""
+        while True:
+            self.check()
+            time.sleep(0.2)
+
+    def until_answers(self, url: str) -> None:
+        """Waits for the server at `url`. Raises ChildEnded, or TimeoutError."""
+        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        deadline = time.monotonic() + READY_WITHIN
+        while True:
+            self.check()
+            try:
+                with opener.open(url, timeout=10):
+                    return
+            except OSError as error:  # an HTTPError is one too
+                if time.monotonic() > deadline:
+                    raise TimeoutError(f"{url} does not answer well within {READY_WITHIN} s: {error}") from error
+            time.sleep(0.1)
+
+    def stop(self) -> None:
+        """Ends all, the last started first. What does not end when it is asked to is killed."""
+        while self._children:
+            process = self._children.pop().process
+            if process.poll() is None:
+                process.terminate()
+                try:
+                    process.wait(GRACE)
+                except subprocess.TimeoutExpired:
+                    os.killpg(process.pid, signal.SIGKILL)
+                    process.wait()
+
+
+def commands(port: int, simulator_port: int, simulator_config: Path) -> dict[str, list[str]]:
+    """What runs, by name, in the order to start it in."""
+    celery = ["-m", "celery", "-A", "casexchange"]
+    simulator = ["--port", str(simulator_port), "--config", str(simulator_config)]
+    web = ["--interface", "wsgi", "--host", "127.0.0.1", "--port", str(port), "--blocking-threads", "4", "--no-ws"]
+    return {
+        "simulator": ["manage.py", "simulator", *simulator],
+        "web": ["-m", "granian", *web, "casexchange.wsgi:application"],
+        "worker": [*celery, "worker", "--loglevel", "INFO"],
+        "beat": [*celery, "beat", "--loglevel", "INFO", "--pidfile="],
+    }

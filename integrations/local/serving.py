@@ -1,0 +1,147 @@
+"""`manage.py serve`: everything on one machine, from an empty folder to a running desk with partners."""
+
+from __future__ import annotations
+
+import fcntl
+import socket
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+from django.core.management import call_command
+from django.db import connections
+
+from ..demo import exchanges, load
+from ..models import ExternalSystem
+from .environment import NotPossible
+from .interruption import Interrupted, interruptible
+from .kept import Kept
+from .processes import ChildEnded, Children, commands
+from .simulation import Simulation, write_config
+
+BANNER = """
+casexchange runs at {web}/
+
+{accounts}
+
+The partners' desk:  {simulator}/
+API description:     {web}/api/v1/docs/
+Files and logs:      {folder}
+
+Ctrl-C stops everything."""
+
+
+def serve(port: int, simulator_port: int, output: Any) -> None:
+    """Runs until somebody stops it, then returns. Exits with 1 and the reason when it cannot go on."""
+    folder: Path = settings.VAR_DIR
+    children = Children(folder / "logs", {})
+    try:
+        with interruptible(), _only_one(folder):
+            try:
+                _check_ports(web=port, simulator=simulator_port)
+                _run(folder, port, simulator_port, children, output)
+            finally:
+                children.stop()
+    except Interrupted:
+        _say(output, "\nStopped. The data is kept; the next start goes on from here.")
+    except (NotPossible, ChildEnded, TimeoutError) as error:
+        sys.exit(f"casexchange: {error}")
+
+
+def _run(folder: Path, port: int, simulator_port: int, children: Children, output: Any) -> None:
+    simulator_url = f"http://127.0.0.1:{simulator_port}"
+    _say(output, "Preparing the database ...")
+    call_command("migrate", verbosity=0, interactive=False)
+    call_command("collectstatic", verbosity=0, interactive=False)
+    kept = _load(folder, simulator_url, output)
+    config = folder / "simulator.yaml"
+    write_config(config, settings.BASE_URL, kept.tokens, kept.signing_secrets)
+    # The processes have their own: none of it is inherited, or kept open while this one only waits.
+    connections.close_all()
+
+    _say(output, "Starting the processes ...")
+    for name, command in commands(port, simulator_port, config).items():
+        children.start(name, command)
+    children.until_answers(f"{simulator_url}/api/partners")
+    children.until_answers(f"{settings.BASE_URL}/accounts/login/")
+    if not kept.has_exchanged:
+        _exchange(kept, Simulation(simulator_url), output)
+    _say(output, BANNER.format(web=settings.BASE_URL, simulator=simulator_url, folder=folder, accounts=_accounts(kept)))
+    children.watch()
+
+
+def _load(folder: Path, simulator_url: str, output: Any) -> Kept:
+    """What the first start keeps: the demo data and its accounts. Directs the demo systems to the simulator."""
+    kept = Kept.of(folder)
+    if not load.is_empty() and not kept.passwords:
+        raise NotPossible(f"{folder} has a database that was filled otherwise. Set VAR_DIR to a folder for this.")
+    kept.complete(load.ACCOUNTS, load.SYSTEMS)
+    if load.is_empty():
+        _say(output, "Loading the demo data ...")
+        secrets = {f"{name}_SIGNING_SECRET": secret for name, secret in kept.signing_secrets.items()}
+        load.load_demo(kept.passwords, {**secrets, "SIMULATOR_URL": simulator_url})
+    _follow_ports(kept, simulator_url)
+    return kept
+
+
+def _exchange(kept: Kept, simulation: Simulation, output: Any) -> None:
+    """The first operations with the partners, once. What goes wrong in them stops nothing else."""
+    _say(output, "Exchanging the first operations with the partners ...")
+    try:
+        exchanges.play(simulation)
+    except (TimeoutError, OSError) as error:
+        _say(output, f"The partners have not played their part yet, the next start tries again: {error}")
+    else:
+        kept.has_exchanged = True
+        kept.save()
+    connections.close_all()
+
+
+def _follow_ports(kept: Kept, simulator_url: str) -> None:
+    """Makes tokens at the first start, and directs the demo systems to the simulator's port of this one."""
+    if not kept.tokens:
+        kept.tokens = load.make_tokens()
+    former = f"{kept.simulator_url}/operations"
+    for system in ExternalSystem.objects.filter(system_id__in=load.SYSTEMS, endpoint_url=former):
+        system.endpoint_url = f"{simulator_url}/operations"
+        system.save(update_fields=["endpoint_url"])
+    kept.simulator_url = simulator_url
+    kept.save()
+
+
+def _accounts(kept: Kept) -> str:
+    rows = [(name, kept.passwords[name], role) for name, role in load.ACCOUNTS.items()]
+    return "\n".join(f"  {name:<8} {password}   {role}" for name, password, role in rows)
+
+
+@contextmanager
+def _only_one(folder: Path) -> Iterator[None]:
+    """Holds the folder for this process: two of it would share its accounts, files and logs."""
+    with (folder / "serve.lock").open("a") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise NotPossible(f"It runs already, on {folder}.") from error
+        yield
+
+
+def _check_ports(**ports: int) -> None:
+    variables = {"web": "PORT", "simulator": "SIMULATOR_PORT"}
+    if len({*ports.values()}) < len(ports):
+        raise NotPossible("PORT and SIMULATOR_PORT must differ.")
+    for name, port in ports.items():
+        try:
+            socket.create_server(("127.0.0.1", port)).close()
+        except OSError as error:
+            raise NotPossible(
+                f"Port {port} cannot be used ({error.strerror}). Stop what uses it, or choose another: "
+                f"{variables[name]}={port + 1} make run"
+            ) from error
+
+
+def _say(output: Any, text: str) -> None:
+    output.write(text)
+    output.flush()

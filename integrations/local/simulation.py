@@ -1,0 +1,67 @@
+"""The simulator's API for scripts: what the partners got, what they send, and how they behave."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from .environment import keep_private
+from .http_client import Answer, Api
+
+
+def write_config(file: Path, base_url: str, tokens: dict[str, str], signing_secrets: dict[str, str]) -> None:
+    """The configuration file of the simulator, with the partners that have a token."""
+    partners = [
+        {"system_id": name, "base_url": base_url, "token": token, "signing_secret": signing_secrets[name]}
+        for name, token in tokens.items()
+    ]
+    keep_private(file, yaml.safe_dump({"partners": partners}, sort_keys=False))
+
+
+class Simulation:
+    """Speaks to a running simulator."""
+
+    def __init__(self, base_url: str) -> None:
+        self._api = Api(base_url)
+
+    def taken(self, system_id: str, change: str) -> list[dict[str, Any]]:
+        """The messages about a change that the partner has taken, each once, by first arrival."""
+        kept = self._good(self._api.get("/api/received", system_id=system_id, change=change))
+        return [message for message in kept if message["taken"] and not message["repeat"]]
+
+    def records(self, system_id: str) -> list[dict[str, Any]]:
+        return self._good(self._api.get("/api/records", system_id=system_id))
+
+    def received(self, system_id: str) -> list[dict[str, Any]]:
+        """Every message, the repeats and those that were not taken included."""
+        return self._good(self._api.get("/api/received", system_id=system_id))
+
+    def send(self, system_id: str, operation: str, key: str | None = None, **fields: Any) -> Answer:
+        """Sends an operation as this partner, and returns the answer that it got."""
+        order: dict[str, Any] = {"body": {"system_id": system_id, "operation": operation, **fields}}
+        if key is not None:
+            order["idempotency_key"] = key
+        answer = self._good(self._api.post(f"/api/partners/{system_id}/send", order))
+        return Answer(answer["status"], answer["body"], answer["headers"])
+
+    def behave(self, system_id: str, **behaviour: Any) -> None:
+        self._good(self._api.put(f"/api/partners/{system_id}/behaviour", behaviour))
+
+    def _good(self, answer: Answer) -> Any:
+        if not answer.is_good:
+            raise OSError(f"The simulator answered {answer.status}: {answer.body}")
+        return answer.body
+
+
+def until(what: str, condition: Callable[[], Any], seconds: float = 30) -> Any:
+    """Waits until `condition()` is true, and returns its value. Raises TimeoutError that names `what`."""
+    deadline = time.monotonic() + seconds
+    while not (value := condition()):
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"Waited {seconds:g} s in vain until {what}.")
+        time.sleep(0.05)
+    return value

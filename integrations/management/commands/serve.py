@@ -1,0 +1,19 @@
+"""python manage.py serve"""
+
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandParser
+
+from integrations.local.environment import add_serve_options
+from integrations.local.serving import serve
+
+
+class Command(BaseCommand):
+    help = "Starts web server, worker, beat and the partner simulator with demo data, on this machine."
+    requires_system_checks = []
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        add_serve_options(parser)
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        serve(options["port"], options["simulator_port"], self.stdout)
