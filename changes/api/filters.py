@@ -7,6 +7,7 @@ from typing import Any
 from django import forms
 from django.core.exceptions import ValidationError
 from django_filters import CharFilter, Filter, FilterSet, MultipleChoiceFilter
+from drf_spectacular.utils import extend_schema_field
 
 from changes.choices import METAPHASES, ChangeType, CompletionCode, Metaphase, Phase, Priority
 from changes.models import Change
@@ -39,6 +40,7 @@ class TextListField(forms.MultipleChoiceField):
             validate_text(text)
 
 
+@extend_schema_field({"type": "array", "items": {"type": "string", "minLength": 1}})
 class TextListFilter(Filter):
     field_class = TextListField
 

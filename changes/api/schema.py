@@ -31,8 +31,15 @@ class ProblemSerializer(serializers.Serializer):
 
 
 class ProblemSchema(AutoSchema):
-    """Named in the settings. A view says what it takes in `write_serializer_class`, whether GET `lists`, and which
-    statuses its methods refuse with in `problems`."""
+    """Named in the settings. A view says what it takes in `write_serializer_class`, whether GET `lists`, which
+    statuses its methods refuse with in `problems`, and what they do in `summaries`."""
+
+    def get_summary(self) -> str | None:
+        return getattr(self.view, "summaries", {}).get(self.method) or super().get_summary()
+
+    def get_description(self) -> str:
+        # A view's docstring is for its readers here.
+        return "" if hasattr(self.view, "summaries") else super().get_description()
 
     def get_request_serializer(self) -> Any:
         return getattr(self.view, "write_serializer_class", None) or super().get_request_serializer()

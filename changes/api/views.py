@@ -60,6 +60,7 @@ class ApiView(GenericAPIView):
     query_parameters: frozenset[str] = frozenset()
     write_permissions: tuple[str, ...] = (CAN_CHANGE,)
     write_serializer_class: Any = None
+    summaries: Mapping[str, str] = {}
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         super().initial(request, *args, **kwargs)
@@ -124,6 +125,7 @@ class ChangeAnswers(ApiView):
 
 
 class ChangeListView(ListView, ChangeAnswers):
+    summaries = {"GET": "Changes that you see", "POST": "Create a change (staff)"}
     filter_backends = ApiView.settings.DEFAULT_FILTER_BACKENDS
     filterset_class = ChangeFilter
     sorts = CHANGE_SORTS
@@ -145,6 +147,7 @@ class ChangeListView(ListView, ChangeAnswers):
 
 
 class ChangeView(ChangeAnswers):
+    summaries = {"GET": "One change", "PATCH": "Edit a change (staff)"}
     is_conditional = True
     problems = {"PATCH": (409, 412)}
     write_serializer_class = ChangeWriteSerializer
@@ -169,6 +172,10 @@ class ChangeView(ChangeAnswers):
 
 
 class TransitionsView(ChangeAnswers):
+    summaries = {
+        "GET": "Possible transitions with their unmet conditions",
+        "POST": "Make a transition (staff)",
+    }
     lists = True
     pagination_class = OnePage
     problems = {"POST": (409, 412, 422)}
@@ -209,6 +216,7 @@ class AdditionsView(ListView):
 
 
 class ApprovalsView(AdditionsView):
+    summaries = {"GET": "Approvals of the current round", "POST": "Approve or deny the plan (staff)"}
     additions = "approvals"
     serializer_class = ApprovalSerializer
     write_serializer_class = ApprovalWriteSerializer
@@ -228,6 +236,7 @@ class ApprovalsView(AdditionsView):
 
 
 class CommentsView(AdditionsView):
+    summaries = {"GET": "Comments of a change", "POST": "Add a comment (staff)"}
     additions = "comments"
     serializer_class = CommentSerializer
     write_serializer_class = CommentWriteSerializer
@@ -241,6 +250,7 @@ class CommentsView(AdditionsView):
 
 
 class AttachmentsView(AdditionsView):
+    summaries = {"GET": "Attachments of a change", "POST": "Add an attachment (staff)"}
     additions = "attachments"
     serializer_class = AttachmentSerializer
     write_serializer_class = UploadSerializer
@@ -262,6 +272,7 @@ class AttachmentsView(AdditionsView):
 
 
 class AttachmentContentView(ApiView):
+    summaries = {"GET": "The file of an attachment"}
     content_negotiation_class = AnyMediaType
 
     def attachments(self) -> QuerySet[Attachment]:
