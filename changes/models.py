@@ -10,6 +10,7 @@ import hashlib
 import uuid
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 from django.conf import settings
@@ -35,7 +36,7 @@ from .choices import (
     Urgency,
     Visibility,
 )
-from .exceptions import ConditionsUnmet, FieldEdit, NoTransition, NotDecidable, ReadOnlyChange, StaleChange
+from .exceptions import ConditionsUnmet, FieldEdit, NotDecidable, NoTransition, ReadOnlyChange, StaleChange
 from .querysets import AnnouncedQuerySet, ChangeQuerySet
 from .validators import TEXT_MAX_LENGTH, validate_attachment, validate_file_name, validate_text
 
@@ -46,7 +47,7 @@ class SupportGroup(models.Model):
     """A team that can own changes."""
 
     name = models.CharField(max_length=200, unique=True, validators=[validate_text])
-    members = models.ManyToManyField(USER, blank=True, related_name="support_groups")
+    members: models.ManyToManyField[Any, Any] = models.ManyToManyField(USER, blank=True, related_name="support_groups")
 
     class Meta:
         ordering = ["name"]
@@ -60,7 +61,7 @@ class ChangeNumber(Func):
 
     output_field = models.CharField()
 
-    def as_sql(self, compiler: Any, connection: Any, **extra: Any) -> Any:
+    def as_sql(self, compiler: Any, connection: Any, *args: Any, **extra: Any) -> Any:
         template = "'CHG' || lpad(%(expressions)s::text, greatest(7, length(%(expressions)s::text)), '0')"
         return super().as_sql(compiler, connection, template=template, **extra)
 
@@ -88,10 +89,10 @@ class SourcedHistory(models.Model):
 def _enter(target: Phase) -> Any:
     """The FSM method that moves a change to `target`, from wherever the workflow table allows it."""
 
-    def in_table(change: Change) -> bool:
+    def in_table(change: Any) -> bool:
         return target in workflow.targets(change.change_type, change.phase)
 
-    def conditions_met(change: Change) -> bool:
+    def conditions_met(change: Any) -> bool:
         return not workflow.unmet(change, target)
 
     def enter(change: Change) -> None:
@@ -232,9 +233,9 @@ class Change(models.Model):
         """What was changed after `version`, by field: the value then, the value now, who last, and when."""
         records = list(self.history.filter(version__gte=version).select_related("history_user").order_by("version"))
         edits: dict[str, FieldEdit] = {}
-        for before, after in zip(records, records[1:], strict=False):
+        for before, after in pairwise(records):
             for field in self.TRACKED_FIELDS:
-                name = self._meta.get_field(field).attname
+                name = self._meta.get_field(field).attname  # type: ignore[union-attr]
                 old, new = getattr(before, name), getattr(after, name)
                 if old != new:
                     first = edits[field].old if field in edits else old
@@ -288,8 +289,8 @@ class Change(models.Model):
             raise ValidationError({"actual_end": "Actual end must not be before actual start."})
 
     @classmethod
-    def from_db(cls, db: Any, field_names: Any, values: Any) -> Change:
-        change = super().from_db(db, field_names, values)
+    def from_db(cls, *args: Any, **kwargs: Any) -> Change:
+        change = super().from_db(*args, **kwargs)
         change._loaded_version = change.__dict__.get("version")
         return change
 
@@ -347,7 +348,7 @@ class Change(models.Model):
     def _differences(self, stored: Change, fields: set[str]) -> dict[str, FieldChange]:
         differences = {}
         for field in self.TRACKED_FIELDS:
-            name = self._meta.get_field(field).attname
+            name = self._meta.get_field(field).attname  # type: ignore[union-attr]
             if field in fields and getattr(stored, name) != getattr(self, name):
                 differences[field] = FieldChange(getattr(stored, field), getattr(self, field))
         return differences
@@ -377,6 +378,8 @@ class Addition(models.Model):
     created_at = models.DateTimeField(auto_now_add=True)
 
     objects = AnnouncedQuerySet.as_manager()
+
+    change_id: int  # each kind has its own foreign key, `change`
 
     class Meta:
         abstract = True
@@ -459,7 +462,7 @@ class Attachment(Addition):
 
     def discard_file(self) -> None:
         """Removes the stored file of an attachment whose transaction was rolled back."""
-        self.file.storage.delete(self.file.name)
+        self.file.storage.delete(self.file.name or "")
 
 
 class Approval(Addition):

@@ -319,7 +319,7 @@ def _log(request: IncomingRequest, status: IncomingStatus, change: Change | None
 def _answer(record: IncomingOperation, http_status: int | None = None) -> Answer:
     """The answer, kept with the operation so that a repeat gets the same."""
     change = record.change
-    reference = _reference(record.system, change) if change else None
+    reference = _reference(record.system, change) if change and record.system else None
     record.http_status = http_status or record.http_status
     record.result = {
         "id": str(record.pk),

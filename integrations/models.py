@@ -5,8 +5,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import uuid_utils.compat
 from django.conf import settings
 from django.core.exceptions import ValidationError
@@ -226,7 +224,7 @@ class IncomingOperation(models.Model):
         """Where this began: the operation itself, or the one that the partner passed on."""
         if self.origin_operation_id:
             return {"system_id": self.origin_system_id, "operation_id": self.origin_operation_id}
-        return {"system_id": self.system.system_id, "operation_id": str(self.id)}
+        return {"system_id": self.system.system_id if self.system else "", "operation_id": str(self.id)}
 
 
 class OutgoingOperation(models.Model):

@@ -11,7 +11,6 @@ import random
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from functools import partial
 from typing import Any
 
 from django.conf import settings
@@ -23,7 +22,7 @@ from django.utils import timezone
 from changes.models import Attachment, Change, Comment
 
 from . import origin, payloads, rules
-from .choices import SETTLED, Delivery, DeliveryStatus, Operation
+from .choices import SETTLED, Delivery, DeliveryStatus
 from .models import DeliveryAttempt, Exchange, ExternalGroup, ExternalReference, ExternalSystem, OutgoingOperation
 
 # A partner may ask for a longer pause than ours, within reason: see the longest of the schedule too.
@@ -56,7 +55,7 @@ def context_of(change: Change) -> Context:
         owner=owner,
         referenced=frozenset(references),
         exchanges={name: row.state for name, row in exchanges.items()},
-        cause=cause.system.system_id if cause else None,
+        cause=cause.system.system_id if cause and cause.system else None,
     )
     return Context(change, situation, exchanges, references)
 
@@ -202,7 +201,8 @@ def fill_reference(operation: OutgoingOperation, answer: Mapping[str, Any]) -> s
         if not answer.get(name):
             continue
         try:
-            setattr(reference, name, ExternalReference._meta.get_field(name).clean(answer[name], reference))
+            field: Any = ExternalReference._meta.get_field(name)
+            setattr(reference, name, field.clean(answer[name], reference))
         except ValidationError as error:
             notes.append(f"{name} was not used: {' '.join(error.messages)}")
     try:
