@@ -41,7 +41,7 @@ class CaseExchangeAdminSite(AdminSite):
             raise PermissionDenied("The administration is for members of staff.")
         return redirect_to_login(request.GET.get(REDIRECT_FIELD_NAME) or index)
 
-    def logout(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+    def logout(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
         """Ends at the product's sign-in page, as a logout from its other pages does."""
         return LogoutView.as_view()(request)
 

@@ -59,7 +59,7 @@ class StaleChange(ChangeRefused):
     field = "version"
 
     def __init__(self, number: str, version: int, edits: Mapping[str, FieldEdit]) -> None:
-        self.version, self.edits = version, edits
+        self.number, self.version, self.edits = number, version, edits
         what = ", ".join(edits) or "it"
         super().__init__(f"{number} was changed by somebody else since you read it ({what}). Read it again first.")
 

@@ -1,5 +1,7 @@
 """Which changes a partner reaches."""
 
+from collections.abc import Iterable
+
 from django.db.models import Exists, OuterRef, Q
 from django.db.models.expressions import BaseExpression
 
@@ -9,7 +11,7 @@ from changes.querysets import ChangeQuerySet
 from .models import Exchange, ExternalGroup, ExternalReference, ExternalSystem
 
 
-def reachable(systems: list[ExternalSystem]) -> ChangeQuerySet:
+def reachable(systems: Iterable[ExternalSystem]) -> ChangeQuerySet:
     """Changes that are linked to one of these systems, or were until it rejected them."""
     exchanged = Exchange.objects.filter(change=OuterRef("pk"), system__in=systems).exclude(
         assigned_sequence=None, rejected_at_sequence=None

@@ -114,7 +114,7 @@ class KeysetPagination(OnePage):
     """Pages of `{"next", "previous", "results"}`, with the parameters `cursor`, `limit`, and `ordering` where the view
     has `sorts`."""
 
-    def paginate_queryset(self, queryset: QuerySet, request: Any, view: Any = None) -> list[Any]:
+    def paginate_queryset(self, queryset: Any, request: Any, view: Any = None) -> list[Any]:
         self.request = request
         self.ordering, sort = _ordering(request, view)
         self.limit = _limit(request)

@@ -32,13 +32,13 @@ class _Parts(DjangoMultiPartParser):
     def sanitize_file_name(self, file_name: str) -> str | None:
         """A name with folders is refused; Django would cut them off and keep the file under another name."""
         name = html.unescape(file_name)
-        limit = Attachment._meta.get_field("file_name").max_length
+        limit = Attachment._meta.get_field("file_name").max_length or 0
         if len(name) > limit:
             _refuse(f"The file name has {len(name)} characters; at most {limit} are taken.", "max_length")
         try:
             validate_file_name(name)
         except DjangoValidationError as error:
-            _refuse(error.messages[0], error.code)
+            _refuse(error.messages[0], error.code or "invalid")
         return super().sanitize_file_name(file_name)
 
 
@@ -78,7 +78,7 @@ def uploaded_file(data: Any, files: Any) -> UploadedFile:
 def media_type_of(file: UploadedFile) -> str:
     """The content type that the form names, without parameters. Raises ValidationError for one that is none."""
     name = (file.content_type or DEFAULT_MEDIA_TYPE).strip()
-    limit = Attachment._meta.get_field("content_type").max_length
+    limit = Attachment._meta.get_field("content_type").max_length or 0
     if len(name) > limit or not _MEDIA_TYPE.fullmatch(name):
         _refuse("The file's content type is none: give one such as application/pdf.", "invalid_content_type")
     return name

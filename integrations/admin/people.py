@@ -39,7 +39,7 @@ class PartnerUserForm(UserChangeForm):
 @admin.register(User)
 class UserAdmin(PersonAdmin):
     form = PartnerUserForm
-    list_display = (*PersonAdmin.list_display, "speaks_for")
+    list_display: Any = (*PersonAdmin.list_display, "speaks_for")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[User]:
         return super().get_queryset(request).prefetch_related("authorized_systems")
@@ -60,7 +60,7 @@ class ExternalGroupInline(admin.StackedInline):
 @admin.register(SupportGroup)
 class GroupAdmin(CountsWhatProtects, SupportGroupAdmin):
     inlines = (ExternalGroupInline,)
-    list_display = ("name", "external_system", "people")
+    list_display: Any = ("name", "external_system", "people")
     list_select_related = ("external_group__system",)
     list_filter = ("external_group__system",)
 

@@ -1,15 +1,20 @@
 """Deleting what is in use."""
 
 from collections.abc import Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django.db.models import PROTECT
 from django.http import HttpRequest
 from django.utils.text import capfirst
 
+if TYPE_CHECKING:
+    from django.contrib.admin import ModelAdmin as _ModelAdmin
+else:
+    _ModelAdmin = object  # a mixin, which stands before the ModelAdmin that it is mixed into
 
-class CountsWhatProtects:
-    """Mixed into an admin: what forbids deleting a record is counted, not listed, since it may be many thousands."""
+
+class CountsWhatProtects(_ModelAdmin):
+    """Mixed into a ModelAdmin: what forbids deleting a record is counted, not listed, since it may be many thousands."""
 
     def get_deleted_objects(self, objs: Iterable[Any], request: HttpRequest) -> Any:
         objs = list(objs)

@@ -42,7 +42,7 @@ class ExchangedChangeSerializer(ChangeSerializer):
 class PartnerApprovalSerializer(ApprovalSerializer):
     """What a partner sees of an approval: the decision, not what the staff say to one another about it."""
 
-    comment = serializers.SerializerMethodField()
+    comment = serializers.SerializerMethodField()  # type: ignore[assignment]
 
     def get_comment(self, approval: object) -> str:
         return ""

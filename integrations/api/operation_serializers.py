@@ -73,8 +73,8 @@ class OperationSerializer(StrictSerializer):
     external_status = TextField(required=False, allow_blank=True, max_length=200)
     change_number = TextField(required=False, max_length=22)
     properties = PropertiesSerializer(required=False)
-    comments = SentCommentSerializer(many=True, required=False, max_length=MOST_ADDITIONS)
-    attachments = SentAttachmentSerializer(many=True, required=False, max_length=MOST_ADDITIONS)
+    comments = SentCommentSerializer(many=True, required=False, max_length=MOST_ADDITIONS)  # type: ignore[call-arg]
+    attachments = SentAttachmentSerializer(many=True, required=False, max_length=MOST_ADDITIONS)  # type: ignore[call-arg]
     origin = OriginSerializer(required=False, allow_null=True)
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:

@@ -76,7 +76,7 @@ class _Sent:
 
     def read(self) -> incoming.IncomingRequest:
         """The operation with valid fields, from a partner that may send it."""
-        body = self.request.data
+        body: Any = self.request.data
         self.payload = _without_content(body)
         self.body_sha256 = hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()
         self.system = self._authorized_system(body.get("system_id"))
