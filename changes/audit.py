@@ -39,8 +39,13 @@ class Save:
 
 
 def label(name: str) -> str:
-    text = str(Change._meta.get_field(name).verbose_name)
+    text = str(Change._meta.get_field(name).verbose_name)  # type: ignore[union-attr]
     return text[0].upper() + text[1:]
+
+
+def attname(name: str) -> str:
+    """The attribute that holds what the database keeps of a field: a key, where the field is a relation."""
+    return Change._meta.get_field(name).attname  # type: ignore[union-attr]
 
 
 def saves(change: Change, limit: int) -> list[Save]:
@@ -79,8 +84,7 @@ def in_words(edits: Mapping[str, FieldEdit]) -> list[Edit]:
 def _differences(before: Any, after: Any) -> dict[str, tuple[Any, Any]]:
     differences = {}
     for name in Change.TRACKED_FIELDS:
-        attname = Change._meta.get_field(name).attname
-        old, new = getattr(before, attname, None), getattr(after, attname)
+        old, new = getattr(before, attname(name), None), getattr(after, attname(name))
         if old != new and not (before is None and new in (None, "")):
             differences[name] = (old, new)
     return differences

@@ -30,7 +30,7 @@ class Text(forms.CharField):
         super().__init__(strip=False, **kwargs)
 
     def to_python(self, value: Any) -> str:
-        return super().to_python(value).replace("\r\n", "\n").replace("\r", "\n")
+        return (super().to_python(value) or "").replace("\r\n", "\n").replace("\r", "\n")
 
     def has_changed(self, initial: Any, data: Any) -> bool:
         return super().has_changed(self.to_python(initial), data)
@@ -101,9 +101,9 @@ class ChangeForm(forms.ModelForm):
             "completion_code",
         )
         field_classes = {
-            **{name: Line for name in LINES},
-            **{name: Text for name in TEXTS},
-            **{name: Minute for name in TIMES},
+            **dict.fromkeys(LINES, Line),
+            **dict.fromkeys(TEXTS, Text),
+            **dict.fromkeys(TIMES, Minute),
             "requested_by": PersonChoice,
         }
         help_texts = {
@@ -119,7 +119,8 @@ class ChangeForm(forms.ModelForm):
         initial = {"version": instance.version, **(base or {})}
         super().__init__(data, instance=instance, initial=initial)
         people = Q(is_active=True) | Q(pk=instance.requested_by_id)
-        self.fields["requested_by"].queryset = get_user_model().objects.filter(people).order_by("username")
+        fields: dict[str, Any] = self.fields
+        fields["requested_by"].queryset = get_user_model().objects.filter(people).order_by("username")
         for name, choices, empty in (
             ("change_type", ChangeType, ""),
             ("business_impact", Impact, ""),
@@ -127,9 +128,9 @@ class ChangeForm(forms.ModelForm):
             ("risk", Risk, "Not set"),
             ("completion_code", CompletionCode, "Not set"),
         ):
-            self.fields[name].choices = _verbatim(choices, empty)
-        self.fields["owning_group"].empty_label = "No group"
-        self.fields["requested_by"].empty_label = "Nobody yet"
+            fields[name].choices = _verbatim(choices, empty)
+        fields["owning_group"].empty_label = "No group"
+        fields["requested_by"].empty_label = "Nobody yet"
         for name in TIMES:
             self.fields[name].label = f"{self.fields[name].label} ({timezone.get_current_timezone_name()})"
         for name in TEXTS:

@@ -110,7 +110,8 @@ def sort(queryset: ChangeQuerySet, wanted: str) -> tuple[ChangeQuerySet, str]:
         wanted, name = DEFAULT_SORT, "number"
     descending = wanted.startswith("-")
     # Only a group can be missing; for the other columns NULLS LAST would keep PostgreSQL from using an index.
-    order = OrderBy(SORTS[name], descending=descending, nulls_last=True if name == "group" else None)
+    expression: Any = SORTS[name]
+    order = OrderBy(expression, descending=descending, nulls_last=True if name == "group" else None)
     return queryset.order_by(order, "-id" if descending else "id"), wanted
 
 

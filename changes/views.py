@@ -16,6 +16,7 @@ from django.urls import reverse
 from django.utils.functional import cached_property
 
 from . import audit, workflow
+from .actor import signed_in
 from .choices import Decision, Phase
 from .exceptions import ChangeRefused, ConditionsUnmet, FieldEdit, StaleChange
 from .forms import ApprovalForm, AttachmentForm, ChangeForm, CommentForm
@@ -77,10 +78,10 @@ class ChangeCreate(StaffPage):
     is_write_page = True
 
     def get(self, request: HttpRequest) -> HttpResponse:
-        return self.page(ChangeForm(instance=Change(requested_by=request.user)))
+        return self.page(ChangeForm(instance=Change(requested_by=signed_in(request))))
 
     def post(self, request: HttpRequest) -> HttpResponse:
-        form = ChangeForm(request.POST, instance=Change(requested_by=request.user))
+        form = ChangeForm(request.POST, instance=Change(requested_by=signed_in(request)))
         if not (form.is_valid() and form.save_or_explain()):
             return self.page(form)
         messages.success(request, f"{form.instance.number} was created.")
@@ -125,7 +126,7 @@ class ChangeEdit(OneChange):
         record = self.change.history.filter(version=version).first()
         if record is None:
             return {}
-        return {name: getattr(record, Change._meta.get_field(name).attname) for name in ChangeForm.Meta.fields}
+        return {name: getattr(record, audit.attname(name)) for name in ChangeForm.Meta.fields}
 
     def _refused(self, form: ChangeForm, edits: Mapping[str, FieldEdit]) -> HttpResponse:
         """Shows what the other person changed, and keeps what was typed; another save then goes on top of theirs."""
@@ -177,7 +178,7 @@ class ApprovalAdd(OnPage):
         if not form.is_valid():
             return self.page(approval_form=form)
         approval: Approval = form.save(commit=False)
-        approval.author = request.user
+        approval.author = signed_in(request)
         try:
             with transaction.atomic():
                 # A plan is approved as it was read: under the lock, nobody alters it in between.

@@ -3,6 +3,7 @@ from django.apps import AppConfig
 
 class IntegrationsConfig(AppConfig):
     name = "integrations"
+    verbose_name = "Exchange"
 
     def ready(self) -> None:
         from . import change_list, checks, receivers, roles  # noqa: F401 - the checks register themselves

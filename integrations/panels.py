@@ -138,7 +138,7 @@ def _outgoing(change: Change) -> QuerySet[OutgoingOperation]:
         default=Value(0),
         output_field=IntegerField(),
     )
-    return with_neighbours(change.outgoing_operations).order_by(is_head, F("id").desc())[: LATEST + 1]
+    return with_neighbours(change.outgoing_operations.all()).order_by(is_head, F("id").desc())[: LATEST + 1]
 
 
 def _systems(names: set[str], context: Context) -> Mapping[str, ExternalSystem]:
@@ -162,8 +162,8 @@ def _partner(change: Change, system: ExternalSystem, context: Context, outgoing:
             State(
                 wording.BAD,
                 "Needs another group",
-                f"{name} rejected this change, but {change.owning_group} still owns it. Nothing more is sent to {name}: "
-                "give the change to another group.",
+                f"{name} rejected this change, but {change.owning_group} still owns it, and nothing more is sent. "
+                "Give the change to another group.",
             )
         )
     if exchange.is_cancelled and not exchange.is_rejected and change.completion_code != CompletionCode.WITHDRAWN:
@@ -175,14 +175,12 @@ def _partner(change: Change, system: ExternalSystem, context: Context, outgoing:
                 f"and no Update follows a Cancel. To begin anew, take the change back and give it to {name} again.",
             )
         )
-    messages += _on_the_way(rows)
-    if not system.is_flowing:
-        messages.append(State(wording.WAIT, system_word(system), wording.system_state(system).detail))
+    on_the_way = _on_the_way(rows)
+    messages += on_the_way
+    if not on_the_way and not system.is_flowing:
+        flow = wording.system_state(system)
+        messages.append(State(wording.WAIT, flow.short, flow.detail))
     return Partner(system, context.references.get(name), holds, _headline(change, name, holds, exchange), messages)
-
-
-def system_word(system: ExternalSystem) -> str:
-    return wording.system_state(system).short
 
 
 def _headline(change: Change, name: str, holds: bool, exchange: rules.ExchangeState) -> State:
@@ -205,5 +203,10 @@ def _on_the_way(rows: list[OutgoingRow]) -> list[State]:
     behind = f" {head.behind} more {'waits' if head.behind == 1 else 'wait'} behind it." if head.behind else ""
     if operation.status == DeliveryStatus.REFUSED:
         return [State(wording.BAD, f"{title} was refused", f"{head.state.detail}{behind}")]
-    verb = "is being sent" if operation.status == DeliveryStatus.SENDING else "is on its way"
+    if operation.status == DeliveryStatus.SENDING:
+        verb = "is being sent"
+    elif not operation.system.is_flowing:
+        verb = "waits"
+    else:
+        verb = "is delayed" if operation.tries else "is on its way"
     return [State(head.state.tone, f"{title} {verb}", f"{head.state.detail}{behind}", head.state.next_try_at)]

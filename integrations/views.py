@@ -9,6 +9,7 @@ from uuid import UUID
 from django.contrib import messages
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
+from django.urls import reverse
 from django.utils.http import url_has_allowed_host_and_scheme
 
 from changes.listing import CappedPaginator
@@ -17,11 +18,13 @@ from changes.staff import StaffPage
 
 from . import log, outbox
 from .choices import Operation
+from .forms import SkipForm
 from .models import IncomingOperation, OutgoingOperation
 from .panels import incoming_row, outgoing_row, with_neighbours
 
 PAGE_SIZE = 50
 ATTEMPTS_SHOWN = 100
+BEHIND_SHOWN = 20
 
 
 class ExchangeLog(StaffPage):
@@ -76,28 +79,29 @@ class OneOperation(StaffPage):
 
 
 class ByHand(StaffPage):
-    """What a person decides on an operation that waits or was refused. Its address, opened, shows the operation."""
-
-    def get(self, request: HttpRequest, pk: UUID) -> HttpResponse:
-        return redirect("exchange:operation", pk)
+    """What a person decides on an operation that waits or was refused."""
 
     def operation(self, pk: UUID) -> OutgoingOperation:
         visible = Change.objects.visible_to(self.request.user)
-        operation = OutgoingOperation.objects.select_related("system").filter(pk=pk, change__in=visible).first()
+        operations = with_neighbours(OutgoingOperation.objects.all()).select_related("change")
+        operation = operations.filter(pk=pk, change__in=visible).first()
         if operation is None:
             raise Http404("There is no outgoing operation with this id.")
         return operation
 
-    def back(self, pk: UUID) -> HttpResponse:
-        """To the page that the form was on."""
-        wanted = self.request.POST.get("next", "")
+    def came_from(self, pk: UUID) -> str:
+        """The page that the button was on."""
+        wanted = self.request.POST.get("next") or self.request.GET.get("next") or ""
         if url_has_allowed_host_and_scheme(wanted, {self.request.get_host()}, self.request.is_secure()):
-            return redirect(wanted)
-        return redirect("exchange:operation", pk)
+            return wanted
+        return reverse("exchange:operation", args=[pk])
 
 
 class Retry(ByHand):
     permission = "integrations.retry_outgoingoperation"
+
+    def get(self, request: HttpRequest, pk: UUID) -> HttpResponse:
+        return redirect("exchange:operation", pk)
 
     def post(self, request: HttpRequest, pk: UUID) -> HttpResponse:
         operation = self.operation(pk)
@@ -107,27 +111,46 @@ class Retry(ByHand):
             messages.error(request, str(refused))
         else:
             messages.success(request, f"{operation} is sent as soon as it is its turn.")
-        return self.back(pk)
+        return redirect(self.came_from(pk))
 
 
 class Skip(ByHand):
+    """Asks for the reason, and says what is lost, before an operation is given up."""
+
     permission = "integrations.skip_outgoingoperation"
+    is_write_page = True
+
+    def get(self, request: HttpRequest, pk: UUID) -> HttpResponse:
+        return self._page(self.operation(pk), SkipForm())
 
     def post(self, request: HttpRequest, pk: UUID) -> HttpResponse:
         operation = self.operation(pk)
-        reason = request.POST.get("reason", "")
-        behind: list[Any] = []
-        if request.POST.get("all") and operation.operation == Operation.ASSIGN:
+        form = SkipForm(request.POST)
+        if not form.is_valid():
+            return self._page(operation, form)
+        reason = form.cleaned_data["reason"]
+        behind: list[OutgoingOperation] = []
+        if form.cleaned_data["all"] and operation.operation == Operation.ASSIGN:
             behind = list(outbox.waiting_behind(operation).select_related("system"))
         try:
             outbox.skip(operation, request.user, reason)
-        except (outbox.NotOpen, ValueError) as refused:
+        except outbox.NotOpen as refused:
             messages.error(request, str(refused))
-            return self.back(pk)
+            return redirect(self.came_from(pk))
         skipped = outbox.skip_all(behind, request.user, reason)
         more = f", and {skipped} that waited behind it" if skipped else ""
         messages.success(request, f"{operation} was skipped{more}.")
-        return self.back(pk)
+        return redirect(self.came_from(pk))
+
+    def _page(self, operation: OutgoingOperation, form: SkipForm) -> HttpResponse:
+        behind = outbox.waiting_behind(operation)[:BEHIND_SHOWN]
+        context = {
+            "row": outgoing_row(operation),
+            "form": form,
+            "behind": list(behind),
+            "next": self.came_from(operation.pk),
+        }
+        return render(self.request, "integrations/skip.html", context)
 
 
 def pretty(value: Any) -> str:

@@ -30,8 +30,8 @@ def system_state(system: ExternalSystem) -> State:
     if not system.enabled:
         return State(BAD, "Disabled", f"{system} is disabled: operations are recorded and wait until it is enabled.")
     if system.paused_at is not None:
-        reason = system.pause_reason or "it does not take our calls"
-        return State(BAD, "Paused", f"{system} is paused: {reason}. Operations wait until it is resumed.")
+        reason = system.pause_reason or f"{system} takes no calls of ours"
+        return State(BAD, "Paused", f"Sending is paused: {reason}. Operations wait until an administrator resumes it.")
     if system.delivery == Delivery.PULL:
         return State(OK, "Collects", f"{system} collects its operations itself.")
     return State(OK, "Flowing", f"Operations are sent to {system}.")
@@ -61,9 +61,9 @@ def _waiting(operation: OutgoingOperation, now: datetime, blocker: str) -> State
     if system.delivery == Delivery.PULL:
         return State(WAIT, "Waiting", f"It waits for {system} to collect it.")
     if operation.next_try_at <= now:
-        return State(WAIT, "Waiting", "It is due now and sent as soon as a worker is free.", operation.next_try_at)
+        return State(WAIT, "Waiting", "It is due now, and sent as soon as a worker is free.")
     tries = f"after {operation.tries} failed {'try' if operation.tries == 1 else 'tries'}: " if operation.tries else ""
-    return State(WAIT, "Waiting", f"Tried again {tries}{_sentence(operation.last_error)}", operation.next_try_at)
+    return State(WAIT, "Waiting", f"To be sent again {tries}{_sentence(operation.last_error)}", operation.next_try_at)
 
 
 def incoming_state(status: str, error: str) -> State:

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from django import template
-from django.forms import BaseForm, BoundField, RadioSelect
+from django.forms import BaseForm, BoundField, RadioSelect, Select
 from django.templatetags.static import static
 from django.utils import timezone
 from django.utils.html import format_html
@@ -100,4 +100,12 @@ def priority_matrix() -> dict[str, Any]:
 @register.inclusion_tag("includes/field.html")
 def field(bound: BoundField, wide: bool = False) -> dict[str, Any]:
     """A form's field with its label, help and errors. Django ties them to the control for screen readers."""
-    return {"field": bound, "wide": wide, "is_group": isinstance(bound.field.widget, RadioSelect)}
+    # Said only where it tells something: not where all fields are required, nor where a choice is made already.
+    mixed = any(not other.field.required for other in bound.form.visible_fields())
+    is_marked = bound.field.required and mixed and not isinstance(bound.field.widget, Select)
+    return {
+        "field": bound,
+        "wide": wide,
+        "is_group": isinstance(bound.field.widget, RadioSelect),
+        "is_marked": is_marked,
+    }

@@ -1,0 +1,19 @@
+"""The forms of the exchange's pages."""
+
+from typing import Any
+
+from django import forms
+
+
+class SkipForm(forms.Form):
+    """Why an operation is given up, and whether all that waits behind it is given up too."""
+
+    reason = forms.CharField(
+        max_length=500,
+        help_text="Kept with the operation, for those who ask later.",
+        error_messages={"required": "Give a reason for skipping."},
+    )
+    all = forms.BooleanField(required=False)
+
+    def clean_reason(self) -> Any:
+        return self.cleaned_data["reason"].strip()
