@@ -31,7 +31,8 @@ class ChangeForm(forms.ModelForm):
             self._offer_version()
         if "requested_by" in self.fields:
             people = Q(is_active=True) | Q(pk=self.instance.requested_by_id)
-            self.fields["requested_by"].queryset = get_user_model().objects.filter(people).order_by("username")
+            requested_by: Any = self.fields["requested_by"]
+            requested_by.queryset = get_user_model().objects.filter(people).order_by("username")
 
     def _offer_version(self) -> None:
         if self.instance.pk is None:

@@ -1,8 +1,9 @@
-"""What the administration only shows."""
+"""What the administration only shows, or only lets choose."""
 
 from typing import Any
 
 from django.contrib import admin
+from django.contrib.admin.widgets import RelatedFieldWidgetWrapper
 from django.http import HttpRequest
 
 
@@ -17,6 +18,16 @@ class ShownOnly:
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
+
+
+class PlainChoices:
+    """Mixed into an admin: choosing a related record is no occasion to add or edit it in a pop-up."""
+
+    def formfield_for_dbfield(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
+        field = super().formfield_for_dbfield(db_field, request, **kwargs)  # type: ignore[misc]
+        if isinstance(getattr(field, "widget", None), RelatedFieldWidgetWrapper):
+            field.widget = field.widget.widget
+        return field
 
 
 class ReadOnlyAdmin(ShownOnly, admin.ModelAdmin):

@@ -4,22 +4,26 @@ pages."""
 from typing import Any
 
 from django.contrib import admin
-from django.db import transaction
+from django.db import models, transaction
 from django.db.models import QuerySet
 from django.forms.models import BaseInlineFormSet
 from django.http import HttpRequest, HttpResponse
 
 from .. import audit
+from ..actor import signed_in
 from ..choices import Phase
+from ..forms import Minute
 from ..models import Addition, Approval, Attachment, Change, Comment
 from .forms import AttachmentForm, ChangeForm, CommentForm
-from .readonly import ShownOnly
+from .readonly import PlainChoices, ShownOnly
 
 HISTORY_LIMIT = 500
 
 
 class AdditionFormSet(BaseInlineFormSet):
     """Forms for new ones only. Those there are already are shown, not posted back: `existing`."""
+
+    model: type[Comment | Attachment | Approval]
 
     def get_queryset(self) -> QuerySet[Any]:
         return self.model._default_manager.none()
@@ -29,7 +33,7 @@ class AdditionFormSet(BaseInlineFormSet):
         return self.model._default_manager.filter(change=self.instance).select_related("author")
 
 
-class AdditionInline(admin.TabularInline):
+class AdditionInline(admin.StackedInline):
     """Comments and the like are added, never edited or deleted."""
 
     formset = AdditionFormSet
@@ -45,6 +49,7 @@ class AdditionInline(admin.TabularInline):
 class CommentInline(AdditionInline):
     model = Comment
     form = CommentForm
+    verbose_name_plural = "new comments"
     fields = ("body", "visibility")
     template = "admin/changes/comments.html"
 
@@ -52,6 +57,7 @@ class CommentInline(AdditionInline):
 class AttachmentInline(AdditionInline):
     model = Attachment
     form = AttachmentForm
+    verbose_name_plural = "new attachments"
     fields = ("file",)
     template = "admin/changes/attachments.html"
 
@@ -63,7 +69,7 @@ class ApprovalInline(ShownOnly, AdditionInline):
 
 
 @admin.register(Change)
-class ChangeAdmin(admin.ModelAdmin):
+class ChangeAdmin(PlainChoices, admin.ModelAdmin):
     form = ChangeForm
     inlines = (ApprovalInline, CommentInline, AttachmentInline)
     list_display = (
@@ -82,6 +88,7 @@ class ChangeAdmin(admin.ModelAdmin):
     list_select_related = ("owning_group", "requested_by")
     search_fields = ("number", "title", "description", "service", "category")
     show_full_result_count = False
+    formfield_overrides = {models.DateTimeField: {"form_class": Minute, "widget": Minute.widget}}
     readonly_fields = ("number", "phase", "metaphase", "priority", "version", "created_at", "updated_at")
     fieldsets = (
         (None, {"fields": ("number", ("phase", "metaphase"), "priority", ("version", "created_at", "updated_at"))}),
@@ -147,10 +154,13 @@ class ChangeAdmin(admin.ModelAdmin):
             raise
 
     def _add(self, request: HttpRequest, addition: Addition) -> None:
-        addition.author = request.user
+        addition.author = signed_in(request)
         addition.save()
 
     # --- Showing ---
+
+    def change_view(self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None) -> Any:
+        return super().change_view(request, object_id, form_url, {"title": "Change record", **(extra_context or {})})
 
     def history_view(
         self, request: HttpRequest, object_id: str, extra_context: dict[str, Any] | None = None

@@ -4,12 +4,13 @@ from datetime import datetime
 from typing import Any
 
 from django import forms
-from django.contrib.admin.widgets import AdminSplitDateTime
 from django.contrib.auth import get_user_model
 from django.core.exceptions import ValidationError
 from django.db.models import Q, QuerySet
 from django.utils import timezone
 from knox.models import AuthToken
+
+from changes.forms import Minute
 
 from ..models import ExternalSystem, OutgoingOperation, validate_secret
 from ..transports import signing
@@ -43,7 +44,8 @@ class ExternalSystemForm(forms.ModelForm):
         super().__init__(*args, **kwargs)
         if "authorized_user" in self.fields:
             partners = Q(is_staff=False, is_superuser=False, is_active=True) | Q(pk=self.instance.authorized_user_id)
-            self.fields["authorized_user"].queryset = get_user_model().objects.filter(partners).order_by("username")
+            authorized_user: Any = self.fields["authorized_user"]
+            authorized_user.queryset = get_user_model().objects.filter(partners).order_by("username")
 
     def clean(self) -> dict[str, Any]:
         cleaned = super().clean() or self.cleaned_data
@@ -95,10 +97,9 @@ class StartForm(ReasonForm):
 class TokenForm(forms.ModelForm):
     """A new token, for a user that whoever makes it may act for."""
 
-    expiry = forms.SplitDateTimeField(
+    expiry = Minute(
         required=False,
         label="Expires",
-        widget=AdminSplitDateTime,
         help_text="Leave empty for a token that is good until it is revoked.",
     )
 

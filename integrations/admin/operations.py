@@ -23,9 +23,9 @@ from .forms import ReasonForm
 from .systems import SECRETS
 
 
-def pretty(value: Any) -> SafeString | None:
+def pretty(value: Any) -> SafeString | str:
     if value is None:
-        return None
+        return "-"
     return format_html('<pre class="payload">{}</pre>', json.dumps(value, indent=2, ensure_ascii=False))
 
 
@@ -45,7 +45,6 @@ class ForSystemAdmin(ReadOnlyAdmin):
     """A list of operations, found by system, operation, status, date, and number of the change."""
 
     search_fields = ("change__number",)
-    search_help_text = "Number of the change"
     heavy: tuple[str, ...] = ("payload",)
     related: tuple[str, ...] = ("change", "system")
 
@@ -71,7 +70,7 @@ class OutgoingOperationAdmin(ForSystemAdmin):
     )
 
     @admin.display(description="as recorded")
-    def pretty_payload(self, operation: OutgoingOperation) -> SafeString | None:
+    def pretty_payload(self, operation: OutgoingOperation) -> SafeString | str:
         return pretty(operation.payload)
 
     def has_retry_permission(self, request: HttpRequest) -> bool:
@@ -184,9 +183,9 @@ class IncomingOperationAdmin(ForSystemAdmin):
     )
 
     @admin.display(description="as it came")
-    def pretty_payload(self, operation: IncomingOperation) -> SafeString | None:
+    def pretty_payload(self, operation: IncomingOperation) -> SafeString | str:
         return pretty(operation.payload)
 
     @admin.display(description="answer")
-    def pretty_result(self, operation: IncomingOperation) -> SafeString | None:
+    def pretty_result(self, operation: IncomingOperation) -> SafeString | str:
         return pretty(operation.result)

@@ -14,7 +14,7 @@ else:
 
 
 class CountsWhatProtects(_ModelAdmin):
-    """Mixed into a ModelAdmin: what forbids deleting a record is counted, not listed, since it may be many thousands."""
+    """Mixed into a ModelAdmin: what forbids deleting is counted, not listed, since it may be many thousands."""
 
     def get_deleted_objects(self, objs: Iterable[Any], request: HttpRequest) -> Any:
         objs = list(objs)

@@ -41,8 +41,7 @@ def with_traffic(systems: QuerySet[ExternalSystem]) -> QuerySet[ExternalSystem]:
 @admin.register(ExternalSystem)
 class ExternalSystemAdmin(CountsWhatProtects, admin.ModelAdmin):
     form = ExternalSystemForm
-    list_display = ("system_id", "description", "delivery", "enabled", "paused", "waiting", "oldest", "delivered")
-    list_filter = ("enabled", "delivery")
+    list_display = ("system_id", "description", "way", "enabled", "paused", "waiting", "oldest", "delivered")
     search_fields = ("system_id", "description")
     readonly_fields = ("paused", "waiting", "oldest", "delivered", "secret", "former_secret", "groups")
     fieldsets = (
@@ -75,10 +74,14 @@ class ExternalSystemAdmin(CountsWhatProtects, admin.ModelAdmin):
         # The partner and the history of the changes name the system by it.
         return self.readonly_fields if obj is None else ("system_id", *self.readonly_fields)
 
-    @admin.display(description="paused", empty_value="No")
-    def paused(self, system: ExternalSystem) -> str | None:
+    @admin.display(description="delivery", ordering="delivery")
+    def way(self, system: ExternalSystem) -> str:
+        return system.delivery
+
+    @admin.display(description="paused")
+    def paused(self, system: ExternalSystem) -> str:
         if system.paused_at is None:
-            return None
+            return "No"
         return f"Since {localize(timezone.localtime(system.paused_at))}: {system.pause_reason}"
 
     @admin.display(description="waiting operations", ordering="waiting_count")
@@ -86,12 +89,12 @@ class ExternalSystemAdmin(CountsWhatProtects, admin.ModelAdmin):
         return system.waiting_count
 
     @admin.display(description="oldest waiting", ordering="oldest_waiting")
-    def oldest(self, system: Any) -> str | None:
-        return f"{timesince(system.oldest_waiting)} old" if system.oldest_waiting else None
+    def oldest(self, system: Any) -> str:
+        return f"{timesince(system.oldest_waiting)} old" if system.oldest_waiting else "-"
 
     @admin.display(description="last delivered", ordering="last_delivered")
-    def delivered(self, system: Any) -> Any:
-        return system.last_delivered
+    def delivered(self, system: Any) -> str:
+        return localize(timezone.localtime(system.last_delivered)) if system.last_delivered else "Never"
 
     @admin.display(description="signing secret")
     def secret(self, system: ExternalSystem) -> str:
@@ -102,8 +105,8 @@ class ExternalSystemAdmin(CountsWhatProtects, admin.ModelAdmin):
         return "Set: a rotation goes on, both sign" if system.previous_signing_secret else "Not set"
 
     @admin.display(description="external groups")
-    def groups(self, system: ExternalSystem) -> str | None:
-        return ", ".join(str(external.group) for external in system.external_groups.all()) or None
+    def groups(self, system: ExternalSystem) -> str:
+        return ", ".join(str(external.group) for external in system.external_groups.all()) or "-"
 
     # --- Saving ---
 

@@ -14,6 +14,8 @@ from django.utils import timezone
 from knox import admin as knox_admin  # noqa: F401 - registers its own, which is replaced here
 from knox.models import AuthToken
 
+from changes.admin.readonly import PlainChoices
+
 from .forms import TokenForm
 from .once import shown_once
 
@@ -35,7 +37,7 @@ class ExpiredFilter(admin.SimpleListFilter):
 
 
 @admin.register(AuthToken)
-class TokenAdmin(admin.ModelAdmin):
+class TokenAdmin(PlainChoices, admin.ModelAdmin):
     form = TokenForm
     list_display = ("name", "user", "created", "expiry", "state")
     list_filter = (ExpiredFilter,)
@@ -82,10 +84,14 @@ class TokenAdmin(admin.ModelAdmin):
     def has_revoke_permission(self, request: HttpRequest) -> bool:
         return request.user.has_perm("knox.delete_authtoken")
 
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
+        return super().changelist_view(request, {"title": "API tokens", **(extra_context or {})})
+
     def change_view(self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None) -> Any:
         token = self.get_object(request, object_id)
         context = {
-            "subtitle": self._label(token) if token else None,
+            "title": self._label(token) if token else None,
+            "subtitle": None,
             "may_revoke": self.has_revoke_permission(request),
             "checkbox_name": ACTION_CHECKBOX_NAME,
         }
@@ -98,13 +104,14 @@ class TokenAdmin(admin.ModelAdmin):
 
     def add_view(self, request: HttpRequest, form_url: str = "", extra_context: Any = None) -> Any:
         # The one answer to a new token is the page that shows it.
-        context = {"show_save_and_continue": False, "show_save_and_add_another": False}
+        context = {"title": "New API token", "show_save_and_continue": False, "show_save_and_add_another": False}
         return super().add_view(request, form_url, {**context, **(extra_context or {})})
 
     def get_form(self, request: HttpRequest, obj: AuthToken | None = None, change: bool = False, **kwargs: Any) -> Any:
         form = super().get_form(request, obj, change, **kwargs)
         if "user" in form.base_fields:
-            form.base_fields["user"].queryset = TokenForm.users_for(request.user)
+            user: Any = form.base_fields["user"]
+            user.queryset = TokenForm.users_for(request.user)
         return form
 
     def save_model(self, request: HttpRequest, obj: Any, form: TokenForm, change: bool) -> None:
@@ -124,7 +131,7 @@ class TokenAdmin(admin.ModelAdmin):
     def _log(self, request: HttpRequest, token: AuthToken, action: int) -> LogEntry:
         """An entry with the label of the token, where Django's own would have its digest."""
         return LogEntry.objects.create(
-            user_id=request.user.pk,
+            user_id=request.user.pk,  # type: ignore[misc]
             content_type=ContentType.objects.get_for_model(AuthToken),
             object_repr=self._label(token),
             action_flag=action,
