@@ -4,13 +4,18 @@ A web request's user comes from the request. Code that acts for somebody else sa
 the record shows it.
 """
 
+from __future__ import annotations
+
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 from simple_history.models import HistoricalRecords
+
+if TYPE_CHECKING:
+    from django.contrib.auth.models import User
 
 
 @dataclass(frozen=True)
@@ -32,6 +37,11 @@ def acting(user: Any, system_id: str | None = None) -> Iterator[None]:
         yield
     finally:
         _current.reset(token)
+
+
+def signed_in(request: Any) -> User:
+    """The user of a request that nobody makes without signing in."""
+    return cast("User", request.user)
 
 
 def current() -> Actor:

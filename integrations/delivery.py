@@ -62,7 +62,7 @@ def _transport(process_id: int) -> Transport:
 def _send(transport: Transport, operation: OutgoingOperation) -> Future[Response]:
     try:
         return transport.submit(request_for(operation))
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 - settled with the others, where it is logged
         failed: Future[Response] = Future()
         failed.set_exception(error)
         return failed

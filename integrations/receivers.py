@@ -8,13 +8,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.conf import settings
 from django.db.models.signals import post_save
 
 from changes.choices import CompletionCode
 from changes.models import Attachment, Change, Comment, FieldChange, SupportGroup
 
-from . import origin, outbox, payloads, rules
+from . import outbox, payloads, rules
 from .models import ExternalGroup
 
 

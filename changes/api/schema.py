@@ -37,7 +37,7 @@ class ProblemSchema(AutoSchema):
     def get_summary(self) -> str | None:
         return getattr(self.view, "summaries", {}).get(self.method) or super().get_summary()
 
-    def get_description(self) -> str:
+    def get_description(self) -> str:  # type: ignore[override]
         # A view's docstring is for its readers here.
         return "" if hasattr(self.view, "summaries") else super().get_description()
 

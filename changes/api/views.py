@@ -19,6 +19,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from changes import workflow
+from changes.actor import signed_in
 from changes.models import Approval, Attachment, Change, Comment
 from changes.querysets import ChangeQuerySet
 
@@ -230,7 +231,7 @@ class ApprovalsView(AdditionsView):
 
     def post(self, request: Request, number: str) -> Response:
         change = self.get_change()
-        approval = Approval(change=change, author=request.user, **self.validated(request).validated_data)
+        approval = Approval(change=change, author=signed_in(request), **self.validated(request).validated_data)
         approval.save()
         return self.added(approval)
 
@@ -244,7 +245,7 @@ class CommentsView(AdditionsView):
 
     def post(self, request: Request, number: str) -> Response:
         change = self.get_change()
-        comment = Comment(change=change, author=request.user, **self.validated(request).validated_data)
+        comment = Comment(change=change, author=signed_in(request), **self.validated(request).validated_data)
         comment.save()
         return self.added(comment)
 
@@ -262,9 +263,9 @@ class AttachmentsView(AdditionsView):
         file = uploaded_file(request.data, request.FILES)
         attachment = Attachment(
             change=change,
-            author=request.user,
+            author=signed_in(request),
             file=file,
-            file_name=file.name,
+            file_name=file.name or "",
             content_type=media_type_of(file),
         )
         attachment.save()

@@ -12,6 +12,7 @@ from typing import Any
 from django.contrib.auth import get_user_model
 
 from changes.actor import acting
+from changes.choices import ChangeType
 from changes.models import Change, Comment
 from changes.workflow import ABANDON_FROM
 
@@ -55,7 +56,9 @@ def _incoming() -> Iterator[tuple[str, str, dict[str, Any]]]:
     yield "GAMMA", "Create", _created("GAMMA-9001", "Security correction for the reporting", "GAMMA Applications")
     yield "ACME", "Create", _created("ACME-9001", "Software update of the core switches", "Network")
     # Refused: a change that is being carried out cannot be abandoned, and a phase cannot be skipped.
-    being_done = [row for row in held["GAMMA"] if row.change.phase not in ABANDON_FROM[row.change.change_type]]
+    being_done = [
+        row for row in held["GAMMA"] if row.change.phase not in ABANDON_FROM[ChangeType(row.change.change_type)]
+    ]
     for row in being_done[:1]:
         yield "GAMMA", "Cancel", {"external_id": row.external_id}
     yield "ACME", "Update", {**acme[2], "properties": {"title": "Half of an update", "phase": "Close"}}

@@ -27,7 +27,7 @@ IN_FLIGHT = 64
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
-class AddressNotAllowed(OSError):
+class AddressNotAllowed(OSError):  # noqa: N818
     """The address is neither public nor in an allowed network."""
 
     def __init__(self) -> None:

@@ -2,6 +2,7 @@
 
 import threading
 from datetime import timedelta
+from itertools import pairwise
 
 import pytest
 from django.core.exceptions import ValidationError
@@ -216,5 +217,5 @@ class TestTwoAtOnce:
         assert results == [None, None]
         chain = [edit for _, edit in sorted(seen, key=lambda item: item[0])]
         assert chain[0].old == "0"
-        assert all(before.new == after.old for before, after in zip(chain, chain[1:], strict=False))
+        assert all(before.new == after.old for before, after in pairwise(chain))
         assert Change.objects.get().version == 11

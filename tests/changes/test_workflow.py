@@ -8,7 +8,7 @@ from django_fsm import TransitionNotAllowed
 
 from changes import workflow
 from changes.choices import ChangeType, CompletionCode, Decision, Impact, Phase, Priority, Urgency
-from changes.exceptions import ConditionsUnmet, NoTransition, NotDecidable, ReadOnlyChange
+from changes.exceptions import ConditionsUnmet, NotDecidable, NoTransition, ReadOnlyChange
 from changes.models import Approval, Change, Comment
 from tests.factories import ChangeFactory, SupportGroupFactory, UserFactory, change_in
 
