@@ -32,14 +32,13 @@ lint: ## Checks style, types, import contracts, templates and migrations
 	.venv/bin/ruff format --check .
 	$(CHECKING) .venv/bin/mypy
 	.venv/bin/lint-imports
-	.venv/bin/djlint --check --lint --quiet .
+	.venv/bin/djlint --lint --quiet .
 	$(CHECKING) .venv/bin/python manage.py makemigrations --check --dry-run
 
-format: ## Formats code and templates
+format: ## Formats the code
 	@sh requirements/install.sh lint
 	.venv/bin/ruff check --fix .
 	.venv/bin/ruff format .
-	.venv/bin/djlint --reformat --quiet .
 
 lock: ## Locks the newest versions that pyproject.toml allows, with hashes and without addresses
 	@sh requirements/install.sh run
