@@ -3,7 +3,9 @@
 import os
 
 from celery import Celery
+from kombu.transport import TRANSPORT_ALIASES
 
+TRANSPORT_ALIASES["filesystem"] = "casexchange.filesystem_broker:Transport"
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "casexchange.settings")
 
 app = Celery("casexchange")
