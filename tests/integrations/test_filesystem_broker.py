@@ -12,7 +12,10 @@ PADDING = [*range(5000)]
 
 @pytest.fixture
 def connect(tmp_path):
-    """Opens connections to one broker of files, through the address that the settings use."""
+    """Opens connections to one broker of files, through the address that the settings use.
+
+    Each test has queues of its own: kombu remembers for the whole process what is bound.
+    """
     for name in ("queue", "control"):
         (tmp_path / name).mkdir()
     options = {
@@ -52,8 +55,8 @@ def test_messages_that_are_read_while_they_are_written_arrive_whole_and_once(con
 
 
 def test_a_draft_is_no_message(connect, tmp_path):
-    (tmp_path / "queue" / "1_0123.work.msg.4567.draft").write_text('{"bo')
-    queue = connect().SimpleQueue("work")
+    (tmp_path / "queue" / "1_0123.other.msg.4567.draft").write_text('{"bo')
+    queue = connect().SimpleQueue("other")
     queue.put({"number": 1})
     assert queue.get(timeout=5).payload == {"number": 1}
     with pytest.raises(queue.Empty):
