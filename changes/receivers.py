@@ -6,7 +6,6 @@ from django.apps import apps
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import Group
 from django.db.models.signals import m2m_changed, post_migrate
-
 from simple_history.signals import pre_create_historical_record
 
 from .actor import current as current_actor
@@ -29,9 +28,9 @@ def follow_roles(sender: Any, instance: Any, action: str, reverse: bool, pk_set:
     else:
         users = list(get_user_model().objects.filter(is_staff=True))
     for user in users:
-        if isinstance(user, Group) or user.is_superuser:
+        if isinstance(user, Group):
             continue
-        is_staff = user.groups.filter(name__in=Role.values).exists()
+        is_staff = user.groups.filter(name__in=Role.values).exists() or (user.is_superuser and user.is_staff)
         if user.is_staff != is_staff:
             user.is_staff = is_staff
             user.save(update_fields=["is_staff"])

@@ -162,9 +162,9 @@ class TestOrder:
     @pytest.mark.parametrize("status", [503, 400])
     def test_those_behind_a_waiting_or_refused_one_wait_too(self, partner, change, alice, status):
         comment(change, alice)
-        other = ChangeFactory(owning_group=change.owning_group)
         partner.script = [answer(status)]
         delivery.drain()
+        other = ChangeFactory(owning_group=change.owning_group)
         delivery.drain()
         assert partner.operations == ["Assign", "Assign"]
         assert statuses() == ["Refused" if status == 400 else "Waiting", "Waiting", "Delivered"]
