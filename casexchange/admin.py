@@ -29,6 +29,8 @@ class CaseExchangeAdminSite(AdminSite):
     site_header = "casexchange administration"
     index_title = "Administration"
     site_url = "/"
+    # The lists need the width; each page has a way back to the first, which names them all.
+    enable_nav_sidebar = False
 
     @method_decorator(never_cache)
     @login_not_required

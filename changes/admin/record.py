@@ -30,7 +30,7 @@ class AdditionFormSet(BaseInlineFormSet):
 
     @property
     def existing(self) -> QuerySet[Any]:
-        return self.model._default_manager.filter(change=self.instance).select_related("author")
+        return self.model._default_manager.filter(change=self.instance).select_related("author", "change")
 
 
 class AdditionInline(admin.StackedInline):

@@ -52,10 +52,14 @@ class ForSystemAdmin(ReadOnlyAdmin):
         operations = super().get_queryset(request).select_related(*self.related)
         return operations.defer(*self.heavy, *(f"system__{secret}" for secret in SECRETS))
 
+    @admin.display(description="change", ordering="change")
+    def number(self, operation: Any) -> str:
+        return operation.change.number if operation.change else "-"
+
 
 @admin.register(OutgoingOperation)
 class OutgoingOperationAdmin(ForSystemAdmin):
-    list_display = ("created_at", "change", "system", "sequence", "operation", "status", "tries", "last_error")
+    list_display = ("created_at", "number", "system", "sequence", "operation", "status", "tries", "last_error")
     list_filter = ("status", "system", "operation", "created_at")
     ordering = ("-created_at", "-id")
     date_hierarchy = "created_at"
@@ -169,7 +173,7 @@ class OutgoingOperationAdmin(ForSystemAdmin):
 
 @admin.register(IncomingOperation)
 class IncomingOperationAdmin(ForSystemAdmin):
-    list_display = ("received_at", "system", "user", "operation", "change", "status", "http_status", "error")
+    list_display = ("received_at", "system", "user", "operation", "number", "status", "http_status", "error")
     list_filter = ("status", "system", "operation", "received_at")
     ordering = ("-received_at", "-id")
     date_hierarchy = "received_at"
