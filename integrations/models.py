@@ -17,7 +17,7 @@ from changes.models import Attachment, Change, Comment, SupportGroup
 from changes.validators import validate_text
 
 from .choices import SETTLED, Delivery, DeliveryStatus, IncomingKind, IncomingStatus, Operation
-from .fields import EncryptedTextField
+from .fields import EncryptedTextField, JSONTextField
 from .rules import ExchangeState
 from .transports.http import check_endpoint_url
 from .transports.signing import check_secret
@@ -188,12 +188,12 @@ class IncomingOperation(models.Model):
     status = models.CharField(max_length=7, choices=IncomingStatus)
     idempotency_key = models.CharField(max_length=255, null=True)
     body_sha256 = models.CharField(max_length=64)
-    payload = models.JSONField(help_text="What came, without the content of attachments.")
+    payload = JSONTextField(help_text="What came, without the content of attachments.")
     origin_system_id = models.CharField(max_length=255, blank=True)
     origin_operation_id = models.CharField(max_length=255, blank=True)
     change = models.ForeignKey(Change, null=True, on_delete=models.SET_NULL, related_name="incoming_operations")
     http_status = models.PositiveSmallIntegerField()
-    result = models.JSONField(null=True)
+    result = JSONTextField(null=True)
     error = models.TextField(blank=True)
     received_at = models.DateTimeField(auto_now_add=True)
 
@@ -239,7 +239,7 @@ class OutgoingOperation(models.Model):
     system = models.ForeignKey(ExternalSystem, on_delete=models.PROTECT, related_name="outgoing_operations")
     sequence = models.PositiveIntegerField()
     operation = models.CharField(max_length=6, choices=Operation)
-    payload = models.JSONField(help_text="As recorded; the external reference is added when it is sent.")
+    payload = JSONTextField(help_text="As recorded; the external reference is added when it is sent.")
     cause = models.ForeignKey(IncomingOperation, null=True, on_delete=models.PROTECT, related_name="caused")
     comment = models.ForeignKey(Comment, null=True, on_delete=models.PROTECT, related_name="outgoing_operations")
     attachment = models.ForeignKey(Attachment, null=True, on_delete=models.PROTECT, related_name="outgoing_operations")
