@@ -38,6 +38,9 @@ _PROBLEMS = {problem.status_code: problem for problem in (Problem, NoSuchChange,
 class OperationView(APIView):
     """Takes one operation of the partner whose token is used. In one transaction: all of it, or nothing."""
 
+    summaries = {"POST": "Send an operation (partners)"}
+    problems = {"POST": (404, 409, 422)}
+
     @extend_schema(
         operation_id="operations_create",
         request=OperationSerializer,

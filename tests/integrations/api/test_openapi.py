@@ -1,0 +1,157 @@
+"""The description of the API: served, valid, and kept by every answer to generated calls."""
+
+import re
+
+import pytest
+import schemathesis
+from django.core.files.base import ContentFile
+from django.core.handlers.wsgi import WSGIHandler
+from django.core.signals import request_finished, request_started
+from django.db import close_old_connections, transaction
+from drf_spectacular.generators import SchemaGenerator
+from drf_spectacular.validation import validate_schema
+from hypothesis import HealthCheck, Phase, given, settings
+from knox.models import AuthToken
+from playwright.sync_api import expect
+from schemathesis import GenerationMode
+from schemathesis.checks import not_a_server_error
+from schemathesis.specs.openapi.checks import (
+    content_type_conformance,
+    response_headers_conformance,
+    response_schema_conformance,
+    status_code_conformance,
+)
+
+from changes.models import Attachment, Change, Comment
+from tests.factories import SupportGroupFactory, change_in
+
+API = "/api/v1/"
+CALLS = [
+    "GET attachments/{id}/content/",
+    "GET changes/",
+    "POST changes/",
+    "GET changes/{number}/",
+    "PATCH changes/{number}/",
+    "GET changes/{number}/approvals/",
+    "POST changes/{number}/approvals/",
+    "GET changes/{number}/attachments/",
+    "POST changes/{number}/attachments/",
+    "GET changes/{number}/comments/",
+    "POST changes/{number}/comments/",
+    "GET changes/{number}/transitions/",
+    "POST changes/{number}/transitions/",
+    "POST operations/",
+]
+CHECKS = [
+    not_a_server_error,
+    status_code_conformance,
+    content_type_conformance,
+    response_headers_conformance,
+    response_schema_conformance,
+]
+
+
+@pytest.fixture(scope="module")
+def description():
+    return SchemaGenerator().get_schema(request=None, public=True)
+
+
+def test_the_description_is_served_to_anybody(api, description):
+    answer = api().get(f"{API}schema/", HTTP_ACCEPT="application/vnd.oai.openapi+json")
+    assert answer.status_code == 200
+    assert answer.json() == description
+    assert api().get(f"{API}schema/").headers["Content-Type"].startswith("application/vnd.oai.openapi")
+
+
+def test_the_description_is_valid_and_complete(description, capsys):
+    validate_schema(description)
+    assert description["openapi"].startswith("3.")
+    described = {
+        f"{method.upper()} {path.removeprefix(API)}" for path, item in description["paths"].items() for method in item
+    }
+    assert described == set(CALLS)
+    for item in description["paths"].values():
+        for operation in item.values():
+            assert operation["summary"]
+            assert operation["security"] == [{"token": []}]
+            for status, response in operation["responses"].items():
+                if int(status) >= 400:
+                    assert list(response["content"]) == ["application/problem+json"]
+    assert "Warning" not in capsys.readouterr().err
+
+
+def test_the_page_shows_the_calls_and_asks_no_other_host(page, live_server):
+    errors, hosts = [], set()
+    page.on("console", lambda message: errors.append(message.text) if message.type in {"error", "warning"} else None)
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    page.on("request", lambda sent: hosts.add(sent.url.split("/api/")[0].split("/static/")[0]))
+    answer = page.goto("/api/v1/docs/")
+    assert "default-src 'self'" in answer.headers["content-security-policy"]
+    expect(page.get_by_text("Changes that you see")).to_be_visible()
+    page.get_by_text("Changes that you see").click()
+    expect(page.get_by_text("Part of the number, title, description, service or category.")).to_be_visible()
+    page.get_by_role("button", name="Authorize").click()
+    expect(page.get_by_text("(http, Bearer)")).to_be_visible()
+    assert errors == []
+    assert hosts == {live_server.url}
+
+
+def test_what_may_be_written_is_what_is_described(description):
+    fields = description["components"]["schemas"]["ChangeWriteRequest"]
+    assert fields["required"] == ["title"]
+    assert "phase" not in fields["properties"]
+    assert fields["properties"]["planned_start"] == {"type": "string", "format": "date-time", "nullable": True}
+    assert "external_references" in description["components"]["schemas"]["Change"]["properties"]
+
+
+@pytest.fixture
+def world(carol, acme):
+    """A change that can be moved, decided on and added to, with an attachment."""
+    change = change_in("ApprovePlan", owning_group=SupportGroupFactory(name="ACME Networks"))
+    attachment = Attachment(change=change, author=carol, file=ContentFile(b"x", name="x"), file_name="x.txt")
+    attachment.save()
+    Comment(change=change, author=carol, body="Hello").save()
+    return {"number": change.number, "id": attachment.pk}
+
+
+@pytest.fixture
+def application(db):
+    """The product as the web server calls it. Each call leaves the connection of the test open, as Django's own test
+    client does."""
+    for signal in (request_started, request_finished):
+        signal.disconnect(close_old_connections)
+    yield WSGIHandler()
+    for signal in (request_started, request_finished):
+        signal.connect(close_old_connections)
+
+
+@pytest.mark.parametrize("who", ["carol", "acme"])
+@pytest.mark.parametrize("call", CALLS)
+def test_no_call_fails_and_every_answer_is_as_described(request, description, world, application, call, who):
+    caller = request.getfixturevalue(who)
+    _, token = AuthToken.objects.create(getattr(caller, "authorized_user", caller))
+    method, path = call.split(" ")
+    operation = schemathesis.openapi.from_dict(description)[API + path][method]
+    parameters = {name: world[name] for name in re.findall("{(.*?)}", path)}
+    for mode in GenerationMode.POSITIVE, GenerationMode.NEGATIVE:
+        strategy = operation.as_strategy(generation_mode=mode, path_parameters=parameters or None)
+
+        @settings(
+            max_examples=8,
+            deadline=None,
+            database=None,
+            derandomize=True,
+            phases=[Phase.generate],
+            suppress_health_check=list(HealthCheck),
+        )
+        @given(case=strategy)
+        def conforms(case):
+            with transaction.atomic():
+                if who == "acme" and isinstance(case.body, dict) and "system_id" in case.body:
+                    case.body["system_id"] = "ACME"
+                answer = case.call(app=application, headers={"Authorization": f"Bearer {token}"})
+                case.validate_response(answer, checks=CHECKS)
+                transaction.set_rollback(True)
+
+        conforms()
+    assert Change.objects.count() == 1
