@@ -54,7 +54,7 @@ def embedded(folder: Path, key: str, base_url: str) -> dict[str, str]:
         "BASE_URL": base_url,
         "ALLOWED_HOSTS": "127.0.0.1,localhost",
         "DATABASE_URL": f"sqlite:///{folder / 'db.sqlite3'}",
-        "CELERY_BROKER_URL": "filesystem://",
+        "CELERY_BROKER_URL": "filesystem://localhost/",
         "OUTGOING_ALLOWED_NETWORKS": "127.0.0.0/8",
     }
 
