@@ -12,7 +12,7 @@ from django.utils.formats import localize
 from .. import audit
 from ..exceptions import StaleChange
 from ..forms import TEXTS, Text
-from ..models import Attachment, Change, Comment
+from ..models import Attachment, Change
 
 
 class ChangeForm(forms.ModelForm):
@@ -69,13 +69,6 @@ def _quoted(value: Any) -> str:
     if value in ("", None):
         return "not set"
     return f"“{localize(timezone.localtime(value)) if hasattr(value, 'tzinfo') else value}”"
-
-
-class CommentForm(forms.ModelForm):
-    class Meta:
-        model = Comment
-        fields = ("body", "visibility")
-        field_classes = {"body": Text}
 
 
 class AttachmentForm(forms.ModelForm):

@@ -12,9 +12,9 @@ from django.http import HttpRequest, HttpResponse
 from .. import audit
 from ..actor import signed_in
 from ..choices import Phase
-from ..forms import Minute
+from ..forms import CommentForm, Minute
 from ..models import Addition, Approval, Attachment, Change, Comment
-from .forms import AttachmentForm, ChangeForm, CommentForm
+from .forms import AttachmentForm, ChangeForm
 from .readonly import PlainChoices, ShownOnly
 
 HISTORY_LIMIT = 500
