@@ -129,6 +129,7 @@ AXES_FAILURE_LIMIT = 10
 AXES_COOLOFF_TIME = 0.25
 AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
 AXES_RESET_ON_SUCCESS = True
+AXES_LOCKOUT_TEMPLATE = "registration/locked.html"
 AXES_VERBOSE = False
 
 LANGUAGE_CODE = "en"
@@ -227,7 +228,7 @@ DELIVERY_LEASE = _positive("DELIVERY_LEASE", 60)
 ATTACHMENT_MAX_BYTES = env.int("ATTACHMENT_MAX_BYTES", 25 * 1024 * 1024)
 # A whole request: one attachment of the full size in base64 (4 bytes for 3), and the text around it.
 API_REQUEST_MAX_BYTES = ATTACHMENT_MAX_BYTES // 3 * 4 + 1024 * 1024
-DATA_UPLOAD_MAX_MEMORY_SIZE = 10 * 1024 * 1024
+DATA_UPLOAD_MAX_MEMORY_SIZE = API_REQUEST_MAX_BYTES
 
 # --- REST API ---
 

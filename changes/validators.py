@@ -24,6 +24,12 @@ def validate_file_name(name: str) -> None:
         raise ValidationError("Give a plain file name, without folders or control characters.", code="invalid_name")
 
 
+def validate_content_type(content_type: str) -> None:
+    """A media type such as `application/pdf`, with parameters or without."""
+    if not re.fullmatch(r"[\w.+-]+/[\w.+-]+( *;[ -~]*)?", content_type, re.ASCII):
+        raise ValidationError("Give a media type, such as application/pdf.", code="invalid_content_type")
+
+
 def validate_attachment(file: Any) -> None:
     """Not empty, and at most `ATTACHMENT_MAX_BYTES`."""
     if not file.size:

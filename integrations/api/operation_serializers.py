@@ -15,7 +15,7 @@ from changes.api.exceptions import TooLarge
 from changes.api.fields import OneOfField, StrictSerializer, TextField
 from changes.api.serializers import LINE_MAX_LENGTH, ChangeWriteSerializer
 from changes.choices import Phase, Visibility
-from changes.validators import TEXT_MAX_LENGTH, validate_file_name
+from changes.validators import TEXT_MAX_LENGTH, validate_content_type, validate_file_name
 from integrations.choices import IncomingKind, IncomingStatus
 from integrations.incoming import IncomingRequest
 from integrations.models import ExternalSystem
@@ -38,7 +38,9 @@ class SentCommentSerializer(StrictSerializer):
 
 class SentAttachmentSerializer(StrictSerializer):
     file_name = TextField(max_length=255, validators=[validate_file_name])
-    content_type = TextField(required=False, default="application/octet-stream", max_length=100)
+    content_type = TextField(
+        required=False, default="application/octet-stream", max_length=100, validators=[validate_content_type]
+    )
     content_base64 = TextField()
 
     def validate_content_base64(self, text: str) -> bytes:

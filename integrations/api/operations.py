@@ -132,7 +132,9 @@ def _problem(error: Exception) -> APIException:
 
 def _as_text(problem: APIException) -> str:
     """One line a person can read: what was wrong, with the paths of the fields."""
-    return str(getattr(problem, "summary", None) or json.dumps(problem.detail, ensure_ascii=False, default=str))[:4000]
+    text = getattr(problem, "summary", None) or json.dumps(problem.detail, ensure_ascii=False, default=str)
+    # An unknown field's name may be no valid text; its escape is.
+    return str(text)[:4000].encode(errors="backslashreplace").decode().replace("\x00", "\\x00")
 
 
 def _without_content(body: Mapping[str, Any]) -> dict[str, Any]:

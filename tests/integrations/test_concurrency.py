@@ -4,6 +4,7 @@ No lost edit, no wrong old value, no gap or repeat in the sequence, and each inc
 """
 
 import threading
+from itertools import pairwise
 
 import pytest
 from django.db import connection, transaction
@@ -105,7 +106,7 @@ def test_the_chain_of_old_and_new_values_in_what_is_sent_has_no_break(acme, beta
         (row.payload["changed_fields"]["owning_group"]["old"], row.payload["changed_fields"]["owning_group"]["new"])
         for row in OutgoingOperation.objects.filter(operation="Assign").order_by("id")
     ]
-    assert all(before[1] == after[0] for before, after in zip(chain, chain[1:], strict=False))
+    assert all(before[1] == after[0] for before, after in pairwise(chain))
 
 
 def test_the_same_operation_sent_twice_at_once_is_applied_once(acme, partner_api):

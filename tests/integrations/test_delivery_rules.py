@@ -438,8 +438,23 @@ def test_two_workers_never_send_the_same_operation_at_once(acme, partner, alice)
 class TestAddresses:
     @pytest.mark.parametrize(
         "host",
-        ["127.0.0.1", "localhost", "[::1]", "10.0.0.1", "192.168.1.1", "169.254.169.254", "0.0.0.0", "2130706433", "0x7f.1", "[::ffff:127.0.0.1]", "224.0.0.1", "100.64.0.1", "[fe80::1]", "[fd00::1]"],
-    )  # fmt: skip
+        [
+            "127.0.0.1",
+            "localhost",
+            "[::1]",
+            "10.0.0.1",
+            "192.168.1.1",
+            "169.254.169.254",
+            "0.0.0.0",
+            "2130706433",
+            "0x7f.1",
+            "[::ffff:127.0.0.1]",
+            "224.0.0.1",
+            "100.64.0.1",
+            "[fe80::1]",
+            "[fd00::1]",
+        ],
+    )
     def test_only_public_ones_are_reached(self, acme, change, host):
         transport = delivery.HttpTransport([])
         request = delivery.Request(f"http://{host}:9/operations", {}, b"{}", 5)
