@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import pairwise
@@ -12,6 +12,8 @@ from django.contrib.auth import get_user_model
 
 from .exceptions import FieldEdit
 from .models import Change, SupportGroup
+
+RELATED = ("owning_group", "requested_by")
 
 
 @dataclass(frozen=True)
@@ -49,13 +51,12 @@ def attname(name: str) -> str:
 
 
 def saves(change: Change, limit: int) -> list[Save]:
-    """The latest `limit` saves, the newest first. Three queries, whatever their number."""
-    records = list(change.history.select_related("history_user").order_by("-version", "-history_id")[: limit + 1])
+    """The latest `limit` saves, the newest first, in one query."""
+    related = ("history_user", *RELATED)
+    records = list(change.history.select_related(*related).order_by("-version", "-history_id")[: limit + 1])
     pairs = [*pairwise(records)]
     if records and len(records) <= limit:
         pairs.append((records[-1], None))
-    changed = [(after, before, _differences(before, after)) for after, before in pairs]
-    names = _names(pair for _, _, differences in changed for pair in differences.items())
     return [
         Save(
             version=after.version,
@@ -64,49 +65,55 @@ def saves(change: Change, limit: int) -> list[Save]:
             system=after.source_system,
             is_creation=before is None,
             edits=[
-                Edit(name, label(name), _word(name, old, names), _word(name, new, names))
-                for name, (old, new) in differences.items()
+                Edit(name, label(name), _recorded(before, name), _recorded(after, name))
+                for name in _differing(before, after)
             ],
         )
-        for after, before, differences in changed
+        for after, before in pairs
     ]
+
+
+def _differing(before: Any, after: Any) -> list[str]:
+    """The fields that a save altered; for the first one, those that it filled."""
+    if before is None:
+        return [name for name in Change.TRACKED_FIELDS if _raw(after, name) not in (None, "")]
+    return [name for name in Change.TRACKED_FIELDS if _raw(before, name) != _raw(after, name)]
+
+
+def _raw(record: Any, name: str) -> Any:
+    return getattr(record, Change._meta.get_field(name).attname)
+
+
+def _recorded(record: Any, name: str) -> Any:
+    """The value in words, with the name of a group or person that was loaded with the record."""
+    key = _raw(record, name) if record is not None else None
+    if key is None or name not in RELATED:
+        return "" if key is None else key
+    related = getattr(record, name)
+    return str(related) if related is not None else _gone(key)
 
 
 def in_words(edits: Mapping[str, FieldEdit]) -> list[Edit]:
     """What somebody else changed, with names instead of keys."""
-    names = _names((name, (edit.old, edit.new)) for name, edit in edits.items())
+    names = {name: _names(name, edits[name]) for name in RELATED if name in edits}
+
+    def word(name: str, value: Any) -> Any:
+        if value is None:
+            return ""
+        return names[name].get(value, _gone(value)) if name in names else value
+
     return [
-        Edit(name, label(name), _word(name, edit.old, names), _word(name, edit.new, names), edit.user, edit.at)
+        Edit(name, label(name), word(name, edit.old), word(name, edit.new), edit.user, edit.at)
         for name, edit in edits.items()
     ]
 
 
-def _differences(before: Any, after: Any) -> dict[str, tuple[Any, Any]]:
-    differences = {}
-    for name in Change.TRACKED_FIELDS:
-        old, new = getattr(before, attname(name), None), getattr(after, attname(name))
-        if old != new and not (before is None and new in (None, "")):
-            differences[name] = (old, new)
-    return differences
+def _names(name: str, edit: FieldEdit) -> dict[Any, str]:
+    """The names of the groups or people that an edit refers to, by key."""
+    model = SupportGroup if name == "owning_group" else get_user_model()
+    found = model._default_manager.in_bulk([key for key in (edit.old, edit.new) if key is not None])
+    return {key: str(row) for key, row in found.items()}
 
 
-def _names(values: Iterable[tuple[str, tuple[Any, Any]]]) -> dict[str, dict[int, str]]:
-    """The names of the groups and people that appear, by field and key."""
-    keys: dict[str, set[int]] = {"owning_group": set(), "requested_by": set()}
-    for name, pair in values:
-        if name in keys:
-            keys[name].update(key for key in pair if key is not None)
-    people = get_user_model().objects.in_bulk(keys["requested_by"])
-    groups = SupportGroup.objects.in_bulk(keys["owning_group"])
-    return {
-        "owning_group": {key: group.name for key, group in groups.items()},
-        "requested_by": {key: person.get_username() for key, person in people.items()},
-    }
-
-
-def _word(name: str, value: Any, names: Mapping[str, Mapping[int, str]]) -> Any:
-    if value is None:
-        return ""
-    if name in names:
-        return names[name].get(value, f"no longer here (id {value})")
-    return value
+def _gone(key: Any) -> str:
+    return f"no longer here (id {key})"

@@ -7,7 +7,7 @@ from datetime import datetime
 from functools import cached_property
 from typing import Any
 
-from django.db.models import Max, Min, Q, Subquery
+from django.db.models import Max, Q, Subquery
 from django.db.models.functions import Coalesce
 from django.http import Http404
 
@@ -132,8 +132,8 @@ class ChangePage:
         if owner:
             others |= ~Q(owning_group=owner)
         before = self.change.history.filter(others).order_by().values("id").annotate(last=Max("version"))
-        present = self.change.history.order_by().filter(version__gt=Coalesce(Subquery(before.values("last")[:1]), 0))
-        return present.aggregate(since=Min("history_date"))["since"]
+        present = self.change.history.filter(version__gt=Coalesce(Subquery(before.values("last")[:1]), 0))
+        return present.order_by("version").values_list("history_date", flat=True).first()
 
     # --- What was added ---
 

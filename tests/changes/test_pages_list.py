@@ -1,0 +1,214 @@
+"""The list of changes: search, filters, sorting, paging, and how few queries it makes."""
+
+import re
+
+import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+
+from changes.choices import ChangeType, CompletionCode, Phase
+from changes.models import Change
+from integrations.models import Exchange, ExternalReference, OutgoingOperation
+
+from ..factories import ChangeFactory, SupportGroupFactory, change_in
+from ..pages import text, web
+
+
+def numbers(response) -> list[str]:
+    """The numbers of the changes on the page, in order."""
+    return re.findall(r'data-label="Number"><a href="/changes/(CHG\d+)/"', response.content.decode())
+
+
+@pytest.fixture
+def desk(db, acme, beta):
+    """Five changes that differ in everything that can be filtered."""
+    acme_group, beta_group = acme.external_groups.get().group, beta.external_groups.get().group
+    return {
+        "logged": ChangeFactory(title="Replace core switch", description="-", urgency="TotalLossOfService"),
+        "planned": change_in(
+            Phase.PLAN, ChangeType.STANDARD, title="Renew certificates", description="-", owning_group=acme_group
+        ),
+        "deployed": change_in(
+            Phase.DEPLOY, ChangeType.EMERGENCY, title="Patch hypervisors", description="-", owning_group=beta_group
+        ),
+        "closed": change_in(
+            Phase.CLOSE, title="Upgrade PostgreSQL", description="-", owning_group=SupportGroupFactory(name="Data")
+        ),
+        "abandoned": change_in(
+            Phase.ABANDON, title="Old mail relay", description="-", owning_group=None, service="Mail"
+        ),
+    }
+
+
+@pytest.mark.parametrize(
+    ("query", "expected"),
+    [
+        ("", {"logged", "planned", "deployed", "closed", "abandoned"}),
+        ("q=core+switch", {"logged"}),
+        ("q=MAIL", {"abandoned"}),
+        ("phase=Deploy", {"deployed"}),
+        ("metaphase=Done", {"closed", "abandoned"}),
+        ("metaphase=Planning", {"planned"}),
+        ("type=Emergency", {"deployed"}),
+        ("priority=Medium", {"logged"}),
+        ("code=Withdrawn", {"abandoned"}),
+        ("code=null", {"logged", "planned", "deployed"}),
+        ("group=null", {"abandoned"}),
+        ("partner=ACME", {"planned"}),
+        ("partner=BETA", {"deployed"}),
+        ("partner=NOBODY", set()),
+        ("exchange=waiting", {"planned", "deployed"}),
+        ("exchange=refused", set()),
+        ("open=true", {"logged", "planned", "deployed"}),
+        ("open=true&type=Standard", {"planned"}),
+        ("phase=Log&type=Standard", set()),
+    ],
+)
+def test_filters_live_in_the_address(alice, desk, query, expected):
+    response = web(alice).get(f"/changes/?{query}")
+    assert response.status_code == 200
+    assert {name for name, change in desk.items() if change.number in numbers(response)} == expected
+
+
+def test_the_number_is_found_too(alice, desk):
+    assert numbers(web(alice).get(f"/changes/?q={desk['closed'].number.lower()}")) == [desk["closed"].number]
+
+
+def test_the_owning_group_is_a_filter(alice, desk):
+    group = desk["closed"].owning_group
+    response = web(alice).get(f"/changes/?group={group.pk}")
+    assert numbers(response) == [desk["closed"].number]
+    assert f'<option value="{group.pk}" selected>Data</option>' in response.content.decode()
+
+
+@pytest.mark.parametrize("query", ["phase=Nowhere", "priority=1", "group=999999", "type=x", "q=%00", "exchange=x"])
+def test_a_filter_that_does_not_exist_is_said_and_lists_nothing(alice, desk, query):
+    response = web(alice).get(f"/changes/?{query}")
+    assert response.status_code == 200
+    assert numbers(response) == []
+    assert "A filter has a value that does not exist" in text(response)
+
+
+@pytest.mark.parametrize(
+    "query", ["partner=%00", "page=x", "page=0", "page=99999", "sort=x", "sort=--number", "open=x"]
+)
+def test_nonsense_in_the_address_never_breaks_the_page(alice, desk, query):
+    assert web(alice).get(f"/changes/?{query}").status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("order", "expected"),
+    [
+        ("number", ["logged", "planned", "deployed", "closed", "abandoned"]),
+        ("-number", ["abandoned", "closed", "deployed", "planned", "logged"]),
+        ("title", ["abandoned", "deployed", "planned", "logged", "closed"]),
+        ("type", ["deployed", "logged", "closed", "abandoned", "planned"]),
+        ("phase", ["logged", "planned", "deployed", "closed", "abandoned"]),
+        ("priority", ["logged", "planned", "deployed", "closed", "abandoned"]),
+        ("group", ["planned", "deployed", "closed", "logged", "abandoned"]),
+        ("-group", ["logged", "closed", "deployed", "planned", "abandoned"]),
+    ],
+)
+def test_a_column_sorts_in_the_order_of_its_meaning(alice, desk, order, expected):
+    response = web(alice).get(f"/changes/?sort={order}")
+    assert numbers(response) == [desk[name].number for name in expected]
+    direction = "descending" if order.startswith("-") else "ascending"
+    assert response.content.decode().count(f'aria-sort="{direction}"') == 1
+
+
+def test_sorting_keeps_the_filters_and_turns_round_on_the_second_click(alice, desk):
+    content = web(alice).get("/changes/?open=true&sort=title").content.decode()
+    assert "?open=true&amp;sort=-title" in content
+    assert "?open=true&amp;sort=phase" in content
+
+
+def test_pages_of_fifty_keep_the_filters(alice):
+    for number in range(51):
+        ChangeFactory(title=f"Change {number}")
+    client = web(alice)
+    first, second = client.get("/changes/?type=Normal"), client.get("/changes/?type=Normal&page=2")
+    assert len(numbers(first)) == 50
+    assert len(numbers(second)) == 1
+    assert "1–50 of 51 changes" in text(first)
+    assert "?type=Normal&amp;page=2" in first.content.decode()
+
+
+def test_counting_stops_where_it_tells_nothing_more(alice, monkeypatch):
+    monkeypatch.setattr("changes.listing.COUNTED", 2)
+    for _ in range(4):
+        ChangeFactory()
+    assert "more than 2 changes" in text(web(alice).get("/changes/"))
+
+
+def test_an_empty_desk_says_what_to_do_next(alice, audrey):
+    assert "Create the first change" in text(web(alice).get("/"))
+    assert "No changes yet" in text(web(audrey).get("/"))
+    assert "Create the first change" not in text(web(audrey).get("/"))
+
+
+def test_no_match_offers_the_way_back(alice, desk):
+    assert "Show all changes" in text(web(alice).get("/changes/?q=nothing"))
+
+
+def refuse(operation):
+    OutgoingOperation.objects.filter(pk=operation.pk).update(status="Refused")
+
+
+def deliver(operation):
+    OutgoingOperation.objects.filter(pk=operation.pk).update(status="Delivered")
+
+
+def test_the_exchange_state_is_said_in_words(alice, desk, acme, beta):
+    planned = desk["planned"]
+    page = lambda: text(web(alice).get("/changes/?partner=ACME"))  # noqa: E731
+    assert "ACME waiting" in page()
+    refuse(planned.outgoing_operations.get())
+    assert "ACME refused" in page()
+    assert numbers(web(alice).get("/changes/?exchange=refused")) == [planned.number]
+    deliver(planned.outgoing_operations.get())
+    assert "ACME delivered" in page()
+    exchange = Exchange.objects.get(change=planned)
+    exchange.state = exchange.state.after_reject()
+    exchange.save()
+    assert "ACME rejected" in page()
+
+
+def test_a_partner_that_only_has_a_reference_is_shown_as_linked(alice, desk, acme):
+    ExternalReference.objects.create(change=desk["logged"], system=acme, external_id="C-1")
+    response = web(alice).get("/changes/?partner=ACME&phase=Log")
+    assert numbers(response) == [desk["logged"].number]
+    assert "ACME linked" in text(response)
+
+
+def test_the_list_makes_at_most_eight_queries_whatever_the_number_of_rows(alice, desk, acme, beta):
+    client = web(alice)
+    path = "/changes/?q=e&partner=ACME&sort=priority"
+    counts = []
+    for _ in range(2):
+        with CaptureQueriesContext(connection) as everything:
+            client.get("/changes/")
+        with CaptureQueriesContext(connection) as filtered:
+            client.get(path)
+        counts.append((len(everything), len(filtered)))
+        for number in range(20):
+            group = (acme if number % 2 else beta).external_groups.get().group
+            ChangeFactory(title="One more", owning_group=group)
+    assert counts[0] == counts[1]
+    assert max(counts[0]) <= 8
+
+
+def test_what_people_typed_is_never_markup(alice):
+    ChangeFactory(title="<script>alert(1)</script>", owning_group=SupportGroupFactory(name="<b>Group</b>"))
+    content = web(alice).get('/changes/?q="><script>alert(2)</script>').content.decode()
+    assert "<script>" not in content
+    content = web(alice).get("/changes/").content.decode()
+    assert "<script>" not in content
+    assert "&lt;script&gt;alert(1)" in content
+    assert "<b>Group" not in content
+
+
+def test_closing_codes_are_those_of_the_contract(alice, desk):
+    content = web(alice).get("/changes/").content.decode()
+    for code in CompletionCode.values:
+        assert f'<option value="{code}">{code}</option>' in content
+    assert Change.objects.count() == 5

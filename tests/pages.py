@@ -1,0 +1,37 @@
+"""What the tests of the pages share: a signed-in client, and the text of a page without its markup."""
+
+import html
+import re
+
+from django.test import Client
+
+
+def web(user=None) -> Client:
+    """A browser without scripts in which `user` is signed in."""
+    client = Client()
+    if user is not None:
+        client.force_login(user, backend="django.contrib.auth.backends.ModelBackend")
+    return client
+
+
+def text(response) -> str:
+    """What a person reads on the page, with single spaces."""
+    content = response.content.decode()
+    body = re.sub(r"<[^>]+>", " ", content.partition("<main")[2])
+    return re.sub(r"\s+([.,;:])", r"\1", re.sub(r"\s+", " ", html.unescape(body)))
+
+
+def posted(change, **fields) -> dict[str, str]:
+    """What the edit page of `change` posts when nothing but `fields` was typed."""
+    from changes.forms import ChangeForm
+
+    form = ChangeForm(instance=type(change).objects.get(pk=change.pk))
+    data = {}
+    for bound in form:
+        if bound.field.disabled:
+            continue
+        value = bound.field.widget.format_value(bound.value())
+        if isinstance(value, list):
+            value = value[0] if value else ""
+        data[bound.html_name] = "" if value is None else str(value).replace("\r\n", "\n").replace("\n", "\r\n")
+    return data | fields
