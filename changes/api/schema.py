@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from http import HTTPStatus
 from typing import Any
 
 from drf_spectacular.openapi import AutoSchema
@@ -66,4 +67,6 @@ class ProblemSchema(AutoSchema):
             bodies["304"] = {"description": "The caller has this version already."}
         for status in sorted(statuses):
             bodies[str(status)] = self._get_response_for_code(ProblemSerializer, str(status), [MEDIA_TYPE])
+        for status_code, body in bodies.items():
+            body["description"] = body["description"] or HTTPStatus(int(status_code)).phrase
         return bodies
