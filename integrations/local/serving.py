@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import os
 import socket
 import sys
 from collections.abc import Iterator
@@ -55,8 +56,8 @@ def _run(folder: Path, port: int, simulator_port: int, children: Children, outpu
     simulator_url = f"http://127.0.0.1:{simulator_port}"
     _say(output, "Preparing the database ...")
     call_command("migrate", verbosity=0, interactive=False)
-    call_command("collectstatic", verbosity=0, interactive=False)
     kept = _load(folder, simulator_url, output)
+    call_command("collectstatic", verbosity=0, interactive=False)
     config = folder / "simulator.yaml"
     write_config(config, settings.BASE_URL, kept.tokens, kept.signing_secrets)
     # The processes have their own: none of it is inherited, or kept open while this one only waits.
@@ -137,7 +138,7 @@ def _check_ports(**ports: int) -> None:
             socket.create_server(("127.0.0.1", port)).close()
         except OSError as error:
             raise NotPossible(
-                f"Port {port} cannot be used ({error.strerror}). Stop what uses it, or choose another: "
+                f"Port {port} cannot be used ({os.strerror(error.errno or 0)}). Stop what uses it, or choose another: "
                 f"{variables[name]}={port + 1} make run"
             ) from error
 

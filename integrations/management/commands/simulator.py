@@ -1,5 +1,6 @@
 """python manage.py simulator"""
 
+import os
 import socket
 from pathlib import Path
 from typing import Any
@@ -37,7 +38,7 @@ class Command(BaseCommand):
             listener = socket.create_server((options["host"], options["port"]))
         except OSError as error:
             raise CommandError(
-                f"Port {options['port']} of {options['host']} cannot be used: {error.strerror}."
+                f"Port {options['port']} of {options['host']} cannot be used: {os.strerror(error.errno or 0)}."
             ) from error
         url = f"http://{options['host']}:{listener.getsockname()[1]}"
         simulator = Simulator(partners, config.with_suffix(".received.jsonl"), url)
