@@ -22,6 +22,8 @@ class _Reader(HTMLParser):
         name = attrs.get("name")
         if tag == "input" and name and "disabled" not in attrs:
             self._input(name, attrs)
+        elif tag == "button" and name:
+            self.forms[-1]["names"].add(name)
         elif tag == "textarea" and name:
             self._textarea = (name, "")
         elif tag == "select" and name:

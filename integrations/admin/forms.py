@@ -87,11 +87,12 @@ class StartForm(ReasonForm):
 
     decision = forms.ChoiceField(choices=[(SEND, "Send"), (SKIP, "Skip")])
     # Those recorded after the page was shown are not what the person decided about.
-    shown_until = forms.DateTimeField(required=False)
+    shown_until = forms.DateTimeField(error_messages={"required": "Open this page anew: it says what is skipped."})
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.fields["reason"].required = self.data.get("decision") == self.SKIP
+        for name in ("reason", "shown_until"):
+            self.fields[name].required = self.data.get("decision") == self.SKIP
 
 
 class TokenForm(forms.ModelForm):

@@ -125,7 +125,9 @@ class ExternalSystemAdmin(CountsWhatProtects, admin.ModelAdmin):
         if obj.is_held_back:
             form.changed_data.remove("enabled")
         # Only what was edited: a worker may pause the system meanwhile.
-        obj.save(update_fields=[*(name for name in form.changed_data if name in form.Meta.fields), *secrets])
+        obj.save(
+            update_fields=[*(name for name in form.changed_data if name in ExternalSystemForm.Meta.fields), *secrets]
+        )
         if enabling and not obj.is_held_back:
             outbox.wake_on_commit()
 
