@@ -1,0 +1,163 @@
+"""The exchange from end to end: web server, worker, beat and partner as processes of their own.
+
+With `--database postgresql` on PostgreSQL and Redis, else on the embedded default.
+"""
+
+import base64
+import hashlib
+
+import pytest
+
+
+@pytest.fixture
+def new_change(running_exchange):
+    """`new_change(owning_group=...)` makes one as alice, through the API, and returns its number."""
+
+    def make(**fields):
+        response = running_exchange.api("alice").post(
+            "/api/v1/changes/", json={"title": "Replace core switch", **fields}
+        )
+        assert response.status_code == 201, response.text
+        return response.json()["number"]
+
+    return make
+
+
+@pytest.fixture
+def behaves(running_exchange):
+    """`behaves("ACME", {...})` until the test is over."""
+    changed = []
+
+    def behave(system_id, behaviour):
+        changed.append(system_id)
+        answer = running_exchange.simulator.put(f"/api/partners/{system_id}/behaviour", json=behaviour)
+        assert answer.status_code == 200, answer.text
+
+    yield behave
+    for system_id in changed:
+        running_exchange.simulator.delete(f"/api/partners/{system_id}/behaviour")
+
+
+def edit(running_exchange, number, **fields):
+    response = running_exchange.api("alice").patch(f"/api/v1/changes/{number}/", json=fields)
+    assert response.status_code == 200, response.text
+
+
+def comment(running_exchange, number, body="Hello"):
+    response = running_exchange.api("alice").post(f"/api/v1/changes/{number}/comments/", json={"body": body})
+    assert response.status_code == 201, response.text
+
+
+def reference(running_exchange, number):
+    return running_exchange.api("alice").get(f"/api/v1/changes/{number}/").json()["external_references"]
+
+
+def test_a_change_goes_to_the_partner_and_comes_back(running_exchange, new_change):
+    number = new_change(owning_group="ACME Networks")
+    running_exchange.until_received("ACME", number, ["Assign"])
+    (record,) = running_exchange.until("ACME's own number is known", lambda: reference(running_exchange, number))
+    assert record["external_id"].startswith("ACME-")
+    comment(running_exchange, number, "Any news?")
+    edit(running_exchange, number, owning_group="Network")
+    edit(running_exchange, number, completion_code="Withdrawn")
+    comment(running_exchange, number, "Nobody hears this")
+    taken = running_exchange.until_received("ACME", number, ["Assign", "Update", "Accept", "Cancel"])
+    assert [message["sequence"] for message in taken] == [1, 2, 3, 4]
+
+
+def test_an_attachment_can_be_fetched_by_the_partner(running_exchange, new_change):
+    number = new_change(owning_group="ACME Networks")
+    content = b"the plan" * 1000
+    response = running_exchange.api("alice").post(
+        f"/api/v1/changes/{number}/attachments/", files={"file": ("plan.txt", content, "text/plain")}
+    )
+    assert response.status_code == 201, response.text
+    running_exchange.until_received("ACME", number, ["Assign", "Update"])
+    attachment = response.json()
+    assert attachment["sha256"] == hashlib.sha256(content).hexdigest()
+    path = f"/api/v1/attachments/{attachment['id']}/content/"
+    assert running_exchange.partner_api("ACME").get(path).content == content
+    assert running_exchange.partner_api("BETA").get(path).status_code == 404
+
+
+def test_a_partner_creates_and_works_on_a_change(running_exchange):
+    acme = running_exchange.partner_api("ACME")
+
+    def send(operation, **fields):
+        body = {"system_id": "ACME", "operation": operation, "external_id": "REAL-1", **fields}
+        return acme.post("/api/v1/operations/", json=body)
+
+    created = send("Create", properties={"title": "From ACME", "owning_group": "BETA Servers"})
+    assert created.status_code == 201, created.text
+    number = created.json()["change"]["number"]
+    running_exchange.until_received("BETA", number, ["Assign"])
+    content = base64.b64encode(b"log").decode()
+    updated = send(
+        "Update",
+        properties={"risk": "High"},
+        comments=[{"body": "See the log"}],
+        attachments=[{"file_name": "log.txt", "content_base64": content}],
+    )
+    assert updated.status_code == 200, updated.text
+    assert send("Assign").status_code == 200
+    assert send("Update", properties={"phase": "Close"}, comments=[{"body": "Lost"}]).status_code == 409
+    assert send("Cancel").status_code == 200
+    assert send("Reject").status_code == 200
+    # Two additions and the Assign's own comment; after the Cancel nothing more, the Reject's comment neither.
+    running_exchange.until_received("BETA", number, ["Assign", "Update", "Update", "Update", "Cancel"])
+    assert running_exchange.received("ACME", number) == []
+    change = running_exchange.api("alice").get(f"/api/v1/changes/{number}/").json()
+    assert (change["phase"], change["completion_code"]) == ("Abandon", "Withdrawn")
+    bodies = [
+        item["body"]
+        for item in running_exchange.api("alice").get(f"/api/v1/changes/{number}/comments/").json()["results"]
+    ]
+    assert bodies == [
+        "See the log",
+        "Change was assigned locally from external system",
+        "Change was rejected by the external fulfillment system",
+    ]
+
+
+def test_a_partner_that_is_down_gets_everything_in_order_once_it_is_back(running_exchange, new_change, behaves):
+    behaves("BETA", {"mode": "down"})
+    number = new_change(owning_group="BETA Servers")
+    for text in ("one", "two", "three"):
+        comment(running_exchange, number, text)
+    other = new_change(owning_group="ACME Networks")
+    running_exchange.until_received("ACME", other, ["Assign"])
+    assert running_exchange.received("BETA", number) == []
+    behaves("BETA", {"mode": "normal"})
+    running_exchange.until_received("BETA", number, ["Assign", "Update", "Update", "Update"])
+
+
+def test_a_worker_that_is_killed_loses_nothing(running_exchange, new_change):
+    running_exchange.kill_process("worker")
+    number = new_change(owning_group="ACME Networks")
+    comment(running_exchange, number)
+    running_exchange.start_process("worker")
+    running_exchange.until_received("ACME", number, ["Assign", "Update"])
+
+
+def test_without_beat_the_wake_up_is_enough(running_exchange, new_change):
+    running_exchange.stop_process("beat")
+    try:
+        number = new_change(owning_group="ACME Networks")
+        running_exchange.until_received("ACME", number, ["Assign"])
+    finally:
+        running_exchange.start_process("beat")
+
+
+def test_a_signature_with_another_secret_is_refused_by_the_partner_and_pauses_the_system(running_exchange, new_change):
+    """The simulator answers 401; all waits until the credential is mended, and nothing is refused."""
+    find = "from integrations.models import ExternalSystem as E; s = E.objects.get(system_id='BETA'); "
+    rows = "s.outgoing_operations.filter(change__number='{}').values_list('status', 'tries')"
+    secret = running_exchange.shell(f"{find}print(s.signing_secret)").strip()
+    running_exchange.shell(f"{find}s.signing_secret = 'whsec_' + 'A' * 44; s.save()")
+    number = new_change(owning_group="BETA Servers")
+    state = f"{find}print(s.paused_at is not None, *{rows.format(number)})"
+    running_exchange.until("BETA is paused", lambda: running_exchange.shell(state).startswith("True"))
+    assert running_exchange.shell(state).strip() == "True ('Waiting', 0)"
+    resume = f"from integrations import outbox; s.signing_secret = {secret!r}; s.save(); outbox.resume(s)"
+    running_exchange.shell(find + resume)
+    running_exchange.until_received("BETA", number, ["Assign"])
