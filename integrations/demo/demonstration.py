@@ -1,0 +1,112 @@
+"""`manage.py demo`: the scenes, one after the other, on real processes with throw-away data."""
+
+from __future__ import annotations
+
+import os
+import socket
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from django.conf import settings
+from django.contrib.auth import get_user_model
+from django.core.management import call_command
+from django.db import connections
+from knox.models import AuthToken
+
+from ..configuration import load as load_configuration
+from ..local.http_client import Api
+from ..local.interruption import Interrupted, interruptible
+from ..local.processes import ChildEnded, Children, commands
+from ..local.simulation import Simulation, write_config
+from ..transports.signing import new_secret
+from . import incoming_scenes, outgoing_scenes
+from .load import CONFIGURATION, SYSTEMS, make_tokens
+from .stage import Difference, Stage
+
+SCENES = (*outgoing_scenes.SCENES, *incoming_scenes.SCENES)
+# Short pauses: a partner that is down for a moment is tried again soon, and not given up.
+HASTE = {
+    "DELIVERY_TIMEOUT": "5",
+    "DELIVERY_RETRY_SCHEDULE": ",".join(["0.5"] * 60),
+    "DELIVERY_LEASE": "15",
+    "DISPATCH_INTERVAL": "0.5",
+    "BREAKER_OPEN_SECONDS": "1",
+}
+
+
+def demonstrate(say: Callable[[str], None]) -> None:
+    """Plays all scenes. Exits with 1 when one differs from the rules, or when the processes do not run."""
+    folder: Path = settings.VAR_DIR
+    port, simulator_port = _free_ports()
+    base_url, simulator_url = f"http://127.0.0.1:{port}", f"http://127.0.0.1:{simulator_port}"
+    children = Children(folder / "logs", {**HASTE, "BASE_URL": base_url})
+    try:
+        with interruptible():
+            try:
+                say("Starting the real processes on throw-away data ...")
+                tokens = _prepare(folder, base_url, simulator_url)
+                for name, command in commands(port, simulator_port, folder / "simulator.yaml").items():
+                    children.start(name, command)
+                children.until_answers(f"{simulator_url}/api/partners")
+                children.until_answers(f"{base_url}/accounts/login/")
+                differing = _play(_stage(base_url, simulator_url, tokens, say), children, say)
+            finally:
+                children.stop()
+    except Interrupted:
+        sys.exit("casexchange: Interrupted before all was played. Nothing is left behind.")
+    except (ChildEnded, TimeoutError) as error:
+        sys.exit(f"casexchange: {error}")
+    if differing:
+        sys.exit(
+            f"casexchange: {len(differing)} of {len(SCENES)} scenes differ from the rules: {', '.join(differing)}."
+        )
+    say(f"\nAll {len(SCENES)} scenes went by the rules.")
+
+
+def _prepare(folder: Path, base_url: str, simulator_url: str) -> dict[str, str]:
+    """The database, the demo configuration, and a token for each of the partners, alice and carol."""
+    call_command("migrate", verbosity=0, interactive=False)
+    secrets = {name: new_secret() for name in SYSTEMS}
+    variables = {f"{name}_SIGNING_SECRET": secret for name, secret in secrets.items()}
+    text = CONFIGURATION.read_text(encoding="utf-8")
+    load_configuration(text, {**os.environ, **variables, "SIMULATOR_URL": simulator_url})
+    tokens = make_tokens()
+    write_config(folder / "simulator.yaml", base_url, tokens, secrets)
+    for user in get_user_model().objects.filter(username__in=("alice", "carol")):
+        tokens[user.get_username()] = AuthToken.objects.create(user)[1]
+    connections.close_all()
+    return tokens
+
+
+def _stage(base_url: str, simulator_url: str, tokens: dict[str, str], say: Callable[[str], None]) -> Stage:
+    apis = {name: Api(base_url, token) for name, token in tokens.items()}
+    return Stage(
+        alice=apis.pop("alice"),
+        carol=apis.pop("carol"),
+        partners=apis,
+        simulation=Simulation(simulator_url),
+        say=lambda text: say(f"    {text}"),
+    )
+
+
+def _play(stage: Stage, children: Children, say: Callable[[str], None]) -> list[str]:
+    """Plays each scene, also after one that differed. Returns the numbers of those that did."""
+    differing = []
+    for number, scene in enumerate(SCENES, 1):
+        say(f"\n{number:2}. {scene.__doc__}")
+        try:
+            scene(stage)
+        except (Difference, TimeoutError, OSError, LookupError, TypeError) as error:
+            # The last two: an answer that has not the form of the contract.
+            children.check()
+            stage.say(f"DIFFERS: {error if isinstance(error, Difference | TimeoutError) else repr(error)}")
+            differing.append(str(number))
+        for system_id in SYSTEMS:
+            stage.simulation.behave(system_id, mode="normal")
+    return differing
+
+
+def _free_ports() -> tuple[int, int]:
+    with socket.create_server(("127.0.0.1", 0)) as first, socket.create_server(("127.0.0.1", 0)) as second:
+        return first.getsockname()[1], second.getsockname()[1]

@@ -1,0 +1,19 @@
+"""python manage.py demo"""
+
+from typing import Any
+
+from django.core.management.base import BaseCommand
+
+from integrations.demo.demonstration import demonstrate
+
+
+class Command(BaseCommand):
+    help = "Plays every operation with real processes on throw-away data, and checks what the partners receive."
+    requires_system_checks = []
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        def say(text: str) -> None:
+            self.stdout.write(text)
+            self.stdout.flush()
+
+        demonstrate(say)
