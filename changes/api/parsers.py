@@ -11,7 +11,7 @@ from typing import Any, NoReturn
 from django.conf import settings
 from django.utils.http import parse_header_parameters
 from rest_framework.exceptions import ParseError, UnsupportedMediaType, ValidationError
-from rest_framework.parsers import JSONParser
+from rest_framework.parsers import BaseParser
 
 from .exceptions import TooLarge
 
@@ -21,12 +21,15 @@ MAX_DIGITS = 19
 _UNFIT = re.compile("[\x00\ud800-\udfff]")
 
 
-class StrictJSONParser(JSONParser):
+class StrictJSONParser(BaseParser):
     """One JSON object in UTF-8 of at most `API_REQUEST_MAX_BYTES`.
 
     Refused, with the path of what is wrong: repeated keys, NaN and Infinity, numbers too large, NUL characters and
     halves of surrogate pairs.
     """
+
+    # Not a subclass of the library's JSONParser: for those it reads the whole body before the length is checked.
+    media_type = "application/json"
 
     def parse(self, stream: Any, media_type: str | None = None, parser_context: Mapping[str, Any] | None = None) -> Any:
         _, parameters = parse_header_parameters(media_type or "")

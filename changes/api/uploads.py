@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import html
-import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -16,7 +15,7 @@ from rest_framework.exceptions import ErrorDetail, ParseError, ValidationError
 from rest_framework.parsers import DataAndFiles, MultiPartParser
 
 from changes.models import Attachment
-from changes.validators import validate_attachment, validate_file_name
+from changes.validators import validate_attachment, validate_content_type, validate_file_name
 
 from .parsers import check_length
 from .problems import as_api_exception
@@ -24,7 +23,6 @@ from .problems import as_api_exception
 FIELD = "file"
 # The boundaries and headers around the file.
 FRAME_MAX_BYTES = 64 * 1024
-_MEDIA_TYPE = re.compile(r"[A-Za-z0-9][\w.+-]*/[\w.+-]+", re.ASCII)
 DEFAULT_MEDIA_TYPE = "application/octet-stream"
 
 
@@ -78,15 +76,23 @@ def uploaded_file(data: Any, files: Any) -> UploadedFile:
 def media_type_of(file: UploadedFile) -> str:
     """The content type that the form names, without parameters. Raises ValidationError for one that is none."""
     name = (file.content_type or DEFAULT_MEDIA_TYPE).strip()
-    limit = Attachment._meta.get_field("content_type").max_length or 0
-    if len(name) > limit or not _MEDIA_TYPE.fullmatch(name):
+    limit = Attachment._meta.get_field("content_type").max_length
+    if len(name) > limit or not is_media_type(name):
         _refuse("The file's content type is none: give one such as application/pdf.", "invalid_content_type")
     return name
 
 
 def safe_media_type(name: str) -> str:
     """What a stored content type may be served as: whoever stored it may have checked less."""
-    return name if _MEDIA_TYPE.fullmatch(name) else DEFAULT_MEDIA_TYPE
+    return name if is_media_type(name) else DEFAULT_MEDIA_TYPE
+
+
+def is_media_type(name: str) -> bool:
+    try:
+        validate_content_type(name)
+    except DjangoValidationError:
+        return False
+    return True
 
 
 def _refuse(message: str, code: str) -> Any:

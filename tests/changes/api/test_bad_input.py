@@ -143,12 +143,12 @@ def test_a_body_that_cannot_be_read(refused, name, method, path):
 
 
 @pytest.mark.parametrize(("name", "value", "words"), [*VALUES, *UNKNOWN])
-@pytest.mark.parametrize(("method", "path"), [("POST", ""), ("PATCH", "{change}/")])
-def test_a_value_that_a_field_does_not_take(refused, method, path, name, value, words):
-    (error,) = refused(method, path, {"title": "Another", name: value})
-    assert error["attr"] == (name or None)
-    assert words in error["detail"]
-    assert len(error["detail"]) < 500
+def test_a_value_that_a_field_does_not_take(refused, name, value, words):
+    for method, path in (("POST", ""), ("PATCH", "{change}/")):
+        (error,) = refused(method, path, {"title": "Another", name: value})
+        assert error["attr"] == (name or None)
+        assert words in error["detail"]
+        assert len(error["detail"]) < 500
 
 
 def test_every_wrong_field_is_named_at_once(refused):

@@ -81,15 +81,15 @@ def test_an_expired_or_revoked_token_and_an_inactive_user_are_refused(api, alice
     problem(client.get(CHANGES), 401)
 
 
-@pytest.mark.parametrize("method", ["get", "post", "put", "patch", "delete", "options"])
 @pytest.mark.parametrize(
     "path",
     ["", "nothing/", "changes", "changes/CHG0000001", "changes/x/", "operations", "attachments/", "schema", "../x/"],
 )
 @pytest.mark.parametrize("signed_in", [True, False])
-def test_an_unknown_address_is_a_problem_too(api, alice, method, path, signed_in):
+def test_an_unknown_address_is_a_problem_too(api, alice, path, signed_in):
     client = api(alice) if signed_in else api()
-    problem(getattr(client, method)(f"/api/v1/{path}"), 404)
+    for method in ("get", "post", "put", "patch", "delete", "options"):
+        problem(getattr(client, method)(f"/api/v1/{path}"), 404)
 
 
 def test_an_unknown_change_reads_as_any_unknown_address(api, alice):
