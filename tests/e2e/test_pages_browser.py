@@ -174,7 +174,8 @@ def tab_to(page: Page, name: str, limit: int = 80) -> None:
 
 def test_the_main_path_by_keyboard_alone(page, alice):
     page.goto("/")
-    page.keyboard.type("alice")  # the name has the focus already
+    expect(page.get_by_label("Username")).to_be_focused()
+    page.keyboard.type("alice")
     page.keyboard.press("Tab")
     page.keyboard.type(PASSWORD)
     page.keyboard.press("Enter")
