@@ -23,6 +23,7 @@ class ExternalSystemForm(forms.ModelForm):
 
     new_signing_secret = forms.CharField(
         required=False,
+        label="New signing secret",
         validators=[validate_secret],
         widget=forms.PasswordInput(attrs={"autocomplete": "off", "class": "vTextField"}),
         help_text="Leave empty to keep the secret. Written as whsec_ and 24 to 64 bytes in base64.",

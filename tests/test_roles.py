@@ -1,0 +1,212 @@
+"""What each role may do in the administration: every page, opened and posted."""
+
+import pytest
+from django.contrib import admin
+from django.contrib.auth.models import Group, Permission
+from django.contrib.auth.models import User as UserModel
+from django.utils import timezone
+from knox.models import AuthToken
+
+from changes.choices import Role
+from changes.models import Change, Comment
+from integrations.models import DeliveryAttempt, ExternalReference, ExternalSystem, IncomingOperation, OutgoingOperation
+
+from .factories import ChangeFactory, ExternalGroupFactory, ExternalSystemFactory, UserFactory
+from .html_forms import read_form
+from .pages import text, web
+
+PEOPLE = {
+    "alice": Role.AGENT,
+    "carol": Role.CHANGE_MANAGER,
+    "ingrid": Role.INTEGRATION_ADMINISTRATOR,
+    "audrey": Role.AUDITOR,
+}
+ALL = set(PEOPLE) | {"root"}
+AGENTS = {"alice", "carol", "root"}
+INTEGRATORS = {"ingrid", "root"}
+# For each list: who sees it, who may add, who may edit a record. Nobody else may.
+ACCESS = {
+    "changes/change": (ALL, AGENTS, AGENTS),
+    "changes/supportgroup": (ALL, INTEGRATORS, INTEGRATORS),
+    "integrations/externalsystem": (ALL, INTEGRATORS, INTEGRATORS),
+    "integrations/externalreference": (ALL, set(), set()),
+    "integrations/exchange": (ALL, set(), set()),
+    "integrations/outgoingoperation": (ALL, set(), set()),
+    "integrations/incomingoperation": (ALL, set(), set()),
+    "auth/user": ({"ingrid", "audrey", "root"}, {"root"}, {"root"}),
+    "auth/group": ({"audrey", "root"}, {"root"}, {"root"}),
+    "knox/authtoken": ({"ingrid", "audrey", "root"}, INTEGRATORS, set()),
+    "axes/accessattempt": ({"root"}, set(), set()),
+    "axes/accesslog": ({"root"}, set(), set()),
+    "axes/accessfailurelog": ({"root"}, set(), set()),
+}
+CELLS = [(who, kind) for kind in ACCESS for who in sorted(ALL)]
+each_cell = pytest.mark.parametrize(("who", "kind"), CELLS, ids=[f"{who}-{kind}" for who, kind in CELLS])
+
+
+@pytest.fixture
+def records(db):
+    """One record for each list of the administration, and a user for each role."""
+    acme = ExternalSystemFactory(system_id="ACME")
+    external = ExternalGroupFactory(group__name="ACME Networks", system=acme)
+    for name, role in PEOPLE.items():
+        UserFactory(username=name, roles=[role])
+    UserFactory(username="root", is_superuser=True, is_staff=True)
+    change = ChangeFactory(owning_group=external.group)
+    Comment(change=change, author=UserModel.objects.get(username="alice"), body="Hello").save()
+    operation = change.outgoing_operations.first()
+    DeliveryAttempt(operation=operation, claim=1, started_at=timezone.now(), duration=0.1, http_status=503).save()
+    reference = ExternalReference(change=change, system=acme, external_id="C-1")
+    reference.save()
+    came = IncomingOperation(
+        system=acme, user=acme.authorized_user, operation="Update", status="Applied", http_status=200, payload={}
+    )
+    came.save()
+    token, _ = AuthToken.objects.create(acme.authorized_user)
+    return {
+        "changes/change": change,
+        "changes/supportgroup": external.group,
+        "integrations/externalsystem": acme,
+        "integrations/externalreference": reference,
+        "integrations/exchange": change.exchanges.get(),
+        "integrations/outgoingoperation": operation,
+        "integrations/incomingoperation": came,
+        "auth/user": acme.authorized_user,
+        "auth/group": Group.objects.get(name=Role.AUDITOR.value),
+        "knox/authtoken": token,
+    }
+
+
+@pytest.fixture
+def client_of(records):
+    return lambda name: web(UserModel.objects.get(username=name))
+
+
+def test_the_table_names_every_list_of_the_administration():
+    registered = {f"{model._meta.app_label}/{model._meta.model_name}" for model in admin.site._registry}
+    assert registered == set(ACCESS)
+
+
+@each_cell
+def test_a_list_and_its_records_are_seen_by_whom_the_table_names(client_of, records, who, kind):
+    sees, adds, _ = ACCESS[kind]
+    client = client_of(who)
+    expected = 200 if who in sees else 403
+    assert client.get(f"/admin/{kind}/").status_code == expected
+    named = f'href="/admin/{kind}/"' in client.get("/admin/").content.decode()
+    assert named == (who in sees)
+    if kind in records:
+        for page in ("change", "history"):
+            assert client.get(f"/admin/{kind}/{records[kind].pk}/{page}/").status_code == expected
+    assert client.get(f"/admin/{kind}/add/").status_code == (200 if who in adds else 403)
+
+
+@each_cell
+def test_a_record_is_added_edited_and_deleted_by_whom_the_table_names(client_of, records, who, kind):
+    _, adds, edits = ACCESS[kind]
+    client = client_of(who)
+    # An empty form is answered with its errors where it may be posted at all.
+    assert client.post(f"/admin/{kind}/add/", {}).status_code == (200 if who in adds else 403)
+    if kind not in records:
+        return
+    address = f"/admin/{kind}/{records[kind].pk}"
+    assert (client.post(f"{address}/change/", {}).status_code != 403) == (who in edits)
+    may_delete = _may_delete(who, kind)
+    assert client.get(f"{address}/delete/").status_code == (200 if may_delete else 403)
+    if not may_delete:
+        assert client.post(f"{address}/delete/", {"post": "yes"}).status_code == 403
+        assert type(records[kind]).objects.filter(pk=records[kind].pk).exists()
+
+
+def _may_delete(who, kind):
+    # What is in use is then refused by the page itself; see the tests of each list.
+    return (kind == "integrations/externalsystem" and who in INTEGRATORS) or (
+        kind == "changes/supportgroup" and who == "root"
+    )
+
+
+@pytest.mark.parametrize("who", sorted(ALL))
+def test_enabling_a_system_is_for_integration_administrators(client_of, records, who):
+    acme = records["integrations/externalsystem"]
+    ExternalSystem.objects.filter(pk=acme.pk).update(enabled=False)
+    address = f"/admin/integrations/externalsystem/{acme.pk}/start/"
+    client = client_of(who)
+    allowed = who in INTEGRATORS
+    assert client.get(address).status_code == (200 if allowed else 403)
+    assert client.post(address, {"decision": "send"}).status_code == (302 if allowed else 403)
+    acme.refresh_from_db()
+    assert acme.enabled == allowed
+
+
+def test_without_the_permission_to_skip_enabling_offers_no_skipping(client_of, records):
+    acme = records["integrations/externalsystem"]
+    ExternalSystem.objects.filter(pk=acme.pk).update(enabled=False)
+    role = Group.objects.get(name=Role.INTEGRATION_ADMINISTRATOR.value)
+    role.permissions.remove(Permission.objects.get(codename="skip_outgoingoperation"))
+    address = f"/admin/integrations/externalsystem/{acme.pk}/start/"
+    client = client_of("ingrid")
+    page = client.get(address)
+    assert "Or skip them" not in text(page)
+    moment = read_form(page, "shown_until")["fields"]["shown_until"]
+    response = client.post(address, {"decision": "skip", "reason": "x", "shown_until": moment})
+    assert "You may not skip operations" in text(response)
+    acme.refresh_from_db()
+    assert not acme.enabled
+    assert not OutgoingOperation.objects.filter(status="Skipped").exists()
+
+
+@pytest.mark.parametrize("who", sorted(PEOPLE))
+@pytest.mark.parametrize("action", ["retry_now", "skip", "revoke", "delete_selected"])
+def test_actions_are_for_integration_administrators_alone(client_of, records, who, action):
+    offered = {
+        kind: action in _actions(client_of(who), kind)
+        for kind in ("integrations/outgoingoperation", "integrations/externalsystem", "knox/authtoken")
+        if who in ACCESS[kind][0]
+    }
+    expected = {
+        "retry_now": "integrations/outgoingoperation",
+        "skip": "integrations/outgoingoperation",
+        "revoke": "knox/authtoken",
+        "delete_selected": "integrations/externalsystem",
+    }[action]
+    assert {kind for kind, found in offered.items() if found} == ({expected} if who == "ingrid" else set())
+
+
+def _actions(client, kind):
+    form = client.get(f"/admin/{kind}/").context["action_form"]
+    return {value for value, _ in form.fields["action"].choices} if form else set()
+
+
+def test_an_auditor_finds_no_form_to_post(client_of, records):
+    client = client_of("audrey")
+    for kind, record in records.items():
+        for address in (f"/admin/{kind}/", f"/admin/{kind}/{record.pk}/change/"):
+            page = client.get(address).content.decode()
+            assert 'name="_save"' not in page
+            assert "_selected_action" not in page
+            assert 'class="decisions"' not in page
+            assert "addlink" not in page
+
+
+def test_an_auditors_posts_change_nothing(client_of, records):
+    client = client_of("audrey")
+    change = records["changes/change"]
+    agent = client_of("alice")
+    form = read_form(agent.get(f"/admin/changes/change/{change.pk}/change/"), "title")
+    data = {**form["fields"], "title": "Forged", "comments-0-body": "Forged"}
+    assert client.post(f"/admin/changes/change/{change.pk}/change/", data).status_code == 403
+    assert Change.objects.get().title == change.title
+    assert [comment.body for comment in Comment.objects.all()] == ["Hello"]
+
+
+def test_an_integration_administrator_cannot_give_herself_a_role(client_of, records):
+    ingrid = UserModel.objects.get(username="ingrid")
+    client = client_of("ingrid")
+    manager = Group.objects.get(name=Role.CHANGE_MANAGER.value)
+    address = f"/admin/auth/user/{ingrid.pk}/change/"
+    assert client.post(address, {"username": "ingrid", "groups": [manager.pk], "is_superuser": "on"}).status_code == 403
+    assert client.post(f"/admin/auth/user/{ingrid.pk}/password/", {}).status_code == 403
+    assert client.post(f"/admin/auth/group/{manager.pk}/change/", {"name": "x"}).status_code == 403
+    ingrid.refresh_from_db()
+    assert [role.name for role in ingrid.groups.all()] == [Role.INTEGRATION_ADMINISTRATOR.value]
+    assert not ingrid.is_superuser
