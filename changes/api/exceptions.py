@@ -36,6 +36,11 @@ class Conflict(Problem):
     default_code = "conflict"
 
 
+class LengthRequired(Problem):
+    status_code = status.HTTP_411_LENGTH_REQUIRED
+    default_code = "length_required"
+
+
 class PreconditionFailed(Problem):
     status_code = status.HTTP_412_PRECONDITION_FAILED
     default_code = "precondition_failed"

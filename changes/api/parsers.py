@@ -13,7 +13,7 @@ from django.utils.http import parse_header_parameters
 from rest_framework.exceptions import ParseError, UnsupportedMediaType, ValidationError
 from rest_framework.parsers import BaseParser
 
-from .exceptions import TooLarge
+from .exceptions import LengthRequired, TooLarge
 
 MAX_DEPTH = 32
 # More digits than any number of the contract has; int() itself takes a long time for very many.
@@ -61,6 +61,12 @@ def check_length(parser_context: Mapping[str, Any], limit: int) -> None:
     announced = int(request.META.get("CONTENT_LENGTH") or 0) if request is not None else 0
     if announced > limit:
         _too_large(limit)
+
+
+def check_has_length(request: Any) -> None:
+    """Raises LengthRequired for a body sent in chunks: Django would take it for empty, and mislead the caller."""
+    if "Transfer-Encoding" in request.headers and not request.META.get("CONTENT_LENGTH"):
+        raise LengthRequired("Send the body with its Content-Length, not in chunks.")
 
 
 def _too_large(limit: int) -> NoReturn:

@@ -62,7 +62,7 @@ class ProblemSchema(AutoSchema):
         if "{" in self.path:
             statuses.add(404)
         if self.method in {"POST", "PATCH"}:
-            statuses |= {413, 415}
+            statuses |= {411, 413, 415}
         if self.method == "GET" and getattr(self.view, "is_conditional", False):
             bodies["304"] = {"description": "The caller has this version already."}
         for status in sorted(statuses):

@@ -76,7 +76,7 @@ def uploaded_file(data: Any, files: Any) -> UploadedFile:
 def media_type_of(file: UploadedFile) -> str:
     """The content type that the form names, without parameters. Raises ValidationError for one that is none."""
     name = (file.content_type or DEFAULT_MEDIA_TYPE).strip()
-    limit = Attachment._meta.get_field("content_type").max_length
+    limit = Attachment._meta.get_field("content_type").max_length or 0
     if len(name) > limit or not is_media_type(name):
         _refuse("The file's content type is none: give one such as application/pdf.", "invalid_content_type")
     return name

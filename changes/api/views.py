@@ -26,6 +26,7 @@ from changes.querysets import ChangeQuerySet
 from .filters import REPEATABLE, ChangeFilter
 from .negotiation import AnyMediaType
 from .pagination import CHANGE_SORTS, KeysetPagination, OnePage, Sort
+from .parsers import check_has_length
 from .permissions import StaffAccess, require
 from .preconditions import check_if_match, etag, is_known
 from .serializers import (
@@ -65,6 +66,7 @@ class ApiView(GenericAPIView):
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         super().initial(request, *args, **kwargs)
+        check_has_length(request)
         self._check_parameters(request)
 
     def _check_parameters(self, request: Request) -> None:

@@ -16,6 +16,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from changes.api.exceptions import Conflict, Problem
+from changes.api.parsers import check_has_length
 from changes.api.problems import as_api_exception
 from changes.exceptions import ChangeRefused
 from integrations import incoming
@@ -79,6 +80,7 @@ class _Sent:
 
     def read(self) -> incoming.IncomingRequest:
         """The operation with valid fields, from a partner that may send it."""
+        check_has_length(self.request)
         body: Any = self.request.data
         self.payload = _without_content(body)
         self.body_sha256 = hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()

@@ -1,6 +1,7 @@
 """Every error is application/problem+json as RFC 9457 has it."""
 
 import io
+import posixpath
 from datetime import timedelta
 
 import pytest
@@ -199,6 +200,14 @@ def test_a_body_over_the_limit_is_refused_without_being_read(api, alice, setting
     assert "too large" in problem(answer, 413)["detail"]
     assert not change.comments.exists() and not change.attachments.exists()
     assert Change.objects.count() == 1
+
+
+@pytest.mark.parametrize("path", ["", "{number}/transitions/", "{number}/attachments/", "../operations/"])
+def test_a_body_in_chunks_is_refused_and_not_taken_for_an_empty_one(api, alice, path):
+    address = posixpath.normpath(CHANGES + path.format(number=ChangeFactory().number)) + "/"
+    answer = api(alice).post(address, HTTP_TRANSFER_ENCODING="chunked")
+    assert problem(answer, 411)["errors"][0]["code"] == "length_required"
+    assert Change.objects.values("version").get() == {"version": 1}
 
 
 def test_an_error_of_the_server_tells_nothing_and_is_logged(api, alice, caplog):
