@@ -106,6 +106,7 @@ class ChangeForm(forms.ModelForm):
             **dict.fromkeys(TIMES, Minute),
             "requested_by": PersonChoice,
         }
+        error_messages = {"title": {"required": "Give the change a title."}}
         help_texts = {
             "change_type": "Fixed once the change has left Log.",
             "requested_by": "May not approve this change. Fixed once it has left Log.",
@@ -142,10 +143,27 @@ class ChangeForm(forms.ModelForm):
 
     def clean(self) -> dict[str, Any]:
         cleaned = super().clean() or self.cleaned_data
+        self._check_order("planned_start", "planned_end", "Planned end must be after planned start.", may_equal=False)
+        self._check_order("actual_start", "actual_end", "Actual end must not be before actual start.", may_equal=True)
         if self.instance.pk is not None:
             for name in {*self.Meta.fields} - {*self.changed_data}:
                 cleaned[name] = getattr(self.instance, name)
         return cleaned
+
+    def _check_order(self, start: str, end: str, message: str, *, may_equal: bool) -> None:
+        """Said together with all other errors; the record itself would name only the first that it meets."""
+        first, last = self.cleaned_data.get(start), self.cleaned_data.get(end)
+        if first and last and (last < first or (last == first and not may_equal)):
+            self.add_error(end, message)
+
+    def add_error(self, field: str | None, error: Any) -> None:
+        """What the record says of a field that has an error already is no news."""
+        if field is None and hasattr(error, "error_dict"):
+            news = {name: errors for name, errors in error.error_dict.items() if name not in self.errors}
+            if not news:
+                return
+            error = ValidationError(news)
+        super().add_error(field, error)
 
     def save_or_explain(self) -> bool:
         """Saves; what the record refuses is shown as errors of the form, and False returned. Raises StaleChange."""

@@ -8,6 +8,7 @@ from django.contrib.auth.mixins import AccessMixin
 from django.contrib.auth.models import Group
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponseBase
+from django.utils.cache import patch_cache_control
 from django.views import View
 
 from .choices import Role
@@ -59,4 +60,7 @@ class StaffPage(AccessMixin, View):
             raise PermissionDenied(NOT_STAFF)
         if self.permission and (self.is_write_page or request.method == "POST"):
             require(request.user, self.permission)
-        return super().dispatch(request, *args, **kwargs)
+        response = super().dispatch(request, *args, **kwargs)
+        if not response.has_header("Cache-Control"):
+            patch_cache_control(response, private=True, no_cache=True)
+        return response

@@ -194,6 +194,10 @@ def test_pages_bring_a_policy_that_lets_nothing_foreign_in_and_have_nothing_inli
             assert forbidden not in content, (path, forbidden)
 
 
+def test_no_page_is_kept_for_the_next_person_at_this_computer(alice, change):
+    assert web(alice).get(f"/changes/{change.number}/")["Cache-Control"] == "private, no-cache"
+
+
 def test_an_inactive_member_of_staff_is_not_let_in(alice, change):
     client = web(alice)
     alice.is_active = False

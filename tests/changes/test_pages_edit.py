@@ -78,8 +78,8 @@ def test_times_are_those_of_the_current_time_zone(alice):
 @pytest.mark.parametrize(
     ("fields", "field", "said"),
     [
-        ({"title": ""}, "title", "This field is required."),
-        ({"title": "   "}, "title", "This field is required."),
+        ({"title": ""}, "title", "Give the change a title."),
+        ({"title": "   "}, "title", "Give the change a title."),
         ({"title": "x" * 201}, "title", "at most 200 characters"),
         ({"title": "a\x00b"}, "title", "Null characters are not allowed."),
         ({"description": "x" * 100_001}, "description", "at most 100000 characters"),
@@ -113,6 +113,15 @@ def test_an_invalid_field_is_said_at_the_top_and_beside_it_and_nothing_is_create
     assert said in beside
     assert said in content.partition('id="errors"')[2].partition("</ul>")[0]
     assert not Change.objects.exists()
+
+
+def test_all_errors_are_said_at_once_and_each_only_once(alice):
+    times = {"planned_start": "2026-12-02T10:00", "planned_end": "2026-12-01T10:00"}
+    times |= {"actual_start": "2026-12-02T10:00", "actual_end": "2026-12-01T10:00"}
+    content = create(alice, title="", risk="Huge", **times).content.decode()
+    summary = content.partition('id="errors"')[2].partition("</ul>")[0]
+    assert summary.count("<li>") == 4
+    assert "Constraint" not in content
 
 
 # --- Editing ---

@@ -109,7 +109,7 @@ def test_two_people_edit_at_once_and_nothing_is_lost(signed_in_page, alice, caro
     expect(first.get_by_label("Title")).to_have_value("Alice's title")
     expect(first.get_by_label("Risk")).to_have_value("High")
     assert Change.objects.get().title == "Carol's title"
-    first.get_by_role("button", name="Save on top of the newer version").click()
+    first.get_by_role("button", name="Save on top of theirs").click()
     expect(first.get_by_text("was saved.")).to_be_visible()
     stored = Change.objects.get()
     assert (stored.title, stored.service, stored.risk) == ("Alice's title", "Alice's service", "High")
