@@ -1,72 +1,35 @@
-"""The change record, and what is added to it: comments, attachments, approvals.
-
-A record is written by `save()` alone. It locks the row, compares with what the database holds, and refuses
-what the workflow or another person's edit forbids; `changed_fields` then tells the signal's receivers what is new.
-"""
+"""The change record itself."""
 
 from __future__ import annotations
 
-import hashlib
-import uuid
 from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.core.validators import MaxLengthValidator
 from django.db import models, transaction
-from django.db.models import F, Func, Q
+from django.db.models import F, Q
 from django.utils import timezone
 from django_fsm import FSMField, transition
 from simple_history.models import HistoricalRecords
 
-from . import workflow
-from .actor import current as current_actor
-from .choices import (
-    PRIORITIES,
-    ChangeType,
-    CompletionCode,
-    Decision,
-    Impact,
-    Phase,
-    Priority,
-    Risk,
-    Urgency,
-    Visibility,
-)
-from .exceptions import ConditionsUnmet, FieldEdit, NotDecidable, NoTransition, ReadOnlyChange, StaleChange
-from .querysets import AnnouncedQuerySet, ChangeQuerySet
-from .validators import TEXT_MAX_LENGTH, validate_attachment, validate_file_name, validate_text
+from changes import workflow
+from changes.actor import current as current_actor
+from changes.choices import PRIORITIES, ChangeType, CompletionCode, Impact, Phase, Priority, Risk, Urgency
+from changes.exceptions import ConditionsUnmet, FieldEdit, NoTransition, ReadOnlyChange, StaleChange
+from changes.querysets import ChangeQuerySet
+from changes.validators import TEXT_MAX_LENGTH, validate_text
+
+from .group import SupportGroup
+from .number import ChangeNumber
+
+if TYPE_CHECKING:
+    from .additions import Approval
 
 USER = settings.AUTH_USER_MODEL
-
-
-class SupportGroup(models.Model):
-    """A team that can own changes."""
-
-    name = models.CharField(max_length=200, unique=True, validators=[validate_text])
-    members: models.ManyToManyField[Any, Any] = models.ManyToManyField(USER, blank=True, related_name="support_groups")
-
-    class Meta:
-        ordering = ["name"]
-
-    def __str__(self) -> str:
-        return self.name
-
-
-class ChangeNumber(Func):
-    """`CHG0000001` from the primary key: unique and rising, without a counter to lock."""
-
-    output_field = models.CharField()
-
-    def as_sql(self, compiler: Any, connection: Any, *args: Any, **extra: Any) -> Any:
-        template = "'CHG' || lpad(%(expressions)s::text, greatest(7, length(%(expressions)s::text)), '0')"
-        return super().as_sql(compiler, connection, template=template, **extra)
-
-    def as_sqlite(self, compiler: Any, connection: Any, **extra: Any) -> Any:
-        return super().as_sql(compiler, connection, template="printf('CHG%%%%07d', %(expressions)s)", **extra)
 
 
 @dataclass(frozen=True)
@@ -367,133 +330,3 @@ class Change(models.Model):
         possible = workflow.targets(stored.change_type, stored.phase)
         if "phase" in changed and self.phase not in possible:
             raise NoTransition(stored.change_type, stored.phase, self.phase, possible)
-
-
-class Addition(models.Model):
-    """Something that is added to a change and never edited."""
-
-    author = models.ForeignKey(USER, on_delete=models.PROTECT, related_name="+")
-    author_name = models.CharField(max_length=200, blank=True, validators=[validate_text])
-    source_system = models.CharField(max_length=100, null=True, editable=False)
-    created_at = models.DateTimeField(auto_now_add=True)
-
-    objects = AnnouncedQuerySet.as_manager()
-
-    change_id: int  # each kind has its own foreign key, `change`
-
-    class Meta:
-        abstract = True
-        ordering = ["id"]
-
-    @property
-    def author_label(self) -> str:
-        """Who wrote it, as the partner named them, or our user's name."""
-        return self.author_name or self.author.get_username()
-
-    def save(self, *args: Any, **kwargs: Any) -> None:
-        """Adds it under the change's row lock. Raises TypeError for one that exists already."""
-        if not self._state.adding:
-            raise TypeError(f"A {self._meta.verbose_name} is added, never edited.")
-        with transaction.atomic():
-            # The lock serialises what is sent about one change, whoever adds it.
-            self.change = Change.objects.select_for_update().get(pk=self.change_id)
-            self.source_system = self.source_system or current_actor().system_id
-            self._check()
-            super().save(*args, **kwargs)
-
-    def delete(self, *args: Any, **kwargs: Any) -> Any:
-        raise TypeError(f"A {self._meta.verbose_name} is kept.")
-
-    def _check(self) -> None:
-        """Raises what forbids adding it to `self.change`, whose row is locked."""
-
-
-class Comment(Addition):
-    """A remark on a change. A private one never leaves this desk."""
-
-    change = models.ForeignKey(Change, on_delete=models.CASCADE, related_name="comments")
-    body = models.TextField(validators=[validate_text, MaxLengthValidator(TEXT_MAX_LENGTH)])
-    visibility = models.CharField(max_length=7, choices=Visibility, default=Visibility.PUBLIC)
-
-    class Meta(Addition.Meta):
-        pass
-
-    def __str__(self) -> str:
-        return self.body[:80]
-
-    @property
-    def is_private(self) -> bool:
-        return self.visibility == Visibility.PRIVATE
-
-
-def _storage_name(instance: Attachment, filename: str) -> str:
-    # Never the sender's file name: it is shown, but names no file here.
-    return f"attachments/{timezone.now():%Y/%m}/{uuid.uuid4().hex}"
-
-
-class Attachment(Addition):
-    """A file on a change. Its size and checksum are taken while it streams to the storage."""
-
-    change = models.ForeignKey(Change, on_delete=models.CASCADE, related_name="attachments")
-    file = models.FileField(upload_to=_storage_name, max_length=200, validators=[validate_attachment])
-    file_name = models.CharField(max_length=255, validators=[validate_file_name])
-    content_type = models.CharField(max_length=100, default="application/octet-stream")
-    size = models.PositiveBigIntegerField("size in bytes", editable=False)
-    sha256 = models.CharField(max_length=64, editable=False)
-
-    class Meta(Addition.Meta):
-        pass
-
-    def __str__(self) -> str:
-        return self.file_name
-
-    def save(self, *args: Any, **kwargs: Any) -> None:
-        """Raises ValidationError for a file that is empty or over `ATTACHMENT_MAX_BYTES`."""
-        if self._state.adding:
-            validate_attachment(self.file)
-            digest = hashlib.sha256()
-            size = 0
-            for chunk in self.file.chunks():
-                digest.update(chunk)
-                size += len(chunk)
-            self.sha256, self.size = digest.hexdigest(), size
-            self.file.seek(0)
-        super().save(*args, **kwargs)
-
-    def discard_file(self) -> None:
-        """Removes the stored file of an attachment whose transaction was rolled back."""
-        self.file.storage.delete(self.file.name or "")
-
-
-class Approval(Addition):
-    """One person's decision on the plan, in one round. It stands: rework starts a new round."""
-
-    change = models.ForeignKey(Change, on_delete=models.CASCADE, related_name="approvals")
-    round = models.PositiveIntegerField(editable=False)
-    decision = models.CharField(max_length=8, choices=Decision)
-    comment = models.TextField(blank=True, validators=[validate_text, MaxLengthValidator(TEXT_MAX_LENGTH)])
-
-    class Meta(Addition.Meta):
-        constraints = [
-            models.UniqueConstraint(fields=["change", "round", "author"], name="approval_once_per_person_and_round")
-        ]
-
-    def __str__(self) -> str:
-        return f"{self.decision} by {self.author_label}"
-
-    @property
-    def approver(self) -> Any:
-        return self.author
-
-    @property
-    def approver_id(self) -> int:
-        return self.author_id
-
-    def _check(self) -> None:
-        if self.change.phase != Phase.APPROVE_PLAN:
-            raise NotDecidable(f"{self.change.number} is in {self.change.phase}: a plan is decided in ApprovePlan.")
-        if self.decision == Decision.APPROVED and self.author_id == self.change.requested_by_id:
-            raise NotDecidable("Nobody may approve a change that they requested.")
-        self.round = self.change.approval_round
-        if self.change.approvals.filter(round=self.round, author_id=self.author_id).exists():
-            raise NotDecidable("You have decided in this round already; rework starts a new one.")

@@ -1,0 +1,11 @@
+"""The change record, and what is added to it: comments, attachments, approvals.
+
+A record is written by `save()` alone. It locks the row, compares with what the database holds, and refuses
+what the workflow or another person's edit forbids; `changed_fields` then tells the signal's receivers what is new.
+"""
+
+from .additions import Addition, Approval, Attachment, Comment
+from .group import SupportGroup
+from .record import Change, FieldChange
+
+__all__ = ["Addition", "Approval", "Attachment", "Change", "Comment", "FieldChange", "SupportGroup"]

@@ -1,0 +1,19 @@
+"""The number of a change, which the database makes."""
+
+from typing import Any
+
+from django.db import models
+from django.db.models import Func
+
+
+class ChangeNumber(Func):
+    """`CHG0000001` from the primary key: unique and rising, without a counter to lock."""
+
+    output_field = models.CharField()
+
+    def as_sql(self, compiler: Any, connection: Any, *args: Any, **extra: Any) -> Any:
+        template = "'CHG' || lpad(%(expressions)s::text, greatest(7, length(%(expressions)s::text)), '0')"
+        return super().as_sql(compiler, connection, template=template, **extra)
+
+    def as_sqlite(self, compiler: Any, connection: Any, **extra: Any) -> Any:
+        return super().as_sql(compiler, connection, template="printf('CHG%%%%07d', %(expressions)s)", **extra)
