@@ -5,6 +5,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+INTERRUPTIONS = (signal.SIGINT, signal.SIGTERM)
+
 
 class Interrupted(BaseException):
     """Somebody asked this process to end. Not an Exception: nothing on the way may take it for a failure."""
@@ -15,11 +17,11 @@ def interruptible() -> Iterator[None]:
     """Inside, either signal raises `Interrupted`, once; while that unwinds, further ones are ignored."""
 
     def interrupt(*_: Any) -> None:
-        for number in (signal.SIGINT, signal.SIGTERM):
+        for number in INTERRUPTIONS:
             signal.signal(number, signal.SIG_IGN)
         raise Interrupted
 
-    former = {number: signal.signal(number, interrupt) for number in (signal.SIGINT, signal.SIGTERM)}
+    former = {number: signal.signal(number, interrupt) for number in INTERRUPTIONS}
     try:
         yield
     finally:

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from .environment import ROOT
+from .interruption import INTERRUPTIONS
 
 _PR_SET_PDEATHSIG = 1
 _libc = ctypes.CDLL(None)
@@ -57,25 +58,31 @@ class Children:
         if log.exists():
             log.replace(log.with_suffix(".previous.log"))
         parent = os.getpid()
+        # Or an interruption in between could leave a child that nobody knows of.
+        unblocked = signal.pthread_sigmask(signal.SIG_BLOCK, INTERRUPTIONS)
 
-        def die_with_parent() -> None:
+        def begin() -> None:
             _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
             if os.getppid() != parent:
                 os._exit(1)
+            signal.pthread_sigmask(signal.SIG_SETMASK, unblocked)
 
-        with log.open("wb") as output:
-            process = subprocess.Popen(  # noqa: S603 - our own commands
-                [sys.executable, *command],
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                cwd=ROOT,
-                env=self.environment,
-                # A session of its own: Ctrl-C reaches this process alone, which then stops its children in order.
-                start_new_session=True,
-                preexec_fn=die_with_parent,
-            )
-        self._children.append(Child(name, log, process))
+        try:
+            with log.open("wb") as output:
+                process = subprocess.Popen(  # noqa: S603 - our own commands
+                    [sys.executable, *command],
+                    stdin=subprocess.DEVNULL,
+                    stdout=output,
+                    stderr=subprocess.STDOUT,
+                    cwd=ROOT,
+                    env=self.environment,
+                    # A session of its own: Ctrl-C reaches this process alone, which then stops its children in order.
+                    start_new_session=True,
+                    preexec_fn=begin,
+                )
+            self._children.append(Child(name, log, process))
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, unblocked)
 
     def check(self) -> None:
         """Raises ChildEnded when one has ended."""

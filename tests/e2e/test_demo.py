@@ -45,9 +45,12 @@ class Demo:
 
         return until(f"the {name} process runs", find)
 
-    def leaves_nothing(self, children):
-        gone = [pid for pid in children if not Path(f"/proc/{pid}").exists()]
-        return gone == children and not list(self.folder.glob("casexchange-demo-*"))
+    def leftovers(self, children=()):
+        """What should not be there any more: its folder and its processes."""
+        folders = [
+            str(file) for folder in self.folder.glob("casexchange-demo-*") for file in [folder, *folder.rglob("*")]
+        ]
+        return folders, [pid for pid in children if Path(f"/proc/{pid}").exists()]
 
 
 @pytest.fixture
@@ -74,7 +77,7 @@ def test_all_scenes_go_by_the_rules_and_nothing_is_left(demo):
         assert re.search(rf"^    [A-Z]+ sends {operation}: answered 409, ", output, re.MULTILINE), operation
     assert "no Update follows the Cancel" in output
     assert "BETA is down now" in output
-    assert demo.leaves_nothing([])
+    assert demo.leftovers() == ([], [])
 
 
 def test_what_differs_from_the_rules_is_said_and_ends_in_a_failure(demo):
@@ -100,7 +103,7 @@ def test_a_process_that_dies_is_named_and_nothing_is_left(demo):
     os.kill(pid, signal.SIGKILL)
     assert demo.process.wait(120) == 1
     assert "casexchange: The worker process ended unexpectedly (SIGKILL)." in demo.output
-    assert demo.leaves_nothing(children)
+    assert demo.leftovers(children) == ([], [])
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -111,4 +114,4 @@ def test_an_interrupted_demo_leaves_nothing(demo, number):
     assert demo.process.wait(60) == 1
     assert demo.output.endswith("casexchange: Interrupted before all was played. Nothing is left behind.\n")
     assert "Traceback" not in demo.output
-    assert demo.leaves_nothing(children)
+    assert demo.leftovers(children) == ([], [])
