@@ -5,14 +5,22 @@ from pathlib import Path
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
+from django.core.files.base import ContentFile
 from django.urls import reverse
 from playwright.sync_api import Page, expect
 
 from changes.choices import Phase, Role
 from changes.models import Approval, Attachment, Change, Comment
-from integrations.models import IncomingOperation, OutgoingOperation
+from integrations.models import ExternalReference, IncomingOperation, OutgoingOperation
 
-from ..factories import PASSWORD, ChangeFactory, UserFactory, change_in
+from ..factories import (
+    PASSWORD,
+    ChangeFactory,
+    ExternalGroupFactory,
+    ExternalSystemFactory,
+    UserFactory,
+    change_in,
+)
 
 # WCAG 2.2 A and AA, and what is good practice besides.
 AXE = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]}
@@ -252,6 +260,33 @@ def everything(alice, carol, acme, beta, stuck):
         "skip": f"/exchange/{assign.pk}/skip/",
         "not there": "/changes/CHG9999999/",
     }
+
+
+@pytest.fixture
+def long_words(alice):
+    """A change on which every word is as long as it may be, without a place to break it."""
+    system = ExternalSystemFactory(system_id="S" * 100, authorized_user__username="u" * 150)
+    group = ExternalGroupFactory(group__name="G" * 200, system=system).group
+    texts = dict.fromkeys(("title", "service", "category"), "T" * 200)
+    change = change_in(Phase.APPROVE_PLAN, owning_group=group, requested_by=alice, description="D" * 500, **texts)
+    Comment(change=change, author=alice, author_name="A" * 200, body="B" * 500).save()
+    Attachment(change=change, author=alice, file=ContentFile(b"x", name="x"), file_name="F" * 251 + ".txt").save()
+    ExternalReference.objects.create(change=change, system=system, external_id="E" * 255, external_status="Z" * 200)
+    OutgoingOperation.objects.filter(operation="Assign").update(status="Refused", last_error="r" * 500)
+    return change
+
+
+@pytest.mark.parametrize("width", [1280, 800, 375])
+def test_long_words_break_rather_than_the_page(signed_in_page, boss, long_words, width):
+    page = signed_in_page(boss, viewport={"width": width, "height": 800})
+    assign = OutgoingOperation.objects.get(operation="Assign")
+    paths = [f"/changes/{long_words.number}/", f"/changes/{long_words.number}/edit/", "/changes/", "/exchange/"]
+    wide = []
+    for path in [*paths, f"/exchange/{assign.pk}/", f"/exchange/{assign.pk}/skip/"]:
+        page.goto(path)
+        if page.evaluate("document.documentElement.scrollWidth > innerWidth"):
+            wide.append(path)
+    assert wide == []
 
 
 @pytest.fixture
