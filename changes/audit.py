@@ -81,7 +81,7 @@ def _differing(before: Any, after: Any) -> list[str]:
 
 
 def _raw(record: Any, name: str) -> Any:
-    return getattr(record, Change._meta.get_field(name).attname)
+    return getattr(record, Change._meta.get_field(name).attname)  # type: ignore[union-attr]
 
 
 def _recorded(record: Any, name: str) -> Any:

@@ -24,6 +24,10 @@ class JSONTextField(models.TextField):
     """JSON whose members keep their order, which PostgreSQL's jsonb does not: a repeated answer is the same to the
     byte, and a person reads a message as the partner does."""
 
+    # To a type checker the attribute is no text.
+    _pyi_private_set_type: Any
+    _pyi_private_get_type: Any
+
     def get_prep_value(self, value: Any) -> Any:
         return value if value is None else json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 

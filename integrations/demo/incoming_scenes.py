@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from typing import Any
 
 from .stage import DESCRIBED, Stage
 
@@ -12,7 +13,10 @@ REJECTED = "Change was rejected by the external fulfillment system"
 
 def create(stage: Stage) -> None:
     """Create: a partner opens a change here"""
-    fields = {"external_id": "ACME-C1", "properties": {"title": "Update of the switches", "owning_group": "Network"}}
+    fields: dict[str, Any] = {
+        "external_id": "ACME-C1",
+        "properties": {"title": "Update of the switches", "owning_group": "Network"},
+    }
     first = stage.send("ACME", "Create", key="create-1", **fields)
     number = stage.good(first, "Create of ACME")["change"]["number"]
     change = stage.read(number)
@@ -69,7 +73,7 @@ def update_fails_whole(stage: Stage) -> None:
     number = stage.create("Release 7.4 of the shop", "GAMMA Applications")
     external_id = stage.until_referenced("GAMMA", number)
     before = stage.read(number)
-    parts = {"external_status": "Half done", "comments": [{"body": "Must not be kept."}]}
+    parts: dict[str, Any] = {"external_status": "Half done", "comments": [{"body": "Must not be kept."}]}
     for phase, status, why in (
         ("Deploy", 409, "a phase cannot be skipped"),
         ("Evaluate", 422, "the conditions for leaving Log are unmet"),
