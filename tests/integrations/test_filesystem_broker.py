@@ -33,15 +33,16 @@ def connect(tmp_path):
 
 
 def test_messages_that_are_read_while_they_are_written_arrive_whole_and_once(connect):
+    queue = connect().SimpleQueue("work")
+
     def send(sender):
-        queue = connect().SimpleQueue("work")
+        out = connect().SimpleQueue("work")
         for number in range(MESSAGES):
-            queue.put({"sender": sender, "number": number})
+            out.put({"sender": sender, "number": number})
 
     threads = [threading.Thread(target=send, args=(sender,)) for sender in range(2)]
     for thread in threads:
         thread.start()
-    queue = connect().SimpleQueue("work")
     received = []
     while len(received) < 2 * MESSAGES:
         message = queue.get(timeout=30)
