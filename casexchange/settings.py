@@ -253,6 +253,7 @@ DRF_STANDARDIZED_ERRORS = {
     "EXCEPTION_HANDLER_CLASS": "changes.api.problems.ProblemHandler",
     "EXCEPTION_FORMATTER_CLASS": "changes.api.problems.ProblemFormatter",
     "NESTED_FIELD_SEPARATOR": ".",
+    "ENABLE_IN_DEBUG_FOR_UNHANDLED_EXCEPTIONS": True,
 }
 SPECTACULAR_SETTINGS = {
     "TITLE": "casexchange",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import math
 import re
 from collections.abc import Iterator
@@ -11,6 +10,7 @@ from itertools import islice
 from typing import Any
 
 from django.core.exceptions import (
+    NON_FIELD_ERRORS,
     RequestDataTooBig,
     SuspiciousOperation,
 )
@@ -23,6 +23,7 @@ from drf_standardized_errors.handler import ExceptionHandler, exception_handler
 from drf_standardized_errors.types import Error
 from rest_framework.exceptions import APIException, NotFound, ValidationError
 from rest_framework.fields import get_error_detail
+from rest_framework.renderers import JSONRenderer
 from rest_framework.response import Response
 from rest_framework.settings import api_settings
 
@@ -37,7 +38,6 @@ MOST_ERRORS = 100
 MOST_CHARACTERS = 2000
 # The same for what is not there and for what is not the caller's to see.
 NOT_FOUND = "There is nothing here, or it is not yours to see. Addresses end with a slash."
-logger = logging.getLogger(__name__)
 
 __all__ = ["NOT_FOUND", "ProblemFormatter", "ProblemHandler", "as_api_exception", "exception_handler"]
 
@@ -101,8 +101,9 @@ def _shown(field: str, value: Any) -> str:
 def _invalid(error: DjangoValidationError, prefix: str) -> APIException:
     detail = get_error_detail(error)
     if not isinstance(detail, dict):
-        detail = {api_settings.NON_FIELD_ERRORS_KEY: detail}
-    detail = {prefix + field: messages for field, messages in detail.items()}
+        detail = {NON_FIELD_ERRORS: detail}
+    whole = prefix.rstrip(".") or api_settings.NON_FIELD_ERRORS_KEY
+    detail = {whole if field == NON_FIELD_ERRORS else prefix + field: texts for field, texts in detail.items()}
     first = next(iter(detail.values()))[0]
     if first.code == TooLarge.default_code:
         return TooLarge(str(first), errors={field: list(map(str, texts)) for field, texts in detail.items()})
@@ -122,8 +123,8 @@ class ProblemHandler(ExceptionHandler):
 
     def convert_unhandled_exceptions(self, exc: Exception) -> APIException:
         if not isinstance(exc, APIException):
-            logger.error("An API call failed", exc_info=exc)
-            return APIException("The server failed. Nothing was changed; the administrator's log says more.")
+            # `report_exception` logs it.
+            return APIException("The server failed. The administrator's log says more.")
         return exc
 
     def get_headers(self, exc: APIException) -> dict[str, str]:
@@ -134,6 +135,10 @@ class ProblemHandler(ExceptionHandler):
         return headers
 
     def get_response(self, exc: APIException, data: dict[str, Any]) -> Response:
+        request = self.context.get("request")
+        if request is not None:
+            # A view may answer in YAML or HTML; its problems are JSON all the same.
+            request.accepted_renderer, request.accepted_media_type = JSONRenderer(), JSONRenderer.media_type
         response = super().get_response(exc, data)
         response.content_type = MEDIA_TYPE
         return response

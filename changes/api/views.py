@@ -270,7 +270,12 @@ class AttachmentsView(AdditionsView):
             file_name=file.name or "",
             content_type=media_type_of(file),
         )
-        attachment.save()
+        try:
+            attachment.save()
+        except BaseException:
+            # The rollback takes the row; the file would stay.
+            attachment.discard_file()
+            raise
         return self.added(attachment)
 
 

@@ -89,9 +89,20 @@ class TestAttachments:
         assert download.streaming
         assert b"".join(download) == content
 
-    @pytest.mark.parametrize("size", [1, settings.ATTACHMENT_MAX_BYTES])
-    def test_a_file_of_the_full_size_is_taken(self, api, alice, settings, size):
-        settings.ATTACHMENT_MAX_BYTES = size = min(size, 100_000)
+    def test_a_file_whose_row_cannot_be_kept_does_not_stay(self, api, alice, settings, tmp_path, monkeypatch):
+        settings.MEDIA_ROOT = tmp_path
+        change = ChangeFactory()
+        client = api(alice)
+        client.raise_request_exception = False
+        monkeypatch.setattr("integrations.outbox.context_of", lambda change: 1 / 0)
+        answer = client.post(address(change, "attachments"), {"file": upload()}, format="multipart")
+        assert (answer.status_code, answer.headers["Content-Type"]) == (500, "application/problem+json")
+        assert not Attachment.objects.exists()
+        assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
+
+    @pytest.mark.parametrize("size", [1, 1000])
+    def test_a_file_up_to_the_full_size_is_taken(self, api, alice, settings, size):
+        settings.ATTACHMENT_MAX_BYTES = 1000
         change = ChangeFactory()
         file = upload(content=b"x" * size)
         answer = api(alice).post(address(change, "attachments"), {"file": file}, format="multipart")
