@@ -7,12 +7,11 @@ import sys
 
 def main() -> None:
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "casexchange.settings")
-    from django.core.management import execute_from_command_line
-
+    from casexchange.command_line import CommandLine
     from integrations.local.environment import prepare
 
     prepare(sys.argv)
-    execute_from_command_line(sys.argv)
+    CommandLine(sys.argv).execute()
 
 
 if __name__ == "__main__":

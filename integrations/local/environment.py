@@ -19,6 +19,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent.parent
 KEY_FILE = "secret_key"
 PORT, SIMULATOR_PORT = 8000, 9911
+HELP = ("", "help", "--help", "-h")
 
 
 class NotPossible(Exception):  # noqa: N818 - it says what is not, in one line for the person at the terminal
@@ -35,6 +36,9 @@ def prepare(arguments: Sequence[str]) -> None:
             os.environ.update(_for_trying())
         else:
             _use_kept_key()
+            if command in HELP:
+                # Only to be able to name the commands.
+                os.environ.setdefault("SECRET_KEY", secrets.token_urlsafe(50))
     except NotPossible as error:
         sys.exit(f"casexchange: {error}")
 

@@ -44,7 +44,11 @@ _engine = Engine(dirs=[str(TEMPLATES)])
 
 
 async def overview(request: web.Request) -> web.Response:
-    return _page(request, "overview.html", _overview(request.app), _notice(request))
+    """All partners with their last records and messages; with `?partner=ACME` that one with all of them."""
+    only = request.query.get("partner")
+    if only is not None and only not in request.app[SIMULATOR].partners:
+        raise web.HTTPNotFound(text="There is no such partner here.")
+    return _page(request, "overview.html", _overview(request.app, only), _notice(request))
 
 
 async def record(request: web.Request) -> web.Response:
@@ -58,7 +62,8 @@ async def record(request: web.Request) -> web.Response:
         if message["external_id"] == found.external_id
         or (not message["external_id"] and message["change_number"] == found.change_number)
     ]
-    return _page(request, "record.html", {"record": found, "messages": messages}, _notice(request))
+    context = {"record": found, "messages": _with_text(messages)}
+    return _page(request, "record.html", context, _notice(request))
 
 
 async def style(request: web.Request) -> web.FileResponse:
@@ -138,30 +143,36 @@ async def behave(request: web.Request) -> web.Response:
 def _messages(simulator: Simulator, system_id: str) -> list[Event]:
     """Both directions, the latest first."""
     sent = [event for event in simulator.desk.sent if event["system_id"] == system_id]
-    events = sorted([*simulator.desk.messages(system_id), *sent], key=lambda event: event["at"], reverse=True)
-    return [{**event, "shown": _shown(event)} for event in events[: SHOWN * 4]]
+    return sorted([*simulator.desk.messages(system_id), *sent], key=lambda event: event["at"], reverse=True)
 
 
-def _shown(event: Event) -> str:
-    parts = [event["body"]] if event["event"] == "received" else [event["body"], event["answer"]]
-    return "\n".join(json.dumps(part, indent=2, ensure_ascii=False) for part in parts)
+def _with_text(events: list[Event]) -> list[Event]:
+    """The events, each with what was said as a text to show."""
+    parts = [[event["body"]] if event["event"] == "received" else [event["body"], event["answer"]] for event in events]
+    texts = ["\n".join(json.dumps(part, indent=2, ensure_ascii=False) for part in said) for said in parts]
+    return [{**event, "shown": text} for event, text in zip(events, texts, strict=True)]
 
 
-def _overview(app: web.Application) -> dict[str, Any]:
+def _overview(app: web.Application, only: str | None = None) -> dict[str, Any]:
     simulator = app[SIMULATOR]
     partners = []
+    shown = None if only else SHOWN
     for system_id, partner in simulator.partners.items():
+        if only not in (None, system_id):
+            continue
         records = simulator.desk.records(system_id)
+        messages = _messages(simulator, system_id)
         partners.append(
             {
                 "partner": partner,
                 "behaviour": simulator.behaviour(system_id),
-                "records": records[::-1][:SHOWN],
-                "count": len(records),
-                "messages": _messages(simulator, system_id)[:SHOWN],
+                "records": records[::-1][:shown],
+                "record_count": len(records),
+                "messages": _with_text(messages[:shown]),
+                "message_count": len(messages),
             }
         )
-    return {"partners": partners, "documentation": app[DOCUMENTATION]}
+    return {"partners": partners, "only": only, "documentation": app[DOCUMENTATION]}
 
 
 def _notice(request: web.Request) -> dict[str, str] | None:

@@ -599,6 +599,16 @@ def test_the_pages_show_a_surrogate_half(simulator, number):
     assert simulator.api.get("/").status_code == 200
 
 
+def test_the_overview_shows_the_last_of_each_partner_and_all_of_one(simulator, number):
+    for place in range(15):
+        simulator.push("ACME", message(f"{number}-{place:02}"))
+    overview = simulator.api.get("/").text
+    assert overview.count(f"<td>{number}-") == 12
+    assert simulator.api.get("/?partner=ACME").text.count(f"<td>{number}-") == 15
+    assert f"<td>{number}-" not in simulator.api.get("/?partner=BETA").text
+    assert simulator.api.get("/?partner=ZETA").status_code == 404
+
+
 def test_the_pages_load_nothing_from_elsewhere_and_document_the_addresses(simulator, number):
     page = simulator.api.get("/").text
     assert re.findall(r'(?:src|href)="(?!/)', page) == []
