@@ -1,9 +1,30 @@
 """The WSGI entry point: any WSGI server runs `casexchange.wsgi:application`."""
 
 import os
+from typing import Any
 
-from django.core.wsgi import get_wsgi_application
+import django
+from django.core.handlers.wsgi import WSGIHandler, WSGIRequest
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "casexchange.settings")
 
-application = get_wsgi_application()
+
+class Request(WSGIRequest):
+    """A request whose Content-Type may be nonsense: it has none then, and the view refuses it with a clear error.
+
+    Django reads the header before any view or error handler is there, so its failure would be a bare 500.
+    """
+
+    def _set_content_type_params(self, meta: dict[str, Any]) -> None:
+        try:
+            super()._set_content_type_params(meta)  # type: ignore[misc]
+        except (LookupError, ValueError):
+            self.content_type, self.content_params = "", {}
+
+
+class Handler(WSGIHandler):
+    request_class = Request
+
+
+django.setup(set_prefix=False)
+application = Handler()

@@ -20,6 +20,7 @@ from django.db.models import Exists, F, OuterRef, QuerySet
 from django.utils import timezone
 
 from changes.models import Attachment, Change, Comment
+from changes.timestamps import timestamp
 
 from . import origin, payloads, rules
 from .choices import SETTLED, Delivery, DeliveryStatus
@@ -340,7 +341,7 @@ def message(operation: OutgoingOperation) -> dict[str, Any]:
         "operation": operation.operation,
         "system_id": operation.system.system_id,
         "sequence": operation.sequence,
-        "created_at": payloads.timestamp(operation.created_at),
+        "created_at": timestamp(operation.created_at),
         "origin": operation.cause.origin if operation.cause else None,
         "change": payload["change"],
         "changed_fields": payload["changed_fields"],

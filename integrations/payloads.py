@@ -6,8 +6,10 @@ A change reads the same here as in the REST API (changes/api/serializers.py); te
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
+
+from changes.timestamps import timestamp
 
 if TYPE_CHECKING:
     from changes.models import Attachment, Change, Comment, FieldChange
@@ -15,9 +17,8 @@ if TYPE_CHECKING:
     from .models import ExternalReference
 
 
-def timestamp(moment: datetime | None) -> str | None:
-    """RFC 3339 in UTC."""
-    return moment.astimezone(UTC).isoformat().replace("+00:00", "Z") if moment else None
+def _moment(moment: datetime | None) -> str | None:
+    return timestamp(moment) if moment else None
 
 
 def _plain(value: Any) -> Any:
@@ -52,12 +53,12 @@ def change_snapshot(change: Change, references: Iterable[ExternalReference] = ()
         "requested_by": _plain(change.requested_by),
         "implementation_plan": change.implementation_plan,
         "backout_plan": change.backout_plan,
-        "planned_start": timestamp(change.planned_start),
-        "planned_end": timestamp(change.planned_end),
-        "actual_start": timestamp(change.actual_start),
-        "actual_end": timestamp(change.actual_end),
-        "created_at": timestamp(change.created_at),
-        "updated_at": timestamp(change.updated_at),
+        "planned_start": _moment(change.planned_start),
+        "planned_end": _moment(change.planned_end),
+        "actual_start": _moment(change.actual_start),
+        "actual_end": _moment(change.actual_end),
+        "created_at": _moment(change.created_at),
+        "updated_at": _moment(change.updated_at),
         "version": change.version,
         "external_references": [reference_snapshot(reference) for reference in references],
     }

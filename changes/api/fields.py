@@ -12,6 +12,7 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from changes.models import SupportGroup
+from changes.timestamps import timestamp
 
 _RFC3339 = re.compile(
     r"([0-9]{4})-([0-9]{2})-([0-9]{2})[Tt]([0-9]{2}):([0-9]{2}):([0-9]{2})(?:\.([0-9]+))?"
@@ -21,11 +22,6 @@ _RFC3339 = re.compile(
 FIRST_YEAR, LAST_YEAR = 1900, 9998
 # A body of a million unknown fields is not answered with a million errors.
 MOST_UNKNOWN_NAMED = 20
-
-
-def timestamp(moment: datetime) -> str:
-    """RFC 3339 in UTC, as in 2026-11-24T09:30:00Z."""
-    return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
 
 
 def parse_timestamp(text: str) -> datetime:

@@ -29,9 +29,9 @@ from rest_framework.settings import api_settings
 
 from changes.exceptions import ChangeRefused, ConditionsUnmet, FieldEdit, NoTransition, ReadOnlyChange, StaleChange
 from changes.models import Change
+from changes.timestamps import timestamp
 
 from .exceptions import ConditionsNotMet, Conflict, PreconditionFailed, Problem, TooLarge
-from .fields import timestamp
 
 MEDIA_TYPE = "application/problem+json"
 MOST_ERRORS = 100

@@ -161,3 +161,12 @@ def test_a_signature_with_another_secret_is_refused_by_the_partner_and_pauses_th
     resume = f"from integrations import outbox; s.signing_secret = {secret!r}; s.save(); outbox.resume(s)"
     running_exchange.shell(find + resume)
     running_exchange.until_received("BETA", number, ["Assign"])
+
+
+@pytest.mark.parametrize("content_type", ["application/json; charset*=bogus''x", ";"])
+def test_a_content_type_that_is_nonsense_is_refused_by_the_server_itself(running_exchange, content_type):
+    """Django reads the header before any view is there, so it goes through the WSGI entry point."""
+    client = running_exchange.api("alice")
+    answer = client.post("/api/v1/changes/", data=b"{}", headers={"Content-Type": content_type})
+    assert answer.status_code in (400, 415), answer.text
+    assert answer.headers["Content-Type"] == "application/problem+json"

@@ -1,0 +1,8 @@
+"""How a moment is written in the API and in what partners receive."""
+
+from datetime import UTC, datetime
+
+
+def timestamp(moment: datetime) -> str:
+    """RFC 3339 in UTC, as in 2026-11-24T09:30:00Z."""
+    return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
