@@ -33,9 +33,6 @@ class Simulation:
         kept = self._good(self._api.get("/api/received", system_id=system_id, change=change))
         return [message for message in kept if message["taken"] and not message["repeat"]]
 
-    def records(self, system_id: str) -> list[dict[str, Any]]:
-        return self._good(self._api.get("/api/records", system_id=system_id))
-
     def received(self, system_id: str) -> list[dict[str, Any]]:
         """Every message, the repeats and those that were not taken included."""
         return self._good(self._api.get("/api/received", system_id=system_id))
