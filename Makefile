@@ -31,7 +31,7 @@ lint: ## Checks style, types, import contracts, templates and migrations
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
 	$(CHECKING) .venv/bin/mypy
-	.venv/bin/lint-imports
+	.venv/bin/lint-imports --no-logo
 	.venv/bin/djlint --lint --quiet .
 	$(CHECKING) .venv/bin/python manage.py makemigrations --check --dry-run
 

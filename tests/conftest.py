@@ -18,7 +18,7 @@ from django.conf import settings
 from django.core.cache import cache
 from django.test import Client
 from knox.models import AuthToken
-from playwright.sync_api import BrowserContext, ConsoleMessage, Page
+from playwright.sync_api import BrowserContext, ConsoleMessage, Page, expect
 from rest_framework.test import APIClient
 
 from changes.choices import Role
@@ -31,6 +31,8 @@ from .factories import ExternalGroupFactory, ExternalSystemFactory, UserFactory
 def pytest_configure(config: pytest.Config) -> None:
     # Passwords are hashed by the hundred: the real hash is slow by design.
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+    # A busy machine is slow, not wrong.
+    expect.set_options(timeout=30_000)
 
 
 # --- Database ---
