@@ -21,7 +21,7 @@ class Phase(TextChoices):
     LOG = "Log", "Log"
     EVALUATE = "Evaluate", "Evaluate"
     PLAN = "Plan", "Plan"
-    APPROVE_PLAN = "ApprovePlan", "Approve plan"
+    APPROVE_PLAN = "ApprovePlan", "ApprovePlan"
     DEPLOY = "Deploy", "Deploy"
     BACKOUT = "Backout", "Backout"
     VALIDATE = "Validate", "Validate"
@@ -55,9 +55,9 @@ FINAL_PHASES = frozenset({Phase.CLOSE, Phase.ABANDON})
 
 class CompletionCode(TextChoices):
     SUCCESSFUL = "Successful", "Successful"
-    SUCCESSFUL_WITH_PROBLEMS = "SuccessfulWithProblems", "Successful with problems"
+    SUCCESSFUL_WITH_PROBLEMS = "SuccessfulWithProblems", "SuccessfulWithProblems"
     FAILED = "Failed", "Failed"
-    BACKED_OUT = "BackedOut", "Backed out"
+    BACKED_OUT = "BackedOut", "BackedOut"
     REJECTED = "Rejected", "Rejected"
     WITHDRAWN = "Withdrawn", "Withdrawn"
 
@@ -70,16 +70,16 @@ class Risk(TextChoices):
 
 class Impact(TextChoices):
     ENTERPRISE = "Enterprise", "Enterprise"
-    SITE_OR_DEPARTMENT = "SiteOrDepartment", "Site or department"
-    MULTIPLE_USERS = "MultipleUsers", "Multiple users"
-    SINGLE_USER = "SingleUser", "Single user"
+    SITE_OR_DEPARTMENT = "SiteOrDepartment", "SiteOrDepartment"
+    MULTIPLE_USERS = "MultipleUsers", "MultipleUsers"
+    SINGLE_USER = "SingleUser", "SingleUser"
 
 
 class Urgency(TextChoices):
-    TOTAL_LOSS_OF_SERVICE = "TotalLossOfService", "Total loss of service"
-    SEVERE_DISRUPTION = "SevereDisruption", "Severe disruption"
-    SLIGHT_DISRUPTION = "SlightDisruption", "Slight disruption"
-    NO_DISRUPTION = "NoDisruption", "No disruption"
+    TOTAL_LOSS_OF_SERVICE = "TotalLossOfService", "TotalLossOfService"
+    SEVERE_DISRUPTION = "SevereDisruption", "SevereDisruption"
+    SLIGHT_DISRUPTION = "SlightDisruption", "SlightDisruption"
+    NO_DISRUPTION = "NoDisruption", "NoDisruption"
 
 
 class Priority(TextChoices):

@@ -343,10 +343,7 @@ def log_failure(
 ) -> None:
     """Keeps what came, from whom, and why it was refused."""
     operation = payload.get("operation")
-    number = payload.get("change_number")
-    change = None
-    if system and isinstance(number, str):
-        change = reachable([system]).filter(number=number).first()
+    change = _named_by(payload, system) if system else None
     IncomingOperation.objects.create(
         system=system,
         user=user,
@@ -359,3 +356,15 @@ def log_failure(
         http_status=http_status,
         error=error,
     )
+
+
+def _named_by(payload: Mapping[str, Any], system: ExternalSystem) -> Change | None:
+    """The change that a failed operation was about, as far as it can be told and the partner reaches it."""
+    number, external_id = payload.get("change_number"), payload.get("external_id")
+    reached = reachable([system])
+    if isinstance(number, str):
+        return reached.filter(number=number[:22]).first()
+    if isinstance(external_id, str):
+        named = {"external_references__system": system, "external_references__external_id": external_id[:255]}
+        return reached.filter(**named).first()
+    return None

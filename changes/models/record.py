@@ -244,12 +244,15 @@ class Change(models.Model):
     # --- Writing ---
 
     def clean(self) -> None:
+        errors = {}
         if not self.title.strip():
-            raise ValidationError({"title": "Give the change a title."})
+            errors["title"] = "Give the change a title."
         if self.planned_start and self.planned_end and self.planned_end <= self.planned_start:
-            raise ValidationError({"planned_end": "Planned end must be after planned start."})
+            errors["planned_end"] = "Planned end must be after planned start."
         if self.actual_start and self.actual_end and self.actual_end < self.actual_start:
-            raise ValidationError({"actual_end": "Actual end must not be before actual start."})
+            errors["actual_end"] = "Actual end must not be before actual start."
+        if errors:
+            raise ValidationError(errors)
 
     @classmethod
     def from_db(cls, *args: Any, **kwargs: Any) -> Change:

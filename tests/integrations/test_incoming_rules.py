@@ -365,6 +365,16 @@ class TestRule2OneTransaction:
         assert "Close" in entry.error
         assert entry.change == change
 
+    @pytest.mark.parametrize("by", ["change_number", "external_id"])
+    def test_the_log_entry_of_a_failed_operation_belongs_to_the_change_that_it_names(self, send, by):
+        change = ChangeFactory()
+        referenced(change)
+        refused(
+            send("Update", **{by: {"change_number": change.number, "external_id": "C-1001"}[by]}, properties={"x": 1}),
+            400,
+        )
+        assert IncomingOperation.objects.get().change == change
+
     def test_the_content_of_an_attachment_is_not_kept_twice(self, send):
         referenced(ChangeFactory())
         send("Update", external_id="C-1001", attachments=[{"file_name": "a", "content_base64": "eHl6"}])
