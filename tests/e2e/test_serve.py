@@ -72,7 +72,7 @@ class Served:
             self.process.check_running()
             return text in self.output
 
-        until(f"it says {text!r}", says_it, 120)
+        until(f"it says {text!r}", says_it, 300)
 
     @property
     def output(self):
