@@ -100,7 +100,7 @@ class RoleAdmin(GroupAdmin):
 
 
 @admin.register(SupportGroup)
-class SupportGroupAdmin(admin.ModelAdmin):
+class SupportGroupAdmin(PlainChoices, admin.ModelAdmin):
     """Teams that can own changes."""
 
     list_display = ("name", "people")

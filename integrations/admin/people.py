@@ -10,6 +10,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 
 from changes.admin.people import PersonAdmin, SupportGroupAdmin
+from changes.admin.readonly import PlainChoices
 from changes.choices import Role
 from changes.models import SupportGroup
 
@@ -49,7 +50,7 @@ class UserAdmin(PersonAdmin):
         return ", ".join(system.system_id for system in user.authorized_systems.all())
 
 
-class ExternalGroupInline(admin.StackedInline):
+class ExternalGroupInline(PlainChoices, admin.StackedInline):
     """The external system of a group: giving a change to the group gives it to that partner."""
 
     model = ExternalGroup

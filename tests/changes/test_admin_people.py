@@ -82,6 +82,46 @@ def test_the_first_page_names_the_product_and_leads_back_to_its_pages(root):
         assert name in page
 
 
+@pytest.mark.parametrize(
+    "address",
+    [
+        "changes/change/?phase__exact=%00",
+        "changes/change/%00/change/",
+        "knox/authtoken/%00/change/",
+        "integrations/incomingoperation/?operation=%00",
+    ],
+)
+def test_a_nul_in_an_address_is_a_bad_request(root, address):
+    assert web(root).get(f"/admin/{address}").status_code == 400
+
+
+@pytest.mark.parametrize("chosen", ["nonsense", "\x00", ""])
+@pytest.mark.parametrize(
+    ("kind", "action"), [("integrations/outgoingoperation", "skip"), ("integrations/externalsystem", "delete_selected")]
+)
+def test_a_forged_choice_in_a_list_is_a_bad_request(root, kind, action, chosen):
+    answer = web(root).post(f"/admin/{kind}/", {"action": action, "_selected_action": [chosen]})
+    assert answer.status_code == 400
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "changes/change/?p=none&o=x",
+        "changes/change/?requested_by__password__startswith=p",
+        "changes/change/99999999999999999999999/change/",
+        "integrations/outgoingoperation/?created_at__gte=yesterday",
+        "integrations/outgoingoperation/?system__signing_secret__startswith=g",
+        "integrations/outgoingoperation/nonsense/change/",
+        "knox/authtoken/?user__password__startswith=p",
+        "auth/user/?password__startswith=p",
+    ],
+)
+def test_a_forged_address_shows_nothing_it_should_not_and_is_no_error_of_the_server(root, address):
+    answer = web(root).get(f"/admin/{address}", follow=True)
+    assert answer.status_code in {200, 400}
+
+
 # --- Users ---
 
 
