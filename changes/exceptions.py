@@ -40,7 +40,7 @@ class NoTransition(ChangeRefused):
     def __init__(self, change_type: str, source: str, target: str, possible: Sequence[Phase]) -> None:
         self.target, self.possible = target, possible
         names = ", ".join(possible) if possible else "none, the phase is final"
-        super().__init__(f"A {change_type} change has no transition from {source} to {target}. Possible: {names}.")
+        super().__init__(f"{change_type} changes have no transition from {source} to {target}. Possible: {names}.")
 
 
 class ConditionsUnmet(ChangeRefused):

@@ -210,6 +210,7 @@ def _reference(system: ExternalSystem, change: Change) -> ExternalReference | No
 
 def _apply(request: IncomingRequest, change: Change | None, stored: list[Attachment]) -> Change:
     """Carries out section 4's table, then adds the comments and attachments."""
+    is_repeated_cancel = False
     if change is None:
         change = Change(requested_by=request.system.authorized_user)
         _set_properties(change, request.properties)
@@ -217,14 +218,12 @@ def _apply(request: IncomingRequest, change: Change | None, stored: list[Attachm
     elif request.operation == IncomingKind.UPDATE:
         _set_properties(change, request.properties)
         change.save()
-    elif request.operation == IncomingKind.CANCEL and not _is_withdrawn(change):
-        change.completion_code = CompletionCode.WITHDRAWN
-        change.move_to(Phase.ABANDON)
-        change.save()
+    elif request.operation == IncomingKind.CANCEL:
+        is_repeated_cancel = _cancel(change)
     if request.operation == IncomingKind.REJECT:
         _reject(request.system, change)
     else:
-        _keep_reference(request, change)
+        _keep_reference(request, change, is_news=not is_repeated_cancel)
     _add(request, change, stored)
     return change
 
@@ -239,8 +238,14 @@ def _set_properties(change: Change, properties: Mapping[str, Any]) -> None:
         change.move_to(target)
 
 
-def _is_withdrawn(change: Change) -> bool:
-    return change.completion_code == CompletionCode.WITHDRAWN and change.phase == Phase.ABANDON
+def _cancel(change: Change) -> bool:
+    """Withdraws and abandons the change. True if it was so already, and nothing changes."""
+    if change.completion_code == CompletionCode.WITHDRAWN and change.phase == Phase.ABANDON:
+        return True
+    change.completion_code = CompletionCode.WITHDRAWN
+    change.move_to(Phase.ABANDON)
+    change.save()
+    return False
 
 
 def _reject(system: ExternalSystem, change: Change) -> None:
@@ -250,8 +255,8 @@ def _reject(system: ExternalSystem, change: Change) -> None:
     ExternalReference.objects.filter(change=change, system=system).delete()
 
 
-def _keep_reference(request: IncomingRequest, change: Change) -> None:
-    """Stores what the partner says of its record; every operation is a sign of life."""
+def _keep_reference(request: IncomingRequest, change: Change, is_news: bool) -> None:
+    """Stores what the partner says of its record, and when it was last heard of: with `is_news` now."""
     reference = _reference(request.system, change)
     if reference is None:
         if not request.external_id:
@@ -264,11 +269,14 @@ def _keep_reference(request: IncomingRequest, change: Change) -> None:
                 )
             return
         reference = ExternalReference(change=change, system=request.system, external_id=request.external_id)
-    if request.external_url is not None:
-        reference.external_url = request.external_url
-    if request.external_status is not None:
-        reference.external_status = request.external_status
-    reference.save()
+        is_news = True
+    for name in ("external_url", "external_status"):
+        said = getattr(request, name)
+        if said is not None and said != getattr(reference, name):
+            setattr(reference, name, said)
+            is_news = True
+    if is_news:
+        reference.save()
 
 
 def _add(request: IncomingRequest, change: Change, stored: list[Attachment]) -> None:

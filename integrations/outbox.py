@@ -112,7 +112,8 @@ def wake_on_commit() -> None:
     """Tells the workers, once the transaction commits, that something is due."""
     from .tasks import wake  # the task imports delivery, which imports this module
 
-    transaction.on_commit(wake)
+    # Robust: whatever the broker does, what is committed is committed, and the sweep finds it.
+    transaction.on_commit(wake, robust=True)
 
 
 # --- Claiming ---

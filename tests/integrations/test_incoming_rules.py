@@ -316,9 +316,7 @@ class TestCancel:
         referenced(change)
         before = state()
         assert send("Cancel", external_id="C-1001").status_code == 200
-        after = state()
-        before["ExternalReference"][0].pop("updated_at"), after["ExternalReference"][0].pop("updated_at")
-        assert after == before
+        assert state() == before
 
     @pytest.mark.parametrize(
         ("change_type", "phase"),
