@@ -24,6 +24,9 @@ class AnnouncedQuerySet(models.QuerySet):
 
     update = bulk_create = bulk_update = aupdate = abulk_create = abulk_update = _refuse
 
+    def delete(self) -> NoReturn:
+        raise TypeError(f"{self.model._meta.verbose_name_plural} are kept.")
+
 
 class ChangeQuerySet(AnnouncedQuerySet):
     def visible_to(self, user: AbstractBaseUser | AnonymousUser) -> Self:

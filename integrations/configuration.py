@@ -5,7 +5,7 @@ What a file does not name stays as it is. A list that it names, members or roles
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import yaml
@@ -37,13 +37,13 @@ def load(text: str, environment: Mapping[str, str]) -> list[str]:
         return [*_users(configuration), *_systems(configuration), *_groups(configuration)]
 
 
-def _save(entry: Entry, row: Model) -> None:
+def _save(entry: Entry, row: Model, fields: Iterable[str] | None = None) -> None:
     try:
         row.full_clean()
     except ValidationError as error:
         field, messages = next(iter(error.message_dict.items()))
         raise entry.error("" if field == NON_FIELD_ERRORS else field, " ".join(messages)) from error
-    row.save()
+    row.save(update_fields=fields)
 
 
 # --- Users ---
@@ -76,7 +76,10 @@ def _set_roles(entry: Entry, user: Any) -> list[str]:
     present = [*user.groups.filter(name__in=Role.values).values_list("name", flat=True)]
     added = [role for role in wanted if role not in present]
     removed = [role for role in present if role not in wanted]
-    user.groups.add(*Group.objects.filter(name__in=added))
+    try:
+        user.groups.add(*Group.objects.filter(name__in=added))
+    except ValidationError as error:
+        raise entry.error("roles", " ".join(error.messages)) from error
     user.groups.remove(*Group.objects.filter(name__in=removed))
     return [
         *(f"user {user.get_username()}: gave the role {role}" for role in added),
@@ -116,7 +119,8 @@ def _system(entry: Entry) -> list[str]:
     for key, value in values.items():
         setattr(system, key, value)
     if told:
-        _save(entry, system)
+        # Only what the file alters: a worker may be pausing the system at this moment.
+        _save(entry, system, None if is_new else values)
     return [*done, *told]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+from collections import Counter
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -12,13 +13,16 @@ from functools import lru_cache
 from typing import Any
 
 from django.conf import settings
+from django.db import DatabaseError
 from django.utils import timezone
 
 from . import outbox
 from .models import DeliveryAttempt, OutgoingOperation
 from .transports import signing
 from .transports.base import Request, Response, Transport, TransportError
-from .transports.http import IN_FLIGHT, HttpTransport
+from .transports.http import HttpTransport
+
+InFlight = dict[Future[Response], tuple[OutgoingOperation, DeliveryAttempt]]
 
 logger = logging.getLogger(__name__)
 
@@ -30,6 +34,9 @@ PAUSING = {
 }
 # How often a drain with requests in flight looks for operations that became due meanwhile, in seconds.
 LOOK_AGAIN = 0.2
+# How many requests one drain has in flight, and of these to one system: a partner that hangs leaves the rest.
+IN_FLIGHT = 64
+IN_FLIGHT_PER_SYSTEM = 16
 ANSWER_KEPT = 2000
 REFERENCE_FIELDS = ("external_id", "external_url", "external_status")
 
@@ -37,10 +44,10 @@ REFERENCE_FIELDS = ("external_id", "external_url", "external_status")
 def drain() -> int:
     """Sends whatever is due, many at a time, until nothing is. Returns the number of tries."""
     transport = _transport(os.getpid())
-    in_flight: dict[Future[Response], tuple[OutgoingOperation, DeliveryAttempt]] = {}
+    in_flight: InFlight = {}
     tries = 0
     while True:
-        for operation in outbox.claim(IN_FLIGHT - len(in_flight)):
+        for operation in outbox.claim(IN_FLIGHT - len(in_flight), full=_full_systems(in_flight)):
             attempt = DeliveryAttempt(operation=operation, claim=operation.claim, started_at=timezone.now())
             in_flight[_send(transport, operation)] = (operation, attempt)
         if not in_flight:
@@ -80,30 +87,34 @@ def request_for(operation: OutgoingOperation) -> Request:
     return Request(operation.system.endpoint_url, headers, body, settings.DELIVERY_TIMEOUT)
 
 
+def _full_systems(in_flight: InFlight) -> set[int]:
+    """The systems with so many requests in flight that the others' share would suffer."""
+    counts = Counter(operation.system_id for operation, _ in in_flight.values())
+    return {system for system, count in counts.items() if count >= IN_FLIGHT_PER_SYSTEM}
+
+
 def _settle(operation: OutgoingOperation, attempt: DeliveryAttempt, future: Future[Response]) -> None:
-    """Writes what one finished try means for its operation."""
+    """Writes what one finished try means for its operation, whatever comes of it: the others go on."""
     try:
-        response = future.result()
+        _classify(operation, attempt, future.result())
     except TransportError as error:
         attempt.error = str(error)[:500]
         if error.permanent:
             outbox.refuse(operation, attempt, str(error))
         else:
             outbox.retry_later(operation, attempt, str(error))
-        return
+    except DatabaseError:
+        raise  # nothing can be written now; the lease runs out, and it is sent again
     except Exception as error:
         # Not a partner's fault but ours: it must neither stop the others nor be tried again and again.
         logger.exception("Sending %s failed unexpectedly", operation.pk)
         attempt.error = f"internal error: {type(error).__name__}: {error}"[:500]
         outbox.refuse(operation, attempt, attempt.error)
-        return
-    attempt.http_status = response.status
-    attempt.answer = response.body.decode(errors="replace").replace("\x00", "\ufffd")[:ANSWER_KEPT]
-    _classify(operation, attempt, response)
 
 
 def _classify(operation: OutgoingOperation, attempt: DeliveryAttempt, response: Response) -> None:
-    status = response.status
+    status = attempt.http_status = response.status
+    attempt.answer = response.body.decode(errors="replace").replace("\x00", "\ufffd")[:ANSWER_KEPT]
     if 200 <= status < 300:
         answer, attempt.note = read_answer(response)
         outbox.delivered(operation, attempt, answer)
@@ -142,7 +153,7 @@ def retry_after(headers: Any) -> float | None:
         return float(text[:9])
     try:
         moment = parsedate_to_datetime(text)
-    except ValueError:
-        return None
-    moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-    return max(0.0, (moment - datetime.now(UTC)).total_seconds())
+        waited = (moment if moment.tzinfo else moment.replace(tzinfo=UTC)) - datetime.now(UTC)
+    except (ValueError, OverflowError):
+        return None  # what cannot be read asks for nothing
+    return max(0.0, waited.total_seconds())

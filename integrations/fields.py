@@ -1,5 +1,7 @@
 """Columns of the exchange's own kinds: a text that is encrypted at rest, and JSON that is kept as it was written."""
 
+from __future__ import annotations
+
 import base64
 import json
 from typing import Any
@@ -8,7 +10,6 @@ from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from django.conf import settings
-from django.core.exceptions import ImproperlyConfigured
 from django.db import models
 
 
@@ -41,13 +42,27 @@ class JSONTextField(models.TextField):
         return self.get_prep_value(self.value_from_object(obj)) or ""
 
 
+class Undecryptable(str):
+    """A secret that was encrypted with another SECRET_KEY. Saved again, it stays as it was."""
+
+    token: str
+
+    def __new__(cls, token: str) -> Undecryptable:
+        text = super().__new__(cls, "(cannot be decrypted)")
+        text.token = token
+        return text
+
+
 class EncryptedTextField(models.TextField):
     """A secret, encrypted with keys derived from SECRET_KEY (and SECRET_KEY_FALLBACKS).
 
-    Reads and writes plain text; the database holds a Fernet token, or an empty text.
+    Reads and writes plain text; the database holds a Fernet token, or an empty text. One that cannot be decrypted
+    reads as `Undecryptable`, so that it stops what needs this secret and nothing else.
     """
 
     def get_prep_value(self, value: Any) -> Any:
+        if isinstance(value, Undecryptable):
+            return value.token
         value = super().get_prep_value(value)
         return _cipher().encrypt(value.encode()).decode() if value else value
 
@@ -56,8 +71,5 @@ class EncryptedTextField(models.TextField):
             return value
         try:
             return _cipher().decrypt(value.encode()).decode()
-        except InvalidToken as error:
-            raise ImproperlyConfigured(
-                "A secret in the database cannot be decrypted: SECRET_KEY was changed. "
-                "Put the former one into SECRET_KEY_FALLBACKS."
-            ) from error
+        except InvalidToken:
+            return Undecryptable(value)

@@ -23,6 +23,7 @@ from changes.models import Attachment, Change, Comment
 from . import origin, payloads
 from .access import reachable
 from .choices import IncomingKind, IncomingStatus
+from .locks import lock_origin
 from .models import Exchange, ExternalReference, ExternalSystem, IncomingOperation, OutgoingOperation
 
 ASSIGNED_COMMENT = "Change was assigned locally from external system"
@@ -39,13 +40,18 @@ class OperationRefused(Exception):  # noqa: N818 - as in changes.exceptions
 
 @dataclass(frozen=True)
 class IncomingRequest:
-    """An operation whose fields are valid. `payload` is what came, for the log, without attachments' content."""
+    """An operation whose fields are valid.
+
+    `payload` is what came, for the log, without attachments' content. `message_id` is the sender's own id of the
+    operation, where it has one (`webhook-id`).
+    """
 
     system: ExternalSystem
     operation: IncomingKind
-    body_sha256: str
-    payload: Mapping[str, Any]
+    payload: Mapping[str, Any] = field(default_factory=dict)
+    body_sha256: str = ""
     idempotency_key: str | None = None
+    message_id: str | None = None
     external_id: str = ""
     external_url: str | None = None
     external_status: str | None = None
@@ -126,9 +132,12 @@ def _began_here(request: IncomingRequest) -> bool:
     if not request.origin:
         return False
     system_id, operation_id = request.origin["system_id"], request.origin["operation_id"]
-    applied = Q(origin_system_id=system_id, origin_operation_id=operation_id) | Q(
-        system__system_id=system_id, idempotency_key=operation_id
+    lock_origin(system_id, operation_id)
+    # One operation may go on as several, each with its origin: from the same desk only a repeat is one too many.
+    applied = Q(origin_system_id=system_id, origin_operation_id=operation_id) & (
+        ~Q(system=request.system) | Q(body_sha256=request.body_sha256)
     )
+    applied |= Q(system__system_id=system_id, idempotency_key=operation_id)
     if number := _uuid(operation_id):
         if OutgoingOperation.objects.filter(pk=number).exists():
             return True
@@ -309,6 +318,8 @@ def _add(request: IncomingRequest, change: Change, stored: list[Attachment]) -> 
 
 def _log(request: IncomingRequest, status: IncomingStatus, change: Change | None) -> IncomingOperation:
     came_from = request.origin or {"system_id": "", "operation_id": ""}
+    if request.origin is None and request.message_id:
+        came_from = {"system_id": request.system.system_id, "operation_id": request.message_id}
     return IncomingOperation.objects.create(
         system=request.system,
         user=request.system.authorized_user,

@@ -17,7 +17,7 @@ from changes.models import Attachment, Change, Comment, SupportGroup
 from changes.validators import validate_text
 
 from .choices import SETTLED, Delivery, DeliveryStatus, IncomingKind, IncomingStatus, Operation
-from .fields import EncryptedTextField, JSONTextField
+from .fields import EncryptedTextField, JSONTextField, Undecryptable
 from .rules import ExchangeState
 from .transports.http import check_endpoint_url
 from .transports.signing import check_secret
@@ -93,13 +93,19 @@ class ExternalSystem(models.Model):
     def clean(self) -> None:
         if self.delivery == Delivery.PUSH and not self.endpoint_url:
             raise ValidationError({"endpoint_url": "Push needs the URL of the partner's endpoint."})
-        if self.authorized_user_id and self.authorized_user.is_staff:
+        if self.authorized_user_id and (self.authorized_user.is_staff or self.authorized_user.is_superuser):
             raise ValidationError({"authorized_user": "The authorized user must not be a member of staff."})
 
     @property
     def signing_secrets(self) -> list[str]:
-        """Those that sign now, the newer first."""
-        return [secret for secret in (self.signing_secret, self.previous_signing_secret) if secret]
+        """Those that sign now, the newer first. Raises ValueError for one that cannot be decrypted."""
+        secrets = [secret for secret in (self.signing_secret, self.previous_signing_secret) if secret]
+        if any(isinstance(secret, Undecryptable) for secret in secrets):
+            raise ValueError(
+                f"The signing secret of {self} cannot be decrypted: SECRET_KEY was changed. "
+                "Put the former one into SECRET_KEY_FALLBACKS, or set the secret anew."
+            )
+        return secrets
 
     @property
     def is_flowing(self) -> bool:
@@ -221,7 +227,7 @@ class IncomingOperation(models.Model):
 
     @property
     def origin(self) -> dict[str, str]:
-        """Where this began: the operation itself, or the one that the partner passed on."""
+        """Where this began: the operation itself, by the sender's id or else by ours, or one that was passed on."""
         if self.origin_operation_id:
             return {"system_id": self.origin_system_id, "operation_id": self.origin_operation_id}
         return {"system_id": self.system.system_id if self.system else "", "operation_id": str(self.id)}

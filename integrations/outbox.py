@@ -8,7 +8,7 @@ same, so a worker that wakes after its lease ran out changes nothing.
 from __future__ import annotations
 
 import random
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -16,7 +16,8 @@ from typing import Any
 from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, connection, transaction
-from django.db.models import Exists, F, OuterRef, QuerySet
+from django.db.models import Exists, F, OuterRef, QuerySet, Window
+from django.db.models.functions import RowNumber
 from django.utils import timezone
 
 from changes.models import Attachment, Change, Comment
@@ -112,6 +113,10 @@ def wake_on_commit() -> None:
     """Tells the workers, once the transaction commits, that something is due."""
     from .tasks import wake  # the task imports delivery, which imports this module
 
+    here = set(connection.savepoint_ids)
+    hooks: list[Any] = connection.run_on_commit
+    if any(hook is wake and savepoints <= here for savepoints, hook, *_ in hooks):
+        return  # once is enough for what is due
     # Robust: whatever the broker does, what is committed is committed, and the sweep finds it.
     transaction.on_commit(wake, robust=True)
 
@@ -134,14 +139,22 @@ def claimable(now: datetime) -> QuerySet[OutgoingOperation]:
     )
 
 
-def claim(limit: int) -> list[OutgoingOperation]:
-    """Takes up to `limit` operations that may be sent now, oldest due first, for `DELIVERY_LEASE` seconds."""
+def claim(limit: int, per_system: int = 16, full: Collection[int] = ()) -> list[OutgoingOperation]:
+    """Takes up to `limit` operations that may be sent now, oldest due first, for `DELIVERY_LEASE` seconds.
+
+    Of one system no more than `per_system`, and none of those in `full` (keys of systems).
+    """
     now = timezone.now()
+    place = Window(RowNumber(), partition_by="system", order_by=("next_try_at", "id"))
+    fair = claimable(now).exclude(system__in=full).annotate(place=place).filter(place__lte=per_system)
+    fair = fair.order_by("next_try_at", "id")
     with transaction.atomic():
-        due = claimable(now).order_by("next_try_at", "id")
+        due = OutgoingOperation.objects.filter(pk__in=[*fair.values_list("pk", flat=True)[:limit]])
+        # Whether it is still waiting is asked again under the lock; what came before it is settled for good.
+        due = due.filter(status=DeliveryStatus.WAITING).order_by("next_try_at", "id")
         if connection.features.has_select_for_update_skip_locked:
             due = due.select_for_update(of=("self",), skip_locked=True)
-        ids = list(due.values_list("pk", flat=True)[:limit])
+        ids = list(due.values_list("pk", flat=True))
         if not ids:
             return []
         OutgoingOperation.objects.filter(pk__in=ids, status=DeliveryStatus.WAITING).update(
@@ -182,7 +195,7 @@ def delivered(operation: OutgoingOperation, attempt: DeliveryAttempt, answer: Ma
         # The change's lock first, as everywhere: the reference is also written by incoming operations.
         Change.objects.select_for_update().get(pk=operation.change_id)
         if answer:
-            attempt.note = attempt.note or fill_reference(operation, answer)
+            attempt.note = " ".join(filter(None, (attempt.note, fill_reference(operation, answer))))[:500]
         return _finish(operation, attempt, status=DeliveryStatus.DELIVERED, settled_at=timezone.now(), last_error="")
 
 

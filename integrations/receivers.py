@@ -23,6 +23,10 @@ def change_saved(sender: Any, instance: Change, raw: bool = False, **kwargs: Any
     withdrawn = code is not None and code.new == CompletionCode.WITHDRAWN
     if raw or not (owner or withdrawn):
         return
+    if instance.is_partly_saved:
+        # What is only in memory is neither a fact for the rules nor for the partner's eyes.
+        instance, changed_fields = Change.objects.get(pk=instance.pk), instance.changed_fields
+        instance.changed_fields = changed_fields
     owner = owner or FieldChange(instance.owning_group, instance.owning_group)
     context = outbox.context_of(instance)
     before = _system_of(owner.old)

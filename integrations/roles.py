@@ -3,10 +3,15 @@
 from typing import Any
 
 from django.apps import apps
-from django.db.models.signals import post_migrate
+from django.contrib.auth import get_user_model
+from django.contrib.auth.models import Group
+from django.core.exceptions import ValidationError
+from django.db.models.signals import m2m_changed, post_migrate
 
 from changes.choices import Role
 from changes.roles import grant
+
+from .models import ExternalSystem
 
 _MODELS = (
     "externalsystem",
@@ -37,7 +42,22 @@ def grant_permissions(sender: Any, **kwargs: Any) -> None:
     grant(PERMISSIONS, [sender, apps.get_app_config("knox")])
 
 
+def refuse_partners(sender: Any, instance: Any, action: str, reverse: bool, pk_set: Any, **kwargs: Any) -> None:
+    """A partner's authorized user holds no role: it would be staff, and see all changes."""
+    if action != "pre_add" or not pk_set:
+        return
+    groups = Group.objects.filter(pk=instance.pk) if reverse else Group.objects.filter(pk__in=pk_set)
+    users = pk_set if reverse else {instance.pk}
+    partner = ExternalSystem.objects.filter(authorized_user__in=users).select_related("authorized_user").first()
+    if partner and groups.filter(name__in=Role.values).exists():
+        name = partner.authorized_user.get_username()
+        raise ValidationError(f"{name} is the authorized user of {partner}: a partner's user holds no role.")
+
+
 def connect() -> None:
+    m2m_changed.connect(
+        refuse_partners, sender=get_user_model().groups.through, dispatch_uid="integrations.refuse_partners"
+    )
     post_migrate.connect(
         grant_permissions, sender=apps.get_app_config("integrations"), dispatch_uid="integrations.grant_permissions"
     )

@@ -121,7 +121,11 @@ def test_no_phase_is_assigned(file: Path) -> None:
 
 @each_module
 def test_changes_and_additions_are_written_by_save_alone(file: Path) -> None:
-    assert _writes_around_save(_tree(file)) == []
+    found = _writes_around_save(_tree(file))
+    if _name(file) == "integrations/locks.py":
+        assert found == ["connection.cursor()"]  # for an advisory lock, which writes nothing
+    else:
+        assert found == []
 
 
 @each_module

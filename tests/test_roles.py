@@ -4,6 +4,8 @@ import pytest
 from django.contrib import admin
 from django.contrib.auth.models import Group, Permission
 from django.contrib.auth.models import User as UserModel
+from django.core.exceptions import ValidationError
+from django.db import transaction
 from django.utils import timezone
 from knox.models import AuthToken
 
@@ -210,3 +212,13 @@ def test_an_integration_administrator_cannot_give_herself_a_role(client_of, reco
     ingrid.refresh_from_db()
     assert [role.name for role in ingrid.groups.all()] == [Role.INTEGRATION_ADMINISTRATOR.value]
     assert not ingrid.is_superuser
+
+
+def test_a_partners_user_is_given_no_role(acme):
+    """It would be staff then, and see all changes."""
+    role = Group.objects.get(name=Role.CHANGE_MANAGER.value)
+    for give in (lambda: acme.authorized_user.groups.add(role), lambda: role.user_set.add(acme.authorized_user)):
+        with pytest.raises(ValidationError, match="authorized user of ACME"), transaction.atomic():
+            give()
+    acme.authorized_user.refresh_from_db()
+    assert (acme.authorized_user.is_staff, acme.authorized_user.groups.count()) == (False, 0)

@@ -10,7 +10,7 @@ from typing import Any, NoReturn
 
 from django.conf import settings
 from django.utils.http import parse_header_parameters
-from rest_framework.exceptions import ParseError, UnsupportedMediaType, ValidationError
+from rest_framework.exceptions import APIException, ParseError, UnsupportedMediaType, ValidationError
 from rest_framework.parsers import BaseParser
 
 from .exceptions import LengthRequired, TooLarge
@@ -37,12 +37,20 @@ class StrictJSONParser(BaseParser):
             raise UnsupportedMediaType(media_type or "", detail="JSON must be in UTF-8 here.")
         body = read_limited(stream, parser_context or {}, settings.API_REQUEST_MAX_BYTES)
         try:
-            value = loads(body.decode())
-        except UnicodeDecodeError as error:
-            raise ParseError(f"The body is not UTF-8: see byte {error.start}.") from error
-        if not isinstance(value, dict):
-            raise ParseError("The body must be a JSON object.")
-        return value
+            return _json_object(body)
+        except APIException as error:
+            error.body = body  # type: ignore[attr-defined] # for who logs what came
+            raise
+
+
+def _json_object(body: bytes) -> dict[str, Any]:
+    try:
+        value = loads(body.decode())
+    except UnicodeDecodeError as error:
+        raise ParseError(f"The body is not UTF-8: see byte {error.start}.") from error
+    if not isinstance(value, dict):
+        raise ParseError("The body must be a JSON object.")
+    return value
 
 
 def read_limited(stream: Any, parser_context: Mapping[str, Any], limit: int) -> bytes:

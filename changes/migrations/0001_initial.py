@@ -52,6 +52,7 @@ class Migration(migrations.Migration):
             ],
             options={
                 'ordering': ['-id'],
+                'base_manager_name': 'objects',
                 'permissions': [('approve_change', "Can approve or deny a change's plan"), ('abandon_change', 'Can abandon a change')],
             },
         ),

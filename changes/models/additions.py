@@ -52,6 +52,7 @@ class Addition(models.Model):
             self.change = Change.objects.select_for_update().get(pk=self.change_id)
             self.source_system = self.source_system or current_actor().system_id
             self._check()
+            kwargs["force_insert"] = True  # or a key that exists would be written over
             super().save(*args, **kwargs)
 
     def delete(self, *args: Any, **kwargs: Any) -> Any:
@@ -115,7 +116,8 @@ class Attachment(Addition):
 
     def discard_file(self) -> None:
         """Removes the stored file of an attachment whose transaction was rolled back."""
-        self.file.storage.delete(self.file.name or "")
+        if getattr(self.file, "_committed", True):  # else its name is still the sender's
+            self.file.storage.delete(self.file.name or "")
 
 
 class Approval(Addition):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from copy import copy
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
@@ -149,6 +150,7 @@ class Change(models.Model):
 
     class Meta:
         ordering = ["-id"]
+        base_manager_name = "objects"
         permissions = [
             ("approve_change", "Can approve or deny a change's plan"),
             ("abandon_change", "Can abandon a change"),
@@ -172,6 +174,7 @@ class Change(models.Model):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.changed_fields: dict[str, FieldChange] = {}
+        self.is_partly_saved = False
 
     def __str__(self) -> str:
         return f"{self.number} {self.title}"
@@ -237,7 +240,7 @@ class Change(models.Model):
         if self.phase == Phase.DEPLOY and self.actual_end is None:
             self.actual_end = max(now, self.actual_start or now)
         if target == Phase.DEPLOY and self.actual_start is None:
-            self.actual_start = now
+            self.actual_start = min(now, self.actual_end or now)
         if target == Phase.APPROVE_PLAN:
             self.approval_round += 1
 
@@ -257,7 +260,7 @@ class Change(models.Model):
     @classmethod
     def from_db(cls, *args: Any, **kwargs: Any) -> Change:
         change = super().from_db(*args, **kwargs)
-        change._loaded_version = change.__dict__.get("version")
+        change._remember_loaded()
         return change
 
     def refresh_from_db(self, using: Any = None, fields: Any = None, from_queryset: Any = None) -> None:
@@ -265,19 +268,26 @@ class Change(models.Model):
         if fields is None or "phase" in fields:
             self.__dict__.pop("phase", None)
         super().refresh_from_db(using=using, fields=fields, from_queryset=from_queryset)
+        if fields is None:
+            self._remember_loaded()
+
+    def _remember_loaded(self) -> None:
         self._loaded_version = self.__dict__.get("version")
+        # Two saves may have the same number, when a transaction was rolled back after the first.
+        self._loaded_at = self.__dict__.get("updated_at")
 
     def save(self, *args: Any, update_fields: Iterable[str] | None = None, **kwargs: Any) -> None:
         """Writes what differs from the database, and nothing when nothing does. Raises `ChangeRefused`."""
         with transaction.atomic():
             if self._state.adding:
                 self._prepare_insert()
+                kwargs["force_insert"] = True  # or a key that exists would be written over
             else:
                 update_fields = self._prepare_update(update_fields)
                 if not self.changed_fields and update_fields == []:
                     return
             super().save(*args, update_fields=update_fields, **kwargs)
-            self._loaded_version = self.version
+            self._remember_loaded()
 
     def _prepare_insert(self) -> None:
         if self.phase != Phase.LOG:
@@ -294,14 +304,19 @@ class Change(models.Model):
     def _prepare_update(self, update_fields: Iterable[str] | None) -> list[str]:
         """Compares with the locked row, and returns the fields to write: none when nothing differs."""
         stored = Change.objects.select_for_update().get(pk=self.pk)
-        if self._loaded_version != stored.version:
+        if (self._loaded_version, self._loaded_at) != (stored.version, stored.updated_at):
             raise StaleChange(stored.number, stored.version, stored.edits_since(self._loaded_version or 0))
         self.clean()
         self._derive_priority()
-        written = {*self.TRACKED_FIELDS, "approval_round"} - self.get_deferred_fields()
+        everything = {*self.TRACKED_FIELDS, "approval_round"} - self.get_deferred_fields()
+        written = set(everything)
         if update_fields is not None:
-            written &= {*update_fields, "priority", "approval_round"}
+            kept = {*update_fields, "priority", "approval_round"}
+            if "phase" in kept:
+                kept |= {"actual_start", "actual_end"}  # what the transition filled in belongs to it
+            written &= kept
         self.changed_fields = self._differences(stored, written)
+        self.is_partly_saved = written < everything and bool(self._differences(stored, everything - written))
         self._refuse_forbidden(stored)
         differing = [*self.changed_fields]
         if stored.approval_round != self.approval_round:
@@ -330,6 +345,19 @@ class Change(models.Model):
             raise ReadOnlyChange(message, list(changed))
         if "change_type" in changed and stored.phase != Phase.LOG:
             raise ReadOnlyChange("The type of a change can be altered only in Log.", ["change_type"])
-        possible = workflow.targets(stored.change_type, stored.phase)
-        if "phase" in changed and self.phase not in possible:
-            raise NoTransition(stored.change_type, stored.phase, self.phase, possible)
+        if "phase" in changed:
+            possible = workflow.targets(self.change_type, stored.phase)
+            if self.phase not in possible:
+                raise NoTransition(self.change_type, stored.phase, self.phase, possible)
+            # Asked again of what will be stored: a denial may have come since, or a field altered after move_to().
+            if missing := workflow.unmet(self._as_stored_before(stored), self.phase):
+                raise ConditionsUnmet(self.phase, missing)
+
+    def _as_stored_before(self, stored: Change) -> Change:
+        """The record with all that this save writes but the phase and what the transition fills in."""
+        draft = copy(stored)
+        for field in self.changed_fields:
+            if field != "phase":
+                name = self._meta.get_field(field).attname  # type: ignore[union-attr]
+                setattr(draft, name, getattr(self, name))
+        return draft

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Mapping
 from typing import Any
 
 from django.conf import settings
@@ -100,17 +99,12 @@ class OperationSerializer(StrictSerializer):
             raise serializers.ValidationError(errors)
         return attrs
 
-    def as_request(
-        self, system: ExternalSystem, payload: Mapping[str, Any], body_sha256: str, idempotency_key: str | None
-    ) -> IncomingRequest:
+    def as_request(self, system: ExternalSystem) -> IncomingRequest:
         """What `incoming.receive()` takes, from the validated fields."""
         fields = self.validated_data
         return IncomingRequest(
             system=system,
             operation=IncomingKind(fields["operation"]),
-            body_sha256=body_sha256,
-            payload=payload,
-            idempotency_key=idempotency_key,
             external_id=fields.get("external_id", ""),
             external_url=fields.get("external_url"),
             external_status=fields.get("external_status"),

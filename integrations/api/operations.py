@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from django.core.exceptions import ValidationError as InvalidModel
@@ -26,6 +27,7 @@ from integrations.models import ExternalSystem
 from .operation_serializers import OperationAnswerSerializer, OperationSerializer
 
 KEY_MAX_LENGTH = 255
+UNREADABLE_KEPT = 2000
 
 
 class NoSuchChange(Problem):
@@ -64,6 +66,10 @@ class OperationView(APIView):
             problem = _problem(error)
             sent.log_failure(problem)
             raise problem from error
+        except Exception:
+            # A fault of ours. The partner's operation came, and the log says so; the error itself goes on.
+            sent.log_failure(APIException("internal error: see the server's log"))
+            raise
         headers = {"Idempotent-Replayed": "true"} if answer.is_replay else {}
         return Response(answer.body, status=answer.http_status, headers=headers)
 
@@ -81,14 +87,30 @@ class _Sent:
     def read(self) -> incoming.IncomingRequest:
         """The operation with valid fields, from a partner that may send it."""
         check_has_length(self.request)
-        body: Any = self.request.data
+        body = self._body()
         self.payload = _without_content(body)
         self.body_sha256 = hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()
         self.system = self._authorized_system(body.get("system_id"))
-        self.key = self._idempotency_key()
+        self.key = self._key("Idempotency-Key") or self._key("webhook-id")
         serializer = OperationSerializer(data=body)
         serializer.is_valid(raise_exception=True)
-        return serializer.as_request(self.system, self.payload, self.body_sha256, self.key)
+        return replace(
+            serializer.as_request(self.system),
+            payload=self.payload,
+            body_sha256=self.body_sha256,
+            idempotency_key=self.key,
+            message_id=self._key("webhook-id"),
+        )
+
+    def _body(self) -> Any:
+        try:
+            return self.request.data
+        except APIException as error:
+            if raw := getattr(error, "body", b""):
+                text = raw[:UNREADABLE_KEPT].decode(errors="replace").replace("\x00", "\ufffd")
+                self.payload = {"unreadable": text}
+                self.body_sha256 = hashlib.sha256(raw).hexdigest()
+            raise
 
     def _authorized_system(self, system_id: Any) -> ExternalSystem:
         if not isinstance(system_id, str) or not system_id:
@@ -103,10 +125,8 @@ class _Sent:
             raise PermissionDenied("This system is disabled here. Ask the service desk to enable it.")
         return system
 
-    def _idempotency_key(self) -> str | None:
-        headers = self.request.headers
-        name = "Idempotency-Key" if "Idempotency-Key" in headers else "webhook-id"
-        key = headers.get(name)
+    def _key(self, name: str) -> str | None:
+        key = self.request.headers.get(name)
         if key is not None and not 0 < len(key) <= KEY_MAX_LENGTH:
             message = f"Give 1 to {KEY_MAX_LENGTH} characters."
             raise Problem(f"{name}: {message}", "invalid", {name: message})

@@ -22,7 +22,13 @@ import aiohttp
 from .base import Request, Response, TransportError
 
 ANSWER_MAX_BYTES = 64 * 1024
-IN_FLIGHT = 64
+GLOBAL_IPV6 = ipaddress.ip_network("2000::/3")
+# Global by their number, but they lead to, or stand for, something else: other networks' IPv4 addresses (NAT64, 6to4,
+# Teredo), protocol assignments, documentation. From the IANA special-purpose registries; `is_global` lets some through.
+NOT_PUBLIC = [
+    ipaddress.ip_network(text)
+    for text in ("192.0.0.0/24", "192.88.99.0/24", "2001::/23", "2001:db8::/32", "2002::/16", "3fff::/20")
+]
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
@@ -58,7 +64,9 @@ def is_allowed(address: str, allowed_networks: Sequence[Network]) -> bool:
         ip = ip.ipv4_mapped
     if any(ip in network for network in allowed_networks if network.version == ip.version):
         return True
-    return ip.is_global and not ip.is_multicast
+    if ip.version == 6 and ip not in GLOBAL_IPV6:
+        return False
+    return ip.is_global and not ip.is_multicast and not any(ip in network for network in NOT_PUBLIC)
 
 
 class HttpTransport:
@@ -91,8 +99,9 @@ class HttpTransport:
 
     def _open_session(self) -> aiohttp.ClientSession:
         if self._session is None:
+            # No limit here: a request that waited for a connection would use up its time. Who submits bounds them.
             self._session = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(limit=0, limit_per_host=IN_FLIGHT, socket_factory=self._socket),
+                connector=aiohttp.TCPConnector(limit=0, limit_per_host=0, socket_factory=self._socket),
                 cookie_jar=aiohttp.DummyCookieJar(),
                 auto_decompress=False,
             )

@@ -7,12 +7,12 @@ from itertools import pairwise
 import pytest
 from django.core.exceptions import ValidationError
 from django.core.files.base import ContentFile
-from django.db import connection, transaction
+from django.db import IntegrityError, connection, transaction
 from django.utils import timezone
 
 from changes.actor import acting
-from changes.exceptions import StaleChange
-from changes.models import Attachment, Change, Comment
+from changes.exceptions import ConditionsUnmet, StaleChange
+from changes.models import Approval, Attachment, Change, Comment
 from tests.factories import ChangeFactory, UserFactory, change_in
 
 
@@ -219,3 +219,95 @@ class TestTwoAtOnce:
         assert chain[0].old == "0"
         assert all(before.new == after.old for before, after in pairwise(chain))
         assert Change.objects.get().version == 11
+
+
+@pytest.mark.django_db
+class TestNoWayAroundSave:
+    def test_a_record_is_not_written_over_by_its_key(self):
+        change = change_in("Close")
+        with pytest.raises(IntegrityError), transaction.atomic():
+            Change(pk=change.pk, title="Hijacked", created_at=timezone.now()).save()
+        assert Change.objects.get().title == change.title
+
+    def test_an_addition_is_not_written_over_by_its_key(self):
+        alice = UserFactory(username="alice")
+        comment = Comment(change=ChangeFactory(), author=alice, body="Mine")
+        comment.save()
+        with pytest.raises(IntegrityError), transaction.atomic():
+            Comment(pk=comment.pk, change=comment.change, author=alice, body="Other", created_at=timezone.now()).save()
+        assert Comment.objects.get().body == "Mine"
+
+    def test_nothing_is_deleted_in_bulk(self):
+        alice = UserFactory(username="alice")
+        Comment(change=ChangeFactory(), author=alice, body="Mine").save()
+        for model in (Comment, Change):
+            with pytest.raises(TypeError):
+                model.objects.all().delete()
+        with pytest.raises(TypeError):
+            Change._base_manager.update(title="Other")
+        assert Comment.objects.count() == 1
+
+    def test_a_save_that_was_rolled_back_leaves_the_instance_stale(self):
+        mine = ChangeFactory(title="First")
+        with pytest.raises(RuntimeError), transaction.atomic():
+            mine.title = "Rolled back"
+            mine.save()
+            raise RuntimeError
+        theirs = Change.objects.get()
+        theirs.title = "Theirs"
+        theirs.save()
+        mine.title = "Mine"
+        with pytest.raises(StaleChange):
+            mine.save()
+        assert Change.objects.get().title == "Theirs"
+
+    def test_reading_the_version_alone_makes_no_instance_fresh(self):
+        ChangeFactory(title="First")
+        mine, theirs = Change.objects.get(), Change.objects.get()
+        theirs.title = "Theirs"
+        theirs.save()
+        mine.refresh_from_db(fields=["version"])
+        mine.risk = "High"
+        with pytest.raises(StaleChange):
+            mine.save()
+
+    def test_conditions_hold_for_what_is_stored_not_for_what_was_shown(self):
+        """A denial that comes between the transition and the save."""
+        change = change_in("ApprovePlan")
+        Approval(change=change, author=UserFactory(username="carol"), decision="Approved").save()
+        change.move_to("Deploy")
+        Approval(change=change, author=UserFactory(username="chris"), decision="Denied").save()
+        with pytest.raises(ConditionsUnmet):
+            change.save()
+        assert Change.objects.get().phase == "ApprovePlan"
+
+    def test_conditions_hold_for_the_fields_that_are_saved(self):
+        change = ChangeFactory(description="")
+        change.description = "Only in memory"
+        change.move_to("Evaluate")
+        with pytest.raises(ConditionsUnmet):
+            change.save(update_fields=["phase"])
+        stored = Change.objects.get()
+        assert (stored.phase, stored.description) == ("Log", "")
+
+    def test_conditions_hold_for_edits_after_the_transition(self):
+        change = ChangeFactory(completion_code="Withdrawn")
+        change.move_to("Abandon")
+        change.completion_code = "Successful"
+        with pytest.raises(ConditionsUnmet):
+            change.save()
+        assert Change.objects.get().phase == "Log"
+
+    def test_a_partial_save_of_the_phase_keeps_what_the_transition_filled_in(self):
+        change = change_in("Plan", "Standard")
+        change.move_to("Deploy")
+        change.save(update_fields=["phase"])
+        stored = Change.objects.get()
+        assert (stored.phase, stored.actual_start is not None) == ("Deploy", True)
+
+    def test_entering_deploy_with_an_actual_end_in_the_past_is_possible(self):
+        end = timezone.now() - timedelta(hours=1)
+        change = change_in("Plan", "Standard", actual_end=end)
+        change.move_to("Deploy")
+        change.save()
+        assert (change.actual_start, change.actual_end) == (end, end)

@@ -48,6 +48,7 @@ class Partner:
         self.script: list[Answer] = []
         self.default: Answer = answer(200)
         self.received: list[tuple[dict[str, str], Any, bytes]] = []
+        self.clients: list[tuple[str, int]] = []
         self.silence = threading.Event()
         partner = self
 
@@ -56,6 +57,7 @@ class Partner:
 
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers["Content-Length"]))
+                partner.clients.append(self.client_address)
                 partner.received.append((dict(self.headers), json.loads(body), body))
                 write = partner.script.pop(0) if partner.script else partner.default
                 write(self)

@@ -180,3 +180,15 @@ def test_a_reject_and_a_comment_at_once_end_in_one_order_or_the_other(acme, alic
         assert exchange.last_sequence == exchange.rejected_at_sequence
         own, rejected = sorted(change.comments.values_list("body", flat=True), key=len)
         assert (own, rejected) == (f"{number}", "Change was rejected by the external fulfillment system")
+
+
+def test_of_two_ways_of_one_origin_at_once_one_is_ignored(acme, beta, partner_api):
+    origin = {"system_id": "FAR", "operation_id": "far-1"}
+
+    def send(system):
+        body = {"system_id": system.system_id, "operation": "Create", "external_id": "1", "properties": {"title": "T"}}
+        client = partner_api(system)
+        return lambda: client.post("/api/v1/operations/", {**body, "origin": origin}, format="json").json()["status"]
+
+    assert sorted(at_once(send(acme), send(beta))) == ["Applied", "Ignored"]
+    assert Change.objects.count() == 1

@@ -231,6 +231,10 @@ REFUSED = {
         "groups[1].external_system: There is no external system acme.",
     ),
     "an unknown role": ("users: [{username: a, roles: [Boss]}]", "users[0].roles[0]: There is no role Boss."),
+    "a role for a partner's user": (
+        "users: [{username: acme-integration, roles: [Auditor]}]",
+        "users[0].roles: acme-integration is the authorized user of ACME",
+    ),
     "no authorized user": (
         "external_systems: [{system_id: BETA, delivery: pull}]",
         "external_systems[0].authorized_user: This is needed",

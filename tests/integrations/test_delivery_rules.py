@@ -1,7 +1,9 @@
 """Section 5 of the rules: what becomes of each try, with a partner over real HTTP."""
 
+import ipaddress
 import json
 import threading
+import time
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 
@@ -136,7 +138,14 @@ class TestPauses:
         delivery.drain()
         assert abs((first().next_try_at - until).total_seconds()) < 10
 
-    @pytest.mark.parametrize("text", ["soon", "-5", "1e9", "", "Wed, 99 Foo 2026"])
+    @pytest.mark.parametrize(
+        "text",
+        [
+            *("soon", "-5", "1e9", "", "Wed, 99 Foo 2026"),
+            "Mon, 01 Jan 99999999999999999999 00:00:00 GMT",
+            "Mon, 01 Jan 2027 00:00:00 +9999999999999",
+        ],
+    )
     def test_one_that_cannot_be_read_leaves_our_own_pause(self, partner, change, settings, text):
         settings.DELIVERY_RETRY_SCHEDULE = [5]
         partner.default = answer(503, None, Retry_After=text)
@@ -309,6 +318,13 @@ class TestAnswers:
         assert attempt.answer
         assert not ExternalReference.objects.filter(change=change).exists()
 
+    def test_of_one_that_can_be_used_in_part_that_part_is(self, partner, change):
+        partner.default = answer(200, {**self.RECORD, "external_status": 5})
+        delivery.drain()
+        reference = ExternalReference.objects.get()
+        assert (reference.external_id, reference.external_status) == ("A-1", "")
+        assert "external_status" in DeliveryAttempt.objects.get().note
+
     def test_a_link_that_is_no_web_address_is_left_out(self, partner, change):
         partner.default = answer(200, {**self.RECORD, "external_url": "javascript:alert(1)"})
         delivery.drain()
@@ -452,6 +468,17 @@ class TestAddresses:
             "224.0.0.1",
             "100.64.0.1",
             "[fe80::1]",
+            "[::127.0.0.1]",
+            "[64:ff9b::a00:1]",
+            "[64:ff9b:1::a00:1]",
+            "[2002:a00:1::1]",
+            "[2001::1]",
+            "[2001:db8::1]",
+            "[fec0::1]",
+            "[3fff::1]",
+            "[5f00::1]",
+            "192.0.0.8",
+            "192.88.99.1",
             "[fd00::1]",
         ],
     )
@@ -479,3 +506,75 @@ def test_json_is_utf8(acme, partner, change):
     body = partner.received[1][2]
     assert "Zürich ☃" in body.decode()
     assert json.loads(body)["changed_fields"]["title"]["new"] == "Zürich ☃"
+
+
+class TestIndependence:
+    """What goes wrong with one operation or one partner stays there."""
+
+    @pytest.fixture
+    def other(self, beta):
+        """BETA's own server, and a change that BETA holds."""
+        partner = Partner()
+        beta.endpoint_url = partner.url
+        beta.save()
+        ChangeFactory(owning_group=SupportGroupFactory(name="BETA Servers"))
+        yield partner
+        partner.close()
+
+    def test_a_fault_of_ours_with_one_operation_leaves_the_others_alone(self, partner, change, other, monkeypatch):
+        read = delivery.read_answer
+
+        def broken(response):
+            if b"A-1" in response.body:
+                raise RuntimeError("a bug")
+            return read(response)
+
+        monkeypatch.setattr(delivery, "read_answer", broken)
+        partner.default = answer(200, {"external_id": "A-1"})
+        delivery.drain()
+        assert [(row.system.system_id, row.status) for row in OutgoingOperation.objects.order_by("id")] == [
+            ("ACME", "Refused"),
+            ("BETA", "Delivered"),
+        ]
+        assert "a bug" in first().attempts.get().error
+
+    def test_a_secret_that_cannot_be_decrypted_stops_its_own_system_only(self, acme, partner, change, other):
+        with connection.cursor() as cursor:
+            cursor.execute("UPDATE integrations_externalsystem SET signing_secret = 'x' WHERE system_id = 'ACME'")
+        delivery.drain()
+        assert statuses() == ["Refused", "Delivered"]
+        assert "SECRET_KEY" in first().last_error
+        acme.refresh_from_db()
+        acme.description = "Saved since"
+        acme.save()
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT signing_secret FROM integrations_externalsystem WHERE system_id = 'ACME'")
+            assert cursor.fetchone() == ("x",)  # not lost: the former SECRET_KEY may come back
+
+    def test_a_partner_that_hangs_leaves_room_for_the_others(self, acme, partner, other):
+        for _ in range(delivery.IN_FLIGHT):
+            ChangeFactory(owning_group=SupportGroupFactory(name="ACME Networks"))
+        claimed = outbox.claim(delivery.IN_FLIGHT)
+        assert {row.system.system_id for row in claimed} == {"ACME", "BETA"}
+        assert len(claimed) == delivery.IN_FLIGHT_PER_SYSTEM + 1
+
+    def test_a_system_that_is_full_gets_no_more(self, acme, partner, change, other):
+        assert [row.system.system_id for row in outbox.claim(10, full={acme.pk})] == ["BETA"]
+
+
+def test_waiting_for_a_connection_uses_up_no_time(acme, partner):
+    """More requests at once than a connection pool would hold: each one's time begins when it is sent."""
+    partner.default = lambda handler: (time.sleep(0.3), answer(200)(handler))
+    transport = delivery.HttpTransport([ipaddress.ip_network("127.0.0.0/8")])
+    sent = [transport.submit(delivery.Request(partner.url, {}, b"{}", 5)) for _ in range(100)]
+    assert {future.result(20).status for future in sent} == {200}
+    transport.close()
+    assert len(set(partner.clients)) == 100
+
+
+def test_a_secret_survives_a_new_secret_key_with_the_former_as_fallback(acme, settings):
+    before = acme.signing_secret
+    settings.SECRET_KEY_FALLBACKS = [settings.SECRET_KEY]
+    settings.SECRET_KEY = "another key, at least as long as the former one was"
+    acme.refresh_from_db()
+    assert acme.signing_secret == before

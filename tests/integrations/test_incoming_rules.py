@@ -225,6 +225,32 @@ class TestUpdate:
         refused(send("Update", external_id="C-1001", properties={"title": "New"}), 409, "properties.title")
         assert state() == before
 
+    def test_a_new_type_and_its_phase_may_come_together(self, send):
+        change = ChangeFactory()
+        referenced(change)
+        response = send("Update", external_id="C-1001", properties={"change_type": "Standard", "phase": "Plan"})
+        assert response.status_code == 200, response.content
+        change.refresh_from_db()
+        assert (change.change_type, change.phase) == ("Standard", "Plan")
+
+    def test_the_files_of_a_failed_operation_are_removed(self, acme, partner_api, settings, tmp_path, monkeypatch):
+        settings.MEDIA_ROOT = str(tmp_path)
+        referenced(ChangeFactory())
+        files = [{"file_name": name, "content_base64": "eA=="} for name in "ab"]
+        body = {"system_id": "ACME", "operation": "Update", "external_id": "C-1001", "attachments": files}
+        client = partner_api(acme)
+        client.raise_request_exception = False
+
+        def kept():
+            return [path for path in tmp_path.rglob("*") if path.is_file()]
+
+        with monkeypatch.context() as patch:
+            patch.setattr("integrations.incoming._answer", None)
+            assert client.post("/api/v1/operations/", body, format="json").status_code == 500
+        assert kept() == []
+        assert client.post("/api/v1/operations/", body, format="json").status_code == 200
+        assert len(kept()) == 2
+
     def test_any_group_may_be_named(self, send, network):
         change = ChangeFactory(owning_group=ExternalGroupFactory(group__name="ACME Networks").group)
         assert send("Update", change_number=change.number, properties={"owning_group": "Network"}).status_code == 200
@@ -377,6 +403,29 @@ class TestRule2OneTransaction:
         referenced(ChangeFactory())
         send("Update", external_id="C-1001", attachments=[{"file_name": "a", "content_base64": "eHl6"}])
         assert IncomingOperation.objects.get().payload["attachments"] == [{"file_name": "a"}]
+
+    def test_what_is_no_json_is_logged_as_it_came(self, acme, partner_api):
+        for body in (b"{nonsense", b"[1]", b"\xff\xfe"):
+            partner_api(acme).post("/api/v1/operations/", body, content_type="application/json")
+        kept = [entry.payload for entry in IncomingOperation.objects.order_by("received_at")]
+        assert kept == [{"unreadable": "{nonsense"}, {"unreadable": "[1]"}, {"unreadable": "\ufffd\ufffd"}]
+
+    def test_a_fault_of_ours_is_logged_too(self, acme, partner_api, settings, tmp_path):
+        """The storage is full, or here: a file where its folder should be."""
+        (tmp_path / "media").write_text("")
+        settings.MEDIA_ROOT = str(tmp_path / "media")
+        referenced(ChangeFactory())
+        before = state()
+        body = {"system_id": "ACME", "operation": "Update", "external_id": "C-1001"}
+        body["attachments"] = [{"file_name": "a", "content_base64": "eA=="}]
+        client = partner_api(acme)
+        client.raise_request_exception = False
+        response = client.post("/api/v1/operations/", body, format="json")
+        assert response.status_code == 500
+        assert response["Content-Type"] == "application/problem+json"
+        assert state() == before
+        entry = IncomingOperation.objects.get()
+        assert (entry.status, entry.http_status) == ("Failed", 500)
 
 
 class TestRule3Reach:
@@ -584,6 +633,33 @@ class TestOrigin:
         before = state()
         answer = send("Create", system="BETA", external_id="B-1", properties={"title": "T"}, origin=origin)
         self.ignored(answer, before)
+
+    def test_several_operations_of_one_origin_that_a_desk_passes_on_are_all_applied(self, send):
+        """One Update with two comments goes on as two Updates, both with the origin of the one."""
+        change = ChangeFactory()
+        referenced(change)
+        origin = {"system_id": "FAR", "operation_id": "far-1"}
+        for text in ("one", "two"):
+            answer = send("Update", external_id="C-1001", comments=[{"body": text}], origin=origin)
+            assert answer.json()["status"] == "Applied"
+        before = state()
+        self.ignored(send("Update", external_id="C-1001", comments=[{"body": "two"}], origin=origin), before)
+        referenced(change, "BETA", "B-1")
+        before = state()
+        answer = send("Update", system="BETA", external_id="B-1", comments=[{"body": "three"}], origin=origin)
+        self.ignored(answer, before)
+
+    def test_a_webhook_id_is_the_operation_s_id_at_its_origin(self, acme, beta, partner_api):
+        """What is passed on names it so, and the desk where it began knows it as its own."""
+        body = {"system_id": "ACME", "operation": "Create", "external_id": "C-1", "properties": {"title": "T"}}
+        body["properties"]["owning_group"] = "BETA Servers"
+        headers = {"webhook-id": "acme-op-7"}
+        assert partner_api(acme).post("/api/v1/operations/", body, format="json", headers=headers).status_code == 201
+        origin = OutgoingOperation.objects.get().cause.origin
+        assert origin == {"system_id": "ACME", "operation_id": "acme-op-7"}
+        body = {"system_id": "BETA", "operation": "Create", "external_id": "B-1", "properties": {"title": "T"}}
+        answer = partner_api(beta).post("/api/v1/operations/", {**body, "origin": origin}, format="json")
+        assert answer.json()["status"] == "Ignored"
 
     def test_what_is_passed_on_names_where_it_began(self, send):
         origin = {"system_id": "FAR", "operation_id": "far-1"}

@@ -413,6 +413,14 @@ class TestPayload:
             "risk": {"old": "Low", "new": "High"},
         }
 
+    def test_what_a_partial_save_leaves_in_memory_is_no_fact(self):
+        change = ChangeFactory(title="Stored", owning_group=group("ACME Networks"))
+        change.title, change.owning_group = "Only in memory", group("BETA Hosting")
+        change.completion_code = "Withdrawn"
+        change.save(update_fields=["completion_code"])
+        assert sent(change) == ["Assign ACME", "Cancel ACME"]
+        assert OutgoingOperation.objects.get(operation="Cancel").payload["change"]["title"] == "Stored"
+
     def test_the_sequence_counts_per_change_and_system(self):
         first = ChangeFactory(owning_group=group("ACME Networks"))
         second = ChangeFactory(owning_group=group("ACME Networks"))
