@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from typing import Any
 
@@ -13,7 +14,7 @@ from django.urls import reverse
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import status
-from rest_framework.exceptions import ErrorDetail, ValidationError
+from rest_framework.exceptions import ErrorDetail, NotFound, ValidationError
 from rest_framework.generics import GenericAPIView
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -43,6 +44,8 @@ from .serializers import (
     created_by,
 )
 from .uploads import UploadParser, media_type_of, safe_media_type, uploaded_file
+
+logger = logging.getLogger(__name__)
 
 CAN_CHANGE = "changes.change_change"
 IF_MATCH = OpenApiParameter("If-Match", location="header", description="The ETag of the change as you read it.")
@@ -289,8 +292,13 @@ class AttachmentContentView(ApiView):
     @extend_schema(responses={(200, "*/*"): OpenApiTypes.BINARY})
     def get(self, request: Request, pk: int) -> FileResponse:
         attachment = get_object_or_404(self.attachments(), pk=pk)
+        try:
+            file = attachment.file.open("rb")
+        except FileNotFoundError as error:
+            logger.error("The file of attachment %s is missing: %s", attachment.pk, attachment.file.name)
+            raise NotFound("The file is no longer here. The administrator's log says which.") from error
         response = FileResponse(
-            attachment.file.open("rb"),
+            file,
             as_attachment=True,
             filename=attachment.file_name,
             content_type=safe_media_type(attachment.content_type),

@@ -253,3 +253,18 @@ def test_additions_of_an_unknown_change_are_not_found(api, carol, kind, number):
     for call in (api(carol).get, api(carol).post):
         answer = call(f"/api/v1/changes/{number}/{kind}/")
         assert (answer.status_code, answer.headers["Content-Type"]) == (404, "application/problem+json")
+
+
+@pytest.mark.django_db
+def test_an_attachment_whose_file_is_lost_is_404(api, alice):
+    change = ChangeFactory()
+    attachment = Attachment(change=change, author=alice, file=ContentFile(b"x", name="x"), file_name="x.txt")
+    attachment.save()
+    attachment.discard_file()
+    response = api(alice).get(f"/api/v1/attachments/{attachment.pk}/content/")
+    assert (response.status_code, response["Content-Type"]) == (404, "application/problem+json")
+
+
+def test_the_page_of_the_description_is_only_read(client):
+    assert client.options("/api/v1/docs/").status_code == 405
+    assert client.get("/api/v1/docs/").status_code == 200
