@@ -5,6 +5,8 @@ import threading
 import pytest
 from kombu import Connection
 
+pytestmark = pytest.mark.any_database
+
 MESSAGES = 100
 
 
