@@ -7,11 +7,16 @@ import sys
 
 def main() -> None:
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "casexchange.settings")
+    from django.core.exceptions import ImproperlyConfigured
+
     from casexchange.command_line import CommandLine
     from integrations.local.environment import prepare
 
     prepare(sys.argv)
-    CommandLine(sys.argv).execute()
+    try:
+        CommandLine(sys.argv).execute()
+    except ImproperlyConfigured as error:
+        sys.exit(f"Not configured right: {error}")  # the line says it; a traceback would hide it
 
 
 if __name__ == "__main__":

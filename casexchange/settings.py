@@ -1,7 +1,9 @@
 """All settings, read from the environment. docs: the table in README.md."""
 
 import ipaddress
+import re
 from pathlib import Path
+from typing import Any
 
 import environ
 from csp.constants import NONE, SELF
@@ -26,10 +28,29 @@ def _numbers(name: str, default: str) -> list[float]:
 
 
 def _positive(name: str, default: float) -> float:
-    number = env.float(name, default)
-    if number <= 0:
-        raise ImproperlyConfigured(f"{name}={number}: must be more than 0")
+    text = env.str(name, str(default))
+    try:
+        number = float(text)
+    except ValueError:
+        number = 0
+    if not 0 < number < float("inf"):
+        raise ImproperlyConfigured(f"{name}={text!r}: give a number above 0, such as {default:g}")
     return number
+
+
+def _one_of(name: str, default: str, pattern: str, advice: str) -> str:
+    text = env.str(name, default)
+    if not re.fullmatch(pattern, text):
+        raise ImproperlyConfigured(f"{name}={text!r}: {advice}")
+    return text
+
+
+def _database() -> dict[str, Any]:
+    default = f"sqlite:///{VAR_DIR / 'db.sqlite3'}"
+    # Not quoted in the error: it holds a password.
+    if not re.match(r"(sqlite|postgres|postgresql|psql|pgsql)://", env.str("DATABASE_URL", default)):
+        raise ImproperlyConfigured("DATABASE_URL: write sqlite:///FILE or postgres://USER:PASSWORD@HOST:PORT/NAME")
+    return env.db_url("DATABASE_URL", default)
 
 
 def _networks(name: str) -> list[ipaddress.IPv4Network | ipaddress.IPv6Network]:
@@ -53,7 +74,9 @@ def _folder(path: Path) -> Path:
 
 VAR_DIR = _folder(Path(env.str("VAR_DIR", str(BASE_DIR / "var"))).absolute())
 MEDIA_ROOT = Path(env.str("MEDIA_ROOT", str(VAR_DIR / "media"))).absolute()
-BASE_URL = env.str("BASE_URL", "http://127.0.0.1:8000").rstrip("/")
+BASE_URL = _one_of(
+    "BASE_URL", "http://127.0.0.1:8000", r"https?://[^/\s]+/?", "write it as https://desk.example.com, without a path"
+).rstrip("/")
 
 # --- Django ---
 
@@ -164,10 +187,10 @@ CONTENT_SECURITY_POLICY = {
 
 # --- Database: SQLite for a small desk, PostgreSQL in production ---
 
-DATABASES = {"default": env.db_url("DATABASE_URL", f"sqlite:///{VAR_DIR / 'db.sqlite3'}")}
-_database = DATABASES["default"]
-if _database["ENGINE"].endswith("sqlite3"):
-    _database["OPTIONS"] = {
+DATABASES = {"default": _database()}
+_default = DATABASES["default"]
+if _default["ENGINE"].endswith("sqlite3"):
+    _default["OPTIONS"] = {
         # A write lock taken at BEGIN waits its turn; taken later it fails at once with "database is locked".
         "transaction_mode": "IMMEDIATE",
         "timeout": 20,
@@ -175,12 +198,17 @@ if _database["ENGINE"].endswith("sqlite3"):
         "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;",
     }
 else:
-    _database["CONN_MAX_AGE"] = env.int("DATABASE_CONN_MAX_AGE", 60)
-    _database["CONN_HEALTH_CHECKS"] = True
+    _default["CONN_MAX_AGE"] = int(_positive("DATABASE_CONN_MAX_AGE", 60))
+    _default["CONN_HEALTH_CHECKS"] = True
 
 # --- Celery: the broker only wakes workers; what is to be sent stands in the database ---
 
-CELERY_BROKER_URL = env.str("CELERY_BROKER_URL", "filesystem://")
+CELERY_BROKER_URL = _one_of(
+    "CELERY_BROKER_URL",
+    "filesystem://",
+    r"(filesystem|rediss?|memory)://.*",
+    "write filesystem:// or redis://HOST:6379/0",
+)
 if CELERY_BROKER_URL == "filesystem://":
     CELERY_BROKER_URL = "filesystem://localhost/"  # the host has no meaning, but its absence is warned of
 CELERY_TASK_IGNORE_RESULT = True
@@ -225,14 +253,22 @@ OUTGOING_ALLOWED_NETWORKS = _networks("OUTGOING_ALLOWED_NETWORKS")
 DELIVERY_TIMEOUT = _positive("DELIVERY_TIMEOUT", 15)
 DELIVERY_RETRY_SCHEDULE = _numbers("DELIVERY_RETRY_SCHEDULE", "5,30,120,600,1800,7200,21600,43200,86400")
 DELIVERY_LEASE = _positive("DELIVERY_LEASE", 60)
-ATTACHMENT_MAX_BYTES = env.int("ATTACHMENT_MAX_BYTES", 25 * 1024 * 1024)
+ATTACHMENT_MAX_BYTES = int(_positive("ATTACHMENT_MAX_BYTES", 25 * 1024 * 1024))
 # A whole request: one attachment of the full size in base64 (4 bytes for 3), and the text around it.
 API_REQUEST_MAX_BYTES = ATTACHMENT_MAX_BYTES // 3 * 4 + 1024 * 1024
 DATA_UPLOAD_MAX_MEMORY_SIZE = API_REQUEST_MAX_BYTES
 
 # --- REST API ---
 
-API_RATE_LIMIT = env.str("API_RATE_LIMIT", "6000/minute") or None
+API_RATE_LIMIT = (
+    _one_of(
+        "API_RATE_LIMIT",
+        "6000/minute",
+        r"([1-9][0-9]*/(second|minute|hour|day))?",
+        "write a number and second, minute, hour or day, such as 6000/minute; empty for no limit",
+    )
+    or None
+)
 REST_KNOX = {"AUTH_HEADER_PREFIX": "Bearer", "TOKEN_TTL": None, "AUTO_REFRESH": False}
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": ["integrations.api.authentication.BearerAuthentication"],
@@ -271,10 +307,13 @@ SPECTACULAR_SETTINGS = {
 # --- Audit and logs ---
 
 SIMPLE_HISTORY_HISTORY_ID_USE_UUID = False
+LOG_LEVEL = _one_of(
+    "LOG_LEVEL", "INFO", "DEBUG|INFO|WARNING|ERROR|CRITICAL", "write DEBUG, INFO, WARNING, ERROR or CRITICAL"
+)
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
     "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s: %(message)s"}},
     "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
-    "root": {"handlers": ["stderr"], "level": env.str("LOG_LEVEL", "INFO")},
+    "root": {"handlers": ["stderr"], "level": LOG_LEVEL},
 }

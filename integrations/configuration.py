@@ -18,6 +18,7 @@ from django.db.models import Model, Q
 from changes.choices import Role
 from changes.models import SupportGroup
 
+from . import outbox
 from .configuration_file import Configuration, ConfigurationError, Entry, escape, read
 from .models import ExternalGroup, ExternalSystem
 
@@ -128,8 +129,18 @@ def _told(system: ExternalSystem, key: str, value: Any) -> str:
     if key in _SECRETS:
         return f"{key} was {'set anew' if value else 'removed'}"
     if isinstance(value, bool):
-        return "enabled it" if value else "disabled it"
+        return f"enabled it{_waiting(system)}" if value else "disabled it"
     return f"{key} is now {value or 'empty'}, was {getattr(system, key) or 'empty'}"
+
+
+def _waiting(system: ExternalSystem) -> str:
+    """What is sent because the system is enabled again: whoever loads the file is told."""
+    waiting = outbox.unsettled(system)
+    if not waiting:
+        return ""
+    return (
+        f"; {len(waiting)} operations wait and are sent now, the oldest of {waiting[0].created_at:%Y-%m-%d %H:%M} UTC"
+    )
 
 
 # --- Groups ---

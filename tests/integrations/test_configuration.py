@@ -154,6 +154,14 @@ def test_only_what_differs_is_changed_and_told(load):
     ]
 
 
+def test_enabling_a_system_says_how_much_waits(load):
+    load(EXAMPLE.replace("enabled: true", "enabled: false"))
+    ChangeFactory(owning_group=SupportGroup.objects.get(name="ACME Networks"))
+
+    (told,) = load(EXAMPLE)
+    assert told.startswith("external system ACME: enabled it; 1 operations wait and are sent now, the oldest of 20")
+
+
 def test_a_list_that_is_named_becomes_exactly_that_list(load):
     load(EXAMPLE)
     UserFactory(username="bob")

@@ -1,0 +1,39 @@
+"""A setting that cannot be used is named in one line, with what to write instead."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from .exchange import ROOT
+
+pytestmark = pytest.mark.any_database
+
+BAD = [
+    ("SECRET_KEY", "", "SECRET_KEY is not set"),
+    ("DATABASE_URL", "garbage", "DATABASE_URL: write sqlite:///FILE or postgres://"),
+    ("DATABASE_URL", "mysql://u:secret@h/n", "DATABASE_URL: write sqlite:///FILE or postgres://"),
+    ("CELERY_BROKER_URL", "nope://", "CELERY_BROKER_URL='nope://': write filesystem:// or redis://"),
+    ("BASE_URL", "desk.example.com", "BASE_URL='desk.example.com': write it as https://"),
+    ("DELIVERY_TIMEOUT", "x", "DELIVERY_TIMEOUT='x': give a number above 0"),
+    ("DELIVERY_LEASE", "-1", "DELIVERY_LEASE='-1': give a number above 0"),
+    ("DISPATCH_INTERVAL", "nan", "DISPATCH_INTERVAL='nan': give a number above 0"),
+    ("DELIVERY_RETRY_SCHEDULE", "5,x", "DELIVERY_RETRY_SCHEDULE='5,x': give seconds"),
+    ("ATTACHMENT_MAX_BYTES", "25MB", "ATTACHMENT_MAX_BYTES='25MB': give a number above 0"),
+    ("OUTGOING_ALLOWED_NETWORKS", "10.0.0.1/8", "OUTGOING_ALLOWED_NETWORKS: 10.0.0.1/8 has host bits set"),
+    ("API_RATE_LIMIT", "fast", "API_RATE_LIMIT='fast': write a number and second"),
+    ("LOG_LEVEL", "loud", "LOG_LEVEL='loud': write DEBUG"),
+]
+
+
+@pytest.mark.parametrize(("name", "value", "message"), BAD)
+def test_a_bad_value_is_named_in_one_line(tmp_path, name, value, message):
+    environment = {**os.environ, "VAR_DIR": str(tmp_path), "DEBUG": "0", name: value}
+    done = subprocess.run(
+        [sys.executable, "manage.py", "check"], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode == 1
+    assert len(done.stderr.strip().splitlines()) == 1, done.stderr
+    assert message in done.stderr
+    assert "secret@" not in done.stderr
