@@ -139,7 +139,7 @@ def _waiting(system: ExternalSystem) -> str:
     if not waiting:
         return ""
     return (
-        f"; {len(waiting)} operations wait and are sent now, the oldest of {waiting[0].created_at:%Y-%m-%d %H:%M} UTC"
+        f"; {len(waiting)} waiting operation(s) are sent now, the oldest of {waiting[0].created_at:%Y-%m-%d %H:%M} UTC"
     )
 
 

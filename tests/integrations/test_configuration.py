@@ -8,7 +8,7 @@ from django.core.management import CommandError, call_command
 
 from changes.models import SupportGroup
 from integrations.models import ExternalGroup, ExternalSystem
-from tests.factories import SECRET, ExternalGroupFactory, ExternalSystemFactory, UserFactory
+from tests.factories import SECRET, ChangeFactory, ExternalGroupFactory, ExternalSystemFactory, UserFactory
 
 EXAMPLE = """
 external_systems:
@@ -159,7 +159,7 @@ def test_enabling_a_system_says_how_much_waits(load):
     ChangeFactory(owning_group=SupportGroup.objects.get(name="ACME Networks"))
 
     (told,) = load(EXAMPLE)
-    assert told.startswith("external system ACME: enabled it; 1 operations wait and are sent now, the oldest of 20")
+    assert told.startswith("external system ACME: enabled it; 1 waiting operation(s) are sent now, the oldest of 20")
 
 
 def test_a_list_that_is_named_becomes_exactly_that_list(load):
