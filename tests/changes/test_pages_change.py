@@ -132,7 +132,7 @@ def test_a_transition_that_does_not_exist_is_refused_in_words(alice, phase):
     change = change_in(Phase.PLAN)
     response = move(alice, change, phase)
     assert response.status_code == 200
-    assert "has no transition from Plan" in text(response)
+    assert "have no transition from Plan" in text(response)
     assert Change.objects.get().phase == "Plan"
 
 

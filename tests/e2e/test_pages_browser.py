@@ -240,7 +240,7 @@ def everything(alice, carol, acme, beta, stuck):
         body_sha256="0" * 64,
         http_status=409,
         change=stuck,
-        error="A Normal change has no transition from Plan to Close.",
+        error="Normal changes have no transition from Plan to Close.",
     )
     assign = OutgoingOperation.objects.get(change=stuck, operation="Assign")
     return {

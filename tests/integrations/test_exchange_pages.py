@@ -209,12 +209,12 @@ def test_without_a_partner_the_page_says_how_one_comes_in(alice):
 
 def test_operations_of_both_directions_are_listed_with_their_state(alice, acme, given):
     deliver(assign(given))
-    came(acme, given, "Failed", error="A Normal change has no transition from Plan to Close.")
+    came(acme, given, "Failed", error="Normal changes have no transition from Plan to Close.")
     came(acme, given, "Applied", operation="Cancel")
     came(acme, given, "Ignored")
     said = page(alice, given)
     assert "Assign 1 to ACME Delivered" in said
-    assert "from ACME Failed A Normal change has no transition from Plan to Close." in said
+    assert "from ACME Failed Normal changes have no transition from Plan to Close." in said
     assert "Cancel from ACME Applied" in said
     assert "from ACME Ignored" in said
 

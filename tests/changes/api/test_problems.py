@@ -2,6 +2,7 @@
 
 import io
 import posixpath
+from pathlib import Path
 from datetime import timedelta
 
 import pytest
@@ -220,12 +221,13 @@ def test_an_error_of_the_server_tells_nothing_and_is_logged(api, alice, caplog, 
     attachment = Attachment(change=ChangeFactory(), author=alice, file=ContentFile(b"x", name="x"), file_name="x")
     attachment.save()
     attachment.discard_file()
+    Path(attachment.file.path).mkdir()  # a storage that is broken, not one that lost a file
     client = api(alice)
     client.raise_request_exception = False
     answer = client.get(f"/api/v1/attachments/{attachment.pk}/content/")
     assert attachment.file.name not in answer.content.decode()
     assert problem(answer, 500)["errors"][0]["code"] == "error"
-    assert "FileNotFoundError" in caplog.text
+    assert "IsADirectoryError" in caplog.text
 
 
 def test_many_errors_are_counted_in_the_detail(api, alice):
