@@ -2,8 +2,8 @@
 
 import io
 import posixpath
-from pathlib import Path
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 from django.core.files.base import ContentFile
