@@ -41,6 +41,11 @@ def short(handler: BaseHTTPRequestHandler) -> None:
     handler.close_connection = True
 
 
+class Server(ThreadingHTTPServer):
+    daemon_threads = True
+    request_queue_size = 256  # many clients connect at once
+
+
 class Partner:
     """`script` is worked off one answer a request; then `default` answers the rest."""
 
@@ -65,8 +70,7 @@ class Partner:
             def log_message(self, *args: Any) -> None:
                 """The tests read what was received; a log says nothing more."""
 
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.server.daemon_threads = True
+        self.server = Server(("127.0.0.1", 0), Handler)
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
 
     @property
