@@ -32,6 +32,8 @@ from .factories import ExternalGroupFactory, ExternalSystemFactory, UserFactory
 def pytest_configure(config: pytest.Config) -> None:
     # Passwords are hashed by the hundred: the real hash is slow by design.
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+    # Else each test client would first read all style sheets and scripts.
+    settings.WHITENOISE_AUTOREFRESH = True
     # A busy machine is slow, not wrong.
     expect.set_options(timeout=30_000)
 

@@ -17,6 +17,8 @@ from changes.models import Approval, Attachment, Change, Comment, SupportGroup
 
 from .factories import ChangeFactory, UserFactory
 
+pytestmark = pytest.mark.any_database
+
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGES = ("casexchange", "changes", "integrations")
 MODULES = sorted(
