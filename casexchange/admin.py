@@ -1,14 +1,20 @@
 """The admin site: Django's own, behind the product's sign-in page and under its names."""
 
+from collections.abc import Iterator
+from datetime import MAXYEAR, MINYEAR
 from functools import update_wrapper
 from typing import Any
 
 from django.contrib.admin import AdminSite, ModelAdmin
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
+from django.contrib.admin.options import IS_FACETS_VAR, IS_POPUP_VAR, TO_FIELD_VAR
+from django.contrib.admin.utils import get_fields_from_path
+from django.contrib.admin.views.main import ALL_VAR, ERROR_FLAG, ORDER_VAR, PAGE_VAR, SEARCH_VAR
 from django.contrib.auth import REDIRECT_FIELD_NAME
 from django.contrib.auth.decorators import login_not_required
 from django.contrib.auth.views import LogoutView, redirect_to_login
 from django.core.exceptions import BadRequest, PermissionDenied, ValidationError
+from django.db.models import DateField, Field
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import reverse
@@ -23,6 +29,11 @@ SECTIONS = {
     "knox": "API tokens",
     "axes": "Sign-in attempts",
 }
+# What the address of a list may hold besides its filters.
+OF_EVERY_LIST = {ALL_VAR, ERROR_FLAG, IS_FACETS_VAR, IS_POPUP_VAR, ORDER_VAR, PAGE_VAR, SEARCH_VAR, TO_FIELD_VAR}
+# A day more, or the way to another time zone, must not lead out of the calendar.
+YEARS = range(MINYEAR + 1, MAXYEAR)
+DATE_PARTS = {"year": YEARS, "month": range(1, 13), "day": range(1, 32)}
 LISTS = {"auth.group": "Roles", "knox.authtoken": "API tokens"}
 
 
@@ -47,7 +58,10 @@ class CaseExchangeAdminSite(AdminSite):
 
     def admin_view(self, view: Any, cacheable: bool = False) -> Any:
         def checked(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
-            _refuse_malformed(request, getattr(view, "__self__", None))
+            admin = getattr(view, "__self__", None)
+            _refuse_malformed(request, admin)
+            if isinstance(admin, ModelAdmin) and view.__name__ == "changelist_view":
+                _refuse_foreign_filters(request, admin)
             return view(request, *args, **kwargs)
 
         return super().admin_view(update_wrapper(checked, view), cacheable)
@@ -82,3 +96,62 @@ def _refuse_malformed(request: HttpRequest, admin: Any) -> None:
                 admin.opts.pk.to_python(value)
         except ValidationError as error:
             raise BadRequest("What was chosen is no record of this list.") from error
+
+
+def _refuse_foreign_filters(request: HttpRequest, admin: ModelAdmin) -> None:
+    """Raises BadRequest for a filter that the list does not offer itself.
+
+    Django's would take any lookup on any field of the model: a pattern that takes a minute to match, or a question
+    about a secret that no page shows.
+    """
+    offered = dict(_filters(request, admin))
+    for name, values in request.GET.lists():
+        if name in OF_EVERY_LIST:
+            continue
+        if name not in offered:
+            raise BadRequest("This list has no such filter.")
+        field = offered[name]
+        if isinstance(field, DateField) and any(_is_out_of_calendar(field, value) for value in values):
+            raise BadRequest("No date is so far away.")
+    if admin.date_hierarchy:
+        _refuse_bad_day(request, admin.date_hierarchy)
+
+
+def _filters(request: HttpRequest, admin: ModelAdmin) -> Iterator[tuple[str, Field | None]]:
+    """The names that the list's filters have in an address, with the field if its values are compared as they are."""
+    if admin.date_hierarchy:
+        yield from ((f"{admin.date_hierarchy}__{part}", None) for part in DATE_PARTS)
+    for item in admin.get_list_filter(request):
+        if isinstance(item, type):
+            yield getattr(item, "parameter_name", ""), None
+            continue
+        path = str(item if isinstance(item, str) else item[0])
+        field: Any = get_fields_from_path(admin.model, path)[-1]
+        yield f"{path}__isnull", None
+        if field.is_relation:
+            yield f"{path}__{field.target_field.name}__exact", None
+            continue
+        # A page of ours links to several states at once.
+        for lookup in ("gte", "lt") if isinstance(field, DateField) else ("exact", "in"):
+            yield f"{path}__{lookup}", field
+        yield path, field
+
+
+def _is_out_of_calendar(field: DateField, value: str) -> bool:
+    try:
+        day = field.to_python(value)
+    except ValidationError:
+        return False  # Django's says so itself.
+    return day is not None and day.year not in YEARS
+
+
+def _refuse_bad_day(request: HttpRequest, name: str) -> None:
+    """A year, or a month of a year, or a day of a month."""
+    is_whole = True
+    for part, possible in DATE_PARTS.items():
+        values = request.GET.getlist(f"{name}__{part}")
+        if values and not is_whole:
+            raise BadRequest("A month belongs to a year, and a day to a month.")
+        if any(not value.isdecimal() or len(value) > 4 or int(value) not in possible for value in values):
+            raise BadRequest(f"This is no {part}.")
+        is_whole = bool(values)

@@ -1,6 +1,7 @@
 """All settings, read from the environment. docs: the table in README.md."""
 
 import ipaddress
+import logging
 import re
 from pathlib import Path
 from typing import Any
@@ -310,10 +311,20 @@ SIMPLE_HISTORY_HISTORY_ID_USE_UUID = False
 LOG_LEVEL = _one_of(
     "LOG_LEVEL", "INFO", "DEBUG|INFO|WARNING|ERROR|CRITICAL", "write DEBUG, INFO, WARNING, ERROR or CRITICAL"
 )
+
+
+def _plain_below_error(record: logging.LogRecord) -> bool:
+    """A refusal is no fault: one line of it is enough, and a traceback would look like one."""
+    if record.levelno < logging.ERROR:
+        record.exc_info = record.exc_text = None
+    return True
+
+
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
     "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s: %(message)s"}},
-    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "filters": {"plain": {"()": "django.utils.log.CallbackFilter", "callback": _plain_below_error}},
+    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line", "filters": ["plain"]}},
     "root": {"handlers": ["stderr"], "level": LOG_LEVEL},
 }

@@ -1,12 +1,14 @@
 """Checks on what people and partners send, each with a message that says what mends it."""
 
 import re
+from datetime import datetime
 from typing import Any
 
 from django.conf import settings
 from django.core.exceptions import ValidationError
 
 TEXT_MAX_LENGTH = 100_000
+FIRST_YEAR, LAST_YEAR = 1900, 9998
 
 
 def validate_text(text: str) -> None:
@@ -15,6 +17,12 @@ def validate_text(text: str) -> None:
         raise ValidationError("A NUL character is not allowed: remove it.", code="null_characters_not_allowed")
     if re.search("[\ud800-\udfff]", text):
         raise ValidationError("Half of a surrogate pair is no character: send valid UTF-8.", code="invalid_surrogate")
+
+
+def validate_moment(moment: datetime) -> None:
+    """A year that every time zone has room for."""
+    if not FIRST_YEAR <= moment.year <= LAST_YEAR:
+        raise ValidationError(f"The year must lie between {FIRST_YEAR} and {LAST_YEAR}.", code="year")
 
 
 def validate_file_name(name: str) -> None:

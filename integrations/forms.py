@@ -14,6 +14,8 @@ class SkipForm(forms.Form):
         error_messages={"required": "Give a reason for skipping."},
     )
     all = forms.BooleanField(required=False)
+    # The sequence of the last operation that the page showed as waiting: what came since was not agreed to.
+    last = forms.IntegerField(required=False, min_value=0, max_value=2**31 - 1, widget=forms.HiddenInput)
 
     def clean_reason(self) -> Any:
         return self.cleaned_data["reason"].strip()

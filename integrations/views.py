@@ -110,7 +110,10 @@ class Retry(ByHand):
         except outbox.NotOpen as refused:
             messages.error(request, str(refused))
         else:
-            messages.success(request, f"{operation} is sent as soon as it is its turn.")
+            when = "as soon as it is its turn"
+            if not operation.system.is_flowing:
+                when = f"once {operation.system} is enabled and not paused"
+            messages.success(request, f"{operation} is sent {when}.")
         return redirect(self.came_from(pk))
 
 
@@ -131,7 +134,8 @@ class Skip(ByHand):
         reason = form.cleaned_data["reason"]
         behind: list[OutgoingOperation] = []
         if form.cleaned_data["all"] and operation.operation == Operation.ASSIGN:
-            behind = list(outbox.waiting_behind(operation).select_related("system"))
+            shown = outbox.waiting_behind(operation).filter(sequence__lte=form.cleaned_data["last"] or 0)
+            behind = list(shown.select_related("system"))
         try:
             outbox.skip(operation, request.user, reason)
         except outbox.NotOpen as refused:
@@ -143,11 +147,13 @@ class Skip(ByHand):
         return redirect(self.came_from(pk))
 
     def _page(self, operation: OutgoingOperation, form: SkipForm) -> HttpResponse:
-        behind = outbox.waiting_behind(operation)[:BEHIND_SHOWN]
+        behind = outbox.waiting_behind(operation)
+        last = behind.last()
         context = {
             "row": outgoing_row(operation),
             "form": form,
-            "behind": list(behind),
+            "behind": list(behind[:BEHIND_SHOWN]),
+            "last": last.sequence if last else operation.sequence,
             "next": self.came_from(operation.pk),
         }
         return render(self.request, "integrations/skip.html", context)

@@ -13,13 +13,12 @@ from rest_framework import serializers
 
 from changes.models import SupportGroup
 from changes.timestamps import timestamp
+from changes.validators import FIRST_YEAR, LAST_YEAR
 
 _RFC3339 = re.compile(
     r"([0-9]{4})-([0-9]{2})-([0-9]{2})[Tt]([0-9]{2}):([0-9]{2}):([0-9]{2})(?:\.([0-9]+))?"
     r"(?:([Zz])|([+-])([0-9]{2}):([0-9]{2}))?"
 )
-# Room for every time zone that a page shows a time in.
-FIRST_YEAR, LAST_YEAR = 1900, 9998
 # A body of a million unknown fields is not answered with a million errors.
 MOST_UNKNOWN_NAMED = 20
 

@@ -22,7 +22,7 @@ from changes.actor import current as current_actor
 from changes.choices import PRIORITIES, ChangeType, CompletionCode, Impact, Phase, Priority, Risk, Urgency
 from changes.exceptions import ConditionsUnmet, FieldEdit, NoTransition, ReadOnlyChange, StaleChange
 from changes.querysets import ChangeQuerySet
-from changes.validators import TEXT_MAX_LENGTH, validate_text
+from changes.validators import TEXT_MAX_LENGTH, validate_moment, validate_text
 
 from .group import SupportGroup
 from .number import ChangeNumber
@@ -106,10 +106,10 @@ class Change(models.Model):
     )
     implementation_plan = _text()
     backout_plan = _text()
-    planned_start = models.DateTimeField(null=True, blank=True)
-    planned_end = models.DateTimeField(null=True, blank=True)
-    actual_start = models.DateTimeField(null=True, blank=True)
-    actual_end = models.DateTimeField(null=True, blank=True)
+    planned_start = models.DateTimeField(null=True, blank=True, validators=[validate_moment])
+    planned_end = models.DateTimeField(null=True, blank=True, validators=[validate_moment])
+    actual_start = models.DateTimeField(null=True, blank=True, validators=[validate_moment])
+    actual_end = models.DateTimeField(null=True, blank=True, validators=[validate_moment])
     approval_round = models.PositiveIntegerField(default=0, editable=False)
     version = models.PositiveIntegerField(default=1, editable=False)
     created_at = models.DateTimeField(auto_now_add=True)

@@ -33,7 +33,10 @@ def when(moment: datetime | None, empty: str = "") -> SafeString | str:
     """A time in the current time zone, to the minute; the exact one on hover."""
     if moment is None:
         return empty
-    local = timezone.localtime(moment)
+    try:
+        local = timezone.localtime(moment)
+    except OverflowError:
+        local = moment  # a year at the end of the calendar, stored under another time zone
     return format_html(
         '<time datetime="{}" title="{}">{}</time>',
         local.isoformat(),

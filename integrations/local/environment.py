@@ -29,6 +29,8 @@ class NotPossible(Exception):  # noqa: N818 - it says what is not, in one line f
 def prepare(arguments: Sequence[str]) -> None:
     """Sets the environment for the command that `arguments`, those of manage.py, name."""
     command = arguments[1] if len(arguments) > 1 else ""
+    if command in {"serve", "demo"}:
+        os.umask(0o077)  # the data, the logs and the messages are for nobody else on this machine
     try:
         if command == "serve":
             os.environ.update(_for_serving(arguments[2:]))

@@ -16,6 +16,7 @@ from integrations.models import (
     DeliveryAttempt,
     Exchange,
     ExternalReference,
+    ExternalSystem,
     IncomingOperation,
     OutgoingOperation,
 )
@@ -329,10 +330,34 @@ def test_skipping_frees_what_waits_behind_it(ingrid, alice, given):
     assert states == ["Skipped", "Waiting"]
 
 
+def shown_last(user, operation):
+    """What the skip page carries: the last operation that it showed as waiting."""
+    response = web(user).get(f"/exchange/{operation.pk}/skip/")
+    return response.context["last"]
+
+
+def test_what_came_since_the_skip_page_was_shown_is_not_skipped(ingrid, alice, given):
+    operation = assign(given)
+    comment(given, alice)
+    data = {"reason": "Given by mistake", "all": "on", "last": shown_last(ingrid, operation)}
+    comment(given, alice)
+    web(ingrid).post(f"/exchange/{operation.pk}/skip/", data)
+    states = [row.status for row in given.outgoing_operations.order_by("sequence")]
+    assert states == ["Skipped", "Skipped", "Waiting"]
+
+
+@pytest.mark.parametrize("how", [{"enabled": False}, {"paused_at": timezone.now()}])
+def test_a_retry_for_a_system_that_waits_says_so(ingrid, acme, given, how):
+    operation = assign(given)
+    ExternalSystem.objects.update(**how)
+    said = text(web(ingrid).post(f"/exchange/{operation.pk}/retry/", follow=True))
+    assert "Assign 1 to ACME is sent once ACME is enabled and not paused." in said
+
+
 def test_skipping_an_undelivered_assign_skips_all_behind_it_when_asked(ingrid, alice, given):
     operation = assign(given)
     comment(given, alice, 2)
-    data = {"reason": "Given by mistake", "all": "on"}
+    data = {"reason": "Given by mistake", "all": "on", "last": shown_last(ingrid, operation)}
     response = web(ingrid).post(f"/exchange/{operation.pk}/skip/", data, follow=True)
     assert "Assign 1 to ACME was skipped, and 2 that waited behind it." in text(response)
     rows = given.outgoing_operations.all()
