@@ -171,20 +171,27 @@ class OneChange(RuleBasedStateMachine):
 
     # --- Additions ---
 
-    @rule(visibility=st.sampled_from(["public", "private"]), way=st.sampled_from(["shell", "api"]))
+    @rule(visibility=st.sampled_from(["public", "private"]), way=st.sampled_from(["shell", "api", "page"]))
     def comment(self, visibility, way):
         if way == "api":
             body = {"body": "Hello", "visibility": visibility}
             assert self.api.post(f"{self.path}comments/", body, format="json").status_code == 201
+        elif way == "page":
+            address = f"/changes/{self.change.number}/comments/"
+            assert self.browser.post(address, {"body": "Hello", "visibility": visibility}).status_code == 302
         else:
             Comment(change=self.change, author=self.alice, body="Hello", visibility=visibility).save()
         if visibility == "public":
             self.model.add()
 
-    @rule()
-    def attach(self):
+    @rule(way=st.sampled_from(["api", "page"]))
+    def attach(self, way):
         file = SimpleUploadedFile("plan.txt", b"plan")
-        assert self.api.post(f"{self.path}attachments/", {"file": file}, format="multipart").status_code == 201
+        if way == "api":
+            assert self.api.post(f"{self.path}attachments/", {"file": file}, format="multipart").status_code == 201
+        else:
+            address = f"/changes/{self.change.number}/attachments/"
+            assert self.browser.post(address, {"file": file}).status_code == 302
         self.model.add()
 
     # --- Incoming operations ---
