@@ -1,19 +1,19 @@
 """What every way of saving a change keeps: versions, history, additions that are never edited."""
 
-import threading
 from datetime import timedelta
 from itertools import pairwise
 
 import pytest
 from django.core.exceptions import ValidationError
 from django.core.files.base import ContentFile
-from django.db import IntegrityError, connection, transaction
+from django.db import IntegrityError, transaction
 from django.utils import timezone
 
 from changes.actor import acting
 from changes.exceptions import ConditionsUnmet, StaleChange
 from changes.models import Approval, Attachment, Change, Comment
 from tests.factories import ChangeFactory, UserFactory, change_in
+from tests.threads import at_once
 
 
 @pytest.mark.django_db
@@ -160,28 +160,6 @@ class TestAdditions:
         assert not Attachment.objects.exists()
 
 
-def in_threads(*works):
-    """Runs each in a thread with its own database connection, all at once. Returns what each returned or raised."""
-    results = [None] * len(works)
-    barrier = threading.Barrier(len(works))
-
-    def run(index, work):
-        try:
-            barrier.wait()
-            results[index] = work()
-        except Exception as error:
-            results[index] = error
-        finally:
-            connection.close()
-
-    threads = [threading.Thread(target=run, args=item) for item in enumerate(works)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    return results
-
-
 @pytest.mark.django_db(transaction=True)
 class TestTwoAtOnce:
     def test_of_two_writers_one_wins_and_the_other_is_told(self):
@@ -193,7 +171,8 @@ class TestTwoAtOnce:
             copy.save()
             return title
 
-        results = in_threads(*(lambda copy=copy, n=n: write(copy, f"Writer {n}") for n, copy in enumerate(copies)))
+        works = [lambda copy=copy, n=n: write(copy, f"Writer {n}") for n, copy in enumerate(copies)]
+        results = at_once(*works, keep_errors=True)
         winners = [result for result in results if isinstance(result, str)]
         assert len(winners) == 1
         assert sum(isinstance(result, StaleChange) for result in results) == 3
@@ -213,7 +192,7 @@ class TestTwoAtOnce:
                     change.save()
                     seen.append((change.version, change.changed_fields["title"]))
 
-        results = in_threads(lambda: write("a"), lambda: write("b"))
+        results = at_once(lambda: write("a"), lambda: write("b"))
         assert results == [None, None]
         chain = [edit for _, edit in sorted(seen, key=lambda item: item[0])]
         assert chain[0].old == "0"

@@ -3,44 +3,20 @@
 No lost edit, no wrong old value, no gap or repeat in the sequence, and each incoming operation applied once.
 """
 
-import threading
 from itertools import pairwise
 
 import pytest
-from django.db import connection, transaction
+from django.db import transaction
 
 from changes.models import Change, Comment
 from integrations import outbox
 from integrations.models import Exchange, ExternalReference, IncomingOperation, OutgoingOperation
 from tests.factories import ChangeFactory, ExternalGroupFactory, SupportGroupFactory
+from tests.threads import at_once
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 ROUNDS = 6
-
-
-def at_once(*works):
-    """Runs each in a thread, all at once. Returns what they return; raises what one of them raised."""
-    results, errors = [None] * len(works), []
-    barrier = threading.Barrier(len(works))
-
-    def run(index, work):
-        try:
-            barrier.wait()
-            results[index] = work()
-        except Exception as error:
-            errors.append(error)
-        finally:
-            connection.close()
-
-    threads = [threading.Thread(target=run, args=item) for item in enumerate(works)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    if errors:
-        raise errors[0]
-    return results
 
 
 def sequences(change):
