@@ -121,7 +121,8 @@ def _filters(request: HttpRequest, admin: ModelAdmin) -> Iterator[tuple[str, Fie
     """The names that the list's filters have in an address, with the field if its values are compared as they are."""
     if admin.date_hierarchy:
         yield from ((f"{admin.date_hierarchy}__{part}", None) for part in DATE_PARTS)
-    for item in admin.get_list_filter(request):
+    items: Any = admin.get_list_filter(request)
+    for item in items:
         if isinstance(item, type):
             yield getattr(item, "parameter_name", ""), None
             continue
