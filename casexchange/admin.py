@@ -93,7 +93,7 @@ def _refuse_malformed(request: HttpRequest, admin: Any) -> None:
     if chosen and isinstance(admin, ModelAdmin):
         try:
             for value in chosen:
-                admin.opts.pk.to_python(value)
+                admin.opts.pk.run_validators(admin.opts.pk.to_python(value))
         except ValidationError as error:
             raise BadRequest("What was chosen is no record of this list.") from error
 

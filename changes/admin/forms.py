@@ -14,6 +14,9 @@ from ..exceptions import StaleChange
 from ..forms import TEXTS, Text
 from ..models import Attachment, Change
 
+# Eighteen digits fit into 64 bits, whichever they are.
+LONGEST_KEY = 18
+
 
 class ChangeForm(forms.ModelForm):
     """Refuses a record that somebody else saved since the page was opened, and says what they changed."""
@@ -69,6 +72,18 @@ def _quoted(value: Any) -> str:
     if value in ("", None):
         return "not set"
     return f"“{localize(timezone.localtime(value)) if hasattr(value, 'tzinfo') else value}”"
+
+
+class ChosenRecords(forms.ModelMultipleChoiceField):
+    """Says that a key which no database can hold is no choice, as of any other key that is not there."""
+
+    def clean(self, value: Any) -> Any:
+        for key in value if isinstance(value, list | tuple) else ():
+            if len(str(key)) > LONGEST_KEY:
+                raise ValidationError(
+                    self.error_messages["invalid_choice"], code="invalid_choice", params={"value": key}
+                )
+        return super().clean(value)
 
 
 class AttachmentForm(forms.ModelForm):

@@ -5,13 +5,16 @@ from typing import Any
 from django.contrib import admin
 from django.contrib.auth.admin import GroupAdmin, UserAdmin
 from django.contrib.auth.models import Group, User
-from django.db.models import QuerySet
+from django.db.models import ManyToManyField, QuerySet
 from django.forms import CheckboxSelectMultiple
 from django.http import HttpRequest
 
 from ..choices import Role
 from ..models import SupportGroup
+from .forms import ChosenRecords
 from .readonly import PlainChoices
+
+CHOSEN: Any = {ManyToManyField: {"form_class": ChosenRecords}}
 
 admin.site.unregister(User)
 admin.site.unregister(Group)
@@ -25,6 +28,7 @@ class PersonAdmin(PlainChoices, UserAdmin):
     list_filter = ("is_staff", "is_superuser", "is_active", "groups")
     readonly_fields = ("staff", "last_login", "date_joined")
     filter_horizontal = ()
+    formfield_overrides = CHOSEN
     fieldsets = (
         (None, {"fields": ("username", "password")}),
         ("Person", {"fields": ("first_name", "last_name", "email")}),
@@ -80,6 +84,7 @@ class RoleAdmin(GroupAdmin):
     """Roles with their permissions. The four of the product keep their names, since the rules name them."""
 
     list_display = ("name", "people")
+    formfield_overrides = CHOSEN
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Group]:
         return super().get_queryset(request).prefetch_related("permissions__content_type", "user_set")
@@ -106,6 +111,7 @@ class SupportGroupAdmin(PlainChoices, admin.ModelAdmin):
     list_display = ("name", "people")
     search_fields = ("name",)
     filter_horizontal = ("members",)
+    formfield_overrides = CHOSEN
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[SupportGroup]:
         return super().get_queryset(request).prefetch_related("members")

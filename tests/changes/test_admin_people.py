@@ -288,3 +288,29 @@ def test_the_log_of_signing_in_is_only_shown(root, kept):
     assert client.get(f"/admin/axes/{kept}/").status_code == 200
     assert client.get(f"/admin/axes/{kept}/add/").status_code == 403
     assert "delete_selected" not in client.get(f"/admin/axes/{kept}/").content.decode()
+
+
+# --- Choices ---
+
+
+@pytest.mark.parametrize("key", ["9" * 30, "-" + "9" * 30, "9" * 19, "9" * 18, "nonsense"])
+@pytest.mark.parametrize("field", ["groups", "permissions", "members"])
+def test_a_key_that_no_record_has_is_an_error_at_its_field(root, acme, field, key):
+    role, team = Group.objects.first(), acme.external_groups.get().group
+    page = {
+        "groups": user_page(root),
+        "permissions": f"/admin/auth/group/{role.pk}/change/",
+        "members": f"/admin/changes/supportgroup/{team.pk}/change/",
+    }[field]
+    before = [*root.groups.all()], [*role.permissions.all()], [*team.members.all()]
+    response = post_form(web(root), page, **{field: [key]})
+    assert [*errors(response)] == [field]
+    assert ([*root.groups.all()], [*role.permissions.all()], [*team.members.all()]) == before
+
+
+@pytest.mark.parametrize("key", ["9" * 30, "9" * 19])
+@pytest.mark.parametrize("kind", ["changes/supportgroup", "auth/group"])
+def test_a_choice_in_a_list_that_no_record_is_is_no_error_of_the_server(root, acme, kind, key):
+    answer = web(root).post(f"/admin/{kind}/", {"action": "delete_selected", "_selected_action": [key]}, follow=True)
+    assert answer.status_code in {200, 400}
+    assert Group.objects.exists()
