@@ -1,6 +1,7 @@
 """Operations in both directions, as they are. What a person decides about an outgoing one: retry now, or skip."""
 
 import json
+from collections import Counter
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -19,8 +20,13 @@ from changes.admin.readonly import ReadOnlyAdmin, ShownOnly
 from .. import outbox
 from ..choices import Operation
 from ..models import DeliveryAttempt, IncomingOperation, OutgoingOperation
-from .forms import ReasonForm
+from .forms import SkipForm
 from .systems import SECRETS
+from .too_many import are_too_many
+
+HOW_TO_SKIP_MORE = (
+    "Filter the list to fewer. To skip all that waits for a system, disable it: enabling it again offers that."
+)
 
 
 def pretty(value: Any) -> SafeString | str:
@@ -98,22 +104,33 @@ class OutgoingOperationAdmin(ForSystemAdmin):
     @admin.action(description="Retry now", permissions=["retry"])
     def retry_now(self, request: HttpRequest, operations: QuerySet[OutgoingOperation]) -> HttpResponse | None:
         retried = self._each(request, operations, outbox.retry_now)
-        if retried:
-            self.message_user(request, f"To be sent as soon as it is their turn: {retried}.", messages.SUCCESS)
+        flowing = sum(operation.system.is_flowing for operation in retried)
+        if flowing:
+            self.message_user(request, f"To be sent as soon as it is their turn: {flowing}.", messages.SUCCESS)
+        held = Counter(operation.system for operation in retried if not operation.system.is_flowing)
+        for system, count in held.items():
+            why, until = ("paused", "resumed") if system.enabled else ("disabled", "enabled")
+            text = f"To be sent once {system} is {until}, which is {why} now: {count}."
+            self.message_user(request, text, messages.WARNING)
         return self._back_to(operations)
 
     @admin.action(description="Skip with a reason", permissions=["skip"])
     def skip(self, request: HttpRequest, operations: QuerySet[OutgoingOperation]) -> HttpResponse | None:
         """Asks for the reason, and with an Assign that was not delivered, what becomes of those behind it."""
-        form = ReasonForm(request.POST if "reason" in request.POST else None)
+        if are_too_many(self, request, operations, HOW_TO_SKIP_MORE):
+            return None
+        form = SkipForm(request.POST if "reason" in request.POST else None)
         behind = self._behind(operations)
         if not form.is_valid():
             return self._ask_for_reason(request, operations, behind, form)
         reason = form.cleaned_data["reason"]
+        shown_until = form.cleaned_data["shown_until"]
         with transaction.atomic():
-            skipped = self._each(request, operations, lambda operation: outbox.skip(operation, request.user, reason))
-            if "and_behind" in request.POST:
-                skipped += outbox.skip_all(behind, request.user, reason)
+            chosen = self._each(request, operations, lambda operation: outbox.skip(operation, request.user, reason))
+            skipped = len(chosen)
+            if form.cleaned_data["and_behind"]:
+                shown = [operation for operation in behind if operation.created_at <= shown_until]
+                skipped += outbox.skip_all(shown, request.user, reason)
         if skipped:
             self.message_user(request, f"Skipped operations: {skipped}.", messages.SUCCESS)
         return self._back_to(operations)
@@ -123,8 +140,8 @@ class OutgoingOperationAdmin(ForSystemAdmin):
         request: HttpRequest,
         operations: Iterable[OutgoingOperation],
         decide: Callable[[OutgoingOperation], None],
-    ) -> int:
-        done = 0
+    ) -> list[OutgoingOperation]:
+        done = []
         with transaction.atomic():
             for operation in operations:
                 try:
@@ -133,7 +150,7 @@ class OutgoingOperationAdmin(ForSystemAdmin):
                     self.message_user(request, str(refusal), messages.WARNING)
                 else:
                     self.log_change(request, operation, f"{operation.status}. {operation.skip_reason}".strip())
-                    done += 1
+                    done.append(operation)
         return done
 
     def _behind(self, operations: QuerySet[OutgoingOperation]) -> list[OutgoingOperation]:
@@ -151,7 +168,7 @@ class OutgoingOperationAdmin(ForSystemAdmin):
         request: HttpRequest,
         operations: QuerySet[OutgoingOperation],
         behind: list[OutgoingOperation],
-        form: ReasonForm,
+        form: SkipForm,
     ) -> HttpResponse:
         context = {
             **self.admin_site.each_context(request),
@@ -159,6 +176,7 @@ class OutgoingOperationAdmin(ForSystemAdmin):
             "opts": self.opts,
             "operations": operations,
             "behind": behind,
+            "shown_until": max(operation.created_at for operation in behind).isoformat() if behind else "",
             "form": form,
             "checkbox_name": ACTION_CHECKBOX_NAME,
         }

@@ -18,6 +18,7 @@ from changes.admin.readonly import PlainChoices
 
 from .forms import TokenForm
 from .once import shown_once
+from .too_many import are_too_many
 
 admin.site.unregister(AuthToken)
 
@@ -141,6 +142,8 @@ class TokenAdmin(PlainChoices, admin.ModelAdmin):
 
     @admin.action(description="Revoke", permissions=["revoke"])
     def revoke(self, request: HttpRequest, tokens: QuerySet[AuthToken]) -> HttpResponse | None:
+        if are_too_many(self, request, tokens, "Choose fewer."):
+            return None
         if "confirmed" not in request.POST:
             context = {
                 **self.admin_site.each_context(request),

@@ -146,6 +146,22 @@ def test_several_are_retried_from_the_list(ingrid, give):
     assert {operation.status for operation in OutgoingOperation.objects.all()} == {DeliveryStatus.WAITING}
 
 
+@pytest.mark.parametrize(
+    ("held", "expected"),
+    [
+        ({"enabled": False}, "To be sent once ACME is enabled, which is disabled now: 2."),
+        (
+            {"paused_at": timezone.now(), "pause_reason": "401"},
+            "To be sent once ACME is resumed, which is paused now: 2.",
+        ),
+    ],
+)
+def test_a_retry_for_a_system_that_is_held_says_what_it_waits_for(ingrid, acme, give, held, expected):
+    operations = give()
+    type(acme).objects.filter(pk=acme.pk).update(**held)
+    assert messages(choose(web(ingrid), "retry_now", *operations)) == [expected]
+
+
 @pytest.mark.parametrize("status", [DeliveryStatus.DELIVERED, DeliveryStatus.SENDING, DeliveryStatus.SKIPPED])
 @pytest.mark.parametrize("action", ["retry_now", "skip"])
 def test_what_is_settled_or_being_sent_is_left_alone_with_a_clear_message(ingrid, refused, status, action):
@@ -214,6 +230,62 @@ def test_the_offer_may_be_declined(ingrid, give):
     post_form(client, LIST, page=asked, reason="Wrong partner")
     update.refresh_from_db()
     assert update.status == DeliveryStatus.WAITING
+
+
+def test_what_is_recorded_behind_after_the_page_was_shown_is_not_skipped(ingrid, alice, give):
+    assign, _ = give()
+    client = web(ingrid)
+    asked = post_form(client, page_of(assign), action="skip")
+    Comment(change=assign.change, author=alice, body="Meanwhile").save()
+    response = post_form(client, LIST, page=asked, reason="Wrong partner", and_behind="on", follow=True)
+    assert messages(response) == ["Skipped operations: 2."]
+    found = [operation.status for operation in assign.change.outgoing_operations.order_by("sequence")]
+    assert found == [DeliveryStatus.SKIPPED, DeliveryStatus.SKIPPED, DeliveryStatus.WAITING]
+
+
+@pytest.mark.parametrize("moment", ["", "nonsense", None])
+def test_without_the_moment_of_the_page_nothing_behind_is_skipped(ingrid, give, moment):
+    assign, _ = give()
+    client = web(ingrid)
+    asked = post_form(client, page_of(assign), action="skip")
+    answer = post_form(client, LIST, page=asked, reason="Wrong partner", and_behind="on", shown_until=moment)
+    assert answer.context["form"].errors["shown_until"]
+    assert {operation.status for operation in OutgoingOperation.objects.all()} == {DeliveryStatus.WAITING}
+
+
+@pytest.fixture
+def too_many(give):
+    """501 operations."""
+    (assign,) = give(comments=0)
+    OutgoingOperation.objects.bulk_create(
+        OutgoingOperation(
+            change=assign.change,
+            system=assign.system,
+            sequence=number,
+            operation="Update",
+            payload={},
+            next_try_at=assign.next_try_at,
+            created_at=assign.created_at,
+        )
+        for number in range(2, 502)
+    )
+    return assign
+
+
+def test_more_than_the_page_can_carry_are_refused_before_a_reason_is_typed(ingrid, too_many):
+    response = choose(web(ingrid), "skip", too_many, select_across="1")
+    (refusal,) = messages(response)
+    assert refusal.startswith("501 are chosen, and at most 500 are taken at a time: nothing was changed. Filter")
+    assert "Reason for skipping" not in text(response)
+
+
+def test_as_many_as_the_page_can_carry_are_skipped(ingrid, too_many):
+    too_many.delete()
+    client = web(ingrid)
+    asked = choose(client, "skip", OutgoingOperation.objects.last(), select_across="1")
+    response = post_form(client, LIST, page=asked, reason="All by telephone", follow=True)
+    assert messages(response) == ["Skipped operations: 500."]
+    assert not OutgoingOperation.objects.exclude(status=DeliveryStatus.SKIPPED).exists()
 
 
 def test_skipping_an_update_offers_nothing_more(ingrid, give):

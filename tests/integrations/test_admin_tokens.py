@@ -187,6 +187,16 @@ def test_several_are_revoked_from_the_list(ingrid, acme, beta):
     assert not AuthToken.objects.exists()
 
 
+def test_more_than_the_page_can_carry_are_not_revoked(root):
+    AuthToken.objects.bulk_create(AuthToken(digest=f"{number:0128}", user=root) for number in range(501))
+    chosen = {"_selected_action": [f"{0:0128}"], "action": "revoke", "index": "0", "select_across": "1"}
+    client = web(root)
+    for more in ({}, {"confirmed": "yes"}):
+        (refusal,) = messages(client.post(LIST, {**chosen, **more}, follow=True))
+        assert refusal == "501 are chosen, and at most 500 are taken at a time: nothing was changed. Choose fewer."
+    assert AuthToken.objects.count() == 501
+
+
 def test_there_is_no_other_way_to_delete_one(root, acme):
     token, _ = AuthToken.objects.create(acme.authorized_user)
     client = web(root)
