@@ -105,3 +105,25 @@ def test_every_link_of_every_list_leads_somewhere(root, acme):
         assert links or not model_admin.list_filter
         followed += len(links)
     assert followed > 100
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "integrations/outgoingoperation/?system__id__exact={}",
+        "integrations/outgoingoperation/?status__in={}",
+        "integrations/outgoingoperation/?created_at__gte={}",
+        "changes/supportgroup/?external_group__system__id__exact={}",
+        "changes/change/?owning_group__isnull={}",
+        "changes/change/?priority__exact={}",
+        "auth/user/?groups__id__exact={}",
+        "auth/user/?is_staff__exact={}",
+        "knox/authtoken/?expired={}",
+        "changes/change/?p={}",
+        "changes/change/?o={}",
+    ],
+)
+@pytest.mark.parametrize("value", ["nonsense", "9" * 30, "-1", "", "%ED%A0%80"])
+def test_a_filter_with_a_value_that_nothing_has_is_no_error_of_the_server(root, acme, query, value):
+    answer = web(root).get(f"/admin/{query.format(value)}", follow=True)
+    assert answer.status_code in {200, 400}
