@@ -153,23 +153,14 @@ class RunningExchange:
         # The commands that an administrator would type, in one process: starting one takes a second.
         printed = self.shell(_SETUP.format(configuration=str(configuration), users=users))
         self._tokens = dict(zip(users, printed.split(), strict=True))
-        partners = [
-            {
-                "system_id": system_id,
-                "signing_secret": self._secrets[system_id],
-                "token": self._tokens[_authorized_user(system_id)],
-                "base_url": self.base_url,
-            }
-            for system_id in PARTNERS
-        ]
-        self._write("simulator.yaml", {"partners": partners})
+        self._write("simulator.yaml", {"partners": [self._played(system_id) for system_id in PARTNERS]})
         for name in self._commands():
             self.start_process(name)
         self.until("the web server answers", lambda: _answers(self.base_url + "/accounts/login/"))
         self.until("the simulator answers", lambda: _answers(self.simulator_url + "/api/partners"))
 
     def start_process(self, name: str) -> Process:
-        """Starts `web`, `worker`, `beat` or `simulator`, also again after it was stopped or killed."""
+        """Starts one of `_commands()`, also again after it was stopped or killed."""
         self.processes[name] = start(
             [sys.executable, *self._commands()[name]],
             log=self.folder / f"{name}.log",
@@ -182,8 +173,12 @@ class RunningExchange:
         self.processes.pop(name).stop()
 
     def kill_process(self, name: str) -> None:
-        """As a crash would."""
+        """As a crash would. What it started itself may live on."""
         self.processes.pop(name).kill()
+
+    def kill_process_and_its_children(self, name: str) -> None:
+        """As the loss of its host would."""
+        self.processes.pop(name).kill_all()
 
     def stop(self) -> None:
         for process in self.processes.values():
@@ -212,6 +207,19 @@ class RunningExchange:
             ],
         }
 
+    def endpoint_url(self, system_id: str) -> str:
+        """Where that partner takes what we send."""
+        return f"{self.simulator_url}/operations"
+
+    def _played(self, system_id: str) -> dict[str, Any]:
+        """The partner as the simulator is to play it."""
+        return {
+            "system_id": system_id,
+            "signing_secret": self._secrets[system_id],
+            "token": self._tokens[_authorized_user(system_id)],
+            "base_url": self.base_url,
+        }
+
     def _configuration(self) -> dict[str, Any]:
         return {
             "external_systems": [
@@ -220,7 +228,7 @@ class RunningExchange:
                     "description": f"{system_id} service desk",
                     "authorized_user": _authorized_user(system_id),
                     "delivery": "push",
-                    "endpoint_url": f"{self.simulator_url}/operations",
+                    "endpoint_url": self.endpoint_url(system_id),
                     "signing_secret": self._secrets[system_id],
                     "enabled": True,
                 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
 import signal
@@ -40,9 +41,37 @@ class Process:
             raise RuntimeError(f"{self.child.args} ended with {self.child.returncode}:\n{self.log()}")
 
     def kill(self) -> None:
-        """Ends it at once, as a crash or a power cut would."""
+        """Ends it at once, as a crash would."""
         self.child.kill()
         self.child.wait()
+
+    def kill_all(self) -> None:
+        """Ends it and all that it started at once, as a power cut would."""
+        # Stopped first, so that nobody notices the death of another, or starts one more.
+        for pid in self.pause():
+            _signal(pid, signal.SIGKILL)
+        self.child.wait()
+
+    def pause(self) -> list[int]:
+        """Stops it and all that it started where they are, connections open, until `resume()`. Returns who they are."""
+        stopped: list[int] = []
+        while new := [pid for pid in self.family() if pid not in stopped]:
+            for pid in new:
+                _signal(pid, signal.SIGSTOP)
+            stopped += new
+        return stopped
+
+    def resume(self) -> None:
+        for pid in self.family():
+            _signal(pid, signal.SIGCONT)
+
+    def family(self) -> list[int]:
+        """Its process id, and those of all that it started and these started."""
+        parents = _parents()
+        found = [self.child.pid]
+        for pid in found:
+            found += [child for child, parent in parents.items() if parent == pid]
+        return found
 
     def ask_to_stop(self) -> None:
         if self.child.poll() is None and not self._is_asked:
@@ -86,6 +115,21 @@ def start(
             **identity,
         )
     return Process(child, log, stop)
+
+
+def _signal(pid: int, number: signal.Signals) -> None:
+    with contextlib.suppress(ProcessLookupError):  # it ended meanwhile
+        os.kill(pid, number)
+
+
+def _parents() -> dict[int, int]:
+    """The parent of every process that runs now."""
+    parents = {}
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):  # it ended meanwhile
+            # "pid (name) state parent ...", and a name may hold anything.
+            parents[int(stat.parent.name)] = int(stat.read_text().rpartition(")")[2].split()[1])
+    return parents
 
 
 def free_port() -> int:

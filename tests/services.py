@@ -15,8 +15,10 @@ import os
 import secrets
 import shutil
 import tempfile
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
@@ -27,7 +29,7 @@ from .processes import Process, free_port, start, until
 DATABASES = ("sqlite", "postgresql")
 RUN_DIR = "CASEXCHANGE_TEST_RUN"
 REDIS_DATABASES = 64
-_running: list[Process] = []
+_running: list[Service] = []
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -47,7 +49,7 @@ def pytest_load_initial_conftests(early_config: pytest.Config) -> Iterator[None]
 
 
 def pytest_report_header(config: pytest.Config) -> str:
-    return f"database: {config.getoption('database')}"
+    return f"database: {config.getoption('database')}, FAULTS_SEED={os.environ.get('FAULTS_SEED')}"
 
 
 def run_dir() -> Path:
@@ -96,10 +98,18 @@ def _start_services() -> None:
     folder = Path(tempfile.mkdtemp(prefix="casexchange-tests-"))
     folder.chmod(0o711)  # the owner of the PostgreSQL cluster must get to it
     os.environ[RUN_DIR] = str(folder)
+    os.environ.setdefault("FAULTS_SEED", str(secrets.randbelow(1_000_000)))
     atexit.register(_end_services, folder)
-    postgresql = _start_postgresql(folder / "postgresql")
-    _start_redis(folder / "redis")
-    until("PostgreSQL accepts connections", lambda: _accepts_connections(postgresql, folder / "postgresql"))
+    postgresql = PostgreSQL(folder / "postgresql")
+    # Nothing here must survive even a crash.
+    postgresql.start("-csynchronous_commit=off", "-cautovacuum=off")
+    _running.append(postgresql)
+    redis_server = Redis(folder / "redis")
+    redis_server.start()
+    _running.append(redis_server)
+    os.environ["CASEXCHANGE_TEST_REDIS_PORT"] = str(redis_server.port)
+    redis_server.until_ready()
+    postgresql.until_ready()
 
 
 def _end_services(folder: Path) -> None:
@@ -108,75 +118,99 @@ def _end_services(folder: Path) -> None:
     shutil.rmtree(folder)
 
 
-def _start_postgresql(folder: Path) -> Process:
-    # PostgreSQL refuses to run as root.
-    user = "postgres" if os.geteuid() == 0 else None
-    folder.mkdir(mode=0o700)
-    if user:
-        shutil.chown(folder, user)
-    data = str(folder / "data")
-    initdb = start(
-        [_postgresql_program("initdb"), "--username=postgres", "--auth=trust", "--no-sync", "--encoding=UTF8", data],
-        log=folder.with_suffix(".initdb.log"),
-        user=user,
-    )
-    if initdb.wait() != 0:
-        raise pytest.UsageError(f"initdb failed:\n{initdb.log()}")
-    # Nothing here must survive a power cut, so nothing waits for the disk.
-    speed = ["-cfsync=off", "-csynchronous_commit=off", "-cfull_page_writes=off", "-cautovacuum=off"]
-    server = start(
-        [
-            _postgresql_program("postgres"),
-            f"-D{data}",
-            f"-k{folder}",
-            "-clisten_addresses=",
-            "-cmax_connections=200",
-            *speed,
-        ],
-        log=folder.with_suffix(".log"),
-        user=user,
-        signal_to_stop="SIGQUIT",  # at once, whoever is connected
-    )
-    _running.append(server)
-    return server
+class Service(ABC):
+    """A server with a folder of its own, that can be stopped and started again."""
+
+    folder: Path
+    process: Process
+
+    def stop(self) -> None:
+        """In order, where the server knows such a thing, and whoever is connected."""
+        self.process.stop()
+
+    @abstractmethod
+    def accepts_connections(self) -> bool: ...
+
+    def until_ready(self) -> None:
+        def ready() -> bool:
+            self.process.check_running()
+            return self.accepts_connections()
+
+        until(f"{type(self).__name__} accepts connections", ready)
 
 
-def _accepts_connections(server: Process, folder: Path) -> bool:
-    server.check_running()
-    try:
-        psycopg.connect(f"host={folder} user=postgres dbname=postgres").close()
-    except psycopg.OperationalError:
-        return False
-    return True
+class PostgreSQL(Service):
+    """A cluster that listens on a socket in its folder, and on no port."""
 
+    def __init__(self, folder: Path) -> None:
+        # PostgreSQL refuses to run as root.
+        self._user = "postgres" if os.geteuid() == 0 else None
+        self.folder = folder
+        folder.mkdir(mode=0o700)
+        if self._user:
+            shutil.chown(folder, self._user)
+        command = [_postgresql_program("initdb"), "--username=postgres", "--auth=trust", "--no-sync", "--encoding=UTF8"]
+        initdb = start([*command, str(folder / "data")], log=folder.with_suffix(".initdb.log"), user=self._user)
+        if initdb.wait() != 0:
+            raise pytest.UsageError(f"initdb failed:\n{initdb.log()}")
 
-def _start_redis(folder: Path) -> None:
-    program = shutil.which("redis-server")
-    if program is None:
-        raise pytest.UsageError("redis-server is missing: `make test` installs it.")
-    folder.mkdir()
-    port = free_port()
-    server = start(
-        [
-            program,
-            *("--port", str(port), "--bind", "127.0.0.1"),
-            *("--save", "", "--appendonly", "no"),
-            *("--databases", str(REDIS_DATABASES), "--dir", str(folder)),
-        ],
-        log=folder.with_suffix(".log"),
-        signal_to_stop="SIGKILL",
-    )
-    _running.append(server)
-    os.environ["CASEXCHANGE_TEST_REDIS_PORT"] = str(port)
+    def start(self, *options: str, signal_to_stop: str = "SIGQUIT") -> None:
+        """`options` as those of `postgres`. By default it is stopped as a crash would, which is at once."""
+        # Nothing here must survive a power cut, so nothing waits for the disk.
+        speed = ["-cfsync=off", "-cfull_page_writes=off"]
+        command = [_postgresql_program("postgres"), f"-D{self.folder / 'data'}", f"-k{self.folder}"]
+        self.process = start(
+            [*command, "-clisten_addresses=", "-cmax_connections=200", *speed, *options],
+            log=self.folder.with_suffix(".log"),
+            user=self._user,
+            signal_to_stop=signal_to_stop,
+        )
 
-    def answers() -> bool:
-        server.check_running()
+    def connect(self, database: str = "postgres") -> psycopg.Connection[Any]:
+        return psycopg.connect(f"host={self.folder} user=postgres dbname={database}", autocommit=True)
+
+    def url(self, database: str) -> str:
+        return f"postgres://postgres@/{self.folder}/{database}"
+
+    def accepts_connections(self) -> bool:
         try:
-            return bool(redis.Redis(port=port).ping())
+            self.connect().close()
+        except psycopg.OperationalError:
+            return False
+        return True
+
+
+class Redis(Service):
+    """A server that keeps nothing: started again, it is empty. Its port stays the same."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        folder.mkdir()
+        self.port = free_port()
+
+    def start(self) -> None:
+        program = shutil.which("redis-server")
+        if program is None:
+            raise pytest.UsageError("redis-server is missing: `make test` installs it.")
+        self.process = start(
+            [
+                program,
+                *("--port", str(self.port), "--bind", "127.0.0.1"),
+                *("--save", "", "--appendonly", "no"),
+                *("--databases", str(REDIS_DATABASES), "--dir", str(self.folder)),
+            ],
+            log=self.folder.with_suffix(".log"),
+            signal_to_stop="SIGKILL",
+        )
+
+    def connect(self) -> redis.Redis:
+        return redis.Redis(port=self.port)
+
+    def accepts_connections(self) -> bool:
+        try:
+            return bool(self.connect().ping())
         except redis.ConnectionError:
             return False
-
-    until("Redis answers", answers)
 
 
 def _postgresql_program(name: str) -> str:

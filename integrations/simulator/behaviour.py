@@ -8,14 +8,24 @@
 | answer | answers `status`, with `retry_after` and `body` where given | if `status` is 2xx |
 | redirect | answers 302 to `location` | no |
 | down | drops the connection; nothing is kept | no |
+| refuse | refuses connections, and drops those it has | no |
+| expired | has a certificate that has expired | no |
 | hang | waits `seconds` before it answers | yes |
-| hang_up | takes the message, and closes the connection without an answer | yes |
+| stall | answers the first half, waits `seconds`, and answers the rest | yes |
 | drip | answers byte by byte, over `seconds` | yes |
+| hang_up | takes the message, and closes the connection without an answer | yes |
+| reset | takes the message, and resets the connection | yes |
 | not_json | answers 200 with a page of HTML | yes |
+| broken_json | answers 200 with the first half of its JSON | yes |
 | huge | answers 200 with `size` bytes of JSON | yes |
+| short | announces 100 bytes more than it sends, and closes the connection | yes |
+| long | announces half of what it sends, and keeps the connection for `seconds` | yes |
+| interim | sends 100, 102 and 103 over and over for `seconds`, at least once, and answers | yes |
+| switch | answers 101, as if to change the protocol, and says nothing for `seconds` | yes |
 
 `times` is the number of messages that are treated so, without it all until the behaviour is set again. `take` says
-otherwise than the table whether the message is taken; one that is not, is listed as received all the same.
+otherwise than the table whether the message is taken; one that is not, is listed as received all the same. `refuse`
+and `expired` are for a partner with an address of its own (see `config`), and last until the behaviour is set again.
 """
 
 from __future__ import annotations
@@ -31,11 +41,26 @@ class Mode(StrEnum):
     ANSWER = "answer"
     REDIRECT = "redirect"
     DOWN = "down"
+    REFUSE = "refuse"
+    EXPIRED = "expired"
     HANG = "hang"
-    HANG_UP = "hang_up"
+    STALL = "stall"
     DRIP = "drip"
+    HANG_UP = "hang_up"
+    RESET = "reset"
     NOT_JSON = "not_json"
+    BROKEN_JSON = "broken_json"
     HUGE = "huge"
+    SHORT = "short"
+    LONG = "long"
+    INTERIM = "interim"
+    SWITCH = "switch"
+
+
+# What a partner does before any message can reach it, so it needs an address of its own.
+AT_THE_DOOR = frozenset({Mode.REFUSE, Mode.EXPIRED})
+# In these no message arrives.
+DEAF = AT_THE_DOOR | {Mode.DOWN}
 
 
 _TYPES: dict[str, Any] = {
@@ -47,7 +72,7 @@ _TYPES: dict[str, Any] = {
     "size": int,
     "location": str,
 }
-_RANGES = {"times": (1, 1_000_000), "status": (200, 599), "seconds": (0, 3600), "size": (1, 100_000_000)}
+_RANGES = {"times": (1, 1_000_000), "status": (200, 599), "seconds": (0, 3600), "size": (1, 100_000_000_000)}
 
 
 @dataclass(frozen=True)
@@ -71,7 +96,7 @@ class Behaviour:
             return self.take
         if self.mode == Mode.ANSWER:
             return self.status < 300
-        return self.mode not in {Mode.DOWN, Mode.REDIRECT}
+        return self.mode not in DEAF | {Mode.REDIRECT}
 
     def after_one(self) -> Behaviour:
         """What is left of it after one message."""
@@ -92,11 +117,20 @@ class Behaviour:
             Mode.ANSWER: f"answers {self.status}",
             Mode.REDIRECT: "redirects",
             Mode.DOWN: "is down",
+            Mode.REFUSE: "refuses connections",
+            Mode.EXPIRED: "has an expired certificate",
             Mode.HANG: f"waits {self.seconds:g} s",
-            Mode.HANG_UP: "hangs up",
+            Mode.STALL: f"waits {self.seconds:g} s in the middle of its answer",
             Mode.DRIP: f"drips its answer over {self.seconds:g} s",
+            Mode.HANG_UP: "hangs up",
+            Mode.RESET: "resets the connection",
             Mode.NOT_JSON: "answers with HTML",
+            Mode.BROKEN_JSON: "answers with half of its JSON",
             Mode.HUGE: f"answers with {self.size} bytes",
+            Mode.SHORT: "answers less than it announces",
+            Mode.LONG: "answers more than it announces",
+            Mode.INTERIM: f"sends interim answers for {self.seconds:g} s",
+            Mode.SWITCH: "answers 101",
         }[self.mode]
         pause = f" and asks for a pause of {self.retry_after}" if self.retry_after is not None else ""
         return what + pause + (f", {self.times} more time(s)" if self.times else "")
@@ -121,4 +155,7 @@ def parse(data: Any) -> Behaviour:
     for name in ("retry_after", "location"):
         if not str(given.get(name, "")).isprintable():
             raise ValueError(f"{name}: goes into a header, so it must be one line.")
-    return Behaviour(**{**given, "mode": Mode(given.get("mode", "normal"))})
+    mode = Mode(given.get("mode", "normal"))
+    if mode in AT_THE_DOOR and {"times", "take"} & given.keys():
+        raise ValueError(f"{mode}: no message arrives, so times and take mean nothing.")
+    return Behaviour(**{**given, "mode": mode})

@@ -5,6 +5,9 @@ partners:
     signing_secret: whsec_...            # without one, no signature is asked for
     token: ...                           # for our API; without one, ACME only listens
     base_url: http://127.0.0.1:8000      # where our API is
+    port: 9921                           # an address of its own, besides the one that all share
+    certificate: acme.pem                # speaks TLS there: the key and the chain of certificates
+    expired_certificate: acme-old.pem    # what it shows when it behaves as `expired`
 """
 
 from __future__ import annotations
@@ -24,12 +27,15 @@ class ConfigError(Exception):
 
 @dataclass(frozen=True)
 class Partner:
-    """One partner that is played. `token` is for our API at `base_url`."""
+    """One partner that is played. `token` is for our API at `base_url`; without a `port` it has no own address."""
 
     system_id: str
     base_url: str
     token: str = ""
     signing_secret: str = ""
+    port: int = 0
+    certificate: str = ""
+    expired_certificate: str = ""
 
 
 def load(path: Path) -> dict[str, Partner]:
@@ -62,8 +68,13 @@ def _partner(entry: object) -> Partner:
         raise ValueError("write a partner as keys and values.")
     if unknown := [str(key) for key in entry if key not in known]:
         raise ValueError(f"unknown: {', '.join(unknown)}. Known: {', '.join(known)}.")
-    if wrong := [key for key, value in entry.items() if not isinstance(value, str)]:
+    if wrong := [key for key, value in entry.items() if key != "port" and not isinstance(value, str)]:
         raise ValueError(f"not a text: {', '.join(wrong)}.")
+    port = entry.get("port", 0)
+    if type(port) is not int or not 0 <= port <= 65535:
+        raise ValueError("port must be a number from 1 to 65535.")
+    if (entry.get("certificate") and not port) or (entry.get("expired_certificate") and not entry.get("certificate")):
+        raise ValueError("a certificate needs a port, and an expired_certificate a certificate.")
     if not entry.get("system_id") or not entry.get("base_url"):
         raise ValueError("system_id and base_url are needed.")
     if urlsplit(entry["base_url"]).scheme not in {"http", "https"}:

@@ -15,6 +15,7 @@ from changes.choices import CompletionCode, Phase
 
 from .behaviour import Mode, parse
 from .desk import Event
+from .doors import DOORS
 from .service import SIMULATOR, Simulator
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -33,11 +34,20 @@ CHOICES = {
         (Mode.ANSWER, "Answer a status"),
         (Mode.REDIRECT, "Redirect"),
         (Mode.DOWN, "Be down: drop the connection"),
+        (Mode.REFUSE, "Refuse connections (with a port of its own)"),
+        (Mode.EXPIRED, "Show an expired certificate (with a port of its own)"),
         (Mode.HANG, "Wait before answering"),
-        (Mode.HANG_UP, "Take it, but hang up without an answer"),
+        (Mode.STALL, "Wait in the middle of the answer"),
         (Mode.DRIP, "Drip the answer byte by byte"),
+        (Mode.HANG_UP, "Take it, but hang up without an answer"),
+        (Mode.RESET, "Take it, but reset the connection"),
         (Mode.NOT_JSON, "Answer with HTML"),
+        (Mode.BROKEN_JSON, "Answer with half of the JSON"),
         (Mode.HUGE, "Answer with ten megabytes"),
+        (Mode.SHORT, "Answer less than announced"),
+        (Mode.LONG, "Answer more than announced"),
+        (Mode.INTERIM, "Send interim answers (100, 102, 103) first"),
+        (Mode.SWITCH, "Answer 101 and nothing more"),
     ],
 }
 _engine = Engine(dirs=[str(TEMPLATES)])
@@ -134,6 +144,7 @@ async def behave(request: web.Request) -> web.Response:
     except ValueError as error:
         notice = {"kind": "bad", "text": f"The behaviour is as it was. {error}"}
         return _page(request, "overview.html", _overview(request.app), notice, status=400)
+    await request.app[DOORS].adapt()
     raise web.HTTPSeeOther("/")
 
 

@@ -10,6 +10,8 @@
 | `GET /api/sent` | what the partners sent, and the answers. Filter: `system_id` |
 | `POST /api/partners/{system_id}/send` | sends an operation to our API as this partner; see `send` |
 | `GET`, `PUT`, `DELETE /api/partners/{system_id}/behaviour` | how it treats what it receives; see `behaviour` |
+
+A partner with a port of its own (see `config`) takes `POST /operations` there too.
 """
 
 from __future__ import annotations
@@ -24,6 +26,7 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 
 from . import answers, behaviour
+from .doors import DOORS, Doors
 from .pages import add_pages
 from .service import SIMULATOR, Simulator
 
@@ -107,14 +110,16 @@ async def set_behaviour(request: web.Request) -> web.Response:
     system_id = _partner(request)
     try:
         wanted = behaviour.parse(await _json(request))
+        request.app[SIMULATOR].behave(system_id, wanted)
     except ValueError as error:
         raise web.HTTPBadRequest(text=str(error)) from error
-    request.app[SIMULATOR].behave(system_id, wanted)
+    await request.app[DOORS].adapt()
     return web.json_response(wanted.as_json())
 
 
 async def reset_behaviour(request: web.Request) -> web.Response:
     request.app[SIMULATOR].behave(_partner(request), behaviour.Behaviour())
+    await request.app[DOORS].adapt()
     return web.Response(status=204)
 
 
@@ -145,9 +150,11 @@ async def own_pages_only(request: web.Request, handler: Handler) -> web.StreamRe
     return await handler(request)
 
 
-def create_app(simulator: Simulator) -> web.Application:
+def create_app(simulator: Simulator, host: str) -> web.Application:
+    """`host` is where the partners with an address of their own have it."""
     app = web.Application(client_max_size=REQUEST_MAX_BYTES, middlewares=[own_pages_only])
     app[SIMULATOR] = simulator
+    app[DOORS] = Doors(simulator, host, receive, REQUEST_MAX_BYTES)
     app.add_routes(
         [
             web.post("/operations", receive),
@@ -164,8 +171,13 @@ def create_app(simulator: Simulator) -> web.Application:
     )
     add_pages(app, {"Addresses": __doc__, "send": send.__doc__, "behaviour": behaviour.__doc__})
 
+    async def open_doors(_: web.Application) -> None:
+        await app[DOORS].adapt()
+
     async def close(_: web.Application) -> None:
+        await app[DOORS].close()
         await simulator.close()
 
+    app.on_startup.append(open_doors)
     app.on_cleanup.append(close)
     return app

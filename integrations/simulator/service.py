@@ -13,7 +13,7 @@ import aiohttp
 from aiohttp import web
 
 from ..transports import signing
-from .behaviour import Behaviour
+from .behaviour import AT_THE_DOOR, DEAF, Behaviour, Mode
 from .client import Answer, post_operation
 from .config import Partner
 from .desk import Desk, Event
@@ -50,6 +50,12 @@ class Simulator:
         return self._behaviours.get(system_id, Behaviour())
 
     def behave(self, system_id: str, behaviour: Behaviour) -> None:
+        """Raises ValueError where the partner cannot do so."""
+        partner = self.partners[system_id]
+        if behaviour.mode in AT_THE_DOOR and not partner.port:
+            raise ValueError(f"{behaviour.mode}: {system_id} has no port of its own.")
+        if behaviour.mode == Mode.EXPIRED and not partner.expired_certificate:
+            raise ValueError(f"{behaviour.mode}: {system_id} has no expired_certificate.")
         self._behaviours[system_id] = behaviour
 
     def _next_behaviour(self, system_id: str) -> Behaviour:
@@ -76,7 +82,7 @@ class Simulator:
             self._keep(body, signature, Behaviour(), "400", takes=False)
             return _error(400, "The webhook-id is not the id of the message.")
         behaviour = self._next_behaviour(partner.system_id)
-        if behaviour.mode == "down":
+        if behaviour.mode in DEAF:
             return Receipt(0, {}, behaviour)
         event = self._keep(body, signature, behaviour, _planned(behaviour))
         record = self.desk.record(partner.system_id, event["external_id"])
@@ -121,9 +127,15 @@ def _check_signature(partner: Partner | None, raw: bytes, headers: Mapping[str, 
 
 
 def _planned(behaviour: Behaviour) -> str:
-    if behaviour.mode == "answer":
+    if behaviour.mode == Mode.ANSWER:
         return str(behaviour.status)
-    return {"redirect": "302", "hang_up": "hung up"}.get(behaviour.mode, "200")
+    other = {
+        Mode.REDIRECT: "302",
+        Mode.HANG_UP: "hung up",
+        Mode.RESET: "reset",
+        Mode.SWITCH: "101",
+    }
+    return other.get(behaviour.mode, "200")
 
 
 SIMULATOR = web.AppKey("simulator", Simulator)

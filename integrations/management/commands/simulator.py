@@ -47,4 +47,8 @@ class Command(BaseCommand):
             self.stdout.write(f"The simulator plays {', '.join(partners)} at {url}/")
             self.stdout.flush()
 
-        web.run_app(create_app(simulator), sock=listener, print=started, access_log=None, shutdown_timeout=1)
+        app = create_app(simulator, options["host"])
+        try:
+            web.run_app(app, sock=listener, print=started, access_log=None, shutdown_timeout=1)
+        except OSError as error:
+            raise CommandError(f"A partner's own port or certificate cannot be used: {error}.") from error

@@ -1,0 +1,105 @@
+"""What the tests of faults share: the installation, work at it, and the check at the end of each.
+
+The seed of a run stands in the report's header. `FAULTS_SEED=1234` repeats what is done, and when faults strike.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import pytest
+
+from .. import services
+from .check import assert_nothing_lost
+from .load import Load
+from .stack import FaultStack
+
+
+class _Stacks:
+    """At most one runs. One in which a test failed is not used again."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.running: FaultStack | None = None
+        self._count = 0
+
+    def get(self) -> FaultStack:
+        if self.running is None:
+            self._count += 1
+            self.running = FaultStack(self.folder / f"faults-{self._count}")
+            self.running.start()
+        return self.running
+
+    def end(self) -> None:
+        stack, self.running = self.running, None
+        if stack is not None:
+            stack.stop()
+
+
+@pytest.fixture(scope="session")
+def _stacks() -> Iterator[_Stacks]:
+    stacks = _Stacks(services.run_dir())
+    yield stacks
+    stacks.end()
+
+
+@pytest.fixture
+def exchange(_stacks: _Stacks, request: pytest.FixtureRequest) -> Iterator[FaultStack]:
+    """The installation, with everything running. A test leaves it as it found it."""
+    exchange = _stacks.get()
+    exchange.check_running()
+    yield exchange
+    if getattr(request.node, "has_failed", False):
+        _stacks.end()
+
+
+@pytest.fixture
+def seed(request: pytest.FixtureRequest) -> str:
+    """This test's own, made of that of the run."""
+    return f"{os.environ['FAULTS_SEED']}/{request.node.name}"
+
+
+@pytest.fixture
+def random(seed: str) -> Random:
+    """For what the test itself draws: when a fault strikes, and whom."""
+    return Random(seed)
+
+
+@pytest.fixture
+def since(exchange: FaultStack) -> int:
+    """The id of the newest change before the test."""
+    return exchange.query("SELECT coalesce(max(id), 0) FROM changes_change")[0][0]
+
+
+@pytest.fixture
+def load(exchange: FaultStack, seed: str, since: int) -> Iterator[Callable[..., Load]]:
+    """`with load():` has people and partners work meanwhile. When the test is over, nothing of it may be lost."""
+    loads: list[Load] = []
+
+    def make(**options: Any) -> Load:
+        loads.append(Load(exchange, f"{seed}/{len(loads)}", **options))
+        return loads[-1]
+
+    yield make
+
+
+@pytest.fixture
+def nothing_is_lost(exchange: FaultStack, since: int) -> Callable[..., int]:
+    """`nothing_is_lost(load)` is the check at the end of each test: see check.py."""
+    return lambda *loads: assert_nothing_lost(exchange, since, {text for load in loads for text in load.answered})
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Iterator[Any]:
+    """A failed test shows its seed, the ends of the processes' logs, and gets no second use of its installation."""
+    report = yield
+    exchange = getattr(item, "funcargs", {}).get("exchange")
+    if report.failed and isinstance(exchange, FaultStack):
+        item.has_failed = True  # type: ignore[attr-defined]
+        report.sections.append(("seed", f"FAULTS_SEED={os.environ['FAULTS_SEED']}"))
+        report.sections.append(("logs", exchange.logs()))
+    return report

@@ -1,0 +1,147 @@
+"""The installation that the faults are injected into: production's shape, with a PostgreSQL and a Redis of its own.
+
+Times are short, so that what takes minutes in production takes a second here.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from ..exchange import ROOT, Client, RunningExchange
+from ..processes import Process, free_port, start
+from ..services import PostgreSQL, Redis
+from .certificates import AUTHORITY, EXPIRED, VALID, make_certificates
+
+WORKERS = ("worker-1", "worker-2")
+DATABASE = "faults"
+LEASE = 2.0
+_SESSION = """
+from django.contrib.auth import get_user_model
+from django.test import Client
+
+client = Client()
+user = get_user_model().objects.get(username="alice")
+client.force_login(user, backend="django.contrib.auth.backends.ModelBackend")
+print(client.cookies["sessionid"].value)
+"""
+
+
+class FaultStack(RunningExchange):
+    """Web server, two workers, beat, and partners at addresses of their own: ACME's without TLS, BETA's with it."""
+
+    def __init__(self, folder: Path) -> None:
+        folder.mkdir()
+        make_certificates(folder)
+        self._certificates = folder
+        self._ports = {"ACME": free_port(), "BETA": free_port()}
+        self.redis = Redis(folder / "redis")
+        self.postgresql = PostgreSQL(folder / "postgresql")
+        super().__init__(
+            folder / "exchange",
+            {
+                "DATABASE_URL": self.postgresql.url(DATABASE),
+                "CELERY_BROKER_URL": f"redis://127.0.0.1:{self.redis.port}/0",
+                # What the partners' certificates are checked against.
+                "SSL_CERT_FILE": str(folder / AUTHORITY),
+                "API_RATE_LIMIT": "",
+                "DELIVERY_TIMEOUT": "1",
+                "DELIVERY_LEASE": str(LEASE),
+                # Two minutes of pauses: nothing is given up before a test is over.
+                "DELIVERY_RETRY_SCHEDULE": ",".join(["0.1", "0.2", *["0.4"] * 300]),
+                "DISPATCH_INTERVAL": "0.3",
+                "BREAKER_OPEN_SECONDS": "0.5",
+                "LOG_LEVEL": "INFO",
+            },
+        )
+        self._session = ""
+
+    # --- Ways in ---
+
+    def endpoint_url(self, system_id: str) -> str:
+        return f"{'https' if system_id == 'BETA' else 'http'}://127.0.0.1:{self._ports[system_id]}/operations"
+
+    def pages(self) -> Client:
+        """A browser in which alice is signed in."""
+        client = Client(self.base_url)
+        client.cookies.set("sessionid", self._session)
+        return client
+
+    def query(self, sql: str, **parameters: Any) -> list[tuple[Any, ...]]:
+        """Reads from the database past the product."""
+        with self.postgresql.connect(DATABASE) as connection:
+            return connection.execute(sql, parameters).fetchall()
+
+    def behave(self, system_id: str, **behaviour: Any) -> None:
+        """What that partner does with a message from now on; `mode="normal"` sets it back."""
+        answer = self.simulator.put(f"/api/partners/{system_id}/behaviour", json=behaviour)
+        assert answer.ok, answer.text
+
+    # --- Processes ---
+
+    def start(self) -> None:
+        self.start_postgresql()
+        with self.postgresql.connect() as server:
+            server.execute(f"CREATE DATABASE {DATABASE}")
+        self.redis.start()
+        self.redis.until_ready()
+        super().start()
+        self._session = self.shell(_SESSION).strip()
+
+    def start_postgresql(self) -> None:
+        # What is committed outlives a crash of the server, as in production.
+        self.postgresql.start("-csynchronous_commit=on")
+        self.postgresql.until_ready()
+
+    def start_redis(self) -> None:
+        self.redis.start()
+        self.redis.until_ready()
+
+    def stop(self) -> None:
+        for server in (self.redis, self.postgresql):
+            if hasattr(server, "process"):
+                server.process.resume()
+        for process in self.processes.values():
+            process.resume()
+        super().stop()
+        for server in (self.redis, self.postgresql):
+            if hasattr(server, "process"):
+                server.stop()
+
+    def check_running(self) -> None:
+        """Raises RuntimeError with the log of what ended."""
+        for process in [*self.processes.values(), self.redis.process, self.postgresql.process]:
+            process.check_running()
+
+    def start_worker(self, name: str, *, before: Sequence[str] = (), **settings: str) -> Process:
+        """One more, with settings of its own; `before` is a command that starts it."""
+        self.processes[name] = start(
+            [*before, sys.executable, *self._worker(name)],
+            log=self.folder / f"{name}.log",
+            environment={**self.environment, **settings},
+            cwd=ROOT,
+        )
+        return self.processes[name]
+
+    def logs(self, lines: int = 60) -> str:
+        ends = "\n".join(
+            f"--- {server.folder.name}\n{server.process.log(lines)}" for server in (self.redis, self.postgresql)
+        )
+        return f"{super().logs(lines)}\n{ends}"
+
+    def _commands(self) -> dict[str, list[str]]:
+        commands = super()._commands()
+        self._worker_command = commands.pop("worker")
+        return commands | {name: self._worker(name) for name in WORKERS}
+
+    def _worker(self, name: str) -> list[str]:
+        return [*self._worker_command, "--hostname", f"{name}@%h", "--concurrency", "2"]
+
+    def _played(self, system_id: str) -> dict[str, Any]:
+        own: dict[str, Any] = {"port": self._ports[system_id]}
+        if system_id == "BETA":
+            own["certificate"] = str(self._certificates / VALID)
+            own["expired_certificate"] = str(self._certificates / EXPIRED)
+        return {**super()._played(system_id), **own}

@@ -1,0 +1,12 @@
+"""The measure of the others: without a fault, all of it is delivered, and once."""
+
+import pytest
+
+pytestmark = [pytest.mark.any_database, pytest.mark.xdist_group("faults")]
+
+
+def test_without_a_fault_all_is_delivered_and_no_request_fails(exchange, load, nothing_is_lost):
+    with load(at_least=25) as work:
+        pass
+    assert nothing_is_lost(work) > 50
+    assert work.failures == []
