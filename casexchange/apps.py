@@ -1,5 +1,35 @@
+from typing import Any
+
+from django.apps import apps
 from django.contrib.admin.apps import AdminConfig
+from django.db import connections
+from django.db.models.signals import post_migrate, pre_migrate
+
+LIMITS = ("statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout")
 
 
 class CaseExchangeAdminConfig(AdminConfig):
     default_site = "casexchange.admin.CaseExchangeAdminSite"
+
+    def ready(self) -> None:
+        super().ready()
+        # Each signal is sent once for each app; this is the first of them.
+        first = apps.get_app_config("changes")
+        pre_migrate.connect(_lift_limits, sender=first, dispatch_uid="casexchange.lift_limits")
+        post_migrate.connect(_restore_limits, sender=first, dispatch_uid="casexchange.restore_limits")
+
+
+def _lift_limits(using: str, **kwargs: Any) -> None:
+    """`migrate` has no limits: an index on a large table takes its time."""
+    _execute(using, [f"SET {name} = 0" for name in LIMITS])
+
+
+def _restore_limits(using: str, **kwargs: Any) -> None:
+    _execute(using, [f"RESET {name}" for name in LIMITS])
+
+
+def _execute(using: str, statements: list[str]) -> None:
+    if connections[using].vendor == "postgresql":
+        with connections[using].cursor() as cursor:
+            for statement in statements:
+                cursor.execute(statement)

@@ -1,8 +1,9 @@
 """The Celery app: `celery -A casexchange worker`, `celery -A casexchange beat`."""
 
 import os
+from typing import Any
 
-from celery import Celery
+from celery import Celery, signals
 from kombu.transport import TRANSPORT_ALIASES
 
 TRANSPORT_ALIASES["filesystem"] = "casexchange.filesystem_broker:Transport"
@@ -11,3 +12,16 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "casexchange.settings")
 app = Celery("casexchange")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
+
+
+@signals.task_prerun.connect(dispatch_uid="casexchange.close_old_connections")
+@signals.task_postrun.connect(dispatch_uid="casexchange.close_old_connections")
+def close_old_connections(task: Any = None, **kwargs: Any) -> None:
+    """Keeps the connection to the database from task to task, as Django does from request to request.
+
+    Celery would open a new one for each task. One that is broken or too old is closed, also here.
+    """
+    from django.db import close_old_connections
+
+    if task is None or not task.request.is_eager:
+        close_old_connections()

@@ -2,6 +2,7 @@
 
 import ipaddress
 import logging
+import os
 import re
 from pathlib import Path
 from typing import Any
@@ -9,8 +10,10 @@ from typing import Any
 import environ
 from csp.constants import NONE, SELF
 from django.core.exceptions import ImproperlyConfigured
+from kombu import Queue
 
 import casexchange
+from casexchange.database import postgresql_options
 
 VERSION = casexchange.__version__
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -36,6 +39,17 @@ def _positive(name: str, default: float) -> float:
         number = 0
     if not 0 < number < float("inf"):
         raise ImproperlyConfigured(f"{name}={text!r}: give a number above 0, such as {default:g}")
+    return number
+
+
+def _zero_or_more(name: str, default: float) -> float:
+    text = env.str(name, str(default))
+    try:
+        number = float(text)
+    except ValueError:
+        number = -1
+    if not 0 <= number < float("inf"):
+        raise ImproperlyConfigured(f"{name}={text!r}: give a number of seconds, such as {default:g}, or 0 for no limit")
     return number
 
 
@@ -199,8 +213,17 @@ if _default["ENGINE"].endswith("sqlite3"):
         "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;",
     }
 else:
+    # Each thread keeps its connection, and there are few threads: a pool would add its own locks and checks to each
+    # request, and save no connection.
     _default["CONN_MAX_AGE"] = int(_positive("DATABASE_CONN_MAX_AGE", 60))
     _default["CONN_HEALTH_CHECKS"] = True
+    _limits = {
+        # Seconds that nothing of ours comes near; what is stuck gives way to the others.
+        "statement_timeout": _zero_or_more("DATABASE_STATEMENT_TIMEOUT", 30),
+        "lock_timeout": _zero_or_more("DATABASE_LOCK_TIMEOUT", 10),
+        "idle_in_transaction_session_timeout": _zero_or_more("DATABASE_IDLE_TIMEOUT", 60),
+    }
+    _default["OPTIONS"] = postgresql_options(_limits, _default.get("OPTIONS", {}))
 
 # --- Celery: the broker only wakes workers; what is to be sent stands in the database ---
 
@@ -212,19 +235,45 @@ CELERY_BROKER_URL = _one_of(
 )
 if CELERY_BROKER_URL == "filesystem://":
     CELERY_BROKER_URL = "filesystem://localhost/"  # the host has no meaning, but its absence is warned of
+CELERY_TIMEZONE = "UTC"
 CELERY_TASK_IGNORE_RESULT = True
+# Apart, so that workers can be given one of them with `-Q`; without it a worker takes both, in turns.
+CELERY_TASK_QUEUES = [Queue(name, routing_key=name) for name in ("delivery", "housekeeping")]
+CELERY_TASK_ROUTES = {
+    "integrations.tasks.deliver": {"queue": "delivery"},
+    "integrations.tasks.dispatch_due": {"queue": "delivery"},
+    "integrations.tasks.release_stale": {"queue": "housekeeping"},
+}
+CELERY_TASK_DEFAULT_QUEUE = "housekeeping"
+CELERY_TASK_CREATE_MISSING_QUEUES = False  # a name that is written wrong would be a queue that nobody reads
+# A wake-up is only acknowledged when it is done, since otherwise each process takes the next one already, which then
+# lies behind a long drain while another process has nothing to do.
 CELERY_TASK_ACKS_LATE = True
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
-CELERY_WORKER_HIJACK_ROOT_LOGGER = False
+# When a process of the worker is killed its message is not given back at once: one that kills each time would go round
+# for ever at full speed. The sweep goes on with the work.
+CELERY_TASK_REJECT_ON_WORKER_LOST = False
+# One process may be busy with a long drain: the sweeps and the housekeeping need another.
+CELERY_WORKER_CONCURRENCY = max(2, os.cpu_count() or 1)
+# Between tasks the connection to the database stays open, as between requests: casexchange/celery.py looks after it.
+CELERY_DB_REUSE_MAX = 2**31
+# Never given up, however long the broker is gone, at the start or later; nor for an answer that it refuses to write.
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
-CELERY_TIMEZONE = "UTC"
-# A wake-up that cannot be published is given up at once: the sweep finds the operation anyway.
+CELERY_BROKER_CONNECTION_MAX_RETRIES = None
+CELERY_BROKER_CHANNEL_ERROR_RETRY = True
+# What is being sent is sent to its end while the broker is gone: it does not need the broker.
+CELERY_WORKER_CANCEL_LONG_RUNNING_TASKS_ON_CONNECTION_LOSS = False
+CELERY_WORKER_HIJACK_ROOT_LOGGER = False  # the logs are set up below
+# What is published without the thread of integrations/wakeup.py is given up at once: the sweep finds the operation.
 CELERY_TASK_PUBLISH_RETRY = False
+# Seconds after which a wake-up that nobody took is worth nothing, as there was a sweep since. Far more than the
+# interval of the sweep, since the clocks of two machines may differ.
+WAKE_UP_EXPIRES = 3600
 if CELERY_BROKER_URL.startswith("filesystem://"):
     _broker = VAR_DIR / "broker"
     _folder(_broker / "queue")
     _folder(_broker / "control")
-    CELERY_BROKER_TRANSPORT_OPTIONS = {
+    CELERY_BROKER_TRANSPORT_OPTIONS: dict[str, Any] = {
         # One folder for both directions: what is sent here is what the worker reads.
         "data_folder_in": str(_broker / "queue"),
         "data_folder_out": str(_broker / "queue"),
@@ -234,19 +283,29 @@ if CELERY_BROKER_URL.startswith("filesystem://"):
     CELERY_WORKER_POOL = "threads"
     CELERY_WORKER_CONCURRENCY = 4
     CELERY_WORKER_ENABLE_REMOTE_CONTROL = False
-else:
+elif CELERY_BROKER_URL.startswith("redis"):
     CELERY_BROKER_TRANSPORT_OPTIONS = {
-        "socket_connect_timeout": 1,
+        # Seconds. Nothing waits for ever on a broker that hangs, or that went away without a word. The wait for a
+        # message has no such limit: the health check ends it.
+        "socket_connect_timeout": 2,
         "socket_timeout": 5,
-        "visibility_timeout": 60,
-        "unacked_restore_interval": 1,
+        "socket_keepalive": True,
+        "health_check_interval": 10,
+        # Seconds after which a message that was taken and never acknowledged is given out again. As long as a wake-up
+        # is worth something: before that the sweep has done its work, and a long drain would be given out twice.
+        "visibility_timeout": WAKE_UP_EXPIRES,
+        # How often, in seconds, such messages are looked for: they are in no hurry.
+        "unacked_restore_interval": 30,
+        "unacked_restore_throttle": 1,
     }
 DISPATCH_INTERVAL = _positive("DISPATCH_INTERVAL", 5)
-CELERY_BEAT_SCHEDULE_FILENAME = str(VAR_DIR / "celerybeat-schedule")
+CELERY_BEAT_SCHEDULER = "casexchange.beat:Scheduler"
 CELERY_BEAT_SCHEDULE = {
     "dispatch-due": {"task": "integrations.tasks.dispatch_due", "schedule": DISPATCH_INTERVAL},
     "release-stale": {"task": "integrations.tasks.release_stale", "schedule": DISPATCH_INTERVAL},
 }
+# How long, in seconds, beat sleeps at most, and so how soon it notices that the clock was set.
+CELERY_BEAT_MAX_LOOP_INTERVAL = min(1.0, DISPATCH_INTERVAL)
 
 # --- The exchange ---
 
@@ -315,6 +374,12 @@ LOG_LEVEL = _one_of(
 )
 
 
+def _no_lower_than(level: str) -> str:
+    """`LOG_LEVEL`, or `level` where that lets less through; everything while debugging."""
+    levels = logging.getLevelNamesMapping()
+    return LOG_LEVEL if LOG_LEVEL == "DEBUG" or levels[LOG_LEVEL] > levels[level] else level
+
+
 def _plain_below_error(record: logging.LogRecord) -> bool:
     """A refusal is no fault: one line of it is enough, and a traceback would look like one."""
     if record.levelno < logging.ERROR:
@@ -329,4 +394,6 @@ LOGGING = {
     "filters": {"plain": {"()": "django.utils.log.CallbackFilter", "callback": _plain_below_error}},
     "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line", "filters": ["plain"]}},
     "root": {"handlers": ["stderr"], "level": LOG_LEVEL},
+    # Each wake-up and sweep would be two lines, for ever. What fails is a warning or an error.
+    "loggers": {name: {"level": _no_lower_than("WARNING")} for name in ("celery.app.trace", "celery.worker.strategy")},
 }

@@ -1,36 +1,43 @@
 """Celery tasks. They carry no data: what is due stands in the database."""
 
 import logging
+from collections.abc import Callable
 
 from celery import shared_task
-from kombu.exceptions import OperationalError
+from django.db import Error
+
+from changes.conflicts import is_unavailable
 
 from . import delivery, outbox
+from .wakeup import wake  # noqa: F401 - for those that still look here
 
 logger = logging.getLogger(__name__)
-
-
-def wake() -> None:
-    """Asks a worker to send what is due. With the broker gone, the sweep finds it instead."""
-    try:
-        deliver.delay()
-    except (OperationalError, OSError) as error:
-        logger.warning("No wake-up was sent, the sweep will find what is due: %s", error)
 
 
 @shared_task
 def deliver() -> int:
     """Sends whatever is due."""
-    return delivery.drain()
+    return _with_database(delivery.drain)
 
 
 @shared_task
 def dispatch_due() -> int:
     """The sweep: sends what a lost wake-up or a pause between tries left due."""
-    return delivery.drain()
+    return _with_database(delivery.drain)
 
 
 @shared_task
 def release_stale() -> int:
     """Frees what a worker claimed and did not finish."""
-    return outbox.release_stale()
+    return _with_database(outbox.release_stale)
+
+
+def _with_database(work: Callable[[], int]) -> int:
+    """A database that is gone, or has a conflict, is no fault of the task: the next sweep does the work."""
+    try:
+        return work()
+    except Error as error:
+        if not is_unavailable(error):
+            raise
+        logger.warning("The database cannot do it now, the next sweep tries again: %s", error)
+        return 0

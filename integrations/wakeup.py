@@ -1,0 +1,175 @@
+"""Wakes the workers when something is due, without making the one who caused it wait for the broker.
+
+A daemon thread in each process publishes: one message for all that was asked for meanwhile, and the last is never
+lost. A broker that is gone or hangs holds up this thread alone. What is not sent is found by the sweep, so all that an
+outage costs is a few seconds.
+"""
+
+from __future__ import annotations
+
+import atexit
+import logging
+import os
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+from celery import current_app
+from django.conf import settings
+
+logger = logging.getLogger(__name__)
+
+TASK = "integrations.tasks.deliver"
+QUEUE = "delivery"
+# Seconds for each of connecting, sending and being answered. There is no second try within them.
+LIMIT = 1.0
+# Seconds until the next try after a failure; and how long the end of the process waits for the last message to leave.
+PAUSE = 1.0
+LAST_WAIT = 1.0
+# How long, in seconds, the one who asks gives way to the thread.
+GIVE_WAY = 0.002
+# With so many messages that nobody has taken, no more are sent: without workers they would pile up, and hold these up
+# once they start. How many there are is asked at most once in so many seconds.
+ENOUGH = 200
+LOOK_EVERY = 1.0
+
+
+class Link:
+    """A connection to the broker, kept open, for one thread. Nothing fails here: the log says once that it is out."""
+
+    def __init__(self, what: str) -> None:
+        self.what = what
+        self._connection: Any = None
+        self._is_out = False
+
+    def send(self, task: str, **options: Any) -> bool:
+        """Sends a message that calls the task. Returns whether the broker has taken it."""
+
+        def publish(connection: Any) -> bool:
+            with current_app.amqp.Producer(connection, auto_declare=False) as producer:
+                current_app.send_task(task, producer=producer, retry=False, **options)
+            return True
+
+        return self._done(publish)
+
+    def is_flooded(self, queue: str) -> bool:
+        """Whether more messages wait than anybody needs."""
+
+        def ask(connection: Any) -> bool:
+            return bool(connection.default_channel.queue_declare(queue).message_count >= ENOUGH)
+
+        return self._done(ask)
+
+    def _done(self, work: Callable[[Any], bool]) -> bool:
+        is_kept = self._connection is not None
+        try:
+            if not is_kept:
+                self._connection = _connect()
+            result = work(self._connection)
+        except Exception as error:  # noqa: BLE001 - whatever it is, its thread must go on
+            self._disconnect()
+            if is_kept:
+                return self._done(work)  # only the kept connection may be broken
+            if not self._is_out:
+                logger.warning("The broker takes no %s. It is tried again and again: %s", self.what, error)
+            self._is_out = True
+            return False
+        if self._is_out:
+            logger.info("The broker takes %s again.", self.what)
+        self._is_out = False
+        return result
+
+    def _disconnect(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            try:
+                connection.release()
+            except Exception as error:  # noqa: BLE001 - it is broken, which is why it is given up
+                logger.debug("The broken connection to the broker did not close: %s", error)
+
+
+def _connect() -> Any:
+    """With shorter limits than a worker's."""
+    limits = {"socket_connect_timeout": LIMIT, "socket_timeout": LIMIT}
+    is_redis = settings.CELERY_BROKER_URL.startswith("redis")
+    return current_app.connection_for_write(connect_timeout=LIMIT, transport_options=limits if is_redis else {})
+
+
+class Publisher:
+    """The thread of one process, and what it was asked for."""
+
+    def __init__(self) -> None:
+        self.pid = os.getpid()
+        self._changed = threading.Condition()
+        # How many wake-ups were asked for, and how many of them a message was sent for.
+        self._asked = self._sent = 0
+        threading.Thread(target=self._run, name="wake-up", daemon=True).start()
+
+    def ask(self) -> None:
+        """Has a message sent, after this call."""
+        with self._changed:
+            is_idle = self._sent == self._asked
+            self._asked += 1
+            self._changed.notify_all()
+            if is_idle:
+                # Only one thread of Python runs at a time. This gives way to the other, so that the message leaves
+                # before the rest of the request is done. A thread that is busy, or tries a broker that is out, delays
+                # nobody.
+                self._changed.wait_for(lambda: self._sent == self._asked, GIVE_WAY)
+
+    def wait(self, seconds: float) -> bool:
+        """Waits until all that was asked for has left. Returns whether it has."""
+        with self._changed:
+            return self._changed.wait_for(lambda: self._sent == self._asked, seconds)
+
+    def _run(self) -> None:
+        link, next_look = Link("wake-ups"), 0.0
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: self._sent < self._asked)
+                # What is asked for from now on may have been committed too late for this message.
+                asked = self._asked
+            while not link.send(TASK, expires=settings.WAKE_UP_EXPIRES):
+                time.sleep(PAUSE)
+            with self._changed:
+                self._sent = asked
+                self._changed.notify_all()
+            while time.monotonic() >= next_look:
+                next_look = time.monotonic() + LOOK_EVERY
+                if link.is_flooded(QUEUE):
+                    time.sleep(LOOK_EVERY)
+
+
+_publisher: Publisher | None = None
+_making = threading.Lock()
+
+
+def wake() -> None:
+    """Asks a worker to send what is due: that of the transactions which are committed by now. Never fails or waits."""
+    _own().ask()
+
+
+def _own() -> Publisher:
+    global _publisher
+    # A thread does not go along with a fork.
+    if _publisher is None or _publisher.pid != os.getpid():
+        with _making:
+            if _publisher is None or _publisher.pid != os.getpid():
+                _publisher = Publisher()
+    return _publisher
+
+
+def _forget() -> None:
+    """After a fork: the lock may have been held by a thread that is not here."""
+    global _publisher, _making
+    _publisher, _making = None, threading.Lock()
+
+
+@atexit.register
+def _last_wake_up() -> None:
+    if _publisher is not None and _publisher.pid == os.getpid():
+        _publisher.wait(LAST_WAIT)
+
+
+os.register_at_fork(after_in_child=_forget)
