@@ -29,6 +29,10 @@ class AnnouncedQuerySet(models.QuerySet):
 
 
 class ChangeQuerySet(AnnouncedQuerySet):
+    def locked(self) -> Self:
+        """Locks the rows for their editors. Rows that refer to a change are inserted without waiting for these."""
+        return self.select_for_update(of=("self",), no_key=True)
+
     def visible_to(self, user: AbstractBaseUser | AnonymousUser) -> Self:
         """All for staff, none for anybody else. What a partner reaches: integrations/access.py."""
         return self if getattr(user, "is_staff", False) and user.is_active else self.none()

@@ -15,7 +15,7 @@ def validate_text(text: str) -> None:
     """No NUL (PostgreSQL cannot keep one) and no half of a surrogate pair (UTF-8 cannot carry one)."""
     if "\x00" in text:
         raise ValidationError("A NUL character is not allowed: remove it.", code="null_characters_not_allowed")
-    if re.search("[\ud800-\udfff]", text):
+    if not text.isascii() and re.search("[\ud800-\udfff]", text):
         raise ValidationError("Half of a surrogate pair is no character: send valid UTF-8.", code="invalid_surrogate")
 
 

@@ -11,8 +11,8 @@ from changes.querysets import ChangeQuerySet
 from .models import Exchange, ExternalGroup, ExternalReference, ExternalSystem
 
 
-def reachable(systems: Iterable[ExternalSystem]) -> ChangeQuerySet:
-    """Changes that are linked to one of these systems, or were until it rejected them."""
+def reachable(systems: Iterable[ExternalSystem], changes: ChangeQuerySet | None = None) -> ChangeQuerySet:
+    """Those of the changes that are linked to one of these systems, or were until it rejected them."""
     exchanged = Exchange.objects.filter(change=OuterRef("pk"), system__in=systems).exclude(
         assigned_sequence=None, rejected_at_sequence=None
     )
@@ -22,4 +22,4 @@ def reachable(systems: Iterable[ExternalSystem]) -> ChangeQuerySet:
     condition = Q()
     for link in links:
         condition |= Q(link)
-    return Change.objects.filter(condition)
+    return (Change.objects.all() if changes is None else changes).filter(condition)

@@ -8,17 +8,21 @@ then but the entry that `log_failure()` writes.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
+from django.core.exceptions import ValidationError
 from django.core.files.base import ContentFile
 from django.db import IntegrityError, transaction
 from django.db.models import Q
 
 from changes.actor import acting
 from changes.choices import CompletionCode, Phase
+from changes.exceptions import ChangeRefused
 from changes.models import Attachment, Change, Comment
+from changes.models.holding import holding
 
 from . import origin, payloads
 from .access import reachable
@@ -72,23 +76,21 @@ class Answer:
 
 
 def receive(request: IncomingRequest) -> Answer:
-    """Applies an operation once. Raises OperationRefused or ChangeRefused, with nothing changed."""
-    try:
-        return _receive(request)
-    except IntegrityError:
-        # Another request took the same key or external id meanwhile. It has committed, so now its result is seen.
-        return _receive(request)
+    """Applies an operation once. Raises OperationRefused or ChangeRefused, with nothing changed.
 
-
-def _receive(request: IncomingRequest) -> Answer:
-    stored: list[Attachment] = []
+    Nearly every operation is new, so it is applied at once; the unique constraints of the idempotency key and of the
+    external id undo a repeat, and only then, or when it is refused, is asked what came before.
+    """
     try:
-        with transaction.atomic():
-            return _remembered(request) or _apply_once(request, stored)
-    except BaseException:
-        for attachment in stored:
-            attachment.discard_file()
-        raise
+        return _apply_whole(request)
+    except (IntegrityError, OperationRefused, ChangeRefused, ValidationError) as error:
+        # What took the same key or external id has committed, so it is seen now.
+        if first := _remembered(request):
+            return first
+        if not isinstance(error, IntegrityError):
+            raise
+    _refuse_taken(request)
+    return _apply_whole(request)
 
 
 def _remembered(request: IncomingRequest) -> Answer | None:
@@ -111,17 +113,29 @@ def _remembered(request: IncomingRequest) -> Answer | None:
     return Answer(first.http_status, first.result or {}, is_replay=True)
 
 
-def _apply_once(request: IncomingRequest, stored: list[Attachment]) -> Answer:
+def _apply_whole(request: IncomingRequest) -> Answer:
+    """Applies it in one transaction: all of it is kept, or nothing."""
+    stored: list[Attachment] = []
+    try:
+        with transaction.atomic():
+            return _apply(request, stored)
+    except BaseException:
+        for attachment in stored:
+            attachment.discard_file()
+        raise
+
+
+def _apply(request: IncomingRequest, stored: list[Attachment]) -> Answer:
     if _began_here(request):
         return _ignore(request)
-    change = None if request.operation == IncomingKind.CREATE else _find(request)
-    if change is None:
-        _refuse_taken(request)
-    record = _log(request, IncomingStatus.APPLIED, change)
+    found = None if request.operation == IncomingKind.CREATE else _find(request)
+    record = _record(request, IncomingStatus.APPLIED)
+    # What it causes refers to the record, which is written last, with its result: the database checks at the commit.
     with origin.applying(record), acting(request.system.authorized_user, request.system.system_id):
-        change = _apply(request, change, stored)
-    record.change = change
-    return _answer(record)
+        change, reference = found or (_new_change(request), None)
+        with holding(change):
+            reference = _carry_out(request, change, reference, stored)
+    return _keep(record, change, reference)
 
 
 # --- Where it began ---
@@ -146,11 +160,13 @@ def _began_here(request: IncomingRequest) -> bool:
 
 
 def _ignore(request: IncomingRequest) -> Answer:
-    try:
-        change = None if request.operation == IncomingKind.CREATE else _find(request)
-    except OperationRefused:
-        change = None  # it is ignored whatever it names
-    return _answer(_log(request, IncomingStatus.IGNORED, change), http_status=200)
+    change = reference = None
+    if request.operation != IncomingKind.CREATE:
+        with suppress(OperationRefused):  # it is ignored whatever it names
+            change, reference = _find(request)
+    record = _record(request, IncomingStatus.IGNORED)
+    record.http_status = 200
+    return _keep(record, change, reference)
 
 
 def _uuid(text: str) -> Any:
@@ -163,36 +179,40 @@ def _uuid(text: str) -> Any:
 # --- Its target ---
 
 
-def _find(request: IncomingRequest) -> Change:
-    """The locked change that it is about. One that the partner does not reach is as if it did not exist."""
-    reached = reachable([request.system])
+def _find(request: IncomingRequest) -> tuple[Change, ExternalReference | None]:
+    """The locked change that it is about, and the reference. One that the partner does not reach is as if it did not
+    exist."""
+    changes = Change.objects.with_people().locked()
     if request.change_number:
-        found = reached.filter(number=request.change_number).first()
-        attr = "change_number"
+        attr, changes = "change_number", reachable([request.system], changes).filter(number=request.change_number)
     else:
-        found = reached.filter(
-            external_references__system=request.system, external_references__external_id=request.external_id
-        ).first()
-        attr = "external_id"
-    if found is None:
+        # Whoever has a reference reaches the change.
+        attr, changes = (
+            "external_id",
+            changes.filter(
+                external_references__system=request.system, external_references__external_id=request.external_id
+            ),
+        )
+    change = changes.first()
+    # Read under the lock: it may have been deleted while this waited.
+    reference = _reference(request.system, change) if change else None
+    if change is None or not (reference or request.change_number):
         raise OperationRefused(404, "not_found", "There is no such change.", attr)
-    change = Change.objects.select_for_update().get(pk=found.pk)
     if request.change_number and request.external_id:
-        _refuse_disagreement(request, change)
-    return change
+        _refuse_disagreement(request, change, reference)
+    return change, reference
 
 
-def _refuse_disagreement(request: IncomingRequest, change: Change) -> None:
-    reference = _reference(request.system, change)
-    if reference and reference.external_id != request.external_id:
+def _refuse_disagreement(request: IncomingRequest, change: Change, reference: ExternalReference | None) -> None:
+    if reference is None:
+        _refuse_taken(request)
+    elif reference.external_id != request.external_id:
         raise OperationRefused(
             409,
             "external_id_mismatch",
             f"{change.number} has another external id here: {reference.external_id}.",
             "external_id",
         )
-    if reference is None:
-        _refuse_taken(request)
 
 
 def _refuse_taken(request: IncomingRequest) -> None:
@@ -211,30 +231,39 @@ def _refuse_taken(request: IncomingRequest) -> None:
 
 
 def _reference(system: ExternalSystem, change: Change) -> ExternalReference | None:
-    return ExternalReference.objects.filter(system=system, change=change).first()
+    reference = ExternalReference.objects.filter(system=system, change=change).first()
+    if reference:
+        reference.system = system  # loaded already
+    return reference
 
 
 # --- What it does ---
 
 
-def _apply(request: IncomingRequest, change: Change | None, stored: list[Attachment]) -> Change:
-    """Carries out section 4's table, then adds the comments and attachments."""
-    is_repeated_cancel = False
-    if change is None:
-        change = Change(requested_by=request.system.authorized_user)
-        _set_properties(change, request.properties)
-        change.save()
-    elif request.operation == IncomingKind.UPDATE:
+def _new_change(request: IncomingRequest) -> Change:
+    change = Change(requested_by=request.system.authorized_user)
+    _set_properties(change, request.properties)
+    change.save()
+    return change
+
+
+def _carry_out(
+    request: IncomingRequest, change: Change, reference: ExternalReference | None, stored: list[Attachment]
+) -> ExternalReference | None:
+    """Carries out section 4's table, then adds the comments and attachments. Returns the reference there is now."""
+    is_news = True
+    if request.operation == IncomingKind.UPDATE:
         _set_properties(change, request.properties)
         change.save()
     elif request.operation == IncomingKind.CANCEL:
-        is_repeated_cancel = _cancel(change)
+        is_news = _cancel(change)
     if request.operation == IncomingKind.REJECT:
-        _reject(request.system, change)
+        _reject(request.system, change, reference)
+        reference = None
     else:
-        _keep_reference(request, change, is_news=not is_repeated_cancel)
+        reference = _keep_reference(request, change, reference, is_news)
     _add(request, change, stored)
-    return change
+    return reference
 
 
 def _set_properties(change: Change, properties: Mapping[str, Any]) -> None:
@@ -248,25 +277,27 @@ def _set_properties(change: Change, properties: Mapping[str, Any]) -> None:
 
 
 def _cancel(change: Change) -> bool:
-    """Withdraws and abandons the change. True if it was so already, and nothing changes."""
+    """Withdraws and abandons the change. False if it was so already, and nothing changes."""
     if change.completion_code == CompletionCode.WITHDRAWN and change.phase == Phase.ABANDON:
-        return True
+        return False
     change.completion_code = CompletionCode.WITHDRAWN
     change.move_to(Phase.ABANDON)
     change.save()
-    return False
+    return True
 
 
-def _reject(system: ExternalSystem, change: Change) -> None:
+def _reject(system: ExternalSystem, change: Change, reference: ExternalReference | None) -> None:
     exchange = Exchange.objects.filter(change=change, system=system).first() or Exchange(change=change, system=system)
     exchange.state = exchange.state.after_reject()
     exchange.save()
-    ExternalReference.objects.filter(change=change, system=system).delete()
+    if reference:
+        reference.delete()
 
 
-def _keep_reference(request: IncomingRequest, change: Change, is_news: bool) -> None:
+def _keep_reference(
+    request: IncomingRequest, change: Change, reference: ExternalReference | None, is_news: bool
+) -> ExternalReference | None:
     """Stores what the partner says of its record, and when it was last heard of: with `is_news` now."""
-    reference = _reference(request.system, change)
     if reference is None:
         if not request.external_id:
             if request.external_status is not None or request.external_url is not None:
@@ -276,7 +307,7 @@ def _keep_reference(request: IncomingRequest, change: Change, is_news: bool) -> 
                     "There is no external reference yet: send the external_id too.",
                     "external_id",
                 )
-            return
+            return None
         reference = ExternalReference(change=change, system=request.system, external_id=request.external_id)
         is_news = True
     for name in ("external_url", "external_status"):
@@ -286,6 +317,7 @@ def _keep_reference(request: IncomingRequest, change: Change, is_news: bool) -> 
             is_news = True
     if is_news:
         reference.save()
+    return reference
 
 
 def _add(request: IncomingRequest, change: Change, stored: list[Attachment]) -> None:
@@ -316,11 +348,12 @@ def _add(request: IncomingRequest, change: Change, stored: list[Attachment]) -> 
 # --- What is remembered of it ---
 
 
-def _log(request: IncomingRequest, status: IncomingStatus, change: Change | None) -> IncomingOperation:
+def _record(request: IncomingRequest, status: IncomingStatus) -> IncomingOperation:
+    """The entry of the log, which has its id but is not written yet."""
     came_from = request.origin or {"system_id": "", "operation_id": ""}
     if request.origin is None and request.message_id:
         came_from = {"system_id": request.system.system_id, "operation_id": request.message_id}
-    return IncomingOperation.objects.create(
+    return IncomingOperation(
         system=request.system,
         user=request.system.authorized_user,
         operation=request.operation,
@@ -330,16 +363,13 @@ def _log(request: IncomingRequest, status: IncomingStatus, change: Change | None
         payload=request.payload,
         origin_system_id=came_from["system_id"],
         origin_operation_id=came_from["operation_id"],
-        change=change,
         http_status=201 if request.operation == IncomingKind.CREATE else 200,
     )
 
 
-def _answer(record: IncomingOperation, http_status: int | None = None) -> Answer:
-    """The answer, kept with the operation so that a repeat gets the same."""
-    change = record.change
-    reference = _reference(record.system, change) if change and record.system else None
-    record.http_status = http_status or record.http_status
+def _keep(record: IncomingOperation, change: Change | None, reference: ExternalReference | None) -> Answer:
+    """The answer, kept with the operation so that a repeat gets the same. This is the last that is written."""
+    record.change = change
     record.result = {
         "id": str(record.pk),
         "operation": str(record.operation),
@@ -347,7 +377,7 @@ def _answer(record: IncomingOperation, http_status: int | None = None) -> Answer
         "change": payloads.change_snapshot(change, [reference] if reference else []) if change else None,
         "external_reference": payloads.reference_snapshot(reference) if reference else None,
     }
-    record.save(update_fields=["change", "http_status", "result"])
+    record.save(force_insert=True)
     return Answer(record.http_status, record.result)
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from django.conf import settings
 from django.core.validators import MaxLengthValidator
-from django.db import models, transaction
+from django.db import models
 from django.utils import timezone
 
 from changes.actor import current as current_actor
@@ -17,7 +17,9 @@ from changes.exceptions import NotDecidable
 from changes.querysets import AnnouncedQuerySet
 from changes.validators import TEXT_MAX_LENGTH, validate_attachment, validate_file_name, validate_text
 
+from .holding import held
 from .record import Change
+from .writing import within_transaction, writing
 
 USER = settings.AUTH_USER_MODEL
 
@@ -47,13 +49,14 @@ class Addition(models.Model):
         """Adds it under the change's row lock. Raises TypeError for one that exists already."""
         if not self._state.adding:
             raise TypeError(f"A {self._meta.verbose_name} is added, never edited.")
-        with transaction.atomic():
+        with within_transaction():
             # The lock serialises what is sent about one change, whoever adds it.
-            self.change = Change.objects.select_for_update().get(pk=self.change_id)
+            self.change = held(self.change_id) or Change.objects.locked().get(pk=self.change_id)
             self.source_system = self.source_system or current_actor().system_id
             self._check()
             kwargs["force_insert"] = True  # or a key that exists would be written over
-            super().save(*args, **kwargs)
+            with writing():
+                super().save(*args, **kwargs)
 
     def delete(self, *args: Any, **kwargs: Any) -> Any:
         raise TypeError(f"A {self._meta.verbose_name} is kept.")

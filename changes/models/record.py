@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.core.validators import MaxLengthValidator
-from django.db import models, transaction
+from django.db import models
 from django.db.models import F, Q
 from django.utils import timezone
 from django_fsm import FSMField, transition
@@ -25,7 +25,9 @@ from changes.querysets import ChangeQuerySet
 from changes.validators import TEXT_MAX_LENGTH, validate_moment, validate_text
 
 from .group import SupportGroup
+from .holding import held, keep_as_stored
 from .number import ChangeNumber
+from .writing import within_transaction, writing
 
 if TYPE_CHECKING:
     from .additions import Approval
@@ -278,7 +280,8 @@ class Change(models.Model):
 
     def save(self, *args: Any, update_fields: Iterable[str] | None = None, **kwargs: Any) -> None:
         """Writes what differs from the database, and nothing when nothing does. Raises `ChangeRefused`."""
-        with transaction.atomic():
+        with within_transaction():
+            # Whatever is refused is refused before anything is written.
             if self._state.adding:
                 self._prepare_insert()
                 kwargs["force_insert"] = True  # or a key that exists would be written over
@@ -286,8 +289,10 @@ class Change(models.Model):
                 update_fields = self._prepare_update(update_fields)
                 if not self.changed_fields and update_fields == []:
                     return
-            super().save(*args, update_fields=update_fields, **kwargs)
+            with writing():
+                super().save(*args, update_fields=update_fields, **kwargs)
             self._remember_loaded()
+            keep_as_stored(self)
 
     def _prepare_insert(self) -> None:
         if self.phase != Phase.LOG:
@@ -303,7 +308,7 @@ class Change(models.Model):
 
     def _prepare_update(self, update_fields: Iterable[str] | None) -> list[str]:
         """Compares with the locked row, and returns the fields to write: none when nothing differs."""
-        stored = Change.objects.select_for_update().get(pk=self.pk)
+        stored = held(self.pk) or Change.objects.locked().get(pk=self.pk)
         if (self._loaded_version, self._loaded_at) != (stored.version, stored.updated_at):
             raise StaleChange(stored.number, stored.version, stored.edits_since(self._loaded_version or 0))
         self.clean()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+from collections.abc import Mapping
 from typing import Any
 
 from django.conf import settings
@@ -99,24 +100,31 @@ class OperationSerializer(StrictSerializer):
             raise serializers.ValidationError(errors)
         return attrs
 
-    def as_request(self, system: ExternalSystem) -> IncomingRequest:
-        """What `incoming.receive()` takes, from the validated fields."""
-        fields = self.validated_data
-        return IncomingRequest(
-            system=system,
-            operation=IncomingKind(fields["operation"]),
-            external_id=fields.get("external_id", ""),
-            external_url=fields.get("external_url"),
-            external_status=fields.get("external_status"),
-            change_number=fields.get("change_number", ""),
-            properties=fields.get("properties", {}),
-            comments=tuple(fields.get("comments", ())),
-            attachments=tuple(
-                {"content": sent["content_base64"], **{name: sent[name] for name in ("file_name", "content_type")}}
-                for sent in fields.get("attachments", ())
-            ),
-            origin=fields.get("origin"),
-        )
+
+# Building the fields takes ten times as long as validating with them. Nothing in `run_validation()` alters them, so
+# all threads share one set.
+_OPERATION = OperationSerializer()
+_ = _OPERATION.fields
+
+
+def valid_request(body: Mapping[str, Any], system: ExternalSystem) -> IncomingRequest:
+    """What `incoming.receive()` takes. Raises ValidationError with every field that is wrong."""
+    fields = _OPERATION.run_validation(body)
+    return IncomingRequest(
+        system=system,
+        operation=IncomingKind(fields["operation"]),
+        external_id=fields.get("external_id", ""),
+        external_url=fields.get("external_url"),
+        external_status=fields.get("external_status"),
+        change_number=fields.get("change_number", ""),
+        properties=fields.get("properties", {}),
+        comments=tuple(fields.get("comments", ())),
+        attachments=tuple(
+            {"content": sent["content_base64"], **{name: sent[name] for name in ("file_name", "content_type")}}
+            for sent in fields.get("attachments", ())
+        ),
+        origin=fields.get("origin"),
+    )
 
 
 class OperationAnswerSerializer(serializers.Serializer):

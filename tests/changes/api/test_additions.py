@@ -89,6 +89,7 @@ class TestAttachments:
         assert download.streaming
         assert b"".join(download) == content
 
+    @pytest.mark.django_db(transaction=True)  # what fails while it is written takes the whole transaction with it
     def test_a_file_whose_row_cannot_be_kept_does_not_stay(self, api, alice, settings, tmp_path, monkeypatch):
         settings.MEDIA_ROOT = tmp_path
         change = ChangeFactory()
