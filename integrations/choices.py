@@ -41,6 +41,14 @@ class DeliveryStatus(TextChoices):
 SETTLED = (DeliveryStatus.DELIVERED, DeliveryStatus.SKIPPED)
 
 
+class Breaker(TextChoices):
+    """The circuit breaker of a system. While it is `Open` nothing is sent; `HalfOpen` lets one operation probe."""
+
+    CLOSED = "Closed", "Closed"
+    OPEN = "Open", "Open"
+    HALF_OPEN = "HalfOpen", "Half-open"
+
+
 class IncomingStatus(TextChoices):
     APPLIED = "Applied", "Applied"
     IGNORED = "Ignored", "Ignored"

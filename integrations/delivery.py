@@ -1,28 +1,33 @@
-"""Claim, send, record what became of it. No transaction is open while sending."""
+"""Claim, send, record what became of it. No transaction is open while sending.
+
+A drain works in one thread with the database: it claims what is due, hands the requests to the transport, which has
+its event loop in a thread of its own, and writes the results that have come meanwhile, many in one transaction. So a
+slow partner holds up nobody, and the more there is to do the larger the batches are.
+"""
 
 from __future__ import annotations
 
 import json
 import logging
 import os
-from collections import Counter
-from concurrent.futures import FIRST_COMPLETED, Future, wait
+import time
+from concurrent.futures import Future
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from functools import lru_cache
+from functools import lru_cache, partial
+from queue import Empty, SimpleQueue
 from typing import Any
 
 from django.conf import settings
-from django.db import DatabaseError
+from django.db import DatabaseError, InterfaceError, OperationalError, connection
 from django.utils import timezone
 
-from . import outbox
+from . import outbox, shutdown
 from .models import DeliveryAttempt, OutgoingOperation
+from .outbox import Outcome, Result
 from .transports import signing
 from .transports.base import Request, Response, Transport, TransportError
 from .transports.http import HttpTransport
-
-InFlight = dict[Future[Response], tuple[OutgoingOperation, DeliveryAttempt]]
 
 logger = logging.getLogger(__name__)
 
@@ -33,31 +38,27 @@ PAUSING = {
     410: "wants no more calls (410)",
 }
 # How often a drain with requests in flight looks for operations that became due meanwhile, in seconds.
-LOOK_AGAIN = 0.2
-# How many requests one drain has in flight, and of these to one system: a partner that hangs leaves the rest.
-IN_FLIGHT = 64
-IN_FLIGHT_PER_SYSTEM = 16
+LOOK_AGAIN = 0.1
+# How many requests one drain has in flight. A system's own limit is far below, so that many can hang at once and leave
+# room for the others.
+IN_FLIGHT = 512
+# How many are claimed at a time: the first of them are sent before the last are read.
+CLAIMED_AT_ONCE = 128
+# How many results are written in one transaction.
+SETTLED_AT_ONCE = 128
 ANSWER_KEPT = 2000
 REFERENCE_FIELDS = ("external_id", "external_url", "external_status")
 
+Finished = tuple[OutgoingOperation, DeliveryAttempt, "Future[Response]"]
+
 
 def drain() -> int:
-    """Sends whatever is due, many at a time, until nothing is. Returns the number of tries."""
-    transport = _transport(os.getpid())
-    in_flight: InFlight = {}
-    tries = 0
-    while True:
-        for operation in outbox.claim(IN_FLIGHT - len(in_flight), full=_full_systems(in_flight)):
-            attempt = DeliveryAttempt(operation=operation, claim=operation.claim, started_at=timezone.now())
-            in_flight[_send(transport, operation)] = (operation, attempt)
-        if not in_flight:
-            return tries
-        done, _ = wait(in_flight, timeout=LOOK_AGAIN, return_when=FIRST_COMPLETED)
-        for future in done:
-            operation, attempt = in_flight.pop(future)
-            attempt.duration = (timezone.now() - attempt.started_at).total_seconds()
-            _settle(operation, attempt, future)
-            tries += 1
+    """Sends whatever is due, many at a time, until nothing is. Returns the number of tries.
+
+    Raises the database's error when it cannot be reached for `DELIVERY_LEASE` seconds: what was under way is then
+    sent again, with the same id.
+    """
+    return _Drain(_transport(os.getpid())).run()
 
 
 @lru_cache(maxsize=1)
@@ -66,18 +67,129 @@ def _transport(process_id: int) -> Transport:
     return HttpTransport(settings.OUTGOING_ALLOWED_NETWORKS)
 
 
-def _send(transport: Transport, operation: OutgoingOperation) -> Future[Response]:
-    try:
-        return transport.submit(request_for(operation))
-    except Exception as error:  # noqa: BLE001 - settled with the others, where it is logged
-        failed: Future[Response] = Future()
-        failed.set_exception(error)
-        return failed
+class _Drain:
+    """One run. `results` holds what came back and is not written yet."""
+
+    def __init__(self, transport: Transport) -> None:
+        self.transport = transport
+        self.in_flight = 0
+        self.tries = 0
+        self.finished: SimpleQueue[Finished] = SimpleQueue()
+        self.results: list[Result] = []
+        self.database_lost_at: float | None = None
+        self.looked_for_stale_at = time.monotonic()
+
+    def run(self) -> int:
+        while True:
+            try:
+                self._claim_and_send()
+                if not self.in_flight and not self.results:
+                    return self.tries
+                self._collect()
+                self._write()
+                self.database_lost_at = None
+            except (OperationalError, InterfaceError) as error:
+                self._bear(error)
+
+    # --- Sending ---
+
+    def _claim_and_send(self) -> None:
+        if shutdown.is_asked():
+            return
+        room = IN_FLIGHT - self.in_flight - len(self.results)
+        operations = outbox.claim(min(room, CLAIMED_AT_ONCE))
+        references = outbox.references_of(operations) if operations else {}
+        for operation in operations:
+            attempt = DeliveryAttempt(operation=operation, claim=operation.claim, started_at=timezone.now())
+            future = self._send(operation, references)
+            future.add_done_callback(partial(self._finish, operation, attempt, time.monotonic()))
+            self.in_flight += 1
+
+    def _send(self, operation: OutgoingOperation, references: Any) -> Future[Response]:
+        try:
+            return self.transport.submit(request_for(operation, references))
+        except Exception as error:  # noqa: BLE001 - settled with the others, where it is logged
+            failed: Future[Response] = Future()
+            failed.set_exception(error)
+            return failed
+
+    def _finish(
+        self, operation: OutgoingOperation, attempt: DeliveryAttempt, started: float, future: Future[Response]
+    ) -> None:
+        """Called in the transport's thread. Durations are of the clock that nobody sets."""
+        attempt.duration = time.monotonic() - started
+        self.finished.put((operation, attempt, future))
+
+    # --- Writing ---
+
+    def _collect(self) -> None:
+        """Takes what came back: waits for the first, not for the others."""
+        try:
+            while len(self.results) < SETTLED_AT_ONCE:
+                finished = self.finished.get(timeout=0 if self.results else LOOK_AGAIN)
+                self.in_flight -= 1
+                self.tries += 1
+                self.results.append(result_of(*finished))
+        except Empty:
+            return
+
+    def _write(self) -> None:
+        if not self.results:
+            self._release_stale()
+            return
+        try:
+            left = outbox.settle(self.results, wait=False)
+            if len(left) == len(self.results):
+                left = outbox.settle(self.results)  # nothing else can be done: now wait for who is writing there
+            self.results = left
+        except (OperationalError, InterfaceError):
+            raise
+        except DatabaseError as error:
+            self._write_one_by_one(error)
+        self._release_stale()
+
+    def _write_one_by_one(self, error: DatabaseError) -> None:
+        """A result that the database does not take must neither hold up the others nor be sent again and again."""
+        if len(self.results) > 1:
+            for result in [*self.results]:
+                self.results = [result]
+                self._write()
+            return
+        ((result),) = self.results
+        logger.error("The result of %s cannot be written", result.operation.pk, exc_info=error)
+        attempt = DeliveryAttempt(
+            operation=result.operation,
+            claim=result.attempt.claim,
+            started_at=result.attempt.started_at,
+            duration=result.attempt.duration,
+            error=f"internal error: the result could not be written: {type(error).__name__}",
+        )
+        outbox.settle([Result(result.operation, attempt, Outcome.REFUSED, attempt.error)])
+        self.results = []
+
+    def _release_stale(self) -> None:
+        """A drain that goes on for long may hold the only worker that would do it."""
+        if time.monotonic() - self.looked_for_stale_at > settings.DISPATCH_INTERVAL:
+            self.looked_for_stale_at = time.monotonic()
+            outbox.release_stale()
+
+    def _bear(self, error: Exception) -> None:
+        """The database may be back soon, and what is in flight is still to be written."""
+        if connection.in_atomic_block:
+            raise error
+        now = time.monotonic()
+        if self.database_lost_at is None:
+            self.database_lost_at = now
+            logger.warning("The database cannot be used, trying again: %s", error)
+        if now - self.database_lost_at > settings.DELIVERY_LEASE or not (self.in_flight or self.results):
+            raise error
+        connection.close()
+        time.sleep(LOOK_AGAIN)
 
 
-def request_for(operation: OutgoingOperation) -> Request:
+def request_for(operation: OutgoingOperation, references: Any = None) -> Request:
     """The signed POST of this operation, with the external reference as it is now."""
-    body = json.dumps(outbox.message(operation), ensure_ascii=False, separators=(",", ":")).encode()
+    body = json.dumps(outbox.message(operation, references), ensure_ascii=False, separators=(",", ":")).encode()
     headers = {
         "Content-Type": "application/json",
         "Accept": "application/json",
@@ -87,45 +199,39 @@ def request_for(operation: OutgoingOperation) -> Request:
     return Request(operation.system.endpoint_url, headers, body, settings.DELIVERY_TIMEOUT)
 
 
-def _full_systems(in_flight: InFlight) -> set[int]:
-    """The systems with so many requests in flight that the others' share would suffer."""
-    counts = Counter(operation.system_id for operation, _ in in_flight.values())
-    return {system for system, count in counts.items() if count >= IN_FLIGHT_PER_SYSTEM}
+# --- What a try means ---
 
 
-def _settle(operation: OutgoingOperation, attempt: DeliveryAttempt, future: Future[Response]) -> None:
-    """Writes what one finished try means for its operation, whatever comes of it: the others go on."""
+def result_of(operation: OutgoingOperation, attempt: DeliveryAttempt, future: Future[Response]) -> Result:
+    """What one finished try means for its operation, whatever came of it."""
     try:
-        _classify(operation, attempt, future.result())
+        return _classify(operation, attempt, future.result())
     except TransportError as error:
         attempt.error = str(error)[:500]
-        if error.permanent:
-            outbox.refuse(operation, attempt, str(error))
-        else:
-            outbox.retry_later(operation, attempt, str(error))
-    except DatabaseError:
-        raise  # nothing can be written now; the lease runs out, and it is sent again
+        outcome = Outcome.REFUSED if error.permanent else Outcome.RETRY
+        return Result(operation, attempt, outcome, str(error))
     except Exception as error:
         # Not a partner's fault but ours: it must neither stop the others nor be tried again and again.
         logger.exception("Sending %s failed unexpectedly", operation.pk)
         attempt.error = f"internal error: {type(error).__name__}: {error}"[:500]
-        outbox.refuse(operation, attempt, attempt.error)
+        return Result(operation, attempt, Outcome.REFUSED, attempt.error)
 
 
-def _classify(operation: OutgoingOperation, attempt: DeliveryAttempt, response: Response) -> None:
+def _classify(operation: OutgoingOperation, attempt: DeliveryAttempt, response: Response) -> Result:
     status = attempt.http_status = response.status
     attempt.answer = response.body.decode(errors="replace").replace("\x00", "\ufffd")[:ANSWER_KEPT]
     if 200 <= status < 300:
         answer, attempt.note = read_answer(response)
-        outbox.delivered(operation, attempt, answer)
-    elif status in PAUSING:
-        outbox.pause_system(operation, attempt, f"{operation.system} {PAUSING[status]}")
-    elif status in RETRYABLE or not 300 <= status < 500:
-        outbox.retry_later(operation, attempt, f"answered {status}", retry_after(response.headers))
-    elif status < 400:
-        outbox.refuse(operation, attempt, f"answered {status}: redirects are not followed, mend the endpoint URL")
-    else:
-        outbox.refuse(operation, attempt, f"refused with {status}")
+        return Result(operation, attempt, Outcome.DELIVERED, answer=answer)
+    if status in PAUSING:
+        return Result(operation, attempt, Outcome.PAUSE, f"{operation.system} {PAUSING[status]}")
+    if status in RETRYABLE or not 300 <= status < 500:
+        asked = retry_after(response.headers)
+        return Result(operation, attempt, Outcome.RETRY, f"answered {status}", retry_after=asked)
+    if status < 400:
+        error = f"answered {status}: redirects are not followed, mend the endpoint URL"
+        return Result(operation, attempt, Outcome.REFUSED, error)
+    return Result(operation, attempt, Outcome.REFUSED, f"refused with {status}")
 
 
 def read_answer(response: Response) -> tuple[dict[str, Any], str]:

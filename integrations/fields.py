@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+from functools import lru_cache
 from typing import Any
 
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
@@ -14,11 +15,16 @@ from django.db import models
 
 
 def _cipher() -> MultiFernet:
+    return _cipher_of(settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS)
+
+
+@lru_cache(maxsize=4)
+def _cipher_of(*secrets: str) -> MultiFernet:
     def key(secret: str) -> Fernet:
         derived = HKDF(algorithm=SHA256(), length=32, salt=None, info=b"casexchange encrypted fields")
         return Fernet(base64.urlsafe_b64encode(derived.derive(secret.encode())))
 
-    return MultiFernet([key(secret) for secret in (settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS)])
+    return MultiFernet([key(secret) for secret in secrets])
 
 
 class JSONTextField(models.TextField):

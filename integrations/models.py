@@ -1,22 +1,24 @@
 """Who we exchange changes with, and every operation in either direction.
 
-`OutgoingOperation` is written by outbox.py alone, `IncomingOperation` by incoming.py alone.
+`OutgoingOperation` is written by outbox/ alone, `IncomingOperation` by incoming.py alone.
 """
 
 from __future__ import annotations
 
+from typing import Any
+
 import uuid_utils.compat
 from django.conf import settings
 from django.core.exceptions import ValidationError
-from django.core.validators import RegexValidator, URLValidator
-from django.db import models
+from django.core.validators import MaxValueValidator, MinValueValidator, RegexValidator, URLValidator
+from django.db import models, transaction
 from django.db.models import Q
 from django.db.models.functions import Lower
 
 from changes.models import Attachment, Change, Comment, SupportGroup
 from changes.validators import validate_text
 
-from .choices import SETTLED, Delivery, DeliveryStatus, IncomingKind, IncomingStatus, Operation
+from .choices import SETTLED, Breaker, Delivery, DeliveryStatus, IncomingKind, IncomingStatus, Operation
 from .fields import EncryptedTextField, JSONTextField, Undecryptable
 from .rules import ExchangeState
 from .transports.http import check_endpoint_url
@@ -73,6 +75,18 @@ class ExternalSystem(models.Model):
     previous_signing_secret = EncryptedTextField(
         blank=True, validators=[validate_secret], help_text="During a rotation both secrets sign."
     )
+    max_in_flight = models.PositiveSmallIntegerField(
+        "most requests at a time",
+        default=16,
+        validators=[MinValueValidator(1), MaxValueValidator(500)],
+        help_text="How many requests may be under way to this system at once, over all workers.",
+    )
+    rate_limit = models.PositiveIntegerField(
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(1), MaxValueValidator(1_000_000)],
+        help_text="Operations a minute at most, over all workers. Empty: no limit.",
+    )
     enabled = models.BooleanField(default=True)
     paused_at = models.DateTimeField(null=True, blank=True, editable=False)
     pause_reason = models.CharField(max_length=300, blank=True, editable=False)
@@ -89,6 +103,14 @@ class ExternalSystem(models.Model):
 
     def __str__(self) -> str:
         return self.system_id
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        """Saves the system, and when it is new the row that controls its delivery with it."""
+        with transaction.atomic(savepoint=False):
+            is_new = self._state.adding
+            super().save(*args, **kwargs)
+            if is_new:
+                DeliveryControl.objects.create(system=self)
 
     def clean(self) -> None:
         if self.delivery == Delivery.PUSH and not self.endpoint_url:
@@ -113,6 +135,32 @@ class ExternalSystem(models.Model):
         return self.enabled and self.paused_at is None
 
 
+class DeliveryControl(models.Model):
+    """How much may be sent to a system now: its circuit breaker and its rate limit, shared by all workers.
+
+    A worker claims operations of a system under the lock of this row, so what it allows holds over all of them.
+    Written by flow_control.py's rules: see there for what the numbers mean.
+    """
+
+    system = models.OneToOneField(ExternalSystem, on_delete=models.CASCADE, primary_key=True, related_name="control")
+    breaker = models.CharField(max_length=8, choices=Breaker, default=Breaker.CLOSED)
+    breaker_reason = models.CharField(max_length=300, blank=True)
+    breaker_opened_at = models.DateTimeField(null=True)
+    breaker_until = models.DateTimeField(
+        null=True, help_text="When an open breaker lets one operation probe. Empty: a person closes it."
+    )
+    consecutive_failures = models.PositiveIntegerField(default=0)
+    window_started_at = models.DateTimeField(null=True)
+    window_tries = models.PositiveIntegerField(default=0)
+    window_failures = models.PositiveIntegerField(default=0)
+    rate_used_until = models.DateTimeField(
+        null=True, help_text="Until when the rate limit is used up by what was sent already."
+    )
+
+    def __str__(self) -> str:
+        return f"{self.system_id}: {self.breaker}"
+
+
 class ExternalGroup(models.Model):
     """Makes a support group external: giving a change to it gives the change to that partner."""
 
@@ -129,8 +177,10 @@ class ExternalGroup(models.Model):
 class ExternalReference(models.Model):
     """Relates one change to one record in one external system. The partner fills it, staff do not."""
 
-    change = models.ForeignKey(Change, on_delete=models.CASCADE, related_name="external_references")
-    system = models.ForeignKey(ExternalSystem, on_delete=models.PROTECT, related_name="external_references")
+    change = models.ForeignKey(Change, on_delete=models.CASCADE, related_name="external_references", db_index=False)
+    system = models.ForeignKey(
+        ExternalSystem, on_delete=models.PROTECT, related_name="external_references", db_index=False
+    )
     external_id = models.CharField(max_length=255, validators=[validate_text])
     external_url = models.URLField(max_length=1000, blank=True, validators=[URLValidator(schemes=["http", "https"])])
     external_status = models.CharField(max_length=200, blank=True, validators=[validate_text])
@@ -151,10 +201,10 @@ class Exchange(models.Model):
     """How far the exchange of one change with one system has come, in terms of its outgoing sequence.
 
     Written under the change's row lock only, so `last_sequence` has no gap and no repeat. What the other columns
-    mean for the next operation: rules.ExchangeState.
+    mean for the next operation: rules.ExchangeState. The lock of this row guards which operation is next.
     """
 
-    change = models.ForeignKey(Change, on_delete=models.CASCADE, related_name="exchanges")
+    change = models.ForeignKey(Change, on_delete=models.CASCADE, related_name="exchanges", db_index=False)
     system = models.ForeignKey(ExternalSystem, on_delete=models.PROTECT, related_name="exchanges")
     last_sequence = models.PositiveIntegerField(default=0)
     assigned_sequence = models.PositiveIntegerField(null=True)
@@ -197,7 +247,9 @@ class IncomingOperation(models.Model):
     payload = JSONTextField(help_text="What came, without the content of attachments.")
     origin_system_id = models.CharField(max_length=255, blank=True)
     origin_operation_id = models.CharField(max_length=255, blank=True)
-    change = models.ForeignKey(Change, null=True, on_delete=models.SET_NULL, related_name="incoming_operations")
+    change = models.ForeignKey(
+        Change, null=True, on_delete=models.SET_NULL, related_name="incoming_operations", db_index=False
+    )
     http_status = models.PositiveSmallIntegerField()
     result = JSONTextField(null=True)
     error = models.TextField(blank=True)
@@ -236,20 +288,31 @@ class IncomingOperation(models.Model):
 class OutgoingOperation(models.Model):
     """One message to one system, recorded in the transaction of what caused it.
 
-    `claim` counts the times a worker took it: a result is written only by the worker whose claim is the latest.
-    `tries` counts those that use up the retry schedule.
+    `is_next` marks the one that is first of the unsettled ones of its exchange: no other is sent. `claim` counts the
+    times a worker took it: a result is written only by the worker whose claim is the latest. `tries` counts those that
+    use up the retry schedule.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid_utils.compat.uuid7, editable=False)
+    exchange = models.ForeignKey(Exchange, on_delete=models.CASCADE, related_name="operations", db_index=False)
     change = models.ForeignKey(Change, on_delete=models.CASCADE, related_name="outgoing_operations")
-    system = models.ForeignKey(ExternalSystem, on_delete=models.PROTECT, related_name="outgoing_operations")
+    system = models.ForeignKey(
+        ExternalSystem, on_delete=models.PROTECT, related_name="outgoing_operations", db_index=False
+    )
     sequence = models.PositiveIntegerField()
     operation = models.CharField(max_length=6, choices=Operation)
     payload = JSONTextField(help_text="As recorded; the external reference is added when it is sent.")
-    cause = models.ForeignKey(IncomingOperation, null=True, on_delete=models.PROTECT, related_name="caused")
-    comment = models.ForeignKey(Comment, null=True, on_delete=models.PROTECT, related_name="outgoing_operations")
-    attachment = models.ForeignKey(Attachment, null=True, on_delete=models.PROTECT, related_name="outgoing_operations")
+    cause = models.ForeignKey(
+        IncomingOperation, null=True, on_delete=models.PROTECT, related_name="caused", db_index=False
+    )
+    comment = models.ForeignKey(
+        Comment, null=True, on_delete=models.PROTECT, related_name="outgoing_operations", db_index=False
+    )
+    attachment = models.ForeignKey(
+        Attachment, null=True, on_delete=models.PROTECT, related_name="outgoing_operations", db_index=False
+    )
     status = models.CharField(max_length=9, choices=DeliveryStatus, default=DeliveryStatus.WAITING)
+    is_next = models.BooleanField(default=False)
     tries = models.PositiveIntegerField(default=0)
     claim = models.PositiveIntegerField(default=0)
     claimed_until = models.DateTimeField(null=True)
@@ -257,7 +320,7 @@ class OutgoingOperation(models.Model):
     last_error = models.CharField(max_length=500, blank=True)
     created_at = models.DateTimeField()
     settled_at = models.DateTimeField(null=True, help_text="When it was delivered or skipped.")
-    skipped_by = models.ForeignKey(USER, null=True, on_delete=models.PROTECT, related_name="+")
+    skipped_by = models.ForeignKey(USER, null=True, on_delete=models.PROTECT, related_name="+", db_index=False)
     skip_reason = models.CharField(max_length=500, blank=True)
 
     class Meta:
@@ -267,15 +330,34 @@ class OutgoingOperation(models.Model):
             ("skip_outgoingoperation", "Can skip an operation with a reason"),
         ]
         constraints = [
-            models.UniqueConstraint(fields=["change", "system", "sequence"], name="outgoing_sequence"),
+            models.UniqueConstraint(fields=["exchange", "sequence"], name="outgoing_once_in_sequence"),
         ]
+        # Every update of a row writes each index that the row is in: so those for a few rows hold these alone.
         indexes = [
-            models.Index(fields=["next_try_at"], condition=Q(status=DeliveryStatus.WAITING), name="outgoing_due"),
-            models.Index(fields=["claimed_until"], condition=Q(status=DeliveryStatus.SENDING), name="outgoing_claimed"),
             models.Index(
-                fields=["change", "system", "sequence"], condition=~Q(status__in=SETTLED), name="outgoing_unsettled"
+                fields=["system", "next_try_at"],
+                condition=Q(status=DeliveryStatus.WAITING, is_next=True),
+                name="outgoing_next",
+            ),
+            models.Index(
+                fields=["system", "claimed_until"], condition=Q(status=DeliveryStatus.SENDING), name="outgoing_sending"
+            ),
+            models.Index(
+                fields=["exchange", "sequence"], condition=~Q(status__in=SETTLED), name="outgoing_open_of_exchange"
+            ),
+            models.Index(
+                fields=["system", "created_at"], condition=~Q(status__in=SETTLED), name="outgoing_open_of_system"
+            ),
+            models.Index(
+                fields=["system", "settled_at"],
+                condition=Q(status=DeliveryStatus.DELIVERED),
+                name="outgoing_delivered",
             ),
             models.Index(fields=["system", "created_at"], name="outgoing_of_system"),
+            *(
+                models.Index(fields=[name], condition=Q(**{f"{name}__isnull": False}), name=f"outgoing_of_{name}")
+                for name in ("cause", "comment", "attachment", "skipped_by")
+            ),
         ]
 
     def __str__(self) -> str:

@@ -124,10 +124,10 @@ def test_no_phase_is_assigned(file: Path) -> None:
 @each_module
 def test_changes_and_additions_are_written_by_save_alone(file: Path) -> None:
     found = _writes_around_save(_tree(file))
-    if _name(file) == "integrations/locks.py":
-        assert found == ["connection.cursor()"]  # for an advisory lock, which writes nothing
-    else:
-        assert found == []
+    assert found == {
+        "integrations/locks.py": ["connection.cursor()"],  # for an advisory lock, which writes nothing
+        "casexchange/apps.py": ["connections[using].cursor()"],  # for the limits of the session while migrating
+    }.get(_name(file), [])
 
 
 @each_module
@@ -139,7 +139,7 @@ def test_only_the_outbox_writes_outgoing_operations(file: Path) -> None:
         if chain == ["OutgoingOperation"]
         or (chain[0] == "OutgoingOperation" and chain[-1] in BULK | {"create", "get_or_create", "update_or_create"})
     ]
-    assert writes == [] or _name(file) == "integrations/outbox.py"
+    assert writes == [] or _name(file).startswith(("integrations/outbox/", "integrations/migrations/"))
 
 
 @each_module

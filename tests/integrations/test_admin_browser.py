@@ -35,7 +35,7 @@ def addresses(root, alice, acme, beta):
     (operation,) = outbox.claim(1)
     attempt = DeliveryAttempt(operation=operation, claim=operation.claim, started_at=timezone.now(), duration=0.1)
     attempt.http_status = 400
-    outbox.refuse(operation, attempt, "refused with 400")
+    outbox.settle([outbox.Result(operation, attempt, outbox.Outcome.REFUSED, "refused with 400")])
     beta.enabled = False
     beta.save()
     token, _ = AuthToken.objects.create(acme.authorized_user)

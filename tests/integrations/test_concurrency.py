@@ -127,6 +127,8 @@ def test_an_update_twice_at_once_with_one_key_adds_one_comment(acme, partner_api
 
 
 def test_several_workers_claim_each_operation_once(acme):
+    acme.max_in_flight = 100
+    acme.save()
     for _ in range(20):
         ChangeFactory(owning_group=SupportGroupFactory(name="ACME Networks"))
     claimed = at_once(*[lambda: [row.pk for row in outbox.claim(7)] for _ in range(4)])

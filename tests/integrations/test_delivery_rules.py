@@ -4,6 +4,7 @@ import ipaddress
 import json
 import threading
 import time
+from collections import Counter
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 
@@ -47,6 +48,11 @@ def due_now():
 
 def first():
     return OutgoingOperation.objects.order_by("id").first()
+
+
+def tried(operation, outcome, error=""):
+    attempt = DeliveryAttempt(operation=operation, claim=operation.claim, started_at=timezone.now(), duration=0)
+    return outbox.Result(operation, attempt, outcome, error)
 
 
 def statuses():
@@ -180,12 +186,14 @@ class TestOrder:
         assert OutgoingOperation.objects.get(change=other).status == "Delivered"
 
     def test_another_change_and_another_system_do_not_wait(self, acme, beta, partner, change, alice):
-        beta.endpoint_url = partner.url
+        other = Partner()
+        beta.endpoint_url = other.url
         beta.save()
         ExternalReference.objects.create(change=change, system=beta, external_id="B-1")
         comment(change, alice)
         partner.script = [answer(400)]
         delivery.drain()
+        other.close()
         assert [(row.system.system_id, row.status) for row in OutgoingOperation.objects.order_by("id")] == [
             ("ACME", "Refused"),
             ("ACME", "Waiting"),
@@ -410,10 +418,8 @@ class TestClaims:
         (stale,) = outbox.claim(10)
         outbox.release_stale()
         (fresh,) = outbox.claim(10)
-        attempt = DeliveryAttempt(operation=fresh, claim=fresh.claim, started_at=timezone.now(), duration=0)
-        assert outbox.delivered(fresh, attempt, {})
-        late = DeliveryAttempt(operation=stale, claim=stale.claim, started_at=timezone.now(), duration=0)
-        assert not outbox.retry_later(stale, late, "too late")
+        outbox.settle([tried(fresh, outbox.Outcome.DELIVERED)])
+        outbox.settle([tried(stale, outbox.Outcome.RETRY, "too late")])
         assert first().status == "Delivered"
         assert first().attempts.count() == 2
 
@@ -552,14 +558,16 @@ class TestIndependence:
             assert cursor.fetchone() == ("x",)  # not lost: the former SECRET_KEY may come back
 
     def test_a_partner_that_hangs_leaves_room_for_the_others(self, acme, partner, other):
-        for _ in range(delivery.IN_FLIGHT):
+        acme.max_in_flight = 3
+        acme.save()
+        for _ in range(5):
             ChangeFactory(owning_group=SupportGroupFactory(name="ACME Networks"))
-        claimed = outbox.claim(delivery.IN_FLIGHT)
-        assert {row.system.system_id for row in claimed} == {"ACME", "BETA"}
-        assert len(claimed) == delivery.IN_FLIGHT_PER_SYSTEM + 1
+        assert Counter(row.system.system_id for row in outbox.claim(100)) == {"ACME": 3, "BETA": 1}
 
-    def test_a_system_that_is_full_gets_no_more(self, acme, partner, change, other):
-        assert [row.system.system_id for row in outbox.claim(10, full={acme.pk})] == ["BETA"]
+    def test_where_there_is_no_room_for_all_each_system_gets_its_share(self, acme, partner, change, other):
+        for name in ["ACME Networks"] * 5 + ["BETA Servers"] * 5:
+            ChangeFactory(owning_group=SupportGroupFactory(name=name))
+        assert Counter(row.system.system_id for row in outbox.claim(6)) == {"ACME": 3, "BETA": 3}
 
 
 def test_waiting_for_a_connection_uses_up_no_time(acme, partner):

@@ -47,17 +47,23 @@ def tried(operation, **values):
     )
 
 
+def settle(operation, attempt, outcome, error):
+    outbox.settle([outbox.Result(operation, attempt, outcome, error)])
+
+
 def assign(change):
     return change.outgoing_operations.get(operation="Assign")
 
 
 def refuse(operation, error="refused with 422"):
-    outbox.refuse(operation, tried(operation, http_status=422, answer='{"detail": "no <b>markup</b>"}'), error)
+    attempt = tried(operation, http_status=422, answer='{"detail": "no <b>markup</b>"}')
+    settle(operation, attempt, outbox.Outcome.REFUSED, error)
     operation.refresh_from_db()
 
 
 def deliver(operation, answer=None):
-    outbox.delivered(operation, tried(operation, http_status=200, answer="{}"), answer or {})
+    attempt = tried(operation, http_status=200, answer="{}")
+    outbox.settle([outbox.Result(operation, attempt, outbox.Outcome.DELIVERED, answer=answer or {})])
     operation.refresh_from_db()
 
 
@@ -126,7 +132,8 @@ def test_only_a_web_address_of_a_partner_becomes_a_link(alice, given, acme, url)
 
 def test_a_delay_says_why_and_when_it_is_tried_again(alice, given):
     operation = assign(given)
-    outbox.retry_later(operation, tried(operation, error="Connection refused"), "Connection refused")
+    error = "Connection refused"
+    settle(operation, tried(operation, error=error), outbox.Outcome.RETRY, error)
     said = page(alice, given)
     operation.refresh_from_db()
     assert "Assign 1 is delayed. To be sent again after 1 failed try: Connection refused." in said
@@ -159,7 +166,8 @@ def test_a_disabled_system_says_that_operations_wait(alice, acme, given):
 
 def test_a_paused_system_says_why_and_that_operations_wait(alice, acme, given):
     operation = assign(given)
-    outbox.pause_system(operation, tried(operation, http_status=401), "ACME does not accept our credentials (401)")
+    error = "ACME does not accept our credentials (401)"
+    settle(operation, tried(operation, http_status=401), outbox.Outcome.PAUSE, error)
     said = page(alice, given)
     assert "Sending is paused: ACME does not accept our credentials (401)." in said
     assert "Operations wait until an administrator resumes it." in said

@@ -1,0 +1,51 @@
+"""The only writer of outgoing operations: record, claim, settle what became of a try, and what a person decides.
+
+An operation is recorded under the change's row lock, in the transaction of what caused it (recording.py). A worker
+claims it with a lease, and a number that counts the claims (claiming.py). The result of a try is written only where
+that number is still the same, so a worker that wakes after its lease ran out changes nothing (settling.py).
+
+Of the unsettled operations of a change and a system only the first, marked `is_next`, is ever claimed. Who records,
+settles or skips holds the lock of their `Exchange` row, so exactly one is marked, whoever works at the same time.
+
+Locks are taken in this order, in every transaction of the exchange: Change, Exchange, OutgoingOperation,
+ExternalReference, DeliveryControl. A claim locks DeliveryControl first, and waits for no other lock.
+"""
+
+from .by_hand import (
+    NotOpen,
+    close_breaker,
+    open_breaker,
+    resume,
+    retry_now,
+    skip,
+    skip_all,
+    unsettled,
+    waiting_behind,
+)
+from .claiming import claim, release_stale
+from .message import message, references_of
+from .recording import Context, context_of, record, wake_on_commit
+from .settling import Outcome, Result, settle
+
+__all__ = [
+    "Context",
+    "NotOpen",
+    "Outcome",
+    "Result",
+    "claim",
+    "close_breaker",
+    "context_of",
+    "message",
+    "open_breaker",
+    "record",
+    "references_of",
+    "release_stale",
+    "resume",
+    "retry_now",
+    "settle",
+    "skip",
+    "skip_all",
+    "unsettled",
+    "waiting_behind",
+    "wake_on_commit",
+]

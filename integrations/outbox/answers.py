@@ -1,0 +1,99 @@
+"""What partners answered of their records, kept in the external references. Never fails a delivery."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from django.core.exceptions import ValidationError
+from django.db import IntegrityError, transaction
+
+from ..models import Exchange, ExternalReference
+from .message import references_of
+
+if TYPE_CHECKING:
+    from .settling import Result
+
+FIELDS = ("external_id", "external_url", "external_status")
+
+
+def keep_answers(results: Sequence[Result], exchanges: Mapping[int, Exchange], now: datetime) -> None:
+    """Fills the references from these answers. What could not be used, and why, is noted with the attempt.
+
+    The caller has locked `exchanges`: a Reject of the partner comes before or after, never meanwhile.
+    """
+    if not results:
+        return
+    references = references_of([result.operation for result in results])
+    new: list[tuple[Result, ExternalReference]] = []
+    heard_of, altered = [], []
+    for result in results:
+        reference = references.get((result.operation.change_id, result.operation.system_id))
+        before = _values(reference)
+        reference, note = _fill(result, exchanges[result.operation.exchange_id], reference)
+        _note(result, note)
+        if reference is None:
+            continue
+        reference.updated_at = now
+        if reference.pk is None:
+            new.append((result, reference))
+        elif _values(reference) != before:
+            altered.append(reference)
+        else:
+            heard_of.append(reference.pk)
+    if heard_of:
+        ExternalReference.objects.filter(pk__in=heard_of).update(updated_at=now)
+    if altered:
+        ExternalReference.objects.bulk_update(altered, [*FIELDS, "updated_at"])
+    if new:
+        _insert(new)
+
+
+def _insert(new: Sequence[tuple[Result, ExternalReference]]) -> None:
+    try:
+        with transaction.atomic():
+            ExternalReference.objects.bulk_create([reference for _, reference in new])
+    except IntegrityError:
+        if len(new) > 1:
+            for one in new:
+                _insert([one])
+        else:
+            ((result, reference),) = new
+            _note(result, f"The answer was not used: {reference.external_id!r:.100} is another change's.")
+
+
+def _note(result: Result, note: str) -> None:
+    result.attempt.note = " ".join(filter(None, (result.attempt.note, note)))[:500]
+
+
+def _values(reference: ExternalReference | None) -> list[str]:
+    return [getattr(reference, name) for name in FIELDS] if reference else []
+
+
+def _fill(
+    result: Result, exchange: Exchange, reference: ExternalReference | None
+) -> tuple[ExternalReference | None, str]:
+    """The reference as the answer makes it, None where it makes none; and what could not be used."""
+    operation, answer = result.operation, result.answer
+    if exchange.state.was_sent_before_reject(operation.sequence):
+        return None, "The partner has rejected the change since: its answer was not used."
+    if reference is None:
+        if not answer.get("external_id"):
+            return None, "The answer names no external_id, and there is no reference yet: it was not used."
+        reference = ExternalReference(change_id=operation.change_id, system=operation.system)
+    elif answer.get("external_id") not in (None, "", reference.external_id):
+        return (
+            None,
+            f"The answer names {answer['external_id']!r:.100}, but the reference is {reference.external_id!r:.100}.",
+        )
+    notes = []
+    for name in FIELDS:
+        if not answer.get(name):
+            continue
+        try:
+            field: Any = ExternalReference._meta.get_field(name)
+            setattr(reference, name, field.clean(answer[name], reference))
+        except ValidationError as error:
+            notes.append(f"{name} was not used: {' '.join(error.messages)}")
+    return reference if reference.external_id else None, " ".join(notes)

@@ -1,0 +1,174 @@
+"""Settling: what became of tries, many in one transaction."""
+
+from __future__ import annotations
+
+import random
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from copy import copy
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from enum import Enum
+
+from django.conf import settings
+from django.db import transaction
+from django.db.models import OuterRef, Subquery
+from django.utils import timezone
+
+from .. import flow_control
+from ..choices import SETTLED, DeliveryStatus
+from ..models import DeliveryAttempt, DeliveryControl, Exchange, ExternalSystem, OutgoingOperation
+from .answers import keep_answers
+
+# A partner may ask for a longer pause than ours, within reason: see the longest of the schedule too.
+LONGEST_RETRY_AFTER = 86_400.0
+
+
+class Outcome(Enum):
+    """What a try means. After `RETRY` it is sent again, after the last pause of the schedule refused. `REFUSED` waits
+    for a person. `PAUSE`: the partner takes no calls of ours at all, so all for it waits, and no try is used up."""
+
+    DELIVERED = "delivered"
+    RETRY = "retry"
+    REFUSED = "refused"
+    PAUSE = "pause"
+
+
+@dataclass
+class Result:
+    """One finished try of a claimed operation.
+
+    `error` says why it was not delivered, `answer` what the partner says of its record, `retry_after` how many seconds
+    it asks us to wait.
+    """
+
+    operation: OutgoingOperation
+    attempt: DeliveryAttempt
+    outcome: Outcome
+    error: str = ""
+    answer: Mapping[str, str] = field(default_factory=dict)
+    retry_after: float | None = None
+
+
+def settle(results: Sequence[Result], wait: bool = True) -> list[Result]:
+    """Writes these results in one transaction; the attempt in any case, the outcome where the claim still holds.
+
+    Without `wait`, those whose exchange somebody is writing now are left alone. Returns these: nothing was written of
+    them, and they are to be settled later.
+    """
+    with transaction.atomic():
+        exchanges = _lock_exchanges({result.operation.exchange_id for result in results}, wait)
+        # Of copies: when the transaction fails, the same results are settled again.
+        free = [
+            replace(result, attempt=copy(result.attempt))
+            for result in results
+            if result.operation.exchange_id in exchanges
+        ]
+        held = _held(free)
+        now = timezone.now()
+        keep_answers([result for result in held if result.answer], exchanges, now)
+        DeliveryAttempt.objects.bulk_create([result.attempt for result in free])
+        _write_delivered([result for result in held if result.outcome is Outcome.DELIVERED], exchanges, now)
+        _write_others([result for result in held if result.outcome is not Outcome.DELIVERED], now)
+        _pause_systems(free, now)
+        _tell_breakers(free, now)
+    return [result for result in results if result.operation.exchange_id not in exchanges]
+
+
+def _lock_exchanges(ids: set[int], wait: bool) -> dict[int, Exchange]:
+    rows = Exchange.objects.filter(pk__in=ids).order_by("pk")
+    return {row.pk: row for row in rows.select_for_update(no_key=True, skip_locked=not wait)}
+
+
+def _held(results: Sequence[Result]) -> list[Result]:
+    """Those whose claim is still the latest, and not yet settled."""
+    sending = OutgoingOperation.objects.filter(
+        pk__in=[result.operation.pk for result in results], status=DeliveryStatus.SENDING
+    ).order_by("pk")
+    sending = sending.select_for_update(no_key=True)
+    claims = dict(sending.values_list("pk", "claim"))
+    return [result for result in results if claims.get(result.operation.pk) == result.operation.claim]
+
+
+def _write_delivered(results: Sequence[Result], exchanges: Mapping[int, Exchange], now: datetime) -> None:
+    if not results:
+        return
+    OutgoingOperation.objects.filter(pk__in=[result.operation.pk for result in results]).update(
+        status=DeliveryStatus.DELIVERED, is_next=False, claimed_until=None, settled_at=now, last_error=""
+    )
+    # Of the locked row, so nothing can be recorded behind the last one meanwhile.
+    promote(
+        [
+            result.operation.exchange_id
+            for result in results
+            if exchanges[result.operation.exchange_id].last_sequence > result.operation.sequence
+        ]
+    )
+
+
+def promote(exchanges: Sequence[int]) -> None:
+    """Marks the first unsettled operation of each of these exchanges, whose rows the caller has locked, as next."""
+    if not exchanges:
+        return
+    unsettled = OutgoingOperation.objects.filter(exchange=OuterRef("pk")).exclude(status__in=SETTLED)
+    first = Subquery(unsettled.order_by("sequence").values("pk")[:1])
+    rows = Exchange.objects.filter(pk__in=exchanges).order_by().annotate(first=first)
+    heads = [pk for pk in rows.values_list("first", flat=True) if pk]
+    OutgoingOperation.objects.filter(pk__in=heads, is_next=False).update(is_next=True)
+
+
+def _write_others(results: Sequence[Result], now: datetime) -> None:
+    rows = [_settled_otherwise(result, now) for result in results]
+    OutgoingOperation.objects.bulk_update(rows, ["status", "claimed_until", "tries", "next_try_at", "last_error"])
+
+
+def _settled_otherwise(result: Result, now: datetime) -> OutgoingOperation:
+    tries, schedule = result.operation.tries + 1, settings.DELIVERY_RETRY_SCHEDULE
+    row = OutgoingOperation(
+        pk=result.operation.pk,
+        status=DeliveryStatus.WAITING,
+        tries=tries,
+        next_try_at=result.operation.next_try_at,
+        last_error=result.error[:500],
+    )
+    if result.outcome is Outcome.PAUSE:
+        row.tries -= 1
+    elif result.outcome is Outcome.REFUSED:
+        row.status = DeliveryStatus.REFUSED
+    elif tries > len(schedule):
+        row.status = DeliveryStatus.REFUSED
+        row.last_error = f"{result.error[:400]} (given up after {tries} tries)"
+    else:
+        row.next_try_at = now + timedelta(seconds=_pause(schedule[tries - 1], result.retry_after))
+    return row
+
+
+def _pause(scheduled: float, retry_after: float | None) -> float:
+    pause = scheduled * random.uniform(0.8, 1.2)
+    if retry_after is None:
+        return pause
+    return max(pause, min(retry_after, max(LONGEST_RETRY_AFTER, *settings.DELIVERY_RETRY_SCHEDULE)))
+
+
+def _pause_systems(results: Sequence[Result], now: datetime) -> None:
+    reasons = {result.operation.system_id: result.error for result in results if result.outcome is Outcome.PAUSE}
+    for system, reason in reasons.items():
+        ExternalSystem.objects.filter(pk=system, paused_at=None).update(paused_at=now, pause_reason=reason[:300])
+
+
+def _tell_breakers(results: Sequence[Result], now: datetime) -> None:
+    """Counts the tries for the circuit breakers. A refusal is an answer: the partner is there."""
+    by_system: dict[int, list[bool]] = defaultdict(list)
+    told = set()
+    for result in results:
+        system, failed = result.operation.system, result.outcome is Outcome.RETRY
+        by_system[system.pk].append(failed)
+        # As it was at the claim: of a system that is well nothing is written.
+        if failed or not flow_control.is_quiet(system.control):
+            told.add(system.pk)
+    if not told:
+        return
+    breaker = flow_control.BreakerSettings(settings.BREAKER_FAILURES, timedelta(seconds=settings.BREAKER_OPEN_SECONDS))
+    for control in DeliveryControl.objects.filter(pk__in=told).order_by("pk").select_for_update(no_key=True):
+        flow_control.tried(control, by_system[control.pk], now, breaker)
+        control.save()
