@@ -8,11 +8,11 @@ COMPILE = $(UV) --quiet pip compile --universal --generate-hashes --python-versi
 # For what only looks at the code: the settings, without a key and data of their own.
 CHECKING = DEBUG=1 VAR_DIR=.mypy_cache/var
 
-.PHONY: help run demo test lint format lock
+.PHONY: help run demo test bench lint format lock
 .NOTPARALLEL:
 
 help: ## Lists the targets
-	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | expand -t 10
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 14
 
 run: ## Starts web server, worker, beat and the partner simulator with demo data; Ctrl-C ends them
 	@sh requirements/install.sh run
@@ -25,6 +25,10 @@ demo: ## Plays every operation with real processes on throw-away data, and check
 test: ## Runs all tests on SQLite, then on PostgreSQL; some of them: make test ARGS="-k workflow"
 	@sh requirements/install.sh test
 	@exec .venv/bin/python -m tests.run $(ARGS)
+
+bench: ## Measures against baselines, in under 15 minutes; one row: make bench ARGS="--only drain --rounds 1"
+	@sh requirements/install.sh bench
+	@exec .venv/bin/python -m bench $(ARGS)
 
 lint: ## Checks style, types, import contracts, templates and migrations
 	@sh requirements/install.sh lint

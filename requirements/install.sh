@@ -1,9 +1,10 @@
 #!/bin/sh
-# Installs what a make target needs, and only what is missing: `sh requirements/install.sh run|lint|test`.
+# Installs what a make target needs, and only what is missing: `sh requirements/install.sh run|lint|test|bench`.
 #
 #   run    the Python packages of the product, into .venv
 #   lint   these, and those of the checks and tests
 #   test   these, and with apt-get PostgreSQL, Redis and Chromium
+#   bench  as test, without Chromium
 #
 # PYTHON names another interpreter than python3. Each obstacle is told in one line, and ends in exit code 1.
 set -eu
@@ -105,15 +106,15 @@ run)
     esac
     ;;
 lint) sync dev ;;
-test)
+test | bench)
     missing=
     command -v redis-server >/dev/null || missing="$missing redis-server"
-    command -v chromium >/dev/null || missing="$missing chromium"
+    [ "$target" = bench ] || command -v chromium >/dev/null || missing="$missing chromium"
     command -v initdb >/dev/null || ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 ||
         missing="$missing postgresql"
     # shellcheck disable=SC2086 # a list of words
-    [ -z "$missing" ] || apt_install "make test" $missing
+    [ -z "$missing" ] || apt_install "make $target" $missing
     sync dev
     ;;
-*) fail "run, lint or test?" ;;
+*) fail "run, lint, test or bench?" ;;
 esac

@@ -1,0 +1,1 @@
+"""What a competent user would write instead, in an hour: the baselines of the ratios."""

@@ -1,0 +1,1 @@
+"""A minimal DRF app: token authentication, one model, one serializer, one INSERT for each POST."""

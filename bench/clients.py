@@ -1,0 +1,117 @@
+"""Clients that call a server as fast as it answers: connections of one asyncio loop, each with one call at a time."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import cast
+from urllib.parse import urlsplit
+
+from .http_messages import Messages
+
+# Gives the bytes of the next request of a connection; the last argument is its number.
+NextRequest = Callable[[], bytes]
+
+
+@dataclass(frozen=True)
+class Load:
+    """What came of it: `rate` is answers per second after the warm-up, `answered` counts the warm-up's too."""
+
+    answered: int
+    rate: float
+
+
+class _Connection(asyncio.Protocol):
+    def __init__(self, run: _Run, next_request: NextRequest) -> None:
+        self._run = run
+        self._next = next_request
+        self._messages = Messages()
+        self._transport: asyncio.Transport
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast("asyncio.Transport", transport)
+        self._transport.write(self._next())
+
+    def data_received(self, data: bytes) -> None:
+        try:
+            answers = self._messages.feed(data)
+        except ValueError as error:
+            self._run.fail(str(error))
+            self._transport.close()
+            return
+        for head, body in answers:
+            self._run.answered(head, body)
+            if self._run.is_over:
+                self._transport.close()
+            else:
+                self._transport.write(self._next())
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self._run.closed()
+
+
+class _Run:
+    """All connections of one measurement."""
+
+    def __init__(self, connections: int, status: bytes, warm_up: float, seconds: float) -> None:
+        self._open = connections
+        self._expected = b"HTTP/1.1 " + status
+        now = time.monotonic()
+        self._begin, self._end = now + warm_up, now + warm_up + seconds
+        self._seconds = seconds
+        self._all = self._measured = 0
+        self._done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.is_over = False
+
+    def answered(self, head: bytes, body: bytes) -> None:
+        if not head.startswith(self._expected):
+            self.fail(f"{head.decode()}\n\n{body[:1000].decode(errors='replace')}")
+            return
+        self._all += 1
+        now = time.monotonic()
+        if now >= self._end:
+            self.is_over = True
+        elif now >= self._begin:
+            self._measured += 1
+
+    def fail(self, reason: str) -> None:
+        self.is_over = True
+        if not self._done.done():
+            self._done.set_exception(RuntimeError(f"The server did not answer as expected:\n{reason}"))
+
+    def closed(self) -> None:
+        self._open -= 1
+        if not self.is_over:
+            self.fail("It closed a connection.")
+        elif self._open == 0 and not self._done.done():
+            self._done.set_result(None)
+
+    async def load(self) -> Load:
+        await self._done
+        return Load(self._all, self._measured / self._seconds)
+
+
+def load(url: str, requests: Sequence[NextRequest], status: int, warm_up: float, seconds: float) -> Load:
+    """Calls `url` on one connection for each of `requests`. Raises RuntimeError for an answer of another status."""
+    return asyncio.run(_load(url, requests, status, warm_up, seconds))
+
+
+async def _load(url: str, requests: Sequence[NextRequest], status: int, warm_up: float, seconds: float) -> Load:
+    parts = urlsplit(url)
+    run = _Run(len(requests), str(status).encode(), warm_up, seconds)
+    loop = asyncio.get_running_loop()
+    for next_request in requests:
+
+        def connection(next_request: NextRequest = next_request) -> _Connection:
+            return _Connection(run, next_request)
+
+        await loop.create_connection(connection, parts.hostname, parts.port)
+    return await run.load()
+
+
+def post(path: str, headers: dict[str, str], body: bytes) -> bytes:
+    """The bytes of one request."""
+    lines = [f"POST {path} HTTP/1.1", "Host: 127.0.0.1", *(f"{name}: {value}" for name, value in headers.items())]
+    return "\r\n".join([*lines, f"Content-Length: {len(body)}", "", ""]).encode() + body

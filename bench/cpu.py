@@ -1,0 +1,58 @@
+"""Where the processor time of a measurement went: the profile that says which part limits a figure."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+_TICKS = os.sysconf("SC_CLK_TCK")
+
+
+class CpuMeter:
+    """Counts from now on, for each part the seconds of its process and of all that descend from it."""
+
+    def __init__(self, parts: Mapping[str, list[int]]) -> None:
+        self._parts = parts
+        self._before = self._seconds()
+
+    def used(self) -> dict[str, float]:
+        """Seconds since the beginning, by part."""
+        return {name: seconds - self._before[name] for name, seconds in self._seconds().items()}
+
+    def _seconds(self) -> dict[str, float]:
+        processes = _processes()
+        children: dict[int, list[int]] = {}
+        for pid, (parent, _) in processes.items():
+            children.setdefault(parent, []).append(pid)
+        return {
+            name: sum(_seconds_of(root, processes, children) for root in roots) for name, roots in self._parts.items()
+        }
+
+
+def _seconds_of(pid: int, processes: dict[int, tuple[int, float]], children: dict[int, list[int]]) -> float:
+    own = processes[pid][1] if pid in processes else 0.0
+    return own + sum(_seconds_of(child, processes, children) for child in children.get(pid, []))
+
+
+def _processes() -> dict[int, tuple[int, float]]:
+    """Parent and seconds of every process; those of its ended children are counted with it."""
+    found = {}
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):  # it has ended meanwhile
+            # "pid (name) state parent ...", and a name may hold anything.
+            fields = stat.read_text().rpartition(")")[2].split()
+            found[int(stat.parent.name)] = (int(fields[1]), sum(map(int, fields[11:15])) / _TICKS)
+    return found
+
+
+def profile(used: Mapping[str, float], wall: float, count: float) -> str:
+    """How busy each part was, in cores, and what one of `count` pieces of work cost it, in ms of processor time."""
+    parts = [
+        f"{name} {seconds / wall:.2f} ({seconds / count * 1000:.2f} ms)"
+        for name, seconds in used.items()
+        if seconds / wall >= 0.005
+    ]
+    total = sum(used.values())
+    return f"cores (and ms each): {', '.join(parts)}, together {total / wall:.2f} ({total / count * 1000:.2f} ms)"

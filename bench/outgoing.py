@@ -1,0 +1,159 @@
+"""Draining what waits: 5,000 operations over 500 changes and 10 systems, against as many tasks of the baseline.
+
+On both sides all of it stands in the queue before the workers start. The time runs from the first arrival at the sink
+to the last; ours runs on until the last result is in the database.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from tests.processes import Process
+
+from . import checks
+from .cpu import CpuMeter, profile
+from .deliveries import check_all_delivered
+from .figures import Figure
+from .seeding import copy_ours
+from .session import Session
+from .sink import Arrival
+from .stack import BASELINE, OURS, Stack
+
+CONCURRENCY = 2
+PATIENCE = 300.0
+DATABASE = "measured"
+_LOOK = 0.1
+_OPEN = "SELECT count(*) FROM integrations_outgoingoperation WHERE status NOT IN ('Delivered', 'Skipped')"
+_LAST_SETTLED = "SELECT (extract(epoch FROM max(settled_at)) * 1000000)::bigint FROM integrations_outgoingoperation"
+
+
+@dataclass(frozen=True)
+class Drained:
+    """`seconds` from the first arrival to the last result; `cost` is where the processor time went."""
+
+    arrivals: list[Arrival]
+    seconds: float
+    cost: str
+
+    @property
+    def rate(self) -> float:
+        return len(self.arrivals) / self.seconds
+
+
+class Drain:
+    name = "drain"
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self.figures = [Figure("outgoing, drain of 5,000 over 10 systems", "1/s", 2.0)]
+
+    def measure(self) -> None:
+        ours = drain_ours(self._session)
+        self._session.say(f"ours: {ours.rate:.0f}/s; {ours.cost}")
+        baseline = drain_baseline(self._session)
+        self._session.say(f"baseline: {baseline.rate:.0f}/s; {baseline.cost}")
+        self.figures[0].add(ours.rate, baseline.rate)
+
+
+class Workers:
+    name = "workers"
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self.figures = [Figure("drain: two worker processes against one", "1/s", 1.6)]
+
+    def measure(self) -> None:
+        rates = {}
+        for count in (1, 2):
+            drained = drain_ours(self._session, workers=count, concurrency=1)
+            self._session.say(f"{count} worker processes: {drained.rate:.0f}/s; {drained.cost}")
+            rates[count] = drained.rate
+        self.figures[0].add(rates[2], rates[1])
+
+
+def drain_ours(
+    session: Session, workers: int = 1, concurrency: int = CONCURRENCY, settings: Mapping[str, str] | None = None
+) -> Drained:
+    """Starts beat and workers on what waits, until all is delivered, and checks it."""
+    stack, seed = session.stack, session.waiting
+    copy_ours(stack, seed, DATABASE)
+    environment = {**stack.environment(OURS, DATABASE), **(settings or {})}
+    stack.sink.take()
+    processes = [stack.start_beat(environment)]
+    processes += stack.start_workers(OURS, environment, workers, concurrency)
+    cost = watch(stack, processes, seed.operations, lambda: _open_operations(stack) == 0)
+    stack.stop(processes)
+    arrivals = stack.sink.take()
+    check_all_delivered(stack, DATABASE, seed, arrivals)
+    session.keep_messages(arrivals)
+    end = max(arrivals[-1].moment, _last_settled(stack))
+    return Drained(arrivals, end - arrivals[0].moment, cost)
+
+
+def drain_baseline(session: Session) -> Drained:
+    """Starts the baseline's worker on as many tasks, which are queued already, and checks what arrived."""
+    stack, messages = session.stack, session.messages
+    environment = stack.environment(BASELINE, "baseline")
+    enqueue(session, messages)
+    stack.sink.take()
+    processes = stack.start_workers(BASELINE, environment, concurrency=CONCURRENCY)
+    cost = watch(stack, processes, len(messages))
+    stack.stop(processes)
+    arrivals = stack.sink.take()
+    check_baseline(messages, arrivals)
+    return Drained(arrivals, arrivals[-1].moment - arrivals[0].moment, cost)
+
+
+def enqueue(session: Session, messages: Sequence[tuple[str, str]]) -> None:
+    stack = session.stack
+    queue = stack.redis.client(BASELINE.redis_number)
+    queue.flushdb()
+    environment = stack.environment(BASELINE, "baseline")
+    stack.run_module("bench.baseline.celery_post.enqueue", environment=environment, stdin=json.dumps(messages))
+    checks.equal("before the drain of the baseline", {"tasks": int(queue.llen("celery"))}, {"tasks": len(messages)})
+
+
+def check_baseline(messages: Sequence[tuple[str, str]], arrivals: Sequence[Arrival]) -> None:
+    """Raises CheckFailed unless exactly these messages arrived."""
+    bodies = {arrival.body.decode() for arrival in arrivals}
+    found = {"arrivals": len(arrivals), "expected bodies": len(bodies & {body for _, body in messages})}
+    checks.equal("after the tasks of the baseline", found, dict.fromkeys(found, len(messages)))
+
+
+def watch(stack: Stack, workers: Sequence[Process], expected: int, is_done: Callable[[], bool] = lambda: True) -> str:
+    """Waits until so much has arrived and `is_done`. Returns where the time of the processors went meanwhile."""
+    _wait(stack, workers, lambda: stack.sink.count() > 0)
+    begun, already = time.monotonic(), stack.sink.count()
+    meter = CpuMeter(
+        {
+            "workers": [process.child.pid for process in workers],
+            "PostgreSQL": [stack.postgresql.process.child.pid],
+            "Redis": [stack.redis.process.child.pid],
+            "sink": [stack.sink.process.child.pid],
+        }
+    )
+    _wait(stack, workers, lambda: stack.sink.count() >= expected and is_done())
+    return profile(meter.used(), time.monotonic() - begun, expected - already)
+
+
+def _wait(stack: Stack, processes: Sequence[Process], is_met: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + PATIENCE
+    while not is_met():
+        for process in processes:
+            process.check_running()
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"After {PATIENCE:g} s only {stack.sink.count()} have arrived.")
+        time.sleep(_LOOK)
+
+
+def _open_operations(stack: Stack) -> int:
+    return stack.postgresql.values(DATABASE, {"open": _OPEN})["open"]
+
+
+def _last_settled(stack: Stack) -> float:
+    """When the last result was written, in terms of time.monotonic()."""
+    settled = stack.postgresql.values(DATABASE, {"moment": _LAST_SETTLED})["moment"] / 1e6
+    return settled - time.time() + time.monotonic()

@@ -1,0 +1,105 @@
+"""The databases that every measurement begins with: prepared once, copied for each."""
+
+from __future__ import annotations
+
+import json
+import secrets
+from base64 import b64encode
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import yaml
+
+from .content import LOCAL_GROUP, SYSTEMS, authorized_user, external_group
+from .stack import BASELINE, OURS, Stack
+
+# Seeding need not survive a power cut; what is measured must.
+_QUICK = {"PGOPTIONS": "-c synchronous_commit=off"}
+# So many processes save at the same time.
+_SEEDERS = 2
+# The database of Redis that keeps the wake-ups which the saves left.
+_WAKE_UPS = 0
+
+
+@dataclass(frozen=True)
+class OurSeed:
+    """Our database with its ten partners: their tokens and signing secrets, and how many operations wait."""
+
+    database: str
+    tokens: dict[str, str]
+    signing_secrets: dict[str, str]
+    changes: int = 0
+    comments: int = 0
+
+    @property
+    def operations(self) -> int:
+        return self.changes * (1 + self.comments)
+
+
+def seed_ours(stack: Stack) -> OurSeed:
+    """Ten partners with tokens, whose endpoint is the sink, and no change."""
+    signing_secrets = {system_id: "whsec_" + b64encode(secrets.token_bytes(32)).decode() for system_id in SYSTEMS}
+    configuration = stack.folder / "exchange.yaml"
+    configuration.write_text(yaml.safe_dump(_configuration(stack, signing_secrets)))
+    database = "ours"
+    stack.postgresql.create(database)
+    printed = _run(stack, database, configuration=str(configuration), changes=0, comments=0)
+    stack.postgresql.settle(database)
+    return OurSeed(database, json.loads(printed), signing_secrets)
+
+
+def seed_operations(stack: Stack, seed: OurSeed, changes: int, comments: int) -> OurSeed:
+    """The same with changes given to the partners: rows in PostgreSQL and wake-ups in Redis, as the saves left them."""
+    database = f"{seed.database}_{changes}x{comments}"
+    stack.postgresql.create(database, seed.database)
+    stack.redis.client(OURS.redis_number).flushdb()
+    shares = [changes // _SEEDERS + (number < changes % _SEEDERS) for number in range(_SEEDERS)]
+    with ThreadPoolExecutor() as threads:
+        list(threads.map(lambda share: _run(stack, database, changes=share, comments=comments), shares))
+    stack.redis.copy(OURS.redis_number, _WAKE_UPS)
+    stack.postgresql.settle(database)
+    return OurSeed(database, seed.tokens, seed.signing_secrets, changes, comments)
+
+
+def copy_ours(stack: Stack, seed: OurSeed, database: str) -> None:
+    """A fresh copy for one measurement, with its wake-ups."""
+    stack.postgresql.create(database, seed.database)
+    stack.redis.copy(_WAKE_UPS, OURS.redis_number)
+    stack.postgresql.checkpoint()
+
+
+def seed_baseline(stack: Stack) -> dict[str, str]:
+    """The baseline's empty database, and the token of each of its ten users."""
+    stack.postgresql.create("baseline")
+    environment = stack.environment(BASELINE, "baseline")
+    printed = stack.run_module("bench.baseline.desk.prepare", environment=environment)
+    stack.postgresql.settle("baseline")
+    tokens: dict[str, str] = json.loads(printed)
+    return tokens
+
+
+def _run(stack: Stack, database: str, **wanted: object) -> str:
+    environment = {**stack.environment(OURS, database), **_QUICK}
+    return stack.run_module("bench.seed_ours", environment=environment, stdin=json.dumps(wanted))
+
+
+def _configuration(stack: Stack, signing_secrets: dict[str, str]) -> dict[str, object]:
+    return {
+        "external_systems": [
+            {
+                "system_id": system_id,
+                "description": f"The service desk of {system_id}",
+                "authorized_user": authorized_user(system_id),
+                "delivery": "push",
+                "endpoint_url": stack.sink.endpoint(system_id),
+                "signing_secret": signing_secrets[system_id],
+                "enabled": True,
+            }
+            for system_id in SYSTEMS
+        ],
+        "groups": [
+            {"name": LOCAL_GROUP, "members": ["alice"]},
+            *({"name": external_group(system_id), "external_system": system_id} for system_id in SYSTEMS),
+        ],
+        "users": [{"username": "alice", "roles": ["Service desk agent"]}],
+    }

@@ -1,0 +1,65 @@
+"""What the rows of one run share: the stack, and what is prepared once, when the first row needs it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import cached_property
+from typing import Protocol
+
+from .figures import Figure
+from .seeding import OurSeed, seed_baseline, seed_operations, seed_ours
+from .sink import Arrival
+from .stack import Stack
+
+COMMENTS = 9
+
+
+class Session:
+    """`changes` is how many are drained, with ten operations each; `say` tells who waits what happens."""
+
+    def __init__(self, stack: Stack, changes: int, say: Callable[[str], None]) -> None:
+        self.stack = stack
+        self._changes = changes
+        self.say = say
+        self._messages: list[tuple[str, str]] = []
+
+    @cached_property
+    def partners(self) -> OurSeed:
+        """Our database with ten partners and no change."""
+        return seed_ours(self.stack)
+
+    @cached_property
+    def waiting(self) -> OurSeed:
+        """The same with the operations to drain."""
+        count = self._changes * COMMENTS
+        self.say(f"saving {self._changes} changes and {count} comments, from which the operations follow")
+        return seed_operations(self.stack, self.partners, self._changes, COMMENTS)
+
+    @cached_property
+    def baseline_tokens(self) -> dict[str, str]:
+        """The tokens in the baseline's database, which is made with them."""
+        return seed_baseline(self.stack)
+
+    @property
+    def messages(self) -> list[tuple[str, str]]:
+        """The address and the body of each operation as ours sends them, for the baseline to send the same."""
+        if not self._messages:
+            from .outgoing import drain_ours
+
+            self.say("draining once: what ours sends is what the baseline will send")
+            drain_ours(self)
+        return self._messages
+
+    def keep_messages(self, arrivals: Sequence[Arrival]) -> None:
+        self._messages = self._messages or [
+            (self.stack.sink.url + arrival.path, arrival.body.decode()) for arrival in arrivals
+        ]
+
+
+class Row(Protocol):
+    """One row of the table, or two of the same measurement. `measure()` is one round."""
+
+    name: str
+    figures: list[Figure]
+
+    def measure(self) -> None: ...

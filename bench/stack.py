@@ -1,0 +1,176 @@
+"""Everything that runs during a benchmark: the services, the sink, and the processes of both sides.
+
+Both sides get the same: web servers and workers of the same kind and number, a database of the same PostgreSQL, a
+database of the same Redis, the same sink.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+import subprocess
+import sys
+import tempfile
+import urllib.error
+import urllib.request
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+
+from tests.processes import Process, free_port, start, until
+
+from .services import PostgreSQL, Redis
+from .sink_client import Sink
+
+ROOT = Path(__file__).resolve().parent.parent
+WEB_WORKERS = 2
+WEB_THREADS = 4
+
+
+@dataclass(frozen=True)
+class Side:
+    """Ours or the baseline: what its processes are called, and the number of its database in Redis."""
+
+    name: str
+    wsgi: str
+    celery: str
+    redis_number: int
+
+
+OURS = Side("ours", "casexchange.wsgi:application", "casexchange", 1)
+BASELINE = Side("baseline", "bench.baseline.desk.wsgi:application", "bench.baseline.celery_post", 2)
+
+
+class Stack:
+    """A context: all of it ends with it, and the folder goes, however the benchmark ends."""
+
+    def __init__(self) -> None:
+        self.folder = Path(tempfile.mkdtemp(prefix="casexchange-bench-"))
+        self.folder.chmod(0o711)  # the owner of the PostgreSQL cluster must get to it
+        self._processes: list[Process] = []
+        self._secret_key = secrets.token_urlsafe(50)
+
+    def __enter__(self) -> Stack:
+        try:
+            self.postgresql = PostgreSQL(self.folder / "postgresql")
+            self._processes.append(self.postgresql.process)
+            self.redis = Redis(self.folder / "redis")
+            self._processes.append(self.redis.process)
+            self.sink = self._start_sink()
+        except BaseException:
+            self.close()
+            raise
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
+        if error is not None and not isinstance(error, KeyboardInterrupt):
+            print(self.logs(), file=sys.stderr)
+        self.close()
+
+    def close(self) -> None:
+        """Ends what was started, the last first."""
+        for process in reversed(self._processes):
+            process.stop()
+        self._processes.clear()
+        shutil.rmtree(self.folder)
+
+    # --- Processes of one side ---
+
+    def environment(self, side: Side, database: str, **more: str) -> dict[str, str]:
+        return {
+            "DEBUG": "0",
+            "SECRET_KEY": self._secret_key,
+            "VAR_DIR": str(self.folder / side.name),
+            "MEDIA_ROOT": str(self.folder / side.name / "media"),
+            "DATABASE_URL": self.postgresql.url(database),
+            "CELERY_BROKER_URL": self.redis.url(side.redis_number),
+            "OUTGOING_ALLOWED_NETWORKS": "127.0.0.0/8",
+            "LOG_LEVEL": "WARNING",
+            **more,
+        }
+
+    def run_module(self, module: str, *arguments: str, environment: dict[str, str], stdin: str = "") -> str:
+        """Runs `python -m module`, and returns its stdout. Raises RuntimeError with all it said when it fails."""
+        done = subprocess.run(  # noqa: S603 - our own modules
+            [sys.executable, "-m", module, *arguments],
+            cwd=ROOT,
+            env={**os.environ, **environment},
+            input=stdin,
+            capture_output=True,
+            text=True,
+        )
+        if done.returncode:
+            raise RuntimeError(f"{module} ended with {done.returncode}:\n{done.stdout}{done.stderr}")
+        return done.stdout
+
+    def start_web(self, side: Side, environment: dict[str, str]) -> tuple[Process, str]:
+        """A web server, and its address once it answers."""
+        port = free_port()
+        options = ["--interface", "wsgi", "--host", "127.0.0.1", "--port", str(port), "--no-ws"]
+        size = ["--workers", str(WEB_WORKERS), "--blocking-threads", str(WEB_THREADS)]
+        process = self._start(f"{side.name}-web", ["granian", *options, *size, side.wsgi], environment)
+        url = f"http://127.0.0.1:{port}"
+        until(f"the web server of {side.name} answers", lambda: _answers(process, url))
+        return process, url
+
+    def start_workers(
+        self, side: Side, environment: dict[str, str], count: int = 1, concurrency: int = 2
+    ) -> list[Process]:
+        """`count` Celery workers of `concurrency` processes each; they begin with what is queued."""
+        command = ["celery", "-A", side.celery, "worker", "--loglevel", "WARNING", "--pool", "prefork"]
+        return [
+            self._start(
+                f"{side.name}-worker{number}",
+                [*command, "--concurrency", str(concurrency), "--hostname", f"bench{number}@%h"],
+                environment,
+            )
+            for number in range(count)
+        ]
+
+    def start_beat(self, environment: dict[str, str]) -> Process:
+        """Our sweep. Returns once it has begun, so that its start is no part of what is measured."""
+        command = ["celery", "-A", OURS.celery, "beat", "--loglevel", "INFO", "--pidfile="]
+        process = self._start("ours-beat", command, environment)
+        until("beat has begun", lambda: "beat: Starting" in process.log())
+        return process
+
+    def stop(self, processes: Sequence[Process]) -> None:
+        """Asks all of them to end, and waits. What one had in hand it finishes first."""
+        for process in processes:
+            process.check_running()
+            process.ask_to_stop()
+        for process in processes:
+            process.stop(30)
+            self._processes.remove(process)
+
+    def logs(self, lines: int = 30) -> str:
+        """The end of each log."""
+        files = sorted(self.folder.glob("*.log"), key=lambda file: file.stat().st_mtime)
+        ends = ["\n".join(file.read_text(errors="replace").splitlines()[-lines:]) for file in files]
+        return "\n".join(f"--- {file.stem}\n{end}" for file, end in zip(files, ends, strict=True) if end)
+
+    def _start(self, name: str, command: Sequence[str], environment: dict[str, str]) -> Process:
+        process = start(
+            [sys.executable, "-m", *command], log=self.folder / f"{name}.log", environment=environment, cwd=ROOT
+        )
+        self._processes.append(process)
+        return process
+
+    def _start_sink(self) -> Sink:
+        port = free_port()
+        sink = Sink(self._start("sink", ["bench.sink", "--port", str(port)], {}), port)
+        until("the sink answers", sink.answers)
+        return sink
+
+
+def _answers(process: Process, url: str) -> bool:
+    process.check_running()
+    try:
+        urllib.request.urlopen(url, timeout=30).close()  # noqa: S310 - our own server
+    except urllib.error.HTTPError:
+        return True  # whatever it is, it is an answer
+    except OSError:
+        return False
+    return True
