@@ -135,6 +135,7 @@ MIDDLEWARE = [
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "simple_history.middleware.HistoryRequestMiddleware",
     "axes.middleware.AxesMiddleware",
+    "casexchange.middleware.ConflictMiddleware",
 ]
 ROOT_URLCONF = "casexchange.urls"
 WSGI_APPLICATION = "casexchange.wsgi.application"

@@ -12,3 +12,4 @@ urlpatterns = [
     path("accounts/logout/", auth.LogoutView.as_view(), name="logout"),
     path("admin/", admin.site.urls),
 ]
+handler500 = "casexchange.middleware.server_error"

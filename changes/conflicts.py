@@ -47,6 +47,17 @@ def is_unavailable(error: BaseException) -> bool:
     return isinstance(error, OperationalError | InterfaceError)
 
 
+def is_undone(error: BaseException) -> bool:
+    """Whether the transaction is undone for certain: the database said so, or was never reached.
+
+    With a connection that was lost nobody knows: the commit may have been what was lost the answer to.
+    """
+    return any(
+        _sqlstate(cause) or _sqlite_code(cause) is not None or getattr(cause, "pgconn", None) is not None
+        for cause in _causes(error)
+    )
+
+
 def retry(work: Callable[[], Result], may_repeat: Callable[[], bool] | None = None) -> Result:
     """Does `work`, and again when it met a conflict: at most `TRIES` times, with short pauses.
 

@@ -9,7 +9,6 @@ from django.db import Error
 from changes.conflicts import is_unavailable
 
 from . import delivery, outbox
-from .wakeup import wake  # noqa: F401 - for those that still look here
 
 logger = logging.getLogger(__name__)
 

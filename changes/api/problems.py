@@ -17,6 +17,7 @@ from django.core.exceptions import (
 from django.core.exceptions import (
     ValidationError as DjangoValidationError,
 )
+from django.db import Error as DatabaseError
 from django.http import Http404
 from drf_standardized_errors.formatter import ExceptionFormatter
 from drf_standardized_errors.handler import ExceptionHandler, exception_handler
@@ -27,6 +28,7 @@ from rest_framework.renderers import JSONRenderer
 from rest_framework.response import Response
 from rest_framework.settings import api_settings
 
+from changes.conflicts import is_unavailable
 from changes.exceptions import ChangeRefused, ConditionsUnmet, FieldEdit, NoTransition, ReadOnlyChange, StaleChange
 from changes.models import Change
 from changes.timestamps import timestamp
@@ -120,6 +122,10 @@ class ProblemHandler(ExceptionHandler):
         request = self.context.get("request")
         if_match = request is not None and "If-Match" in request.headers
         return super().convert_known_exceptions(as_api_exception(exc, if_match=if_match))
+
+    def should_not_handle(self, exc: Exception) -> bool:
+        """A conflict goes on to where the whole request is done again, and so does a database that is gone."""
+        return (isinstance(exc, DatabaseError) and is_unavailable(exc)) or super().should_not_handle(exc)
 
     def convert_unhandled_exceptions(self, exc: Exception) -> APIException:
         if not isinstance(exc, APIException):

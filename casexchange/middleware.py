@@ -1,0 +1,136 @@
+"""When the database cannot do it now: a request that met a conflict is done again, and one in vain is told to wait."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Callable
+from contextlib import ExitStack
+from functools import partial
+from typing import Any
+
+from django.conf import settings
+from django.db import Error, connection, transaction
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.http.response import HttpResponseBase
+from django.template.loader import render_to_string
+from django.views import defaults
+
+from changes.conflicts import is_unavailable, is_undone, retry
+
+logger = logging.getLogger(__name__)
+
+# A larger request is not kept to be done again.
+REPEATABLE_BYTES = 256 * 1024
+# Seconds that a caller is asked to wait.
+RETRY_AFTER = 5
+API = "/api/"
+SAFE = {"GET", "HEAD", "OPTIONS", "TRACE"}
+_NO_WRITE = ("SELECT", "SAVEPOINT", "RELEASE", "ROLLBACK", "BEGIN", "SET", "SHOW", "PRAGMA", "EXPLAIN")
+
+View = Callable[..., HttpResponseBase]
+
+
+class ConflictMiddleware:
+    """Calls the view, and again after a conflict, so it must be the last in the list.
+
+    Only where that is the same request once more: its body is at hand, and nothing of it was committed.
+    """
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        return self.get_response(request)
+
+    def process_view(self, request: HttpRequest, view: View, args: Any, kwargs: Any) -> HttpResponseBase:
+        is_repeatable = _keep_body(request)
+        writes = _Writes()
+        with ExitStack() as stack:
+            if request.method not in SAFE:
+                stack.enter_context(connection.execute_wrapper(writes))
+            try:
+                call = partial(view, request, *args, **kwargs)
+                return retry(call, lambda: is_repeatable and not writes.are_committed)
+            except Error as error:
+                if not is_unavailable(error):
+                    raise
+                return not_now(request, error, writes.are_committed)
+
+    def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponseBase | None:
+        """What comes after the view: a page that reads while it is rendered."""
+        if isinstance(error, Error) and is_unavailable(error):
+            return not_now(request, error, may_be_saved=True)
+        return None
+
+
+class _Writes:
+    """Sees each statement of a request, to tell whether any of what it wrote is committed."""
+
+    are_committed = False
+
+    def __call__(self, execute: Callable[..., Any], sql: Any, params: Any, many: bool, context: Any) -> Any:
+        result = execute(sql, params, many, context)
+        if not str(sql).lstrip().upper().startswith(_NO_WRITE):
+            if context["connection"].in_atomic_block:
+                transaction.on_commit(self._note)  # undone, it is forgotten
+            else:
+                self._note()
+        return result
+
+    def _note(self) -> None:
+        self.are_committed = True
+
+
+def _keep_body(request: HttpRequest) -> bool:
+    """Whether the view can read the body more than once."""
+    length = request.META.get("CONTENT_LENGTH") or "0"
+    limit = min(REPEATABLE_BYTES, settings.DATA_UPLOAD_MAX_MEMORY_SIZE)  # what is over that, the view refuses
+    if not length.isdecimal() or int(length) > limit or "Transfer-Encoding" in request.headers:
+        return False
+    if hasattr(request, "_post"):
+        return True  # a form that was read by the check against forgery, its files in memory
+    return request.body is not None  # read here, and kept by Django
+
+
+# --- 503 ---
+
+
+def not_now(request: HttpRequest, error: Exception, may_be_saved: bool) -> HttpResponse:
+    """The answer when the database cannot do it now. It needs no database."""
+    logger.warning("%s %s is answered with 503: %s", request.method, request.path, error)
+    is_read = request.method in SAFE
+    may_be_saved = not is_read and (may_be_saved or not is_undone(error))
+    response: HttpResponse
+    if request.path.startswith(API):
+        response = _problem(is_read, may_be_saved)
+    else:
+        # Without the request: who is signed in stands in the database.
+        page = render_to_string("503.html", {"is_read": is_read, "may_be_saved": may_be_saved})
+        response = HttpResponse(page, status=503)
+    response["Retry-After"] = str(RETRY_AFTER)
+    return response
+
+
+def _problem(is_read: bool, may_be_saved: bool) -> JsonResponse:
+    detail = "The database is busy or not reachable."
+    if may_be_saved:
+        detail += " Whether this was saved is not known: look before you send it again, or use its Idempotency-Key."
+    elif not is_read:
+        detail += " Nothing was saved. Send it again later."
+    body = {
+        "type": "about:blank",
+        "title": "Service Unavailable",
+        "status": 503,
+        "detail": detail,
+        "errors": [{"code": "service_unavailable", "detail": detail, "attr": None}],
+    }
+    return JsonResponse(body, status=503, content_type="application/problem+json")
+
+
+def server_error(request: HttpRequest) -> HttpResponse:
+    """Named in the addresses: for an error of any other middleware, such as when a session is stored."""
+    error = sys.exc_info()[1]
+    if isinstance(error, Error) and is_unavailable(error):
+        return not_now(request, error, may_be_saved=True)
+    return defaults.server_error(request)
