@@ -1,0 +1,59 @@
+"""python manage.py deliver"""
+
+from __future__ import annotations
+
+import logging
+import signal
+import threading
+from typing import Any
+
+from django.conf import settings
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.db import Error, close_old_connections
+
+from changes.conflicts import is_unavailable
+from integrations import delivery, outbox, shutdown
+
+logger = logging.getLogger(__name__)
+
+
+class Command(BaseCommand):
+    help = "Sends the operations that are due, without a broker or a worker."
+    requires_system_checks = []
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument(
+            "--forever",
+            action="store_true",
+            help=f"Look again every {settings.DISPATCH_INTERVAL:g} s (DISPATCH_INTERVAL), until SIGTERM or Ctrl-C. "
+            "Without it, ends when nothing is due.",
+        )
+
+    def handle(self, *args: Any, forever: bool = False, **options: Any) -> None:
+        asked = threading.Event()
+
+        def ask(*_: Any) -> None:
+            # What is under way is finished, and nothing new is taken.
+            shutdown.ask()
+            asked.set()
+
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, ask)
+        tries = self._once(forever)
+        while forever and not asked.wait(settings.DISPATCH_INTERVAL):
+            tries += self._once(forever)
+        self.stdout.write(f"Tried to send {tries} operation{'' if tries == 1 else 's'}.")
+
+    def _once(self, forever: bool) -> int:
+        try:
+            outbox.release_stale()
+            return delivery.drain()
+        except Error as error:
+            if not is_unavailable(error):
+                raise
+            if not forever:
+                raise CommandError(f"The database cannot do it now: {error}") from error
+            logger.warning("The database cannot do it now, the next sweep tries again: %s", error)
+            return 0
+        finally:
+            close_old_connections()
