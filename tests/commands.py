@@ -1,0 +1,43 @@
+"""manage.py as a process of its own, on the database of the test: for tests with `django_db(transaction=True)`."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from django.db import connection
+
+from . import services
+from .exchange import ROOT
+from .processes import Process, start
+
+
+def database_url() -> str:
+    """The DATABASE_URL of the test's own database."""
+    name = str(connection.settings_dict["NAME"])
+    return services.postgresql_url(name) if connection.vendor == "postgresql" else f"sqlite:///{name}"
+
+
+def manage(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Runs it to its end."""
+    return subprocess.run(
+        [sys.executable, "manage.py", *arguments],
+        cwd=ROOT,
+        env={**os.environ, "DATABASE_URL": database_url(), **environment},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+
+
+def start_manage(log: Path, *arguments: str, **environment: str) -> Process:
+    """Starts it. Whoever does ends it."""
+    return start(
+        [sys.executable, "manage.py", *arguments],
+        log=log,
+        environment={"DATABASE_URL": database_url(), **environment},
+        cwd=ROOT,
+    )
