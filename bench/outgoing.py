@@ -26,7 +26,10 @@ CONCURRENCY = 2
 PATIENCE = 300.0
 DATABASE = "measured"
 _LOOK = 0.1
-_OPEN = "SELECT count(*) FROM integrations_outgoingoperation WHERE status NOT IN ('Delivered', 'Skipped')"
+_OPEN = (
+    "SELECT count(*) FROM integrations_outgoingoperation o JOIN integrations_externalsystem s ON s.id = o.system_id"
+    " WHERE o.status NOT IN ('Delivered', 'Skipped') AND s.system_id <> %s"
+)
 _LAST_SETTLED = "SELECT (extract(epoch FROM max(settled_at)) * 1000000)::bigint FROM integrations_outgoingoperation"
 
 
@@ -84,7 +87,7 @@ def drain_ours(
     stack.sink.take()
     processes = [stack.start_beat(environment)]
     processes += stack.start_workers(OURS, environment, workers, concurrency)
-    cost = watch(stack, processes, seed.operations, lambda: _open_operations(stack) == 0)
+    cost = watch(stack, processes, seed.operations, lambda: open_operations(stack) == 0)
     stack.stop(processes)
     arrivals = stack.sink.take()
     check_all_delivered(stack, DATABASE, seed, arrivals)
@@ -125,7 +128,7 @@ def check_baseline(messages: Sequence[tuple[str, str]], arrivals: Sequence[Arriv
 
 def watch(stack: Stack, workers: Sequence[Process], expected: int, is_done: Callable[[], bool] = lambda: True) -> str:
     """Waits until so much has arrived and `is_done`. Returns where the time of the processors went meanwhile."""
-    _wait(stack, workers, lambda: stack.sink.count() > 0)
+    wait(stack, workers, lambda: stack.sink.count() > 0)
     begun, already = time.monotonic(), stack.sink.count()
     meter = CpuMeter(
         {
@@ -135,11 +138,12 @@ def watch(stack: Stack, workers: Sequence[Process], expected: int, is_done: Call
             "sink": [stack.sink.process.child.pid],
         }
     )
-    _wait(stack, workers, lambda: stack.sink.count() >= expected and is_done())
+    wait(stack, workers, lambda: stack.sink.count() >= expected and is_done())
     return profile(meter.used(), time.monotonic() - begun, expected - already)
 
 
-def _wait(stack: Stack, processes: Sequence[Process], is_met: Callable[[], bool]) -> None:
+def wait(stack: Stack, processes: Sequence[Process], is_met: Callable[[], bool]) -> None:
+    """Waits until it is met. Raises RuntimeError when one of the processes ends, and TimeoutError."""
     deadline = time.monotonic() + PATIENCE
     while not is_met():
         for process in processes:
@@ -149,11 +153,12 @@ def _wait(stack: Stack, processes: Sequence[Process], is_met: Callable[[], bool]
         time.sleep(_LOOK)
 
 
-def _open_operations(stack: Stack) -> int:
-    return stack.postgresql.values(DATABASE, {"open": _OPEN})["open"]
+def open_operations(stack: Stack, but: str = "") -> int:
+    """How many are not settled; those of one system left out."""
+    return stack.postgresql.value(DATABASE, _OPEN, but)
 
 
 def _last_settled(stack: Stack) -> float:
     """When the last result was written, in terms of time.monotonic()."""
-    settled = stack.postgresql.values(DATABASE, {"moment": _LAST_SETTLED})["moment"] / 1e6
+    settled = stack.postgresql.value(DATABASE, _LAST_SETTLED) / 1e6
     return settled - time.time() + time.monotonic()

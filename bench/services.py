@@ -79,10 +79,17 @@ class PostgreSQL:
         with self.connect() as server:
             server.execute("CHECKPOINT")
 
-    def values(self, database: str, queries: Mapping[str, str]) -> dict[str, int]:
-        """The single number that each of these queries gives."""
+    def value(self, database: str, query: str, *parameters: str) -> int:
+        """The single number that this query gives."""
         with self.connect(database) as connection:
-            return {name: _number(connection, query) for name, query in queries.items()}
+            row = connection.execute(query, parameters).fetchone()
+        if row is None:
+            raise RuntimeError(f"no row from {query}")
+        return int(row[0])
+
+    def values(self, database: str, queries: Mapping[str, str]) -> dict[str, int]:
+        """The same for several, by name."""
+        return {name: self.value(database, query) for name, query in queries.items()}
 
     def _accepts_connections(self) -> bool:
         self.process.check_running()
@@ -129,13 +136,6 @@ class Redis:
             return bool(self.client(0).ping())
         except redis.ConnectionError:
             return False
-
-
-def _number(connection: psycopg.Connection, query: str) -> int:
-    row = connection.execute(query).fetchone()  # type: ignore[arg-type]
-    if row is None:
-        raise RuntimeError(f"no row from {query}")
-    return int(row[0])
 
 
 def _program(name: str) -> str:

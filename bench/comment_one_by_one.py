@@ -1,0 +1,45 @@
+"""Adds a public comment to one change after the other, with pauses: `python -m bench.comment_one_by_one`.
+
+Runs with the environment of casexchange, whose changes are given to partners. Reads a JSON list of pauses in seconds
+from stdin. Prints for each comment its key and the moment of time.monotonic() at which its transaction had committed.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+
+import django
+from django.db import transaction
+
+from .content import COMMENT
+
+
+def main() -> None:
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "casexchange.settings")
+    django.setup()
+    from django.contrib.auth import get_user_model
+
+    from changes.actor import acting
+    from changes.models import Change, Comment
+
+    alice = get_user_model().objects.get(username="alice")
+    changes = list(Change.objects.order_by("pk"))
+    printed: list[tuple[int, float]] = []
+    with acting(alice):
+        for number, pause in enumerate(json.load(sys.stdin)):
+            time.sleep(pause)
+            comment = Comment(change=changes[number % len(changes)], author=alice, body=COMMENT)
+            moments: list[float] = []
+            with transaction.atomic():
+                # Before the wake-up's own hook: publishing it is part of the way.
+                transaction.on_commit(lambda moments=moments: moments.append(time.monotonic()))
+                comment.save()
+            printed.append((comment.pk, *moments))
+    json.dump(printed, sys.stdout)
+
+
+if __name__ == "__main__":
+    main()
