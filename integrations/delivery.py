@@ -98,20 +98,25 @@ class _Drain:
             return
         room = IN_FLIGHT - self.in_flight - len(self.results)
         operations = outbox.claim(min(room, CLAIMED_AT_ONCE))
-        references = outbox.references_of(operations) if operations else {}
+        if not operations:
+            return
+        references = outbox.references_of(operations)
+        requests, sent = [], []
         for operation in operations:
             attempt = DeliveryAttempt(operation=operation, claim=operation.claim, started_at=timezone.now())
-            future = self._send(operation, references)
-            future.add_done_callback(partial(self._finish, operation, attempt, time.monotonic()))
-            self.in_flight += 1
+            try:
+                requests.append(request_for(operation, references))
+                sent.append((operation, attempt))
+            except Exception as error:  # noqa: BLE001 - settled with the others, where it is logged
+                failed: Future[Response] = Future()
+                failed.set_exception(error)
+                self._watch(operation, attempt, failed)
+        for (operation, attempt), future in zip(sent, self.transport.submit(requests), strict=True):
+            self._watch(operation, attempt, future)
 
-    def _send(self, operation: OutgoingOperation, references: Any) -> Future[Response]:
-        try:
-            return self.transport.submit(request_for(operation, references))
-        except Exception as error:  # noqa: BLE001 - settled with the others, where it is logged
-            failed: Future[Response] = Future()
-            failed.set_exception(error)
-            return failed
+    def _watch(self, operation: OutgoingOperation, attempt: DeliveryAttempt, future: Future[Response]) -> None:
+        self.in_flight += 1
+        future.add_done_callback(partial(self._finish, operation, attempt, time.monotonic()))
 
     def _finish(
         self, operation: OutgoingOperation, attempt: DeliveryAttempt, started: float, future: Future[Response]
@@ -221,8 +226,8 @@ def _classify(operation: OutgoingOperation, attempt: DeliveryAttempt, response: 
     status = attempt.http_status = response.status
     attempt.answer = response.body.decode(errors="replace").replace("\x00", "\ufffd")[:ANSWER_KEPT]
     if 200 <= status < 300:
-        answer, attempt.note = read_answer(response)
-        return Result(operation, attempt, Outcome.DELIVERED, answer=answer)
+        answer, note = read_answer(response)
+        return Result(operation, attempt, Outcome.DELIVERED, answer=answer, note=note)
     if status in PAUSING:
         return Result(operation, attempt, Outcome.PAUSE, f"{operation.system} {PAUSING[status]}")
     if status in RETRYABLE or not 300 <= status < 500:

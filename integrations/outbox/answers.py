@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
+from uuid import UUID
 
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
@@ -18,26 +19,26 @@ if TYPE_CHECKING:
 FIELDS = ("external_id", "external_url", "external_status")
 
 
-def keep_answers(results: Sequence[Result], exchanges: Mapping[int, Exchange], now: datetime) -> None:
-    """Fills the references from these answers. What could not be used, and why, is noted with the attempt.
+def keep_answers(results: Sequence[Result], exchanges: Mapping[int, Exchange], now: datetime) -> dict[UUID, str]:
+    """Fills the references from these answers. Returns why something could not be used, by operation.
 
     The caller has locked `exchanges`: a Reject of the partner comes before or after, never meanwhile.
     """
     if not results:
-        return
+        return {}
     references = references_of([result.operation for result in results])
-    new: list[tuple[Result, ExternalReference]] = []
-    heard_of, altered = [], []
+    new: dict[UUID, ExternalReference] = {}
+    heard_of, altered, notes = [], [], {}
     for result in results:
-        reference = references.get((result.operation.change_id, result.operation.system_id))
-        before = _values(reference)
-        reference, note = _fill(result, exchanges[result.operation.exchange_id], reference)
-        _note(result, note)
+        operation = result.operation
+        known = references.get((operation.change_id, operation.system_id))
+        before = _values(known)
+        reference, notes[operation.pk] = _fill(result, exchanges[operation.exchange_id], known)
         if reference is None:
             continue
         reference.updated_at = now
-        if reference.pk is None:
-            new.append((result, reference))
+        if known is None:
+            new[operation.pk] = reference
         elif _values(reference) != before:
             altered.append(reference)
         else:
@@ -46,25 +47,23 @@ def keep_answers(results: Sequence[Result], exchanges: Mapping[int, Exchange], n
         ExternalReference.objects.filter(pk__in=heard_of).update(updated_at=now)
     if altered:
         ExternalReference.objects.bulk_update(altered, [*FIELDS, "updated_at"])
-    if new:
-        _insert(new)
+    for pk in _insert(new):
+        notes[pk] = f"{notes[pk]} The answer was not used: {new[pk].external_id!r:.100} is another change's.".strip()
+    return notes
 
 
-def _insert(new: Sequence[tuple[Result, ExternalReference]]) -> None:
+def _insert(new: Mapping[UUID, ExternalReference]) -> list[UUID]:
+    """Inserts them. Returns the keys of those whose external id is taken."""
+    if not new:
+        return []
     try:
         with transaction.atomic():
-            ExternalReference.objects.bulk_create([reference for _, reference in new])
+            ExternalReference.objects.bulk_create(new.values())
     except IntegrityError:
-        if len(new) > 1:
-            for one in new:
-                _insert([one])
-        else:
-            ((result, reference),) = new
-            _note(result, f"The answer was not used: {reference.external_id!r:.100} is another change's.")
-
-
-def _note(result: Result, note: str) -> None:
-    result.attempt.note = " ".join(filter(None, (result.attempt.note, note)))[:500]
+        if len(new) == 1:
+            return [*new]
+        return [pk for one in new for pk in _insert({one: new[one]})]
+    return []
 
 
 def _values(reference: ExternalReference | None) -> list[str]:

@@ -9,7 +9,7 @@ from typing import Any
 from uuid import UUID
 
 from django.conf import settings
-from django.db import transaction
+from django.db import connection, transaction
 from django.db.models import Count, Exists, F, OuterRef, Q, QuerySet
 from django.utils import timezone
 
@@ -20,6 +20,12 @@ from .settling import LONGEST_RETRY_AFTER
 
 # An operation that was never tried is due at once: one that is due later comes from a clock that was set back since.
 CLOCK_TOLERANCE = timedelta(seconds=5)
+OLDEST_OF_SYSTEM = """
+    SELECT id, system_id, next_try_at FROM (
+        SELECT id, system_id, next_try_at FROM integrations_outgoingoperation
+        WHERE system_id = %s AND status = 'Waiting' AND is_next AND next_try_at <= %s
+        ORDER BY next_try_at LIMIT %s
+    ) AS oldest"""
 
 
 def due(now: datetime) -> QuerySet[OutgoingOperation]:
@@ -51,6 +57,7 @@ def claim(limit: int) -> list[OutgoingOperation]:
         _note_claims(controls, [system for _, system in chosen], now)
         operations = list(
             OutgoingOperation.objects.filter(pk__in=ids, status=DeliveryStatus.SENDING)
+            .defer("last_error", "skip_reason", "settled_at", "skipped_by", "comment", "attachment", "is_next")
             .prefetch_related("cause__system")
             .order_by("created_at", "id")
         )
@@ -85,30 +92,30 @@ def _allowances(controls: dict[int, DeliveryControl], now: datetime) -> dict[int
     return {pk: flow_control.allowance(control, sending.get(pk, 0), now) for pk, control in controls.items()}
 
 
-def _oldest_due(allowances: dict[int, int], now: datetime) -> list[tuple[UUID, int]]:
-    """Keys of operation and system: the oldest of each system, as many as it may have, in one query."""
-    parts = [
-        OutgoingOperation.objects.filter(
-            # As a subquery: SQLite takes no ORDER BY in the parts of a UNION.
-            pk__in=due(now).filter(system=system).order_by("next_try_at", "pk").values("pk")[:count]
-        )
-        .order_by()
-        .values_list("pk", "system", "next_try_at")
-        for system, count in allowances.items()
-        if count > 0
-    ]
-    if not parts:
+def _oldest_due(allowances: dict[int, int], now: datetime) -> list[tuple[Any, int]]:
+    """Keys of operation and system: the oldest of each system, as many as it may have, in one query.
+
+    In SQL, since the ORM takes longer to compose a UNION of sorted and limited parts than the database to run it. Each
+    part reads the index of the next operations from the front, so the cost does not grow with what waits.
+    """
+    systems = {system: count for system, count in allowances.items() if count > 0}
+    if not systems:
         return []
-    first, *others = parts
-    rows: Any = first.union(*others, all=True) if others else first
+    moment = connection.ops.adapt_datetimefield_value(now)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            " UNION ALL ".join([OLDEST_OF_SYSTEM] * len(systems)),
+            [value for system, count in systems.items() for value in (system, moment, count)],
+        )
+        rows = cursor.fetchall()
     return [(pk, system) for pk, system, _ in sorted(rows, key=lambda row: (row[2], row[0]))]
 
 
-def _in_turns(found: list[tuple[UUID, int]], limit: int) -> list[tuple[UUID, int]]:
+def _in_turns(found: list[tuple[Any, int]], limit: int) -> list[tuple[Any, int]]:
     """The first `limit`, a system at a time, so that no system's many leave others without."""
     if len(found) <= limit:
         return found
-    by_system: dict[int, list[tuple[UUID, int]]] = defaultdict(list)
+    by_system: dict[int, list[tuple[Any, int]]] = defaultdict(list)
     for row in found:
         by_system[row[1]].append(row)
     turns = chain.from_iterable(zip_longest(*by_system.values()))

@@ -5,10 +5,10 @@ from __future__ import annotations
 import random
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from copy import copy
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import Enum
+from uuid import UUID
 
 from django.conf import settings
 from django.db import transaction
@@ -38,8 +38,8 @@ class Outcome(Enum):
 class Result:
     """One finished try of a claimed operation.
 
-    `error` says why it was not delivered, `answer` what the partner says of its record, `retry_after` how many seconds
-    it asks us to wait.
+    `error` says why it was not delivered, `answer` what the partner says of its record, `note` why some of that cannot
+    be used, `retry_after` how many seconds it asks us to wait.
     """
 
     operation: OutgoingOperation
@@ -47,6 +47,7 @@ class Result:
     outcome: Outcome
     error: str = ""
     answer: Mapping[str, str] = field(default_factory=dict)
+    note: str = ""
     retry_after: float | None = None
 
 
@@ -58,16 +59,11 @@ def settle(results: Sequence[Result], wait: bool = True) -> list[Result]:
     """
     with transaction.atomic():
         exchanges = _lock_exchanges({result.operation.exchange_id for result in results}, wait)
-        # Of copies: when the transaction fails, the same results are settled again.
-        free = [
-            replace(result, attempt=copy(result.attempt))
-            for result in results
-            if result.operation.exchange_id in exchanges
-        ]
+        free = [result for result in results if result.operation.exchange_id in exchanges]
         held = _held(free)
         now = timezone.now()
-        keep_answers([result for result in held if result.answer], exchanges, now)
-        DeliveryAttempt.objects.bulk_create([result.attempt for result in free])
+        notes = keep_answers([result for result in held if result.answer], exchanges, now)
+        _write_attempts(free, notes)
         _write_delivered([result for result in held if result.outcome is Outcome.DELIVERED], exchanges, now)
         _write_others([result for result in held if result.outcome is not Outcome.DELIVERED], now)
         _pause_systems(free, now)
@@ -88,6 +84,14 @@ def _held(results: Sequence[Result]) -> list[Result]:
     sending = sending.select_for_update(no_key=True)
     claims = dict(sending.values_list("pk", "claim"))
     return [result for result in results if claims.get(result.operation.pk) == result.operation.claim]
+
+
+def _write_attempts(results: Sequence[Result], notes: Mapping[UUID, str]) -> None:
+    for result in results:
+        result.attempt.pk = None  # or it would keep the key that it got in a transaction that failed
+        note = notes.get(result.operation.pk, "")
+        result.attempt.note = f"{result.note} {note}".strip()[:500]
+    DeliveryAttempt.objects.bulk_create([result.attempt for result in results])
 
 
 def _write_delivered(results: Sequence[Result], exchanges: Mapping[int, Exchange], now: datetime) -> None:

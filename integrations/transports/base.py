@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Protocol
@@ -37,6 +37,6 @@ class TransportError(Exception):
 
 
 class Transport(Protocol):
-    def submit(self, request: Request) -> Future[Response]:
-        """Starts sending. The future gives the Response or raises TransportError."""
+    def submit(self, requests: Sequence[Request]) -> list[Future[Response]]:
+        """Starts sending them all at once. Each future gives the Response or raises TransportError."""
         ...

@@ -76,10 +76,27 @@ class HttpTransport:
         self._allowed = allowed_networks
         self._loop = asyncio.new_event_loop()
         self._session: aiohttp.ClientSession | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
         threading.Thread(target=self._loop.run_forever, name="http-transport", daemon=True).start()
 
-    def submit(self, request: Request) -> Future[Response]:
-        return asyncio.run_coroutine_threadsafe(self._send(request), self._loop)
+    def submit(self, requests: Sequence[Request]) -> list[Future[Response]]:
+        futures: list[Future[Response]] = [Future() for _ in requests]
+
+        def start() -> None:
+            for request, future in zip(requests, futures, strict=True):
+                task = self._loop.create_task(self._answer(request, future))
+                self._tasks.add(task)  # the loop alone would let it go
+                task.add_done_callback(self._tasks.discard)
+
+        # Once for all: each call wakes the other thread.
+        self._loop.call_soon_threadsafe(start)
+        return futures
+
+    async def _answer(self, request: Request, future: Future[Response]) -> None:
+        try:
+            future.set_result(await self._send(request))
+        except BaseException as error:  # noqa: BLE001 - raised where the future is read
+            future.set_exception(error)
 
     def close(self) -> None:
         """Closes the connections and ends the thread; requests in flight are given up."""

@@ -492,7 +492,7 @@ class TestAddresses:
         transport = delivery.HttpTransport([])
         request = delivery.Request(f"http://{host}:9/operations", {}, b"{}", 5)
         with pytest.raises(delivery.TransportError) as refused:
-            transport.submit(request).result(10)
+            transport.submit([request])[0].result(10)
         transport.close()
         assert refused.value.permanent, str(refused.value)
 
@@ -574,7 +574,7 @@ def test_waiting_for_a_connection_uses_up_no_time(acme, partner):
     """More requests at once than a connection pool would hold: each one's time begins when it is sent."""
     partner.default = lambda handler: (time.sleep(0.3), answer(200)(handler))
     transport = delivery.HttpTransport([ipaddress.ip_network("127.0.0.0/8")])
-    sent = [transport.submit(delivery.Request(partner.url, {}, b"{}", 30)) for _ in range(100)]
+    sent = transport.submit([delivery.Request(partner.url, {}, b"{}", 30)] * 100)
     assert {future.result(60).status for future in sent} == {200}
     transport.close()
     assert len(set(partner.clients)) == 100
