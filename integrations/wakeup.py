@@ -100,6 +100,7 @@ class Publisher:
     """The thread of one process, and what it was asked for."""
 
     def __init__(self) -> None:
+        _import_all()
         self.pid = os.getpid()
         self._changed = threading.Condition()
         # How many wake-ups were asked for, and how many of them a message was sent for.
@@ -130,8 +131,9 @@ class Publisher:
                 self._changed.wait_for(lambda: self._sent < self._asked)
                 # What is asked for from now on may have been committed too late for this message.
                 asked = self._asked
-            while not link.send(TASK, expires=settings.WAKE_UP_EXPIRES):
+            if not link.send(TASK, expires=settings.WAKE_UP_EXPIRES):
                 time.sleep(PAUSE)
+                continue
             with self._changed:
                 self._sent = asked
                 self._changed.notify_all()
@@ -139,6 +141,13 @@ class Publisher:
                 next_look = time.monotonic() + LOOK_EVERY
                 if link.is_flooded(QUEUE):
                     time.sleep(LOOK_EVERY)
+
+
+def _import_all() -> None:
+    """All that Celery imports when it is needed: a fork while the thread does that would leave half a module."""
+    current_app.finalize()
+    _connect().transport_cls  # noqa: B018 - a property that imports
+    current_app.amqp.Producer  # noqa: B018
 
 
 _publisher: Publisher | None = None

@@ -1,0 +1,240 @@
+"""Wake-ups leave for the broker on commit, few for many, and hold up nobody whatever the broker does."""
+
+import json
+import logging
+
+import pytest
+import time_machine
+from celery import current_app
+from django.db import transaction
+
+from casexchange.beat import Scheduler
+from changes.models import Change, Comment
+from integrations import wakeup
+from integrations.models import OutgoingOperation
+from tests import services
+from tests.commands import manage
+from tests.factories import ChangeFactory, SupportGroupFactory
+from tests.processes import until
+from tests.threads import at_once
+
+
+@pytest.fixture
+def redis(tmp_path, monkeypatch):
+    """A Redis of the test's own, which this process publishes to: through a thread that begins with the test."""
+    server = services.Redis(tmp_path / "redis")
+    server.start()
+    server.until_ready()
+    # Celery takes this one for the address to publish to.
+    monkeypatch.setenv("CELERY_BROKER_WRITE_URL", f"redis://127.0.0.1:{server.port}/0")
+    wakeup._forget()
+    yield server
+    server.process.resume()
+    wakeup._forget()
+    server.stop()
+
+
+def waiting(redis, queue="delivery"):
+    """The messages that nobody has taken yet, the oldest first."""
+    return [json.loads(text) for text in reversed(redis.connect().lrange(queue, 0, -1))]
+
+
+def tasks(redis, queue="delivery"):
+    return [message["headers"]["task"] for message in waiting(redis, queue)]
+
+
+def until_sent():
+    until("all wake-ups have left", lambda: wakeup._own().wait(0))
+
+
+def given_to_acme():
+    return ChangeFactory(owning_group=SupportGroupFactory(name="ACME Networks"))
+
+
+# --- With a broker ---
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_worker_is_woken_once_the_transaction_commits(acme, redis):
+    with transaction.atomic():
+        given_to_acme()
+        assert tasks(redis) == []
+    until_sent()
+    assert tasks(redis) == ["integrations.tasks.deliver"]
+    assert waiting(redis)[0]["headers"]["expires"]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_what_is_rolled_back_wakes_nobody(acme, redis):
+    with transaction.atomic():
+        given_to_acme()
+        transaction.set_rollback(True)
+    assert wakeup._own().wait(0)
+    assert (tasks(redis), OutgoingOperation.objects.count()) == ([], 0)
+
+
+@pytest.mark.any_database
+def test_many_wake_ups_meanwhile_are_one_message_which_is_sent_after_the_last(redis):
+    wakeup.wake()
+    until_sent()
+    redis.connect().delete("delivery")
+    redis.process.pause()
+    at_once(*[lambda: [wakeup.wake() for _ in range(50)]] * 4)
+    assert not wakeup._own().wait(0)
+    redis.process.resume()
+    until_sent()
+    # One was on its way when the others were asked for, and may be sent again as its answer did not come in time.
+    assert 1 <= len(waiting(redis)) <= 3
+
+
+@pytest.mark.any_database
+def test_each_process_has_a_thread_of_its_own_also_after_a_fork(redis):
+    code = "import os; from integrations.wakeup import wake; wake(); child = os.fork(); wake(); child and os.wait()"
+    done = manage("shell", "--verbosity=0", "--command", code, CELERY_BROKER_URL=f"redis://127.0.0.1:{redis.port}/0")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert len({message["headers"]["origin"] for message in waiting(redis)}) == 2
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_command_that_ends_at_once_has_woken_a_worker(acme, redis, alice):
+    change = given_to_acme()
+    until_sent()
+    code = f"""
+from changes.models import Change, Comment
+change = Change.objects.get(pk={change.pk})
+Comment(change=change, author=change.requested_by, body="From a shell").save()
+"""
+    before = len(waiting(redis))
+    done = manage("shell", "--verbosity=0", "--command", code, CELERY_BROKER_URL=f"redis://127.0.0.1:{redis.port}/0")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert tasks(redis)[before:] == ["integrations.tasks.deliver"]
+
+
+@pytest.mark.any_database
+def test_while_nobody_takes_the_messages_no_more_than_enough_pile_up(redis, monkeypatch):
+    monkeypatch.setattr(wakeup, "ENOUGH", 3)
+    for _ in range(3):
+        current_app.send_task(wakeup.TASK, connection=wakeup._connect())
+    wakeup.wake()
+    until_sent()
+    wakeup.wake()
+    assert not wakeup._own().wait(0.1)
+    assert len(waiting(redis)) == 4
+
+    redis.connect().delete("delivery")
+    until_sent()
+    assert len(waiting(redis)) == 1
+
+
+# --- With a broker that is gone, or hangs ---
+
+
+@pytest.mark.django_db(transaction=True)
+def test_without_a_broker_all_is_recorded_and_a_wake_up_follows_when_it_is_back(acme, redis, alice, api, caplog):
+    caplog.set_level(logging.INFO, logger="integrations.wakeup")
+    redis.stop()
+    client = api(alice)
+    answer = client.post("/api/v1/changes/", {"title": "Given away", "owning_group": "ACME Networks"})
+    assert answer.status_code == 201
+    until("the log says it", lambda: caplog.records)
+    number = answer.json()["number"]
+    for _ in range(3):
+        assert client.post(f"/api/v1/changes/{number}/comments/", {"body": "Hello"}).status_code == 201
+    assert OutgoingOperation.objects.filter(change__number=number, status="Waiting").count() == 4
+
+    redis.start()
+    until_sent()
+    assert tasks(redis) == ["integrations.tasks.deliver"]
+    assert [record.levelname for record in caplog.records] == ["WARNING", "INFO"]
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("path", ["api", "page"])
+def test_a_broker_that_hangs_holds_up_no_request(acme, redis, alice, api, client, path):
+    change = given_to_acme()
+    until_sent()
+    redis.process.pause()
+    if path == "api":
+        answer = api(alice).post(f"/api/v1/changes/{change.number}/comments/", {"body": "Hello"})
+        assert answer.status_code == 201
+    else:
+        client.force_login(alice, backend="django.contrib.auth.backends.ModelBackend")
+        answer = client.post(f"/changes/{change.number}/comments/", {"body": "Hello", "visibility": "public"})
+        assert answer.status_code == 302
+    # It was answered before the message was sent, and before that was given up.
+    assert not wakeup._own().wait(0)
+    assert Comment.objects.filter(change=change).count() == 1
+    redis.process.resume()
+    until_sent()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_broker_that_refuses_to_write_holds_up_nobody(acme, redis, caplog):
+    redis.connect().config_set("min-replicas-to-write", 1)
+    given_to_acme()
+    given_to_acme()
+    until("the log says it", lambda: caplog.records)
+    assert Change.objects.count() == OutgoingOperation.objects.count() == 2
+    redis.connect().config_set("min-replicas-to-write", 0)
+    until_sent()
+    assert tasks(redis) == ["integrations.tasks.deliver"]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_without_a_broker_a_command_ends_all_the_same(acme, redis):
+    redis.process.pause()
+    code = "from integrations.wakeup import wake; wake(); print('done')"
+    done = manage("shell", "--verbosity=0", "--command", code, CELERY_BROKER_URL=f"redis://127.0.0.1:{redis.port}/0")
+    assert (done.returncode, done.stdout) == (0, "done\n")
+
+
+# --- Sweeps ---
+
+QUEUES = ["delivery", "housekeeping"]
+SWEEP = ["integrations.tasks.dispatch_due", "integrations.tasks.release_stale"]
+
+
+@pytest.fixture
+def beat(redis):
+    """What `celery beat` runs: each call goes on by so many seconds, and returns the tasks that were sent."""
+    scheduler = Scheduler(app=current_app)
+
+    def run(clock, seconds):
+        before = [len(tasks(redis, queue)) for queue in QUEUES]
+        for _ in range(seconds):
+            clock.shift(1)
+            while scheduler.tick() <= 0:
+                pass
+        return [task for queue, count in zip(QUEUES, before, strict=True) for task in tasks(redis, queue)[count:]]
+
+    return run
+
+
+@pytest.mark.any_database
+def test_beat_sweeps_at_its_interval(beat):
+    with time_machine.travel("2026-11-24T12:00:00Z", tick=False) as clock:
+        beat(clock, 6)
+        assert beat(clock, 6) == SWEEP
+
+
+@pytest.mark.any_database
+@pytest.mark.parametrize("seconds", [-3600, 3600])
+def test_beat_sweeps_on_after_the_clock_was_set(beat, seconds):
+    with time_machine.travel("2026-11-24T12:00:00Z", tick=False) as clock:
+        beat(clock, 6)
+        clock.shift(seconds)
+        beat(clock, 6)
+        assert beat(clock, 6) == SWEEP
+
+
+@pytest.mark.any_database
+def test_beat_sweeps_on_after_the_broker_was_gone(beat, redis, caplog):
+    caplog.set_level(logging.INFO, logger="integrations.wakeup")
+    with time_machine.travel("2026-11-24T12:00:00Z", tick=False) as clock:
+        beat(clock, 6)
+        redis.connect().config_set("min-replicas-to-write", 1)
+        for _ in range(3):
+            assert beat(clock, 6) == []
+        redis.connect().config_set("min-replicas-to-write", 0)
+        assert beat(clock, 6) == SWEEP
+    assert [record.levelname for record in caplog.records] == ["WARNING", "INFO"]
