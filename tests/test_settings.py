@@ -14,6 +14,9 @@ BAD = [
     ("SECRET_KEY", "", "SECRET_KEY is not set"),
     ("DATABASE_URL", "garbage", "DATABASE_URL: write sqlite:///FILE or postgres://"),
     ("DATABASE_URL", "mysql://u:secret@h/n", "DATABASE_URL: write sqlite:///FILE or postgres://"),
+    ("DATABASE_STATEMENT_TIMEOUT", "-1", "DATABASE_STATEMENT_TIMEOUT='-1': give a number of seconds, such as 30, or 0"),
+    ("DATABASE_LOCK_TIMEOUT", "long", "DATABASE_LOCK_TIMEOUT='long': give a number of seconds, such as 10, or 0"),
+    ("DATABASE_IDLE_TIMEOUT", "inf", "DATABASE_IDLE_TIMEOUT='inf': give a number of seconds, such as 60, or 0"),
     ("CELERY_BROKER_URL", "nope://", "CELERY_BROKER_URL='nope://': write filesystem:// or redis://"),
     ("BASE_URL", "desk.example.com", "BASE_URL='desk.example.com': write it as https://"),
     ("DELIVERY_TIMEOUT", "x", "DELIVERY_TIMEOUT='x': give a number above 0"),
@@ -29,7 +32,10 @@ BAD = [
 
 @pytest.mark.parametrize(("name", "value", "message"), BAD)
 def test_a_bad_value_is_named_in_one_line(tmp_path, name, value, message):
-    environment = {**os.environ, "VAR_DIR": str(tmp_path), "DEBUG": "0", name: value}
+    environment = {**os.environ, "VAR_DIR": str(tmp_path), "DEBUG": "0"}
+    if name.startswith("DATABASE_"):
+        environment["DATABASE_URL"] = "postgres://u@h/n"  # nobody asks it
+    environment[name] = value
     done = subprocess.run(
         [sys.executable, "manage.py", "check"], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60
     )

@@ -1,0 +1,98 @@
+"""What the database is told about a connection, asked of the database itself."""
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+from django.core.management import call_command
+from django.db import connection, connections
+from django.db.models.signals import pre_migrate
+
+from . import services
+from .exchange import ROOT
+
+LIMITS = ("statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout")
+VARIABLES = ("DATABASE_STATEMENT_TIMEOUT", "DATABASE_LOCK_TIMEOUT", "DATABASE_IDLE_TIMEOUT")
+ASKED = {
+    "postgresql": [f"SHOW {name}" for name in LIMITS],
+    "sqlite": ["PRAGMA journal_mode", "PRAGMA busy_timeout"],
+}
+_SHOW = """
+import json
+from django.db import connection
+with connection.cursor() as cursor:
+    shown = []
+    for name in {names!r}:
+        cursor.execute("SHOW " + name)
+        shown.append(cursor.fetchone()[0])
+print(json.dumps(shown))
+"""
+
+
+def asked(of):
+    with of.cursor() as cursor:
+        return [cursor.execute(sql) and cursor.fetchone()[0] for sql in ASKED[of.vendor]]
+
+
+@pytest.mark.django_db
+def test_a_new_connection_has_its_limits():
+    fresh = connection.copy()
+    try:
+        expected = {"postgresql": ["30s", "10s", "1min"], "sqlite": ["wal", 20000]}
+        assert asked(fresh) == expected[fresh.vendor]
+    finally:
+        fresh.close()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_migrate_has_no_limits_and_gives_them_back():
+    before, meanwhile = asked(connection), []
+
+    def ask(sender, using, **kwargs):
+        meanwhile.append(asked(connections[using]))
+
+    pre_migrate.connect(ask)
+    try:
+        call_command("migrate", verbosity=0)
+    finally:
+        pre_migrate.disconnect(ask)
+    expected = {"postgresql": ["0", "0", "0"], "sqlite": before}
+    assert meanwhile[-1] == expected[connection.vendor]
+    assert asked(connection) == before
+
+
+# --- In a process of its own, on PostgreSQL ---
+
+
+def shown(url="", names=LIMITS, **environment):
+    """What a process with this environment is told by the database."""
+    environment["DATABASE_URL"] = services.postgresql_url("postgres") + url
+    done = subprocess.run(
+        [sys.executable, "manage.py", "shell", "--verbosity=0", "--command", _SHOW.format(names=names)],
+        cwd=ROOT,
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+@pytest.mark.any_database
+def test_the_limits_are_set_in_seconds_and_0_is_none():
+    limits = {"DATABASE_STATEMENT_TIMEOUT": "90", "DATABASE_LOCK_TIMEOUT": "0.25", "DATABASE_IDLE_TIMEOUT": "0"}
+    assert shown(**limits) == ["90s", "250ms", "0"]
+
+
+@pytest.mark.any_database
+def test_without_any_limit_the_server_s_own_hold():
+    assert shown(**dict.fromkeys(VARIABLES, "0")) == ["0", "0", "0"]
+
+
+@pytest.mark.any_database
+def test_options_of_database_url_are_kept_and_win():
+    url = "?connect_timeout=3&options=-c%20lock_timeout%3D1234%20-c%20application_name%3Dmine"
+    assert shown(url, (*LIMITS, "application_name")) == ["30s", "1234ms", "1min", "mine"]
