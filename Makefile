@@ -8,7 +8,7 @@ COMPILE = $(UV) --quiet pip compile --universal --generate-hashes --python-versi
 # For what only looks at the code: the settings, without a key and data of their own.
 CHECKING = DEBUG=1 VAR_DIR=.mypy_cache/var
 
-.PHONY: help run demo test bench lint format lock
+.PHONY: help run demo test bench bench-large lint format lock
 .NOTPARALLEL:
 
 help: ## Lists the targets
@@ -29,6 +29,10 @@ test: ## Runs all tests on SQLite, then on PostgreSQL; some of them: make test A
 bench: ## Measures against baselines, in under 15 minutes; one row: make bench ARGS="--only drain --rounds 1"
 	@sh requirements/install.sh bench
 	@exec .venv/bin/python -m bench $(ARGS)
+
+bench-large: ## Measures with a large database and over many deliveries; needs 10 GB of disk and about 20 minutes
+	@sh requirements/install.sh bench
+	@exec .venv/bin/python -m bench --large $(ARGS)
 
 lint: ## Checks style, types, import contracts, templates and migrations
 	@sh requirements/install.sh lint

@@ -9,7 +9,7 @@ import time
 from typing import Any
 
 from .figures import table
-from .rows import ROWS
+from .rows import LARGE_ROWS, ROWS
 from .session import Session
 from .stack import Stack
 
@@ -17,10 +17,12 @@ from .stack import Stack
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     parser.add_argument("--rounds", type=int, default=3, help="interleaved rounds (default: %(default)s)")
-    parser.add_argument("--only", nargs="+", choices=[*ROWS], default=[*ROWS], help="these rows alone")
+    parser.add_argument("--only", nargs="+", choices=[*ROWS, *LARGE_ROWS], help="these rows alone")
+    parser.add_argument("--large", action="store_true", help="the rows that need a large database")
     parser.add_argument("--changes", type=int, default=500, help="to drain, ten operations each (default: %(default)s)")
     options = parser.parse_args()
     signal.signal(signal.SIGTERM, _interrupt)
+    names = options.only or [*(LARGE_ROWS if options.large else ROWS)]
     begun = time.monotonic()
 
     def say(text: str) -> None:
@@ -29,7 +31,7 @@ def main() -> int:
     try:
         with Stack() as stack:
             session = Session(stack, options.changes, say)
-            rows = [ROWS[name](session) for name in options.only]
+            rows = [{**ROWS, **LARGE_ROWS}[name](session) for name in names]
             for number in range(1, options.rounds + 1):
                 for row in rows:
                     say(f"round {number} of {options.rounds}, {row.name}")

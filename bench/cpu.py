@@ -36,6 +36,15 @@ def _seconds_of(pid: int, processes: dict[int, tuple[int, float]], children: dic
     return own + sum(_seconds_of(child, processes, children) for child in children.get(pid, []))
 
 
+def descendants(pid: int) -> list[int]:
+    """A process and all that it started, and these, as long as they run."""
+    parents = {child: parent for child, (parent, _) in _processes().items()}
+    found = [pid]
+    for each in found:
+        found += [child for child, parent in parents.items() if parent == each]
+    return found
+
+
 def _processes() -> dict[int, tuple[int, float]]:
     """Parent and seconds of every process; those of its ended children are counted with it."""
     found = {}

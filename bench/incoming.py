@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import time
+import urllib.request
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from itertools import cycle, islice
 
 from . import checks
-from .clients import Load, NextRequest, load, post
+from .clients import NextRequest, load, post
 from .content import SYSTEMS, create_operations
 from .cpu import CpuMeter, profile
 from .figures import Figure
@@ -41,60 +43,75 @@ class Incoming:
 
     def __init__(self, session: Session) -> None:
         self._session = session
-        self._stack = session.stack
         self._tokens = {OURS: session.partners.tokens, BASELINE: session.baseline_tokens}
         session.say(f"the clients reach {ceiling(session.stack):.0f} calls a second of a server that does nothing")
         self.figures = [Figure(f"incoming Create, {count} clients", "1/s", 0.7) for count in CLIENTS]
 
     def measure(self) -> None:
-        ours = self._side(OURS)
-        baseline = self._side(BASELINE)
+        copy_ours(self._session.stack, self._session.partners, _DATABASE)
+        ours = create_rates(self._session, OURS, _DATABASE, self._tokens[OURS], CLIENTS)
+        self._session.stack.postgresql.create(_DATABASE, "baseline")
+        baseline = create_rates(self._session, BASELINE, _DATABASE, self._tokens[BASELINE], CLIENTS)
         for figure, our_rate, baseline_rate in zip(self.figures, ours, baseline, strict=True):
             figure.add(our_rate, baseline_rate)
 
-    def _side(self, side: Side) -> list[float]:
-        stack = self._stack
-        if side is OURS:
-            copy_ours(stack, self._session.partners, _DATABASE)
-        else:
-            stack.postgresql.create(_DATABASE, "baseline")
-        web, url = stack.start_web(side, stack.environment(side, _DATABASE))
-        rates, answered = [], 0
-        for clients in CLIENTS:
-            stack.postgresql.checkpoint()
-            meter = CpuMeter({"web": [web.child.pid], "PostgreSQL": [stack.postgresql.process.child.pid]})
-            came = self._load(side, url, clients)
-            cost = profile(meter.used(), WARM_UP + SECONDS, came.answered)
-            self._session.say(f"{side.name}, {clients} clients: {came.rate:.0f}/s; {cost}")
-            rates.append(came.rate)
-            answered += came.answered
-        stack.stop([web])
-        rows = _OUR_ROWS if side is OURS else _BASELINE_ROWS
-        found = stack.postgresql.values(_DATABASE, rows)
-        checks.equal(f"after the Create operations of {side.name}", found, dict.fromkeys(rows, answered))
-        return rates
 
-    def _load(self, side: Side, url: str, clients: int) -> Load:
+def create_rates(
+    session: Session, side: Side, database: str, tokens: Mapping[str, str], numbers: Sequence[int]
+) -> list[float]:
+    """Applied operations per second at each of these numbers of clients; checks the rows that they left."""
+    stack = session.stack
+    rows = _OUR_ROWS if side is OURS else _BASELINE_ROWS
+    before = stack.postgresql.values(database, rows)
+    web, url = stack.start_web(side, stack.environment(side, database))
+    rates, answered = [], 0
+    for number in numbers:
+        stack.postgresql.checkpoint()
+        meter = CpuMeter({"web": [web.child.pid], "PostgreSQL": [stack.postgresql.process.child.pid]})
+        own = time.process_time()
         scheme = "Bearer" if side is OURS else "Token"
-        tokens = self._tokens[side]
-        requests = [
-            partial(next, _requests(system_id, f"{scheme} {tokens[system_id]}"))
-            for system_id in islice(cycle(SYSTEMS), clients)
-        ]
-        return load(url, requests, 201, WARM_UP, SECONDS)
+        came = load(url, _connections(number, scheme, tokens), 201, WARM_UP, SECONDS)
+        used = {**meter.used(), "clients": time.process_time() - own}
+        cost = profile(used, WARM_UP + SECONDS, came.answered)
+        session.say(f"{side.name}, {number} clients: {came.rate:.0f}/s; {cost}")
+        rates.append(came.rate)
+        answered += came.answered
+    stack.stop([web])
+    after = stack.postgresql.values(database, rows)
+    added = {name: after[name] - before[name] for name in rows}
+    checks.equal(f"after the Create operations of {side.name}", added, dict.fromkeys(rows, answered))
+    return rates
+
+
+def post_creates(session: Session, database: str, tokens: Mapping[str, str], number: int) -> None:
+    """Creates so many changes as the partners would, one after the other."""
+    web, url = session.stack.start_web(OURS, session.stack.environment(OURS, database))
+    for system_id, (key, body) in islice(((name, next(create_operations(name))) for name in cycle(SYSTEMS)), number):
+        headers = _headers(f"Bearer {tokens[system_id]}", key)
+        urllib.request.urlopen(urllib.request.Request(url + PATH, body, headers), timeout=30).close()  # noqa: S310
+    session.stack.stop([web])
+
+
+def _connections(number: int, scheme: str, tokens: Mapping[str, str]) -> list[NextRequest]:
+    """One for each client: they speak for the partners in turn."""
+    return [
+        partial(next, _requests(system_id, f"{scheme} {tokens[system_id]}"))
+        for system_id in islice(cycle(SYSTEMS), number)
+    ]
 
 
 def _requests(system_id: str, authorization: str) -> Iterator[bytes]:
     for key, body in create_operations(system_id):
-        headers = {"Authorization": authorization, "Content-Type": "application/json", "Idempotency-Key": key}
-        yield post(PATH, headers, body)
+        yield post(PATH, _headers(authorization, key), body)
+
+
+def _headers(authorization: str, key: str) -> dict[str, str]:
+    return {"Authorization": authorization, "Content-Type": "application/json", "Idempotency-Key": key}
 
 
 def ceiling(stack: Stack) -> float:
     """How many calls per second the clients make of the sink, which does nothing with them."""
-    requests: list[NextRequest] = [
-        partial(next, _requests(system_id, "none")) for system_id in islice(cycle(SYSTEMS), CLIENTS[-1])
-    ]
-    came = load(stack.sink.url, requests, 200, 0.5, 2)
+    connections = _connections(CLIENTS[-1], "Bearer", dict.fromkeys(SYSTEMS, "none"))
+    came = load(stack.sink.url, connections, 200, 0.5, 2)
     stack.sink.take()
     return came.rate

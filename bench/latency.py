@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import random
+from dataclasses import replace
 
 from . import checks
 from .deliveries import check_all_delivered
 from .figures import Figure, percentile
 from .outgoing import CONCURRENCY, DATABASE, check_baseline, open_operations, wait
-from .seeding import OurSeed, copy_ours, seed_operations
+from .seeding import copy_ours, seed_operations
 from .session import Session
 from .sink import Arrival
 from .stack import BASELINE, OURS
@@ -54,7 +55,7 @@ class Latency:
         wait(stack, processes, lambda: stack.sink.count() >= COUNT and open_operations(stack) == 0)
         stack.stop(processes)
         arrivals = stack.sink.take()
-        done = OurSeed(DATABASE, seed.tokens, seed.signing_secrets, seed.changes, COUNT // seed.changes)
+        done = replace(seed, comments=COUNT // seed.changes)
         check_all_delivered(stack, DATABASE, done, [*assigned, *arrivals])
         came = {json.loads(arrival.body)["comment"]["id"]: arrival.moment for arrival in arrivals}
         return [came[comment] - committed for comment, committed in json.loads(printed)]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from tests.processes import Process
@@ -17,7 +17,7 @@ from . import checks
 from .cpu import CpuMeter, profile
 from .deliveries import check_all_delivered
 from .figures import Figure
-from .seeding import copy_ours
+from .seeding import OurSeed, copy_ours
 from .session import Session
 from .sink import Arrival
 from .stack import BASELINE, OURS, Stack
@@ -55,6 +55,7 @@ class Drain:
 
     def measure(self) -> None:
         ours = drain_ours(self._session)
+        self._session.keep_messages(ours.arrivals)
         self._session.say(f"ours: {ours.rate:.0f}/s; {ours.cost}")
         baseline = drain_baseline(self._session)
         self._session.say(f"baseline: {baseline.rate:.0f}/s; {baseline.cost}")
@@ -78,20 +79,32 @@ class Workers:
 
 
 def drain_ours(
-    session: Session, workers: int = 1, concurrency: int = CONCURRENCY, settings: Mapping[str, str] | None = None
+    session: Session,
+    workers: int = 1,
+    concurrency: int = CONCURRENCY,
+    seed: OurSeed | None = None,
+    look: Callable[[int, list[Process]], None] | None = None,
 ) -> Drained:
-    """Starts beat and workers on what waits, until all is delivered, and checks it."""
-    stack, seed = session.stack, session.waiting
+    """Starts beat and workers on what waits, until all is delivered, and checks it.
+
+    `look` is called again and again with the number of arrivals and the workers.
+    """
+    stack, seed = session.stack, seed or session.waiting
     copy_ours(stack, seed, DATABASE)
-    environment = {**stack.environment(OURS, DATABASE), **(settings or {})}
+    environment = stack.environment(OURS, DATABASE)
     stack.sink.take()
-    processes = [stack.start_beat(environment)]
-    processes += stack.start_workers(OURS, environment, workers, concurrency)
-    cost = watch(stack, processes, seed.operations, lambda: open_operations(stack) == 0)
-    stack.stop(processes)
+    beat = stack.start_beat(environment)
+    started = stack.start_workers(OURS, environment, workers, concurrency)
+
+    def is_done() -> bool:
+        if look:
+            look(stack.sink.count(), started)
+        return open_operations(stack) == 0
+
+    cost = watch(stack, [beat, *started], seed.operations, is_done)
+    stack.stop([beat, *started])
     arrivals = stack.sink.take()
     check_all_delivered(stack, DATABASE, seed, arrivals)
-    session.keep_messages(arrivals)
     end = max(arrivals[-1].moment, _last_settled(stack))
     return Drained(arrivals, end - arrivals[0].moment, cost)
 
@@ -138,7 +151,7 @@ def watch(stack: Stack, workers: Sequence[Process], expected: int, is_done: Call
             "sink": [stack.sink.process.child.pid],
         }
     )
-    wait(stack, workers, lambda: stack.sink.count() >= expected and is_done())
+    wait(stack, workers, lambda: is_done() and stack.sink.count() >= expected)
     return profile(meter.used(), time.monotonic() - begun, expected - already)
 
 

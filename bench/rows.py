@@ -6,14 +6,19 @@ from collections.abc import Callable
 
 from .hanging import Hanging
 from .incoming import Incoming
+from .large import Size
 from .latency import Latency
+from .memory import Memory
 from .outgoing import Drain, Workers
 from .session import Row, Session
 
-ROWS: dict[str, Callable[[Session], Row]] = {
+RowMaker = Callable[[Session], Row]
+
+ROWS: dict[str, RowMaker] = {
     "create": Incoming,
     "drain": Drain,
     "latency": Latency,
     "hanging": Hanging,
     "workers": Workers,
 }
+LARGE_ROWS: dict[str, RowMaker] = {"size": Size, "memory": Memory}

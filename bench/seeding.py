@@ -17,19 +17,21 @@ from .stack import BASELINE, OURS, Stack
 _QUICK = {"PGOPTIONS": "-c synchronous_commit=off"}
 # So many processes save at the same time.
 _SEEDERS = 2
-# The database of Redis that keeps the wake-ups which the saves left.
-_WAKE_UPS = 0
 
 
 @dataclass(frozen=True)
 class OurSeed:
-    """Our database with its ten partners: their tokens and signing secrets, and how many operations wait."""
+    """Our database with its ten partners: their tokens and signing secrets, and how many operations wait.
+
+    `wake_ups` is the database of Redis that keeps what the saves left there.
+    """
 
     database: str
     tokens: dict[str, str]
     signing_secrets: dict[str, str]
     changes: int = 0
     comments: int = 0
+    wake_ups: int | None = None
 
     @property
     def operations(self) -> int:
@@ -56,15 +58,17 @@ def seed_operations(stack: Stack, seed: OurSeed, changes: int, comments: int) ->
     shares = [changes // _SEEDERS + (number < changes % _SEEDERS) for number in range(_SEEDERS)]
     with ThreadPoolExecutor() as threads:
         list(threads.map(lambda share: _run(stack, database, changes=share, comments=comments), shares))
-    stack.redis.copy(OURS.redis_number, _WAKE_UPS)
+    wake_ups = stack.redis.new_number()
+    stack.redis.copy(OURS.redis_number, wake_ups)
     stack.postgresql.settle(database)
-    return OurSeed(database, seed.tokens, seed.signing_secrets, changes, comments)
+    return OurSeed(database, seed.tokens, seed.signing_secrets, changes, comments, wake_ups)
 
 
 def copy_ours(stack: Stack, seed: OurSeed, database: str) -> None:
     """A fresh copy for one measurement, with its wake-ups."""
     stack.postgresql.create(database, seed.database)
-    stack.redis.copy(_WAKE_UPS, OURS.redis_number)
+    if seed.wake_ups is not None:
+        stack.redis.copy(seed.wake_ups, OURS.redis_number)
     stack.postgresql.checkpoint()
 
 

@@ -106,11 +106,12 @@ class Redis:
     def __init__(self, folder: Path) -> None:
         folder.mkdir()
         self.port = free_port()
+        self._last_number = 9
         self.process: Process = start(
             [
                 _program("redis-server"),
                 *("--port", str(self.port), "--bind", "127.0.0.1"),
-                *("--save", "", "--appendonly", "no", "--dir", str(folder)),
+                *("--save", "", "--appendonly", "no", "--databases", "64", "--dir", str(folder)),
             ],
             log=folder.with_suffix(".log"),
             signal_to_stop="SIGKILL",
@@ -122,6 +123,11 @@ class Redis:
 
     def client(self, number: int) -> redis.Redis:
         return redis.Redis(port=self.port, db=number)
+
+    def new_number(self) -> int:
+        """A database that nobody uses."""
+        self._last_number += 1
+        return self._last_number
 
     def copy(self, source: int, target: int) -> None:
         """Makes the database `target` what `source` is."""

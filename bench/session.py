@@ -47,7 +47,7 @@ class Session:
             from .outgoing import drain_ours
 
             self.say("draining once: what ours sends is what the baseline will send")
-            drain_ours(self)
+            self.keep_messages(drain_ours(self).arrivals)
         return self._messages
 
     def keep_messages(self, arrivals: Sequence[Arrival]) -> None:
