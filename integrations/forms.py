@@ -4,6 +4,18 @@ from typing import Any
 
 from django import forms
 
+from .models import DeliveryControl
+
+
+class OpenBreakerForm(forms.Form):
+    """Why a person lets nothing be sent to a system."""
+
+    reason = forms.CharField(
+        max_length=DeliveryControl._meta.get_field("breaker_reason").max_length,
+        help_text="Shown to everybody who asks why nothing is sent.",
+        error_messages={"required": "Give a reason for opening the circuit breaker."},
+    )
+
 
 class SkipForm(forms.Form):
     """Why an operation is given up, and whether all that waits behind it is given up too."""

@@ -34,7 +34,7 @@ def with_neighbours(operations: QuerySet[OutgoingOperation]) -> QuerySet[Outgoin
     return operations.annotate(
         blocker=Coalesce(Subquery(first.annotate(name=name).values("name")[:1]), Value("")),
         behind=Coalesce(Subquery(behind.values("n")), Value(0)),
-    ).select_related("system", "skipped_by")
+    ).select_related("system__control", "skipped_by")
 
 
 @dataclass(frozen=True)
@@ -117,7 +117,7 @@ def exchange_of(change: Change) -> ChangeExchange:
     incoming = list(change.incoming_operations.select_related("system", "user").order_by("-id")[: LATEST + 1])
     situation = context.situation
     names = {*situation.exchanges, *situation.referenced, *([situation.owner] if situation.owner else [])}
-    systems = _systems(names, context)
+    systems = _systems(names, outgoing)
     return ChangeExchange(
         partners=[_partner(change, systems[name], context, outgoing) for name in sorted(names) if name in systems],
         recipients=[system for _, system in rules.on_added(situation)],
@@ -141,10 +141,12 @@ def _outgoing(change: Change) -> QuerySet[OutgoingOperation]:
     return with_neighbours(change.outgoing_operations.all()).order_by(is_head, F("id").desc())[: LATEST + 1]
 
 
-def _systems(names: set[str], context: Context) -> Mapping[str, ExternalSystem]:
-    known = {name: row.system for rows in (context.exchanges, context.references) for name, row in rows.items()}
+def _systems(names: set[str], outgoing: list[OutgoingRow]) -> Mapping[str, ExternalSystem]:
+    """With what controls their delivery: those of the operations have it already."""
+    known = {row.operation.system.system_id: row.operation.system for row in outgoing}
     if missing := names - {*known}:
-        known |= {system.system_id: system for system in ExternalSystem.objects.filter(system_id__in=missing)}
+        others = ExternalSystem.objects.filter(system_id__in=missing).select_related("control")
+        known |= {system.system_id: system for system in others}
     return known
 
 
@@ -177,9 +179,9 @@ def _partner(change: Change, system: ExternalSystem, context: Context, outgoing:
         )
     on_the_way = _on_the_way(rows)
     messages += on_the_way
-    if not on_the_way and not system.is_flowing:
-        flow = wording.system_state(system)
-        messages.append(State(wording.WAIT, flow.short, flow.detail))
+    flow = wording.system_state(system, timezone.now())
+    if not on_the_way and flow.tone != wording.OK:
+        messages.append(State(wording.WAIT, flow.short, flow.detail, flow.next_try_at))
     return Partner(system, context.references.get(name), holds, _headline(change, name, holds, exchange), messages)
 
 
@@ -205,7 +207,7 @@ def _on_the_way(rows: list[OutgoingRow]) -> list[State]:
         return [State(wording.BAD, f"{title} was refused", f"{head.state.detail}{behind}")]
     if operation.status == DeliveryStatus.SENDING:
         verb = "is being sent"
-    elif not operation.system.is_flowing:
+    elif wording.system_state(operation.system, timezone.now()).tone != wording.OK:
         verb = "waits"
     else:
         verb = "is delayed" if operation.tries else "is on its way"

@@ -39,7 +39,14 @@ class ExternalSystemForm(forms.ModelForm):
 
     class Meta:
         model = ExternalSystem
-        fields = ("system_id", "description", "authorized_user", "delivery", "endpoint_url", "enabled")
+        fields = (
+            *("system_id", "description", "authorized_user", "delivery", "endpoint_url"),
+            *("max_in_flight", "rate_limit", "enabled"),
+        )
+        labels = {"rate_limit": "Rate limit"}
+        error_messages = {
+            "max_in_flight": {"required": "Give a number: at least one request must be allowed at a time."},
+        }
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

@@ -20,8 +20,8 @@ from changes.admin.readonly import ReadOnlyAdmin, ShownOnly
 from .. import outbox
 from ..choices import Operation
 from ..models import DeliveryAttempt, IncomingOperation, OutgoingOperation
+from ..status import SECRETS
 from .forms import SkipForm
-from .systems import SECRETS
 from .too_many import are_too_many
 
 HOW_TO_SKIP_MORE = (

@@ -1,11 +1,12 @@
 """External systems: how a partner is reached, its secrets, and whether operations flow to it."""
 
+from collections.abc import Callable
+from datetime import datetime
 from typing import Any
 
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
-from django.db.models import Count, DateTimeField, IntegerField, Min, OuterRef, QuerySet, Subquery
-from django.db.models.functions import Coalesce
+from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import URLPattern, path, reverse
@@ -16,43 +17,43 @@ from django.utils.timesince import timesince
 from django.views.decorators.debug import sensitive_post_parameters
 
 from .. import outbox
-from ..choices import SETTLED, DeliveryStatus
-from ..models import ExternalSystem, OutgoingOperation
+from ..models import ExternalSystem
+from ..status import SystemStatus, status_of, with_traffic
+from .breaker import breaker_page
 from .forms import ExternalSystemForm
 from .once import shown_once
 from .protection import CountsWhatProtects
 from .start import start_page
 
-SECRETS = ("signing_secret", "previous_signing_secret")
-
-
-def with_traffic(systems: QuerySet[ExternalSystem]) -> QuerySet[ExternalSystem]:
-    """Adds how much waits for each system, since when, and when it last took something: one query for all."""
-    operations = OutgoingOperation.objects.filter(system=OuterRef("pk")).order_by()
-    waiting = operations.exclude(status__in=SETTLED).values("system")
-    delivered = operations.filter(status=DeliveryStatus.DELIVERED).order_by("-settled_at")
-    return systems.annotate(
-        waiting_count=Coalesce(Subquery(waiting.annotate(n=Count("pk")).values("n"), IntegerField()), 0),
-        oldest_waiting=Subquery(waiting.annotate(oldest=Min("created_at")).values("oldest"), DateTimeField()),
-        last_delivered=Subquery(delivered.values("settled_at")[:1]),
-    )
-
 
 @admin.register(ExternalSystem)
 class ExternalSystemAdmin(CountsWhatProtects, admin.ModelAdmin):
     form = ExternalSystemForm
-    list_display = ("system_id", "description", "way", "enabled", "paused", "waiting", "oldest", "delivered")
+    list_display = (
+        "system_id",
+        "description",
+        "way",
+        "enabled",
+        "paused",
+        "breaker",
+        "unsettled",
+        "oldest",
+        "delivered",
+    )
     search_fields = ("system_id", "description")
-    readonly_fields = ("paused", "waiting", "oldest", "delivered", "secret", "former_secret", "groups")
+    traffic_fields = ("waiting", "oldest", "in_flight", "refused", "rate", "delivered")
+    breaker_fields = ("breaker", "breaker_since", "next_probe", "breaker_reason", "failures_in_a_row")
+    readonly_fields = ("paused", *traffic_fields, *breaker_fields, "secret", "former_secret", "groups")
     fieldsets = (
         (None, {"fields": ("system_id", "description", "authorized_user", "groups")}),
-        ("Delivery", {"fields": ("delivery", "endpoint_url", "enabled", "paused")}),
-        ("Traffic", {"fields": ("waiting", "oldest", "delivered")}),
+        ("Delivery", {"fields": ("delivery", "endpoint_url", "max_in_flight", "rate_limit", "enabled", "paused")}),
+        ("Traffic", {"fields": traffic_fields}),
+        ("Circuit breaker", {"fields": breaker_fields}),
         ("Signing", {"fields": ("secret", "former_secret")}),
     )
     add_fieldsets = (
         (None, {"fields": ("system_id", "description", "authorized_user")}),
-        ("Delivery", {"fields": ("delivery", "endpoint_url", "enabled")}),
+        ("Delivery", {"fields": ("delivery", "endpoint_url", "max_in_flight", "rate_limit", "enabled")}),
         ("Signing", {"fields": ("new_signing_secret", "generate_secret")}),
     )
     entered_secrets = ("new_signing_secret", "generate_secret", "end_rotation")
@@ -60,7 +61,11 @@ class ExternalSystemAdmin(CountsWhatProtects, admin.ModelAdmin):
     # --- What is shown ---
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[ExternalSystem]:
-        return with_traffic(super().get_queryset(request)).defer(*SECRETS).prefetch_related("external_groups__group")
+        systems = with_traffic(super().get_queryset(request), timezone.now())
+        return systems.prefetch_related("external_groups__group")
+
+    def status(self, system: ExternalSystem) -> SystemStatus:
+        return status_of(system, timezone.now())
 
     def get_fieldsets(self, request: HttpRequest, obj: ExternalSystem | None = None) -> Any:
         if obj is None:
@@ -82,19 +87,61 @@ class ExternalSystemAdmin(CountsWhatProtects, admin.ModelAdmin):
     def paused(self, system: ExternalSystem) -> str:
         if system.paused_at is None:
             return "No"
-        return f"Since {localize(timezone.localtime(system.paused_at))}: {system.pause_reason}"
+        return f"Since {_local(system.paused_at)}: {system.pause_reason}"
 
-    @admin.display(description="waiting operations", ordering="waiting_count")
-    def waiting(self, system: Any) -> int:
-        return system.waiting_count
+    @admin.display(description="not settled", ordering="unsettled_count")
+    def unsettled(self, system: Any) -> int:
+        return system.unsettled_count
+
+    @admin.display(description="waiting operations")
+    def waiting(self, system: ExternalSystem) -> int:
+        return self.status(system).waiting
 
     @admin.display(description="oldest waiting", ordering="oldest_waiting")
-    def oldest(self, system: Any) -> str:
-        return f"{timesince(system.oldest_waiting)} old" if system.oldest_waiting else "-"
+    def oldest(self, system: ExternalSystem) -> str:
+        oldest = self.status(system).oldest_waiting
+        return f"{timesince(oldest)} old" if oldest else "-"
+
+    @admin.display(description="in flight")
+    def in_flight(self, system: ExternalSystem) -> int:
+        return self.status(system).in_flight
+
+    @admin.display(description="refused")
+    def refused(self, system: ExternalSystem) -> int:
+        return self.status(system).refused
+
+    @admin.display(description="delivered")
+    def rate(self, system: ExternalSystem) -> str:
+        status = self.status(system)
+        last, average = status.delivered_last_minute, status.delivered_per_minute
+        return f"{last} in the last minute, {average:g} a minute over the last five"
 
     @admin.display(description="last delivered", ordering="last_delivered")
-    def delivered(self, system: Any) -> str:
-        return localize(timezone.localtime(system.last_delivered)) if system.last_delivered else "Never"
+    def delivered(self, system: ExternalSystem) -> str:
+        return _local(self.status(system).last_delivered) or "Never"
+
+    @admin.display(description="circuit breaker", ordering="control__breaker")
+    def breaker(self, system: ExternalSystem) -> str:
+        return self.status(system).breaker.state.label
+
+    @admin.display(description="since")
+    def breaker_since(self, system: ExternalSystem) -> str:
+        return _local(self.status(system).breaker.since) or "-"
+
+    @admin.display(description="next probe")
+    def next_probe(self, system: ExternalSystem) -> str:
+        breaker = self.status(system).breaker
+        if breaker.is_by_hand:
+            return "None: a person closes it"
+        return _local(breaker.until) or "-"
+
+    @admin.display(description="reason")
+    def breaker_reason(self, system: ExternalSystem) -> str:
+        return self.status(system).breaker.reason or "-"
+
+    @admin.display(description="failures in a row")
+    def failures_in_a_row(self, system: ExternalSystem) -> int:
+        return self.status(system).breaker.consecutive_failures
 
     @admin.display(description="signing secret")
     def secret(self, system: ExternalSystem) -> str:
@@ -149,18 +196,30 @@ class ExternalSystemAdmin(CountsWhatProtects, admin.ModelAdmin):
         title = f"The new signing secret of {system}"
         return shown_once(self, request, title, system.new_secret, response.get("Location") or "../")
 
-    # --- Enabling and resuming ---
+    # --- Enabling and resuming, and the circuit breaker ---
 
     def get_urls(self) -> list[URLPattern]:
-        start = path(
-            "<int:pk>/start/", self.admin_site.admin_view(self.start_view), name="integrations_externalsystem_start"
-        )
-        return [start, *super().get_urls()]
+        views = {"start": self.start_view, "breaker": self.breaker_view}
+        own = [
+            path(f"<int:pk>/{name}/", self.admin_site.admin_view(view), name=f"integrations_externalsystem_{name}")
+            for name, view in views.items()
+        ]
+        return [*own, *super().get_urls()]
 
     def start_view(self, request: HttpRequest, pk: int) -> HttpResponse:
+        return self._decide(request, pk, start_page)
+
+    def breaker_view(self, request: HttpRequest, pk: int) -> HttpResponse:
+        return self._decide(request, pk, breaker_page)
+
+    def _decide(self, request: HttpRequest, pk: int, page: Callable[..., HttpResponse]) -> HttpResponse:
         system = self.get_object(request, str(pk))
         if not self.has_change_permission(request, system):
             raise PermissionDenied
         if system is None:
             return redirect(reverse("admin:integrations_externalsystem_changelist"))
-        return start_page(self, request, system)
+        return page(self, request, system)
+
+
+def _local(moment: datetime | None) -> str:
+    return localize(timezone.localtime(moment)) if moment else ""

@@ -372,7 +372,7 @@ def test_the_list_shows_what_waits_with_a_constant_number_of_queries(
         status=DeliveryStatus.DELIVERED, settled_at=timezone.now()
     )
     rows = {system.system_id: system for system in client.get(LIST).context["cl"].result_list}
-    assert (rows["ACME"].waiting_count, rows["BETA"].waiting_count) == (5, 0)
+    assert (rows["ACME"].unsettled_count, rows["BETA"].unsettled_count) == (5, 0)
     assert rows["ACME"].last_delivered is not None
     assert rows["BETA"].last_delivered is None
     with django_assert_max_num_queries(100) as few:

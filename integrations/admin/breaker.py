@@ -1,0 +1,41 @@
+"""Opening and closing a system's circuit breaker by hand."""
+
+from django.contrib import messages
+from django.contrib.admin import ModelAdmin
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.template.response import TemplateResponse
+from django.utils import timezone
+
+from .. import breaker
+from ..forms import OpenBreakerForm
+from ..models import ExternalSystem
+from ..status import status_of
+
+
+def breaker_page(admin: ModelAdmin, request: HttpRequest, system: ExternalSystem) -> HttpResponse:
+    """GET shows the circuit breaker of `system`, read `with_traffic()`; POST opens it with a reason, or closes it."""
+    form = OpenBreakerForm(request.POST if request.POST.get("decision") == "open" else None)
+    if request.method == "POST":
+        if request.POST.get("decision") == "close":
+            breaker.close_by_hand(system, request.user)
+            text = f"Closed the circuit breaker of {system}: what is due is sent now."
+            admin.message_user(request, text, messages.SUCCESS)
+            return redirect("admin:integrations_externalsystem_change", system.pk)
+        if form.is_valid():
+            breaker.open_by_hand(system, request.user, form.cleaned_data["reason"])
+            text = f"Opened the circuit breaker of {system}: nothing is sent until it is closed."
+            admin.message_user(request, text, messages.SUCCESS)
+            return redirect("admin:integrations_externalsystem_change", system.pk)
+    return TemplateResponse(
+        request,
+        "admin/integrations/externalsystem/breaker.html",
+        {
+            **admin.admin_site.each_context(request),
+            "title": f"Circuit breaker of {system}",
+            "opts": admin.opts,
+            "system": system,
+            "status": status_of(system, timezone.now()),
+            "form": form,
+        },
+    )
