@@ -1,0 +1,28 @@
+"""python manage.py exchange_status [--json]"""
+
+import json
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandParser
+from django.utils import timezone
+
+from integrations import status_report
+from integrations.status import all_statuses
+
+
+class Command(BaseCommand):
+    help = (
+        "Shows of each external system what waits, since when, what is in flight and refused, its circuit breaker, and "
+        "how many operations it took in the last minute, and per minute over the last five."
+    )
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("--json", action="store_true", help="For programs; times are RFC 3339 in UTC.")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        now = timezone.now()
+        statuses = all_statuses(now)
+        if options["json"]:
+            self.stdout.write(json.dumps(status_report.as_json(statuses, now), indent=2, ensure_ascii=False))
+        else:
+            self.stdout.write(status_report.as_text(statuses, now))

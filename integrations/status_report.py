@@ -1,0 +1,121 @@
+"""The status of all systems as `exchange_status` writes it: a table for a person, JSON for a program."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from django.utils import timezone
+
+from changes.timestamps import timestamp
+
+from . import wording
+from .status import SystemStatus
+
+TEXTS = ("System", "State", "Breaker", "Last delivered")
+HEADS = (
+    *("System", "State", "Waiting", "Oldest", "In flight", "Refused", "Breaker"),
+    *("Last min", "Per min", "Limit", "Last delivered"),
+)
+FORMAT = "%Y-%m-%d %H:%M:%S"
+
+
+def as_json(statuses: Sequence[SystemStatus], now: datetime) -> dict[str, Any]:
+    """The keys stay as they are; others may be added."""
+    return {"at": timestamp(now), "systems": [_system(status) for status in statuses]}
+
+
+def _system(status: SystemStatus) -> dict[str, Any]:
+    breaker = status.breaker
+    return {
+        "system_id": status.system_id,
+        "state": status.state.short,
+        "detail": status.state.detail,
+        "delivery": status.system.delivery,
+        "enabled": status.system.enabled,
+        "paused_at": _moment(status.system.paused_at),
+        "waiting": status.waiting,
+        "oldest_waiting_at": _moment(status.oldest_waiting),
+        "oldest_waiting_seconds": status.oldest_waiting_age,
+        "in_flight": status.in_flight,
+        "max_in_flight": status.max_in_flight,
+        "refused": status.refused,
+        "breaker": {
+            "state": breaker.state.value,
+            "since": _moment(breaker.since),
+            "until": _moment(breaker.until),
+            "reason": breaker.reason,
+            "consecutive_failures": breaker.consecutive_failures,
+        },
+        "delivered_last_minute": status.delivered_last_minute,
+        "delivered_per_minute": status.delivered_per_minute,
+        "rate_limit": status.rate_limit,
+        "last_delivered_at": _moment(status.last_delivered),
+    }
+
+
+def _moment(moment: datetime | None) -> str | None:
+    return timestamp(moment) if moment else None
+
+
+def as_text(statuses: Sequence[SystemStatus], now: datetime) -> str:
+    """A table, and below it what is to be said of each system that does not flow."""
+    lines = [f"The exchange at {_local(now)} {timezone.localtime(now):%Z}", ""]
+    if not statuses:
+        return "\n".join([*lines, "No external system is registered."])
+    lines += _table([_row(status) for status in statuses])
+    held = [status for status in statuses if status.state.tone != wording.OK]
+    if held:
+        lines += ["", *(_why(status) for status in held)]
+    return "\n".join(lines)
+
+
+def _row(status: SystemStatus) -> dict[str, str]:
+    cells = (
+        status.system_id,
+        status.state.short,
+        str(status.waiting),
+        duration(status.oldest_waiting_age),
+        f"{status.in_flight}/{status.max_in_flight}",
+        str(status.refused),
+        status.breaker.state.label,
+        str(status.delivered_last_minute),
+        f"{status.delivered_per_minute:g}",
+        str(status.rate_limit or "-"),
+        _local(status.last_delivered) if status.last_delivered else "never",
+    )
+    return dict(zip(HEADS, cells, strict=True))
+
+
+def _table(rows: list[dict[str, str]]) -> list[str]:
+    widths = {head: max(len(head), *(len(row[head]) for row in rows)) for head in HEADS}
+
+    def line(cells: dict[str, str]) -> str:
+        padded = (
+            cells[head].ljust(width) if head in TEXTS else cells[head].rjust(width) for head, width in widths.items()
+        )
+        return "  ".join(padded).rstrip()
+
+    return [line({head: head for head in HEADS}), line({head: "-" * widths[head] for head in HEADS}), *map(line, rows)]
+
+
+def _why(status: SystemStatus) -> str:
+    probe = f" Next try {_local(status.state.next_try_at)}." if status.state.next_try_at else ""
+    return f"{status.system_id}: {status.state.detail}{probe}"
+
+
+def _local(moment: datetime) -> str:
+    return timezone.localtime(moment).strftime(FORMAT)
+
+
+def duration(seconds: int | None) -> str:
+    """The two largest units, as in `3 h 5 min`."""
+    if seconds is None:
+        return "-"
+    days, rest = divmod(seconds, 86_400)
+    hours, rest = divmod(rest, 3600)
+    minutes, rest = divmod(rest, 60)
+    units = [(days, "d"), (hours, "h"), (minutes, "min"), (rest, "s")]
+    first = next((index for index, (count, _) in enumerate(units) if count), len(units) - 1)
+    return " ".join(f"{count} {unit}" for count, unit in units[first : first + 2] if count or first == len(units) - 1)
