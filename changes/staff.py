@@ -23,6 +23,7 @@ REFUSALS = {
     "changes.approve_change": "You may not approve or deny plans.",
     "integrations.retry_outgoingoperation": "You may not retry operations.",
     "integrations.skip_outgoingoperation": "You may not skip operations.",
+    "integrations.change_externalsystem": "You may not open or close circuit breakers.",
 }
 NOT_STAFF = (
     "These pages are for the staff of this service desk. Your account has no role here; a partner's account works "

@@ -1,11 +1,14 @@
 from django.urls import path
 
-from . import views
+from . import status_views, views
 
 app_name = "exchange"
 
 urlpatterns = [
     path("", views.ExchangeLog.as_view(), name="log"),
+    path("status/", status_views.ExchangeStatus.as_view(), name="status"),
+    path("status/<str:system_id>/open/", status_views.OpenBreaker.as_view(), name="open_breaker"),
+    path("status/<str:system_id>/close/", status_views.CloseBreaker.as_view(), name="close_breaker"),
     path("<uuid:pk>/", views.OneOperation.as_view(), name="operation"),
     path("<uuid:pk>/retry/", views.Retry.as_view(), name="retry"),
     path("<uuid:pk>/skip/", views.Skip.as_view(), name="skip"),
