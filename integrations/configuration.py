@@ -219,6 +219,8 @@ def _system_entry(system: ExternalSystem) -> dict[str, Any]:
         "authorized_user": escape(system.authorized_user.get_username()),
         "delivery": system.delivery,
         "endpoint_url": escape(system.endpoint_url),
+        "max_in_flight": system.max_in_flight,
+        "rate_limit": system.rate_limit,
         "enabled": system.enabled,
     }
 

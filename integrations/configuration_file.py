@@ -43,6 +43,7 @@ class Configuration:
 
 
 _TEXT, _SWITCH, _TEXTS, _OPTIONAL_TEXT = "a text", "true or false", "a list of texts", "a text or null"
+_NUMBER, _OPTIONAL_NUMBER = "a whole number", "a whole number or null"
 # The first key of each names the entry.
 _KEYS = {
     "external_systems": {
@@ -52,6 +53,8 @@ _KEYS = {
         "delivery": _TEXT,
         "endpoint_url": _TEXT,
         "signing_secret": _TEXT,
+        "max_in_flight": _NUMBER,
+        "rate_limit": _OPTIONAL_NUMBER,
         "enabled": _SWITCH,
     },
     "groups": {"name": _TEXT, "members": _TEXTS, "external_system": _OPTIONAL_TEXT},
@@ -143,8 +146,13 @@ def _value(path: str, value: Any, kind: str, environment: Mapping[str, str]) -> 
         if not isinstance(value, bool):
             raise ConfigurationError(path, f"Write {kind}.")
         return value
-    if value is None and kind == _OPTIONAL_TEXT:
+    if value is None and kind in (_OPTIONAL_TEXT, _OPTIONAL_NUMBER):
         return None
+    if kind in (_NUMBER, _OPTIONAL_NUMBER):
+        # To Python, true is a number too.
+        if not isinstance(value, int) or isinstance(value, bool):
+            raise ConfigurationError(path, f"Write {kind}.")
+        return value
     if not isinstance(value, str):
         raise ConfigurationError(path, f"Write {kind}; put it in quotes if it is one.")
     return _filled_in(path, value, environment)
