@@ -39,6 +39,8 @@ PAUSING = {
 }
 # How often a drain with requests in flight looks for operations that became due meanwhile, in seconds.
 LOOK_AGAIN = 0.1
+# How long a result waits for others, to be written with them, while there are requests in flight. Seconds.
+LINGER = 0.01
 # How many requests one drain has in flight. A system's own limit is far below, so that many can hang at once and leave
 # room for the others.
 IN_FLIGHT = 512
@@ -128,15 +130,18 @@ class _Drain:
     # --- Writing ---
 
     def _collect(self) -> None:
-        """Takes what came back: waits for the first, not for the others."""
-        try:
-            while len(self.results) < SETTLED_AT_ONCE:
-                finished = self.finished.get(timeout=0 if self.results else LOOK_AGAIN)
-                self.in_flight -= 1
-                self.tries += 1
-                self.results.append(result_of(*finished))
-        except Empty:
-            return
+        """Takes what came back: waits for the first, and a moment for others, so that many are written at once."""
+        until = time.monotonic() + (LINGER if self.results else LOOK_AGAIN)
+        while self.in_flight and len(self.results) < SETTLED_AT_ONCE:
+            try:
+                finished = self.finished.get(timeout=max(0, until - time.monotonic()))
+            except Empty:
+                return
+            if not self.results:
+                until = time.monotonic() + LINGER
+            self.in_flight -= 1
+            self.tries += 1
+            self.results.append(result_of(*finished))
 
     def _write(self) -> None:
         if not self.results:
@@ -192,9 +197,9 @@ class _Drain:
         time.sleep(LOOK_AGAIN)
 
 
-def request_for(operation: OutgoingOperation, references: Any = None) -> Request:
-    """The signed POST of this operation, with the external reference as it is now."""
-    body = json.dumps(outbox.message(operation, references), ensure_ascii=False, separators=(",", ":")).encode()
+def request_for(operation: OutgoingOperation, references: outbox.References | None = None) -> Request:
+    """The signed POST of this claimed operation. `references`: those of many, where they were read at once."""
+    body = outbox.body(operation, outbox.references_of([operation]) if references is None else references)
     headers = {
         "Content-Type": "application/json",
         "Accept": "application/json",

@@ -77,7 +77,7 @@ class ExternalSystem(models.Model):
     )
     max_in_flight = models.PositiveSmallIntegerField(
         "most requests at a time",
-        default=16,
+        default=32,
         validators=[MinValueValidator(1), MaxValueValidator(500)],
         help_text="How many requests may be under way to this system at once, over all workers.",
     )

@@ -33,7 +33,7 @@ class Migration(migrations.Migration):
         migrations.AddField(
             model_name='externalsystem',
             name='max_in_flight',
-            field=models.PositiveSmallIntegerField(default=16, help_text='How many requests may be under way to this system at once, over all workers.', validators=[django.core.validators.MinValueValidator(1), django.core.validators.MaxValueValidator(500)], verbose_name='most requests at a time'),
+            field=models.PositiveSmallIntegerField(default=32, help_text='How many requests may be under way to this system at once, over all workers.', validators=[django.core.validators.MinValueValidator(1), django.core.validators.MaxValueValidator(500)], verbose_name='most requests at a time'),
         ),
         migrations.AddField(
             model_name='externalsystem',

@@ -23,7 +23,7 @@ from .by_hand import (
     waiting_behind,
 )
 from .claiming import claim, release_stale
-from .message import message, references_of
+from .message import References, body, message, references_of
 from .recording import Context, context_of, record, wake_on_commit
 from .settling import Outcome, Result, settle
 
@@ -31,7 +31,9 @@ __all__ = [
     "Context",
     "NotOpen",
     "Outcome",
+    "References",
     "Result",
+    "body",
     "claim",
     "close_breaker",
     "context_of",

@@ -10,7 +10,8 @@ from uuid import UUID
 
 from django.conf import settings
 from django.db import connection, transaction
-from django.db.models import Count, Exists, F, OuterRef, Q, QuerySet
+from django.db.models import Count, Exists, F, OuterRef, Q, QuerySet, TextField, prefetch_related_objects
+from django.db.models.functions import Cast
 from django.utils import timezone
 
 from .. import flow_control
@@ -18,6 +19,8 @@ from ..choices import Delivery, DeliveryStatus
 from ..models import DeliveryControl, ExternalSystem, OutgoingOperation
 from .settling import LONGEST_RETRY_AFTER
 
+# What sending needs none of. The payload is sent as the text that it is in the database.
+NOT_SENT = ("payload", "last_error", "skip_reason", "settled_at", "skipped_by", "comment", "attachment", "is_next")
 # An operation that was never tried is due at once: one that is due later comes from a clock that was set back since.
 CLOCK_TOLERANCE = timedelta(seconds=5)
 OLDEST_OF_SYSTEM = """
@@ -55,14 +58,16 @@ def claim(limit: int) -> list[OutgoingOperation]:
             status=DeliveryStatus.SENDING, claim=F("claim") + 1, claimed_until=lease
         )
         _note_claims(controls, [system for _, system in chosen], now)
-        operations = list(
+        operations: list[OutgoingOperation] = list(
             OutgoingOperation.objects.filter(pk__in=ids, status=DeliveryStatus.SENDING)
-            .defer("last_error", "skip_reason", "settled_at", "skipped_by", "comment", "attachment", "is_next")
-            .prefetch_related("cause__system")
+            .annotate(recorded=Cast("payload", TextField()))
+            .defer(*NOT_SENT)
             .order_by("created_at", "id")
         )
     for operation in operations:
         operation.system = controls[operation.system_id].system
+    if any(operation.cause_id for operation in operations):
+        prefetch_related_objects(operations, "cause__system")
     return operations
 
 

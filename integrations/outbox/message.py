@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection
 from typing import Any
 
@@ -23,11 +24,20 @@ def references_of(operations: Collection[OutgoingOperation]) -> References:
     return {(row.change_id, row.system_id): row for row in rows}
 
 
-def message(operation: OutgoingOperation, references: References | None = None) -> dict[str, Any]:
-    """The operation as the partner receives it. `references`: those of many, where they were read at once."""
-    found = references_of([operation]) if references is None else references
-    reference = found.get((operation.change_id, operation.system_id))
-    payload = operation.payload
+def message(operation: OutgoingOperation) -> dict[str, Any]:
+    """The operation as the partner receives it now."""
+    return {**_envelope(operation, references_of([operation])), **operation.payload}
+
+
+def body(operation: OutgoingOperation, references: References) -> bytes:
+    """The same in JSON, for an operation that was claimed. What was recorded is JSON already, and not read again."""
+    envelope = json.dumps(_envelope(operation, references), ensure_ascii=False, separators=(",", ":"))
+    recorded: str = operation.recorded  # type: ignore[attr-defined]
+    return f"{envelope[:-1]},{recorded[1:]}".encode()
+
+
+def _envelope(operation: OutgoingOperation, references: References) -> dict[str, Any]:
+    reference = references.get((operation.change_id, operation.system_id))
     return {
         "id": str(operation.pk),
         "operation": operation.operation,
@@ -35,9 +45,5 @@ def message(operation: OutgoingOperation, references: References | None = None) 
         "sequence": operation.sequence,
         "created_at": timestamp(operation.created_at),
         "origin": operation.cause.origin if operation.cause else None,
-        "change": payload["change"],
-        "changed_fields": payload["changed_fields"],
         "external_reference": payloads.reference_snapshot(reference) if reference else None,
-        "comment": payload["comment"],
-        "attachment": payload["attachment"],
     }
