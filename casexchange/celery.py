@@ -7,6 +7,7 @@ from celery import Celery, signals
 from kombu.transport import TRANSPORT_ALIASES
 
 TRANSPORT_ALIASES["filesystem"] = "casexchange.filesystem_broker:Transport"
+TRANSPORT_ALIASES["redis"] = TRANSPORT_ALIASES["rediss"] = "casexchange.redis_broker:Transport"
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "casexchange.settings")
 
 app = Celery("casexchange")

@@ -247,12 +247,12 @@ CELERY_TASK_ROUTES = {
 }
 CELERY_TASK_DEFAULT_QUEUE = "housekeeping"
 CELERY_TASK_CREATE_MISSING_QUEUES = False  # a name that is written wrong would be a queue that nobody reads
-# A wake-up is only acknowledged when it is done, since otherwise each process takes the next one already, which then
-# lies behind a long drain while another process has nothing to do.
+# A wake-up counts as in hand until it is done, and each process has one in hand: else it would take the next one too,
+# which then lies behind a long drain while another process has nothing to do.
 CELERY_TASK_ACKS_LATE = True
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
-# When a process of the worker is killed its message is not given back at once: one that kills each time would go round
-# for ever at full speed. The sweep goes on with the work.
+# A message is not given back when the process that works on it is killed: one that kills each time would go round for
+# ever at full speed. The sweep goes on with the work.
 CELERY_TASK_REJECT_ON_WORKER_LOST = False
 # One process may be busy with a long drain: the sweeps and the housekeeping need another.
 CELERY_WORKER_CONCURRENCY = max(2, os.cpu_count() or 1)
@@ -292,12 +292,7 @@ elif CELERY_BROKER_URL.startswith("redis"):
         "socket_timeout": 5,
         "socket_keepalive": True,
         "health_check_interval": 10,
-        # Seconds after which a message that was taken and never acknowledged is given out again. As long as a wake-up
-        # is worth something: before that the sweep has done its work, and a long drain would be given out twice.
-        "visibility_timeout": WAKE_UP_EXPIRES,
-        # How often, in seconds, such messages are looked for: they are in no hurry.
-        "unacked_restore_interval": 30,
-        "unacked_restore_throttle": 1,
+        # There is no visibility timeout: casexchange/redis_broker.py keeps no account of what a worker has in hand.
     }
 DISPATCH_INTERVAL = _positive("DISPATCH_INTERVAL", 5)
 CELERY_BEAT_SCHEDULER = "casexchange.beat:Scheduler"
