@@ -6,9 +6,7 @@ from django.apps import apps
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import Group
 from django.db.models.signals import m2m_changed, post_migrate
-from simple_history.signals import pre_create_historical_record
 
-from .actor import current as current_actor
 from .choices import Role
 from .roles import PERMISSIONS, grant
 
@@ -36,13 +34,7 @@ def follow_roles(sender: Any, instance: Any, action: str, reverse: bool, pk_set:
             user.save(update_fields=["is_staff"])
 
 
-def name_source_system(sender: Any, history_instance: Any, **kwargs: Any) -> None:
-    """The history says which external system a change came from."""
-    history_instance.source_system = current_actor().system_id
-
-
 def connect() -> None:
-    pre_create_historical_record.connect(name_source_system, dispatch_uid="changes.name_source_system")
     post_migrate.connect(
         grant_permissions, sender=apps.get_app_config("changes"), dispatch_uid="changes.grant_permissions"
     )

@@ -11,25 +11,27 @@ from typing import Any
 from django.db.models.signals import post_save
 
 from changes.choices import CompletionCode
-from changes.models import Attachment, Change, Comment, FieldChange, SupportGroup
+from changes.models import Attachment, Change, Comment, FieldChange
 
 from . import outbox, payloads, rules
-from .models import ExternalGroup
+from .external_groups import system_of
 
 
-def change_saved(sender: Any, instance: Change, raw: bool = False, **kwargs: Any) -> None:
+def change_saved(sender: Any, instance: Change, created: bool, raw: bool = False, **kwargs: Any) -> None:
     owner = instance.changed_fields.get("owning_group")
     code = instance.changed_fields.get("completion_code")
     withdrawn = code is not None and code.new == CompletionCode.WITHDRAWN
     if raw or not (owner or withdrawn):
         return
+    if created and system_of(instance.owning_group) is None:
+        return  # a new change is linked to the system of its group alone
     if instance.is_partly_saved:
         # What is only in memory is neither a fact for the rules nor for the partner's eyes.
         instance, changed_fields = Change.objects.get(pk=instance.pk), instance.changed_fields
         instance.changed_fields = changed_fields
     owner = owner or FieldChange(instance.owning_group, instance.owning_group)
     context = outbox.context_of(instance)
-    before = _system_of(owner.old)
+    before = system_of(owner.old)
     generated = rules.on_saved(before, withdrawn, context.situation)
     outbox.record(context, generated, payloads.changed_fields(instance.changed_fields))
 
@@ -46,13 +48,6 @@ def attachment_added(sender: Any, instance: Attachment, created: bool, raw: bool
         return
     context = outbox.context_of(instance.change)
     outbox.record(context, rules.on_added(context.situation), attachment=instance)
-
-
-def _system_of(group: SupportGroup | None) -> str | None:
-    if group is None:
-        return None
-    external = ExternalGroup.objects.select_related("system").filter(group=group).first()
-    return external.system.system_id if external else None
 
 
 def connect() -> None:

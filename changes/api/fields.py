@@ -109,10 +109,13 @@ class GroupNameField(serializers.Field):
         if not isinstance(data, str):
             self.fail("invalid")
         # What cannot be a name is not looked for: PostgreSQL refuses to compare with a NUL.
-        group = SupportGroup.objects.filter(name=data).first() if 0 < len(data) <= 200 and "\x00" not in data else None
+        group = self.find(data) if 0 < len(data) <= 200 and "\x00" not in data else None
         if group is None:
             self.fail("does_not_exist", name=data if len(data) <= 200 else f"{data[:200]}…")
         return group
+
+    def find(self, name: str) -> SupportGroup | None:
+        return SupportGroup.objects.filter(name=name).first()
 
     def to_representation(self, value: SupportGroup) -> str:
         return value.name

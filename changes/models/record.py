@@ -15,16 +15,15 @@ from django.db import models
 from django.db.models import F, Q
 from django.utils import timezone
 from django_fsm import FSMField, transition
-from simple_history.models import HistoricalRecords
 
 from changes import workflow
-from changes.actor import current as current_actor
 from changes.choices import PRIORITIES, ChangeType, CompletionCode, Impact, Phase, Priority, Risk, Urgency
 from changes.exceptions import ConditionsUnmet, FieldEdit, NoTransition, ReadOnlyChange, StaleChange
 from changes.querysets import ChangeQuerySet
 from changes.validators import TEXT_MAX_LENGTH, validate_moment, validate_text
 
 from .group import SupportGroup
+from .history import SourcedRecords
 from .holding import held, keep_as_stored
 from .number import ChangeNumber
 from .writing import within_transaction, writing
@@ -41,15 +40,6 @@ class FieldChange:
 
     old: Any
     new: Any
-
-
-class SourcedHistory(models.Model):
-    """A history record that also names the external system that the change came from."""
-
-    source_system = models.CharField(max_length=100, null=True, editable=False)
-
-    class Meta:
-        abstract = True
 
 
 def _enter(target: Phase) -> Any:
@@ -117,12 +107,7 @@ class Change(models.Model):
     created_at = models.DateTimeField(auto_now_add=True)
     updated_at = models.DateTimeField(auto_now=True)
 
-    history = HistoricalRecords(
-        bases=[SourcedHistory],
-        excluded_fields=["number"],
-        get_user=lambda instance, **kwargs: current_actor().user,
-        cascade_delete_history=True,
-    )
+    history = SourcedRecords(excluded_fields=["number"])
     objects = ChangeQuerySet.as_manager()
 
     # What people and partners set, and a history shows. The rest is kept by save() itself.

@@ -12,21 +12,29 @@ from django.core.validators import URLValidator
 from rest_framework import serializers
 
 from changes.api.exceptions import TooLarge
-from changes.api.fields import OneOfField, StrictSerializer, TextField
+from changes.api.fields import GroupNameField, OneOfField, StrictSerializer, TextField
 from changes.api.serializers import LINE_MAX_LENGTH, ChangeWriteSerializer
 from changes.choices import Phase, Visibility
+from changes.models import SupportGroup
 from changes.validators import TEXT_MAX_LENGTH, validate_content_type, validate_file_name
 from integrations.choices import IncomingKind, IncomingStatus
+from integrations.external_groups import group_named
 from integrations.incoming import IncomingRequest
 from integrations.models import ExternalSystem
 
 MOST_ADDITIONS = 100
 
 
+class ExternalGroupNameField(GroupNameField):
+    def find(self, name: str) -> SupportGroup | None:
+        return group_named(name)
+
+
 class PropertiesSerializer(ChangeWriteSerializer):
     """The writable fields of a change, and the phase: one transition away at most."""
 
     title = TextField(required=False, max_length=LINE_MAX_LENGTH)
+    owning_group = ExternalGroupNameField(required=False, allow_null=True)
     phase = OneOfField(Phase.choices, required=False)
 
 

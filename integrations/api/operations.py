@@ -24,11 +24,10 @@ from integrations import incoming
 from integrations.incoming import OperationRefused
 from integrations.models import ExternalSystem
 
+from .authentication import PartnerAuthentication
 from .operation_serializers import OperationAnswerSerializer, OperationSerializer, valid_request
 
 KEY_MAX_LENGTH = 255
-# Of the partner's system. What it takes to reach it is not read: its secrets need not be decrypted here.
-_NEEDED = ("system_id", "authorized_user", "enabled")
 UNREADABLE_KEPT = 2000
 
 
@@ -43,6 +42,7 @@ _PROBLEMS = {problem.status_code: problem for problem in (Problem, NoSuchChange,
 class OperationView(APIView):
     """Takes one operation of the partner whose token is used. In one transaction: all of it, or nothing."""
 
+    authentication_classes = [PartnerAuthentication]
     summaries = {"POST": "Send an operation (partners)"}
     problems = {"POST": (404, 409, 422)}
 
@@ -116,12 +116,12 @@ class _Sent:
         if not isinstance(system_id, str) or not system_id:
             message = "Name your system, as a JSON string."
             raise Problem(message, "required", {"system_id": message})
-        system = ExternalSystem.objects.only(*_NEEDED).filter(system_id=system_id).first()
-        if system is None or system.authorized_user_id != self.request.user.pk:
+        systems: Any = self.request.auth
+        system = next((own for own in systems if own.system_id == system_id), None)
+        if system is None:
             raise PermissionDenied(
                 "This token is not that of the system's authorized user. Check system_id, capitals too."
             )
-        system.authorized_user = self.request.user
         if not system.enabled:
             raise PermissionDenied("This system is disabled here. Ask the service desk to enable it.")
         return system

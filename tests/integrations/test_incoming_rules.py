@@ -245,7 +245,7 @@ class TestUpdate:
             return [path for path in tmp_path.rglob("*") if path.is_file()]
 
         with monkeypatch.context() as patch:
-            patch.setattr("integrations.incoming._keep", None)
+            patch.setattr("integrations.incoming.receiving.keep", None)
             assert client.post("/api/v1/operations/", body, format="json").status_code == 500
         assert kept() == []
         assert client.post("/api/v1/operations/", body, format="json").status_code == 200

@@ -372,6 +372,7 @@ class TestAllOrNothing:
         assert not OutgoingOperation.objects.exists()
         assert not Exchange.objects.exists()
 
+    @pytest.mark.django_db(transaction=True)
     def test_an_outbox_that_cannot_be_written_rolls_the_save_back(self, monkeypatch):
         change = ChangeFactory()
 

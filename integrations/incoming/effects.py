@@ -1,0 +1,123 @@
+"""What an operation does: the table of section 4 of the rules, then the comments and attachments."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from django.core.files.base import ContentFile
+
+from changes.choices import CompletionCode, Phase
+from changes.models import Attachment, Change, Comment
+
+from ..choices import IncomingKind
+from ..models import Exchange, ExternalReference, ExternalSystem
+from .request import IncomingRequest, OperationRefused
+
+ASSIGNED_COMMENT = "Change was assigned locally from external system"
+REJECTED_COMMENT = "Change was rejected by the external fulfillment system"
+
+
+def new_change(request: IncomingRequest) -> Change:
+    change = Change(requested_by=request.system.authorized_user)
+    _set_properties(change, request.properties)
+    change.save()
+    return change
+
+
+def carry_out(
+    request: IncomingRequest, change: Change, reference: ExternalReference | None, stored: list[Attachment]
+) -> ExternalReference | None:
+    """Carries out section 4's table, then adds the comments and attachments. Returns the reference there is now."""
+    is_news = True
+    if request.operation == IncomingKind.UPDATE:
+        _set_properties(change, request.properties)
+        change.save()
+    elif request.operation == IncomingKind.CANCEL:
+        is_news = _cancel(change)
+    if request.operation == IncomingKind.REJECT:
+        _reject(request.system, change, reference)
+        reference = None
+    else:
+        reference = _keep_reference(request, change, reference, is_news)
+    _add(request, change, stored)
+    return reference
+
+
+def _set_properties(change: Change, properties: Mapping[str, Any]) -> None:
+    """Sets the fields, then makes the transition, if one is asked for. The current phase is none."""
+    for name, value in properties.items():
+        if name != "phase":
+            setattr(change, name, value)
+    target = properties.get("phase")
+    if target is not None and target != change.phase:
+        change.move_to(target)
+
+
+def _cancel(change: Change) -> bool:
+    """Withdraws and abandons the change. False if it was so already, and nothing changes."""
+    if change.completion_code == CompletionCode.WITHDRAWN and change.phase == Phase.ABANDON:
+        return False
+    change.completion_code = CompletionCode.WITHDRAWN
+    change.move_to(Phase.ABANDON)
+    change.save()
+    return True
+
+
+def _reject(system: ExternalSystem, change: Change, reference: ExternalReference | None) -> None:
+    exchange = Exchange.objects.filter(change=change, system=system).first() or Exchange(change=change, system=system)
+    exchange.state = exchange.state.after_reject()
+    exchange.save()
+    if reference:
+        reference.delete()
+
+
+def _keep_reference(
+    request: IncomingRequest, change: Change, reference: ExternalReference | None, is_news: bool
+) -> ExternalReference | None:
+    """Stores what the partner says of its record, and when it was last heard of: with `is_news` now."""
+    if reference is None:
+        if not request.external_id:
+            if request.external_status is not None or request.external_url is not None:
+                raise OperationRefused(
+                    400,
+                    "required",
+                    "There is no external reference yet: send the external_id too.",
+                    "external_id",
+                )
+            return None
+        reference = ExternalReference(change=change, system=request.system, external_id=request.external_id)
+        is_news = True
+    for name in ("external_url", "external_status"):
+        said = getattr(request, name)
+        if said is not None and said != getattr(reference, name):
+            setattr(reference, name, said)
+            is_news = True
+    if is_news:
+        reference.save()
+    return reference
+
+
+def _add(request: IncomingRequest, change: Change, stored: list[Attachment]) -> None:
+    author = request.system.authorized_user
+    own = {IncomingKind.ASSIGN: ASSIGNED_COMMENT, IncomingKind.REJECT: REJECTED_COMMENT}.get(request.operation)
+    if own:
+        Comment(change=change, author=author, body=own).save()
+    for comment in request.comments:
+        Comment(
+            change=change,
+            author=author,
+            author_name=comment["author"],
+            body=comment["body"],
+            visibility=comment["visibility"],
+        ).save()
+    for sent in request.attachments:
+        attachment = Attachment(
+            change=change,
+            author=author,
+            file=ContentFile(sent["content"], name="content"),
+            file_name=sent["file_name"],
+            content_type=sent["content_type"],
+        )
+        stored.append(attachment)
+        attachment.save()

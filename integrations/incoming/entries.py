@@ -1,0 +1,105 @@
+"""The log of what came: an operation that was applied or ignored, with its answer, and one that failed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from changes.models import Change
+
+from .. import payloads
+from ..access import reachable
+from ..choices import IncomingKind, IncomingStatus
+from ..models import ExternalReference, ExternalSystem, IncomingOperation
+from .request import Answer, IncomingRequest, OperationRefused
+
+
+def new_entry(request: IncomingRequest, status: IncomingStatus) -> IncomingOperation:
+    """The entry of the log, which has its id but is not written yet."""
+    came_from = request.origin or {"system_id": "", "operation_id": ""}
+    if request.origin is None and request.message_id:
+        came_from = {"system_id": request.system.system_id, "operation_id": request.message_id}
+    return IncomingOperation(
+        system=request.system,
+        user=request.system.authorized_user,
+        operation=request.operation,
+        status=status,
+        idempotency_key=request.idempotency_key,
+        body_sha256=request.body_sha256,
+        payload=request.payload,
+        origin_system_id=came_from["system_id"],
+        origin_operation_id=came_from["operation_id"],
+        http_status=201 if request.operation == IncomingKind.CREATE else 200,
+    )
+
+
+def keep(record: IncomingOperation, change: Change | None, reference: ExternalReference | None) -> Answer:
+    """The answer, kept with the operation so that a repeat gets the same. This is the last that is written."""
+    record.change = change
+    record.result = {
+        "id": str(record.pk),
+        "operation": str(record.operation),
+        "status": str(record.status),
+        "change": payloads.change_snapshot(change, [reference] if reference else []) if change else None,
+        "external_reference": payloads.reference_snapshot(reference) if reference else None,
+    }
+    record.save(force_insert=True)
+    return Answer(record.http_status, record.result)
+
+
+def remembered(request: IncomingRequest) -> Answer | None:
+    """The first answer, when this key was applied before."""
+    if request.idempotency_key is None:
+        return None
+    first = (
+        IncomingOperation.objects.filter(system=request.system, idempotency_key=request.idempotency_key)
+        .exclude(status=IncomingStatus.FAILED)
+        .first()
+    )
+    if first is None:
+        return None
+    if first.body_sha256 != request.body_sha256:
+        raise OperationRefused(
+            409,
+            "idempotency_key_reused",
+            "This idempotency key came with another body before. Use a new key for a new operation.",
+        )
+    return Answer(first.http_status, first.result or {}, is_replay=True)
+
+
+def log_failure(
+    user: Any,
+    system: ExternalSystem | None,
+    http_status: int,
+    error: str,
+    payload: Mapping[str, Any],
+    body_sha256: str,
+    idempotency_key: str | None,
+) -> None:
+    """Keeps what came, from whom, and why it was refused."""
+    operation = payload.get("operation")
+    change = _named_by(payload, system) if system else None
+    IncomingOperation.objects.create(
+        system=system,
+        user=user,
+        operation=operation if operation in IncomingKind.values else "",
+        status=IncomingStatus.FAILED,
+        idempotency_key=idempotency_key,
+        body_sha256=body_sha256,
+        payload=payload,
+        change=change,
+        http_status=http_status,
+        error=error,
+    )
+
+
+def _named_by(payload: Mapping[str, Any], system: ExternalSystem) -> Change | None:
+    """The change that a failed operation was about, as far as it can be told and the partner reaches it."""
+    number, external_id = payload.get("change_number"), payload.get("external_id")
+    reached = reachable([system])
+    if isinstance(number, str):
+        return reached.filter(number=number[:22]).first()
+    if isinstance(external_id, str):
+        named = {"external_references__system": system, "external_references__external_id": external_id[:255]}
+        return reached.filter(**named).first()
+    return None

@@ -1,0 +1,67 @@
+"""The change that an operation is about, and its reference."""
+
+from __future__ import annotations
+
+from changes.models import Change
+
+from ..access import reachable
+from ..models import ExternalReference, ExternalSystem
+from .request import IncomingRequest, OperationRefused
+
+
+def find(request: IncomingRequest) -> tuple[Change, ExternalReference | None]:
+    """The locked change that it is about, and the reference. One that the partner does not reach is as if it did not
+    exist."""
+    changes = Change.objects.with_people().locked()
+    if request.change_number:
+        attr, changes = "change_number", reachable([request.system], changes).filter(number=request.change_number)
+    else:
+        # Whoever has a reference reaches the change.
+        attr, changes = (
+            "external_id",
+            changes.filter(
+                external_references__system=request.system, external_references__external_id=request.external_id
+            ),
+        )
+    change = changes.first()
+    # Read under the lock: it may have been deleted while this waited.
+    reference = reference_of(request.system, change) if change else None
+    if change is None or not (reference or request.change_number):
+        raise OperationRefused(404, "not_found", "There is no such change.", attr)
+    if request.change_number and request.external_id:
+        _refuse_disagreement(request, change, reference)
+    return change, reference
+
+
+def _refuse_disagreement(request: IncomingRequest, change: Change, reference: ExternalReference | None) -> None:
+    if reference is None:
+        refuse_taken(request)
+    elif reference.external_id != request.external_id:
+        raise OperationRefused(
+            409,
+            "external_id_mismatch",
+            f"{change.number} has another external id here: {reference.external_id}.",
+            "external_id",
+        )
+
+
+def refuse_taken(request: IncomingRequest) -> None:
+    taken = (
+        ExternalReference.objects.select_related("change")
+        .filter(system=request.system, external_id=request.external_id)
+        .first()
+    )
+    if taken:
+        raise OperationRefused(
+            409,
+            "external_id_taken",
+            f"The external id {request.external_id} is already that of {taken.change.number}.",
+            "external_id",
+        )
+
+
+def reference_of(system: ExternalSystem, change: Change) -> ExternalReference | None:
+    reference = ExternalReference.objects.filter(system=system, change=change).first()
+    if reference:
+        reference.system = system  # loaded already
+    return reference
