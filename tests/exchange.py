@@ -156,8 +156,12 @@ class RunningExchange:
         self._write("simulator.yaml", {"partners": [self._played(system_id) for system_id in PARTNERS]})
         for name in self._commands():
             self.start_process(name)
-        self.until("the web server answers", lambda: _answers(self.base_url + "/accounts/login/"))
+        self.until("the web server answers", self.is_answering)
         self.until("the simulator answers", lambda: _answers(self.simulator_url + "/api/partners"))
+
+    def is_answering(self) -> bool:
+        """Whether the web server takes requests."""
+        return _answers(self.base_url + "/accounts/login/")
 
     def start_process(self, name: str) -> Process:
         """Starts one of `_commands()`, also again after it was stopped or killed."""

@@ -22,9 +22,12 @@ _libc = ctypes.CDLL(None)
 class Process:
     """One child with its log file. `signal_to_stop` is also what the kernel sends it when its parent dies."""
 
-    def __init__(self, child: subprocess.Popen[bytes], log: Path, signal_to_stop: signal.Signals) -> None:
+    def __init__(
+        self, child: subprocess.Popen[bytes], log: Path, log_begin: int, signal_to_stop: signal.Signals
+    ) -> None:
         self.child = child
         self.log_file = log
+        self._log_begin = log_begin  # where its own part of the file begins
         self.signal_to_stop = signal_to_stop
         self._is_asked = False  # twice would be taken for impatience
 
@@ -34,6 +37,12 @@ class Process:
     def log(self, lines: int = 60) -> str:
         """The end of what it printed."""
         return "\n".join(self.log_file.read_text(errors="replace").splitlines()[-lines:])
+
+    def has_printed(self, text: str) -> bool:
+        """Whether it did since it was started."""
+        with self.log_file.open("rb") as log:
+            log.seek(self._log_begin)
+            return text.encode() in log.read()
 
     def check_running(self) -> None:
         """Raises RuntimeError with its log if it ended."""
@@ -104,6 +113,7 @@ def start(
 
     identity: dict[str, Any] = {"user": user, "group": user, "extra_groups": []} if user else {}
     with log.open("ab") as output:
+        begin = output.tell()
         child = subprocess.Popen(
             command,
             stdin=subprocess.DEVNULL,
@@ -114,7 +124,7 @@ def start(
             preexec_fn=die_with_parent,
             **identity,
         )
-    return Process(child, log, stop)
+    return Process(child, log, begin, stop)
 
 
 def _signal(pid: int, number: signal.Signals) -> None:

@@ -111,6 +111,10 @@ async def _huge(request: web.Request, content: bytes, behaviour: Behaviour) -> w
     await response.write(start)
     for _ in range(behaviour.size // len(PART)):
         await response.write(PART)
+        # With TLS a write to nobody neither fails nor waits, so the loop would not get to hear that nobody is there.
+        await asyncio.sleep(0)
+        if request.transport is None:
+            raise ConnectionResetError
     await response.write(PART[: behaviour.size % len(PART)])
     await response.write(b'"}')
     await response.write_eof()

@@ -36,7 +36,7 @@ class Load:
         self.is_over = threading.Event()
         self.actors: list[Actor] = [
             Staff("staff", seed, exchange.api("alice")),
-            Reader("reader", seed, exchange.api("alice"), exchange.pages()),
+            Reader("reader", seed, exchange.api("alice"), exchange.pages("alice")),
             *(Partner(system_id, seed, exchange.partner_api(system_id)) for system_id in OTHERS_GROUP),
         ]
         self._errors: list[BaseException] = []
@@ -50,8 +50,15 @@ class Load:
     def failures(self) -> list[str]:
         return [failure for actor in self.actors for failure in actor.failures]
 
-    def steps(self) -> int:
-        return sum(actor.steps for actor in self.actors)
+    def marks(self) -> list[int]:
+        """How many steps each has made."""
+        return [actor.steps for actor in self.actors]
+
+    def everybody_did(self, steps: int, since: list[int] | None = None) -> bool:
+        """Whether everybody made so many steps (since `marks()`). Raises what went wrong with one of them."""
+        for error in self._errors:
+            raise error
+        return all(now >= then + steps for now, then in zip(self.marks(), since or [0] * len(self.actors), strict=True))
 
     def __enter__(self) -> Load:
         for thread in self._threads:

@@ -5,12 +5,13 @@ Times are short, so that what takes minutes in production takes a second here.
 
 from __future__ import annotations
 
+import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from ..exchange import ROOT, Client, RunningExchange
+from ..exchange import ROLES, ROOT, Client, RunningExchange
 from ..processes import Process, free_port, start
 from ..services import PostgreSQL, Redis
 from .certificates import AUTHORITY, EXPIRED, VALID, make_certificates
@@ -18,14 +19,15 @@ from .certificates import AUTHORITY, EXPIRED, VALID, make_certificates
 WORKERS = ("worker-1", "worker-2")
 DATABASE = "faults"
 LEASE = 2.0
-_SESSION = """
+_SESSIONS = """
 from django.contrib.auth import get_user_model
 from django.test import Client
 
-client = Client()
-user = get_user_model().objects.get(username="alice")
-client.force_login(user, backend="django.contrib.auth.backends.ModelBackend")
-print(client.cookies["sessionid"].value)
+for username in {users!r}:
+    client = Client()
+    user = get_user_model().objects.get(username=username)
+    client.force_login(user, backend="django.contrib.auth.backends.ModelBackend")
+    print(client.cookies["sessionid"].value)
 """
 
 
@@ -56,17 +58,17 @@ class FaultStack(RunningExchange):
                 "LOG_LEVEL": "INFO",
             },
         )
-        self._session = ""
+        self._sessions: dict[str, str] = {}
 
     # --- Ways in ---
 
     def endpoint_url(self, system_id: str) -> str:
         return f"{'https' if system_id == 'BETA' else 'http'}://127.0.0.1:{self._ports[system_id]}/operations"
 
-    def pages(self) -> Client:
-        """A browser in which alice is signed in."""
+    def pages(self, username: str) -> Client:
+        """A browser in which that user is signed in."""
         client = Client(self.base_url)
-        client.cookies.set("sessionid", self._session)
+        client.cookies.set("sessionid", self._sessions[username])
         return client
 
     def query(self, sql: str, **parameters: Any) -> list[tuple[Any, ...]]:
@@ -88,12 +90,23 @@ class FaultStack(RunningExchange):
         self.redis.start()
         self.redis.until_ready()
         super().start()
-        self._session = self.shell(_SESSION).strip()
+        sessions = self.shell(_SESSIONS.format(users=[*ROLES])).split()
+        self._sessions = dict(zip(ROLES, sessions, strict=True))
+        for name in WORKERS:
+            self.until_worker_is_ready(name)
 
     def start_postgresql(self) -> None:
         # What is committed outlives a crash of the server, as in production.
         self.postgresql.start("-csynchronous_commit=on")
         self.postgresql.until_ready()
+
+    def stop_postgresql(self, how: str) -> None:
+        """With SIGINT in order, with SIGQUIT at once, with SIGKILL as a crash would."""
+        if how == "SIGKILL":
+            self.postgresql.process.kill_all()
+        else:
+            self.postgresql.process.child.send_signal(signal.Signals[how])
+            self.postgresql.process.wait()
 
     def start_redis(self) -> None:
         self.redis.start()
@@ -124,6 +137,9 @@ class FaultStack(RunningExchange):
             cwd=ROOT,
         )
         return self.processes[name]
+
+    def until_worker_is_ready(self, name: str) -> None:
+        self.until(f"{name} is ready", lambda: self.processes[name].has_printed(" ready."))
 
     def logs(self, lines: int = 60) -> str:
         ends = "\n".join(

@@ -1,0 +1,132 @@
+"""Our own processes are killed, with -9: workers, the web server, beat."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import threading
+import time
+
+import pytest
+import requests
+
+from ..processes import until
+from .stack import WORKERS
+
+pytestmark = [pytest.mark.any_database, pytest.mark.xdist_group("faults")]
+
+KILLS = 5
+
+
+def lose_the_host(exchange, name, random):
+    exchange.kill_process_and_its_children(name)
+    exchange.start_process(name)
+
+
+def kill_the_parent(exchange, name, random):
+    """Its children end what they have in hand, beside those of the new one."""
+    exchange.kill_process(name)
+    exchange.start_process(name)
+
+
+def kill_a_child(exchange, name, random):
+    if children := exchange.processes[name].family()[1:]:
+        os.kill(random.choice(children), signal.SIGKILL)
+
+
+@pytest.mark.parametrize("kill", [lose_the_host, kill_the_parent, kill_a_child])
+def test_a_worker_is_killed_at_random_moments_again_and_again(exchange, load, random, nothing_is_lost, kill):
+    """While another one runs."""
+    with load() as work:
+        for _ in range(KILLS):
+            victim, other = random.sample(WORKERS, 2)
+            exchange.until_worker_is_ready(other)
+            time.sleep(random.uniform(0, 0.5))
+            kill(exchange, victim, random)
+    assert nothing_is_lost(work)
+    assert work.failures == []
+
+
+def test_all_workers_are_killed_at_once_while_requests_are_on_their_way(exchange, load, nothing_is_lost):
+    exchange.behave("ACME", mode="hang", seconds=0.5)
+    with load() as work:
+        exchange.until("something is being sent", lambda: sending(exchange))
+        for name in WORKERS:
+            exchange.kill_process_and_its_children(name)
+        for name in WORKERS:
+            exchange.start_process(name)
+    exchange.behave("ACME", mode="normal")
+    assert nothing_is_lost(work)
+    assert work.failures == []
+
+
+def sending(exchange):
+    return exchange.query("SELECT count(*) FROM integrations_outgoingoperation WHERE status = 'Sending'")[0][0]
+
+
+# --- The web server ---
+
+
+def test_the_web_server_is_killed_at_random_moments(exchange, load, random, nothing_is_lost):
+    """A partner whose operation was not answered sends it again under its key, and it is done once."""
+    with load() as work:
+        for _ in range(3):
+            time.sleep(random.uniform(0.2, 0.8))
+            exchange.kill_process_and_its_children("web")
+            exchange.start_process("web")
+            exchange.until("the web server answers", exchange.is_answering)
+    assert nothing_is_lost(work)
+    assert work.failures
+
+
+@pytest.mark.parametrize("redis_is", ["gone", "paused"])
+def test_the_web_server_is_killed_between_commit_and_wake_up(exchange, since, nothing_is_lost, redis_is):
+    """With the broker gone no wake-up can be sent, with a paused one it takes time: the sweep finds what is due."""
+    if redis_is == "gone":
+        exchange.redis.stop()
+    else:
+        exchange.redis.process.pause()
+    request = threading.Thread(target=create, args=(exchange,))
+    request.start()
+    committed = "SELECT count(*) FROM integrations_outgoingoperation o WHERE o.change_id > %(since)s"
+    until("the operation is committed", lambda: exchange.query(committed, since=since)[0][0])
+    exchange.kill_process_and_its_children("web")
+    request.join()
+    if redis_is == "gone":
+        exchange.start_redis()
+    else:
+        exchange.redis.process.resume()
+    exchange.start_process("web")
+    exchange.until("the web server answers", exchange.is_answering)
+    assert nothing_is_lost() == 1
+
+
+def create(exchange):
+    with contextlib.suppress(requests.ConnectionError):  # where the web server is killed
+        exchange.api("alice").post("/api/v1/changes/", json={"title": "Lost?", "owning_group": "ACME Networks"})
+
+
+# --- Beat ---
+
+
+def test_beat_is_killed(exchange, load, random, nothing_is_lost):
+    with load() as work:
+        for _ in range(2):
+            time.sleep(random.uniform(0.1, 0.7))
+            exchange.kill_process_and_its_children("beat")
+            done = work.marks()
+            exchange.until("work went on without beat", lambda done=done: work.everybody_did(3, since=done))
+            exchange.start_process("beat")
+    assert nothing_is_lost(work)
+    assert work.failures == []
+
+
+def test_what_only_the_sweep_can_find_waits_for_beat(exchange, since, nothing_is_lost):
+    """Beat is dead and the wake-up was lost; beat, started again, is enough."""
+    exchange.kill_process_and_its_children("beat")
+    exchange.redis.stop()
+    create(exchange)
+    exchange.start_redis()
+    exchange.start_process("beat")
+    assert nothing_is_lost() == 1
