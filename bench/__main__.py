@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import argparse
-import signal
 import sys
 import time
-from typing import Any
+from collections.abc import Sequence
 
-from .figures import table
+from integrations.local.interruption import Interrupted, interruptible
+
+from .checks import CheckFailed
+from .figures import Figure, table
 from .rows import LARGE_ROWS, ROWS
 from .session import Session
 from .stack import Stack
@@ -21,30 +23,34 @@ def main() -> int:
     parser.add_argument("--large", action="store_true", help="the rows that need a large database")
     parser.add_argument("--changes", type=int, default=500, help="to drain, ten operations each (default: %(default)s)")
     options = parser.parse_args()
-    signal.signal(signal.SIGTERM, _interrupt)
     names = options.only or [*(LARGE_ROWS if options.large else ROWS)]
+    try:
+        with interruptible():
+            figures = _measure(names, options.rounds, options.changes)
+    except Interrupted:
+        print("Interrupted. All that was started has ended.", file=sys.stderr)
+        return 130
+    except CheckFailed as error:
+        print(f"CHECK FAILED: {error}", file=sys.stderr)
+        return 1
+    print(table(figures))
+    return 0
+
+
+def _measure(names: Sequence[str], rounds: int, changes: int) -> list[Figure]:
     begun = time.monotonic()
 
     def say(text: str) -> None:
         print(f"[{time.monotonic() - begun:4.0f} s] {text}", file=sys.stderr, flush=True)
 
-    try:
-        with Stack() as stack:
-            session = Session(stack, options.changes, say)
-            rows = [{**ROWS, **LARGE_ROWS}[name](session) for name in names]
-            for number in range(1, options.rounds + 1):
-                for row in rows:
-                    say(f"round {number} of {options.rounds}, {row.name}")
-                    row.measure()
-    except KeyboardInterrupt:
-        say("interrupted: everything that was started has ended")
-        return 130
-    print(table([figure for row in rows for figure in row.figures]))
-    return 0
-
-
-def _interrupt(*_: Any) -> None:
-    raise KeyboardInterrupt
+    with Stack() as stack:
+        session = Session(stack, changes, say)
+        rows = [{**ROWS, **LARGE_ROWS}[name](session) for name in names]
+        for number in range(1, rounds + 1):
+            for row in rows:
+                say(f"round {number} of {rounds}, {row.name}")
+                row.measure()
+        return [figure for row in rows for figure in row.figures]
 
 
 if __name__ == "__main__":

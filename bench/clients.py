@@ -99,7 +99,8 @@ def load(url: str, requests: Sequence[NextRequest], status: int, warm_up: float,
 
 
 async def _load(url: str, requests: Sequence[NextRequest], status: int, warm_up: float, seconds: float) -> Load:
-    parts = urlsplit(url)
+    address = urlsplit(url)
+    host, port = address.hostname or "", address.port or 80
     run = _Run(len(requests), str(status).encode(), warm_up, seconds)
     loop = asyncio.get_running_loop()
     for next_request in requests:
@@ -107,7 +108,7 @@ async def _load(url: str, requests: Sequence[NextRequest], status: int, warm_up:
         def connection(next_request: NextRequest = next_request) -> _Connection:
             return _Connection(run, next_request)
 
-        await loop.create_connection(connection, parts.hostname, parts.port)
+        await loop.create_connection(connection, host, port)
     return await run.load()
 
 

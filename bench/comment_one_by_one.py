@@ -10,6 +10,7 @@ import json
 import os
 import sys
 import time
+from functools import partial
 
 import django
 from django.db import transaction
@@ -27,18 +28,22 @@ def main() -> None:
 
     alice = get_user_model().objects.get(username="alice")
     changes = list(Change.objects.order_by("pk"))
-    printed: list[tuple[int, float]] = []
+    keys: list[int] = []
+    moments: list[float] = []
     with acting(alice):
         for number, pause in enumerate(json.load(sys.stdin)):
             time.sleep(pause)
             comment = Comment(change=changes[number % len(changes)], author=alice, body=COMMENT)
-            moments: list[float] = []
             with transaction.atomic():
                 # Before the wake-up's own hook: publishing it is part of the way.
-                transaction.on_commit(lambda moments=moments: moments.append(time.monotonic()))
+                transaction.on_commit(partial(_note, moments))
                 comment.save()
-            printed.append((comment.pk, *moments))
-    json.dump(printed, sys.stdout)
+            keys.append(comment.pk)
+    json.dump([*zip(keys, moments, strict=True)], sys.stdout)
+
+
+def _note(moments: list[float]) -> None:
+    moments.append(time.monotonic())
 
 
 if __name__ == "__main__":

@@ -134,7 +134,7 @@ class Redis:
         self.client(target).flushdb()
         client = self.client(source)
         for key in client.scan_iter():
-            client.copy(key, key, destination_db=target)
+            client.copy(key, key, destination_db=str(target))
 
     def _answers(self) -> bool:
         self.process.check_running()

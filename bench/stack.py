@@ -65,7 +65,7 @@ class Stack:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
-        if error is not None and not isinstance(error, KeyboardInterrupt):
+        if isinstance(error, Exception):
             print(self.logs(), file=sys.stderr)
         self.close()
 
