@@ -79,19 +79,28 @@ class _Drain:
         self.finished: SimpleQueue[Finished] = SimpleQueue()
         self.results: list[Result] = []
         self.database_lost_at: float | None = None
-        self.looked_for_stale_at = time.monotonic()
+        self.claimed_at = self.looked_for_stale_at = time.monotonic()
 
     def run(self) -> int:
         while True:
             try:
                 self._claim_and_send()
-                if not self.in_flight and not self.results:
+                if not self.in_flight and not self.results and not self._stays():
                     return self.tries
                 self._collect()
                 self._write()
                 self.database_lost_at = None
             except (OperationalError, InterfaceError) as error:
                 self._bear(error)
+
+    def _stays(self) -> bool:
+        """Whether to look again soon, though nothing was there to claim; not for longer than a sweep takes to come."""
+        if shutdown.is_asked() or time.monotonic() - self.claimed_at > settings.DISPATCH_INTERVAL:
+            return False
+        if not outbox.is_more_due():
+            return False
+        time.sleep(LOOK_AGAIN)
+        return True
 
     # --- Sending ---
 
@@ -102,6 +111,7 @@ class _Drain:
         operations = outbox.claim(min(room, CLAIMED_AT_ONCE))
         if not operations:
             return
+        self.claimed_at = time.monotonic()
         references = outbox.references_of(operations)
         requests, sent = [], []
         for operation in operations:

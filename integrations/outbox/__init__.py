@@ -22,7 +22,7 @@ from .by_hand import (
     unsettled,
     waiting_behind,
 )
-from .claiming import claim, release_stale
+from .claiming import claim, is_more_due, release_stale
 from .message import References, body, message, references_of
 from .recording import Context, context_of, record, wake_on_commit
 from .settling import Outcome, Result, settle
@@ -37,6 +37,7 @@ __all__ = [
     "claim",
     "close_breaker",
     "context_of",
+    "is_more_due",
     "message",
     "open_breaker",
     "record",

@@ -10,12 +10,12 @@ from uuid import UUID
 
 from django.conf import settings
 from django.db import connection, transaction
-from django.db.models import Count, Exists, F, OuterRef, Q, QuerySet, TextField, prefetch_related_objects
-from django.db.models.functions import Cast
+from django.db.models import Count, Exists, F, OuterRef, Q, QuerySet, Subquery, TextField, prefetch_related_objects
+from django.db.models.functions import Cast, Coalesce
 from django.utils import timezone
 
 from .. import flow_control
-from ..choices import Delivery, DeliveryStatus
+from ..choices import Breaker, Delivery, DeliveryStatus
 from ..models import DeliveryControl, ExternalSystem, OutgoingOperation
 from .settling import LONGEST_RETRY_AFTER
 
@@ -71,15 +71,32 @@ def claim(limit: int) -> list[OutgoingOperation]:
     return operations
 
 
-def _controls_of_due(now: datetime) -> QuerySet[DeliveryControl]:
-    """Those of the systems that flow and have something due, locked. What another worker claims from now is its own."""
+def is_more_due() -> bool:
+    """Whether something is due that a claim may take any moment: for now the rate limit holds it back, or another
+    worker claims of the same system. Asked when a claim took nothing."""
+    sending = OutgoingOperation.objects.filter(status=DeliveryStatus.SENDING, system=OuterRef("system")).order_by()
+    count = sending.values("system").annotate(n=Count("pk")).values("n")
     return (
-        DeliveryControl.objects.filter(
-            Exists(due(now).filter(system=OuterRef("system"))),
-            system__enabled=True,
-            system__paused_at=None,
-            system__delivery=Delivery.PUSH,
-        )
+        _of_due(timezone.now())
+        .filter(breaker=Breaker.CLOSED, system__max_in_flight__gt=Coalesce(Subquery(count), 0))
+        .exists()
+    )
+
+
+def _of_due(now: datetime) -> QuerySet[DeliveryControl]:
+    """Those of the systems that flow and have something due."""
+    return DeliveryControl.objects.filter(
+        Exists(due(now).filter(system=OuterRef("system"))),
+        system__enabled=True,
+        system__paused_at=None,
+        system__delivery=Delivery.PUSH,
+    )
+
+
+def _controls_of_due(now: datetime) -> QuerySet[DeliveryControl]:
+    """The same, locked. What another worker claims from now is its own."""
+    return (
+        _of_due(now)
         .select_related("system")
         .order_by("pk")
         .select_for_update(of=("self",), skip_locked=True, no_key=True)

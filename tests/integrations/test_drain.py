@@ -1,0 +1,67 @@
+"""A drain goes on while something is due that it may claim any moment. What one try means: test_delivery_rules.py."""
+
+import time
+
+import pytest
+from django.db import transaction
+
+from integrations import delivery, outbox
+from integrations.models import DeliveryControl, OutgoingOperation
+from tests.factories import ChangeFactory, SupportGroupFactory
+from tests.threads import at_once
+
+from .partner import Partner
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture
+def partner(acme):
+    partner = Partner()
+    acme.endpoint_url = partner.url
+    acme.save()
+    yield partner
+    partner.close()
+
+
+def give(count):
+    for _ in range(count):
+        ChangeFactory(owning_group=SupportGroupFactory(name="ACME Networks"))
+
+
+def test_what_another_worker_holds_at_the_moment_is_not_left_to_the_sweep(acme, partner):
+    give(1)
+
+    def claims_meanwhile():
+        with transaction.atomic():
+            DeliveryControl.objects.select_for_update().get(pk=acme.pk)
+            time.sleep(0.3)  # as a claim that takes long
+
+    at_once(claims_meanwhile, lambda: (time.sleep(0.1), delivery.drain()))
+    assert OutgoingOperation.objects.get().status == "Delivered"
+
+
+def test_what_the_rate_limit_holds_back_for_a_moment_is_not_left_to_the_sweep(acme, partner):
+    acme.rate_limit = 600
+    acme.save()
+    give(13)
+    assert delivery.drain() == 13
+    assert len(partner.received) == 13
+
+
+def test_what_it_would_have_to_wait_long_for_is(acme, partner, settings):
+    settings.DISPATCH_INTERVAL = 0.2
+    acme.rate_limit = 1
+    acme.save()
+    give(2)
+    assert delivery.drain() == 1
+    assert outbox.is_more_due()
+
+
+def test_what_a_full_system_waits_for_is_looked_for_by_who_fills_it(acme, partner):
+    acme.max_in_flight = 1
+    acme.save()
+    give(2)
+    assert len(outbox.claim(10)) == 1
+    assert not outbox.is_more_due()
+    assert delivery.drain() == 0
