@@ -1,0 +1,99 @@
+"""Eight people and partners and a worker write at once: nobody is told that the database is locked, or waits in vain.
+
+On SQLite there is one writer at a time, so this is what its settings are for.
+"""
+
+import threading
+
+import pytest
+from django.db import connection
+from django.test import Client
+
+from changes.models import Change, Comment
+from integrations import delivery, outbox
+from integrations.models import IncomingOperation, OutgoingOperation
+from tests.factories import ChangeFactory, SupportGroupFactory
+from tests.threads import at_once
+
+from .partner import Partner
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+ROUNDS = 6
+
+
+@pytest.fixture
+def partner(acme):
+    partner = Partner()
+    acme.endpoint_url = partner.url
+    acme.save()
+    yield partner
+    partner.close()
+
+
+@pytest.fixture
+def worker():
+    """Delivers and looks for stale claims over and over, in a thread; what fails there fails the test."""
+    over, failures = threading.Event(), []
+
+    def work():
+        try:
+            while not over.wait(0.01):
+                delivery.drain()
+                outbox.release_stale()
+        except Exception as error:
+            failures.append(error)
+        finally:
+            connection.close()
+
+    thread = threading.Thread(target=work)
+    thread.start()
+
+    def end():
+        over.set()
+        thread.join()
+        assert failures == []
+
+    yield end
+    over.set()
+    thread.join()
+
+
+def test_eight_write_at_once_while_a_worker_delivers(acme, alice, carol, api, partner_api, partner, worker):
+    change = ChangeFactory(owning_group=SupportGroupFactory(name="ACME Networks"))
+    staff, from_acme = api(alice), partner_api(acme)
+
+    def creates():
+        body = {"title": "Given away", "owning_group": "ACME Networks"}
+        return [staff.post("/api/v1/changes/", body).status_code for _ in range(ROUNDS)]
+
+    def comments():
+        path = f"/api/v1/changes/{change.number}/comments/"
+        return [staff.post(path, {"body": f"{number}"}).status_code for number in range(ROUNDS)]
+
+    def partner_creates():
+        body = {"system_id": "ACME", "operation": "Create", "properties": {"title": "From ACME"}}
+        return [
+            from_acme.post("/api/v1/operations/", {**body, "external_id": f"C-{number}"}).status_code
+            for number in range(ROUNDS)
+        ]
+
+    def page_comments():
+        browser = Client()
+        browser.force_login(carol, backend="django.contrib.auth.backends.ModelBackend")
+        path = f"/changes/{change.number}/comments/"
+        return [browser.post(path, {"body": "Page", "visibility": "public"}).status_code for _ in range(ROUNDS)]
+
+    answers = at_once(creates, creates, comments, comments, partner_creates, page_comments, page_comments, comments)
+    worker()
+    delivery.drain()
+
+    assert answers == [[201] * ROUNDS] * 5 + [[302] * ROUNDS] * 2 + [[201] * ROUNDS]
+    assert Comment.objects.filter(change=change).count() == 5 * ROUNDS
+    assert IncomingOperation.objects.filter(status="Applied").count() == ROUNDS
+    assert Change.objects.count() == 1 + 3 * ROUNDS
+    assert {*OutgoingOperation.objects.values_list("status", flat=True)} == {"Delivered"}
+    sequences = [
+        message["sequence"] for _, message, _ in partner.received if message["change"]["number"] == change.number
+    ]
+    assert sequences == [*range(1, 2 + 5 * ROUNDS)]
