@@ -14,10 +14,14 @@ PERMISSION = "integrations.change_externalsystem"
 
 
 def open_by_hand(system: ExternalSystem, user: Any, reason: str) -> None:
-    """Nothing more is sent to `system` until a person closes it. Raises ValueError without a reason."""
+    """Nothing more is sent to `system` until a person closes it; who asks why is told the reason, and whose it is.
+
+    Raises ValueError without a reason.
+    """
+    reason = reason.strip()
     with transaction.atomic():
-        outbox.open_breaker(system, reason)
-        _log(system, user, f"Opened the circuit breaker. Reason: {reason.strip()}")
+        outbox.open_breaker(system, f"{reason} ({user.get_username()})" if reason else "")
+        _log(system, user, f"Opened the circuit breaker. Reason: {reason}")
 
 
 def close_by_hand(system: ExternalSystem, user: Any) -> None:

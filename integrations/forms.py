@@ -4,15 +4,14 @@ from typing import Any
 
 from django import forms
 
-from .models import DeliveryControl
-
 
 class OpenBreakerForm(forms.Form):
     """Why a person lets nothing be sent to a system."""
 
     reason = forms.CharField(
-        max_length=DeliveryControl._meta.get_field("breaker_reason").max_length,
-        help_text="Shown to everybody who asks why nothing is sent.",
+        # It is kept with the user's name, in 300 characters.
+        max_length=140,
+        help_text="Shown with your name wherever it is asked why nothing is sent.",
         error_messages={"required": "Give a reason for opening the circuit breaker."},
     )
 

@@ -10,6 +10,7 @@ from django.contrib import messages
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
+from django.utils import timezone
 from django.utils.http import url_has_allowed_host_and_scheme
 
 from changes.listing import CappedPaginator
@@ -21,6 +22,7 @@ from .choices import Operation
 from .forms import SkipForm
 from .models import IncomingOperation, OutgoingOperation
 from .panels import incoming_row, outgoing_row, with_neighbours
+from .wording import OK, system_state
 
 PAGE_SIZE = 50
 ATTEMPTS_SHOWN = 100
@@ -113,6 +115,8 @@ class Retry(ByHand):
             when = "as soon as it is its turn"
             if not operation.system.is_flowing:
                 when = f"once {operation.system} is enabled and not paused"
+            elif system_state(operation.system, timezone.now()).tone != OK:
+                when = f"once the circuit breaker of {operation.system} lets it through"
             messages.success(request, f"{operation} is sent {when}.")
         return redirect(self.came_from(pk))
 

@@ -45,14 +45,14 @@ def _held_back(system: ExternalSystem, control: DeliveryControl, now: datetime) 
     """What a circuit breaker that is not closed means."""
     reason, until = _sentence(control.breaker_reason), control.breaker_until
     if control.breaker == Breaker.HALF_OPEN:
-        probing = f"One operation is being sent to see whether {system} works again; the others wait for it."
+        probing = f"One operation is being sent to {system} as a probe; the others wait for it."
         return State(WAIT, "Circuit breaker half-open", f"{reason} {probing}")
     if until is None:
         opened = f"Somebody opened the circuit breaker of {system}: {reason}"
         return State(BAD, "Circuit breaker open", f"{opened} Nothing is sent until an administrator closes it.")
-    waiting = f"Nothing is sent to {system} for a while, and no operation uses up a try. Then one is sent as a probe."
+    waiting = f"Nothing is sent to {system} until one operation gets through as a probe."
     if until <= now:
-        waiting = f"The next operation for {system} that is due is sent as a probe, the others once that was taken."
+        waiting = f"The next operation for {system} that is due is sent as a probe; the others wait for it."
     return State(BAD, "Circuit breaker open", f"{reason} {waiting}", until if until > now else None)
 
 

@@ -70,7 +70,8 @@ def ago(moment: datetime) -> str:
     """`3 minutes ago`, or `in 4 hours`: the largest unit only."""
     now = timezone.now()
     if moment > now:
-        return f"in {timeuntil(moment, now, depth=1)}"
+        soon = (moment - now).total_seconds() < 60
+        return "in less than a minute" if soon else f"in {timeuntil(moment, now, depth=1)}"
     return "just now" if (now - moment).total_seconds() < 60 else f"{timesince(moment, now, depth=1)} ago"
 
 

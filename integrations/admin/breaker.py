@@ -2,6 +2,7 @@
 
 from django.contrib import messages
 from django.contrib.admin import ModelAdmin
+from django.contrib.admin.widgets import AdminTextInputWidget
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.template.response import TemplateResponse
@@ -16,6 +17,7 @@ from ..status import status_of
 def breaker_page(admin: ModelAdmin, request: HttpRequest, system: ExternalSystem) -> HttpResponse:
     """GET shows the circuit breaker of `system`, read `with_traffic()`; POST opens it with a reason, or closes it."""
     form = OpenBreakerForm(request.POST if request.POST.get("decision") == "open" else None)
+    form.fields["reason"].widget = AdminTextInputWidget(attrs={"maxlength": form.fields["reason"].max_length})
     if request.method == "POST":
         if request.POST.get("decision") == "close":
             breaker.close_by_hand(system, request.user)

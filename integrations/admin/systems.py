@@ -30,15 +30,8 @@ from .start import start_page
 class ExternalSystemAdmin(CountsWhatProtects, admin.ModelAdmin):
     form = ExternalSystemForm
     list_display = (
-        "system_id",
-        "description",
-        "way",
-        "enabled",
-        "paused",
-        "breaker",
-        "unsettled",
-        "oldest",
-        "delivered",
+        *("system_id", "description", "way", "enabled", "paused"),
+        *("breaker_told", "unsettled", "oldest", "delivered"),
     )
     search_fields = ("system_id", "description")
     traffic_fields = ("waiting", "oldest", "in_flight", "refused", "rate", "delivered")
@@ -121,6 +114,18 @@ class ExternalSystemAdmin(CountsWhatProtects, admin.ModelAdmin):
         return _local(self.status(system).last_delivered) or "Never"
 
     @admin.display(description="circuit breaker", ordering="control__breaker")
+    def breaker_told(self, system: ExternalSystem) -> str:
+        breaker = self.status(system).breaker
+        told = breaker.state.label
+        if breaker.since:
+            told += f" since {_local(breaker.since)}: {breaker.reason}"
+        if breaker.until:
+            told += f"; next probe {self.next_probe(system)}"
+        if breaker.consecutive_failures:
+            told += f"; failures in a row: {breaker.consecutive_failures}"
+        return told
+
+    @admin.display(description="circuit breaker")
     def breaker(self, system: ExternalSystem) -> str:
         return self.status(system).breaker.state.label
 
@@ -133,7 +138,8 @@ class ExternalSystemAdmin(CountsWhatProtects, admin.ModelAdmin):
         breaker = self.status(system).breaker
         if breaker.is_by_hand:
             return "None: a person closes it"
-        return _local(breaker.until) or "-"
+        # To the second: it may be open for less than a minute.
+        return f"{timezone.localtime(breaker.until):%Y-%m-%d %H:%M:%S}" if breaker.until else "-"
 
     @admin.display(description="reason")
     def breaker_reason(self, system: ExternalSystem) -> str:
