@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from celery import beat
+from django.conf import settings
 
 from integrations.wakeup import Link
 
@@ -36,5 +37,8 @@ class Scheduler(beat.Scheduler):
         return float(super().tick(*args, **kwargs))
 
     def apply_entry(self, entry: Any, producer: Any = None) -> None:
-        """Never fails: without the broker nothing is sent, and the next one is tried when it is due."""
-        self.link.send(entry.task)
+        """Never fails: without the broker nothing is sent, and the next one is tried when it is due.
+
+        Without workers no more are sent than anybody needs, so they do not pile up.
+        """
+        self.link.send(entry.task, unless_flooded=settings.CELERY_TASK_ROUTES[entry.task]["queue"])

@@ -43,23 +43,23 @@ class Link:
         self._connection: Any = None
         self._is_out = False
 
-    def send(self, task: str, **options: Any) -> bool:
-        """Sends a message that calls the task. Returns whether the broker has taken it."""
+    def send(self, task: str, unless_flooded: str = "", **options: Any) -> bool:
+        """Sends a message that calls the task, unless more than anybody needs wait in the queue of that name.
+
+        Returns whether the broker could be used.
+        """
 
         def publish(connection: Any) -> bool:
-            with current_app.amqp.Producer(connection, auto_declare=False) as producer:
-                current_app.send_task(task, producer=producer, retry=False, **options)
+            if not (unless_flooded and _is_flooded(connection, unless_flooded)):
+                with current_app.amqp.Producer(connection, auto_declare=False) as producer:
+                    current_app.send_task(task, producer=producer, retry=False, **options)
             return True
 
         return self._done(publish)
 
     def is_flooded(self, queue: str) -> bool:
-        """Whether more messages wait than anybody needs."""
-
-        def ask(connection: Any) -> bool:
-            return bool(connection.default_channel.queue_declare(queue).message_count >= ENOUGH)
-
-        return self._done(ask)
+        """Whether more messages wait than anybody needs; not where the broker cannot say."""
+        return self._done(lambda connection: _is_flooded(connection, queue))
 
     def _done(self, work: Callable[[Any], bool]) -> bool:
         is_kept = self._connection is not None
@@ -87,6 +87,10 @@ class Link:
                 connection.release()
             except Exception as error:  # noqa: BLE001 - it is broken, which is why it is given up
                 logger.debug("The broken connection to the broker did not close: %s", error)
+
+
+def _is_flooded(connection: Any, queue: str) -> bool:
+    return bool(connection.default_channel.queue_declare(queue).message_count >= ENOUGH)
 
 
 def _connect() -> Any:

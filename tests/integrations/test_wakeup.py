@@ -238,3 +238,11 @@ def test_beat_sweeps_on_after_the_broker_was_gone(beat, redis, caplog):
         redis.connect().config_set("min-replicas-to-write", 0)
         assert beat(clock, 6) == SWEEP
     assert [record.levelname for record in caplog.records] == ["WARNING", "INFO"]
+
+
+@pytest.mark.any_database
+def test_while_no_worker_takes_them_no_more_than_enough_sweeps_pile_up(beat, redis, monkeypatch):
+    monkeypatch.setattr(wakeup, "ENOUGH", 2)
+    with time_machine.travel("2026-11-24T12:00:00Z", tick=False) as clock:
+        beat(clock, 30)
+    assert [len(tasks(redis, queue)) for queue in QUEUES] == [2, 2]
