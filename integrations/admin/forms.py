@@ -45,11 +45,16 @@ class ExternalSystemForm(forms.ModelForm):
         )
         labels = {"rate_limit": "Rate limit"}
         error_messages = {
-            "max_in_flight": {"required": "Give a number: at least one request must be allowed at a time."},
+            "max_in_flight": dict.fromkeys(
+                ("required", "min_value"), "At least one request must be allowed at a time."
+            ),
+            "rate_limit": {"min_value": "Give at least 1 a minute. Left empty, there is no limit."},
         }
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        for name in {"max_in_flight", "rate_limit"} & {*self.fields}:
+            self.fields[name].widget.attrs["min"] = 1
         if "authorized_user" in self.fields:
             partners = Q(is_staff=False, is_superuser=False, is_active=True) | Q(pk=self.instance.authorized_user_id)
             authorized_user: Any = self.fields["authorized_user"]

@@ -11,6 +11,7 @@ from playwright.sync_api import Page, expect
 
 from changes.choices import Phase, Role
 from changes.models import Approval, Attachment, Change, Comment
+from integrations import outbox
 from integrations.models import ExternalReference, IncomingOperation, OutgoingOperation
 
 from ..factories import (
@@ -163,6 +164,20 @@ def test_the_list_is_filtered_and_sorted(signed_in_page, alice):
     assert "open=true" in page.url
 
 
+def test_a_circuit_breaker_is_opened_and_closed_on_the_page_of_the_status(signed_in_page, ingrid, acme, beta):
+    page = signed_in_page(ingrid)
+    page.goto("/exchange/")
+    page.get_by_role("link", name="Status").click()
+    page.get_by_role("link", name="Open… the circuit breaker of ACME").click()
+    page.get_by_label("Reason").fill("ACME moves its desk")
+    page.get_by_role("button", name="Open it").click()
+    expect(page.get_by_text("Somebody opened the circuit breaker of ACME: ACME moves its desk")).to_be_visible()
+    assert outbox.claim(1) == []
+    page.get_by_role("button", name="Close the circuit breaker of ACME").click()
+    expect(page.get_by_text("The circuit breaker of ACME is closed: what is due is sent now.")).to_be_visible()
+    expect(page.get_by_role("row", name="ACME")).to_contain_text("Flowing")
+
+
 # --- By keyboard alone ---
 
 
@@ -231,6 +246,7 @@ def everything(alice, carol, acme, beta, stuck):
     waiting = change_in(Phase.APPROVE_PLAN, requested_by=alice)
     closed = change_in(Phase.CLOSE, requested_by=alice)
     Comment(change=waiting, author=alice, body="Between us", visibility="private").save()
+    outbox.open_breaker(acme, "ACME moves its desk (ingrid)")
     incoming = IncomingOperation.objects.create(
         system=acme,
         user=acme.authorized_user,
@@ -258,6 +274,8 @@ def everything(alice, carol, acme, beta, stuck):
         "outgoing operation": f"/exchange/{assign.pk}/",
         "incoming operation": f"/exchange/{incoming.pk}/",
         "skip": f"/exchange/{assign.pk}/skip/",
+        "status": reverse("exchange:status"),
+        "open the circuit breaker": reverse("exchange:open_breaker", args=[beta.system_id]),
         "not there": "/changes/CHG9999999/",
     }
 
@@ -282,6 +300,8 @@ def test_long_words_break_rather_than_the_page(signed_in_page, boss, long_words,
     assign = OutgoingOperation.objects.get(operation="Assign")
     paths = [f"/changes/{long_words.number}/", f"/changes/{long_words.number}/edit/", "/changes/", "/exchange/"]
     wide = []
+    outbox.open_breaker(assign.system, "W" * 300)
+    paths += [reverse("exchange:status"), reverse("exchange:open_breaker", args=[assign.system.system_id])]
     for path in [*paths, f"/exchange/{assign.pk}/", f"/exchange/{assign.pk}/skip/"]:
         page.goto(path)
         if page.evaluate("document.documentElement.scrollWidth > innerWidth"):

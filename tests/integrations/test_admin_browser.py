@@ -53,6 +53,7 @@ def addresses(root, alice, acme, beta):
         f"{exchange}/externalsystem/{acme.pk}/change/",
         f"{exchange}/externalsystem/{acme.pk}/delete/",
         f"{exchange}/externalsystem/{beta.pk}/start/",
+        f"{exchange}/externalsystem/{acme.pk}/breaker/",
         f"{exchange}/outgoingoperation/",
         f"{exchange}/outgoingoperation/{operation.pk}/change/",
         f"{exchange}/incomingoperation/",

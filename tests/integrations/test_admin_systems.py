@@ -7,8 +7,9 @@ from django.contrib.admin.models import LogEntry
 from django.utils import timezone
 
 from changes.models import Comment, SupportGroup
-from integrations.choices import DeliveryStatus, Operation
-from integrations.models import ExternalGroup, ExternalSystem, OutgoingOperation
+from integrations import outbox
+from integrations.choices import Breaker, DeliveryStatus, Operation
+from integrations.models import DeliveryControl, ExternalGroup, ExternalSystem, OutgoingOperation
 from integrations.transports.signing import check_secret
 
 from ..factories import SECRET, ChangeFactory, ExternalSystemFactory, SupportGroupFactory, UserFactory
@@ -358,6 +359,130 @@ def test_a_forged_moment_skips_nothing(ingrid, acme, give):
     for moment in ("", "nonsense"):
         web(ingrid).post(start_of(acme), {"decision": "skip", "reason": "x", "shown_until": moment})
     assert not operations.filter(status=DeliveryStatus.SKIPPED).exists()
+
+
+# --- Limits and the circuit breaker ---
+
+
+def breaker_of(system):
+    return f"{LIST}{system.pk}/breaker/"
+
+
+def failed(system, count=10):
+    """The system failed so often in a row that its circuit breaker opened."""
+    now = timezone.now()
+    until = now + timedelta(seconds=30)
+    values = {"breaker": Breaker.OPEN, "breaker_opened_at": now, "breaker_until": until}
+    reason = f"{count} tries in a row failed"
+    DeliveryControl.objects.filter(system=system).update(
+        **values, breaker_reason=reason, consecutive_failures=count, window_tries=count, window_failures=count
+    )
+    return until
+
+
+def test_the_limits_are_edited(ingrid, acme):
+    client = web(ingrid)
+    assert post_form(client, page_of(acme), max_in_flight="4", rate_limit="90").status_code == 302
+    assert (stored(acme).max_in_flight, stored(acme).rate_limit) == (4, 90)
+    post_form(client, page_of(acme), rate_limit="")
+    assert (stored(acme).max_in_flight, stored(acme).rate_limit) == (4, None)
+    logged = " ".join(entry.change_message for entry in LogEntry.objects.all())
+    assert "Most requests at a time" in logged
+    assert "Rate limit" in logged
+
+
+@pytest.mark.parametrize(
+    ("typed", "field", "expected"),
+    [
+        ({"max_in_flight": ""}, "max_in_flight", "At least one request must be allowed at a time."),
+        ({"max_in_flight": "0"}, "max_in_flight", "At least one request must be allowed at a time."),
+        ({"max_in_flight": "501"}, "max_in_flight", "less than or equal to 500"),
+        ({"max_in_flight": "many"}, "max_in_flight", "whole number"),
+        ({"rate_limit": "0"}, "rate_limit", "Give at least 1 a minute. Left empty, there is no limit."),
+        ({"rate_limit": "-5"}, "rate_limit", "Give at least 1 a minute. Left empty, there is no limit."),
+        ({"rate_limit": "1.5"}, "rate_limit", "whole number"),
+        ({"rate_limit": "1000001"}, "rate_limit", "less than or equal to 1000000"),
+    ],
+)
+def test_a_limit_that_cannot_be_is_an_error_at_its_field(ingrid, acme, typed, field, expected):
+    before = (acme.max_in_flight, acme.rate_limit)
+    response = post_form(web(ingrid), page_of(acme), **typed)
+    assert response.status_code == 200
+    assert expected in " ".join(errors(response)[field])
+    assert (stored(acme).max_in_flight, stored(acme).rate_limit) == before
+
+
+def test_the_breaker_is_shown_in_the_list_and_on_the_page(audrey, acme, beta):
+    until = failed(acme)
+    client = web(audrey)
+    probe = f"{until:%Y-%m-%d %H:%M:%S}"
+    told = f": 10 tries in a row failed; next probe {probe}; failures in a row: 10"
+    assert told in text(client.get(LIST))
+    shown = text(client.get(page_of(acme)))
+    assert "Circuit breaker: Open Since: " in shown
+    assert f"Next probe: {probe} Reason: 10 tries in a row failed Failures in a row: 10" in shown
+    well = text(client.get(page_of(beta)))
+    assert "Circuit breaker: Closed Since: - Next probe: - Reason: - Failures in a row: 0" in well
+
+
+def test_the_breaker_is_opened_with_a_reason_that_the_history_keeps(ingrid, acme, give):
+    give(acme)
+    client = web(ingrid)
+    assert breaker_of(acme) in client.get(page_of(acme)).content.decode()
+    response = client.post(breaker_of(acme), {"decision": "open", "reason": "ACME moves its desk"}, follow=True)
+    assert response.redirect_chain[-1][0] == page_of(acme)
+    assert "nothing is sent until it is closed" in messages(response)[0]
+    assert "Next probe: None: a person closes it Reason: ACME moves its desk (ingrid)" in text(response)
+    assert outbox.claim(10) == []
+    history = text(client.get(f"{LIST}{acme.pk}/history/"))
+    assert "Opened the circuit breaker. Reason: ACME moves its desk" in history
+
+
+def test_the_breaker_is_closed_and_what_is_due_is_sent(ingrid, acme, give, django_capture_on_commit_callbacks):
+    give(acme)
+    failed(acme)
+    client = web(ingrid)
+    shown = text(client.get(breaker_of(acme)))
+    assert "10 tries in a row failed" in shown
+    assert "2 operations wait. Failures in a row: 10." in shown
+    with django_capture_on_commit_callbacks() as woken:
+        client.post(breaker_of(acme), {"decision": "close"})
+    assert woken
+    assert len(outbox.claim(10)) == 1
+    control = DeliveryControl.objects.get(system=acme)
+    assert (control.breaker, control.consecutive_failures, control.window_tries) == (Breaker.CLOSED, 0, 0)
+    assert LogEntry.objects.get().change_message == "Closed the circuit breaker."
+
+
+@pytest.mark.parametrize("posted", [{}, {"decision": "open"}, {"decision": "open", "reason": " "}, {"decision": "x"}])
+def test_without_a_reason_or_a_decision_the_breaker_stays_as_it_is(ingrid, acme, posted):
+    response = web(ingrid).post(breaker_of(acme), posted)
+    assert response.status_code == 200
+    if posted.get("decision") == "open":
+        assert "Give a reason for opening the circuit breaker." in text(response)
+    assert DeliveryControl.objects.get(system=acme).breaker == Breaker.CLOSED
+    assert not LogEntry.objects.exists()
+
+
+def test_who_may_not_edit_systems_may_not_touch_their_breaker(audrey, alice, acme):
+    for person in (audrey, alice):
+        client = web(person)
+        assert breaker_of(acme) not in client.get(page_of(acme)).content.decode()
+        assert client.get(breaker_of(acme)).status_code == 403
+        assert client.post(breaker_of(acme), {"decision": "open", "reason": "x"}).status_code == 403
+    assert DeliveryControl.objects.get(system=acme).breaker == Breaker.CLOSED
+
+
+def test_the_page_tells_what_is_in_flight_and_how_fast_it_is_taken(audrey, acme, give):
+    give(acme, 4)
+    OutgoingOperation.objects.filter(operation="Update").update(status="Delivered", settled_at=timezone.now())
+    OutgoingOperation.objects.filter(pk=OutgoingOperation.objects.filter(operation="Assign").first().pk).update(
+        status="Refused"
+    )
+    assert len(outbox.claim(1)) == 1
+    shown = text(web(audrey).get(page_of(acme)))
+    assert "Waiting operations: 2 " in shown
+    assert "In flight: 1 Refused: 1 Delivered: 4 in the last minute, 0.8 a minute over the last five" in shown
 
 
 # --- The list ---

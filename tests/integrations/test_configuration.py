@@ -211,6 +211,28 @@ def test_a_dollar_sign_can_be_written_as_it_is(load):
     assert ExternalSystem.objects.get().description == "costs $5, ${NAME}, $$"
 
 
+def test_the_limits_of_a_system_are_loaded_told_and_dumped(load):
+    load(EXAMPLE.replace("    enabled: true", "    max_in_flight: 4\n    rate_limit: 90\n    enabled: true"))
+    system = ExternalSystem.objects.get()
+    assert (system.max_in_flight, system.rate_limit) == (4, 90)
+    assert "max_in_flight: 4\n  rate_limit: 90\n" in dump()
+    told = load("external_systems: [{system_id: ACME, max_in_flight: 8, rate_limit: null}]")
+    assert told == [
+        "external system ACME: max_in_flight is now 8, was 4",
+        "external system ACME: rate_limit is now empty, was 90",
+    ]
+    system.refresh_from_db()
+    assert (system.max_in_flight, system.rate_limit) == (8, None)
+
+
+def test_a_file_without_the_limits_leaves_the_present_ones(load):
+    load(EXAMPLE)
+    load("external_systems: [{system_id: ACME, max_in_flight: 4, rate_limit: 90}]")
+    assert load(EXAMPLE) == ["nothing to change"]
+    system = ExternalSystem.objects.get()
+    assert (system.max_in_flight, system.rate_limit) == (4, 90)
+
+
 SYSTEM = "external_systems: [{system_id: BETA, authorized_user: beta-integration, "
 REFUSED = {
     "an unknown section": ("partners: []", "partners: This key is not known. Known: external_systems, groups, users."),
@@ -223,6 +245,19 @@ REFUSED = {
     "an empty name": ("users: [{username: ''}]", "users[0].username: This is needed."),
     "a number for a text": ("groups: [{name: 12}]", "groups[0].name: Write a text"),
     "a text for a switch": (SYSTEM + "enabled: 'true'}]", "external_systems[0].enabled: Write true or false."),
+    "a text for a number": (
+        SYSTEM + "max_in_flight: '4'}]",
+        "external_systems[0].max_in_flight: Write a whole number.",
+    ),
+    "a switch for a number": (SYSTEM + "max_in_flight: true}]", "external_systems[0].max_in_flight: Write a whole"),
+    "null for a number": (SYSTEM + "max_in_flight: null}]", "external_systems[0].max_in_flight: Write a whole number."),
+    "half a number": (SYSTEM + "rate_limit: 1.5}]", "external_systems[0].rate_limit: Write a whole number or null."),
+    "nothing in flight": (SYSTEM + "delivery: pull, max_in_flight: 0}]", "external_systems[0].max_in_flight: Ensure"),
+    "too many in flight": (
+        SYSTEM + "delivery: pull, max_in_flight: 501}]",
+        "external_systems[0].max_in_flight: Ensure",
+    ),
+    "a rate of none": (SYSTEM + "delivery: pull, rate_limit: 0}]", "external_systems[0].rate_limit: Ensure"),
     "a text for a list": ("groups: [{name: A, members: alice}]", "groups[0].members: Write a list of texts."),
     "a number in a list": ("groups: [{name: A, members: [5]}]", "groups[0].members[0]: Write a text"),
     "null for a text": (SYSTEM + "description: null}]", "external_systems[0].description: Write a text"),
