@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from integrations.local.interruption import Interrupted, interruptible
 
 from .checks import CheckFailed
-from .figures import Figure, table
+from .figures import table
 from .rows import LARGE_ROWS, ROWS
 from .session import Session
 from .stack import Stack
@@ -26,18 +26,19 @@ def main() -> int:
     names = options.only or [*(LARGE_ROWS if options.large else ROWS)]
     try:
         with interruptible():
-            figures = _measure(names, options.rounds, options.changes)
+            report = _measure(names, options.rounds, options.changes)
     except Interrupted:
         print("Interrupted. All that was started has ended.", file=sys.stderr)
         return 130
     except CheckFailed as error:
         print(f"CHECK FAILED: {error}", file=sys.stderr)
         return 1
-    print(table(figures))
+    print(report)
     return 0
 
 
-def _measure(names: Sequence[str], rounds: int, changes: int) -> list[Figure]:
+def _measure(names: Sequence[str], rounds: int, changes: int) -> str:
+    """The table, and on what it was measured."""
     begun = time.monotonic()
 
     def say(text: str) -> None:
@@ -50,7 +51,9 @@ def _measure(names: Sequence[str], rounds: int, changes: int) -> list[Figure]:
             for row in rows:
                 say(f"round {number} of {rounds}, {row.name}")
                 row.measure()
-        return [figure for row in rows for figure in row.figures]
+        figures = [figure for row in rows for figure in row.figures]
+        note = f"Medians of {rounds} rounds; in brackets the smallest and the largest."
+        return f"{table(figures)}\n\n{note}\n{stack.describe()}"
 
 
 if __name__ == "__main__":

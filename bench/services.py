@@ -79,6 +79,12 @@ class PostgreSQL:
         with self.connect() as server:
             server.execute("CHECKPOINT")
 
+    def settings(self, *names: str) -> list[str]:
+        """What these settings are."""
+        with self.connect() as server:
+            rows = [server.execute("SELECT current_setting(%s)", [name]).fetchone() for name in names]
+        return [row[0] for row in rows if row]
+
     def value(self, database: str, query: str, *parameters: str) -> int:
         """The single number that this query gives."""
         with self.connect(database) as connection:

@@ -7,6 +7,7 @@ database of the same Redis, the same sink.
 from __future__ import annotations
 
 import os
+import platform
 import secrets
 import shutil
 import subprocess
@@ -16,6 +17,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Sequence
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 from types import TracebackType
 
@@ -75,6 +77,19 @@ class Stack:
             process.stop()
         self._processes.clear()
         shutil.rmtree(self.folder)
+
+    def describe(self) -> str:
+        """On what the figures were measured."""
+        versions = [f"{package} {version(package)}" for package in ("django", "granian", "celery", "psycopg")]
+        (server,) = self.postgresql.settings("server_version")
+        durable = ("fsync", "synchronous_commit", "full_page_writes")
+        values = zip(durable, self.postgresql.settings(*durable), strict=True)
+        return "\n".join(
+            [
+                f"{os.cpu_count()} cores, Python {platform.python_version()}, {', '.join(versions)}",
+                f"PostgreSQL {server}: {', '.join(f'{name} {value}' for name, value in values)}",
+            ]
+        )
 
     # --- Processes of one side ---
 
