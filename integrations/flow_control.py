@@ -108,7 +108,8 @@ def tried(control: DeliveryControl, failures: Sequence[bool], now: datetime, set
         if control.consecutive_failures >= settings.failures:
             _open(control, f"{control.consecutive_failures} tries in a row failed", now, settings)
         elif (
-            control.window_tries >= settings.window_tries
+            failed
+            and control.window_tries >= settings.window_tries
             and control.window_failures >= WINDOW_SHARE * control.window_tries
         ):
             share = f"{control.window_failures} of {control.window_tries} tries failed"

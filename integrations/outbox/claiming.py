@@ -159,8 +159,10 @@ def release_stale() -> int:
     longest = timedelta(seconds=1.2 * max(LONGEST_RETRY_AFTER, *settings.DELIVERY_RETRY_SCHEDULE)) + CLOCK_TOLERANCE
     stale = Q(claimed_until__lt=now) | Q(claimed_until__gt=now + 2 * lease + CLOCK_TOLERANCE)
     too_far = Q(tries=0, next_try_at__gt=now + CLOCK_TOLERANCE) | Q(next_try_at__gt=now + longest)
+    breaker_too_long = now + timedelta(seconds=settings.BREAKER_OPEN_SECONDS) + CLOCK_TOLERANCE
     waiting = OutgoingOperation.objects.filter(too_far, status=DeliveryStatus.WAITING, is_next=True)
     claimed = OutgoingOperation.objects.filter(stale, status=DeliveryStatus.SENDING)
+    DeliveryControl.objects.filter(breaker=Breaker.OPEN, breaker_until__gt=breaker_too_long).update(breaker_until=now)
     with transaction.atomic():
         OutgoingOperation.objects.filter(pk__in=_unlocked(waiting)).update(next_try_at=now)
         return OutgoingOperation.objects.filter(pk__in=_unlocked(claimed)).update(

@@ -156,7 +156,7 @@ def _pause(scheduled: float, retry_after: float | None) -> float:
 
 def _pause_systems(results: Sequence[Result], now: datetime) -> None:
     reasons = {result.operation.system_id: result.error for result in results if result.outcome is Outcome.PAUSE}
-    for system, reason in reasons.items():
+    for system, reason in sorted(reasons.items()):
         ExternalSystem.objects.filter(pk=system, paused_at=None).update(paused_at=now, pause_reason=reason[:300])
 
 
