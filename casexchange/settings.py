@@ -219,10 +219,11 @@ else:
     _default["CONN_MAX_AGE"] = int(_positive("DATABASE_CONN_MAX_AGE", 60))
     _default["CONN_HEALTH_CHECKS"] = True
     _limits = {
-        # Seconds that nothing of ours comes near; what is stuck gives way to the others.
+        # Seconds that nothing of ours comes near; what is stuck gives way to the others. A process that hangs in the
+        # middle of a transaction gives up its locks before those who wait for them give up.
         "statement_timeout": _zero_or_more("DATABASE_STATEMENT_TIMEOUT", 30),
-        "lock_timeout": _zero_or_more("DATABASE_LOCK_TIMEOUT", 10),
-        "idle_in_transaction_session_timeout": _zero_or_more("DATABASE_IDLE_TIMEOUT", 60),
+        "lock_timeout": _zero_or_more("DATABASE_LOCK_TIMEOUT", 15),
+        "idle_in_transaction_session_timeout": _zero_or_more("DATABASE_IDLE_TIMEOUT", 10),
     }
     _default["OPTIONS"] = postgresql_options(_limits, _default.get("OPTIONS", {}))
 

@@ -40,7 +40,7 @@ def asked(of):
 def test_a_new_connection_has_its_limits():
     fresh = connection.copy()
     try:
-        expected = {"postgresql": ["30s", "10s", "1min"], "sqlite": ["wal", 20000]}
+        expected = {"postgresql": ["30s", "15s", "10s"], "sqlite": ["wal", 20000]}
         assert asked(fresh) == expected[fresh.vendor]
     finally:
         fresh.close()
@@ -95,4 +95,4 @@ def test_without_any_limit_the_server_s_own_hold():
 @pytest.mark.any_database
 def test_options_of_database_url_are_kept_and_win():
     url = "?connect_timeout=3&options=-c%20lock_timeout%3D1234%20-c%20application_name%3Dmine"
-    assert shown(url, (*LIMITS, "application_name")) == ["30s", "1234ms", "1min", "mine"]
+    assert shown(url, (*LIMITS, "application_name")) == ["30s", "1234ms", "10s", "mine"]

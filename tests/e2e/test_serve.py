@@ -218,7 +218,16 @@ def test_other_commands_find_the_key_of_the_folder_and_none_elsewhere(served, tm
 def test_help_lists_our_commands_with_one_line_each_without_a_key(tmp_path):
     text = manage(tmp_path, "--help").stdout
     ours = re.findall(r"^    (\w+) +(\S.+\.)$", text, re.MULTILINE)
-    names = ["create_api_token", "demo", "dump_exchange", "load_exchange", "serve", "simulator"]
+    names = [
+        "create_api_token",
+        "deliver",
+        "demo",
+        "dump_exchange",
+        "exchange_status",
+        "load_exchange",
+        "serve",
+        "simulator",
+    ]
     assert [name for name, _ in ours] == names
     assert "migrate" in text
 
