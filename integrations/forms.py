@@ -5,12 +5,15 @@ from typing import Any
 from django import forms
 
 
+# It is kept together with the user's name, in 300 characters.
+BREAKER_REASON_LENGTH = 140
+
+
 class OpenBreakerForm(forms.Form):
     """Why a person lets nothing be sent to a system."""
 
     reason = forms.CharField(
-        # It is kept with the user's name, in 300 characters.
-        max_length=140,
+        max_length=BREAKER_REASON_LENGTH,
         help_text="Shown with your name wherever it is asked why nothing is sent.",
         error_messages={"required": "Give a reason for opening the circuit breaker."},
     )

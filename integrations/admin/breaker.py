@@ -9,7 +9,7 @@ from django.template.response import TemplateResponse
 from django.utils import timezone
 
 from .. import breaker
-from ..forms import OpenBreakerForm
+from ..forms import BREAKER_REASON_LENGTH, OpenBreakerForm
 from ..models import ExternalSystem
 from ..status import status_of
 
@@ -17,7 +17,7 @@ from ..status import status_of
 def breaker_page(admin: ModelAdmin, request: HttpRequest, system: ExternalSystem) -> HttpResponse:
     """GET shows the circuit breaker of `system`, read `with_traffic()`; POST opens it with a reason, or closes it."""
     form = OpenBreakerForm(request.POST if request.POST.get("decision") == "open" else None)
-    form.fields["reason"].widget = AdminTextInputWidget(attrs={"maxlength": form.fields["reason"].max_length})
+    form.fields["reason"].widget = AdminTextInputWidget(attrs={"maxlength": BREAKER_REASON_LENGTH})
     if request.method == "POST":
         if request.POST.get("decision") == "close":
             breaker.close_by_hand(system, request.user)
