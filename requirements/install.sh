@@ -3,8 +3,8 @@
 #
 #   run    the Python packages of the product, into .venv
 #   lint   these, and those of the checks and tests
-#   test   these, and with apt-get PostgreSQL, Redis and Chromium
-#   bench  as test, without Chromium
+#   test   these, and with apt-get PostgreSQL, Redis, Chromium and faketime
+#   bench  as test, without Chromium and faketime
 #
 # PYTHON names another interpreter than python3. Each obstacle is told in one line, and ends in exit code 1.
 set -eu
@@ -110,6 +110,7 @@ test | bench)
     missing=
     command -v redis-server >/dev/null || missing="$missing redis-server"
     [ "$target" = bench ] || command -v chromium >/dev/null || missing="$missing chromium"
+    [ "$target" = bench ] || command -v faketime >/dev/null || missing="$missing faketime"
     command -v initdb >/dev/null || ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 ||
         missing="$missing postgresql"
     # shellcheck disable=SC2086 # a list of words

@@ -59,10 +59,6 @@ def assert_nothing_lost(exchange: FaultStack, since: int, answered: Iterable[str
     claimed. Of the comments whose request was answered well none is missing, and none is there twice. Returns the
     number of operations.
     """
-    import time
-
-    t = time.monotonic()
-    n = len(recorded(exchange, since))
     _wait_until_all_is_delivered(exchange, since)
     committed = recorded(exchange, since)
     _check_rows(exchange, since, committed)

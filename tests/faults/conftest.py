@@ -30,8 +30,13 @@ class _Stacks:
     def get(self) -> FaultStack:
         if self.running is None:
             self._count += 1
-            self.running = FaultStack(self.folder / f"faults-{self._count}")
-            self.running.start()
+            stack = FaultStack(self.folder / f"faults-{self._count}")
+            try:
+                stack.start()
+            except BaseException:
+                stack.stop()
+                raise
+            self.running = stack
         return self.running
 
     def end(self) -> None:

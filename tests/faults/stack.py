@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import signal
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +54,7 @@ class FaultStack(RunningExchange):
                 "DELIVERY_RETRY_SCHEDULE": ",".join(["0.1", "0.2", *["0.4"] * 300]),
                 "DISPATCH_INTERVAL": "0.3",
                 "BREAKER_OPEN_SECONDS": "0.5",
+                "DATABASE_IDLE_TIMEOUT": "5",
                 "LOG_LEVEL": "INFO",
             },
         )
@@ -128,10 +128,10 @@ class FaultStack(RunningExchange):
         for process in [*self.processes.values(), self.redis.process, self.postgresql.process]:
             process.check_running()
 
-    def start_worker(self, name: str, *, before: Sequence[str] = (), **settings: str) -> Process:
-        """One more, with settings of its own; `before` is a command that starts it."""
+    def start_worker(self, name: str, **settings: str) -> Process:
+        """One more, with settings of its own."""
         self.processes[name] = start(
-            [*before, sys.executable, *self._worker(name)],
+            [sys.executable, *self._worker(name)],
             log=self.folder / f"{name}.log",
             environment={**self.environment, **settings},
             cwd=ROOT,

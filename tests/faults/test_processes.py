@@ -11,7 +11,7 @@ import time
 import pytest
 import requests
 
-from ..processes import until
+from ..processes import is_running, until
 from .stack import WORKERS
 
 pytestmark = [pytest.mark.any_database, pytest.mark.xdist_group("faults")]
@@ -38,14 +38,17 @@ def kill_a_child(exchange, name, random):
 @pytest.mark.parametrize("kill", [lose_the_host, kill_the_parent, kill_a_child])
 def test_a_worker_is_killed_at_random_moments_again_and_again(exchange, load, random, nothing_is_lost, kill):
     """While another one runs."""
+    orphans: list[int] = []
     with load() as work:
         for _ in range(KILLS):
             victim, other = random.sample(WORKERS, 2)
             exchange.until_worker_is_ready(other)
             time.sleep(random.uniform(0, 0.5))
+            orphans += exchange.processes[victim].family()[1:] if kill is kill_the_parent else []
             kill(exchange, victim, random)
     assert nothing_is_lost(work)
     assert work.failures == []
+    until("the children of the killed ones have ended", lambda: not any(map(is_running, orphans)))
 
 
 def test_all_workers_are_killed_at_once_while_requests_are_on_their_way(exchange, load, nothing_is_lost):

@@ -1,0 +1,109 @@
+"""Two workers have the same operation: the lease is shorter than a request, a worker sleeps, or its clock is wrong."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from .stack import WORKERS
+
+pytestmark = [pytest.mark.any_database, pytest.mark.xdist_group("faults")]
+
+# Many times the lease, and within the five minutes that a partner allows for in a signature.
+CLOCKS = {"four minutes ahead": "+240s", "four minutes behind": "-240s"}
+
+
+_FAR_OFF = """
+    SELECT count(*) FROM integrations_deliveryattempt a JOIN integrations_outgoingoperation o ON o.id = a.operation_id
+    WHERE o.created_at > now() - interval '1 minute' AND abs(extract(epoch FROM a.started_at - o.created_at)) > 200
+"""
+
+
+@pytest.fixture
+def other_workers(exchange):
+    """Workers of the test's own in place of the usual ones, which come back after it."""
+    for name in WORKERS:
+        exchange.stop_process(name)
+    before = {*exchange.processes}
+    yield
+    for name in {*exchange.processes} - before:
+        exchange.stop_process(name)
+    for name in WORKERS:
+        exchange.start_process(name)
+    for name in WORKERS:
+        exchange.until_worker_is_ready(name)
+
+
+def test_a_lease_shorter_than_a_request(exchange, load, nothing_is_lost, other_workers):
+    """Each operation is taken again while its request is under way, and the partners stay as slow as they are: what a
+    request brought back counts all the same, else there would be no end."""
+    for name in ("hasty-1", "hasty-2"):
+        exchange.start_worker(name, DELIVERY_LEASE="0.2", DELIVERY_TIMEOUT="3")
+    for name in ("hasty-1", "hasty-2"):
+        exchange.until_worker_is_ready(name)
+    before = len(repeats(exchange))
+    exchange.behave("ACME", mode="hang", seconds=0.8)
+    exchange.behave("BETA", mode="hang", seconds=0.6)
+    try:
+        with load(at_least=5, pause=0.2) as work:
+            exchange.until("something arrived twice", lambda: len(repeats(exchange)) > before)
+        assert nothing_is_lost(work)
+    finally:
+        for system_id in ("ACME", "BETA"):
+            exchange.behave(system_id, mode="normal")
+    assert work.failures == []
+
+
+def test_a_worker_that_sleeps_longer_than_its_lease_changes_nothing_when_it_wakes(
+    exchange, load, random, nothing_is_lost
+):
+    sleeper, other = random.sample(WORKERS, 2)
+    before = len(repeats(exchange))
+    for system_id in ("ACME", "BETA"):
+        exchange.behave(system_id, mode="hang", seconds=0.8)
+    try:
+        with load() as work:
+            exchange.until("something is being sent", lambda: sending(exchange))
+            exchange.processes[other].pause()
+            arrived = len(received(exchange))
+            exchange.until("the one that is awake sends", lambda: len(received(exchange)) > arrived)
+            exchange.processes[sleeper].pause()
+            exchange.processes[other].resume()
+            exchange.until("the other one sends it again", lambda: len(repeats(exchange)) > before)
+            exchange.processes[sleeper].resume()
+    finally:
+        for name in WORKERS:
+            exchange.processes[name].resume()
+        for system_id in ("ACME", "BETA"):
+            exchange.behave(system_id, mode="normal")
+    assert nothing_is_lost(work)
+    assert work.failures == []
+
+
+@pytest.mark.parametrize("clock", CLOCKS)
+def test_a_worker_whose_clock_is_wrong(exchange, load, nothing_is_lost, other_workers, clock):
+    """Beside one whose clock is right."""
+    library = next(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"), None)
+    assert library, "faketime is missing: `make test` installs it."
+    fake = {"LD_PRELOAD": str(library), "FAKETIME": CLOCKS[clock], "FAKETIME_DONT_FAKE_MONOTONIC": "1"}
+    exchange.start_worker("wrong", **fake)
+    exchange.start_worker("right")
+    for name in ("wrong", "right"):
+        exchange.until_worker_is_ready(name)
+    with load(at_least=15) as work:
+        exchange.until("the one with the wrong clock has sent something", lambda: exchange.query(_FAR_OFF)[0][0])
+    assert nothing_is_lost(work)
+    assert work.failures == []
+
+
+def received(exchange):
+    return exchange.simulator.get("/api/received").json()
+
+
+def repeats(exchange):
+    return [message for message in received(exchange) if message["repeat"]]
+
+
+def sending(exchange):
+    return exchange.query("SELECT count(*) FROM integrations_outgoingoperation WHERE status = 'Sending'")[0][0]
