@@ -1,9 +1,11 @@
 """The Celery app: `celery -A casexchange worker`, `celery -A casexchange beat`."""
 
 import os
+import warnings
 from typing import Any
 
 from celery import Celery, signals
+from celery.exceptions import CPendingDeprecationWarning
 from kombu.transport import TRANSPORT_ALIASES
 
 TRANSPORT_ALIASES["filesystem"] = "casexchange.filesystem_broker:Transport"
@@ -26,3 +28,9 @@ def close_old_connections(task: Any = None, **kwargs: Any) -> None:
 
     if task is None or not task.request.is_eager:
         close_old_connections()
+
+
+@signals.worker_ready.connect(dispatch_uid="casexchange.keep_quiet")
+def keep_quiet(**kwargs: Any) -> None:
+    """At each loss of the broker Celery would advise against a setting that is chosen on purpose."""
+    warnings.filterwarnings("ignore", r"\s*In Celery 5\.1 we introduced", CPendingDeprecationWarning)
