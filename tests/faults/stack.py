@@ -10,10 +10,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from ..certificates import AUTHORITY, EXPIRED, VALID, make_certificates
 from ..exchange import ROLES, ROOT, Client, RunningExchange
 from ..processes import Process, free_port, start
 from ..services import PostgreSQL, Redis
-from .certificates import AUTHORITY, EXPIRED, VALID, make_certificates
 
 WORKERS = ("worker-1", "worker-2")
 DATABASE = "faults"

@@ -1,9 +1,12 @@
 """The partner simulator, as a process of its own that is spoken to over HTTP."""
 
+import contextlib
 import json
 import os
 import re
 import signal
+import socket
+import subprocess
 import sys
 from itertools import count
 from uuid import uuid4
@@ -18,6 +21,7 @@ from changes.models import Change
 from integrations.models import ExternalReference
 from integrations.transports import signing
 from tests import services
+from tests.certificates import AUTHORITY, EXPIRED, VALID, make_certificates
 from tests.exchange import ROOT, Client
 from tests.factories import ChangeFactory
 from tests.processes import free_port, start, until
@@ -359,7 +363,169 @@ def test_it_answers_with_something_else_than_json(simulator, number):
 
 def test_it_answers_at_length(simulator, number):
     simulator.behave("ACME", mode="huge", size=3_000_000)
-    assert len(simulator.push("ACME", message(number)).content) > 3_000_000
+    answer = simulator.push("ACME", message(number))
+    assert len(answer.json()["padding"]) == 3_000_000
+    assert answer.json()["external_status"] == "Assigned"
+
+
+def test_it_never_has_all_of_a_long_answer_in_memory(simulator, number):
+    simulator.behave("ACME", mode="huge", size=100_000_000_000)
+    raw = json.dumps(body := message(number)).encode()
+    headers = signing.headers(body["id"], raw, [SECRETS["ACME"]])
+    with requests.post(f"{simulator.url}/operations", data=raw, headers=headers, stream=True, timeout=30) as answer:
+        assert int(answer.headers["Content-Length"]) > 100_000_000_000
+        assert answer.raw.read(1000).startswith(b'{"external_id": "ACME-')
+    assert taken(simulator, number) == ["Assign"]
+
+
+@pytest.mark.parametrize(
+    ("behaviour", "start"),
+    [
+        ({"mode": "stall", "seconds": 30}, b'{"external_id": "ACME-'),
+        ({"mode": "broken_json"}, b'{"external_id": "ACME-'),
+        ({"mode": "short"}, b'{"external_id": "ACME-'),
+        ({"mode": "long", "seconds": 30}, b'{"external_id": "ACME-'),
+        ({"mode": "switch", "seconds": 30}, b""),
+        ({"mode": "interim", "seconds": 30}, b"HTTP/1.1 102 Processing\r\n"),
+        ({"mode": "interim", "seconds": 0}, b"HTTP/1.1 102 Processing\r\n"),
+    ],
+)
+def test_it_takes_the_message_and_answers_oddly(simulator, number, behaviour, start):
+    simulator.behave("ACME", **behaviour)
+    head, content = raw_answer(simulator, message(number))
+    status = {"switch": 101, "interim": 100}.get(behaviour["mode"], 200)
+    assert head.startswith(f"HTTP/1.1 {status} ".encode())
+    assert content.startswith(start)
+    assert taken(simulator, number) == ["Assign"]
+
+
+def test_what_it_announces_is_not_what_it_sends(simulator, number):
+    lengths = {}
+    for mode in ("short", "long"):
+        simulator.behave("ACME", mode=mode, seconds=0)
+        head, content = raw_answer(simulator, message(number))
+        lengths[mode] = int(re.search(rb"Content-Length: (\d+)", head)[1]) - len(content)
+    assert lengths["short"] == 100
+    assert lengths["long"] < 0
+
+
+def test_after_interim_answers_it_answers(simulator, number):
+    simulator.behave("ACME", mode="interim", seconds=0.2)
+    _, content = raw_answer(simulator, message(number))
+    assert content.count(b"HTTP/1.1 103 Early Hints") > 1
+    assert json.loads(content.rpartition(b"\r\n\r\n")[2])["external_status"] == "Assigned"
+
+
+def test_half_of_its_json_is_none(simulator, number):
+    simulator.behave("ACME", mode="broken_json")
+    answer = simulator.push("ACME", message(number))
+    assert (answer.status_code, answer.headers["Content-Type"]) == (200, "application/json; charset=utf-8")
+    with pytest.raises(ValueError, match=r"Unterminated|Expecting"):
+        answer.json()
+
+
+def test_it_resets_the_connection(simulator, number):
+    simulator.behave("ACME", mode="reset")
+    with pytest.raises(ConnectionResetError):
+        raw_answer(simulator, message(number))
+    assert taken(simulator, number) == ["Assign"]
+
+
+def raw_answer(simulator, body):
+    """The first head that it sends, and what it sends after it within a moment."""
+    raw = json.dumps(body).encode()
+    signed = signing.headers(body["id"], raw, [SECRETS["ACME"]])
+    lines = [f"{name}: {value}" for name, value in {**signed, "Host": "x", "Content-Length": str(len(raw))}.items()]
+    with socket.create_connection(("127.0.0.1", int(simulator.url.rpartition(":")[2])), timeout=0.5) as connection:
+        connection.sendall("\r\n".join(["POST /operations HTTP/1.1", *lines, "", ""]).encode() + raw)
+        received = b""
+        with contextlib.suppress(TimeoutError):
+            while b"\r\n\r\n" not in received or len(received) < 2000:
+                if not (part := connection.recv(4096)):
+                    break
+                received += part
+    head, _, content = received.partition(b"\r\n\r\n")
+    return head, content
+
+
+# --- An address of its own ---
+
+
+@pytest.fixture(scope="module")
+def with_doors(tmp_path_factory):
+    """ACME has a port of its own, BETA one with TLS."""
+    folder = tmp_path_factory.mktemp("doors")
+    make_certificates(folder)
+    simulator = Simulator(
+        folder / "simulator",
+        [
+            {"system_id": "ACME", "signing_secret": SECRETS["ACME"], "base_url": "http://x", "port": free_port()},
+            {
+                "system_id": "BETA",
+                "signing_secret": SECRETS["BETA"],
+                "base_url": "http://x",
+                "port": free_port(),
+                "certificate": str(folder / VALID),
+                "expired_certificate": str(folder / EXPIRED),
+            },
+        ],
+    )
+    simulator.authority = str(folder / AUTHORITY)
+    yield simulator
+    simulator.process.stop()
+
+
+def push_to_the_door(simulator, system_id, body, session=requests):
+    partners = yaml.safe_load(simulator.config.read_text())["partners"]
+    port = next(partner["port"] for partner in partners if partner["system_id"] == system_id)
+    raw = json.dumps(body).encode()
+    headers = signing.headers(body["id"], raw, [SECRETS[system_id]])
+    url = f"{'https' if system_id == 'BETA' else 'http'}://127.0.0.1:{port}/operations"
+    return session.post(url, data=raw, headers=headers, verify=simulator.authority, timeout=10)
+
+
+def test_a_partner_takes_messages_at_its_own_address_and_at_the_common_one(with_doors, number):
+    for system_id in ("ACME", "BETA"):
+        answers = [
+            push_to_the_door(with_doors, system_id, message(number, system_id=system_id)),
+            with_doors.push(system_id, message(number, "Update", 2, system_id=system_id)),
+        ]
+        assert [answer.status_code for answer in answers] == [200, 200]
+        assert len({answer.json()["external_id"] for answer in answers}) == 1
+
+
+@pytest.mark.parametrize("system_id", ["ACME", "BETA"])
+def test_it_refuses_connections_and_drops_those_it_has_until_it_is_set_back(with_doors, number, system_id):
+    with requests.Session() as session:
+        first = message(number, system_id=system_id)
+        assert push_to_the_door(with_doors, system_id, first, session).status_code == 200
+        with_doors.behave(system_id, mode="refuse")
+        for client in (session, requests):
+            with pytest.raises(requests.ConnectionError):
+                push_to_the_door(with_doors, system_id, message(number, "Update", 2, system_id=system_id), client)
+    with_doors.behave(system_id, mode="normal")
+    assert push_to_the_door(with_doors, system_id, first).status_code == 200
+    arrived = with_doors.get("/api/received", system_id=system_id, change=number)
+    assert [item["operation"] for item in arrived] == ["Assign", "Assign"]
+
+
+def test_it_shows_an_expired_certificate_until_it_is_set_back(with_doors, number):
+    with_doors.behave("BETA", mode="expired")
+    with pytest.raises(requests.exceptions.SSLError, match="certificate has expired"):
+        push_to_the_door(with_doors, "BETA", message(number, system_id="BETA"))
+    assert with_doors.get("/api/received", change=number) == []
+    with_doors.api.delete("/api/partners/BETA/behaviour")
+    assert push_to_the_door(with_doors, "BETA", message(number, system_id="BETA")).status_code == 200
+
+
+def test_what_happens_at_the_door_needs_one(simulator, with_doors):
+    for where, system_id, mode, problem in (
+        (simulator, "ACME", "refuse", "ACME has no port of its own."),
+        (with_doors, "ACME", "expired", "ACME has no expired_certificate."),
+    ):
+        answer = where.api.put(f"/api/partners/{system_id}/behaviour", json={"mode": mode})
+        assert (answer.status_code, answer.text) == (400, f"{mode}: {problem}")
+        assert where.get(f"/api/partners/{system_id}/behaviour") == {"mode": "normal"}
 
 
 def test_it_may_take_what_it_answers_with_an_error(simulator, number):
@@ -378,6 +544,7 @@ def test_it_may_take_what_it_answers_with_an_error(simulator, number):
         ({"mode": "answer", "times": 0}, "times: write a number"),
         ({"mode": "answer", "times": True}, "times: True has the wrong type."),
         ({"mode": "redirect", "location": "/x\r\nX-Evil: 1"}, "location: goes into a header"),
+        ({"mode": "refuse", "times": 1}, "refuse: no message arrives, so times and take mean nothing."),
         ([], "Write an object."),
     ],
 )
@@ -639,6 +806,8 @@ def test_a_page_of_another_host_cannot_send_anything(simulator):
         ("partners: [{system_id: 5, base_url: 'http://x'}]", "partners[0]: not a text: system_id."),
         ("partners: [{system_id: A, base_url: 'http://x', secret: x}]", "partners[0]: unknown: secret."),
         ("partners: [{system_id: A, base_url: 'http://x', signing_secret: x}]", "partners[0]: Write the secret as"),
+        ("partners: [{system_id: A, base_url: 'http://x', port: x}]", "partners[0]: port must be a number"),
+        ("partners: [{system_id: A, base_url: 'http://x', certificate: x}]", "partners[0]: a certificate needs a port"),
         ("partners: [&a {system_id: A, base_url: 'http://x'}, *a]", "partners[1]: A is there twice."),
     ],
 )
@@ -653,6 +822,23 @@ def test_a_faulty_configuration_is_refused_with_the_place(tmp_path, text, proble
 def test_a_missing_configuration_is_refused(tmp_path):
     with pytest.raises(CommandError, match=r"none.yaml cannot be read: No such file or directory\."):
         call_command("simulator", config=tmp_path / "none.yaml")
+
+
+@pytest.mark.parametrize("what", ["port", "certificate"])
+def test_an_address_of_its_own_that_cannot_be_used_is_told(simulator, tmp_path, what):
+    taken_port = int(simulator.url.rpartition(":")[2])
+    own = {"port": taken_port} if what == "port" else {"port": free_port(), "certificate": str(tmp_path / "none.pem")}
+    file = tmp_path / "simulator.yaml"
+    file.write_text(yaml.safe_dump({"partners": [{"system_id": "A", "base_url": "http://x", **own}]}))
+    done = subprocess.run(
+        [sys.executable, "manage.py", "simulator", "--port", "0", "--config", str(file)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1].startswith("CommandError: A partner's own port or certificate cannot be used: ")
 
 
 def test_a_taken_port_is_named(simulator):
