@@ -366,6 +366,8 @@ SPECTACULAR_SETTINGS = {
 # --- Audit and logs ---
 
 SIMPLE_HISTORY_HISTORY_ID_USE_UUID = False
+# The history is read by change alone: an index that nobody reads is written with each save all the same.
+SIMPLE_HISTORY_DATE_INDEX = False
 LOG_LEVEL = _one_of(
     "LOG_LEVEL", "INFO", "DEBUG|INFO|WARNING|ERROR|CRITICAL", "write DEBUG, INFO, WARNING, ERROR or CRITICAL"
 )

@@ -239,7 +239,7 @@ class IncomingOperation(models.Model):
 
     id = models.UUIDField(primary_key=True, default=uuid_utils.compat.uuid7, editable=False)
     system = models.ForeignKey(ExternalSystem, null=True, on_delete=models.PROTECT, related_name="incoming_operations")
-    user = models.ForeignKey(USER, on_delete=models.PROTECT, related_name="+")
+    user = models.ForeignKey(USER, on_delete=models.PROTECT, related_name="+", db_index=False)
     operation = models.CharField(max_length=6, choices=IncomingKind, blank=True)
     status = models.CharField(max_length=7, choices=IncomingStatus)
     idempotency_key = models.CharField(max_length=255, null=True)

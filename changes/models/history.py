@@ -32,6 +32,9 @@ class SourcedRecords(HistoricalRecords):
 
     def create_history_model(self, model: Any, inherited: bool) -> Any:
         self._model = super().create_history_model(model, inherited)
+        for field in self._model._meta.local_fields:
+            if field.remote_field:
+                field.db_index = False  # it is read by change alone
         self._copied = [field.attname for field in self.fields_included(model)]
         return self._model
 

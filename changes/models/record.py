@@ -75,7 +75,7 @@ class Change(models.Model):
     """
 
     number = models.GeneratedField(
-        expression=ChangeNumber("id"), output_field=models.CharField(max_length=22), db_persist=True, unique=True
+        expression=ChangeNumber("id"), output_field=models.CharField(max_length=22), db_persist=True
     )
     title = models.CharField(max_length=200, validators=[validate_text])
     description = _text()
@@ -91,7 +91,7 @@ class Change(models.Model):
     priority = models.CharField(max_length=8, choices=Priority, editable=False)
     completion_code = models.CharField(max_length=22, choices=CompletionCode, null=True, blank=True)
     owning_group = models.ForeignKey(
-        SupportGroup, null=True, blank=True, on_delete=models.PROTECT, related_name="changes"
+        SupportGroup, null=True, blank=True, on_delete=models.PROTECT, related_name="changes", db_index=False
     )
     requested_by = models.ForeignKey(
         USER, null=True, blank=True, on_delete=models.PROTECT, related_name="requested_changes"
@@ -148,6 +148,8 @@ class Change(models.Model):
             models.Index(fields=["updated_at", "id"], name="change_updated"),
         ]
         constraints = [
+            # Not by `unique=True`, which adds an index for LIKE that no query can use.
+            models.UniqueConstraint(fields=["number"], name="change_number"),
             models.CheckConstraint(
                 name="change_planned_end_after_start",
                 condition=Q(planned_start=None) | Q(planned_end=None) | Q(planned_end__gt=F("planned_start")),

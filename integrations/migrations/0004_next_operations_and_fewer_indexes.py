@@ -55,6 +55,11 @@ class Migration(migrations.Migration):
             field=models.ForeignKey(db_index=False, null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='incoming_operations', to='changes.change'),
         ),
         migrations.AlterField(
+            model_name='incomingoperation',
+            name='user',
+            field=models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL),
+        ),
+        migrations.AlterField(
             model_name='outgoingoperation',
             name='attachment',
             field=models.ForeignKey(db_index=False, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='outgoing_operations', to='changes.attachment'),
