@@ -4,7 +4,6 @@ from typing import Any
 
 from django import forms
 
-
 # It is kept together with the user's name, in 300 characters.
 BREAKER_REASON_LENGTH = 140
 
@@ -14,7 +13,7 @@ class OpenBreakerForm(forms.Form):
 
     reason = forms.CharField(
         max_length=BREAKER_REASON_LENGTH,
-        help_text="Shown with your name wherever it is asked why nothing is sent.",
+        help_text="Shown with your name wherever somebody asks why nothing is sent.",
         error_messages={"required": "Give a reason for opening the circuit breaker."},
     )
 

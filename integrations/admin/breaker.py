@@ -2,7 +2,7 @@
 
 from django.contrib import messages
 from django.contrib.admin import ModelAdmin
-from django.contrib.admin.widgets import AdminTextInputWidget
+from django.forms import Textarea
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.template.response import TemplateResponse
@@ -17,7 +17,7 @@ from ..status import status_of
 def breaker_page(admin: ModelAdmin, request: HttpRequest, system: ExternalSystem) -> HttpResponse:
     """GET shows the circuit breaker of `system`, read `with_traffic()`; POST opens it with a reason, or closes it."""
     form = OpenBreakerForm(request.POST if request.POST.get("decision") == "open" else None)
-    form.fields["reason"].widget = AdminTextInputWidget(attrs={"maxlength": BREAKER_REASON_LENGTH})
+    form.fields["reason"].widget = Textarea(attrs={"rows": 2, "maxlength": BREAKER_REASON_LENGTH})
     if request.method == "POST":
         if request.POST.get("decision") == "close":
             breaker.close_by_hand(system, request.user)
