@@ -1,0 +1,484 @@
+"""The real outbox with its workers, partners and people: what they can do, and what must hold after each step."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from collections import Counter, defaultdict
+from collections.abc import Callable
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+import time_machine
+from django.db import connection, transaction
+from django.db.models import F
+from django.utils import timezone
+
+from changes.models import Change, Comment
+from integrations import delivery, outbox
+from integrations.models import (
+    DeliveryAttempt,
+    DeliveryControl,
+    Exchange,
+    ExternalReference,
+    ExternalSystem,
+    OutgoingOperation,
+)
+from integrations.outbox import Outcome
+from integrations.transports.base import Response, TransportError
+from tests.factories import ChangeFactory, SupportGroupFactory, UserFactory
+
+from .outbox_model import (
+    SETTLED,
+    Claimed,
+    Event,
+    NotOpen,
+    Partners,
+    Rate,
+    Recording,
+    Released,
+    Retried,
+    Skipped,
+    State,
+    Tried,
+    possible,
+)
+
+BEGIN = datetime(2026, 3, 2, 12, tzinfo=timezone.get_default_timezone())
+CHANGES = 3
+WORKERS = 2
+SYSTEMS = ("ACME", "BETA")
+# Everything that a person can wait for at the end: pauses, breakers, and a rate limit of one in two seconds.
+LAST_TICKS = 200
+# What the partner makes of a message: its answer, or how the call fails; and what that means.
+BEHAVIOURS = {
+    "takes": (Response(200, {}, b""), Outcome.DELIVERED),
+    "takes and answers": (None, Outcome.DELIVERED),
+    "is busy": (Response(503, {}, b""), Outcome.RETRY),
+    "asks to wait": (Response(429, {"Retry-After": "30"}, b""), Outcome.RETRY),
+    "refuses": (Response(400, {}, b"{}"), Outcome.REFUSED),
+    "forbids": (Response(401, {}, b""), Outcome.PAUSE),
+    "takes, but its answer is lost": (TransportError("no answer"), Outcome.RETRY),
+    "is not there": (TransportError("refused"), Outcome.RETRY),
+}
+TAKES = {"takes", "takes and answers", "takes, but its answer is lost"}
+
+
+@dataclass
+class Work:
+    """Something that is done with the database, and what the model makes of its result once it is committed."""
+
+    run: Callable[[], Any]
+    note: Callable[[Any], list[Event]]
+
+
+@dataclass
+class Held:
+    """An operation that a worker claimed, and what came of it once it was sent."""
+
+    operation: OutgoingOperation
+    result: outbox.Result | None = None
+
+
+@dataclass
+class Worker:
+    """A process: what it has in hand is lost when it dies."""
+
+    held: list[Held] = field(default_factory=list)
+
+    def sent(self) -> list[Held]:
+        return [held for held in self.held if held.result]
+
+
+class Exchanging:
+    """Some changes, two partners and several workers. `is_well`: whether the last step ended as it should."""
+
+    def start(self, groups: list[str]) -> None:
+        """Everything anew: for each of `groups` a change that it owns."""
+        self.travel = time_machine.travel(BEGIN, tick=False)
+        self.clock = self.travel.start()
+        self.latest = BEGIN
+        forget_everything()
+        self.alice, self.ingrid = UserFactory(username="alice"), UserFactory(username="ingrid")
+        self.workers = [Worker() for _ in range(WORKERS)]
+        self.partners = Partners()
+        self.rates = {name: Rate() for name in SYSTEMS}
+        self.states: dict[Any, State] = {}
+        self.rows: dict[Any, Any] = {}
+        self.controls = controls()
+        self.attempts = 0
+        self.texts = map(str, itertools.count(1))
+        self.changes = []
+        self.recordings = {}
+        for group in groups:
+            change = ChangeFactory(owning_group=SupportGroupFactory(name=group))
+            self.changes.append(change)
+            self.recordings[change.pk] = Recording()
+            self.recordings[change.pk].reassigned(group)
+        self.check([])
+
+    def stop(self) -> None:
+        self.travel.stop()
+
+    # --- What can be done ---
+
+    def do(self, *work: Any) -> None:
+        self.is_well = False
+        todo = self.make(work)
+        self.check(todo.note(todo.run()))
+
+    def unsent(self) -> list[Held]:
+        return [held for worker in self.workers for held in worker.held if held.result is None]
+
+    def stale(self) -> list[tuple[Worker, Held]]:
+        """What workers hold whose claim is not the latest, or was ended."""
+        return [
+            (worker, held)
+            for worker in self.workers
+            for held in worker.held
+            for state in [self.states[held.operation.pk]]
+            if (state.status, state.claim) != ("Sending", held.operation.claim)
+        ]
+
+    def worker(self, work: tuple[Any, ...]) -> Worker:
+        """Who does it. Results are settled by one that has some, where there is one."""
+        with_results = [worker for worker in self.workers if worker.sent()]
+        number = work[1] if work[0] in ("claim", "settle") else 0
+        return rotated(with_results if work[0] == "settle" and with_results else self.workers, number)[0]
+
+    def make(self, work: tuple[Any, ...]) -> Work:
+        kind, *arguments = work
+        return getattr(self, kind.replace(" ", "_"))(*arguments)
+
+    def comment(self, number: int) -> Work:
+        change, body = self.changes[number], next(self.texts)
+
+        def note(result: Any) -> list[Event]:
+            self.recordings[change.pk].commented(body)
+            return []
+
+        return Work(lambda: Comment(change_id=change.pk, author=self.alice, body=body).save(), note)
+
+    def reassign(self, number: int, group: str) -> Work:
+        key = self.changes[number].pk
+
+        def run() -> None:
+            with transaction.atomic():
+                change = Change.objects.locked().get(pk=key)
+                change.owning_group = SupportGroupFactory(name=group) if group else None
+                change.save()
+
+        def note(result: Any) -> list[Event]:
+            self.recordings[key].reassigned(group)
+            return []
+
+        return Work(run, note)
+
+    def claim(self, number: int, limit: int) -> Work:
+        now = timezone.now()
+
+        def note(operations: list[OutgoingOperation]) -> list[Event]:
+            assert len(operations) <= limit
+            self.workers[number].held += map(Held, operations)
+            for system, count in Counter(operation.system.system_id for operation in operations).items():
+                self.rates[system].claimed(count, now)
+                self.may_flow(system)
+            return [Claimed(frozenset(operation.pk for operation in operations), now)]
+
+        return Work(lambda: outbox.claim(limit), note)
+
+    def may_flow(self, name: str) -> None:
+        """Of this system something was claimed. As it was before the step, whoever else was at work in it."""
+        control = self.controls[name]
+        assert control.system.is_flowing
+        if control.breaker == "Open":
+            assert control.breaker_until is not None, "opened by a person, and not closed by one"
+            assert control.breaker_until <= timezone.now()
+
+    def settle(self, number: int, count: int, wait: bool) -> Work:
+        worker = self.worker(("settle", number))
+        return self.settling(worker, worker.sent()[:count], wait)
+
+    def settling(self, worker: Worker, chosen: list[Held], wait: bool) -> Work:
+        results = [held.result for held in chosen]
+
+        def note(left: list[outbox.Result]) -> list[Event]:
+            assert not (wait and left)
+            settled = [held for held in chosen if held.result not in left]
+            worker.held = [held for held in worker.held if held not in settled]
+            self.attempts += len(settled)
+            return [Tried(tuple((held.operation.pk, held.operation.claim, held.result.outcome) for held in settled))]
+
+        return Work(lambda: outbox.settle(results, wait=wait), note)
+
+    def retry(self, number: int) -> Work:
+        operation = self.pick(number)
+
+        def note(was_open: bool) -> list[Event]:
+            return [Retried(operation.pk) if was_open else NotOpen(operation.pk)]
+
+        return Work(lambda: is_open(lambda: outbox.retry_now(operation)), note)
+
+    def skip(self, number: int) -> Work:
+        operation = self.pick(number)
+
+        def note(was_open: bool | None) -> list[Event]:
+            if was_open is None:  # it died before it was told
+                return [Skipped(frozenset([operation.pk]))]
+            return [Skipped(frozenset([operation.pk]), 1) if was_open else NotOpen(operation.pk)]
+
+        return Work(lambda: is_open(lambda: outbox.skip(operation, self.ingrid, "By phone")), note)
+
+    def skip_behind(self, number: int) -> Work:
+        operation = self.pick(number)
+        chosen = [operation, *outbox.waiting_behind(operation)]
+
+        def note(count: int) -> list[Event]:
+            return [Skipped(frozenset(row.pk for row in chosen), count)]
+
+        return Work(lambda: outbox.skip_all(chosen, self.ingrid, "Never mind"), note)
+
+    def release(self) -> Work:
+        now = timezone.now()
+        return Work(outbox.release_stale, lambda count: [Released(now)])
+
+    def pick(self, number: int) -> OutgoingOperation:
+        """An operation that is not settled, where there is one."""
+        keys = [row.id for row in self.rows.values() if row.status not in SETTLED] or [*self.rows]
+        return OutgoingOperation.objects.select_related("system").get(pk=rotated(keys, number)[0])
+
+    def send(self, held: Held, behaviour: str) -> None:
+        """As delivery does it, with the partner in place of the network."""
+        operation = held.operation
+        answer, outcome = BEHAVIOURS[behaviour]
+        if answer is None:
+            record = {"external_id": f"{operation.system.system_id}-{operation.change_id}"}
+            answer = Response(200, {}, json.dumps(record).encode())
+        attempt = DeliveryAttempt(operation=operation, claim=operation.claim, started_at=timezone.now(), duration=0.1)
+        message = json.loads(delivery.request_for(operation, outbox.references_of([operation])).body)
+        if behaviour != "is not there":
+            skipped = {str(row.id) for row in self.rows.values() if row.status == "Skipped"}
+            self.is_its_turn(operation)
+            self.partners.receive(message, behaviour in TAKES, skipped)
+        future: Future[Response] = Future()
+        future.set_exception(answer) if isinstance(answer, TransportError) else future.set_result(answer)
+        held.result = delivery.result_of(operation, attempt, future)
+        assert held.result.outcome is outcome
+
+    def is_its_turn(self, operation: OutgoingOperation) -> None:
+        """All before it are settled when it is sent, even by a worker that slept."""
+        before = [
+            row
+            for row in self.rows.values()
+            if row.exchange_id == operation.exchange_id and row.sequence < operation.sequence
+        ]
+        assert all(row.status in SETTLED for row in before)
+
+    def administer(self, system: str, wish: str) -> None:
+        """What a person can do with a system, or to its limits."""
+        self.is_well = False
+        row = ExternalSystem.objects.get(system_id=system)
+        if wish in ("enable", "disable"):
+            row.enabled = wish == "enable"
+        elif wish in ("1", "2", "16"):
+            row.max_in_flight = int(wish)
+        elif wish in ("no limit", "30", "120", "6000"):
+            row.rate_limit = None if wish == "no limit" else int(wish)
+            self.rates[system].set(row.rate_limit)
+        row.save()
+        if wish == "resume":
+            outbox.resume(row)
+        elif wish == "open":
+            outbox.open_breaker(row, "Their change")
+        elif wish == "close":
+            outbox.close_breaker(row)
+        self.check([], by_hand={system: wish})
+
+    def set_clock(self, seconds: float) -> None:
+        """Forth, as it goes by itself, or back."""
+        self.is_well = False
+        self.clock.shift(timedelta(seconds=seconds))
+        self.latest = max(self.latest, timezone.now())
+        if seconds < 0:
+            for rate in self.rates.values():
+                rate.clock_set_back()
+        self.check([])
+
+    def work_without_fault(self, worker: int, behaviour: str) -> None:
+        self.do("claim", worker, 6)
+        for held in self.workers[worker].held:
+            if held.result is None:
+                self.send(held, behaviour)
+        self.do("settle", worker, 100, True)
+
+    # --- What holds after every step ---
+
+    def check(self, events: list[Event], alone: bool = True, by_hand: dict[str, str] | None = None) -> None:
+        before, self.rows = self.rows, rows()
+        if not alone:
+            events = [Released(event.now, False) if isinstance(event, Released) else event for event in events]
+        self.rows_follow(events)
+        self.settled_ones_stay(before)
+        self.one_of_each_exchange_is_next()
+        self.recorded_is_what_was_caused()
+        self.controls_hold(before, events, by_hand or {})
+        assert DeliveryAttempt.objects.count() == self.attempts
+        self.is_well = True
+
+    def rows_follow(self, events: list[Event]) -> None:
+        skipped = 0
+        for key, row in self.rows.items():
+            before = self.states.get(key, State())
+            after = State(row.status, row.tries, row.claim, row.claimed_until)
+            assert after in possible(key, before, events), f"{before} became {after} by {events}"
+            skipped += before.status != after.status == "Skipped"
+            self.states[key] = after
+        counts = [event.count for event in events if isinstance(event, Skipped)]
+        assert None in counts or skipped == sum(counts)
+
+    def settled_ones_stay(self, before: dict[Any, Any]) -> None:
+        for key, row in before.items():
+            assert self.rows[key] == row or row.status not in SETTLED
+        for row in self.rows.values():
+            assert (row.settled_at is not None) == (row.status in SETTLED)
+
+    def one_of_each_exchange_is_next(self) -> None:
+        first: dict[int, Any] = {}
+        for row in self.rows.values():
+            if row.status not in SETTLED:
+                first.setdefault(row.exchange_id, row.id)
+        assert {row.id for row in self.rows.values() if row.is_next} == {*first.values()}
+        sending = {row.id for row in self.rows.values() if row.status == "Sending"}
+        assert sending <= {*first.values()}
+
+    def recorded_is_what_was_caused(self) -> None:
+        found: dict[tuple[int, str], list[Any]] = defaultdict(list)
+        for row in self.rows.values():
+            own = found[row.change_id, row.system_name]
+            own.append((row.operation, row.comment_body))
+            assert row.sequence == len(own)
+        expected = {
+            (change, system): operations
+            for change, recording in self.recordings.items()
+            for system, operations in recording.operations.items()
+        }
+        assert found == expected
+
+    def controls_hold(self, before: dict[Any, Any], events: list[Event], by_hand: dict[str, str]) -> None:
+        olds, self.controls = self.controls, controls()
+        for name, control in self.controls.items():
+            old = olds[name]
+            sending = sum(row.system_name == name and row.status == "Sending" for row in self.rows.values())
+            sent = sum(row.system_name == name and row.status == "Sending" for row in before.values())
+            assert sending <= max(sent, control.system.max_in_flight)
+            if control.breaker == "HalfOpen":
+                assert sending <= 1
+            if old.breaker == control.breaker == "Open" or old.breaker == control.breaker == "HalfOpen":
+                assert sending <= sent or old.breaker == "HalfOpen"
+            self.breaker_follows(old, control, events, by_hand.get(name))
+
+    def breaker_follows(
+        self, old: DeliveryControl, new: DeliveryControl, events: list[Event], wish: str | None
+    ) -> None:
+        tried = any(isinstance(event, Tried) for event in events)
+        failed = any(
+            isinstance(event, Tried) and any(outcome is Outcome.RETRY for _, _, outcome in event.results)
+            for event in events
+        )
+        claimed = any(isinstance(event, Claimed) for event in events)
+        is_by_hand = old.breaker == "Open" and old.breaker_until is None
+        allowed = {
+            ("Closed", "Open"): failed or wish == "open",
+            ("Open", "HalfOpen"): claimed and not is_by_hand,
+            ("Open", "Closed"): wish == "close",
+            ("HalfOpen", "Closed"): tried or wish == "close",
+            ("HalfOpen", "Open"): failed or wish == "open",
+            # When one claims and another settles.
+            ("Closed", "HalfOpen"): False,
+        }
+        if old.breaker != new.breaker:
+            assert allowed[old.breaker, new.breaker], f"{old.breaker} became {new.breaker} by {events} {wish}"
+
+    # --- The end ---
+
+    def everybody_gets_well(self) -> None:
+        """Whoever is asleep or dead, the others do all that is left, and nobody is sent anything out of turn."""
+        self.clock.move_to(self.latest)
+        for worker in self.workers:
+            worker.held.clear()
+        for name in SYSTEMS:
+            for wish in ("enable", "resume"):
+                self.administer(name, wish)
+            if self.controls[name].breaker == "Open" and self.controls[name].breaker_until is None:
+                self.administer(name, "close")
+        for tick in range(LAST_TICKS):
+            unsettled = [row for row in self.rows.values() if row.status not in SETTLED]
+            if not unsettled:
+                break
+            for row in unsettled:
+                if row.status == "Refused":
+                    self.do("retry", [other.id for other in unsettled].index(row.id))
+            self.do("release")
+            self.work_without_fault(tick % WORKERS, "takes")
+            self.clock.shift(timedelta(seconds=10))
+        self.everything_is_delivered()
+
+    def everything_is_delivered(self) -> None:
+        delivered = {str(row.id) for row in self.rows.values() if row.status == "Delivered"}
+        skipped = {str(row.id) for row in self.rows.values() if row.status == "Skipped"}
+        assert delivered | skipped == {str(key) for key in self.rows}
+        assert delivered <= {key for key, arrival in self.partners.arrived.items() if arrival.taken}
+        assert self.partners.arrived.keys() <= delivered | skipped
+
+
+def is_open(decide: Callable[[], None]) -> bool:
+    try:
+        decide()
+    except outbox.NotOpen:
+        return False
+    return True
+
+
+def rotated(items: list[Any], first: int) -> list[Any]:
+    first = first % len(items) if items else 0
+    return items[first:] + items[:first]
+
+
+ROW = (
+    *("id", "exchange_id", "change_id", "sequence", "operation", "status", "is_next", "tries", "claim"),
+    *("claimed_until", "next_try_at", "settled_at", "last_error", "skip_reason", "skipped_by_id"),
+)
+
+
+def rows() -> dict[Any, Any]:
+    """All operations, in order of sequence."""
+    found = OutgoingOperation.objects.order_by("exchange_id", "sequence")
+    found = found.annotate(system_name=F("system__system_id"), comment_body=F("comment__body"))
+    return {row.id: row for row in found.values_list(*ROW, "system_name", "comment_body", named=True)}
+
+
+def controls() -> dict[str, DeliveryControl]:
+    found = DeliveryControl.objects.select_related("system").defer(
+        "system__signing_secret", "system__previous_signing_secret"
+    )
+    return {control.system.system_id: control for control in found}
+
+
+def forget_everything() -> None:
+    """What the last example left."""
+    with connection.cursor() as cursor:
+        for model in (
+            DeliveryAttempt,
+            OutgoingOperation,
+            ExternalReference,
+            Exchange,
+            Comment,
+            Change.history.model,
+            Change,
+            DeliveryControl,
+        ):
+            cursor.execute(f"DELETE FROM {model._meta.db_table}")  # noqa: S608 - names of tables
+    ExternalSystem.objects.update(enabled=True, paused_at=None, pause_reason="", max_in_flight=16, rate_limit=None)
+    outbox.release_stale()  # which gives each system its control again

@@ -1,0 +1,199 @@
+"""The protocol of claims, leases and retries as a state machine, against the real outbox and database.
+
+Workers, a partner, people and the clock do whatever they like; a worker dies between any two statements; two do
+something at the same time, statement by statement. After each step the rows are what the model says they can be, and
+at the end, when everybody is well again, everything is delivered, once and in order.
+"""
+
+from __future__ import annotations
+
+from contextlib import nullcontext
+from typing import Any
+
+import pytest
+from django.db import connection, transaction
+from django.utils import timezone
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule, run_state_machine_as_test
+
+from tests.factories import ExternalGroupFactory
+
+from .outbox_machine import BEHAVIOURS, CHANGES, SYSTEMS, WORKERS, Exchanging, rotated
+from .outbox_model import GROUPS, LEASE, SCHEDULE
+from .sessions import Sessions
+
+numbers = st.integers(0, 30)
+workers = st.integers(0, WORKERS - 1)
+comments = st.tuples(st.just("comment"), st.integers(0, CHANGES - 1))
+claims = st.tuples(st.just("claim"), workers, st.integers(1, 6))
+settling = st.tuples(st.just("settle"), workers, st.integers(1, 4), st.booleans())
+by_hand = st.tuples(st.sampled_from(["retry", "skip", "skip behind"]), numbers)
+reassigning = st.tuples(st.just("reassign"), st.integers(0, CHANGES - 1), st.sampled_from([*GROUPS]))
+works = st.one_of(comments, claims, settling, by_hand, reassigning, st.tuples(st.just("release")))
+
+
+class Outbox(Exchanging, RuleBasedStateMachine):
+    """Who does what, and when: any of these, in any order."""
+
+    def __init__(self, sessions: Sessions | None) -> None:
+        super().__init__()
+        self.sessions = sessions
+        self.is_well = self.has_begun = False
+
+    @initialize(groups=st.lists(st.sampled_from(["ACME Networks", "BETA Servers"]), min_size=CHANGES, max_size=CHANGES))
+    def begin(self, groups: list[str]) -> None:
+        self.has_begun = True
+        self.start(groups)
+
+    def teardown(self) -> None:
+        if not self.has_begun:
+            return
+        try:
+            if self.is_well:
+                self.everybody_gets_well()
+        finally:
+            self.stop()
+
+    # --- Rules ---
+
+    @rule(work=st.one_of(comments, comments, reassigning))
+    def something_is_recorded(self, work: tuple[Any, ...]) -> None:
+        self.do(*work)
+
+    @rule(work=st.one_of(comments, reassigning))
+    def a_transaction_is_rolled_back(self, work: tuple[Any, ...]) -> None:
+        self.is_well = False
+        with transaction.atomic():
+            self.make(work).run()
+            transaction.set_rollback(True)
+        self.check([])
+
+    @rule(work=claims)
+    def a_worker_claims(self, work: tuple[Any, ...]) -> None:
+        self.do(*work)
+
+    @precondition(lambda self: self.unsent())
+    @rule(first=numbers, count=st.integers(1, 4), behaviour=st.sampled_from([*BEHAVIOURS]))
+    def messages_are_sent(self, first: int, count: int, behaviour: str) -> None:
+        self.is_well = False
+        for held in rotated(self.unsent(), first)[:count]:
+            self.send(held, behaviour)
+        self.check([])
+
+    @precondition(lambda self: any(worker.sent() for worker in self.workers))
+    @rule(work=settling)
+    def a_worker_settles(self, work: tuple[Any, ...]) -> None:
+        self.do(*work)
+
+    @rule(worker=workers, behaviour=st.sampled_from(["takes", "takes and answers", "is busy", "refuses"]))
+    def a_worker_works(self, worker: int, behaviour: str) -> None:
+        """Without a fault."""
+        self.work_without_fault(worker, behaviour)
+
+    @precondition(lambda self: self.unsent() or any(worker.sent() for worker in self.workers))
+    @rule(worker=workers)
+    def a_worker_dies(self, worker: int) -> None:
+        self.is_well = False
+        self.workers[worker].held.clear()
+        self.check([])
+
+    @precondition(lambda self: self.unsent() or any(worker.sent() for worker in self.workers))
+    @rule(worker=workers, others_finish=st.booleans())
+    def leases_run_out(self, worker: int, others_finish: bool) -> None:
+        """Others may take what the workers still hold, and know of."""
+        self.set_clock(LEASE.total_seconds() + 1)
+        self.do("release")
+        if others_finish:
+            self.work_without_fault(worker, "takes")
+        else:
+            self.do("claim", worker, 6)
+
+    @precondition(lambda self: self.stale())
+    @rule(first=numbers, behaviour=st.sampled_from([*BEHAVIOURS]), wait=st.booleans())
+    def a_stale_worker_wakes(self, first: int, behaviour: str, wait: bool) -> None:
+        """It sends and settles what meanwhile may be another's, or settled."""
+        self.is_well = False
+        worker, held = rotated(self.stale(), first)[0]
+        if held.result is None:
+            self.send(held, behaviour)
+        todo = self.settling(worker, [held], wait)
+        self.check(todo.note(todo.run()))
+
+    @precondition(lambda self: any(control.breaker_until for control in self.controls.values()))
+    @rule(worker=workers)
+    def a_probe_is_due(self, worker: int) -> None:
+        until = max(control.breaker_until for control in self.controls.values() if control.breaker_until)
+        self.set_clock(max(0, (until - timezone.now()).total_seconds()))
+        self.do("claim", worker, 6)
+
+    @rule(work=st.one_of(by_hand, st.tuples(st.just("release"))))
+    def a_person_or_the_sweep_comes(self, work: tuple[Any, ...]) -> None:
+        self.do(*work)
+
+    @precondition(lambda self: self.sessions)
+    @rule(work=works, statements=st.integers(0, 14))
+    def one_dies_at_it(self, work: tuple[Any, ...], statements: int) -> None:
+        """Before this statement. What was committed is there, whoever knows of it."""
+        self.is_well = False
+        worker, todo = self.worker(work), self.make(work)
+        session = self.sessions.die(todo.run, statements)
+        events = todo.note(session.result) if session.is_done else []
+        if work[0] in ("claim", "settle"):
+            worker.held.clear()
+        self.check(events)
+
+    @precondition(lambda self: self.sessions)
+    @rule(first=works, second=works, bursts=st.lists(st.integers(1, 12), max_size=4))
+    def two_do_something_at_once(self, first: tuple[Any, ...], second: tuple[Any, ...], bursts: list[int]) -> None:
+        self.is_well = False
+        kinds = {"claim", "settle"}
+        if first[0] in kinds and second[0] in kinds and self.worker(first) is self.worker(second):
+            second = ("claim", (self.workers.index(self.worker(first)) + 1) % WORKERS, 3)
+        todo = [self.make(first), self.make(second)]
+        ended = self.sessions.interleave([work.run for work in todo], bursts)
+        events = []
+        for number in ended:
+            events += todo[number].note(self.sessions.both[number].result)
+        self.check(events, alone=False)
+
+    @rule(seconds=st.sampled_from([0.5, 2, 6, 16, 16, 90, -1, -3, -16, -26, -120]))
+    def the_clock_is_set(self, seconds: float) -> None:
+        self.set_clock(seconds)
+
+    @rule(
+        system=st.sampled_from(SYSTEMS),
+        wish=st.sampled_from(
+            ["enable", "disable", "resume", "open", "close", "1", "2", "16", "no limit", "30", "120", "6000"]
+        ),
+    )
+    def a_system_is_administered(self, system: str, wish: str) -> None:
+        self.administer(system, wish)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_whatever_happens_each_operation_is_delivered_in_order_and_none_is_lost(settings_of_the_model):
+    for group, system in GROUPS.items():
+        if system:
+            ExternalGroupFactory(group__name=group, system__system_id=system)
+    # In SQLite one writes at a time: there are no transactions side by side.
+    is_postgresql = connection.vendor == "postgresql"
+    with Sessions() if is_postgresql else nullcontext() as sessions:
+        run_state_machine_as_test(
+            lambda: Outbox(sessions),
+            settings=settings(
+                max_examples=30 if is_postgresql else 8,
+                stateful_step_count=40,
+                deadline=None,
+                suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
+                print_blob=True,
+            ),
+        )
+
+
+@pytest.fixture
+def settings_of_the_model(settings):
+    settings.DELIVERY_LEASE = LEASE.total_seconds()
+    settings.DELIVERY_RETRY_SCHEDULE = SCHEDULE
+    settings.BREAKER_FAILURES = 2
+    settings.BREAKER_OPEN_SECONDS = 15
