@@ -16,14 +16,12 @@ from django.http.response import HttpResponseBase
 from django.template.loader import render_to_string
 from django.views import defaults
 
-from changes.conflicts import is_unavailable, is_undone, retry
+from changes.conflicts import RETRY_AFTER, in_words, is_unavailable, is_undone, retry
 
 logger = logging.getLogger(__name__)
 
 # A larger request is not kept to be done again.
 REPEATABLE_BYTES = 256 * 1024
-# Seconds that a caller is asked to wait.
-RETRY_AFTER = 5
 API = "/api/"
 SAFE = {"GET", "HEAD", "OPTIONS", "TRACE"}
 _NO_WRITE = ("SELECT", "SAVEPOINT", "RELEASE", "ROLLBACK", "BEGIN", "SET", "SHOW", "PRAGMA", "EXPLAIN")
@@ -113,11 +111,7 @@ def not_now(request: HttpRequest, error: Exception, may_be_saved: bool) -> HttpR
 
 
 def _problem(is_read: bool, may_be_saved: bool) -> JsonResponse:
-    detail = "The database is busy or not reachable."
-    if may_be_saved:
-        detail += " Whether this was saved is not known: look before you send it again, or use its Idempotency-Key."
-    elif not is_read:
-        detail += " Nothing was saved. Send it again later."
+    detail = in_words(is_read, may_be_saved)
     body = {
         "type": "about:blank",
         "title": "Service Unavailable",

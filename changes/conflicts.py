@@ -20,6 +20,8 @@ TRIES = 3
 PAUSE = (0.01, 0.05)
 # Seconds after which nothing is tried again: who waits for the answer waits long already.
 PATIENCE = 10.0
+# Seconds that a caller is asked to wait when it was in vain.
+RETRY_AFTER = 5
 
 # https://www.postgresql.org/docs/current/errcodes-appendix.html
 _CONFLICT = {"40001", "40P01"}  # serialization failure, deadlock
@@ -56,6 +58,14 @@ def is_undone(error: BaseException) -> bool:
         _sqlstate(cause) or _sqlite_code(cause) is not None or getattr(cause, "pgconn", None) is not None
         for cause in _causes(error)
     )
+
+
+def in_words(is_read: bool = False, may_be_saved: bool = False) -> str:
+    """What a caller is told when the database cannot do it now."""
+    text = "The database is busy or not reachable."
+    if may_be_saved:
+        return f"{text} Whether this was saved is not known: look before you send it again, or use its Idempotency-Key."
+    return text if is_read else f"{text} Nothing was saved. Send it again later."
 
 
 def retry(work: Callable[[], Result], may_repeat: Callable[[], bool] | None = None) -> Result:

@@ -18,7 +18,7 @@ from django.urls import include, path
 from casexchange.middleware import REPEATABLE_BYTES
 from changes.conflicts import is_conflict, is_unavailable, is_undone
 from changes.models import Attachment, Change, Comment
-from integrations.models import OutgoingOperation
+from integrations.models import IncomingOperation, OutgoingOperation
 from tests.factories import ChangeFactory, SupportGroupFactory
 from tests.processes import until
 
@@ -60,10 +60,12 @@ def _by_trigger(times, table, code):
         cursor.execute(
             f"CREATE TRIGGER refuse BEFORE INSERT OR UPDATE ON {table} FOR EACH ROW EXECUTE FUNCTION refuse()"
         )
-    yield
-    with connection.cursor() as cursor:
-        cursor.execute("DROP FUNCTION refuse CASCADE")
-        cursor.execute("DROP SEQUENCE refused")
+    try:
+        yield
+    finally:
+        with connection.cursor() as cursor:
+            cursor.execute("DROP FUNCTION refuse CASCADE")
+            cursor.execute("DROP SEQUENCE refused")
 
 
 @contextmanager
@@ -195,6 +197,35 @@ def test_a_real_deadlock_is_seen_by_neither_side(change, alice, api):
     assert answer.status_code == 201
     assert Comment.objects.count() == 1
     assert recorded() == ["Assign", "Update"]
+
+
+# --- Operations of partners ---
+
+CREATE = {"system_id": "ACME", "operation": "Create", "external_id": "C-1", "properties": {"title": "From ACME"}}
+
+
+def test_an_operation_that_meets_conflicts_is_applied_once(acme, partner_api):
+    client = partner_api(acme)
+    with refused(2, "changes_change"):
+        answer = client.post("/api/v1/operations/", CREATE, headers={"Idempotency-Key": "k"})
+    assert answer.status_code == 201
+    assert Change.objects.get().title == "From ACME"
+    assert IncomingOperation.objects.get().status == "Applied"
+
+
+def test_an_operation_in_vain_is_answered_with_503_and_can_be_sent_again(acme, partner_api):
+    client = partner_api(acme)
+    # For so long that the log of failed operations can be written: SQLite locks all.
+    with refused(3, "changes_change"):
+        answer = client.post("/api/v1/operations/", CREATE, headers={"Idempotency-Key": "k"})
+    assert answer.status_code == 503
+    assert answer["Content-Type"] == "application/problem+json"
+    assert int(answer["Retry-After"]) > 0
+    assert "Nothing was saved." in answer.json()["detail"]
+    assert not Change.objects.exists()
+    failed = IncomingOperation.objects.get()
+    assert (failed.status, failed.http_status) == ("Failed", 503)
+    assert client.post("/api/v1/operations/", CREATE, headers={"Idempotency-Key": "k"}).status_code == 201
 
 
 # --- Not now ---

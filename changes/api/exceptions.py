@@ -8,6 +8,8 @@ from typing import Any
 from rest_framework import status
 from rest_framework.exceptions import APIException, ErrorDetail
 
+from changes.conflicts import RETRY_AFTER, in_words
+
 
 class Problem(APIException):
     """An error with a summary, and one entry for each field it is about.
@@ -54,3 +56,14 @@ class TooLarge(Problem):
 class ConditionsNotMet(Problem):
     status_code = status.HTTP_422_UNPROCESSABLE_ENTITY
     default_code = "unmet_condition"
+
+
+class Unavailable(Problem):
+    """The database cannot do it now, and nothing was saved."""
+
+    status_code = status.HTTP_503_SERVICE_UNAVAILABLE
+    default_code = "service_unavailable"
+    wait = RETRY_AFTER
+
+    def __init__(self) -> None:
+        super().__init__(in_words())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import re
 from collections.abc import Iterator
@@ -33,7 +34,9 @@ from changes.exceptions import ChangeRefused, ConditionsUnmet, FieldEdit, NoTran
 from changes.models import Change
 from changes.timestamps import timestamp
 
-from .exceptions import ConditionsNotMet, Conflict, PreconditionFailed, Problem, TooLarge
+from .exceptions import ConditionsNotMet, Conflict, PreconditionFailed, Problem, TooLarge, Unavailable
+
+logger = logging.getLogger(__name__)
 
 MEDIA_TYPE = "application/problem+json"
 MOST_ERRORS = 100
@@ -132,6 +135,14 @@ class ProblemHandler(ExceptionHandler):
             # `report_exception` logs it.
             return APIException("The server failed. The administrator's log says more.")
         return exc
+
+    def report_exception(self, exc: APIException, response: Response) -> None:
+        """Logs what is a fault of ours. That the database cannot do it now is none."""
+        if isinstance(exc, Unavailable):
+            request = self.context.get("request")
+            logger.warning("%s is answered with 503: %s", request and request.path, self.exc.__cause__)
+        else:
+            super().report_exception(exc, response)
 
     def get_headers(self, exc: APIException) -> dict[str, str]:
         headers = super().get_headers(exc)

@@ -16,9 +16,10 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from changes.api.exceptions import Conflict, Problem
+from changes.api.exceptions import Conflict, Problem, Unavailable
 from changes.api.parsers import check_has_length
 from changes.api.problems import as_api_exception
+from changes.conflicts import is_unavailable, is_undone
 from changes.exceptions import ChangeRefused
 from integrations import incoming
 from integrations.incoming import OperationRefused
@@ -68,10 +69,16 @@ class OperationView(APIView):
             problem = _problem(error)
             sent.log_failure(problem)
             raise problem from error
-        except Exception:
-            # A fault of ours. The partner's operation came, and the log says so; the error itself goes on.
-            sent.log_failure(APIException("internal error: see the server's log"))
-            raise
+        except Exception as error:
+            if not is_unavailable(error):
+                # A fault of ours. The partner's operation came, and the log says so; the error itself goes on.
+                sent.log_failure(APIException("internal error: see the server's log"))
+                raise
+            if not is_undone(error):
+                raise  # with the connection lost, nothing can be written
+            busy = Unavailable()
+            sent.log_failure(busy)
+            raise busy from error
         headers = {"Idempotent-Replayed": "true"} if answer.is_replay else {}
         return Response(answer.body, status=answer.http_status, headers=headers)
 
