@@ -69,7 +69,7 @@ class _Writes:
 
     def __call__(self, execute: Callable[..., Any], sql: Any, params: Any, many: bool, context: Any) -> Any:
         result = execute(sql, params, many, context)
-        if not str(sql).lstrip().upper().startswith(_NO_WRITE):
+        if not str(sql)[:20].lstrip().upper().startswith(_NO_WRITE):
             if context["connection"].in_atomic_block:
                 transaction.on_commit(self._note)  # undone, it is forgotten
             else:
