@@ -1,6 +1,7 @@
 """How the exchange with each system stands: the command, the page, and the circuit breaker by hand."""
 
 import json
+import re
 from datetime import UTC, datetime, timedelta
 from io import StringIO
 
@@ -16,6 +17,7 @@ from changes.models import Comment
 from integrations import outbox
 from integrations.choices import Breaker
 from integrations.models import DeliveryAttempt, DeliveryControl, ExternalSystem, OutgoingOperation
+from integrations.status import with_traffic
 
 from ..factories import ChangeFactory, ExternalGroupFactory, ExternalSystemFactory
 from ..html_forms import messages, post_form
@@ -205,6 +207,26 @@ def test_it_takes_one_query_whatever_the_number_of_systems_and_operations(acme):
             ExternalGroupFactory(group__name=f"{name}{number}", system=system)
             give(system, 3)
     assert counts == [1, 1]
+
+
+def test_each_number_comes_from_a_partial_index_so_that_what_was_delivered_costs_nothing(acme):
+    give(acme)
+    recorded = OutgoingOperation.objects.get()
+    delivered = {"status": "Delivered", "is_next": False, "settled_at": timezone.now() - timedelta(days=1)}
+    common = {name: getattr(recorded, name) for name in ("exchange", "change", "system", "operation", "payload")}
+    times = {"created_at": recorded.created_at, "next_try_at": recorded.created_at}
+    OutgoingOperation.objects.bulk_create(
+        OutgoingOperation(**common, **times, **delivered, sequence=number) for number in range(2, 1000)
+    )
+    if connection.vendor == "postgresql":
+        with connection.cursor() as cursor:
+            cursor.execute("ANALYZE integrations_outgoingoperation")
+            # So few rows it would rather read one after the other.
+            cursor.execute("SET LOCAL enable_seqscan = off")
+    plan = with_traffic(ExternalSystem.objects.all(), timezone.now()).explain()
+    used = re.findall(r"outgoing_\w+", plan)
+    assert {*used} == {"outgoing_open_of_system", "outgoing_sending", "outgoing_delivered"}
+    assert len(used) == 7
 
 
 def test_a_system_that_was_made_without_its_control_is_shown_too(acme):
