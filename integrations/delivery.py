@@ -7,6 +7,7 @@ slow partner holds up nobody, and the more there is to do the larger the batches
 
 from __future__ import annotations
 
+import atexit
 import json
 import logging
 import os
@@ -66,7 +67,10 @@ def drain() -> int:
 @lru_cache(maxsize=1)
 def _transport(process_id: int) -> Transport:
     """One per process: the thread and the connections of a parent do not outlive a fork."""
-    return HttpTransport(settings.OUTGOING_ALLOWED_NETWORKS)
+    transport = HttpTransport(settings.OUTGOING_ALLOWED_NETWORKS)
+    # Not in a child that was forked since: the thread is not there.
+    atexit.register(lambda: transport.close() if os.getpid() == process_id else None)
+    return transport
 
 
 class _Drain:

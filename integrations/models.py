@@ -1,6 +1,6 @@
 """Who we exchange changes with, and every operation in either direction.
 
-`OutgoingOperation` is written by outbox/ alone, `IncomingOperation` by incoming.py alone.
+`OutgoingOperation` is written by outbox/ alone, `IncomingOperation` by incoming/ alone.
 """
 
 from __future__ import annotations
