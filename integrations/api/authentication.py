@@ -15,6 +15,7 @@ from knox.models import AuthToken
 from rest_framework.exceptions import AuthenticationFailed
 
 from integrations.models import ExternalSystem
+from integrations.prepared import prepared
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import User
@@ -59,7 +60,8 @@ class PartnerAuthentication(BearerAuthentication):
     """Where partners send operations: `request.auth` is a list of the systems that the user speaks for."""
 
     def caller(self, digest: str) -> tuple[User, list[ExternalSystem]]:
-        rows: list[Any] = list(AuthToken.objects.raw(_PARTNER, [digest]))
+        with prepared():
+            rows: list[Any] = list(AuthToken.objects.raw(_PARTNER, [digest]))
         token = rows[0] if rows else None
         if token is not None:
             token.user = _partly(

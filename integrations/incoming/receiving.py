@@ -20,6 +20,7 @@ from .. import origin
 from ..choices import IncomingKind, IncomingStatus
 from ..locks import lock_origin
 from ..models import IncomingOperation, OutgoingOperation
+from ..prepared import prepared
 from .effects import carry_out, new_change
 from .entries import keep, new_entry, remembered
 from .request import Answer, IncomingRequest, OperationRefused
@@ -65,11 +66,12 @@ def _apply(request: IncomingRequest, stored: list[Attachment]) -> Answer:
     found = None if request.operation == IncomingKind.CREATE else find(request)
     record = new_entry(request, IncomingStatus.APPLIED)
     # What it causes refers to the record, which is written last, with its result: the database checks at the commit.
-    with origin.applying(record), acting(request.system.authorized_user, request.system.system_id):
+    by_whom = acting(request.system.authorized_user, request.system.system_id)
+    with origin.applying(record), by_whom, prepared():
         change, reference = found or (new_change(request), None)
         with holding(change):
             reference = carry_out(request, change, reference, stored)
-    return keep(record, change, reference)
+        return keep(record, change, reference)
 
 
 # --- Where it began ---

@@ -1,0 +1,34 @@
+"""Statements that PostgreSQL parses and plans once for each connection: that is half of its share of a Create."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import psycopg
+from django.conf import settings
+from django.db import connection
+
+# A statement is prepared when a connection runs it for this time.
+THRESHOLD = 3
+
+
+@contextmanager
+def prepared() -> Iterator[None]:
+    """Around a few statements that run over and over, such as those of one operation.
+
+    Not around a query that needs a partial index: a plan that fits all values does not know that the value is that of
+    the index's condition.
+    """
+    if connection.vendor != "postgresql" or not settings.DATABASE_PREPARED_STATEMENTS:
+        yield
+        return
+    connection.ensure_connection()
+    session: Any = connection.connection  # of the driver
+    ordinary = session.cursor_factory, session.prepare_threshold
+    session.cursor_factory, session.prepare_threshold = psycopg.Cursor, THRESHOLD
+    try:
+        yield
+    finally:
+        session.cursor_factory, session.prepare_threshold = ordinary

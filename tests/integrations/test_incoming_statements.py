@@ -1,0 +1,139 @@
+"""What one operation asks of the database, statement by statement, so that nobody adds one unseen.
+
+docs/performance.md says what each is for. Inside a test the transaction of an operation is a savepoint.
+"""
+
+import re
+import threading
+
+import pytest
+from django.db import connection, transaction
+from django.test.utils import CaptureQueriesContext
+
+from changes.models import Change, Comment
+from integrations.models import ExternalReference, IncomingOperation
+from tests.factories import ChangeFactory, SupportGroupFactory
+from tests.processes import until
+
+pytestmark = pytest.mark.django_db
+
+STATEMENT = re.compile(r'\s*(\w+)(?:\s+INTO|.*?\bFROM)?\s+"?(\w+)', re.S)
+OF_TRANSACTION = {"SAVEPOINT", "RELEASE", "ROLLBACK"}
+PARTNER, GROUP = "SELECT knox_authtoken", "SELECT changes_supportgroup"
+FIND = ["SELECT changes_change", "SELECT integrations_externalreference"]
+PROPERTIES = {"title": "Replace the switch", "description": "x" * 1000, "risk": "Low", "owning_group": "Network"}
+
+
+@pytest.fixture
+def asked(acme, partner_api):
+    """`asked(201, operation="Create", ...)` sends it as ACME, and returns its statements: the verb and the table."""
+    SupportGroupFactory(name="Network")
+    client = partner_api(acme)
+
+    def send(status, key="k-1", **fields):
+        with CaptureQueriesContext(connection) as captured:
+            body = {"system_id": "ACME", "external_id": "C-1", **fields}
+            answer = client.post("/api/v1/operations/", body, format="json", headers={"Idempotency-Key": key})
+        assert answer.status_code == status, answer.content
+        found = [STATEMENT.match(query["sql"]).groups() for query in captured.captured_queries]
+        return [verb if verb in OF_TRANSACTION else f"{verb} {table}" for verb, table in found]
+
+    return send
+
+
+CREATE = [
+    PARTNER,
+    GROUP,
+    "SAVEPOINT",
+    "INSERT changes_change",
+    "INSERT changes_historicalchange",
+    "INSERT integrations_externalreference",
+    "INSERT integrations_incomingoperation",
+    "RELEASE",
+]
+
+
+def test_a_create(asked):
+    assert asked(201, operation="Create", properties=PROPERTIES) == CREATE
+
+
+def test_an_update_of_fields(asked, acme):
+    ExternalReference.objects.create(change=ChangeFactory(), system=acme, external_id="C-1")
+    assert asked(200, operation="Update", properties={"title": "New"}) == [
+        PARTNER,
+        "SAVEPOINT",
+        *FIND,
+        "UPDATE changes_change",
+        "INSERT changes_historicalchange",
+        "UPDATE integrations_externalreference",
+        "INSERT integrations_incomingoperation",
+        "RELEASE",
+    ]
+
+
+def test_a_comment_costs_its_row_and_the_reading_of_who_hears_of_it(asked, acme):
+    ExternalReference.objects.create(change=ChangeFactory(), system=acme, external_id="C-1")
+    nobody = asked(200, operation="Update", properties={"title": "New"})
+    comments = [{"body": "one"}, {"body": "two"}]
+    asked_more = asked(200, key="k-2", operation="Update", properties={"title": "Newer"}, comments=comments)
+    for each in nobody:
+        asked_more.remove(each)
+    who = ["SELECT integrations_exchange", FIND[1], "SELECT integrations_externalgroup"]
+    assert asked_more == ["INSERT changes_comment", *who] * 2
+
+
+def test_a_repeat_of_a_create_is_undone_at_its_reference(asked):
+    asked(201, operation="Create", properties=PROPERTIES)
+    assert asked(201, operation="Create", properties=PROPERTIES) == [
+        *CREATE[: CREATE.index("INSERT integrations_externalreference") + 1],
+        "ROLLBACK",
+        "RELEASE",
+        "SELECT integrations_incomingoperation",
+    ]
+    assert (Change.objects.count(), IncomingOperation.objects.count()) == (1, 1)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_an_operation_that_a_deadlock_undid_is_done_again(acme, partner_api):
+    """PostgreSQL ends one of two that wait for each other. SQLite has one writer at a time: here both just wait."""
+    change = ChangeFactory()
+    reference = ExternalReference.objects.create(change=change, system=acme, external_id="C-1")
+    holds, may_go_on = threading.Event(), threading.Event()
+
+    def rival():
+        with transaction.atomic():
+            if connection.vendor == "postgresql":
+                with connection.cursor() as cursor:
+                    cursor.execute("SET LOCAL deadlock_timeout = '60s'")  # so it is the other one that is ended
+            ExternalReference.objects.filter(pk=reference.pk).update(external_status="Seen")
+            holds.set()
+            may_go_on.wait(60)
+            Change.objects.locked().get(pk=change.pk)
+        connection.close()
+
+    def waits():
+        if connection.vendor != "postgresql":
+            return True
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'")
+            return cursor.fetchone()[0] > 0
+
+    def watch():
+        until("the operation waits for the rival", waits)
+        may_go_on.set()
+        connection.close()
+
+    threads = [threading.Thread(target=rival), threading.Thread(target=watch)]
+    threads[0].start()
+    assert holds.wait(60)
+    threads[1].start()
+    comments = [{"body": "Once"}]
+    body = {"system_id": "ACME", "operation": "Update", "external_id": "C-1", "comments": comments}
+    answer = partner_api(acme).post("/api/v1/operations/", body, format="json")
+    for thread in threads:
+        thread.join()
+    assert answer.status_code == 200, answer.content
+    assert [entry.status for entry in IncomingOperation.objects.all()] == ["Applied"]
+    assert [comment.body for comment in Comment.objects.all()] == ["Once"]
+    reference.refresh_from_db()
+    assert reference.external_status == "Seen"
