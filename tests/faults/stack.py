@@ -12,7 +12,7 @@ from typing import Any
 
 from ..certificates import AUTHORITY, EXPIRED, VALID, make_certificates
 from ..exchange import ROLES, ROOT, Client, RunningExchange
-from ..processes import Process, free_port, start
+from ..processes import free_port, start
 from ..services import PostgreSQL, Redis
 
 WORKERS = ("worker-1", "worker-2")
@@ -54,7 +54,6 @@ class FaultStack(RunningExchange):
                 "DELIVERY_RETRY_SCHEDULE": ",".join(["0.1", "0.2", *["0.4"] * 300]),
                 "DISPATCH_INTERVAL": "0.3",
                 "BREAKER_OPEN_SECONDS": "0.5",
-                "DATABASE_IDLE_TIMEOUT": "5",
                 "LOG_LEVEL": "INFO",
             },
         )
@@ -128,15 +127,18 @@ class FaultStack(RunningExchange):
         for process in [*self.processes.values(), self.redis.process, self.postgresql.process]:
             process.check_running()
 
-    def start_worker(self, name: str, **settings: str) -> Process:
+    def start_worker(self, name: str, **settings: str) -> None:
         """One more, with settings of its own."""
+        self.start_command(name, self._worker(name), **settings)
+
+    def start_command(self, name: str, arguments: list[str], **settings: str) -> None:
+        """Another process of Python, with settings of its own."""
         self.processes[name] = start(
-            [sys.executable, *self._worker(name)],
+            [sys.executable, *arguments],
             log=self.folder / f"{name}.log",
             environment={**self.environment, **settings},
             cwd=ROOT,
         )
-        return self.processes[name]
 
     def until_worker_is_ready(self, name: str) -> None:
         self.until(f"{name} is ready", lambda: self.processes[name].has_printed(" ready."))

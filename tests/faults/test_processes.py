@@ -16,8 +16,6 @@ from .stack import WORKERS
 
 pytestmark = [pytest.mark.any_database, pytest.mark.xdist_group("faults")]
 
-KILLS = 5
-
 
 def lose_the_host(exchange, name, random):
     exchange.kill_process_and_its_children(name)
@@ -35,12 +33,12 @@ def kill_a_child(exchange, name, random):
         os.kill(random.choice(children), signal.SIGKILL)
 
 
-@pytest.mark.parametrize("kill", [lose_the_host, kill_the_parent, kill_a_child])
-def test_a_worker_is_killed_at_random_moments_again_and_again(exchange, load, random, nothing_is_lost, kill):
+@pytest.mark.parametrize(("kill", "times"), [(lose_the_host, 5), (kill_the_parent, 2), (kill_a_child, 6)])
+def test_a_worker_is_killed_at_random_moments_again_and_again(exchange, load, random, nothing_is_lost, kill, times):
     """While another one runs."""
     orphans: list[int] = []
     with load() as work:
-        for _ in range(KILLS):
+        for _ in range(times):
             victim, other = random.sample(WORKERS, 2)
             exchange.until_worker_is_ready(other)
             time.sleep(random.uniform(0, 0.5))

@@ -69,3 +69,16 @@ def test_redis_forgets_all(exchange, load, random, nothing_is_lost):
             exchange.redis.connect().flushall()
     assert nothing_is_lost(work)
     assert work.failures == []
+
+
+def test_without_redis_the_sweep_alone_delivers_in_a_process_that_needs_no_broker(exchange, load, nothing_is_lost):
+    exchange.redis.stop()
+    exchange.start_command("deliver", ["manage.py", "deliver", "--forever"])
+    try:
+        with load() as work:
+            pass
+        assert nothing_is_lost(work)  # while it is still gone
+    finally:
+        exchange.stop_process("deliver")
+        exchange.start_redis()
+    assert work.failures == []
