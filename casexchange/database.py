@@ -19,6 +19,8 @@ def postgresql_options(limits: Mapping[str, float], own: Mapping[str, Any]) -> d
     options = {**CONNECTION, **own}
     # As settings of the session, with no query for them. Without limits none are sent: PgBouncer may refuse them.
     settings = [f"-c {name}={round(seconds * 1000)}" for name, seconds in limits.items() if seconds]
+    if settings:
+        settings.append("-c jit=off")  # compiling a query takes longer than any of ours does
     if text := " ".join([*settings, *filter(None, [str(own.get("options", ""))])]):
         options["options"] = text
     return options

@@ -353,6 +353,9 @@ class OutgoingOperation(models.Model):
                 condition=Q(status=DeliveryStatus.DELIVERED),
                 name="outgoing_delivered",
             ),
+            models.Index(
+                fields=["system", "created_at"], condition=Q(status=DeliveryStatus.REFUSED), name="outgoing_refused"
+            ),
             models.Index(fields=["system", "created_at"], name="outgoing_of_system"),
             *(
                 models.Index(fields=[name], condition=Q(**{f"{name}__isnull": False}), name=f"outgoing_of_{name}")

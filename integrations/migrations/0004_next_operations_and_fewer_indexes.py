@@ -106,6 +106,10 @@ class Migration(migrations.Migration):
         ),
         migrations.AddIndex(
             model_name='outgoingoperation',
+            index=models.Index(condition=models.Q(('status', 'Refused')), fields=['system', 'created_at'], name='outgoing_refused'),
+        ),
+        migrations.AddIndex(
+            model_name='outgoingoperation',
             index=models.Index(condition=models.Q(('cause__isnull', False)), fields=['cause'], name='outgoing_of_cause'),
         ),
         migrations.AddIndex(
