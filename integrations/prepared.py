@@ -19,7 +19,7 @@ def prepared() -> Iterator[None]:
     """Around a few statements that run over and over, such as those of one operation.
 
     Not around a query that needs a partial index: a plan that fits all values does not know that the value is that of
-    the index's condition.
+    the index's condition. `DATABASE_PREPARED_STATEMENTS` turns it off, for a PgBouncer that cannot keep them.
     """
     if connection.vendor != "postgresql" or not settings.DATABASE_PREPARED_STATEMENTS:
         yield
