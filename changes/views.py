@@ -182,7 +182,7 @@ class ApprovalAdd(OnPage):
         try:
             with transaction.atomic():
                 # A plan is approved as it was read: under the lock, nobody alters it in between.
-                approval.change = Change.objects.select_for_update().get(pk=self.change.pk)
+                approval.change = Change.objects.locked().get(pk=self.change.pk)
                 refuse_stale(approval.change, request.POST.get("version"))
                 approval.save()
         except StaleChange as stale:

@@ -21,7 +21,9 @@ def prepared() -> Iterator[None]:
     Not around a query that needs a partial index: a plan that fits all values does not know that the value is that of
     the index's condition. `DATABASE_PREPARED_STATEMENTS` turns it off, for a PgBouncer that cannot keep them.
     """
-    if connection.vendor != "postgresql" or not settings.DATABASE_PREPARED_STATEMENTS:
+    # Who looks at the queries, in a test or with DEBUG, sees them with their values.
+    is_wanted = settings.DATABASE_PREPARED_STATEMENTS and not connection.queries_logged
+    if connection.vendor != "postgresql" or not is_wanted:
         yield
         return
     connection.ensure_connection()

@@ -137,7 +137,7 @@ class ChangeAdmin(PlainChoices, admin.ModelAdmin):
         if change is None or request.method != "POST" or not transaction.get_connection().in_atomic_block:
             return change
         # What the form checks must still hold when the record is saved, so nobody else saves it in between.
-        return Change.objects.select_for_update().get(pk=change.pk)
+        return Change.objects.locked().get(pk=change.pk)
 
     def save_formset(self, request: HttpRequest, form: Any, formset: Any, change: bool) -> None:
         formset.save(commit=False)

@@ -125,7 +125,7 @@ class ChangeAnswers(ApiView):
 
     def locked_change(self, request: Request) -> Change:
         """The change under its row lock, so that nobody alters it between reading and saving."""
-        change = get_object_or_404(self.changes().select_for_update(), number=self.kwargs["number"])
+        change = get_object_or_404(self.changes().locked(), number=self.kwargs["number"])
         check_if_match(request, change)
         return change
 

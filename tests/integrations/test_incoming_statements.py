@@ -17,8 +17,8 @@ from tests.processes import until
 
 pytestmark = pytest.mark.django_db
 
-STATEMENT = re.compile(r'\s*(\w+)(?:\s+INTO|.*?\bFROM)?\s+"?(\w+)', re.S)
-OF_TRANSACTION = {"SAVEPOINT", "RELEASE", "ROLLBACK"}
+STATEMENT = re.compile(r'\s*(\w+)(?:\s+INTO|.*?\bFROM)?(?:\s+"?(\w+))?', re.S)
+OF_TRANSACTION = {"BEGIN", "COMMIT", "SAVEPOINT", "RELEASE", "ROLLBACK"}
 PARTNER, GROUP = "SELECT knox_authtoken", "SELECT changes_supportgroup"
 FIND = ["SELECT changes_change", "SELECT integrations_externalreference"]
 PROPERTIES = {"title": "Replace the switch", "description": "x" * 1000, "risk": "Low", "owning_group": "Network"}
@@ -91,6 +91,24 @@ def test_a_repeat_of_a_create_is_undone_at_its_reference(asked):
         "SELECT integrations_incomingoperation",
     ]
     assert (Change.objects.count(), IncomingOperation.objects.count()) == (1, 1)
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("is_wanted", [True, False])
+def test_postgresql_keeps_the_plans_of_what_runs_over_and_over(acme, partner_api, settings, is_wanted):
+    settings.DATABASE_PREPARED_STATEMENTS = is_wanted
+    client, properties = partner_api(acme), {"title": "Replace the switch"}
+    connection.close()  # a new one has kept none yet
+    for number in range(5):
+        body = {"system_id": "ACME", "operation": "Create", "external_id": f"C-{number}", "properties": properties}
+        assert client.post("/api/v1/operations/", body, format="json").status_code == 201
+    assert Change.objects.count() == 5
+    if connection.vendor == "postgresql":
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT statement FROM pg_prepared_statements")
+            kept = [text for (text,) in cursor.fetchall()]
+        assert any('INTO "integrations_incomingoperation"' in text for text in kept) == is_wanted
+        assert bool(kept) == is_wanted
 
 
 @pytest.mark.django_db(transaction=True)
