@@ -129,10 +129,13 @@ def test_changes_and_additions_are_written_by_save_alone(file: Path) -> None:
         "changes/models/history.py": ["connection.cursor()"],  # for the audit row, a copy of the record's own
         "integrations/api/authentication.py": ["AuthToken.objects.raw(_PARTNER, [digest])"],  # a SELECT
         "integrations/external_groups.py": ["SupportGroup.objects.raw(_NAMED, [name])"],  # a SELECT
-        "integrations/outbox/claiming.py": [  # of operations, which no save announces
+        # Of operations, which no save announces, and SELECTs.
+        "integrations/outbox/claiming.py": [
             "OutgoingOperation.objects.raw(CLAIM % {'oldest': oldest}, [lease, *chosen])",
+            "ExternalSystem.objects.raw(SYSTEMS % _marks(controls), [*controls])",
             "connection.cursor()",
             "connection.cursor()",
+            "DeliveryControl.objects.raw(CONTROLS_OF_DUE + lock, [moment])",
         ],
         "casexchange/apps.py": ["connections[using].cursor()"],  # for the limits of the session while migrating
     }.get(_name(file), [])

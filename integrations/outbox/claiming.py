@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import random
 from collections import Counter
+from collections.abc import Collection
 from datetime import datetime, timedelta
+from typing import Any
 from uuid import UUID
 
 from django.conf import settings
@@ -23,6 +25,16 @@ CLOCK_TOLERANCE = timedelta(seconds=5)
 # In SQL, since the ORM takes longer to compose these than the database to run them, and a claim stands between a save
 # and its arrival at the partner. Each part reads the index of the next operations from the front, so the cost does not
 # grow with what waits or was delivered.
+CONTROLS_OF_DUE = """
+    SELECT control.* FROM integrations_deliverycontrol control
+    JOIN integrations_externalsystem s ON s.id = control.system_id
+    WHERE s.enabled AND s.paused_at IS NULL AND s.delivery = 'push' AND EXISTS (
+        SELECT 1 FROM integrations_outgoingoperation o
+        WHERE o.system_id = s.id AND o.status = 'Waiting' AND o.is_next AND o.next_try_at <= %s
+    )
+    ORDER BY control.system_id"""
+SKIP_LOCKED = " FOR NO KEY UPDATE OF control SKIP LOCKED"
+SYSTEMS = "SELECT * FROM integrations_externalsystem WHERE id IN (%s)"
 SENDING = """
     SELECT system_id, count(*) FROM integrations_outgoingoperation
     WHERE status = 'Sending' AND system_id IN (%s) GROUP BY system_id"""
@@ -55,7 +67,7 @@ def claim(limit: int) -> list[OutgoingOperation]:
     if limit <= 0:
         return []
     with transaction.atomic():
-        controls = {control.pk: control for control in _controls_of_due(now)}
+        controls = _controls_of_due(now)
         shares = _shares(_allowances(controls, now), limit)
         if not shares:
             return []
@@ -101,14 +113,19 @@ def _of_due(now: datetime) -> QuerySet[DeliveryControl]:
     )
 
 
-def _controls_of_due(now: datetime) -> QuerySet[DeliveryControl]:
-    """The same, locked. What another worker claims from now is its own."""
-    return (
-        _of_due(now)
-        .select_related("system")
-        .order_by("pk")
-        .select_for_update(of=("self",), skip_locked=True, no_key=True)
-    )
+def _controls_of_due(now: datetime) -> dict[int, DeliveryControl]:
+    """The same, locked, with their systems. What another worker claims from now is its own."""
+    lock = SKIP_LOCKED if connection.features.has_select_for_update_skip_locked else ""
+    moment = connection.ops.adapt_datetimefield_value(now)
+    controls = {control.pk: control for control in DeliveryControl.objects.raw(CONTROLS_OF_DUE + lock, [moment])}
+    if controls:
+        for system in ExternalSystem.objects.raw(SYSTEMS % _marks(controls), [*controls]):
+            controls[system.pk].system = system
+    return controls
+
+
+def _marks(values: Collection[Any]) -> str:
+    return ", ".join(["%s"] * len(values))
 
 
 def _allowances(controls: dict[int, DeliveryControl], now: datetime) -> dict[int, int]:
@@ -116,7 +133,7 @@ def _allowances(controls: dict[int, DeliveryControl], now: datetime) -> dict[int
     if not controls:
         return {}
     with connection.cursor() as cursor:
-        cursor.execute(SENDING % ", ".join(["%s"] * len(controls)), [*controls])
+        cursor.execute(SENDING % _marks(controls), [*controls])
         sending = dict(cursor.fetchall())
     return {pk: flow_control.allowance(control, sending.get(pk, 0), now) for pk, control in controls.items()}
 
