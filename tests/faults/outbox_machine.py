@@ -214,16 +214,18 @@ class Exchanging:
         return Work(lambda: outbox.settle(results, wait=wait), note)
 
     def retry(self, number: int) -> Work:
-        operation = self.pick(number)
+        return self.retrying(self.pick(number))
 
+    def retrying(self, operation: OutgoingOperation) -> Work:
         def note(was_open: bool) -> list[Event]:
             return [Retried(operation.pk) if was_open else NotOpen(operation.pk)]
 
         return Work(lambda: is_open(lambda: outbox.retry_now(operation)), note)
 
     def skip(self, number: int) -> Work:
-        operation = self.pick(number)
+        return self.skipping(self.pick(number))
 
+    def skipping(self, operation: OutgoingOperation) -> Work:
         def note(was_open: bool | None) -> list[Event]:
             if was_open is None:  # it died before it was told
                 return [Skipped(frozenset([operation.pk]))]
@@ -232,13 +234,28 @@ class Exchanging:
         return Work(lambda: is_open(lambda: outbox.skip(operation, self.ingrid, "By phone")), note)
 
     def skip_behind(self, number: int) -> Work:
-        operation = self.pick(number)
+        return self.skipping_behind(self.pick(number))
+
+    def skipping_behind(self, operation: OutgoingOperation) -> Work:
         chosen = [operation, *outbox.waiting_behind(operation)]
 
         def note(count: int) -> list[Event]:
             return [Skipped(frozenset(row.pk for row in chosen), count)]
 
         return Work(lambda: outbox.skip_all(chosen, self.ingrid, "Never mind"), note)
+
+    def about(self, operation: OutgoingOperation, kind: str) -> Work:
+        """Something that has to do with this operation."""
+        match kind:
+            case "comment":
+                return self.comment([change.pk for change in self.changes].index(operation.change_id))
+            case "skip":
+                return self.skipping(operation)
+            case "skip behind":
+                return self.skipping_behind(operation)
+            case "retry":
+                return self.retrying(operation)
+        return self.release()
 
     def release(self) -> Work:
         now = timezone.now()

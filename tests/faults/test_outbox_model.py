@@ -17,9 +17,10 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule, run_state_machine_as_test
 
+from integrations.models import OutgoingOperation
 from tests.factories import ExternalGroupFactory
 
-from .outbox_machine import BEHAVIOURS, CHANGES, SYSTEMS, WORKERS, Exchanging, rotated
+from .outbox_machine import BEHAVIOURS, CHANGES, SYSTEMS, WORKERS, Exchanging, Work, rotated
 from .outbox_model import GROUPS, LEASE, SCHEDULE
 from .sessions import Sessions
 
@@ -30,6 +31,8 @@ claims = st.tuples(st.just("claim"), workers, st.integers(1, 6))
 settling = st.tuples(st.just("settle"), workers, st.integers(1, 4), st.booleans())
 by_hand = st.tuples(st.sampled_from(["retry", "skip", "skip behind"]), numbers)
 reassigning = st.tuples(st.just("reassign"), st.integers(0, CHANGES - 1), st.sampled_from([*GROUPS]))
+# How many statements of one, of the other, of the first...; 100 go to its end, or until it waits for the other.
+bursts = st.lists(st.one_of(st.integers(1, 10), st.just(100)), min_size=1, max_size=4)
 works = st.one_of(comments, claims, settling, by_hand, reassigning, st.tuples(st.just("release")))
 
 
@@ -57,17 +60,14 @@ class Outbox(Exchanging, RuleBasedStateMachine):
 
     # --- Rules ---
 
-    @rule(work=st.one_of(comments, comments, reassigning))
-    def something_is_recorded(self, work: tuple[Any, ...]) -> None:
-        self.do(*work)
-
-    @rule(work=st.one_of(comments, reassigning))
-    def a_transaction_is_rolled_back(self, work: tuple[Any, ...]) -> None:
+    @rule(work=st.one_of(comments, comments, reassigning), is_kept=st.sampled_from([True, True, True, False]))
+    def something_is_recorded(self, work: tuple[Any, ...], is_kept: bool) -> None:
         self.is_well = False
+        todo = self.make(work)
         with transaction.atomic():
-            self.make(work).run()
-            transaction.set_rollback(True)
-        self.check([])
+            result = todo.run()
+            transaction.set_rollback(not is_kept)
+        self.check(todo.note(result) if is_kept else [])
 
     @rule(work=claims)
     def a_worker_claims(self, work: tuple[Any, ...]) -> None:
@@ -99,15 +99,18 @@ class Outbox(Exchanging, RuleBasedStateMachine):
         self.check([])
 
     @precondition(lambda self: self.unsent() or any(worker.sent() for worker in self.workers))
-    @rule(worker=workers, others_finish=st.booleans())
-    def leases_run_out(self, worker: int, others_finish: bool) -> None:
-        """Others may take what the workers still hold, and know of."""
+    @rule(others_finish=st.booleans(), late=st.one_of(st.none(), st.sampled_from([*BEHAVIOURS])), wait=st.booleans())
+    def leases_run_out(self, others_finish: bool, late: str | None, wait: bool) -> None:
+        """Another takes what a worker still holds, and knows of, or even sends and settles late."""
+        other = next(number for number, worker in enumerate(self.workers) if not worker.held or number)
         self.set_clock(LEASE.total_seconds() + 1)
         self.do("release")
         if others_finish:
-            self.work_without_fault(worker, "takes")
+            self.work_without_fault(other, "takes")
         else:
-            self.do("claim", worker, 6)
+            self.do("claim", other, 6)
+        if late and self.stale():
+            self.a_stale_worker_wakes(0, late, wait)
 
     @precondition(lambda self: self.stale())
     @rule(first=numbers, behaviour=st.sampled_from([*BEHAVIOURS]), wait=st.booleans())
@@ -144,17 +147,43 @@ class Outbox(Exchanging, RuleBasedStateMachine):
         self.check(events)
 
     @precondition(lambda self: self.sessions)
-    @rule(first=works, second=works, bursts=st.lists(st.integers(1, 12), max_size=4))
+    @rule(first=works, second=works, bursts=bursts)
     def two_do_something_at_once(self, first: tuple[Any, ...], second: tuple[Any, ...], bursts: list[int]) -> None:
         self.is_well = False
         kinds = {"claim", "settle"}
         if first[0] in kinds and second[0] in kinds and self.worker(first) is self.worker(second):
             second = ("claim", (self.workers.index(self.worker(first)) + 1) % WORKERS, 3)
-        todo = [self.make(first), self.make(second)]
-        ended = self.sessions.interleave([work.run for work in todo], bursts)
+        self.at_once(self.make(first), self.make(second), bursts)
+
+    @precondition(lambda self: self.sessions)
+    @rule(
+        first=numbers,
+        is_settled=st.booleans(),
+        other=st.sampled_from(["comment", "comment", "skip", "skip behind", "retry", "release"]),
+        wait=st.booleans(),
+        bursts=bursts,
+    )
+    def two_work_on_one_exchange(self, first: int, is_settled: bool, other: str, wait: bool, bursts: list[int]) -> None:
+        """What is being settled, or else skipped, meets what is recorded behind it, or decided of it."""
+        self.is_well = False
+        held = rotated([(worker, held) for worker in self.workers for held in worker.held], first)
+        if is_settled and held:
+            worker, one = held[0]
+            if one.result is None:
+                self.send(one, "takes")
+            work = self.settling(worker, [one], wait)
+            operation = OutgoingOperation.objects.get(pk=one.operation.pk)  # not that of the worker
+        else:
+            operation = self.pick(first)
+            work = self.skipping(operation)
+        self.at_once(work, self.about(operation, other), bursts)
+
+    def at_once(self, first: Work, second: Work, bursts: list[int]) -> None:
+        works = (first, second)
+        ended = self.sessions.interleave([work.run for work in works], bursts)
         events = []
         for number in ended:
-            events += todo[number].note(self.sessions.both[number].result)
+            events += works[number].note(self.sessions.both[number].result)
         self.check(events, alone=False)
 
     @rule(seconds=st.sampled_from([0.5, 2, 6, 16, 16, 90, -1, -3, -16, -26, -120]))
