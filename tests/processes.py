@@ -75,7 +75,9 @@ class Process:
             _signal(pid, signal.SIGCONT)
 
     def family(self) -> list[int]:
-        """Its process id, and those of all that it started and these started."""
+        """Its process id, and those of all that it started and these started; none once it ended."""
+        if self.child.poll() is not None:
+            return []  # its number may be another's by now
         parents = _parents()
         found = [self.child.pid]
         for pid in found:

@@ -141,7 +141,7 @@ class FaultStack(RunningExchange):
         )
 
     def until_worker_is_ready(self, name: str) -> None:
-        self.until(f"{name} is ready", lambda: self.processes[name].has_printed(" ready."))
+        self.until(f"{name} is ready", lambda: self.processes[name].has_printed(" ready."), seconds=180)
 
     def logs(self, lines: int = 60) -> str:
         ends = "\n".join(
