@@ -74,8 +74,9 @@ def _wait_until_all_is_delivered(exchange: FaultStack, since: int) -> None:
     left = undelivered()
     while left:
         # However many there are and however busy the machine is: what must not be is that nothing more is delivered.
+        count = len(left)
         try:
-            exchange.until("more is delivered", lambda before=len(left): len(undelivered()) < before, SECONDS)
+            exchange.until("more is delivered", lambda count=count: len(undelivered()) < count, SECONDS)
         except TimeoutError:
             left = undelivered()
             raise AssertionError(f"{len(left)} are not delivered, and none for {SECONDS} s:\n{_lines(left)}") from None
