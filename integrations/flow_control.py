@@ -43,14 +43,19 @@ class BreakerSettings:
 # --- What may be sent ---
 
 
-def allowance(control: DeliveryControl, sending: int, now: datetime) -> int:
-    """How many operations may be claimed now, with `sending` of them under way already."""
+def at_once(control: DeliveryControl, now: datetime) -> int:
+    """How many requests may be under way at a time."""
+    if control.breaker == Breaker.CLOSED:
+        return control.system.max_in_flight
     if control.breaker == Breaker.OPEN and (control.breaker_until is None or control.breaker_until > now):
         return 0
-    if control.breaker != Breaker.CLOSED:
-        # What was sent before it opened must have ended: its results would be taken for the probe's.
-        return 0 if sending else min(1, _unused_rate(control, now))
-    return min(max(0, control.system.max_in_flight - sending), _unused_rate(control, now))
+    # The probe, once all that was sent before the breaker opened has ended: its results would be taken for the probe's.
+    return 1
+
+
+def allowance(control: DeliveryControl, now: datetime) -> int:
+    """How many operations may be claimed now, those included that are under way already."""
+    return min(at_once(control, now), _unused_rate(control, now))
 
 
 def claimed(control: DeliveryControl, count: int, now: datetime) -> bool:

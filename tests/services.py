@@ -89,6 +89,8 @@ def _set_environment(database: str) -> None:
         CELERY_BROKER_URL=redis_url(worker_number()),
         OUTGOING_ALLOWED_NETWORKS="127.0.0.0/8",
         LOG_LEVEL="WARNING",
+        # A test is one transaction, and may take its time on a busy machine.
+        DATABASE_IDLE_TIMEOUT="0",
         # Playwright's own event loop runs in the thread of the tests.
         DJANGO_ALLOW_ASYNC_UNSAFE="true",
     )

@@ -131,10 +131,8 @@ def test_changes_and_additions_are_written_by_save_alone(file: Path) -> None:
         "integrations/external_groups.py": ["SupportGroup.objects.raw(_NAMED, [name])"],  # a SELECT
         # Of operations, which no save announces, and SELECTs.
         "integrations/outbox/claiming.py": [
-            "OutgoingOperation.objects.raw(CLAIM % {'oldest': oldest}, [lease, *chosen])",
+            "OutgoingOperation.objects.raw(CLAIM % {'oldest': oldest, 'also': also}, [lease, *chosen])",
             "ExternalSystem.objects.raw(SYSTEMS % _marks(controls), [*controls])",
-            "connection.cursor()",
-            "connection.cursor()",
             "DeliveryControl.objects.raw(CONTROLS_OF_DUE + lock, [moment])",
         ],
         "casexchange/apps.py": ["connections[using].cursor()"],  # for the limits of the session while migrating

@@ -35,21 +35,24 @@ CONTROLS_OF_DUE = """
     ORDER BY control.system_id"""
 SKIP_LOCKED = " FOR NO KEY UPDATE OF control SKIP LOCKED"
 SYSTEMS = "SELECT * FROM integrations_externalsystem WHERE id IN (%s)"
-SENDING = """
-    SELECT system_id, count(*) FROM integrations_outgoingoperation
-    WHERE status = 'Sending' AND system_id IN (%s) GROUP BY system_id"""
+# What is under way is counted in the statement that claims: it begins with the lock held, so it sees what others claimed.
 OLDEST_OF_SYSTEM = """
     SELECT id FROM (
         SELECT id FROM integrations_outgoingoperation
         WHERE system_id = %s AND status = 'Waiting' AND is_next AND next_try_at <= %s
-        ORDER BY next_try_at LIMIT %s
+        ORDER BY next_try_at LIMIT (
+            SELECT CASE WHEN count(*) >= %s THEN 0 WHEN %s - count(*) < %s THEN %s - count(*) ELSE %s END
+            FROM integrations_outgoingoperation WHERE system_id = %s AND status = 'Sending'
+        )
     ) AS oldest"""
 # The payload is read as the text that it is in the database, and sent so.
 CLAIM = """
     UPDATE integrations_outgoingoperation SET status = 'Sending', claim = claim + 1, claimed_until = %%s
     WHERE status = 'Waiting' AND id IN (%(oldest)s)
     RETURNING id, exchange_id, change_id, system_id, sequence, operation, cause_id, created_at, status, claim, tries,
-        next_try_at, claimed_until, payload AS recorded"""
+        next_try_at, claimed_until, payload AS recorded%(also)s"""
+# Of this transaction: a claim that a power cut takes away is no loss, what it had taken is sent again with the same id.
+NO_WAIT_FOR_THE_DISK = ", set_config('synchronous_commit', 'off', true) AS synchronous_commit"
 
 
 def due(now: datetime) -> QuerySet[OutgoingOperation]:
@@ -68,11 +71,10 @@ def claim(limit: int) -> list[OutgoingOperation]:
         return []
     with transaction.atomic():
         controls = _controls_of_due(now)
-        shares = _shares(_allowances(controls, now), limit)
+        shares = _shares({pk: flow_control.allowance(control, now) for pk, control in controls.items()}, limit)
         if not shares:
             return []
-        _commit_without_waiting_for_the_disk()
-        operations = _take(shares, now)
+        operations = _take(shares, controls, now)
         claimed = Counter(operation.system_id for operation in operations)
         for pk, count in claimed.items():
             if flow_control.claimed(controls[pk], count, now):
@@ -82,13 +84,6 @@ def claim(limit: int) -> list[OutgoingOperation]:
     if any(operation.cause_id for operation in operations):
         prefetch_related_objects(operations, "cause__system")
     return operations
-
-
-def _commit_without_waiting_for_the_disk() -> None:
-    """A claim that a power cut takes away is no loss: what it had taken is sent again, with the same id."""
-    if connection.vendor == "postgresql":
-        with connection.cursor() as cursor:
-            cursor.execute("SET LOCAL synchronous_commit TO off")
 
 
 def is_more_due() -> bool:
@@ -128,16 +123,6 @@ def _marks(values: Collection[Any]) -> str:
     return ", ".join(["%s"] * len(values))
 
 
-def _allowances(controls: dict[int, DeliveryControl], now: datetime) -> dict[int, int]:
-    """How many of each system may be claimed. Counted under the locks, so it holds over all workers."""
-    if not controls:
-        return {}
-    with connection.cursor() as cursor:
-        cursor.execute(SENDING % _marks(controls), [*controls])
-        sending = dict(cursor.fetchall())
-    return {pk: flow_control.allowance(control, sending.get(pk, 0), now) for pk, control in controls.items()}
-
-
 def _shares(allowances: dict[int, int], limit: int) -> dict[int, int]:
     """The same, and not more than `limit` together: then each system gets its share, whoever waits with more."""
     allowed = {system: count for system, count in allowances.items() if count > 0}
@@ -152,15 +137,19 @@ def _shares(allowances: dict[int, int], limit: int) -> dict[int, int]:
     return {system: count for system, count in shares.items() if count}
 
 
-def _take(shares: dict[int, int], now: datetime) -> list[OutgoingOperation]:
-    """Claims the oldest due of each system, as many as its share, in one statement."""
+def _take(shares: dict[int, int], controls: dict[int, DeliveryControl], now: datetime) -> list[OutgoingOperation]:
+    """Claims the oldest due of each system, as many as its share and what is under way allow, in one statement."""
     moment, lease = (
         connection.ops.adapt_datetimefield_value(value)
         for value in (now, now + timedelta(seconds=settings.DELIVERY_LEASE))
     )
     oldest = " UNION ALL ".join([OLDEST_OF_SYSTEM] * len(shares))
-    chosen = [value for system, count in shares.items() for value in (system, moment, count)]
-    taken = OutgoingOperation.objects.raw(CLAIM % {"oldest": oldest}, [lease, *chosen])
+    chosen: list[Any] = []
+    for system, share in shares.items():
+        most = flow_control.at_once(controls[system], now)
+        chosen += [system, moment, most, most, share, most, share, system]
+    also = NO_WAIT_FOR_THE_DISK if connection.vendor == "postgresql" else ""
+    taken = OutgoingOperation.objects.raw(CLAIM % {"oldest": oldest, "also": also}, [lease, *chosen])
     return sorted(taken, key=lambda operation: (operation.next_try_at, operation.pk))
 
 

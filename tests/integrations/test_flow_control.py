@@ -70,7 +70,8 @@ ALLOWED = [
 
 @pytest.mark.parametrize(("state", "sending", "expected"), ALLOWED, ids=range(len(ALLOWED)))
 def test_how_many_may_be_claimed(state, sending, expected):
-    assert flow_control.allowance(state, sending, NOW) == expected
+    allowed = min(flow_control.allowance(state, NOW), flow_control.at_once(state, NOW) - sending)
+    assert max(0, allowed) == expected
 
 
 CLAIMED = [
@@ -173,7 +174,7 @@ def test_one_that_a_person_opened_is_closed_by_a_person_alone():
     assert (state.breaker, state.breaker_opened_at, state.breaker_until) == (OPEN, NOW, None)
     assert len(state.breaker_reason) == 300
     flow_control.tried(state, [False, True] * 10, NOW, BREAKER)
-    assert flow_control.allowance(state, 0, later(10**6)) == 0
+    assert flow_control.allowance(state, later(10**6)) == 0
     flow_control.close(state)
     assert fields_of(state) == fields_of(control())
 
