@@ -35,7 +35,7 @@ CONTROLS_OF_DUE = """
     ORDER BY control.system_id"""
 SKIP_LOCKED = " FOR NO KEY UPDATE OF control SKIP LOCKED"
 SYSTEMS = "SELECT * FROM integrations_externalsystem WHERE id IN (%s)"
-# What is under way is counted in the statement that claims: it begins with the lock held, so it sees what others claimed.
+# What is under way is counted by the statement that claims: it begins with the lock held, and sees what others took.
 OLDEST_OF_SYSTEM = """
     SELECT id FROM (
         SELECT id FROM integrations_outgoingoperation
