@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from collections.abc import Collection
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -26,7 +25,9 @@ CLOCK_TOLERANCE = timedelta(seconds=5)
 # and its arrival at the partner. Each part reads the index of the next operations from the front, so the cost does not
 # grow with what waits or was delivered.
 CONTROLS_OF_DUE = """
-    SELECT control.* FROM integrations_deliverycontrol control
+    SELECT control.*, s.system_id AS name, s.endpoint_url, s.signing_secret, s.previous_signing_secret, s.max_in_flight,
+        s.rate_limit
+    FROM integrations_deliverycontrol control
     JOIN integrations_externalsystem s ON s.id = control.system_id
     WHERE s.enabled AND s.paused_at IS NULL AND s.delivery = 'push' AND EXISTS (
         SELECT 1 FROM integrations_outgoingoperation o
@@ -34,7 +35,6 @@ CONTROLS_OF_DUE = """
     )
     ORDER BY control.system_id"""
 SKIP_LOCKED = " FOR NO KEY UPDATE OF control SKIP LOCKED"
-SYSTEMS = "SELECT * FROM integrations_externalsystem WHERE id IN (%s)"
 # What is under way is counted by the statement that claims: it begins with the lock held, and sees what others took.
 OLDEST_OF_SYSTEM = """
     SELECT id FROM (
@@ -113,14 +113,23 @@ def _controls_of_due(now: datetime) -> dict[int, DeliveryControl]:
     lock = SKIP_LOCKED if connection.features.has_select_for_update_skip_locked else ""
     moment = connection.ops.adapt_datetimefield_value(now)
     controls = {control.pk: control for control in DeliveryControl.objects.raw(CONTROLS_OF_DUE + lock, [moment])}
-    if controls:
-        for system in ExternalSystem.objects.raw(SYSTEMS % _marks(controls), [*controls]):
-            controls[system.pk].system = system
+    for control in controls.values():
+        control.system = _system_of(control)
     return controls
 
 
-def _marks(values: Collection[Any]) -> str:
-    return ", ".join(["%s"] * len(values))
+def _system_of(control: Any) -> ExternalSystem:
+    """What sending needs of the system, out of the same row."""
+    values: dict[str, Any] = {"id": control.system_id, "system_id": control.name}
+    for name in ("endpoint_url", "max_in_flight", "rate_limit"):
+        values[name] = getattr(control, name)
+    for name in ("signing_secret", "previous_signing_secret"):
+        field: Any = ExternalSystem._meta.get_field(name)
+        values[name] = field.from_db_value(getattr(control, name), None, connection)
+    ordered = {field.attname: values[field.attname] for field in ExternalSystem._meta.fields if field.attname in values}
+    system = ExternalSystem.from_db(connection.alias, [*ordered], [*ordered.values()])
+    system.control = control
+    return system
 
 
 def _shares(allowances: dict[int, int], limit: int) -> dict[int, int]:

@@ -11,6 +11,7 @@ from changes.timestamps import timestamp
 from .. import payloads
 from ..models import ExternalReference, OutgoingOperation
 
+REFERENCES = "SELECT * FROM integrations_externalreference WHERE change_id IN (%s) AND system_id IN (%s)"
 References = dict[tuple[int, int], ExternalReference]
 
 
@@ -18,7 +19,9 @@ def references_of(operations: Collection[OutgoingOperation]) -> References:
     """The external references that their messages name, by the keys of change and system."""
     systems = {operation.system_id: operation.system for operation in operations}
     changes = {operation.change_id for operation in operations}
-    rows = list(ExternalReference.objects.filter(change__in=changes, system__in=systems).order_by())
+    marks = (", ".join(["%s"] * len(keys)) for keys in (changes, systems))
+    # In SQL: this too stands between a save and its arrival at the partner.
+    rows = list(ExternalReference.objects.raw(REFERENCES % tuple(marks), [*changes, *systems]))
     for row in rows:
         row.system = systems[row.system_id]
     return {(row.change_id, row.system_id): row for row in rows}
