@@ -30,8 +30,11 @@ class AnnouncedQuerySet(models.QuerySet):
 
 class ChangeQuerySet(AnnouncedQuerySet):
     def locked(self) -> Self:
-        """Locks the rows for their editors. Rows that refer to a change are inserted without waiting for these."""
-        return self.select_for_update(of=("self",), no_key=True)
+        """Locks the rows for their editors. Rows that refer to a change are inserted without waiting for these.
+
+        Nothing is joined: a row that was waited for would come with what the *old* one referred to.
+        """
+        return self.select_related(None).select_for_update(of=("self",), no_key=True)
 
     def visible_to(self, user: AbstractBaseUser | AnonymousUser) -> Self:
         """All for staff, none for anybody else. What a partner reaches: integrations/access.py."""

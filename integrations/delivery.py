@@ -74,7 +74,7 @@ def _transport(process_id: int) -> Transport:
 
 
 class _Drain:
-    """One run. `results` holds what came back and is not written yet."""
+    """One run. `claimed` holds what is not sent yet, `results` what came back and is not written yet."""
 
     def __init__(self, transport: Transport) -> None:
         self.transport = transport
@@ -82,6 +82,7 @@ class _Drain:
         self.tries = 0
         self.finished: SimpleQueue[Finished] = SimpleQueue()
         self.results: list[Result] = []
+        self.claimed: list[OutgoingOperation] = []
         self.database_lost_at: float | None = None
         self.claimed_at = self.looked_for_stale_at = time.monotonic()
 
@@ -89,7 +90,7 @@ class _Drain:
         while True:
             try:
                 self._claim_and_send()
-                if not self.in_flight and not self.results and not self._stays():
+                if not (self.in_flight or self.results or self.claimed) and not self._stays():
                     return self.tries
                 self._collect()
                 self._write()
@@ -109,14 +110,17 @@ class _Drain:
     # --- Sending ---
 
     def _claim_and_send(self) -> None:
-        if shutdown.is_asked():
+        if not self.claimed and not shutdown.is_asked():
+            began = time.monotonic()
+            self.claimed = outbox.claim(min(IN_FLIGHT - self.in_flight - len(self.results), CLAIMED_AT_ONCE))
+            if self.claimed:
+                self.claimed_at = began
+        if not self.claimed:
             return
-        room = IN_FLIGHT - self.in_flight - len(self.results)
-        operations = outbox.claim(min(room, CLAIMED_AT_ONCE))
-        if not operations:
-            return
-        self.claimed_at = time.monotonic()
-        references = outbox.references_of(operations)
+        references = outbox.references_of(self.claimed)
+        operations, self.claimed = self.claimed, []
+        if time.monotonic() - self.claimed_at > settings.DELIVERY_LEASE:
+            return  # this process slept: they are somebody else's by now, and a person may have skipped one
         requests, sent = [], []
         for operation in operations:
             attempt = DeliveryAttempt(operation=operation, claim=operation.claim, started_at=timezone.now())
@@ -145,8 +149,9 @@ class _Drain:
 
     def _collect(self) -> None:
         """Takes what came back: waits for the first, and a moment for others, so that many are written at once."""
+        taken = 0
         until = time.monotonic() + (LINGER if self.results else LOOK_AGAIN)
-        while self.in_flight and len(self.results) < SETTLED_AT_ONCE:
+        while self.in_flight and taken < SETTLED_AT_ONCE:
             try:
                 finished = self.finished.get(timeout=max(0, until - time.monotonic()))
             except Empty:
@@ -155,41 +160,32 @@ class _Drain:
                 until = time.monotonic() + LINGER
             self.in_flight -= 1
             self.tries += 1
+            taken += 1
             self.results.append(result_of(*finished))
 
     def _write(self) -> None:
-        if not self.results:
-            self._release_stale()
-            return
-        try:
-            left = outbox.settle(self.results, wait=False)
-            if len(left) == len(self.results):
-                left = outbox.settle(self.results)  # nothing else can be done: now wait for who is writing there
-            self.results = left
-        except (OperationalError, InterfaceError):
-            raise
-        except DatabaseError as error:
-            self._write_one_by_one(error)
+        if self.results:
+            try:
+                # What somebody is writing now is settled later; it is waited for when there is nothing else to do.
+                self.results = outbox.settle(self.results, wait=not self.in_flight)
+            except (OperationalError, InterfaceError):
+                raise
+            except DatabaseError:
+                self._write_one_by_one()
         self._release_stale()
 
-    def _write_one_by_one(self, error: DatabaseError) -> None:
+    def _write_one_by_one(self) -> None:
         """A result that the database does not take must neither hold up the others nor be sent again and again."""
-        if len(self.results) > 1:
-            for result in [*self.results]:
-                self.results = [result]
-                self._write()
-            return
-        ((result),) = self.results
-        logger.error("The result of %s cannot be written", result.operation.pk, exc_info=error)
-        attempt = DeliveryAttempt(
-            operation=result.operation,
-            claim=result.attempt.claim,
-            started_at=result.attempt.started_at,
-            duration=result.attempt.duration,
-            error=f"internal error: the result could not be written: {type(error).__name__}",
-        )
-        outbox.settle([Result(result.operation, attempt, Outcome.REFUSED, attempt.error)])
-        self.results = []
+        while self.results:
+            result = self.results[0]
+            try:
+                outbox.settle([result])
+            except (OperationalError, InterfaceError):
+                raise
+            except DatabaseError as error:
+                logger.exception("The result of %s cannot be written", result.operation.pk)
+                outbox.settle([_unwritable(result, error)])
+            self.results = self.results[1:]
 
     def _release_stale(self) -> None:
         """A drain that goes on for long may hold the only worker that would do it."""
@@ -205,10 +201,23 @@ class _Drain:
         if self.database_lost_at is None:
             self.database_lost_at = now
             logger.warning("The database cannot be used, trying again: %s", error)
-        if now - self.database_lost_at > settings.DELIVERY_LEASE or not (self.in_flight or self.results):
+        if now - self.database_lost_at > settings.DELIVERY_LEASE or not (
+            self.in_flight or self.results or self.claimed
+        ):
             raise error
         connection.close()
         time.sleep(LOOK_AGAIN)
+
+
+def _unwritable(result: Result, error: DatabaseError) -> Result:
+    attempt = DeliveryAttempt(
+        operation=result.operation,
+        claim=result.attempt.claim,
+        started_at=result.attempt.started_at,
+        duration=result.attempt.duration,
+        error=f"internal error: the result could not be written: {type(error).__name__}",
+    )
+    return Result(result.operation, attempt, Outcome.REFUSED, attempt.error)
 
 
 def request_for(operation: OutgoingOperation, references: outbox.References | None = None) -> Request:

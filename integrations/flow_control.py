@@ -93,11 +93,6 @@ def _used_until(control: DeliveryControl, now: datetime) -> datetime:
 # --- What became of it ---
 
 
-def is_quiet(control: DeliveryControl) -> bool:
-    """Whether a success would change nothing."""
-    return control.breaker == Breaker.CLOSED and not control.consecutive_failures and control.window_started_at is None
-
-
 def tried(control: DeliveryControl, failures: Sequence[bool], now: datetime, settings: BreakerSettings) -> None:
     """Counts finished tries, in order, and opens or closes the breaker."""
     for failed in failures:

@@ -159,7 +159,10 @@ _making = threading.Lock()
 
 
 def wake() -> None:
-    """Asks a worker to send what is due: that of the transactions which are committed by now. Never fails or waits."""
+    """Asks a worker to send what is due: that of the transactions which are committed by now.
+
+    Never fails, and waits for two milliseconds at most, so that the thread gets its turn.
+    """
     _own().ask()
 
 

@@ -131,7 +131,7 @@ def test_changes_and_additions_are_written_by_save_alone(file: Path) -> None:
         "integrations/external_groups.py": ["SupportGroup.objects.raw(_NAMED, [name])"],  # a SELECT
         # Of operations, which no save announces, and SELECTs.
         "integrations/outbox/claiming.py": [
-            "OutgoingOperation.objects.raw(CLAIM % {'oldest': oldest, 'also': also}, [lease, *chosen])",
+            "OutgoingOperation.objects.raw(CLAIM % {'oldest': oldest, 'also': also}, [*chosen, lease])",
             "DeliveryControl.objects.raw(CONTROLS_OF_DUE + lock, [moment])",
         ],
         "integrations/outbox/message.py": [  # a SELECT

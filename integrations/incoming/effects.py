@@ -36,12 +36,14 @@ def carry_out(
     elif request.operation == IncomingKind.CANCEL:
         is_news = _cancel(change)
     if request.operation == IncomingKind.REJECT:
-        _reject(request.system, change, reference)
-        reference = None
-    else:
-        reference = _keep_reference(request, change, reference, is_news)
+        _reject(request.system, change)
     _add(request, change, stored)
-    return reference
+    # Last, in the order of locks: what is recorded locks exchanges, and these come before references.
+    if request.operation == IncomingKind.REJECT:
+        if reference:
+            reference.delete()
+        return None
+    return _keep_reference(request, change, reference, is_news)
 
 
 def _set_properties(change: Change, properties: Mapping[str, Any]) -> None:
@@ -64,12 +66,13 @@ def _cancel(change: Change) -> bool:
     return True
 
 
-def _reject(system: ExternalSystem, change: Change, reference: ExternalReference | None) -> None:
-    exchange = Exchange.objects.filter(change=change, system=system).first() or Exchange(change=change, system=system)
+def _reject(system: ExternalSystem, change: Change) -> None:
+    # All of the change, in the order of locks: the comment that follows may lock the others.
+    exchanges = list(Exchange.objects.filter(change=change).order_by("pk").select_for_update(no_key=True))
+    own = [exchange for exchange in exchanges if exchange.system_id == system.pk]
+    exchange = own[0] if own else Exchange(change=change, system=system)
     exchange.state = exchange.state.after_reject()
     exchange.save()
-    if reference:
-        reference.delete()
 
 
 def _keep_reference(

@@ -44,7 +44,9 @@ def _receive(request: IncomingRequest) -> Answer:
             return first
         if not isinstance(error, IntegrityError):
             raise
-    refuse_taken(request)
+    if request.operation == IncomingKind.CREATE:
+        refuse_taken(request)
+    # For the others: what was written meanwhile may well be the same. Whether it agrees is asked once more.
     return _apply_whole(request)
 
 

@@ -12,7 +12,7 @@ from .request import IncomingRequest, OperationRefused
 def find(request: IncomingRequest) -> tuple[Change, ExternalReference | None]:
     """The locked change that it is about, and the reference. One that the partner does not reach is as if it did not
     exist."""
-    changes = Change.objects.with_people().locked()
+    changes = Change.objects.locked()
     if request.change_number:
         attr, changes = "change_number", reachable([request.system], changes).filter(number=request.change_number)
     else:

@@ -8,7 +8,7 @@ Of the unsettled operations of a change and a system only the first, marked `is_
 settles or skips holds the lock of their `Exchange` row, so exactly one is marked, whoever works at the same time.
 
 Locks are taken in this order, in every transaction of the exchange: Change, Exchange, OutgoingOperation,
-ExternalReference, ExternalSystem, DeliveryControl. A claim locks DeliveryControl first, and waits for no other lock.
+ExternalReference, ExternalSystem, DeliveryControl. A claim locks DeliveryControl first, and skips what is locked.
 """
 
 from .by_hand import (

@@ -43,12 +43,15 @@ OLDEST_OF_SYSTEM = """
         ORDER BY next_try_at LIMIT (
             SELECT CASE WHEN count(*) >= %s THEN 0 WHEN %s - count(*) < %s THEN %s - count(*) ELSE %s END
             FROM integrations_outgoingoperation WHERE system_id = %s AND status = 'Sending'
-        )
+        ){lock}
     ) AS oldest"""
+# One that a person retries or skips at this moment is left for the next claim, which no other system has to wait for.
+UNLOCKED = " FOR NO KEY UPDATE SKIP LOCKED"
 # The payload is read as the text that it is in the database, and sent so.
 CLAIM = """
+    WITH chosen AS MATERIALIZED (%(oldest)s)
     UPDATE integrations_outgoingoperation SET status = 'Sending', claim = claim + 1, claimed_until = %%s
-    WHERE status = 'Waiting' AND id IN (%(oldest)s)
+    WHERE status = 'Waiting' AND id IN (SELECT id FROM chosen)
     RETURNING id, exchange_id, change_id, system_id, sequence, operation, cause_id, created_at, status, claim, tries,
         next_try_at, claimed_until, payload AS recorded%(also)s"""
 # Of this transaction: a claim that a power cut takes away is no loss, what it had taken is sent again with the same id.
@@ -71,7 +74,7 @@ def claim(limit: int) -> list[OutgoingOperation]:
         return []
     with transaction.atomic():
         controls = _controls_of_due(now)
-        shares = _shares({pk: flow_control.allowance(control, now) for pk, control in controls.items()}, limit)
+        shares = _shares(controls, limit, now)
         if not shares:
             return []
         operations = _take(shares, controls, now)
@@ -132,11 +135,15 @@ def _system_of(control: Any) -> ExternalSystem:
     return system
 
 
-def _shares(allowances: dict[int, int], limit: int) -> dict[int, int]:
-    """The same, and not more than `limit` together: then each system gets its share, whoever waits with more."""
-    allowed = {system: count for system, count in allowances.items() if count > 0}
+def _shares(controls: dict[int, DeliveryControl], limit: int, now: datetime) -> dict[int, int]:
+    """How many of each system may be claimed, what is under way included, and not more than `limit` together: then
+    each system gets its share, whoever waits with more."""
+    allowed = {pk: count for pk, control in controls.items() if (count := flow_control.allowance(control, now)) > 0}
     if sum(allowed.values()) <= limit:
         return allowed
+    sending = OutgoingOperation.objects.filter(status=DeliveryStatus.SENDING, system__in=allowed).order_by()
+    for pk, count in sending.values_list("system").annotate(n=Count("pk")):
+        allowed[pk] = min(allowed[pk], max(0, flow_control.at_once(controls[pk], now) - count))
     systems = random.sample([*allowed], len(allowed))  # so that a share of none falls to another each time
     shares = dict.fromkeys(systems, 0)
     while limit and (open_to_more := [system for system in systems if shares[system] < allowed[system]]):
@@ -152,13 +159,15 @@ def _take(shares: dict[int, int], controls: dict[int, DeliveryControl], now: dat
         connection.ops.adapt_datetimefield_value(value)
         for value in (now, now + timedelta(seconds=settings.DELIVERY_LEASE))
     )
-    oldest = " UNION ALL ".join([OLDEST_OF_SYSTEM] * len(shares))
+    is_postgresql = connection.vendor == "postgresql"
+    part = OLDEST_OF_SYSTEM.format(lock=UNLOCKED if is_postgresql else "")
+    oldest = " UNION ALL ".join([part] * len(shares))
     chosen: list[Any] = []
     for system, share in shares.items():
         most = flow_control.at_once(controls[system], now)
         chosen += [system, moment, most, most, share, most, share, system]
-    also = NO_WAIT_FOR_THE_DISK if connection.vendor == "postgresql" else ""
-    taken = OutgoingOperation.objects.raw(CLAIM % {"oldest": oldest, "also": also}, [lease, *chosen])
+    also = NO_WAIT_FOR_THE_DISK if is_postgresql else ""
+    taken = OutgoingOperation.objects.raw(CLAIM % {"oldest": oldest, "also": also}, [*chosen, lease])
     return sorted(taken, key=lambda operation: (operation.next_try_at, operation.pk))
 
 

@@ -19,6 +19,8 @@ def references_of(operations: Collection[OutgoingOperation]) -> References:
     """The external references that their messages name, by the keys of change and system."""
     systems = {operation.system_id: operation.system for operation in operations}
     changes = {operation.change_id for operation in operations}
+    if not operations:
+        return {}
     marks = (", ".join(["%s"] * len(keys)) for keys in (changes, systems))
     # In SQL: this too stands between a save and its arrival at the partner.
     rows = list(ExternalReference.objects.raw(REFERENCES % tuple(marks), [*changes, *systems]))

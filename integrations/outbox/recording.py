@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -87,7 +88,8 @@ def record(
                 attachment=attachment,
             )
         )
-    busy = _save_exchanges([context.exchanges[name] for name in sorted(names)])
+    # In the order of locks, the new ones last.
+    busy = _save_exchanges(sorted((context.exchanges[name] for name in names), key=lambda row: row.pk or math.inf))
     now = timezone.now()
     for row in rows:
         row.exchange = context.exchanges[row.system.system_id]

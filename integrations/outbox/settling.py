@@ -12,16 +12,18 @@ from uuid import UUID
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import OuterRef, Subquery
+from django.db.models import OuterRef, Q, Subquery
 from django.utils import timezone
 
 from .. import flow_control
-from ..choices import SETTLED, DeliveryStatus
+from ..choices import SETTLED, Breaker, DeliveryStatus
 from ..models import DeliveryAttempt, DeliveryControl, Exchange, ExternalSystem, OutgoingOperation
 from .answers import keep_answers
 
 # A partner may ask for a longer pause than ours, within reason: see the longest of the schedule too.
 LONGEST_RETRY_AFTER = 86_400.0
+# A system with nothing against it: a success changes nothing for its circuit breaker.
+QUIET = Q(breaker=Breaker.CLOSED, consecutive_failures=0, window_started_at=None)
 
 
 class Outcome(Enum):
@@ -66,8 +68,8 @@ def settle(results: Sequence[Result], wait: bool = True) -> list[Result]:
         _write_attempts(free, notes)
         _write_delivered([result for result in held if result.outcome is Outcome.DELIVERED], exchanges, now)
         _write_others([result for result in held if result.outcome is not Outcome.DELIVERED], now)
-        _pause_systems(free, now)
-        _tell_breakers(free, now)
+        _pause_systems(held, now)
+        _tell_breakers(held, now)
     return [result for result in results if result.operation.exchange_id not in exchanges]
 
 
@@ -163,16 +165,12 @@ def _pause_systems(results: Sequence[Result], now: datetime) -> None:
 def _tell_breakers(results: Sequence[Result], now: datetime) -> None:
     """Counts the tries for the circuit breakers. A refusal is an answer: the partner is there."""
     by_system: dict[int, list[bool]] = defaultdict(list)
-    told = set()
     for result in results:
-        system, failed = result.operation.system, result.outcome is Outcome.RETRY
-        by_system[system.pk].append(failed)
-        # As it was at the claim: of a system that is well nothing is written.
-        if failed or not flow_control.is_quiet(system.control):
-            told.add(system.pk)
-    if not told:
-        return
+        by_system[result.operation.system_id].append(result.outcome is Outcome.RETRY)
+    failed = [system for system, failures in by_system.items() if any(failures)]
+    # Of a system that is well nothing is written, and no lock is taken.
+    controls = DeliveryControl.objects.filter(Q(pk__in=failed) | ~QUIET, pk__in=by_system).order_by("pk")
     breaker = flow_control.BreakerSettings(settings.BREAKER_FAILURES, timedelta(seconds=settings.BREAKER_OPEN_SECONDS))
-    for control in DeliveryControl.objects.filter(pk__in=told).order_by("pk").select_for_update(no_key=True):
+    for control in controls.select_for_update(no_key=True):
         flow_control.tried(control, by_system[control.pk], now, breaker)
         control.save()
