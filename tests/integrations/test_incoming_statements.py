@@ -66,6 +66,9 @@ def test_an_update_of_fields(asked, acme):
         "UPDATE changes_change",
         "INSERT changes_historicalchange",
         "UPDATE integrations_externalreference",
+        # For the answer. Not joined to the locked row: see ChangeQuerySet.locked().
+        "SELECT changes_supportgroup",
+        "SELECT auth_user",
         "INSERT integrations_incomingoperation",
         "RELEASE",
     ]
