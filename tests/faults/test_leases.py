@@ -91,7 +91,7 @@ def test_workers_whose_clocks_are_minutes_wrong(exchange, load, since, nothing_i
     for name in (*WRONG_CLOCKS, "right"):
         exchange.until_worker_is_ready(name)
     with load(at_least=12) as work:
-        exchange.until("each has sent something", lambda: exchange.query(_CLOCKS, since=since)[0][0] == 3)
+        exchange.until("a wrong one has sent something", lambda: exchange.query(_CLOCKS, since=since)[0][0] > 1)
     assert nothing_is_lost(work)
     assert work.failures == []
 
