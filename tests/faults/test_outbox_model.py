@@ -34,6 +34,8 @@ reassigning = st.tuples(st.just("reassign"), st.integers(0, CHANGES - 1), st.sam
 # How many statements of one, of the other, of the first...; 100 go to its end, or until it waits for the other.
 bursts = st.lists(st.one_of(st.integers(1, 10), st.just(100)), min_size=1, max_size=4)
 one_place = st.builds(lambda place: [place, 100], st.integers(1, 10))
+# What pauses a system comes apart, or nothing would be sent any more.
+answers = st.sampled_from([behaviour for behaviour in BEHAVIOURS if behaviour != "forbids"])
 works = st.one_of(comments, claims, settling, by_hand, reassigning, st.tuples(st.just("release")))
 
 
@@ -81,7 +83,7 @@ class Outbox(Exchanging, RuleBasedStateMachine):
         self.do(*work)
 
     @precondition(lambda self: self.unsent())
-    @rule(first=numbers, count=st.integers(1, 4), behaviour=st.sampled_from([*BEHAVIOURS]))
+    @rule(first=numbers, count=st.integers(1, 4), behaviour=answers)
     def messages_are_sent(self, first: int, count: int, behaviour: str) -> None:
         self.is_well = False
         for held in rotated(self.unsent(), first)[:count]:
@@ -98,6 +100,14 @@ class Outbox(Exchanging, RuleBasedStateMachine):
         """Without a fault."""
         self.work_without_fault(worker, behaviour)
 
+    @only("limits")
+    @rule(worker=workers)
+    def a_partner_wants_no_calls(self, worker: int) -> None:
+        """For a while."""
+        self.work_without_fault(worker, "forbids")
+        for system in SYSTEMS:
+            self.administer(system, "resume")
+
     @only("leases")
     @precondition(lambda self: self.unsent() or any(worker.sent() for worker in self.workers))
     @rule(worker=workers)
@@ -107,7 +117,7 @@ class Outbox(Exchanging, RuleBasedStateMachine):
         self.check([])
 
     @only("leases", "limits")
-    @rule(others_finish=st.booleans(), late=st.one_of(st.none(), st.sampled_from([*BEHAVIOURS])), wait=st.booleans())
+    @rule(others_finish=st.booleans(), late=st.one_of(st.none(), answers), wait=st.booleans())
     def leases_run_out(self, others_finish: bool, late: str | None, wait: bool) -> None:
         """Another takes what a worker still holds, and knows of, or even sends and settles late."""
         if not self.unsent():
@@ -124,7 +134,7 @@ class Outbox(Exchanging, RuleBasedStateMachine):
 
     @only("leases")
     @precondition(lambda self: self.stale())
-    @rule(first=numbers, behaviour=st.sampled_from([*BEHAVIOURS]), wait=st.booleans())
+    @rule(first=numbers, behaviour=answers, wait=st.booleans())
     def a_stale_worker_wakes(self, first: int, behaviour: str, wait: bool) -> None:
         """It sends and settles what meanwhile may be another's, or settled."""
         self.is_well = False
@@ -180,6 +190,19 @@ class Outbox(Exchanging, RuleBasedStateMachine):
     )
     def two_work_on_one_exchange(self, first: int, is_settled: bool, other: str, wait: bool, bursts: list[int]) -> None:
         """What is being settled, or else skipped, meets what is recorded behind it, or decided of it."""
+        work, operation = self.ending(first, is_settled, wait)
+        self.at_once(work, self.about(operation, other), bursts)
+
+    @only("races")
+    @precondition(lambda self: self.sessions)
+    @rule(first=numbers, is_settled=st.booleans(), place=st.integers(1, 8))
+    def something_is_recorded_behind_what_ends(self, first: int, is_settled: bool, place: int) -> None:
+        """Between any two statements of the settling or skipping."""
+        work, operation = self.ending(first, is_settled, wait=True)
+        self.at_once(work, self.about(operation, "comment"), [place, 100])
+
+    def ending(self, first: int, is_settled: bool, wait: bool) -> tuple[Work, OutgoingOperation]:
+        """The settling of what a worker holds, or else a skip; and of which operation."""
         self.is_well = False
         if is_settled and not any(worker.held for worker in self.workers):
             self.do("claim", 0, 6)
@@ -193,7 +216,7 @@ class Outbox(Exchanging, RuleBasedStateMachine):
         else:
             operation = self.pick(first)
             work = self.skipping(operation)
-        self.at_once(work, self.about(operation, other), bursts)
+        return work, operation
 
     def at_once(self, first: Work, second: Work, bursts: list[int]) -> None:
         works = (first, second)
