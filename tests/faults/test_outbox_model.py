@@ -53,10 +53,15 @@ class Outbox(Exchanging, RuleBasedStateMachine):
         self.sessions = sessions
         self.is_well = self.has_begun = False
 
-    @initialize(groups=st.lists(st.sampled_from(["ACME Networks", "BETA Servers"]), min_size=CHANGES, max_size=CHANGES))
-    def begin(self, groups: list[str]) -> None:
+    @initialize(
+        groups=st.lists(st.sampled_from(["ACME Networks", "BETA Servers"]), min_size=CHANGES, max_size=CHANGES),
+        limits=st.tuples(st.sampled_from(["16", "2", "1"]), st.sampled_from(["no limit", "no limit", "120", "30"])),
+    )
+    def begin(self, groups: list[str], limits: tuple[str, str]) -> None:
         self.has_begun = True
         self.start(groups)
+        for limit in limits:
+            self.administer("ACME", limit)
 
     def teardown(self) -> None:
         if not self.has_begun:
@@ -178,6 +183,19 @@ class Outbox(Exchanging, RuleBasedStateMachine):
         if first[0] in kinds and second[0] in kinds and self.worker(first) is self.worker(second):
             second = ("claim", (self.workers.index(self.worker(first)) + 1) % WORKERS, 3)
         self.at_once(self.make(first), self.make(second), bursts)
+
+    @only("races")
+    @precondition(lambda self: self.sessions)
+    @rule(place=st.integers(1, 6))
+    def two_claim_at_once(self, place: int) -> None:
+        self.is_well = False
+        self.at_once(self.claim(0, 6), self.claim(1, 6), [place, 100])
+
+    @only("races", "limits")
+    @rule(worker=workers)
+    def a_worker_claims_again(self, worker: int) -> None:
+        for _ in range(2):
+            self.do("claim", worker, 6)
 
     @only("races")
     @precondition(lambda self: self.sessions)

@@ -136,12 +136,12 @@ def test_of_a_skip_and_a_claim_at_once_one_counts(acme, alice, ingrid, together)
         OutgoingOperation.objects.filter(change=change).update(status="Skipped", is_next=False)
 
 
-def test_a_result_that_two_workers_settle_at_once_counts_once(acme, alice, together):
+def test_of_two_workers_that_settle_at_once_the_one_with_the_latest_claim_counts(acme, alice, together):
     """The lease of the first ran out, and the second has claimed it since."""
     for do in together():
         change = new_change()
         comment(change, alice)()
-        operation, late = sent(change)
+        operation, late = sent(change, Outcome.RETRY)
         OutgoingOperation.objects.filter(pk=operation.pk).update(status="Waiting", claimed_until=None)
         _, newer = sent(change, Outcome.REFUSED)
         do(lambda late=late: outbox.settle(late), lambda newer=newer: outbox.settle(newer))
