@@ -289,7 +289,7 @@ class OutgoingOperation(models.Model):
     """One message to one system, recorded in the transaction of what caused it.
 
     `is_next` marks the one that is first of the unsettled ones of its exchange: no other is sent. `claim` counts the
-    times a worker took it: a result is written only by the worker whose claim is the latest. `tries` counts those that
+    times a worker took it: a failure is written only by the worker whose claim is the latest. `tries` counts those that
     use up the retry schedule.
     """
 

@@ -2,7 +2,8 @@
 
 An operation is recorded under the change's row lock, in the transaction of what caused it (recording.py). A worker
 claims it with a lease, and a number that counts the claims (claiming.py). The result of a try is written only where
-that number is still the same, so a worker that wakes after its lease ran out changes nothing (settling.py).
+that number is still the same, so a worker that wakes after its lease ran out records over nobody's result; that the
+partner has it counts in any case, while the operation is open (settling.py).
 
 Of the unsettled operations of a change and a system only the first, marked `is_next`, is ever claimed. Who records,
 settles or skips holds the lock of their `Exchange` row, so exactly one is marked, whoever works at the same time.

@@ -79,13 +79,23 @@ def _lock_exchanges(ids: set[int], wait: bool) -> dict[int, Exchange]:
 
 
 def _held(results: Sequence[Result]) -> list[Result]:
-    """Those whose claim is still the latest, and not yet settled."""
-    sending = OutgoingOperation.objects.filter(
-        pk__in=[result.operation.pk for result in results], status=DeliveryStatus.SENDING
+    """Those that count: whose claim is still the latest; and where the partner has it, also what a claim brought that
+    ran out meanwhile, as long as nothing newer has settled it. Else a partner that takes longer than a lease would be
+    sent the same for ever. One for each operation."""
+    open_ones = OutgoingOperation.objects.filter(
+        pk__in=[result.operation.pk for result in results],
+        status__in=(DeliveryStatus.SENDING, DeliveryStatus.WAITING),
     ).order_by("pk")
-    sending = sending.select_for_update(no_key=True)
-    claims = dict(sending.values_list("pk", "claim"))
-    return [result for result in results if claims.get(result.operation.pk) == result.operation.claim]
+    rows = open_ones.select_for_update(no_key=True).values_list("pk", "status", "claim")
+    claims = {pk: (status, claim) for pk, status, claim in rows}
+    held: dict[UUID, Result] = {}
+    for result in results:
+        is_latest = claims.get(result.operation.pk) == (DeliveryStatus.SENDING, result.operation.claim)
+        if result.outcome is Outcome.DELIVERED and result.operation.pk in claims:
+            held[result.operation.pk] = result
+        elif is_latest:
+            held.setdefault(result.operation.pk, result)
+    return list(held.values())
 
 
 def _write_attempts(results: Sequence[Result], notes: Mapping[UUID, str]) -> None:

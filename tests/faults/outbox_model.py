@@ -64,9 +64,13 @@ class Tried(Event):
     results: tuple[tuple[UUID, int, Outcome], ...]
 
     def on(self, key: UUID, state: State) -> list[State]:
-        for operation, claim, outcome in self.results:
-            # The fence: what a worker says whose claim is not the latest, or was ended, counts for nothing.
-            if operation == key and (state.status, state.claim) == ("Sending", claim):
+        own = [(claim, outcome) for operation, claim, outcome in self.results if operation == key]
+        # That the partner has it counts whoever says so, while nothing newer was settled.
+        if state.status in ("Sending", "Waiting") and any(outcome is Outcome.DELIVERED for _, outcome in own):
+            return [self._after(state, Outcome.DELIVERED)]
+        for claim, outcome in own:
+            # The fence: what else a worker says whose claim is not the latest, or was ended, counts for nothing.
+            if (state.status, state.claim) == ("Sending", claim):
                 return [self._after(state, outcome)]
         return [state]
 

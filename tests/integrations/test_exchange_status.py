@@ -225,7 +225,7 @@ def test_each_number_comes_from_a_partial_index_so_that_what_was_delivered_costs
             cursor.execute("SET LOCAL enable_seqscan = off")
     plan = with_traffic(ExternalSystem.objects.all(), timezone.now()).explain()
     used = re.findall(r"outgoing_\w+", plan)
-    assert {*used} <= {"outgoing_open_of_system", "outgoing_sending", "outgoing_delivered"}
+    assert {*used} <= {"outgoing_open_of_system", "outgoing_refused", "outgoing_sending", "outgoing_delivered"}
     assert len(used) == 7
 
 
