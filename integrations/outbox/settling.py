@@ -70,6 +70,8 @@ def settle(results: Sequence[Result], wait: bool = True) -> list[Result]:
         _write_others([result for result in held if result.outcome is not Outcome.DELIVERED], now)
         _pause_systems(held, now)
         _tell_breakers(held, now)
+    if wait:
+        return []  # an exchange that is not there now was deleted with its change
     return [result for result in results if result.operation.exchange_id not in exchanges]
 
 

@@ -3,14 +3,15 @@
 import time
 
 import pytest
-from django.db import transaction
+from django.db import connection, transaction
 
+from changes.models import Change
 from integrations import delivery, outbox
 from integrations.models import DeliveryControl, OutgoingOperation
 from tests.factories import ChangeFactory, SupportGroupFactory
 from tests.threads import at_once
 
-from .partner import Partner
+from .partner import Partner, answer
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -47,6 +48,19 @@ def test_what_the_rate_limit_holds_back_for_a_moment_is_not_left_to_the_sweep(ac
     give(13)
     assert delivery.drain() == 13
     assert len(partner.received) == 13
+
+
+def test_a_change_that_is_gone_when_the_answer_comes_does_not_keep_the_drain(acme, partner):
+    give(1)
+
+    def take_and_delete(handler):
+        Change.objects.get().delete()
+        connection.close()
+        answer(200)(handler)
+
+    partner.default = take_and_delete
+    assert delivery.drain() == 1
+    assert not OutgoingOperation.objects.exists()
 
 
 def test_what_it_would_have_to_wait_long_for_is(acme, partner, settings):
