@@ -12,18 +12,9 @@ from tests.commands import manage, start_manage
 from tests.factories import ChangeFactory, SupportGroupFactory
 from tests.processes import free_port, until
 
-from .partner import Partner, answer
+from .partner import answer
 
 pytestmark = pytest.mark.django_db(transaction=True)
-
-
-@pytest.fixture
-def partner(acme):
-    partner = Partner()
-    acme.endpoint_url = partner.url
-    acme.save()
-    yield partner
-    partner.close()
 
 
 @pytest.fixture

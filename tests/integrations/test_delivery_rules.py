@@ -24,15 +24,6 @@ pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture
-def partner(acme):
-    partner = Partner()
-    acme.endpoint_url = partner.url
-    acme.save()
-    yield partner
-    partner.close()
-
-
-@pytest.fixture
 def change(acme, partner):
     """A change that ACME holds: its Assign is waiting."""
     return ChangeFactory(owning_group=SupportGroupFactory(name="ACME Networks"))

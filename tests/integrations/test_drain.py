@@ -11,18 +11,9 @@ from integrations.models import DeliveryControl, OutgoingOperation
 from tests.factories import ChangeFactory, SupportGroupFactory
 from tests.threads import at_once
 
-from .partner import Partner, answer
+from .partner import answer
 
 pytestmark = pytest.mark.django_db(transaction=True)
-
-
-@pytest.fixture
-def partner(acme):
-    partner = Partner()
-    acme.endpoint_url = partner.url
-    acme.save()
-    yield partner
-    partner.close()
 
 
 def give(count):

@@ -194,15 +194,6 @@ def clock():
 
 
 @pytest.fixture
-def partner(acme):
-    partner = Partner()
-    acme.endpoint_url = partner.url
-    acme.save()
-    yield partner
-    partner.close()
-
-
-@pytest.fixture
 def other_partner(beta):
     partner = Partner()
     beta.endpoint_url = partner.url

@@ -15,20 +15,9 @@ from integrations.models import IncomingOperation, OutgoingOperation
 from tests.factories import ChangeFactory, SupportGroupFactory
 from tests.threads import at_once
 
-from .partner import Partner
-
 pytestmark = pytest.mark.django_db(transaction=True)
 
 ROUNDS = 6
-
-
-@pytest.fixture
-def partner(acme):
-    partner = Partner()
-    acme.endpoint_url = partner.url
-    acme.save()
-    yield partner
-    partner.close()
 
 
 @pytest.fixture
