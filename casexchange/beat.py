@@ -17,8 +17,8 @@ from integrations.wakeup import Link
 class Scheduler(beat.Scheduler):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self.link = Link("sweeps")
-        self.latest: Any = None
         super().__init__(*args, **kwargs)
+        self.latest = self.app.now()
 
     @property
     def producer(self) -> None:
@@ -28,7 +28,7 @@ class Scheduler(beat.Scheduler):
     def tick(self, *args: Any, **kwargs: Any) -> float:
         """Sends the next sweep that is due. Returns the seconds until the one after it."""
         now = self.app.now()
-        if self.latest is not None and now < self.latest:
+        if now < self.latest:
             # The clock was set back. The last sweeps were not in the future.
             for entry in self.schedule.values():
                 entry.last_run_at = now

@@ -211,8 +211,9 @@ def beat(redis):
 
 
 @pytest.mark.any_database
-def test_beat_sweeps_at_its_interval(beat):
-    with time_machine.travel("2026-11-24T12:00:00Z", tick=False) as clock:
+@pytest.mark.parametrize("today", ["2020-01-01T00:00:00Z", "2100-01-01T00:00:00Z"])
+def test_beat_sweeps_at_its_interval_wherever_the_clock_was_when_it_was_started(beat, today):
+    with time_machine.travel(today, tick=False) as clock:
         beat(clock, 6)
         assert beat(clock, 6) == SWEEP
 
