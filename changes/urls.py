@@ -1,6 +1,6 @@
 from django.urls import path, re_path
 
-from . import views
+from . import change_views, views
 
 app_name = "changes"
 
@@ -10,10 +10,10 @@ urlpatterns = [
     path("", views.ChangeList.as_view(), name="home"),
     path("changes/", views.ChangeList.as_view(), name="list"),
     path("changes/new/", views.ChangeCreate.as_view(), name="create"),
-    re_path(_CHANGE + r"$", views.ChangeDetail.as_view(), name="detail"),
+    re_path(_CHANGE + r"$", change_views.ChangeDetail.as_view(), name="detail"),
     re_path(_CHANGE + r"edit/$", views.ChangeEdit.as_view(), name="edit"),
-    re_path(_CHANGE + r"transition/$", views.TransitionMake.as_view(), name="transition"),
-    re_path(_CHANGE + r"approvals/$", views.ApprovalAdd.as_view(), name="approve"),
+    re_path(_CHANGE + r"transition/$", change_views.TransitionMake.as_view(), name="transition"),
+    re_path(_CHANGE + r"approvals/$", change_views.ApprovalAdd.as_view(), name="approve"),
     re_path(_CHANGE + r"comments/$", views.CommentAdd.as_view(), name="comment"),
     re_path(_CHANGE + r"attachments/$", views.AttachmentAdd.as_view(), name="attach"),
     re_path(_CHANGE + r"attachments/(?P<pk>[0-9]{1,18})/$", views.AttachmentDownload.as_view(), name="attachment"),
