@@ -1,6 +1,6 @@
 from django.urls import path, re_path
 
-from . import change_views, views
+from . import change_views, edit_views, views
 
 app_name = "changes"
 
@@ -9,9 +9,9 @@ _CHANGE = r"^changes/(?P<number>CHG[0-9]{7,19})/"
 urlpatterns = [
     path("", views.ChangeList.as_view(), name="home"),
     path("changes/", views.ChangeList.as_view(), name="list"),
-    path("changes/new/", views.ChangeCreate.as_view(), name="create"),
+    path("changes/new/", edit_views.ChangeCreate.as_view(), name="create"),
     re_path(_CHANGE + r"$", change_views.ChangeDetail.as_view(), name="detail"),
-    re_path(_CHANGE + r"edit/$", views.ChangeEdit.as_view(), name="edit"),
+    re_path(_CHANGE + r"edit/$", edit_views.ChangeEdit.as_view(), name="edit"),
     re_path(_CHANGE + r"transition/$", change_views.TransitionMake.as_view(), name="transition"),
     re_path(_CHANGE + r"approvals/$", change_views.ApprovalAdd.as_view(), name="approve"),
     re_path(_CHANGE + r"comments/$", views.CommentAdd.as_view(), name="comment"),
