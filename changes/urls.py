@@ -1,14 +1,14 @@
 from django.urls import path, re_path
 
-from . import change_views, edit_views, views
+from . import change_views, edit_views, list_views, views
 
 app_name = "changes"
 
 _CHANGE = r"^changes/(?P<number>CHG[0-9]{7,19})/"
 
 urlpatterns = [
-    path("", views.ChangeList.as_view(), name="home"),
-    path("changes/", views.ChangeList.as_view(), name="list"),
+    path("", list_views.ChangeList.as_view(), name="home"),
+    path("changes/", list_views.ChangeList.as_view(), name="list"),
     path("changes/new/", edit_views.ChangeCreate.as_view(), name="create"),
     re_path(_CHANGE + r"$", change_views.ChangeDetail.as_view(), name="detail"),
     re_path(_CHANGE + r"edit/$", edit_views.ChangeEdit.as_view(), name="edit"),
