@@ -5,6 +5,7 @@ class ChangesConfig(AppConfig):
     name = "changes"
 
     def ready(self) -> None:
-        from . import receivers
+        from . import preferences, receivers
 
+        preferences.connect()
         receivers.connect()

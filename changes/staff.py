@@ -7,8 +7,8 @@ from typing import Any
 from django.contrib.auth.mixins import AccessMixin
 from django.contrib.auth.models import Group
 from django.core.exceptions import PermissionDenied
-from django.http import HttpRequest, HttpResponseBase
-from django.utils.cache import patch_cache_control
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from django.utils.cache import patch_cache_control, patch_vary_headers
 from django.views import View
 
 from .choices import Role
@@ -56,6 +56,9 @@ class StaffPage(AccessMixin, View):
 
     def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
         if not request.user.is_authenticated:
+            if request.headers.get("HX-Request"):
+                # A part of a page: the page stays, with what was typed, and js/app.js says what to do.
+                return HttpResponse(status=401)
             return self.handle_no_permission()
         if not request.user.is_staff:
             raise PermissionDenied(NOT_STAFF)
@@ -64,4 +67,6 @@ class StaffPage(AccessMixin, View):
         response = super().dispatch(request, *args, **kwargs)
         if not response.has_header("Cache-Control"):
             patch_cache_control(response, private=True, no_cache=True)
+        # A part of a page has the page's own address.
+        patch_vary_headers(response, ["HX-Request"])
         return response

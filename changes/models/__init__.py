@@ -6,6 +6,17 @@ what the workflow or another person's edit forbids; `changed_fields` then tells 
 
 from .additions import Addition, Approval, Attachment, Comment
 from .group import SupportGroup
+from .preferences import Preferences, SavedFilter
 from .record import Change, FieldChange
 
-__all__ = ["Addition", "Approval", "Attachment", "Change", "Comment", "FieldChange", "SupportGroup"]
+__all__ = [
+    "Addition",
+    "Approval",
+    "Attachment",
+    "Change",
+    "Comment",
+    "FieldChange",
+    "Preferences",
+    "SavedFilter",
+    "SupportGroup",
+]
