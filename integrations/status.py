@@ -17,6 +17,7 @@ from django.utils import timezone
 
 from . import wording
 from .choices import SETTLED, Breaker, Delivery, DeliveryStatus
+from .health import Health, health_of
 from .models import DeliveryControl, ExternalSystem, OutgoingOperation
 
 SECRETS = ("signing_secret", "previous_signing_secret")
@@ -52,8 +53,9 @@ class BreakerStatus:
 class SystemStatus:
     """One system at one moment. `waiting`, `in_flight` and `refused` exclude each other.
 
-    `oldest_waiting` is when the oldest of those that wait was recorded, `oldest_waiting_age` its age in seconds. The
-    rates are operations delivered: in the last minute, and per minute over the last five.
+    `oldest_waiting` is when the oldest of those that wait was recorded, `oldest_waiting_age` its age in seconds. Since
+    `due_since` one has waited for nothing but a worker; None when nothing is due. The rates are operations delivered:
+    in the last minute, and per minute over the last five.
     """
 
     system: ExternalSystem
@@ -61,6 +63,8 @@ class SystemStatus:
     waiting: int
     oldest_waiting: datetime | None
     oldest_waiting_age: int | None
+    due_since: datetime | None
+    at: datetime
     in_flight: int
     refused: int
     breaker: BreakerStatus
@@ -81,12 +85,16 @@ class SystemStatus:
         return self.system.max_in_flight
 
     @property
+    def health(self) -> Health:
+        return health_of(self, self.at)
+
+    @property
     def is_called(self) -> bool:
         """Whether we call this partner at all, so that its limits and its circuit breaker mean something."""
         return self.system.delivery == Delivery.PUSH
 
 
-class _Unsettled(Func):
+class Unsettled(Func):
     """`exclude(status__in=SETTLED)` with the values in the words of the partial index: SQLite does not take the index
     when they are parameters of an IN."""
 
@@ -97,7 +105,7 @@ class _Unsettled(Func):
 def with_traffic(systems: QuerySet[ExternalSystem], now: datetime) -> QuerySet[ExternalSystem]:
     """Adds the numbers that `status_of()` reads to each system, and leaves the secrets in the database."""
     operations = OutgoingOperation.objects.filter(system=OuterRef("pk")).order_by()
-    unsettled = operations.filter(_Unsettled("status"))
+    unsettled = operations.filter(Unsettled("status"))
     waiting = unsettled.filter(status=DeliveryStatus.WAITING).order_by("created_at")
     delivered = operations.filter(status=DeliveryStatus.DELIVERED)
     return (
@@ -106,6 +114,13 @@ def with_traffic(systems: QuerySet[ExternalSystem], now: datetime) -> QuerySet[E
         .annotate(
             unsettled_count=_count(unsettled),
             oldest_waiting=Subquery(waiting.values("created_at")[:1], DateTimeField()),
+            # No other is sent, so no other is late.
+            next_due=Subquery(
+                operations.filter(status=DeliveryStatus.WAITING, is_next=True)
+                .order_by("next_try_at")
+                .values("next_try_at")[:1],
+                DateTimeField(),
+            ),
             in_flight_count=_count(operations.filter(status=DeliveryStatus.SENDING)),
             refused_count=_count(unsettled.filter(status=DeliveryStatus.REFUSED)),
             delivered_1=_count(delivered.filter(settled_at__gt=now - MINUTE)),
@@ -122,13 +137,15 @@ def _count(operations: QuerySet[OutgoingOperation]) -> Coalesce:
 
 def status_of(system: Any, now: datetime) -> SystemStatus:
     """The status of a system that was read `with_traffic()` of the same moment."""
-    oldest = system.oldest_waiting
+    oldest, due = system.oldest_waiting, system.next_due
     return SystemStatus(
         system=system,
         state=wording.system_state(system, now),
         waiting=system.unsettled_count - system.in_flight_count - system.refused_count,
         oldest_waiting=oldest,
         oldest_waiting_age=max(0, int((now - oldest).total_seconds())) if oldest else None,
+        due_since=due if due and due <= now else None,
+        at=now,
         in_flight=system.in_flight_count,
         refused=system.refused_count,
         breaker=breaker_of(system),
