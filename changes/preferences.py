@@ -43,9 +43,10 @@ def language_of(request: HttpRequest) -> str:
     return of_session(request).get("language") or translation.get_language_from_request(request)
 
 
-def time_zone_of(request: HttpRequest) -> ZoneInfo | None:
+def time_zone_of(request: HttpRequest, *, is_chosen_asked: bool = True) -> ZoneInfo | None:
     """The chosen time zone, or the browser's; None where neither is known to us."""
-    for name in (of_session(request).get("time_zone"), request.COOKIES.get(TIME_ZONE_COOKIE)):
+    chosen = of_session(request).get("time_zone") if is_chosen_asked else None
+    for name in (chosen, request.COOKIES.get(TIME_ZONE_COOKIE)):
         if name and name in time_zones():
             return ZoneInfo(name)
     return None

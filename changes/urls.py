@@ -1,6 +1,6 @@
 from django.urls import path, re_path
 
-from . import change_views, edit_views, list_views, views
+from . import change_views, edit_views, list_views, preferences_views, views
 
 app_name = "changes"
 
@@ -8,6 +8,8 @@ _CHANGE = r"^changes/(?P<number>CHG[0-9]{7,19})/"
 
 urlpatterns = [
     path("", list_views.ChangeList.as_view(), name="home"),
+    path("preferences/", preferences_views.EditPreferences.as_view(), name="preferences"),
+    path("keyboard/", preferences_views.KeyboardMap.as_view(), name="keyboard"),
     path("changes/", list_views.ChangeList.as_view(), name="list"),
     path("changes/new/", edit_views.ChangeCreate.as_view(), name="create"),
     re_path(_CHANGE + r"$", change_views.ChangeDetail.as_view(), name="detail"),

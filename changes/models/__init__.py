@@ -5,6 +5,7 @@ what the workflow or another person's edit forbids; `changed_fields` then tells 
 """
 
 from .additions import Addition, Approval, Attachment, Comment
+from .bulk import BulkItem, BulkJob
 from .group import SupportGroup
 from .preferences import Preferences, SavedFilter
 from .record import Change, FieldChange
@@ -13,6 +14,8 @@ __all__ = [
     "Addition",
     "Approval",
     "Attachment",
+    "BulkItem",
+    "BulkJob",
     "Change",
     "Comment",
     "FieldChange",

@@ -286,12 +286,7 @@ class Change(models.Model):
             raise NoTransition(self.change_type, "nothing", self.phase, [Phase.LOG])
         self.version = 1
         self.clean()
-        self._derive_priority()
-        self.changed_fields = {
-            field: FieldChange(None, getattr(self, field))
-            for field in self.TRACKED_FIELDS
-            if getattr(self, field) not in (None, "")
-        }
+        self.changed_fields = self.differences_from(None)
 
     def _prepare_update(self, update_fields: Iterable[str] | None) -> list[str]:
         """Compares with the locked row, and returns the fields to write: none when nothing differs."""
@@ -317,6 +312,17 @@ class Change(models.Model):
             return []
         self.version = stored.version + 1
         return [*differing, "version", "updated_at"]
+
+    def differences_from(self, stored: Change | None) -> dict[str, FieldChange]:
+        """What a save writes by field where the database has `stored`, and what it fills in where that is None.
+
+        Derives the priority, and touches nothing else.
+        """
+        self._derive_priority()
+        if stored is not None:
+            return self._differences(stored, {*self.TRACKED_FIELDS})
+        filled = {field: getattr(self, field) for field in self.TRACKED_FIELDS}
+        return {field: FieldChange(None, value) for field, value in filled.items() if value not in (None, "")}
 
     def _differences(self, stored: Change, fields: set[str]) -> dict[str, FieldChange]:
         differences = {}

@@ -1,0 +1,111 @@
+"""Language, time zone and keyboard of one person: what they choose, and what their browser says."""
+
+import pytest
+
+from changes.models import Change, Preferences
+from tests.pages import text, web
+
+pytestmark = pytest.mark.django_db
+
+CHOSEN = {"language": "de", "time_zone": "Asia/Tokyo", "keyboard_shortcuts": "on"}
+
+
+@pytest.fixture
+def change(alice):
+    return Change.objects.create(title="New switch", requested_by=alice)
+
+
+def test_a_person_chooses_language_time_zone_and_keys(alice):
+    client = web(alice)
+    response = client.post("/preferences/", {"language": "de", "time_zone": "Asia/Tokyo"})
+    assert response["Location"] == "/preferences/"
+    kept = Preferences.objects.get()
+    assert (kept.user, kept.language, kept.time_zone, kept.keyboard_shortcuts) == (alice, "de", "Asia/Tokyo", False)
+    assert 'lang="de"' in client.get("/preferences/").content.decode()
+
+
+def test_what_was_chosen_holds_after_the_next_sign_in(alice):
+    web(alice).post("/preferences/", CHOSEN)
+    response = web(alice).get("/preferences/")
+    assert response["Content-Language"] == "de"
+    assert "JST" in response.content.decode()
+
+
+@pytest.mark.parametrize(
+    ("field", "value"), [("language", "tlh"), ("time_zone", "Mars/Olympus"), ("time_zone", "../../etc/passwd")]
+)
+def test_what_does_not_exist_is_refused_and_named(alice, field, value):
+    response = web(alice).post("/preferences/", {**CHOSEN, field: value})
+    assert response.status_code == 200
+    assert value in text(response)
+    assert not Preferences.objects.exists()
+
+
+LANGUAGES = [
+    # the browser asks for, the page is in
+    ("de-AT,de;q=0.9,en;q=0.5", "de"),
+    ("en-GB", "en"),
+    ("fr,de;q=0.4", "de"),
+    ("fr", "en"),
+    ("", "en"),
+]
+
+
+@pytest.mark.parametrize(("asked", "given"), LANGUAGES)
+def test_without_a_choice_the_page_is_in_the_browsers_language(alice, asked, given):
+    response = web(alice).get("/preferences/", headers={"accept-language": asked})
+    assert response["Content-Language"] == given
+    assert f'<html lang="{given}">' in response.content.decode()
+
+
+@pytest.mark.parametrize(
+    ("cookie", "zone"),
+    [("Europe/Berlin", "CET"), ("America/New_York", "EST"), ("Nowhere/Land", "UTC"), ("../x", "UTC"), ("", "UTC")],
+)
+def test_without_a_choice_times_are_in_the_browsers_zone(alice, change, cookie, zone, time_machine):
+    time_machine.move_to("2026-11-24T12:00:00Z", tick=False)
+    client = web(alice)
+    client.cookies["timezone"] = cookie
+    assert f' {zone}"' in client.get("/preferences/").content.decode()
+
+
+def test_the_choice_of_a_time_zone_beats_the_browsers(alice):
+    client = web(alice)
+    client.cookies["timezone"] = "America/New_York"
+    client.post("/preferences/", CHOSEN)
+    assert ' JST"' in client.get("/preferences/").content.decode()
+
+
+def test_the_api_is_english_whatever_a_client_asks_for(alice, api):
+    client = api(alice)
+    answer = client.post("/api/v1/changes/", {}, headers={"accept-language": "de"})
+    assert answer.status_code == 400
+    assert "Content-Language" not in answer.headers
+    assert answer.json()["errors"][0]["detail"] == client.post("/api/v1/changes/", {}).json()["errors"][0]["detail"]
+
+
+def test_the_keyboard_map_is_a_page_and_a_part_of_one(alice):
+    client = web(alice)
+    page = client.get("/keyboard/").content.decode()
+    part = client.get("/keyboard/", headers={"HX-Request": "true"}).content.decode()
+    assert "<html" in page and "<html" not in part
+    assert "<kbd>?</kbd>" in page and "<kbd>?</kbd>" in part
+
+
+def test_who_turned_the_single_keys_off_has_none(alice):
+    client = web(alice)
+    assert 'data-shortcuts="on"' in client.get("/keyboard/").content.decode()
+    client.post("/preferences/", {"language": "", "time_zone": ""})
+    assert 'data-shortcuts="on"' not in client.get("/keyboard/").content.decode()
+
+
+def test_a_part_of_a_page_without_a_session_answers_401_and_no_login_page(client):
+    response = client.get("/keyboard/", headers={"HX-Request": "true"})
+    assert (response.status_code, response.content) == (401, b"")
+    assert client.get("/keyboard/")["Location"] == "/accounts/login/?next=/keyboard/"
+
+
+def test_pages_are_compressed_and_the_api_is_not(alice, api):
+    headers = {"accept-encoding": "gzip"}
+    assert web(alice).get("/preferences/", headers=headers)["Content-Encoding"] == "gzip"
+    assert "Content-Encoding" not in api(alice).get("/api/v1/changes/", headers=headers).headers
