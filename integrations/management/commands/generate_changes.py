@@ -1,0 +1,51 @@
+"""python manage.py generate_changes --count 1000000"""
+
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+
+from changes.models import Change
+from integrations.volume.generate import Wanted, generate
+
+OPERATIONS_OF_A_CHANGE = 5
+
+
+class Command(BaseCommand):
+    help = (
+        "Fills a database with many changes, and with comments, history, partners and operations, to try the product "
+        "at the size of a large desk. Not for a database that is used: what is generated cannot be removed."
+    )
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("--count", type=int, required=True, help="How many changes.")
+        parser.add_argument(
+            "--operations",
+            type=int,
+            help=f"How many outgoing operations in all. Default: {OPERATIONS_OF_A_CHANGE} times as many as changes.",
+        )
+        parser.add_argument(
+            "--partners",
+            nargs="+",
+            default=[],
+            metavar="SYSTEM_ID",
+            help="The external systems to exchange with. Operations that wait are then sent there. "
+            "Default: ten systems of its own, whose addresses lead nowhere.",
+        )
+        parser.add_argument("--settled", action="store_true", help="No operation waits or was refused.")
+        parser.add_argument("--seed", type=int, default=1, help="Another number makes others (default: %(default)s).")
+        parser.add_argument("--add", action="store_true", help="Also into a database that has changes.")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        count, operations = options["count"], options["operations"]
+        if operations is None:
+            operations = count * OPERATIONS_OF_A_CHANGE
+        if count < 1 or operations < 0:
+            raise CommandError("--count must be 1 or more, and --operations 0 or more.")
+        if not options["add"] and Change.objects.exists():
+            raise CommandError(
+                "This database has changes, and what is generated cannot be removed from among them. "
+                "Nothing was done. To add to them all the same: --add."
+            )
+        wanted = Wanted(count, operations, options["partners"], options["settled"], options["seed"])
+        generate(wanted, self.stdout.write)
+        self.stdout.write(f"Generated {count:,} changes and {operations:,} outgoing operations.")

@@ -1,0 +1,104 @@
+"""Writing many rows at once: COPY on PostgreSQL, INSERT in batches elsewhere."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+from typing import Any
+
+from django.db import connection, models
+
+Row = tuple[Any, ...]
+
+
+class Table:
+    """The rows of one model, given in the order of `names`; other columns get their field's default."""
+
+    def __init__(self, model: type[models.Model], *names: str) -> None:
+        options = model._meta
+        named = [options.get_field(name) for name in names]
+        rest = [
+            field
+            for field in options.local_concrete_fields
+            if field not in named and not field.generated and not isinstance(field, models.AutoField)
+        ]
+        quote = connection.ops.quote_name
+        self._name = quote(options.db_table)
+        self._columns = ", ".join(quote(str(field.column)) for field in (*named, *rest))  # type: ignore[union-attr]
+        self._defaults = tuple(field.get_default() for field in rest)
+        self._width = len(named) + len(rest)
+        self._rows: list[Row] = []
+
+    def add(self, *values: Any) -> None:
+        self._rows.append((*values, *self._defaults))
+
+    def write(self) -> None:
+        """Writes what was added since the last time. Values are as the database wants them: JSON is a text."""
+        rows, self._rows = self._rows, []
+        if not rows:
+            return
+        with connection.cursor() as cursor:
+            if connection.vendor == "postgresql":
+                with cursor.copy(f"COPY {self._name} ({self._columns}) FROM STDIN") as copy:
+                    for row in rows:
+                        copy.write_row(row)
+            else:
+                marks = ", ".join(["%s"] * self._width)
+                insert = f"INSERT INTO {self._name} ({self._columns}) VALUES ({marks})"  # noqa: S608 - our own names
+                cursor.executemany(insert, [_adapted(row) for row in rows])
+
+
+def reserve(model: type[models.Model], count: int) -> int:
+    """Takes so many primary keys out of use for everybody else, and returns the first of them."""
+    if connection.vendor == "postgresql":
+        # In one statement, so that what others insert meanwhile has keys before or behind.
+        sequence = "pg_get_serial_sequence(%s, 'id')"
+        with connection.cursor() as cursor:
+            cursor.execute(
+                f"SELECT setval({sequence}, nextval({sequence}) + %s)",
+                [model._meta.db_table, model._meta.db_table, count],
+            )
+            return int(cursor.fetchone()[0]) - count
+    last = model._default_manager.aggregate(last=models.Max("pk"))["last"]
+    return int(last or 0) + 1
+
+
+@contextmanager
+def quick() -> Iterator[None]:
+    """Inside, PostgreSQL does not check what refers to what where this user may tell it so, and has no time limit."""
+    if connection.vendor != "postgresql":
+        yield
+        return
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT rolsuper FROM pg_roles WHERE rolname = current_user")
+        settings = {"statement_timeout": "0", "synchronous_commit": "off"}
+        if cursor.fetchone()[0]:
+            settings["session_replication_role"] = "replica"
+        for name, value in settings.items():
+            cursor.execute(f"SET {name} = {value}")
+        try:
+            yield
+        finally:
+            for name in settings:
+                cursor.execute(f"RESET {name}")
+
+
+def tidy(written: Sequence[type[models.Model]]) -> None:
+    """Statistics, and on PostgreSQL the visibility of rows, as after a while of use. Outside a transaction."""
+    command = "VACUUM ANALYZE" if connection.vendor == "postgresql" else "ANALYZE"
+    with connection.cursor() as cursor:
+        for model in written:
+            cursor.execute(f"{command} {connection.ops.quote_name(model._meta.db_table)}")
+
+
+def _adapted(row: Row) -> Row:
+    return tuple(
+        connection.ops.adapt_datetimefield_value(value)
+        if isinstance(value, datetime)
+        else value.hex
+        if isinstance(value, uuid.UUID)
+        else value
+        for value in row
+    )
