@@ -42,7 +42,7 @@ def test_so_many_changes_and_operations_are_made_as_are_asked_for(transactional_
 
 def test_what_is_generated_could_have_come_from_the_models(generated):
     for change in Change.objects.all():
-        change.full_clean(exclude=["phase"])
+        change.full_clean(exclude=["phase"], validate_constraints=False)  # the database has checked these
     is_open = ~Q(phase__in=FINAL_PHASES)
     assert 2 <= Change.objects.filter(is_open).count() <= 30
     assert not Change.objects.filter(phase=Phase.CLOSE, completion_code=None).exists()
