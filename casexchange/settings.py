@@ -1,63 +1,21 @@
 """All settings, read from the environment. docs: the table in README.md."""
 
-import ipaddress
 import logging
 import os
 import re
 from pathlib import Path
 from typing import Any
 
-import environ
 from csp.constants import NONE, SELF
 from django.core.exceptions import ImproperlyConfigured
 from kombu import Queue
 
 import casexchange
 from casexchange.database import postgresql_options
+from casexchange.environment import env, folder, networks, numbers, one_of, positive, zero_or_more
 
 VERSION = casexchange.__version__
 BASE_DIR = Path(__file__).resolve().parent.parent
-env = environ.Env()
-
-
-def _numbers(name: str, default: str) -> list[float]:
-    text = env.str(name, default)
-    try:
-        numbers = [float(part) for part in text.split(",") if part.strip()]
-    except ValueError:
-        numbers = []
-    if not numbers or min(numbers) < 0:
-        raise ImproperlyConfigured(f"{name}={text!r}: give seconds, comma-separated, such as {default}")
-    return numbers
-
-
-def _positive(name: str, default: float) -> float:
-    text = env.str(name, str(default))
-    try:
-        number = float(text)
-    except ValueError:
-        number = 0
-    if not 0 < number < float("inf"):
-        raise ImproperlyConfigured(f"{name}={text!r}: give a number above 0, such as {default:g}")
-    return number
-
-
-def _zero_or_more(name: str, default: float) -> float:
-    text = env.str(name, str(default))
-    try:
-        number = float(text)
-    except ValueError:
-        number = -1
-    if not 0 <= number < float("inf"):
-        raise ImproperlyConfigured(f"{name}={text!r}: give a number of seconds, such as {default:g}, or 0 for no limit")
-    return number
-
-
-def _one_of(name: str, default: str, pattern: str, advice: str) -> str:
-    text = env.str(name, default)
-    if not re.fullmatch(pattern, text):
-        raise ImproperlyConfigured(f"{name}={text!r}: {advice}")
-    return text
 
 
 def _database() -> dict[str, Any]:
@@ -68,28 +26,11 @@ def _database() -> dict[str, Any]:
     return env.db_url("DATABASE_URL", default)
 
 
-def _networks(name: str) -> list[ipaddress.IPv4Network | ipaddress.IPv6Network]:
-    try:
-        return [ipaddress.ip_network(part.strip()) for part in env.str(name, "").split(",") if part.strip()]
-    except ValueError as error:
-        raise ImproperlyConfigured(f"{name}: {error}; write networks such as 10.0.0.0/8, comma-separated") from error
-
-
-def _folder(path: Path) -> Path:
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ImproperlyConfigured(
-            f"{path} cannot be made: {error.strerror}. Set VAR_DIR to a writable folder."
-        ) from error
-    return path
-
-
 # --- Where things are ---
 
-VAR_DIR = _folder(Path(env.str("VAR_DIR", str(BASE_DIR / "var"))).absolute())
+VAR_DIR = folder(Path(env.str("VAR_DIR", str(BASE_DIR / "var"))).absolute())
 MEDIA_ROOT = Path(env.str("MEDIA_ROOT", str(VAR_DIR / "media"))).absolute()
-BASE_URL = _one_of(
+BASE_URL = one_of(
     "BASE_URL", "http://127.0.0.1:8000", r"https?://[^/\s]+/?", "write it as https://desk.example.com, without a path"
 ).rstrip("/")
 
@@ -224,21 +165,21 @@ if _default["ENGINE"].endswith("sqlite3"):
 else:
     # Each thread keeps its connection, and there are few threads: a pool would add its own locks and checks to each
     # request, and save no connection.
-    _default["CONN_MAX_AGE"] = int(_positive("DATABASE_CONN_MAX_AGE", 60))
+    _default["CONN_MAX_AGE"] = int(positive("DATABASE_CONN_MAX_AGE", 60))
     _default["CONN_HEALTH_CHECKS"] = True
     _limits = {
         # Seconds that nothing of ours comes near; what is stuck gives way to the others. A process that hangs in the
         # middle of a transaction gives up its locks before those who wait for them give up.
-        "statement_timeout": _zero_or_more("DATABASE_STATEMENT_TIMEOUT", 30),
-        "lock_timeout": _zero_or_more("DATABASE_LOCK_TIMEOUT", 15),
-        "idle_in_transaction_session_timeout": _zero_or_more("DATABASE_IDLE_TIMEOUT", 10),
+        "statement_timeout": zero_or_more("DATABASE_STATEMENT_TIMEOUT", 30),
+        "lock_timeout": zero_or_more("DATABASE_LOCK_TIMEOUT", 15),
+        "idle_in_transaction_session_timeout": zero_or_more("DATABASE_IDLE_TIMEOUT", 10),
     }
     _default["OPTIONS"] = postgresql_options(_limits, _default.get("OPTIONS", {}))
 DATABASE_PREPARED_STATEMENTS = env.bool("DATABASE_PREPARED_STATEMENTS", True)  # see integrations/prepared.py
 
 # --- Celery: the broker only wakes workers; what is to be sent stands in the database ---
 
-CELERY_BROKER_URL = _one_of(
+CELERY_BROKER_URL = one_of(
     "CELERY_BROKER_URL",
     "filesystem://",
     r"(filesystem|rediss?|memory)://.*",
@@ -282,8 +223,8 @@ CELERY_TASK_PUBLISH_RETRY = False
 WAKE_UP_EXPIRES = 3600
 if CELERY_BROKER_URL.startswith("filesystem://"):
     _broker = VAR_DIR / "broker"
-    _folder(_broker / "queue")
-    _folder(_broker / "control")
+    folder(_broker / "queue")
+    folder(_broker / "control")
     CELERY_BROKER_TRANSPORT_OPTIONS: dict[str, Any] = {
         # One folder for both directions: what is sent here is what the worker reads.
         "data_folder_in": str(_broker / "queue"),
@@ -304,7 +245,7 @@ elif CELERY_BROKER_URL.startswith("redis"):
         "health_check_interval": 10,
         # There is no visibility timeout: casexchange/redis_broker.py keeps no account of what a worker has in hand.
     }
-DISPATCH_INTERVAL = _positive("DISPATCH_INTERVAL", 5)
+DISPATCH_INTERVAL = positive("DISPATCH_INTERVAL", 5)
 CELERY_BEAT_SCHEDULER = "casexchange.beat:Scheduler"
 CELERY_BEAT_SCHEDULE = {
     "dispatch-due": {"task": "integrations.tasks.dispatch_due", "schedule": DISPATCH_INTERVAL},
@@ -315,13 +256,13 @@ CELERY_BEAT_MAX_LOOP_INTERVAL = min(1.0, DISPATCH_INTERVAL)
 
 # --- The exchange ---
 
-OUTGOING_ALLOWED_NETWORKS = _networks("OUTGOING_ALLOWED_NETWORKS")
-DELIVERY_TIMEOUT = _positive("DELIVERY_TIMEOUT", 15)
-DELIVERY_RETRY_SCHEDULE = _numbers("DELIVERY_RETRY_SCHEDULE", "5,30,120,600,1800,7200,21600,43200,86400")
-DELIVERY_LEASE = _positive("DELIVERY_LEASE", 60)
-BREAKER_FAILURES = max(1, int(_positive("BREAKER_FAILURES", 10)))
-BREAKER_OPEN_SECONDS = _positive("BREAKER_OPEN_SECONDS", 30)
-ATTACHMENT_MAX_BYTES = int(_positive("ATTACHMENT_MAX_BYTES", 25 * 1024 * 1024))
+OUTGOING_ALLOWED_NETWORKS = networks("OUTGOING_ALLOWED_NETWORKS")
+DELIVERY_TIMEOUT = positive("DELIVERY_TIMEOUT", 15)
+DELIVERY_RETRY_SCHEDULE = numbers("DELIVERY_RETRY_SCHEDULE", "5,30,120,600,1800,7200,21600,43200,86400")
+DELIVERY_LEASE = positive("DELIVERY_LEASE", 60)
+BREAKER_FAILURES = max(1, int(positive("BREAKER_FAILURES", 10)))
+BREAKER_OPEN_SECONDS = positive("BREAKER_OPEN_SECONDS", 30)
+ATTACHMENT_MAX_BYTES = int(positive("ATTACHMENT_MAX_BYTES", 25 * 1024 * 1024))
 # A whole request: one attachment of the full size in base64 (4 bytes for 3), and the text around it.
 API_REQUEST_MAX_BYTES = ATTACHMENT_MAX_BYTES // 3 * 4 + 1024 * 1024
 DATA_UPLOAD_MAX_MEMORY_SIZE = API_REQUEST_MAX_BYTES
@@ -329,7 +270,7 @@ DATA_UPLOAD_MAX_MEMORY_SIZE = API_REQUEST_MAX_BYTES
 # --- REST API ---
 
 API_RATE_LIMIT = (
-    _one_of(
+    one_of(
         "API_RATE_LIMIT",
         "6000/minute",
         r"([1-9][0-9]*/(second|minute|hour|day))?",
@@ -377,7 +318,7 @@ SPECTACULAR_SETTINGS = {
 SIMPLE_HISTORY_HISTORY_ID_USE_UUID = False
 # The history is read by change alone: an index that nobody reads is written with each save all the same.
 SIMPLE_HISTORY_DATE_INDEX = False
-LOG_LEVEL = _one_of(
+LOG_LEVEL = one_of(
     "LOG_LEVEL", "INFO", "DEBUG|INFO|WARNING|ERROR|CRITICAL", "write DEBUG, INFO, WARNING, ERROR or CRITICAL"
 )
 

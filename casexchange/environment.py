@@ -1,0 +1,67 @@
+"""Reads typed values from the environment. Each raises ImproperlyConfigured, which names the variable and the mend."""
+
+import ipaddress
+import re
+from pathlib import Path
+
+import environ
+from django.core.exceptions import ImproperlyConfigured
+
+env = environ.Env()
+
+
+def numbers(name: str, default: str) -> list[float]:
+    text = env.str(name, default)
+    try:
+        result = [float(part) for part in text.split(",") if part.strip()]
+    except ValueError:
+        result = []
+    if not result or min(result) < 0:
+        raise ImproperlyConfigured(f"{name}={text!r}: give seconds, comma-separated, such as {default}")
+    return result
+
+
+def positive(name: str, default: float) -> float:
+    text = env.str(name, str(default))
+    try:
+        number = float(text)
+    except ValueError:
+        number = 0
+    if not 0 < number < float("inf"):
+        raise ImproperlyConfigured(f"{name}={text!r}: give a number above 0, such as {default:g}")
+    return number
+
+
+def zero_or_more(name: str, default: float) -> float:
+    text = env.str(name, str(default))
+    try:
+        number = float(text)
+    except ValueError:
+        number = -1
+    if not 0 <= number < float("inf"):
+        raise ImproperlyConfigured(f"{name}={text!r}: give a number of seconds, such as {default:g}, or 0 for no limit")
+    return number
+
+
+def one_of(name: str, default: str, pattern: str, advice: str) -> str:
+    text = env.str(name, default)
+    if not re.fullmatch(pattern, text):
+        raise ImproperlyConfigured(f"{name}={text!r}: {advice}")
+    return text
+
+
+def networks(name: str) -> list[ipaddress.IPv4Network | ipaddress.IPv6Network]:
+    try:
+        return [ipaddress.ip_network(part.strip()) for part in env.str(name, "").split(",") if part.strip()]
+    except ValueError as error:
+        raise ImproperlyConfigured(f"{name}: {error}; write networks such as 10.0.0.0/8, comma-separated") from error
+
+
+def folder(path: Path) -> Path:
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ImproperlyConfigured(
+            f"{path} cannot be made: {error.strerror}. Set VAR_DIR to a writable folder."
+        ) from error
+    return path
