@@ -12,6 +12,7 @@ from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.timesince import timesince, timeuntil
+from django.utils.translation import gettext as _
 
 from changes.choices import PRIORITIES, Impact, Phase
 
@@ -69,10 +70,14 @@ def get_field(form: BaseForm, name: str) -> BoundField:
 def ago(moment: datetime) -> str:
     """`3 minutes ago`, or `in 4 hours`: the largest unit only."""
     now = timezone.now()
+    is_less_than_a_minute = abs((moment - now).total_seconds()) < 60
     if moment > now:
-        soon = (moment - now).total_seconds() < 60
-        return "in less than a minute" if soon else f"in {timeuntil(moment, now, depth=1)}"
-    return "just now" if (now - moment).total_seconds() < 60 else f"{timesince(moment, now, depth=1)} ago"
+        if is_less_than_a_minute:
+            return _("in less than a minute")
+        return _("in %(duration)s") % {"duration": timeuntil(moment, now, depth=1)}
+    if is_less_than_a_minute:
+        return _("just now")
+    return _("%(duration)s ago") % {"duration": timesince(moment, now, depth=1)}
 
 
 @register.filter
