@@ -8,7 +8,7 @@ COMPILE = $(UV) --quiet pip compile --universal --generate-hashes --python-versi
 # For what only looks at the code: the settings, without a key and data of their own.
 CHECKING = DEBUG=1 VAR_DIR=.mypy_cache/var
 
-.PHONY: help run demo test bench bench-large lint format lock
+.PHONY: help run demo test bench bench-large lint format messages lock
 .NOTPARALLEL:
 
 help: ## Lists the targets
@@ -47,6 +47,13 @@ format: ## Formats the code
 	@sh requirements/install.sh lint
 	.venv/bin/ruff check --fix .
 	.venv/bin/ruff format .
+
+messages: ## Collects the texts of the pages into locale/, where they are translated, and compiles what is there
+	@sh requirements/install.sh messages
+	$(CHECKING) .venv/bin/python manage.py makemessages --locale de --no-obsolete --no-wrap --add-location file \
+		--ignore '.*' --ignore var --ignore bench --ignore tests --ignore 'integrations/simulator' \
+		--ignore 'integrations/demo' --ignore 'integrations/local'
+	$(CHECKING) .venv/bin/python manage.py compilemessages --locale de --ignore '.*'
 
 lock: ## Locks the newest versions that pyproject.toml allows, with hashes and without addresses
 	@sh requirements/install.sh run

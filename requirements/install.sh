@@ -1,10 +1,11 @@
 #!/bin/sh
-# Installs what a make target needs, and only what is missing: `sh requirements/install.sh run|lint|test|bench`.
+# Installs what a make target needs, and only what is missing: `sh requirements/install.sh run|lint|test|bench|messages`.
 #
 #   run    the Python packages of the product, into .venv
 #   lint   these, and those of the checks and tests
-#   test   these, and with apt-get PostgreSQL, Redis, Chromium and faketime
-#   bench  as test, without Chromium and faketime
+#   test   these, and with apt-get PostgreSQL, Redis, Chromium, faketime and gettext
+#   bench  as test, without Chromium, faketime and gettext
+#   messages  as lint, and gettext
 #
 # PYTHON names another interpreter than python3. Each obstacle is told in one line, and ends in exit code 1.
 set -eu
@@ -106,16 +107,21 @@ run)
     esac
     ;;
 lint) sync dev ;;
+messages)
+    command -v msgfmt >/dev/null || apt_install "make messages" gettext
+    sync dev
+    ;;
 test | bench)
     missing=
     command -v redis-server >/dev/null || missing="$missing redis-server"
     [ "$target" = bench ] || command -v chromium >/dev/null || missing="$missing chromium"
     [ "$target" = bench ] || command -v faketime >/dev/null || missing="$missing faketime"
+    [ "$target" = bench ] || command -v msgfmt >/dev/null || missing="$missing gettext"
     command -v initdb >/dev/null || ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 ||
         missing="$missing postgresql"
     # shellcheck disable=SC2086 # a list of words
     [ -z "$missing" ] || apt_install "make $target" $missing
     sync dev
     ;;
-*) fail "run, lint, test or bench?" ;;
+*) fail "run, lint, test, bench or messages?" ;;
 esac
