@@ -110,6 +110,15 @@ class Decision(TextChoices):
     DENIED = "Denied", "Denied"
 
 
+class ItemStatus(TextChoices):
+    """What became of one record of a bulk job. `failed`: it stays as it was; `unchanged`: it was so already."""
+
+    WAITING = "waiting", "Waiting"
+    DONE = "done", "Done"
+    UNCHANGED = "unchanged", "Unchanged"
+    FAILED = "failed", "Not done"
+
+
 class Role(TextChoices):
     """Holding one makes a user staff. What each may do: changes/roles.py."""
 

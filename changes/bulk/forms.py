@@ -1,0 +1,72 @@
+"""What is asked before a bulk action on changes is previewed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django import forms
+from django.core.validators import MaxLengthValidator
+from django.utils.translation import gettext_lazy as _
+
+from changes.choices import CompletionCode, Visibility
+from changes.models import SupportGroup
+from changes.validators import TEXT_MAX_LENGTH, validate_text
+
+NO_GROUP = "none"
+
+
+class ActionForm(forms.Form):
+    """`parameters()` is what the job keeps of it."""
+
+    def parameters(self) -> dict[str, Any]:
+        return dict(self.cleaned_data)
+
+
+class ReassignForm(ActionForm):
+    group = forms.ChoiceField(
+        label=_("New owning group"),
+        error_messages={"required": _("Choose a group, or No group."), "invalid_choice": _("There is no such group.")},
+    )
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.names = dict(SupportGroup.objects.values_list("pk", "name"))
+        groups = [(str(pk), name) for pk, name in self.names.items()]
+        field: Any = self.fields["group"]
+        field.choices = [("", _("Choose a group")), (NO_GROUP, _("No group")), *groups]
+
+    def parameters(self) -> dict[str, Any]:
+        chosen = self.cleaned_data["group"]
+        if chosen == NO_GROUP:
+            return {"group": None, "group_name": None}
+        return {"group": int(chosen), "group_name": self.names[int(chosen)]}
+
+
+class CommentForm(ActionForm):
+    body = forms.CharField(
+        label=_("Comment"),
+        widget=forms.Textarea(attrs={"rows": 4}),
+        validators=[validate_text, MaxLengthValidator(TEXT_MAX_LENGTH)],
+        error_messages={"required": _("Write something first.")},
+    )
+    visibility = forms.ChoiceField(
+        label=_("Who reads it"),
+        choices=[(Visibility.PUBLIC, _("Public")), (Visibility.PRIVATE, _("Private"))],
+        widget=forms.RadioSelect,
+        initial=Visibility.PUBLIC,
+    )
+
+    def clean_body(self) -> str:
+        return self.cleaned_data["body"].replace("\r\n", "\n").replace("\r", "\n")
+
+
+class AbandonForm(ActionForm):
+    code = forms.ChoiceField(
+        label=_("Completion code"),
+        choices=[
+            (CompletionCode.WITHDRAWN, CompletionCode.WITHDRAWN.value),
+            (CompletionCode.REJECTED, CompletionCode.REJECTED.value),
+        ],
+        widget=forms.RadioSelect,
+        error_messages={"required": _("Choose Withdrawn or Rejected.")},
+    )

@@ -1,0 +1,117 @@
+"""The kinds of bulk jobs, and what another app adds to them."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from changes.choices import ItemStatus
+
+if TYPE_CHECKING:
+    from changes.models import BulkItem, BulkJob, Change
+
+
+class NotDone(Exception):  # noqa: N818 - says the state, as the changes' exceptions do
+    """The record cannot be done, for this reason; it stays as it was."""
+
+
+class AlreadySo(Exception):  # noqa: N818 - as above
+    """There is nothing to do, for this reason."""
+
+
+@dataclass(frozen=True)
+class Result:
+    """What became of one record, in words for the person who asked."""
+
+    message: str
+    status: ItemStatus = ItemStatus.DONE
+
+
+@dataclass(frozen=True)
+class Preview:
+    """What a draft would do: how many records, and whatever else `template` shows of it."""
+
+    doable: int
+    template: str
+    context: dict[str, Any]
+
+
+class Kind(ABC):
+    """Something that can be done to many records. `permission` is asked of the person for each record."""
+
+    name: ClassVar[str]
+    permission: ClassVar[str]
+
+    @abstractmethod
+    def title(self, job: BulkJob) -> str:
+        """What the job does, as the head of its page: `Reassign to Network`."""
+
+    @abstractmethod
+    def start_label(self, job: BulkJob, count: int) -> str:
+        """What the button that starts it says."""
+
+    @abstractmethod
+    def preview(self, job: BulkJob) -> Preview:
+        """Reads only. As many queries for many records as for few."""
+
+    @abstractmethod
+    def do(self, job: BulkJob, item: BulkItem, user: Any) -> Result:
+        """Does one record, inside of a transaction, as `user`.
+
+        Raises AlreadySo, or when it cannot NotDone, ChangeRefused or ValidationError: whatever it wrote is then undone.
+        """
+
+    @abstractmethod
+    def address(self, item: BulkItem) -> str:
+        """The page of the record."""
+
+
+KINDS: dict[str, Kind] = {}
+
+
+def register(kind: Kind) -> None:
+    """Makes jobs of this kind possible. Called once, when its app is ready."""
+    KINDS[kind.name] = kind
+
+
+# --- What the exchange adds ---
+
+
+@dataclass(frozen=True)
+class Intent:
+    """What is about to happen to a change, as far as partners may hear of it.
+
+    The owning group goes from `group_before` to `group_after`; `is_withdrawn`: the completion code becomes Withdrawn;
+    `is_told`: a public comment is added.
+    """
+
+    change: Change
+    group_before: int | None
+    group_after: int | None
+    is_withdrawn: bool = False
+    is_told: bool = False
+
+
+@dataclass(frozen=True)
+class Sent:
+    """An operation that is about to be recorded for a partner."""
+
+    operation: str
+    system: str
+
+
+Forecast = Callable[[Sequence[Intent]], list[list[Sent]]]
+
+
+@dataclass
+class Hooks:
+    """`forecast` says what each intent sends, with a number of queries that does not depend on their number; `wake`
+    tells the workers, once the transaction commits, that a job was started."""
+
+    forecast: Forecast = lambda intents: [[] for _ in intents]
+    wake: Callable[[], None] = lambda: None
+
+
+hooks = Hooks()

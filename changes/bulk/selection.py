@@ -1,0 +1,67 @@
+"""Which changes a bulk action is for: those that were ticked, or all that match the list's filters."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+from urllib.parse import urlencode
+
+from django.http import HttpRequest, QueryDict
+from django.urls import reverse
+
+from changes import listing
+from changes.models import Change
+
+# More than this nobody looks through before the start.
+LARGEST = 1000
+
+
+@dataclass
+class Selection:
+    """What an address of a form names. `query` is that of the list where it was made."""
+
+    numbers: list[str]
+    is_all: bool
+    query: str
+    user: Any
+
+    @classmethod
+    def posted(cls, request: HttpRequest) -> Selection:
+        """As the bar of the list sends it."""
+        is_all = request.POST.get("scope") == "all"
+        return cls(request.POST.getlist("change"), is_all, request.POST.get("query", ""), request.user)
+
+    @classmethod
+    def named(cls, request: HttpRequest) -> Selection:
+        """As the address of a form has it."""
+        is_all = request.GET.get("scope") == "all"
+        return cls(request.GET.getlist("change"), is_all, request.GET.get("query", ""), request.user)
+
+    @property
+    def address(self) -> str:
+        """The query that names it."""
+        if self.is_all:
+            return urlencode({"scope": "all", "query": self.query})
+        return urlencode([("query", self.query), *(("change", number) for number in self.numbers)])
+
+    @property
+    def list_address(self) -> str:
+        return reverse("changes:list") + (f"?{self.query}" if self.query else "")
+
+    @cached_property
+    def _found(self) -> list[Change]:
+        if self.is_all:
+            found = listing.matching(QueryDict(self.query), self.user)
+        else:
+            numbers = self.numbers[: LARGEST + 1]
+            found = Change.objects.visible_to(self.user).filter(number__in=numbers).order_by("-id")
+        return list(found[: LARGEST + 1])
+
+    @property
+    def changes(self) -> list[Change]:
+        return self._found[:LARGEST]
+
+    @property
+    def is_too_large(self) -> bool:
+        return len(self._found) > LARGEST or len(self.numbers) > LARGEST

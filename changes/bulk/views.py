@@ -1,0 +1,182 @@
+"""The pages of bulk jobs: what is asked, the preview, the progress, and the result of each record."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+from uuid import UUID
+
+from django.contrib import messages
+from django.db.models import Count
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.urls import reverse
+from django.utils.functional import cached_property
+from django.utils.translation import gettext as _
+from django_htmx.http import retarget
+
+from changes.actor import signed_in
+from changes.models import BulkJob
+from changes.staff import StaffPage, require
+
+from . import drafts
+from .change_kinds import CHANGE_KINDS, ChangeKind
+from .drafts import Target
+from .forms import ActionForm
+from .progress import Progress, Results
+from .selection import LARGEST, Selection
+
+JOBS_SHOWN = 50
+NAMED = 12
+
+
+class Choose(StaffPage):
+    """Asks what is to be done to the chosen changes. The list posts its choice here; the address then names it."""
+
+    is_write_page = True
+
+    def setup(self, request: HttpRequest, *args: Any, **kwargs: Any) -> None:
+        super().setup(request, *args, **kwargs)
+        found = [kind for kind in CHANGE_KINDS if kind.name == kwargs["kind"]]
+        if not found:
+            raise Http404("There is no such bulk action.")
+        self.kind: ChangeKind = found[0]
+        self.permission = self.kind.permission
+
+    @cached_property
+    def selection(self) -> Selection:
+        return Selection.named(self.request)
+
+    def get(self, request: HttpRequest, kind: str) -> HttpResponse:
+        if not self.selection.changes:
+            return self.nothing_chosen(self.selection)
+        return self.page(self.kind.form())
+
+    def post(self, request: HttpRequest, kind: str) -> HttpResponse:
+        if "preview" not in request.POST:
+            chosen = Selection.posted(request)
+            if not (chosen.is_all or chosen.numbers):
+                return self.nothing_chosen(chosen)
+            return redirect(f"{request.path}?{chosen.address}")
+        form = self.kind.form(request.POST)
+        if not self.selection.changes:
+            return self.nothing_chosen(self.selection)
+        if self.selection.is_too_large or not form.is_valid():
+            return self.page(form)
+        targets = [
+            Target(str(change.pk), str(change), change.version if self.kind.is_tied else None)
+            for change in self.selection.changes
+        ]
+        job = drafts.draft(self.kind, signed_in(request), form.parameters(), targets, request.get_full_path())
+        return redirect("changes:bulk_job", job.pk)
+
+    def nothing_chosen(self, selection: Selection) -> HttpResponse:
+        said = _("No change matches.") if selection.is_all else _("Tick at least one change first.")
+        messages.info(self.request, said)
+        return redirect(selection.list_address)
+
+    def page(self, form: ActionForm) -> HttpResponse:
+        changes = self.selection.changes
+        context = {
+            "kind": self.kind.name,
+            "form": form,
+            "selection": self.selection,
+            "count": len(changes),
+            "named": changes[:NAMED],
+            "more": max(0, len(changes) - NAMED),
+            "largest": LARGEST,
+        }
+        return render(self.request, "changes/bulk_choose.html", context)
+
+
+class Jobs(StaffPage):
+    """One's own jobs, the newest first."""
+
+    def get(self, request: HttpRequest) -> HttpResponse:
+        started = BulkJob.objects.filter(user=signed_in(request), confirmed_at__isnull=False)
+        jobs = list(started.order_by("-id")[:JOBS_SHOWN])
+        counts: dict[UUID, Counter[str]] = {job.pk: Counter() for job in jobs}
+        rows = BulkJob.objects.filter(pk__in=counts).order_by().values_list("pk", "items__status")
+        for pk, status, count in rows.annotate(n=Count("items")):
+            counts[pk][status] = count
+        context = {"jobs": [Progress(job, counts[job.pk]) for job in jobs], "shown": JOBS_SHOWN}
+        return render(request, "changes/bulk_jobs.html", context)
+
+
+class OneJob(StaffPage):
+    """A job of one's own; that of somebody else is as if it were not there."""
+
+    @cached_property
+    def job(self) -> BulkJob:
+        job = BulkJob.objects.filter(pk=self.kwargs["pk"], user=signed_in(self.request)).select_related("user").first()
+        if job is None:
+            raise Http404("You have no bulk job with this id.")
+        job.user = signed_in(self.request)  # whose permissions are read already
+        return job
+
+    def back(self) -> HttpResponse:
+        return redirect("changes:bulk_job", self.job.pk)
+
+
+class JobPage(OneJob):
+    """Before the start the preview, then how far it is. The part that moves is asked for alone, too."""
+
+    def get(self, request: HttpRequest, pk: UUID) -> HttpResponse:
+        job = self.job
+        if job.is_draft:
+            return self._preview(job)
+        progress = Progress.of(job)
+        context = {"job": job, "progress": progress, "results": Results(job, progress, request.GET)}
+        if not request.htmx:  # type: ignore[attr-defined]
+            return render(request, "changes/bulk_job.html", context)
+        if job.is_running:
+            return render(request, "changes/includes/bulk_progress.html", context)
+        # It is done: the results come with it.
+        return retarget(render(request, "changes/includes/bulk_state.html", context), "#job")
+
+    def _preview(self, job: BulkJob) -> HttpResponse:
+        require(job.user, job.doing.permission)
+        preview = job.doing.preview(job)
+        context = {
+            "job": job,
+            "title": job.doing.title(job),
+            "preview": preview,
+            "start_label": job.doing.start_label(job, preview.doable),
+            **preview.context,
+        }
+        return render(self.request, "changes/bulk_preview.html", context)
+
+
+class StartJob(OneJob):
+    def get(self, request: HttpRequest, pk: UUID) -> HttpResponse:
+        return self.back()
+
+    def post(self, request: HttpRequest, pk: UUID) -> HttpResponse:
+        require(self.job.user, self.job.doing.permission)
+        if not drafts.start(self.job.pk):
+            messages.info(request, _("It was started already."))
+        return self.back()
+
+
+class StopJob(OneJob):
+    def get(self, request: HttpRequest, pk: UUID) -> HttpResponse:
+        return self.back()
+
+    def post(self, request: HttpRequest, pk: UUID) -> HttpResponse:
+        if drafts.stop(self.job.pk):
+            messages.success(request, _("It was stopped. What was not done yet stays as it was."))
+        else:
+            messages.info(request, _("There was nothing to stop any more."))
+        return self.back()
+
+
+class DropJob(OneJob):
+    """Forgets a draft, and leads back to where it was chosen."""
+
+    def get(self, request: HttpRequest, pk: UUID) -> HttpResponse:
+        return self.back()
+
+    def post(self, request: HttpRequest, pk: UUID) -> HttpResponse:
+        back = self.job.back or reverse("changes:bulk_jobs")
+        BulkJob.objects.filter(pk=self.job.pk, confirmed_at=None).delete()
+        return redirect(back)

@@ -1,0 +1,104 @@
+"""What a person does to many records at once: a job, and one item for each record."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import uuid_utils.compat
+from django.conf import settings
+from django.db import models
+from django.db.models import Q
+
+from changes.choices import ItemStatus
+
+if TYPE_CHECKING:
+    from changes.bulk.kind import Kind
+
+
+class JobQuerySet(models.QuerySet):
+    def unfinished(self) -> Any:
+        """Those that were started and are not done, the oldest first."""
+        return self.filter(confirmed_at__isnull=False, finished_at=None).order_by("confirmed_at", "id")
+
+
+class BulkJob(models.Model):
+    """What one person asked for. A draft, which is the preview, until `confirmed_at`; from then on it is carried out.
+
+    `kind` names what is done, `parameters` how; see bulk/kind.py. `active_at` is when somebody last worked on it.
+    `language` is that of the person's pages, in which the results are told.
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid_utils.compat.uuid7, editable=False)
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="bulk_jobs", db_index=False
+    )
+    kind = models.CharField(max_length=20)
+    parameters = models.JSONField(default=dict)
+    language = models.CharField(max_length=10)
+    total = models.PositiveIntegerField()
+    back = models.TextField(blank=True, help_text="The address of the form that asked for it.")
+    created_at = models.DateTimeField(auto_now_add=True)
+    confirmed_at = models.DateTimeField(null=True)
+    started_at = models.DateTimeField(null=True)
+    active_at = models.DateTimeField(null=True)
+    stopped_at = models.DateTimeField(null=True)
+    finished_at = models.DateTimeField(null=True)
+
+    objects = JobQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["-id"]
+        indexes = [
+            models.Index(fields=["user", "-id"], name="bulk_job_of_user"),
+            models.Index(
+                fields=["confirmed_at"],
+                condition=Q(confirmed_at__isnull=False, finished_at=None),
+                name="bulk_job_unfinished",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.kind} of {self.total}"
+
+    @property
+    def is_draft(self) -> bool:
+        return self.confirmed_at is None
+
+    @property
+    def is_running(self) -> bool:
+        return self.confirmed_at is not None and self.finished_at is None
+
+    @property
+    def doing(self) -> Kind:
+        """What its kind does. Raises KeyError for one that is not there any more."""
+        from changes.bulk.kind import KINDS
+
+        return KINDS[self.kind]
+
+
+class BulkItem(models.Model):
+    """One record of a job. `seen` is the version that the preview was made of, where that matters.
+
+    The result is written in the transaction of what was done.
+    """
+
+    job = models.ForeignKey(BulkJob, on_delete=models.CASCADE, related_name="items", db_index=False)
+    position = models.PositiveIntegerField()
+    target = models.CharField(max_length=36, help_text="The record's key.")
+    label = models.CharField(max_length=300)
+    seen = models.PositiveIntegerField(null=True)
+    status = models.CharField(max_length=9, choices=ItemStatus, default=ItemStatus.WAITING)
+    message = models.CharField(max_length=1000, blank=True)
+    done_at = models.DateTimeField(null=True)
+
+    class Meta:
+        ordering = ["job", "position"]
+        indexes = [models.Index(fields=["job", "status", "position"], name="bulk_item_of_job")]
+        constraints = [models.UniqueConstraint(fields=["job", "position"], name="bulk_item_once_in_position")]
+
+    def __str__(self) -> str:
+        return self.label
+
+    @property
+    def address(self) -> str:
+        return self.job.doing.address(self)
