@@ -164,6 +164,8 @@ class Change(models.Model):
         super().__init__(*args, **kwargs)
         self.changed_fields: dict[str, FieldChange] = {}
         self.is_partly_saved = False
+        # All its approvals, where somebody has read them and only wants to know what is possible.
+        self.known_approvals: list[Approval] | None = None
 
     def __str__(self) -> str:
         return f"{self.number} {self.title}"
@@ -182,6 +184,9 @@ class Change(models.Model):
         """The decisions of the current round, oldest first; none outside a round."""
         if self.pk is None or self.approval_round == 0:
             return []
+        if self.known_approvals is not None:
+            known = [approval for approval in self.known_approvals if approval.round == self.approval_round]
+            return sorted(known, key=lambda approval: approval.pk)
         return list(self.approvals.filter(round=self.approval_round).select_related("author"))
 
     def edits_since(self, version: int) -> dict[str, FieldEdit]:
