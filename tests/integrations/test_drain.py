@@ -70,3 +70,61 @@ def test_what_a_full_system_waits_for_is_looked_for_by_who_fills_it(acme, partne
     assert len(outbox.claim(10)) == 1
     assert not outbox.is_more_due()
     assert delivery.drain() == 0
+
+
+def test_what_was_claimed_before_the_process_slept_past_its_lease_is_not_sent_by_it(
+    acme, partner, settings, monkeypatch
+):
+    settings.DELIVERY_LEASE = 0.3
+    give(1)
+    references_of = outbox.references_of
+
+    def sleeps_first(operations):
+        time.sleep(0.4)  # as a process that was stopped between its claim and its request
+        monkeypatch.undo()
+        settings.DELIVERY_LEASE = 0.3
+        return references_of(operations)
+
+    monkeypatch.setattr(outbox, "references_of", sleeps_first)
+    assert delivery.drain() == 0
+    assert partner.received == []
+    outbox.release_stale()
+    assert delivery.drain() == 1
+    assert OutgoingOperation.objects.get().status == "Delivered"
+
+
+@pytest.fixture
+def no_teapots():
+    """A database that refuses to keep an answer with the word teapot in it."""
+    if connection.vendor == "sqlite":
+        make = [
+            "CREATE TRIGGER no_teapots BEFORE INSERT ON integrations_deliveryattempt "
+            "WHEN NEW.answer LIKE '%teapot%' BEGIN SELECT RAISE(ABORT, 'no teapots'); END"
+        ]
+        remove = ["DROP TRIGGER no_teapots"]
+    else:
+        make = [
+            "CREATE FUNCTION no_teapots() RETURNS trigger LANGUAGE plpgsql AS "
+            "$$ BEGIN RAISE EXCEPTION 'no teapots' USING ERRCODE = 'integrity_constraint_violation'; END $$",
+            "CREATE TRIGGER no_teapots BEFORE INSERT ON integrations_deliveryattempt FOR EACH ROW "
+            "WHEN (NEW.answer LIKE '%teapot%') EXECUTE FUNCTION no_teapots()",
+        ]
+        remove = ["DROP TRIGGER no_teapots ON integrations_deliveryattempt", "DROP FUNCTION no_teapots()"]
+    with connection.cursor() as cursor:
+        for statement in make:
+            cursor.execute(statement)
+    yield
+    with connection.cursor() as cursor:
+        for statement in remove:
+            cursor.execute(statement)
+
+
+def test_a_result_that_the_database_does_not_take_holds_up_no_other_and_is_not_sent_for_ever(acme, partner, no_teapots):
+    give(3)
+    partner.script = [answer(200, b'{"external_status": "teapot"}')]
+    assert delivery.drain() == 3
+    by_status = sorted(OutgoingOperation.objects.values_list("status", "last_error"))
+    assert [status for status, _ in by_status] == ["Delivered", "Delivered", "Refused"]
+    assert "the result could not be written" in by_status[-1][1]
+    assert len(partner.received) == 3
+    assert delivery.drain() == 0
