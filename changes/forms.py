@@ -7,16 +7,14 @@ from datetime import datetime
 from typing import Any
 
 from django import forms
-from django.conf import settings
 from django.contrib.auth import get_user_model
 from django.core.exceptions import ValidationError
 from django.db.models import Q
 from django.utils import timezone
 
-from .choices import ChangeType, CompletionCode, Decision, Impact, Phase, Risk, Urgency, Visibility
+from .choices import ChangeType, CompletionCode, Decision, Impact, Phase, Risk, Urgency
 from .exceptions import ChangeRefused, ConditionsUnmet, ReadOnlyChange, StaleChange
-from .models import Approval, Attachment, Change, Comment
-from .validators import validate_attachment
+from .models import Approval, Change
 
 LINES = ("title", "category", "service")
 TIMES = ("planned_start", "planned_end", "actual_start", "actual_end")
@@ -181,56 +179,6 @@ class ChangeForm(forms.ModelForm):
         except ValidationError as error:
             self.add_error(None, error)
         return not self.errors
-
-
-class CommentForm(forms.ModelForm):
-    body = Text(label="Comment", widget=forms.Textarea(attrs={"rows": 3}))
-    visibility = forms.ChoiceField(
-        label="Who reads it",
-        choices=[(Visibility.PUBLIC, "Public"), (Visibility.PRIVATE, "Private")],
-        widget=forms.RadioSelect,
-        initial=Visibility.PUBLIC,
-    )
-
-    class Meta:
-        model = Comment
-        fields = ("body", "visibility")
-
-    def clean_body(self) -> str:
-        body = self.cleaned_data["body"].strip()
-        if not body:
-            raise ValidationError("Write something first.", code="required")
-        return body
-
-
-class AttachmentForm(forms.Form):
-    file = forms.FileField(
-        label="File",
-        max_length=255,
-        validators=[validate_attachment],
-        error_messages={"required": "Choose a file first.", "empty": "The file is empty: attach one with content."},
-    )
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self.fields["file"].help_text = f"At most {settings.ATTACHMENT_MAX_BYTES // (1024 * 1024)} MiB."
-
-    def attachment(self, change: Change, author: Any) -> Attachment | None:
-        """The attachment to save, or None with the errors on the form."""
-        upload = self.cleaned_data["file"]
-        attachment = Attachment(
-            change=change,
-            author=author,
-            file=upload,
-            file_name=upload.name,
-            content_type=(upload.content_type or "application/octet-stream")[:100],
-        )
-        try:
-            attachment.clean_fields(exclude=["size", "sha256", "change", "file"])
-        except ValidationError as error:
-            self.add_error("file", error.messages)
-            return None
-        return attachment
 
 
 class ApprovalForm(forms.ModelForm):

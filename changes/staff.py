@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.contrib.auth.mixins import AccessMixin
 from django.contrib.auth.models import Group
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
@@ -12,6 +11,7 @@ from django.utils.cache import patch_cache_control, patch_vary_headers
 from django.views import View
 
 from .choices import Role
+from .resume import to_sign_in
 
 # What a person reads who lacks the permission: "<sentence> The roles that may: <roles>."
 REFUSALS = {
@@ -48,7 +48,7 @@ def require(user: Any, permission: str) -> None:
     raise PermissionDenied(f"{REFUSALS[permission]} The roles that may: {roles}.")
 
 
-class StaffPage(AccessMixin, View):
+class StaffPage(View):
     """A page for members of staff. `permission` is needed for its writes, and to see it where `is_write_page`."""
 
     permission = ""
@@ -59,7 +59,7 @@ class StaffPage(AccessMixin, View):
             if request.headers.get("HX-Request"):
                 # A part of a page: the page stays, with what was typed, and js/app.js says what to do.
                 return HttpResponse(status=401)
-            return self.handle_no_permission()
+            return to_sign_in(request)
         if not request.user.is_staff:
             raise PermissionDenied(NOT_STAFF)
         if self.permission and (self.is_write_page or request.method == "POST"):

@@ -12,7 +12,8 @@ from django.http import HttpRequest, HttpResponse
 from .. import audit
 from ..actor import signed_in
 from ..choices import Phase
-from ..forms import CommentForm, Minute
+from ..conversation_forms import CommentForm
+from ..forms import Minute
 from ..models import Addition, Approval, Attachment, Change, Comment
 from .forms import AttachmentForm, ChangeForm
 from .readonly import PlainChoices, ShownOnly

@@ -1,0 +1,183 @@
+"""What is added to a change in writing, and its files: sent, shown and downloaded."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib import messages
+from django.core.exceptions import ValidationError
+from django.core.files.uploadedfile import UploadedFile
+from django.db import Error as DatabaseError
+from django.http import FileResponse, Http404, HttpRequest, HttpResponse, HttpResponseBase, JsonResponse
+from django.shortcuts import render
+from django.utils.cache import get_conditional_response
+from django.utils.translation import gettext as _
+
+from . import previews
+from .change_views import OneChange, OnPage
+from .choices import Visibility
+from .conflicts import is_unavailable
+from .conversation_forms import MOST_FILES, CommentForm, attachment, uploads
+from .models import Attachment
+from .resume import typed_before
+
+TOO_LARGE = 413
+REFUSED = 422
+
+# --- Comments ---
+
+
+class CommentPage(OnPage):
+    """Opened after signing in again, it shows what was typed before; else it leads back to the change."""
+
+    permission = "changes.add_comment"
+    wants_preview = False
+
+    def get(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        if request.user.has_perm(self.permission) and (typed := typed_before(request)) is not None:
+            return self.page(comment_form=CommentForm(initial=typed.dict(), wants_preview=self.wants_preview))
+        return super().get(request, *args, **kwargs)
+
+
+class CommentAdd(CommentPage):
+    def post(self, request: HttpRequest, number: str) -> HttpResponse:
+        form = CommentForm(request.POST)
+        if not form.is_valid():
+            return self.page(comment_form=form)
+        comment = form.save(commit=False)
+        comment.change, comment.author = self.change, request.user
+        comment.save()
+        if comment.visibility == Visibility.PRIVATE:
+            messages.success(request, _("Your private comment was added."))
+        else:
+            messages.success(request, _("Your public comment was added."))
+        return self.back(f"#comment-{comment.pk}")
+
+
+class CommentPreview(CommentPage):
+    """What was typed, as it will look. Nothing is stored."""
+
+    wants_preview = True
+
+    def post(self, request: HttpRequest, number: str) -> HttpResponse:
+        form = CommentForm(request.POST, wants_preview=True)
+        if request.headers.get("HX-Request"):
+            return render(request, "changes/includes/comment_preview.html", {"change": self.change, "form": form})
+        return self.page(comment_form=form)
+
+
+# --- Attachments ---
+
+
+class AttachmentAdd(OnPage):
+    """Takes one file or several; each is taken or refused by itself, in a transaction of its own."""
+
+    permission = "changes.add_attachment"
+
+    def post(self, request: HttpRequest, number: str) -> HttpResponse:
+        files = list(uploads(request.FILES))
+        if request.headers.get("HX-Request"):
+            return self._one(files)
+        if not files:
+            messages.error(request, _("Choose a file first."))
+        is_any_attached = False
+        for upload, forbidden in files[:MOST_FILES]:
+            try:
+                refusal = forbidden or self._attach(upload)
+            except DatabaseError as error:
+                # Those before it are attached: an answer for the whole request would be wrong about them.
+                if not is_any_attached or not is_unavailable(error):
+                    raise
+                refusal = ValidationError(_("The database is busy or cannot be reached. Attach it again in a moment."))
+            is_any_attached = is_any_attached or refusal is None
+            self._tell(upload, refusal)
+        for upload, _forbidden in files[MOST_FILES:]:
+            said = _("At most %(most)s files are taken at once.") % {"most": MOST_FILES}
+            self._tell(upload, ValidationError(said))
+        return self.back("#attachments")
+
+    def _one(self, files: list[tuple[UploadedFile, ValidationError | None]]) -> HttpResponse:
+        """The answer to the page's script, which sends each file by itself."""
+        if len(files) != 1:
+            return JsonResponse({"error": _("Choose a file first.")}, status=REFUSED)
+        upload, forbidden = files[0]
+        if refusal := forbidden or self._attach(upload):
+            is_too_large = any(error.code == "too_large" for error in refusal.error_list)
+            status = TOO_LARGE if is_too_large else REFUSED
+            return JsonResponse({"error": " ".join(refusal.messages)}, status=status)
+        return JsonResponse({"error": ""}, status=201)
+
+    def _attach(self, upload: UploadedFile) -> ValidationError | None:
+        """Attaches it, or returns why not."""
+        try:
+            made = attachment(self.change, self.request.user, upload)
+        except ValidationError as error:
+            return error
+        try:
+            made.save()
+        except BaseException:
+            made.discard_file()
+            raise
+        return None
+
+    def _tell(self, upload: UploadedFile, refusal: ValidationError | None) -> None:
+        if refusal is None:
+            messages.success(self.request, _("%(name)s was attached.") % {"name": upload.name})
+            return
+        said = _("%(name)s was not attached. %(why)s")
+        messages.error(self.request, said % {"name": upload.name, "why": " ".join(refusal.messages)})
+
+
+class OneAttachment(OneChange):
+    """A view of the attachment that the address names."""
+
+    def answer(self, attachment: Attachment, **how: Any) -> FileResponse:
+        try:
+            file = attachment.file.open("rb")
+        except FileNotFoundError as error:
+            said = _("The content of %(name)s is missing in the storage.")
+            raise Http404(said % {"name": attachment.file_name}) from error
+        response = FileResponse(file, filename=attachment.file_name, **how)
+        response["X-Content-Type-Options"] = "nosniff"
+        return response
+
+    def find(self) -> Attachment:
+        found = self.change.attachments.filter(pk=self.kwargs["pk"]).first()
+        if found is None:
+            raise Http404(_("%(number)s has no such attachment.") % {"number": self.change.number})
+        return found
+
+
+class AttachmentDownload(OneAttachment):
+    """The file, always as a download: what a partner sent must not run in our pages."""
+
+    def get(self, request: HttpRequest, number: str, pk: str) -> HttpResponseBase:
+        response = self.answer(self.find(), as_attachment=True, content_type="application/octet-stream")
+        response["Cache-Control"] = "private, no-store"
+        return response
+
+
+class AttachmentPreview(OneAttachment):
+    """The file to look at, if it is an image or a PDF; anything else leads to the download."""
+
+    def get(self, request: HttpRequest, number: str, pk: str) -> HttpResponseBase:
+        found = self.find()
+        tag = f'"{found.sha256}"'
+        if seen := get_conditional_response(request, etag=tag):
+            return seen
+        media_type = previews.media_type(found)
+        if not media_type:
+            raise Http404(_("%(name)s cannot be shown here. Download it.") % {"name": found.file_name})
+        response = self.answer(found, content_type=media_type)
+        if media_type == previews.PDF:
+            # Without `sandbox`, in which no browser shows a PDF. In a frame of our own pages.
+            policy = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'self'"
+            response["X-Frame-Options"] = "SAMEORIGIN"
+        else:
+            policy = "default-src 'none'; sandbox; frame-ancestors 'none'"
+        response["Content-Security-Policy"] = policy
+        response["Cross-Origin-Resource-Policy"] = "same-origin"
+        # Asked for each time, so that nobody else at this computer sees it; but not sent again.
+        response["Cache-Control"] = "private, no-cache"
+        response["ETag"] = tag
+        return response

@@ -1,0 +1,166 @@
+"""What people and partners wrote as Markdown, as HTML that is safe on our pages whoever wrote it.
+
+Stored and sent is the text as it was typed; only what a page shows is made here. The parser takes no HTML and no
+address but the allowed ones; what it makes is sanitised all the same, with a list of all that may be in it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import MutableMapping, Sequence
+from functools import lru_cache
+from typing import Any
+
+import nh3
+from django.utils.html import escape, format_html, urlize
+from django.utils.safestring import SafeString, mark_safe
+from django.utils.translation import get_language, gettext
+from markdown_it import MarkdownIt
+from markdown_it.renderer import RendererHTML
+from markdown_it.rules_core import StateCore
+from markdown_it.token import Token
+
+# A longer text is shown as it was typed: the time that the parser needs may grow faster than the text.
+MAX_LENGTH = 20_000
+# Deeper inside quotes and lists, the parser would leave text out.
+MAX_DEPTH = 20
+SCHEMES = {"http", "https", "mailto"}
+# The first heading of a comment stands below an h2 of the page.
+FIRST_HEADING, LAST_HEADING = 3, 6
+TAGS = {
+    *("p", "br", "hr", "em", "strong", "s", "code", "pre", "blockquote", "ul", "ol", "li", "a", "div"),
+    *("table", "thead", "tbody", "tr", "th", "td"),
+    *(f"h{level}" for level in range(FIRST_HEADING, LAST_HEADING + 1)),
+}
+_ALIGNMENTS = {"align-left", "align-center", "align-right"}
+
+
+def render(text: str) -> SafeString:
+    """`text` as HTML; a text that is too long or too deep for that, as it was typed."""
+    return mark_safe(_rendered(text, get_language() or ""))  # noqa: S308 - sanitised
+
+
+@lru_cache(maxsize=1024)
+def _rendered(text: str, language: str) -> str:
+    """Kept, as a comment is never edited. `language` is that of the labels."""
+    tokens = _parser.parse(text) if len(text) <= MAX_LENGTH else []
+    if not tokens or _is_too_deep(tokens):
+        return format_html('<div class="as-typed">{}</div>', text)
+    html = _parser.renderer.render(tokens, _parser.options, {})
+    return nh3.clean(
+        html,
+        tags=TAGS,
+        attributes={"*": set(), "a": {"href"}, "ol": {"start"}},
+        tag_attribute_values={
+            "div": {"class": {"scroll"}, "role": {"group"}, "tabindex": {"0"}, "aria-label": {_table_label()}},
+            "pre": {"tabindex": {"0"}},
+            "th": {"class": _ALIGNMENTS},
+            "td": {"class": _ALIGNMENTS},
+        },
+        url_schemes=SCHEMES,
+        url_relative="deny",
+        link_rel="noopener noreferrer nofollow",
+    )
+
+
+def _is_too_deep(tokens: Sequence[Token]) -> bool:
+    return any(token.nesting == 1 and token.level >= MAX_DEPTH - 1 for token in tokens)
+
+
+# --- What the parser's own output lacks ---
+
+
+def _is_allowed(url: str) -> bool:
+    """Whether it may become a link. An address without a scheme would lead into our own pages."""
+    scheme, colon, rest = url.partition(":")
+    return bool(colon and rest) and scheme.lower() in SCHEMES and not re.search(r"[\x00-\x20\x7f]", url)
+
+
+def _settle_headings(state: StateCore) -> None:
+    """The outline of the page stays whole: the first heading is an h3, and none is more than one level deeper."""
+    above: list[int] = []
+    for opening, closing in zip(state.tokens, state.tokens[2:], strict=False):
+        if opening.type != "heading_open":
+            continue
+        level = int(opening.tag[1:])
+        while above and above[-1] >= level:
+            above.pop()
+        above.append(level)
+        opening.tag = closing.tag = f"h{min(FIRST_HEADING + len(above) - 1, LAST_HEADING)}"
+
+
+def _settle_alignment(state: StateCore) -> None:
+    """A class in place of the style attribute, which the policy of our pages forbids."""
+    for token in state.tokens:
+        if token.type in ("th_open", "td_open") and (style := token.attrs.pop("style", None)):
+            token.attrs["class"] = str(style).replace("text-align:", "align-")
+
+
+def _settle_inline(state: StateCore) -> None:
+    """Images become links: a picture from elsewhere would tell its server who reads the comment."""
+    for token in state.tokens:
+        if token.children:
+            token.children = _without_images(token.children)
+
+
+def _without_images(children: Sequence[Token]) -> list[Token]:
+    result: list[Token] = []
+    inside = 0  # a link; there is none in another
+    for token in children:
+        inside += token.nesting if token.type in ("link_open", "link_close") else 0
+        if token.type != "image":
+            token.meta["is_linked"] = inside > 0
+            result.append(token)
+            continue
+        url = str(token.attrs["src"])
+        label = Token("text", "", 0, content=token.content or url, meta={"is_linked": True})
+        if inside:
+            result.append(label)
+        else:
+            result += [Token("link_open", "a", 1, attrs={"href": url}), label, Token("link_close", "a", -1)]
+    return result
+
+
+Env = MutableMapping[str, Any]
+
+
+def _text(self: RendererHTML, tokens: Sequence[Token], idx: int, options: Any, env: Env) -> str:
+    """Addresses that were simply pasted are links too."""
+    token = tokens[idx]
+    if token.meta.get("is_linked") or ("://" not in token.content and "@" not in token.content):
+        return escape(token.content)
+    return urlize(token.content, autoescape=True)
+
+
+def _code(self: RendererHTML, tokens: Sequence[Token], idx: int, options: Any, env: Env) -> str:
+    """A wide one is scrolled, by keyboard too."""
+    return format_html('<pre tabindex="0"><code>{}</code></pre>\n', tokens[idx].content)
+
+
+def _table_label() -> str:
+    return gettext("Table")
+
+
+def _table_open(self: RendererHTML, tokens: Sequence[Token], idx: int, options: Any, env: Env) -> str:
+    return format_html('<div class="scroll" role="group" tabindex="0" aria-label="{}"><table>\n', _table_label())
+
+
+def _table_close(self: RendererHTML, tokens: Sequence[Token], idx: int, options: Any, env: Env) -> str:
+    return "</table></div>\n"
+
+
+def _make_parser() -> MarkdownIt:
+    parser = MarkdownIt("commonmark", {"html": False, "breaks": True, "maxNesting": MAX_DEPTH})
+    parser.enable(["table", "strikethrough"])
+    # A line of dashes below a text is meant as a line. No HTML: neither read nor, as the entities are, lost.
+    parser.disable(["lheading", "html_block", "html_inline"])
+    parser.validateLink = _is_allowed  # type: ignore[method-assign]
+    for settle in (_settle_headings, _settle_alignment, _settle_inline):
+        parser.core.ruler.push(settle.__name__, settle)
+    rules = {"text": _text, "fence": _code, "code_block": _code}
+    for name, rule in {**rules, "table_open": _table_open, "table_close": _table_close}.items():
+        parser.add_render_rule(name, rule)
+    return parser
+
+
+_parser = _make_parser()

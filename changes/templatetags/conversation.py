@@ -1,0 +1,48 @@
+"""How the pages show comments and attachments, and the mark that a form carries."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from django import template
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+from django.utils.text import get_text_list
+from django.utils.translation import pgettext
+
+from changes import markdown as markdown_rendering
+from changes import previews, resume
+from changes.models import Attachment
+
+register = template.Library()
+
+
+@register.filter
+def markdown(text: str) -> SafeString:
+    """What a person or a partner wrote as Markdown, as safe HTML."""
+    return markdown_rendering.render(text)
+
+
+@register.simple_tag
+def preview_of(attachment: Attachment) -> str:
+    """`image` or `pdf`; empty for what is only downloaded. Reads the head of the file."""
+    media_type = previews.media_type(attachment)
+    if media_type == previews.PDF:
+        return "pdf"
+    return "image" if media_type in previews.IMAGES else ""
+
+
+@register.filter
+def in_words(names: Sequence[str]) -> str:
+    """`ACME`, `ACME and BETA`, `ACME, BETA and GAMMA`."""
+    return get_text_list(list(names), pgettext("between the last two of a list", "and"))
+
+
+@register.simple_tag(takes_context=True)
+def page_of(context: Any) -> SafeString:
+    """A hidden field that names the person whose page the form is on; see resume.py."""
+    request = context["request"]
+    if not request.user.is_authenticated:
+        return SafeString("")
+    return format_html('<input type="hidden" name="{}" value="{}">', resume.OWNER, resume.owner_mark(request.user))
