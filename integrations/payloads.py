@@ -31,6 +31,23 @@ def _plain(value: Any) -> Any:
     return str(value)
 
 
+def operation(
+    change: Change,
+    references: Iterable[ExternalReference],
+    changed_fields: Mapping[str, Any] | None,
+    comment: Comment | None,
+    attachment: Attachment | None,
+    base_url: str,
+) -> dict[str, Any]:
+    """What is recorded with an operation: the change after what happened, and what that was."""
+    return {
+        "change": change_snapshot(change, references),
+        "changed_fields": dict(changed_fields or {}),
+        "comment": comment_snapshot(comment) if comment else None,
+        "attachment": attachment_snapshot(attachment, base_url) if attachment else None,
+    }
+
+
 def change_snapshot(change: Change, references: Iterable[ExternalReference] = ()) -> dict[str, Any]:
     """The change as it is now, with those of its references that the receiver may see."""
     return {

@@ -1,10 +1,16 @@
-"""The state of the exchange in plain words, for a person at three in the morning. Pure: no database, no clock."""
+"""The state of the exchange in plain words, for a person at three in the morning. Pure: no database, no clock.
+
+Whole sentences, in the language of the page. What is stored of an error stays as it was written.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
+
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 
 from .choices import SETTLED, Breaker, Delivery, DeliveryStatus, IncomingStatus
 
@@ -25,97 +31,182 @@ class State:
     next_try_at: datetime | None = None
 
 
+# --- A system ---
+
+
 def system_state(system: ExternalSystem, now: datetime) -> State:
     """Whether operations flow to this system. Reads its `control`, which the callers select with it."""
+    names = {"system": system}
     if not system.enabled:
-        return State(BAD, "Disabled", f"{system} is disabled: operations are recorded and wait until it is enabled.")
+        detail = _("%(system)s is disabled: operations are recorded and wait until it is enabled.") % names
+        return State(BAD, _("Disabled"), detail)
     if system.paused_at is not None:
-        reason = system.pause_reason or f"{system} takes no calls of ours"
-        return State(BAD, "Paused", f"Sending is paused: {reason}. Operations wait until an administrator resumes it.")
+        reason = system.pause_reason or _("%(system)s takes no calls of ours") % names
+        detail = _("Sending is paused: %(reason)s. Operations wait until an administrator resumes it.")
+        return State(BAD, _("Paused"), detail % {"reason": reason.rstrip(".")})
     if system.delivery == Delivery.PULL:
-        return State(OK, "Collects", f"{system} collects its operations itself.")
+        return State(OK, _("Collects"), _("%(system)s collects its operations itself.") % names)
     # A system that was made without save() gets its row a little later.
     control: DeliveryControl | None = getattr(system, "control", None)
     if control is not None and control.breaker != Breaker.CLOSED:
         return _held_back(system, control, now)
-    return State(OK, "Flowing", f"Operations are sent to {system}.")
+    return State(OK, _("Flowing"), _("Operations are sent to %(system)s.") % names)
 
 
 def _held_back(system: ExternalSystem, control: DeliveryControl, now: datetime) -> State:
     """What a circuit breaker that is not closed means."""
-    reason, until = _sentence(control.breaker_reason), control.breaker_until
+    until = control.breaker_until
+    names = {"system": system, "reason": sentence(control.breaker_reason)}
     if control.breaker == Breaker.HALF_OPEN:
-        probing = f"One operation is being sent to {system} as a probe; the others wait for it."
-        return State(WAIT, "Circuit breaker half-open", f"{reason} {probing}")
+        probing = _("%(reason)s One operation is being sent to %(system)s as a probe; the others wait for it.")
+        return State(WAIT, _("Circuit breaker half-open"), probing % names)
     if until is None:
-        opened = f"Somebody opened the circuit breaker of {system}: {reason}"
-        return State(BAD, "Circuit breaker open", f"{opened} Nothing is sent until an administrator closes it.")
-    waiting = f"Nothing is sent to {system} until one operation gets through as a probe."
+        opened = _(
+            "Somebody opened the circuit breaker of %(system)s: %(reason)s Nothing is sent until an administrator "
+            "closes it."
+        )
+        return State(BAD, _("Circuit breaker open"), opened % names)
     if until <= now:
-        waiting = f"The next operation for {system} that is due is sent as a probe; the others wait for it."
-    return State(BAD, "Circuit breaker open", f"{reason} {waiting}", until if until > now else None)
+        due = _("%(reason)s The next operation for %(system)s that is due is sent as a probe; the others wait for it.")
+        return State(BAD, _("Circuit breaker open"), due % names)
+    waiting = _("%(reason)s Nothing is sent to %(system)s until one operation gets through as a probe.")
+    return State(BAD, _("Circuit breaker open"), waiting % names, until)
+
+
+# --- An operation ---
 
 
 def outgoing_state(operation: OutgoingOperation, now: datetime, blocker: str = "") -> State:
     """The state of one operation. `blocker` names the unsettled one before it, as in `Assign 1`."""
     status = operation.status
     if status == DeliveryStatus.DELIVERED:
-        return State(OK, "Delivered", "")
+        return State(OK, _("Delivered"), "")
     if status == DeliveryStatus.SKIPPED:
-        by = f" by {operation.skipped_by}" if operation.skipped_by_id else ""
-        return State(IDLE, "Skipped", f"Skipped{by}: {operation.skip_reason}")
+        if operation.skipped_by_id:
+            by = {"user": operation.skipped_by, "reason": operation.skip_reason}
+            return State(IDLE, _("Skipped"), _("Skipped by %(user)s: %(reason)s") % by)
+        return State(IDLE, _("Skipped"), _("Skipped: %(reason)s") % {"reason": operation.skip_reason})
     if status == DeliveryStatus.REFUSED:
-        return State(BAD, "Refused", f"{_sentence(operation.last_error)} It is not tried again until somebody does.")
+        refused = _("%(error)s It is not tried again until somebody does.")
+        return State(BAD, _("Refused"), refused % {"error": sentence(operation.last_error)})
     if status == DeliveryStatus.SENDING:
-        return State(BUSY, "Sending", "It is being sent now.")
+        return State(BUSY, _("Sending"), _("It is being sent now."))
     return _waiting(operation, now, blocker)
 
 
 def _waiting(operation: OutgoingOperation, now: datetime, blocker: str) -> State:
-    system = operation.system
+    system, short = operation.system, _("Waiting")
     if not system.is_flowing:
-        return State(WAIT, "Waiting", system_state(system, now).detail)
+        return State(WAIT, short, system_state(system, now).detail)
     if blocker:
-        return State(WAIT, "Waiting", f"It waits behind {blocker}, which must be delivered or skipped first.")
+        behind = _("It waits behind %(operation)s, which must be delivered or skipped first.")
+        return State(WAIT, short, behind % {"operation": blocker})
     if system.delivery == Delivery.PULL:
-        return State(WAIT, "Waiting", f"It waits for {system} to collect it.")
+        return State(WAIT, short, _("It waits for %(system)s to collect it.") % {"system": system})
     held = system_state(system, now)
     if held.tone != OK:
         return _waiting_for_breaker(operation, held, now)
     if operation.next_try_at <= now:
-        return State(WAIT, "Waiting", "It is due now, and sent as soon as a worker is free.")
-    tries = f"after {operation.tries} failed {'try' if operation.tries == 1 else 'tries'}: " if operation.tries else ""
-    return State(WAIT, "Waiting", f"To be sent again {tries}{_sentence(operation.last_error)}", operation.next_try_at)
+        return State(WAIT, short, _("It is due now, and sent as soon as a worker is free."))
+    error = sentence(operation.last_error)
+    if not operation.tries:
+        return State(WAIT, short, _("To be sent again %(error)s") % {"error": error}, operation.next_try_at)
+    again = ngettext(
+        "To be sent again after %(count)s failed try: %(error)s",
+        "To be sent again after %(count)s failed tries: %(error)s",
+        operation.tries,
+    )
+    return State(WAIT, short, again % {"count": operation.tries, "error": error}, operation.next_try_at)
 
 
 def _waiting_for_breaker(operation: OutgoingOperation, held: State, now: datetime) -> State:
     """It is tried when both its own time and the circuit breaker's have come; nobody knows when a person closes it."""
     moments = [moment for moment in (held.next_try_at, operation.next_try_at) if moment and moment > now]
     is_by_hand = operation.system.control.breaker == Breaker.OPEN and operation.system.control.breaker_until is None
-    return State(WAIT, "Waiting", held.detail, None if is_by_hand else max(moments, default=None))
+    return State(WAIT, _("Waiting"), held.detail, None if is_by_hand else max(moments, default=None))
 
 
 def incoming_state(status: str, error: str) -> State:
     if status == IncomingStatus.APPLIED:
-        return State(OK, "Applied")
+        return State(OK, _("Applied"))
     if status == IncomingStatus.IGNORED:
-        return State(IDLE, "Ignored", "It began here or came before: nothing was changed.")
-    return State(BAD, "Failed", error)
+        return State(IDLE, _("Ignored"), _("It began here or came before: nothing was changed."))
+    return State(BAD, _("Failed"), error)
 
 
 def pair_state(statuses: set[str], is_rejected: bool) -> State:
     """How the exchange with one system stands, for a list: what needs a person comes first."""
     if DeliveryStatus.REFUSED in statuses:
-        return State(BAD, "refused")
+        return State(BAD, _("refused"))
     if is_rejected:
-        return State(BAD, "rejected")
+        return State(BAD, _("rejected"))
     if statuses - {*SETTLED}:
-        return State(WAIT, "waiting")
+        return State(WAIT, _("waiting"))
     if DeliveryStatus.DELIVERED in statuses:
-        return State(OK, "delivered")
-    return State(IDLE, "linked")
+        return State(OK, _("delivered"))
+    return State(IDLE, _("linked"))
 
 
-def _sentence(text: str) -> str:
+# --- What would be sent, and what would not ---
+
+
+def planned_state(system: ExternalSystem, now: datetime, head: str, is_refused: bool) -> State:
+    """When an operation that would be recorded now would go. `head` names the one that it would wait behind."""
+    flow = system_state(system, now)
+    names = {"system": system, "operation": head}
+    if flow.tone != OK:
+        return State(WAIT, _("Would wait"), flow.detail, flow.next_try_at)
+    if is_refused:
+        behind = _("It would wait behind %(operation)s, which was refused: a person must retry or skip that first.")
+        return State(BAD, _("Would wait"), behind % names)
+    if system.delivery == Delivery.PULL:
+        return State(OK, _("Collected"), flow.detail)
+    if head:
+        return State(WAIT, _("Next in turn"), _("It would go right after %(operation)s is delivered.") % names)
+    return State(OK, _("Goes at once"), _("Operations flow to %(system)s: it would go at once.") % names)
+
+
+def unsaid_rejected(system: str, holds: bool) -> str:
+    names = {"system": system}
+    if holds:
+        return _("%(system)s rejected this change: nothing is sent there. Give the change to another group.") % names
+    return _("%(system)s rejected this change: nothing is sent there until it is given to it again.") % names
+
+
+def unsaid_after_cancel(system: str) -> str:
+    told = _("%(system)s was told Cancel: no Update follows. To begin anew, take the change back and give it again.")
+    return told % {"system": system}
+
+
+def unsaid_cancelled(system: str) -> str:
+    return _("%(system)s was told Cancel already: it hears nothing more until the change is given to it again.") % {
+        "system": system
+    }
+
+
+def unsaid_clearing(system: str) -> str:
+    told = _("Clearing Withdrawn sends nothing: %(system)s still holds the change for cancelled.")
+    return told % {"system": system}
+
+
+def unsaid_same_system(system: str) -> str:
+    told = _("Both groups are those of %(system)s: it is not told that another of its groups owns the change.")
+    return told % {"system": system}
+
+
+def unsaid_fields(system: str) -> str:
+    told = _("%(system)s is not told of these fields now: it gets their values with the next operation.")
+    return told % {"system": system}
+
+
+def private_stays() -> str:
+    return _("A private comment stays on this desk: it is in no operation, and no partner ever sees it.")
+
+
+def not_sent_along() -> str:
+    return _("Stays here: private comments, approvals and the history. Earlier comments and files are not sent again.")
+
+
+def sentence(text: str) -> str:
     text = text.strip()
     return f"{text[0].upper()}{text[1:].rstrip('.')}." if text else ""

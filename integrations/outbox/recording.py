@@ -70,12 +70,7 @@ def record(
         exchange = context.exchanges.setdefault(name, Exchange(change=context.change, system=systems[name]))
         exchange.state = exchange.state.after(operation)
         own = [context.references[name]] if name in context.references else []
-        payload = {
-            "change": payloads.change_snapshot(context.change, own),
-            "changed_fields": dict(changed_fields or {}),
-            "comment": payloads.comment_snapshot(comment) if comment else None,
-            "attachment": payloads.attachment_snapshot(attachment, settings.BASE_URL) if attachment else None,
-        }
+        payload = payloads.operation(context.change, own, changed_fields, comment, attachment, settings.BASE_URL)
         rows.append(
             OutgoingOperation(
                 change=context.change,
