@@ -22,11 +22,14 @@ def main() -> int:
     parser.add_argument("--only", nargs="+", choices=[*ROWS, *LARGE_ROWS], help="these rows alone")
     parser.add_argument("--large", action="store_true", help="the rows that need a large database")
     parser.add_argument("--changes", type=int, default=500, help="to drain, ten operations each (default: %(default)s)")
+    parser.add_argument(
+        "--size", type=int, default=1_000_000, help="changes in a large database (default: %(default)s)"
+    )
     options = parser.parse_args()
     names = options.only or [*(LARGE_ROWS if options.large else ROWS)]
     try:
         with interruptible():
-            report = _measure(names, options.rounds, options.changes)
+            report = _measure(names, options.rounds, options.changes, options.size)
     except Interrupted:
         print("Interrupted. All that was started has ended.", file=sys.stderr)
         return 130
@@ -37,7 +40,7 @@ def main() -> int:
     return 0
 
 
-def _measure(names: Sequence[str], rounds: int, changes: int) -> str:
+def _measure(names: Sequence[str], rounds: int, changes: int, size: int) -> str:
     """The table, and on what it was measured."""
     begun = time.monotonic()
 
@@ -45,7 +48,7 @@ def _measure(names: Sequence[str], rounds: int, changes: int) -> str:
         print(f"[{time.monotonic() - begun:4.0f} s] {text}", file=sys.stderr, flush=True)
 
     with Stack() as stack:
-        session = Session(stack, changes, say)
+        session = Session(stack, changes, size, say)
         rows = [{**ROWS, **LARGE_ROWS}[name](session) for name in names]
         for number in range(1, rounds + 1):
             for row in rows:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from itertools import cycle, islice
@@ -81,15 +80,6 @@ def create_rates(
     added = {name: after[name] - before[name] for name in rows}
     checks.equal(f"after the Create operations of {side.name}", added, dict.fromkeys(rows, answered))
     return rates
-
-
-def post_creates(session: Session, database: str, tokens: Mapping[str, str], number: int) -> None:
-    """Creates so many changes as the partners would, one after the other."""
-    web, url = session.stack.start_web(OURS, session.stack.environment(OURS, database))
-    for system_id, (key, body) in islice(((name, next(create_operations(name))) for name in cycle(SYSTEMS)), number):
-        headers = _headers(f"Bearer {tokens[system_id]}", key)
-        urllib.request.urlopen(urllib.request.Request(url + PATH, body, headers), timeout=30).close()  # noqa: S310
-    session.stack.stop([web])
 
 
 def _connections(number: int, scheme: str, tokens: Mapping[str, str]) -> list[NextRequest]:

@@ -1,7 +1,6 @@
 """The claim query and `Create` with 1,000,000 changes and 5,000,000 delivered operations, against a hundredth of that.
 
-Both databases grow out of the same 200 changes: 100 given to partners, with ten operations each that real workers
-delivered, and 100 that partners created over the API. In both the same operations wait to be claimed.
+Both databases are filled by `manage.py generate_changes`. In both the same operations wait to be claimed.
 """
 
 from __future__ import annotations
@@ -10,19 +9,17 @@ import json
 from statistics import median
 
 from . import checks
+from .content import SYSTEMS
 from .figures import Figure
-from .incoming import create_rates, post_creates
-from .multiply import multiply
-from .outgoing import DATABASE, drain_ours
+from .incoming import create_rates
 from .seeding import OurSeed, seed_operations
 from .session import Session
 from .stack import OURS
 
-_UNIT_CHANGES = 100
-_UNIT_COMMENTS = 9
-# Of the unit, which is 200 changes and 1,000 operations.
-_COPIES = {"small": 50, "large": 5000}
+_SMALL = 10_000
+_OPERATIONS = 5  # of each change, on average
 _WAITING_CHANGES = 100
+_WAITING_COMMENTS = 9
 _CLIENTS = 8
 _CLAIMS = 150
 _WARM_UP_CLAIMS = 30
@@ -40,9 +37,9 @@ class Size:
 
     def __init__(self, session: Session) -> None:
         self._session = session
-        unit = self._delivered_unit()
-        self._databases = {name: self._grow(unit, name, copies) for name, copies in _COPIES.items()}
-        sizes = "1,000,000 changes against 10,000"
+        counts = {"small": _SMALL, "large": session.size}
+        self._databases = {name: self._grow(name, count) for name, count in counts.items()}
+        sizes = f"{session.size:,} changes against {_SMALL:,}"
         self.figures = [
             Figure(f"claim query, {sizes}", "ms", 1.2, at_least=False),
             Figure(f"Create, {sizes}", "ms", 1.2, at_least=False),
@@ -60,29 +57,22 @@ class Size:
         self.figures[0].add(claims["large"], claims["small"])
         self.figures[1].add(creates["large"], creates["small"])
 
-    def _delivered_unit(self) -> OurSeed:
-        session = self._session
-        seed = seed_operations(session.stack, session.partners, _UNIT_CHANGES, _UNIT_COMMENTS)
-        drain_ours(session, seed=seed)
-        post_creates(session, DATABASE, session.partners.tokens, _UNIT_CHANGES)
-        session.stack.postgresql.create("unit", DATABASE)
-        return seed
-
-    def _grow(self, unit: OurSeed, name: str, copies: int) -> str:
-        session, postgresql = self._session, self._session.stack.postgresql
-        session.say(f"{name}: growing it in SQL to {copies * 2 * unit.changes:,} changes")
-        grown = OurSeed(f"{name}_grown", unit.tokens, unit.signing_secrets)
-        postgresql.create(grown.database, "unit")
-        with postgresql.connect(grown.database) as connection:
-            multiply(connection, copies - 1)
-        waiting = seed_operations(session.stack, grown, _WAITING_CHANGES, _UNIT_COMMENTS)
+    def _grow(self, name: str, count: int) -> str:
+        session, stack, postgresql = self._session, self._session.stack, self._session.stack.postgresql
+        session.say(f"{name}: generating {count:,} changes")
+        grown = OurSeed(f"{name}_grown", session.partners.tokens, session.partners.signing_secrets)
+        postgresql.create(grown.database, session.partners.database)
+        operations = _OPERATIONS * count
+        wanted = ["--count", str(count), "--operations", str(operations), "--settled", "--partners", *SYSTEMS]
+        environment = stack.environment(OURS, grown.database)
+        stack.run_module("manage", "generate_changes", *wanted, environment=environment)
+        waiting = seed_operations(stack, grown, _WAITING_CHANGES, _WAITING_COMMENTS)
         postgresql.drop(grown.database)
-        operations = copies * unit.operations
         expected = {
-            "changes": copies * 2 * unit.changes + _WAITING_CHANGES,
+            "changes": count + _WAITING_CHANGES,
             "delivered operations": operations,
             "waiting operations": waiting.operations,
-            "history rows": copies * 2 * unit.changes + _WAITING_CHANGES,
+            "history rows": 2 * count + _WAITING_CHANGES,
             "attempts": operations,
         }
         checks.equal(f"in the {name} database", postgresql.values(waiting.database, _SIZE), expected)

@@ -44,7 +44,7 @@ class Memory:
         many = OurSeed("many", seed.tokens, seed.signing_secrets, _COPIES * seed.changes, seed.comments, seed.wake_ups)
         postgresql.create(many.database, seed.database)
         with postgresql.connect(many.database) as connection:
-            multiply(connection, _COPIES - 1, to_be_sent=True)
+            multiply(connection, _COPIES - 1)
         postgresql.settle(many.database)
         return many
 

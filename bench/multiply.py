@@ -16,8 +16,6 @@ _OTHER_KEY = sql.SQL("{column} + k * " + str(_STRIDE))
 _OTHER_UUID = sql.SQL("(lpad(to_hex(k), 8, '0') || substr({column}::text, 9))::uuid")
 _OTHER_TEXT = sql.SQL("{column} || '-' || k")
 _OTHER_MOMENT = sql.SQL("{column} - (100000 - k) * interval '1 minute'")
-# The copies' messages are never read: their text would be most of the database.
-_NO_MESSAGE = sql.SQL("'{{}}'")
 _OWN_MESSAGE = sql.SQL(
     "replace({column}, 'CHG' || lpad(change_id::text, 7, '0'),"
     " 'CHG' || lpad((change_id + k * " + str(_STRIDE) + ")::text, 7, '0'))"
@@ -38,8 +36,8 @@ _TABLES = {
     "changes_comment": {"id": _OTHER_KEY},
     "integrations_exchange": {"id": _OTHER_KEY},
     "integrations_externalreference": {},
-    "integrations_incomingoperation": {"id": _OTHER_UUID, "payload": _NO_MESSAGE, "result": _NO_MESSAGE},
-    "integrations_outgoingoperation": {"id": _OTHER_UUID},
+    "integrations_incomingoperation": {"id": _OTHER_UUID},
+    "integrations_outgoingoperation": {"id": _OTHER_UUID, "payload": _OWN_MESSAGE},
     "integrations_deliveryattempt": {},
 }
 _COUNTED_ON = ("changes_change", "changes_comment", "integrations_exchange")
@@ -49,15 +47,12 @@ _FIND_COLUMNS = """
 """
 
 
-def multiply(connection: psycopg.Connection, copies: int, to_be_sent: bool = False) -> None:
-    """Adds so many copies of all that is there. `to_be_sent`: outgoing operations keep their message for that."""
+def multiply(connection: psycopg.Connection, copies: int) -> None:
+    """Adds so many copies of all that is there. What waits can be sent, as the original can."""
     connection.execute("SET synchronous_commit = off")
     connection.execute("SET session_replication_role = replica")  # what the copies refer to is copied too
-    message = _OWN_MESSAGE if to_be_sent else _NO_MESSAGE
     for table, own in _TABLES.items():
         rules = {**_COLUMNS, **own}
-        if table == "integrations_outgoingoperation":
-            rules["payload"] = message
         connection.execute(sql.SQL("CREATE TEMP TABLE original AS SELECT * FROM {}").format(sql.Identifier(table)))
         statement = _copy(connection, table, rules)
         for first in range(1, copies + 1, _BATCH):

@@ -10,6 +10,7 @@ from .large import Size
 from .latency import Latency
 from .memory import Memory
 from .outgoing import Drain, Workers
+from .pages import Pages
 from .session import Row, Session
 
 RowMaker = Callable[[Session], Row]
@@ -21,4 +22,4 @@ ROWS: dict[str, RowMaker] = {
     "hanging": Hanging,
     "workers": Workers,
 }
-LARGE_ROWS: dict[str, RowMaker] = {"size": Size, "memory": Memory}
+LARGE_ROWS: dict[str, RowMaker] = {"size": Size, "memory": Memory, "pages": Pages}

@@ -15,11 +15,13 @@ COMMENTS = 9
 
 
 class Session:
-    """`changes` is how many are drained, with ten operations each; `say` tells who waits what happens."""
+    """`changes` is how many are drained, with ten operations each; `size` how many a large database has; `say` tells
+    who waits what happens."""
 
-    def __init__(self, stack: Stack, changes: int, say: Callable[[str], None]) -> None:
+    def __init__(self, stack: Stack, changes: int, size: int, say: Callable[[str], None]) -> None:
         self.stack = stack
         self._changes = changes
+        self.size = size
         self.say = say
         self._messages: list[tuple[str, str]] = []
 

@@ -1,0 +1,150 @@
+"""How long the pages take with 1,000,000 changes, against 10,000: over HTTP, signed in, in turns between the two."""
+
+from __future__ import annotations
+
+import html
+import http.client
+import json
+import re
+import time
+from dataclasses import dataclass
+from statistics import median
+from urllib.parse import urlsplit
+
+from tests.processes import Process
+
+from .checks import CheckFailed
+from .figures import Figure
+from .session import Session
+from .stack import OURS
+
+_SMALL = 10_000
+_WARM_UP = 6  # each thread of a server has a connection of its own, and each process its templates
+_REQUESTS = 15
+# So many times "next" is followed for a page that is deep in the list.
+_DEEP = 30
+_NEXT = re.compile(r'<a\b[^>]*\brel="next"[^>]*>')
+_HREF = re.compile(r'href="([^"]*)"')
+
+# What a page must show, or it counts for nothing.
+_ADDRESSES = {
+    "list": ("/changes/", "CHG"),
+    "list, sorted by planned start": ("/changes/?sort=-planned_start", "CHG"),
+    "list, sorted by title": ("/changes/?sort=title", "CHG"),
+    "list, open ones": ("/changes/?open=true", "CHG"),
+    "list, filtered by phase and priority": ("/changes/?phase=Deploy&priority=High", "CHG"),
+    "list, closed ones of a service": ("/changes/?phase=Close&service=Backup", "CHG"),
+    "search, a common word": ("/changes/?q=server", "server"),
+    "search, two words": ("/changes/?q=certificate+Bergen", "CHG"),
+    "search, a rare word": ("/changes/?q=zephyr", "zephyr"),
+    "search, no match": ("/changes/?q=nowhereatall", ""),
+    "search, a number": ("/changes/?q=CHG0004711", "CHG0004711"),
+    "desk": ("/", "ALDER"),
+    "calendar, a week": ("/calendar/?view=week", ""),
+    "calendar, a month": ("/calendar/?view=month", ""),
+    "change": ("/changes/{ordinary}/", "{ordinary}"),
+    "change with 200 operations": ("/changes/{busy}/", "{busy}"),
+    "edit": ("/changes/{ordinary}/edit/", "{ordinary}"),
+    "exchange log": ("/exchange/", "CHG"),
+    "exchange log, refused ones": ("/exchange/?status=Refused", "CHG"),
+    "exchange log, incoming": ("/exchange/?direction=in", "CHG"),
+}
+_DEEP_PAGE = f"list, page {_DEEP + 1}"
+
+
+@dataclass
+class _Side:
+    """One database with the server on it, by a connection that stays open."""
+
+    web: Process
+    connection: http.client.HTTPConnection
+    session: str
+    changes: dict[str, str]
+    deep: str = ""
+
+    def get(self, address: str) -> tuple[float, str]:
+        """How many ms the answer took, and the page. Raises CheckFailed for anything but a page."""
+        begun = time.perf_counter()
+        self.connection.request("GET", address, headers={"Cookie": f"sessionid={self.session}"})
+        answer = self.connection.getresponse()
+        body = answer.read()
+        took = (time.perf_counter() - begun) * 1000
+        if answer.status != 200:
+            raise CheckFailed(f"{address} answered {answer.status}: {body[:500].decode(errors='replace')}")
+        return took, body.decode()
+
+    def address(self, name: str) -> tuple[str, str]:
+        """Of this page in this database, and what it must show."""
+        if name == _DEEP_PAGE:
+            return self.deep, "CHG"
+        address, shown = _ADDRESSES[name]
+        return address.format(**self.changes), shown.format(**self.changes)
+
+    def go_deep(self) -> str:
+        """The address of the page to which "next" leads, so many times."""
+        address = "/changes/"
+        for _ in range(_DEEP):
+            link = _NEXT.search(self.get(address)[1])
+            target = _HREF.search(link[0]) if link else None
+            if target is None:
+                raise CheckFailed(f"{address} has no next page")
+            address = "/changes/" + html.unescape(target[1]).removeprefix("/changes/")
+        return address
+
+
+class Pages:
+    name = "pages"
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        sizes = {"small": _SMALL, "large": session.size}
+        self._prepared = {name: self._prepare(f"pages_{name}", count) for name, count in sizes.items()}
+        names = [*_ADDRESSES]
+        names.insert(1, _DEEP_PAGE)
+        against = f"{session.size:,} changes against {_SMALL:,}"
+        self.figures = [Figure(name, "ms", 2.0, at_least=False) for name in names]
+        self._note = f"pages, {against}"
+
+    def measure(self) -> None:
+        sides = {name: self._start(f"pages_{name}", prepared) for name, prepared in self._prepared.items()}
+        for side in sides.values():
+            side.deep = side.go_deep()
+        for figure in self.figures:
+            times = self._times(figure.name, sides)
+            figure.add(times["large"], times["small"])
+            self._session.say(f"{self._note}: {figure.name}: {times['large']:.1f} ms against {times['small']:.1f}")
+        for side in sides.values():
+            side.connection.close()
+        self._session.stack.stop([side.web for side in sides.values()])
+
+    def _times(self, page: str, sides: dict[str, _Side]) -> dict[str, float]:
+        """The median of each side, which are asked in turns, so that what else happens meets both."""
+        taken: dict[str, list[float]] = {name: [] for name in sides}
+        for number in range(_WARM_UP + _REQUESTS):
+            for name, side in sides.items() if number % 2 else reversed(sides.items()):
+                address, shown = side.address(page)
+                took, body = side.get(address)
+                if shown not in body:
+                    raise CheckFailed(f"{page}, {name}: {address} does not show {shown}")
+                if number >= _WARM_UP:
+                    taken[name].append(took)
+        return {name: median(times) for name, times in taken.items()}
+
+    def _prepare(self, database: str, count: int) -> dict[str, object]:
+        session, postgresql = self._session, self._session.stack.postgresql
+        session.say(f"generating {count:,} changes")
+        postgresql.create(database)
+        environment = session.stack.environment(OURS, database)
+        printed = session.stack.run_module("bench.prepare_pages", str(count), environment=environment)
+        postgresql.settle(database)
+        size = postgresql.value("postgres", "SELECT pg_database_size(%s)", database) / 2**30
+        session.say(f"{count:,} changes are {size:.2f} GiB")
+        prepared: dict[str, object] = json.loads(printed)
+        return prepared
+
+    def _start(self, database: str, prepared: dict[str, object]) -> _Side:
+        stack = self._session.stack
+        web, url = stack.start_web(OURS, stack.environment(OURS, database))
+        address = urlsplit(url)
+        connection = http.client.HTTPConnection(address.hostname or "", address.port, timeout=60)
+        return _Side(web, connection, str(prepared["session"]), dict(prepared["changes"]))  # type: ignore[call-overload]

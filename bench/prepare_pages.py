@@ -1,0 +1,61 @@
+"""Fills a database for the measurement of pages: `python -m bench.prepare_pages COUNT`, as casexchange is configured.
+
+So many changes, one of them with 200 operations and as many comments. Prints a JSON object: `session`, the key of the
+session of somebody who has signed in; `changes`, the numbers of changes by what they are for.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from typing import Any
+
+import django
+from django.core.management import call_command
+
+BUSY_OPERATIONS = 200
+# Of many: that alice belongs to.
+GROUPS = ("Network", "Workplace Services")
+
+
+def main() -> None:
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "casexchange.settings")
+    django.setup()
+    from changes.models import Change
+
+    count = int(sys.argv[1])
+    call_command("migrate", verbosity=0)
+    call_command("generate_changes", count=count - 1, stdout=sys.stderr)
+    call_command("generate_changes", count=1, operations=BUSY_OPERATIONS, seed=3, add=True, stdout=sys.stderr)
+    ordered = Change.objects.order_by("pk").values_list("number", flat=True)
+    changes = {"ordinary": ordered.filter(pk__gt=count // 2)[0], "busy": ordered.last()}
+    json.dump({"session": _session_of(_alice()), "changes": changes}, sys.stdout)
+
+
+def _alice() -> Any:
+    from django.contrib.auth import get_user_model
+    from django.contrib.auth.models import Group
+
+    from changes.choices import Role
+    from changes.models import SupportGroup
+
+    alice = get_user_model().objects.create_user("alice")
+    roles = (Role.CHANGE_MANAGER.value, Role.INTEGRATION_ADMINISTRATOR.value)
+    alice.groups.set(Group.objects.filter(name__in=roles))
+    alice.support_groups.set(SupportGroup.objects.filter(name__in=GROUPS))
+    return alice
+
+
+def _session_of(user: Any) -> str:
+    """The key of a session as signing in leaves it."""
+    from django.conf import settings
+    from django.test import Client
+
+    client = Client()
+    client.force_login(user, backend="django.contrib.auth.backends.ModelBackend")
+    return client.cookies[settings.SESSION_COOKIE_NAME].value
+
+
+if __name__ == "__main__":
+    main()
