@@ -1,5 +1,6 @@
 """The pages are English and German, both whole: each text of the sources has its German one, compiled."""
 
+import ast
 import gettext
 import re
 import shutil
@@ -110,3 +111,59 @@ TEMPLATES = sorted(path for path in (ROOT / "templates").rglob("*.html"))
 @pytest.mark.parametrize("template", TEMPLATES, ids=lambda path: str(path.relative_to(ROOT / "templates")))
 def test_no_text_of_a_template_is_left_out_of_the_catalog(template):
     assert untranslated(template.read_text()) == []
+
+
+# --- Nor one of the code that the pages show ---
+
+# What partners' programs and the command line read is English.
+ENGLISH = ("api", "incoming", "simulator", "demo", "local", "management", "transports", "migrations", "volume")
+SHOWN = {
+    # call: which of its arguments a person reads on a page
+    **{key: {1} for key in ("success", "error", "info", "warning")},
+    **{key: {0} for key in ("PermissionDenied", "Http404", "ValidationError")},
+    "State": {1, 2},
+}
+OPTIONS = {
+    "label",
+    "help_text",
+    "empty_label",
+    "null_label",
+    "verbose_name",
+    "verbose_name_plural",
+    "short_description",
+}
+
+
+def is_plain(node):
+    """Whether this is a text of words that does not go through gettext."""
+    if isinstance(node, ast.JoinedStr):
+        return any(isinstance(part, ast.Constant) and re.search(r"[A-Za-z]{2}", part.value) for part in node.values)
+    return isinstance(node, ast.Constant) and isinstance(node.value, str) and bool(re.search("[A-Za-z]{2}", node.value))
+
+
+def plain_texts(module):
+    """`line: text` of each text that a person reads and gettext does not know."""
+    for node in ast.walk(ast.parse(module.read_text())):
+        if not isinstance(node, ast.Call):
+            continue
+        name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
+        if isinstance(node.func, ast.Attribute) and name in ("error", "info", "warning", "success"):
+            is_shown = isinstance(node.func.value, ast.Name) and node.func.value.id == "messages"
+        else:
+            is_shown = name in SHOWN
+        texts = [node.args[place] for place in SHOWN.get(name, ()) if is_shown and place < len(node.args)]
+        texts += [keyword.value for keyword in node.keywords if keyword.arg in OPTIONS]
+        yield from (f"{text.lineno}: {ast.unparse(text)}" for text in texts if is_plain(text))
+
+
+MODULES = sorted(
+    path
+    for app in ("changes", "integrations")
+    for path in (ROOT / app).rglob("*.py")
+    if not {*path.relative_to(ROOT).parts} & {*ENGLISH}
+)
+
+
+@pytest.mark.parametrize("module", MODULES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_no_text_of_the_code_is_left_out_of_the_catalog(module):
+    assert [*plain_texts(module)] == []
