@@ -213,6 +213,9 @@ class Exchange(models.Model):
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["change", "system"], name="one_exchange_per_change_and_system")]
+        indexes = [
+            models.Index(fields=["id"], condition=Q(rejected_at_sequence__isnull=False), name="exchange_rejected")
+        ]
 
     def __str__(self) -> str:
         return f"{self.change_id} with {self.system_id}"
@@ -272,6 +275,7 @@ class IncomingOperation(models.Model):
                 name="incoming_origin",
             ),
             models.Index(fields=["change", "-received_at"], name="incoming_of_change"),
+            models.Index(fields=["received_at"], condition=Q(status=IncomingStatus.FAILED), name="incoming_failed"),
         ]
 
     def __str__(self) -> str:

@@ -1,0 +1,45 @@
+"""Subqueries that cost no more than they show, however many rows there are."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from django.db.models import CharField, IntegerField, QuerySet, Subquery
+
+
+@dataclass(frozen=True)
+class Count:
+    """A number, or "more than" it."""
+
+    number: int
+    is_capped: bool = False
+
+
+def capped(number: int, cap: int) -> Count:
+    """What a count that ended one past `cap` tells."""
+    return Count(min(number, cap), number > cap)
+
+
+class CappedCount(Subquery):
+    """How many rows a queryset has, counted no further than one past `cap`."""
+
+    template = "(SELECT COUNT(*) FROM (%(subquery)s) capped)"
+    output_field = IntegerField()
+
+    def __init__(self, queryset: QuerySet[Any], cap: int) -> None:
+        super().__init__(queryset.order_by().values("pk")[: cap + 1])
+
+
+class Joined(Subquery):
+    """The values of `column`, which is a text, of a queryset, joined by commas; None where there is no row."""
+
+    template = "(SELECT STRING_AGG(joined.value, ',') FROM (%(subquery)s) joined)"
+    output_field = CharField()
+
+    def __init__(self, queryset: QuerySet[Any], column: Any, limit: int) -> None:
+        super().__init__(queryset.annotate(value=column).values("value")[:limit])
+
+    def as_sqlite(self, compiler: Any, connection: Any) -> tuple[str, Any]:
+        template = self.template.replace("STRING_AGG", "GROUP_CONCAT")
+        return self.as_sql(compiler, connection, template=template)

@@ -1,0 +1,25 @@
+"""How the desk shows the exchange, without the changes knowing of it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django import template
+
+from changes import charts
+
+from .. import desk
+
+register = template.Library()
+
+
+@register.simple_tag
+def exchange_now() -> desk.Present:
+    """How each system does and what needs a person, to be kept with `as`."""
+    return desk.present()
+
+
+@register.simple_tag
+def exchange_traffic(user: Any) -> list[charts.HourBar]:
+    """The operations of each hour of the last day, to be kept with `as`."""
+    return desk.traffic(user)
