@@ -195,6 +195,8 @@ CELERY_TASK_ROUTES = {
     "integrations.tasks.deliver": {"queue": "delivery"},
     "integrations.tasks.dispatch_due": {"queue": "delivery"},
     "integrations.tasks.release_stale": {"queue": "housekeeping"},
+    "integrations.tasks.bulk": {"queue": "housekeeping"},
+    "integrations.tasks.resume_bulk": {"queue": "housekeeping"},
 }
 CELERY_TASK_DEFAULT_QUEUE = "housekeeping"
 CELERY_TASK_CREATE_MISSING_QUEUES = False  # a name that is written wrong would be a queue that nobody reads
@@ -250,6 +252,7 @@ CELERY_BEAT_SCHEDULER = "casexchange.beat:Scheduler"
 CELERY_BEAT_SCHEDULE = {
     "dispatch-due": {"task": "integrations.tasks.dispatch_due", "schedule": DISPATCH_INTERVAL},
     "release-stale": {"task": "integrations.tasks.release_stale", "schedule": DISPATCH_INTERVAL},
+    "resume-bulk": {"task": "integrations.tasks.resume_bulk", "schedule": DISPATCH_INTERVAL},
 }
 # How long, in seconds, beat sleeps at most, and so how soon it notices that the clock was set.
 CELERY_BEAT_MAX_LOOP_INTERVAL = min(1.0, DISPATCH_INTERVAL)

@@ -6,6 +6,8 @@ class ChangesConfig(AppConfig):
 
     def ready(self) -> None:
         from . import preferences, receivers
+        from .bulk import change_kinds
 
+        change_kinds.connect()
         preferences.connect()
         receivers.connect()

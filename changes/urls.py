@@ -1,4 +1,4 @@
-from django.urls import path, re_path
+from django.urls import include, path, re_path
 
 from . import change_views, edit_views, list_views, preferences_views, views
 
@@ -11,6 +11,7 @@ urlpatterns = [
     path("preferences/", preferences_views.EditPreferences.as_view(), name="preferences"),
     path("keyboard/", preferences_views.KeyboardMap.as_view(), name="keyboard"),
     path("changes/", list_views.ChangeList.as_view(), name="list"),
+    path("changes/bulk/", include("changes.bulk.urls")),
     path("changes/new/", edit_views.ChangeCreate.as_view(), name="create"),
     re_path(_CHANGE + r"$", change_views.ChangeDetail.as_view(), name="detail"),
     re_path(_CHANGE + r"edit/$", edit_views.ChangeEdit.as_view(), name="edit"),

@@ -6,8 +6,9 @@ class IntegrationsConfig(AppConfig):
     verbose_name = "Exchange"
 
     def ready(self) -> None:
-        from . import change_list, checks, receivers, roles  # noqa: F401 - the checks register themselves
+        from . import bulk, change_list, checks, receivers, roles  # noqa: F401 - the checks register themselves
 
         receivers.connect()
         roles.connect()
         change_list.connect()
+        bulk.connect()

@@ -1,4 +1,4 @@
-"""Wakes the workers when something is due, without making the one who caused it wait for the broker.
+"""Wakes the workers when there is something to do, without making the one who caused it wait for the broker.
 
 A daemon thread in each process publishes: one message for all that was asked for meanwhile, and the last is never
 lost. A broker that is gone or hangs holds up this thread alone. What is not sent is found by the sweep, so all that an
@@ -21,7 +21,9 @@ from django.conf import settings
 logger = logging.getLogger(__name__)
 
 TASK = "integrations.tasks.deliver"
-QUEUE = "delivery"
+BULK_TASK = "integrations.tasks.bulk"
+# The queue that each is published to.
+QUEUES = {TASK: "delivery", BULK_TASK: "housekeeping"}
 # Seconds for each of connecting, sending and being answered. There is no second try within them.
 LIMIT = 1.0
 # Seconds until the next try after a failure; and how long the end of the process waits for the last message to leave.
@@ -101,10 +103,11 @@ def _connect() -> Any:
 
 
 class Publisher:
-    """The thread of one process, and what it was asked for."""
+    """The thread of one process for one task, and what it was asked for."""
 
-    def __init__(self) -> None:
+    def __init__(self, task: str) -> None:
         _import_all()
+        self.task = task
         self.pid = os.getpid()
         self._changed = threading.Condition()
         # How many wake-ups were asked for, and how many of them a message was sent for.
@@ -135,7 +138,7 @@ class Publisher:
                 self._changed.wait_for(lambda: self._sent < self._asked)
                 # What is asked for from now on may have been committed too late for this message.
                 asked = self._asked
-            if not link.send(TASK, expires=settings.WAKE_UP_EXPIRES):
+            if not link.send(self.task, expires=settings.WAKE_UP_EXPIRES):
                 time.sleep(PAUSE)
                 continue
             with self._changed:
@@ -143,7 +146,7 @@ class Publisher:
                 self._changed.notify_all()
             while time.monotonic() >= next_look:
                 next_look = time.monotonic() + LOOK_EVERY
-                if link.is_flooded(QUEUE):
+                if link.is_flooded(QUEUES[self.task]):
                     time.sleep(LOOK_EVERY)
 
 
@@ -154,7 +157,7 @@ def _import_all() -> None:
     current_app.amqp.Producer  # noqa: B018
 
 
-_publisher: Publisher | None = None
+_publishers: dict[str, Publisher] = {}
 _making = threading.Lock()
 
 
@@ -166,26 +169,33 @@ def wake() -> None:
     _own().ask()
 
 
-def _own() -> Publisher:
-    global _publisher
+def wake_bulk() -> None:
+    """The same for the bulk jobs that were started."""
+    _own(BULK_TASK).ask()
+
+
+def _own(task: str = TASK) -> Publisher:
     # A thread does not go along with a fork.
-    if _publisher is None or _publisher.pid != os.getpid():
+    found = _publishers.get(task)
+    if found is None or found.pid != os.getpid():
         with _making:
-            if _publisher is None or _publisher.pid != os.getpid():
-                _publisher = Publisher()
-    return _publisher
+            found = _publishers.get(task)
+            if found is None or found.pid != os.getpid():
+                found = _publishers[task] = Publisher(task)
+    return found
 
 
 def _forget() -> None:
     """After a fork: the lock may have been held by a thread that is not here."""
-    global _publisher, _making
-    _publisher, _making = None, threading.Lock()
+    global _publishers, _making
+    _publishers, _making = {}, threading.Lock()
 
 
 @atexit.register
 def _last_wake_up() -> None:
-    if _publisher is not None and _publisher.pid == os.getpid():
-        _publisher.wait(LAST_WAIT)
+    for publisher in _publishers.values():
+        if publisher.pid == os.getpid():
+            publisher.wait(LAST_WAIT)
 
 
 os.register_at_fork(after_in_child=_forget)

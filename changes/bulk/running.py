@@ -35,7 +35,7 @@ DRAFTS_KEPT = timedelta(days=1)
 
 
 def run(seconds: float, is_ending: Callable[[], bool] = lambda: False, idle_for: float = 0) -> bool:
-    """Works on the jobs that were started, a record of each in turn, for so many seconds. Returns whether there is more.
+    """Works on the jobs that were started, a record of each in turn, for so many seconds. Says whether there is more.
 
     With `idle_for`, on those alone that nobody has worked on for so many seconds. `is_ending` is asked before each
     record.

@@ -52,7 +52,8 @@ class Selection:
     @cached_property
     def _found(self) -> list[Change]:
         if self.is_all:
-            found = listing.matching(QueryDict(self.query), self.user)
+            filterset = listing.ChangeFilter(QueryDict(self.query), queryset=Change.objects.visible_to(self.user))
+            found = (filterset.qs if filterset.is_valid() else Change.objects.none()).order_by("-id")
         else:
             numbers = self.numbers[: LARGEST + 1]
             found = Change.objects.visible_to(self.user).filter(number__in=numbers).order_by("-id")

@@ -11,14 +11,16 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import Error, close_old_connections
 
+from changes.bulk import running
 from changes.conflicts import is_unavailable
 from integrations import delivery, outbox, shutdown
+from integrations.tasks import BULK_SECONDS
 
 logger = logging.getLogger(__name__)
 
 
 class Command(BaseCommand):
-    help = "Sends the operations that are due, without a broker or a worker."
+    help = "Sends the operations that are due and works on bulk jobs, without a broker or a worker."
     requires_system_checks = []
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -46,8 +48,7 @@ class Command(BaseCommand):
 
     def _once(self, forever: bool) -> int:
         try:
-            outbox.release_stale()
-            return delivery.drain()
+            return self._all()
         except Error as error:
             if not is_unavailable(error):
                 raise
@@ -57,3 +58,13 @@ class Command(BaseCommand):
             return 0
         finally:
             close_old_connections()
+
+    def _all(self) -> int:
+        outbox.release_stale()
+        running.clear_drafts()
+        tries, is_more = 0, True
+        while is_more:
+            # In turns: what a bulk job sends need not wait for its end.
+            is_more = running.run(BULK_SECONDS, shutdown.is_asked) and not shutdown.is_asked()
+            tries += delivery.drain()
+        return tries
