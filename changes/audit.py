@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from itertools import pairwise
 from typing import Any
 
 from django.contrib.auth import get_user_model
+from django.db.models import Q
+from django.utils.translation import gettext as _
 
+from . import text_diff
 from .exceptions import FieldEdit
 from .models import Change, SupportGroup
 
 RELATED = ("owning_group", "requested_by")
+# Characters of a text whose old and new value are compared by eye.
+AT_A_GLANCE = 120
 
 
 @dataclass(frozen=True)
@@ -27,6 +31,15 @@ class Edit:
     user: str | None = None
     at: datetime | None = None
 
+    @property
+    def diff(self) -> text_diff.Diff | None:
+        """What differs between two texts; None for values that are read at a glance."""
+        if not (isinstance(self.old, str) and isinstance(self.new, str) and self.old and self.new):
+            return None
+        if max(len(self.old), len(self.new)) <= AT_A_GLANCE and "\n" not in self.old + self.new:
+            return None
+        return text_diff.compare(self.old, self.new)
+
 
 @dataclass(frozen=True)
 class Save:
@@ -36,8 +49,19 @@ class Save:
     at: datetime
     user: str | None
     system: str | None
+    phase: str
     is_creation: bool
     edits: list[Edit] = field(default_factory=list)
+
+    @property
+    def move(self) -> Edit | None:
+        """The phase change, if this save made one."""
+        return next((edit for edit in self.edits if edit.field == "phase"), None)
+
+    @property
+    def other_edits(self) -> list[Edit]:
+        """What was edited besides the phase."""
+        return [edit for edit in self.edits if edit.field != "phase"]
 
 
 def label(name: str) -> str:
@@ -52,25 +76,36 @@ def attname(name: str) -> str:
 
 def saves(change: Change, limit: int) -> list[Save]:
     """The latest `limit` saves, the newest first, in one query."""
+    found = saves_of(change, range(max(1, change.version - limit + 1), change.version + 1))
+    return sorted(found.values(), key=lambda save: save.version, reverse=True)
+
+
+def saves_of(change: Change, latest: range, others: Collection[int] = ()) -> dict[int, Save]:
+    """The saves with the versions of `latest` and `others`, by version, in one query."""
+    before = {version - 1 for version in others}
+    wanted = Q(version__in={*others, *before}) | Q(version__gte=latest.start - 1, version__lt=latest.stop)
     related = ("history_user", *RELATED)
-    records = list(change.history.select_related(*related).order_by("-version", "-history_id")[: limit + 1])
-    pairs = [*pairwise(records)]
-    if records and len(records) <= limit:
-        pairs.append((records[-1], None))
-    return [
-        Save(
-            version=after.version,
-            at=after.history_date,
-            user=after.history_user.get_username() if after.history_user else None,
-            system=after.source_system,
-            is_creation=before is None,
-            edits=[
-                Edit(name, label(name), _recorded(before, name), _recorded(after, name))
-                for name in _differing(before, after)
-            ],
-        )
-        for after, before in pairs
-    ]
+    records = {record.version: record for record in change.history.select_related(*related).filter(wanted).order_by()}
+    return {
+        version: _save(records[version], records.get(version - 1))
+        for version in {*latest, *others}
+        if version in records
+    }
+
+
+def _save(after: Any, before: Any) -> Save:
+    return Save(
+        version=after.version,
+        at=after.history_date,
+        user=after.history_user.get_username() if after.history_user else None,
+        system=after.source_system,
+        phase=after.phase,
+        is_creation=before is None,
+        edits=[
+            Edit(name, label(name), _recorded(before, name), _recorded(after, name))
+            for name in _differing(before, after)
+        ],
+    )
 
 
 def _differing(before: Any, after: Any) -> list[str]:
@@ -116,4 +151,4 @@ def _names(name: str, edit: FieldEdit) -> dict[Any, str]:
 
 
 def _gone(key: Any) -> str:
-    return f"no longer here (id {key})"
+    return _("no longer here (id %(key)s)") % {"key": key}

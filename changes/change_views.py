@@ -11,15 +11,21 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils.functional import cached_property
+from django.utils.translation import gettext as _
 
-from . import workflow
+from . import audit, workflow
 from .actor import signed_in
-from .choices import Decision, Phase
+from .choices import CompletionCode, Decision, Phase
 from .exceptions import ChangeRefused, ConditionsUnmet, StaleChange
 from .forms import ApprovalForm
 from .models import Approval, Change
-from .pages import ChangePage, find, refuse_stale, stale_in_words
+from .pages import ChangePage, StaleNotice, find, moves, refuse_stale, stale_in_words
 from .staff import StaffPage, require
+
+CONFLICT = 409
+NOTHING_NEW = 204
+# What a change that is abandoned may say, in the order in which it is offered.
+ABANDONING_CODES = (CompletionCode.WITHDRAWN, CompletionCode.REJECTED)
 
 
 class OneChange(StaffPage):
@@ -30,17 +36,42 @@ class OneChange(StaffPage):
         return find(self.request.user, self.kwargs["number"])
 
     def page(self, status: int = 200, **forms: Any) -> HttpResponse:
-        everything = self.request.GET.get("show") == "all"
-        page = ChangePage(self.change, self.request.user, everything, **forms)
-        return render(self.request, "changes/detail.html", {"change": self.change, "page": page}, status=status)
+        return self.part("changes/detail.html", status, **forms)
+
+    def part(self, template: str, status: int = 200, **forms: Any) -> HttpResponse:
+        """The page, or a part of it that is a template of its own."""
+        page = ChangePage(self.change, self.request.user, self.request.GET.dict(), **forms)
+        return render(self.request, template, {"change": self.change, "page": page}, status=status)
 
     def back(self, anchor: str = "") -> HttpResponse:
         return redirect(reverse("changes:detail", args=[self.kwargs["number"]]) + anchor)
 
+    def out_of_date(self, stale: StaleChange, what_happened: str) -> HttpResponse:
+        """The page as it is now, with what somebody else changed on it; nothing was done."""
+        del self.change
+        notice = StaleNotice(stale_in_words(stale, what_happened), audit.in_words(stale.edits))
+        return self.page(CONFLICT, stale=notice)
+
 
 class ChangeDetail(OneChange):
+    """The page of a change, and the parts of it that htmx asks for: see templates/changes/detail.html."""
+
     def get(self, request: HttpRequest, number: str) -> HttpResponse:
+        part = request.headers.get("HX-Target")
+        if part == "timeline" or part == "older":
+            return self.part("changes/includes/timeline.html")
+        if part == "news":
+            return self.news()
         return self.page()
+
+    def news(self) -> HttpResponse:
+        """All parts that may have changed since the page was made; nothing when none has."""
+        page = ChangePage(self.change, self.request.user, self.request.GET.dict())
+        seen = self.request.GET.get("seen", "")
+        if seen == page.timeline.stamp:
+            return HttpResponse(status=NOTHING_NEW)
+        context = {"change": self.change, "page": page, "is_edited": not seen.startswith(f"{self.change.version}.")}
+        return render(self.request, "changes/includes/news.html", context)
 
 
 # --- What is done on the page of a change ---
@@ -62,14 +93,67 @@ class TransitionMake(OnPage):
             self.change.move_to(target)
             self.change.save()
         except StaleChange as stale:
-            messages.error(request, stale_in_words(stale, "It was not moved."))
+            return self.out_of_date(stale, _("It was not moved."))
         except (ConditionsUnmet, ChangeRefused) as refused:
-            messages.error(request, f"{number} was not moved. {refused}")
+            messages.error(request, _not_moved(number, str(refused)))
         except ValidationError as error:
-            messages.error(request, f"{number} was not moved. {' '.join(error.messages)}")
+            messages.error(request, _not_moved(number, " ".join(error.messages)))
         else:
-            messages.success(request, f"{number} is in {Phase(target).value} now.")
+            messages.success(request, _is_in(number, target))
         return self.back()
+
+
+def _not_moved(number: str, why: str) -> str:
+    return _("%(number)s was not moved. %(why)s") % {"number": number, "why": why}
+
+
+def _is_in(number: str, phase: str) -> str:
+    return _("%(number)s is in %(phase)s now.") % {"number": number, "phase": Phase(phase).value}
+
+
+class Abandon(OneChange):
+    """Asks once more, says what is sent, and takes the completion code that Abandon needs with the transition."""
+
+    permission = "changes.abandon_change"
+    is_write_page = True
+
+    def get(self, request: HttpRequest, number: str) -> HttpResponse:
+        return self.ask()
+
+    def post(self, request: HttpRequest, number: str) -> HttpResponse:
+        try:
+            refuse_stale(self.change, request.POST.get("version"))
+            code = request.POST.get("completion_code", "")
+            if code not in self.codes:
+                return self.ask(_("Choose why it is abandoned."))
+            if code != self.change.completion_code:
+                require(request.user, "changes.change_change")
+                self.change.completion_code = code
+            self.change.move_to(Phase.ABANDON)
+            self.change.save()
+        except StaleChange as stale:
+            return self.out_of_date(stale, _("It was not moved."))
+        except ChangeRefused as refused:
+            messages.error(request, _not_moved(number, str(refused)))
+        else:
+            messages.success(request, _is_in(number, Phase.ABANDON))
+        return self.back()
+
+    @property
+    def codes(self) -> list[CompletionCode]:
+        return [CompletionCode(code) for code in ABANDONING_CODES]
+
+    def ask(self, error: str = "") -> HttpResponse:
+        if not any(move.is_abandon for move in moves(self.change, self.request.user)):
+            messages.error(self.request, self._why_not())
+            return self.back()
+        chosen = self.request.POST.get("completion_code") or self.change.completion_code
+        context = {"change": self.change, "codes": self.codes, "chosen": chosen, "error": error}
+        return render(self.request, "changes/abandon.html", context)
+
+    def _why_not(self) -> str:
+        refused = _("A change in %(phase)s cannot be abandoned.") % {"phase": self.change.phase}
+        return _not_moved(self.change.number, refused)
 
 
 class ApprovalAdd(OnPage):
@@ -88,10 +172,13 @@ class ApprovalAdd(OnPage):
                 refuse_stale(approval.change, request.POST.get("version"))
                 approval.save()
         except StaleChange as stale:
-            messages.error(request, stale_in_words(stale, "Your decision was not recorded."))
+            return self.out_of_date(stale, _("Your decision was not recorded."))
         except ChangeRefused as refused:
             messages.error(request, str(refused))
         else:
-            word = "approved" if approval.decision == Decision.APPROVED else "denied"
-            messages.success(request, f"You have {word} the plan of {number}.")
+            said = {
+                Decision.APPROVED: _("You have approved the plan of %(number)s."),
+                Decision.DENIED: _("You have denied the plan of %(number)s."),
+            }
+            messages.success(request, said[Decision(approval.decision)] % {"number": number})
         return self.back("#approvals")

@@ -2,33 +2,60 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
 from typing import Any
 
-from django.db.models import Max, Q, Subquery
+from django.db.models import Case, IntegerField, Max, OuterRef, QuerySet, Subquery, Sum, Value, When
 from django.db.models.functions import Coalesce
 from django.http import Http404
+from django.utils import timezone
+from django.utils.text import get_text_list
+from django.utils.timesince import timesince, timeuntil
+from django.utils.translation import gettext as _
 
-from . import audit, path, workflow
+from . import audit, events, path, workflow
 from .choices import ChangeType, Decision, Phase, Role
+from .conversation_forms import AttachmentForm, CommentForm
 from .exceptions import StaleChange, Unmet
-from .forms import ApprovalForm, AttachmentForm, CommentForm
+from .forms import ApprovalForm
 from .models import Approval, Change
 from .roles import PERMISSIONS
+from .timeline import SHOWS, Show, Timeline
 
-# How many of each the page shows before it asks to be told `?show=all`.
-LATEST = 50
-EVERYTHING = 100_000
+# How many saves the history shows at a time.
+HISTORY_SIZE = 20
 
 
 def find(user: Any, number: str) -> Change:
-    """The change with this number, or Http404."""
-    change = Change.objects.visible_to(user).with_people().filter(number=number).first()
+    """The change with this number, with what its page tells of its past; or Http404."""
+    change = with_past(Change.objects.visible_to(user).with_people()).filter(number=number).first()
     if change is None:
-        raise Http404(f"There is no change {number}.")
+        raise Http404(_("There is no change %(number)s.") % {"number": number})
     return change
+
+
+def with_past(changes: QuerySet[Change]) -> QuerySet[Change]:
+    """Adds `owned_since`, when the present owning group got the change, and `phases_seen`, a bit for each phase."""
+    history = Change.history.model.objects.filter(id=OuterRef("pk")).order_by()
+    # A group that is none compares as 0: nothing is ever unequal to NULL.
+    owner = Coalesce(OuterRef(OuterRef("owning_group_id")), 0)
+    of_others = (
+        Change.history.model.objects.filter(id=OuterRef(OuterRef("pk")))
+        .annotate(group=Coalesce("owning_group_id", 0))
+        .exclude(group=owner)
+        .order_by()
+        .values("id")
+        .annotate(last=Max("version"))
+    )
+    since_then = history.filter(version__gt=Coalesce(Subquery(of_others.values("last")), 0)).order_by("version")
+    bits = Case(*(When(phase=phase, then=Value(1 << place)) for place, phase in enumerate(Phase)))
+    seen = history.values("id").annotate(bits=Sum(bits, distinct=True, output_field=IntegerField()))
+    return changes.annotate(
+        owned_since=Subquery(since_then.values("history_date")[:1]), phases_seen=Subquery(seen.values("bits"))
+    )
 
 
 def refuse_stale(change: Change, seen: Any) -> None:
@@ -45,15 +72,23 @@ def stale_in_words(stale: StaleChange, what_happened: str) -> str:
     """What a person reads who acted on a page that was out of date."""
     edits = audit.in_words(stale.edits)
     who = sorted({edit.user for edit in edits if edit.user})
-    names = ", ".join(edit.label.lower() for edit in edits) or "and changed back"
-    by = " and ".join(who) or "somebody else"
-    return f"{stale.number} was changed by {by} since you opened the page ({names}). {what_happened} Look at it again."
+    names = ", ".join(edit.label.lower() for edit in edits) or _("and changed back")
+    return _(
+        "%(number)s was changed by %(who)s since you opened the page (%(fields)s). %(what_happened)s Look at it again."
+    ) % {
+        "number": stale.number,
+        "who": get_text_list(who, _("and")) or _("somebody else"),
+        "fields": names,
+        "what_happened": what_happened,
+    }
 
 
-LABELS = {
-    (Phase.APPROVE_PLAN, Phase.PLAN): "Send back to Plan for rework",
-    (Phase.APPROVE_PLAN, Phase.LOG): "Send back to Log for rework",
-}
+@dataclass(frozen=True)
+class StaleNotice:
+    """What somebody else changed before this person's click came: nothing of the click was done."""
+
+    text: str
+    edits: list[audit.Edit]
 
 
 @dataclass(frozen=True)
@@ -64,100 +99,155 @@ class Move:
     unmet: list[Unmet]
     is_allowed: bool
     roles: str
-    is_next: bool
     label: str
 
     @property
     def is_possible(self) -> bool:
         return self.is_allowed and not self.unmet
 
+    @property
+    def is_abandon(self) -> bool:
+        """It ends the change and may be announced to partners, so it is confirmed first."""
+        return self.target == Phase.ABANDON
+
 
 def roles_for(permission: str) -> str:
     """The roles that hold it by design; the page need not ask the database for a hint."""
-    return " or ".join(role.value for role in Role if permission in PERMISSIONS[role])
+    return get_text_list([role.value for role in Role if permission in PERMISSIONS[role]], _("or"))
+
+
+def _move_label(change: Change, target: Phase) -> str:
+    if change.phase == Phase.APPROVE_PLAN and target in (Phase.PLAN, Phase.LOG):
+        return _("Send back to %(phase)s for rework") % {"phase": target.value}
+    return _("Move to %(phase)s") % {"phase": target.value}
 
 
 def moves(change: Change, user: Any) -> list[Move]:
-    own = workflow.PATHS[ChangeType(change.change_type)]
+    """The next of the path first and Abandon last."""
     result = []
-    for place, target in enumerate(workflow.targets(change.change_type, change.phase)):
+    for target in workflow.targets(change.change_type, change.phase):
         permission = workflow.permission(target)
-        default = f"Move to {target.value}"
         result.append(
             Move(
                 target=target,
                 unmet=workflow.unmet(change, target),
                 is_allowed=user.has_perm(permission),
                 roles=roles_for(permission),
-                is_next=place == 0 and (target in own or target in (Phase.REVIEW, Phase.CLOSE)),
-                label=LABELS.get((Phase(change.phase), target), default),
+                label=_move_label(change, target),
             )
         )
     return result
 
 
-@dataclass(frozen=True)
-class Latest:
-    """The newest of something, and whether there is more."""
-
-    items: list[Any]
-    has_more: bool
-
-
 class ChangePage:
-    """The parts of one change's page for one person. `forms` replaces a form by one that shows its errors."""
+    """The parts of one change's page for one person, with few queries whatever the number of rows.
 
-    def __init__(self, change: Change, user: Any, everything: bool = False, **forms: Any) -> None:
+    `query` is the address's: `show` and `before` of the timeline, `history` of the history. `forms` replaces a form by
+    one that shows its errors.
+    """
+
+    def __init__(self, change: Change, user: Any, query: Mapping[str, str], **forms: Any) -> None:
         self.change, self.user = change, user
-        self.limit = EVERYTHING if everything else LATEST
-        self.everything = everything
         self.comment_form = forms.get("comment_form") or CommentForm()
         self.attachment_form = forms.get("attachment_form") or AttachmentForm()
         self.approval_form = forms.get("approval_form") or ApprovalForm()
+        self.stale: StaleNotice | None = forms.get("stale")
+        self.timeline = Timeline(
+            change,
+            query.get("show", ""),
+            query.get("before", ""),
+            {
+                events.COMMENT: lambda keys: self._added[events.COMMENT],
+                events.ATTACHMENT: lambda keys: self._added[events.ATTACHMENT],
+                events.APPROVAL: lambda keys: self._added[events.APPROVAL],
+                events.SAVE: lambda keys: {events.padded(number): save for number, save in self._saves.items()},
+            },
+        )
+        wanted = query.get("history", "")
+        is_version = wanted.isascii() and wanted.isdigit() and 0 < len(wanted) < 10
+        self._newest_save = min(int(wanted), change.version) if is_version else change.version
+
+    # --- The way ---
 
     @cached_property
     def stages(self) -> list[path.Stage]:
-        visited = self.change.history.order_by().values_list("phase", flat=True).distinct()
-        return path.stages(self.change.change_type, self.change.phase, set(visited))
+        seen = self.change.phases_seen or 0  # type: ignore[attr-defined]
+        visited = {phase for place, phase in enumerate(Phase) if seen >> place & 1}
+        return path.stages(self.change.change_type, self.change.phase, visited)
 
     @cached_property
     def moves(self) -> list[Move]:
+        self.change.known_approvals = self.approvals
         return moves(self.change, self.user)
 
-    @cached_property
+    @property
+    def next_move(self) -> Move | None:
+        """The one step that is to be made now: on along the path, or back for rework once the plan was denied."""
+        if not self.moves:
+            return None
+        return self.moves[1] if self.is_denied else self.moves[0]
+
+    @property
+    def other_moves(self) -> list[Move]:
+        return [move for move in self.moves if move is not self.next_move]
+
+    @property
     def owned_since(self) -> datetime | None:
-        """When the present owning group got the change."""
-        owner = self.change.owning_group_id
-        others = Q(owning_group=None) if owner else Q(owning_group__isnull=False)
-        if owner:
-            others |= ~Q(owning_group=owner)
-        before = self.change.history.filter(others).order_by().values("id").annotate(last=Max("version"))
-        present = self.change.history.filter(version__gt=Coalesce(Subquery(before.values("last")[:1]), 0))
-        return present.order_by("version").values_list("history_date", flat=True).first()
+        return self.change.owned_since  # type: ignore[attr-defined, no-any-return]
 
-    # --- What was added ---
+    @property
+    def window(self) -> str:
+        """Where the planned window lies, seen from now."""
+        start, end, now = self.change.planned_start, self.change.planned_end, timezone.now()
+        if start is None or end is None:
+            return ""
+        if now < start:
+            return _("starts in %(time)s") % {"time": timeuntil(start, now, depth=1)}
+        if now < end:
+            return _("now, ends in %(time)s") % {"time": timeuntil(end, now, depth=1)}
+        return _("over since %(time)s") % {"time": timesince(end, now, depth=1)}
 
-    @cached_property
-    def comments(self) -> Latest:
-        return self._latest(self.change.comments)
+    # --- What happened ---
 
-    @cached_property
-    def attachments(self) -> Latest:
-        return self._latest(self.change.attachments)
-
-    def _latest(self, related: Any) -> Latest:
-        rows = list(related.select_related("author").order_by("-id")[: self.limit + 1])
-        return Latest(rows[: self.limit], len(rows) > self.limit)
+    @property
+    def shows(self) -> list[Show]:
+        """The filters of the timeline."""
+        return [*SHOWS.values()]
 
     @cached_property
-    def saves(self) -> Latest:
-        return Latest(audit.saves(self.change, self.limit), self.change.version > self.limit)
+    def _added(self) -> events.Added:
+        timeline = self.timeline
+        return events.added(self.change, timeline.keys_of(events.COMMENT), timeline.keys_of(events.ATTACHMENT))
+
+    @cached_property
+    def _history_range(self) -> range:
+        return range(max(1, self._newest_save - HISTORY_SIZE + 1), self._newest_save + 1)
+
+    @cached_property
+    def _saves(self) -> dict[int, audit.Save]:
+        in_timeline = events.numbers(self.timeline.keys_of(events.SAVE))
+        return audit.saves_of(self.change, self._history_range, in_timeline)
+
+    @property
+    def history(self) -> list[audit.Save]:
+        """The saves that the history shows, the newest first."""
+        return [self._saves[version] for version in reversed(self._history_range) if version in self._saves]
+
+    @property
+    def older_history(self) -> int:
+        """The version with which the history goes on; 0 when it is shown to its beginning."""
+        return self._history_range.start - 1
+
+    @property
+    def is_older_history(self) -> bool:
+        return self._newest_save < self.change.version
 
     # --- Approvals ---
 
     @cached_property
     def approvals(self) -> list[Approval]:
-        return list(self.change.approvals.select_related("author").order_by("-round", "id"))
+        """All decisions, the latest round first."""
+        return sorted(self._added[events.APPROVAL].values(), key=lambda approval: (-approval.round, approval.pk))
 
     @property
     def current_approvals(self) -> list[Approval]:
@@ -166,6 +256,24 @@ class ChangePage:
     @property
     def earlier_approvals(self) -> list[Approval]:
         return [item for item in self.approvals if item.round != self.change.approval_round]
+
+    @property
+    def is_denied(self) -> bool:
+        """Whether the plan that is to be decided was denied, so that it needs rework."""
+        return self.change.phase == Phase.APPROVE_PLAN and any(
+            approval.decision == Decision.DENIED for approval in self.current_approvals
+        )
+
+    @property
+    def missing_approval(self) -> str:
+        """What the current round still lacks, in words."""
+        if self.is_denied:
+            return _("The plan was denied: it goes back for rework, and then to a new round.")
+        if self.current_approvals:
+            return _("One approval is enough: nothing is missing.")
+        return _("Missing: one approval, by a %(role)s who did not request the change.") % {
+            "role": roles_for("changes.approve_change")
+        }
 
     @cached_property
     def decisions(self) -> list[Decision]:
@@ -183,12 +291,12 @@ class ChangePage:
         """Why a decision is missing from `decisions`, in words."""
         if self.change.phase != Phase.APPROVE_PLAN:
             if Phase.APPROVE_PLAN not in workflow.PATHS[ChangeType(self.change.change_type)]:
-                return "A Standard change is pre-approved: it needs no approval."
-            return "A plan is approved or denied while the change is in ApprovePlan."
+                return _("A Standard change is pre-approved: it needs no approval.")
+            return _("A plan is approved or denied while the change is in ApprovePlan.")
         if not self.user.has_perm("changes.approve_change"):
-            return f"A {roles_for('changes.approve_change')} approves or denies."
+            return _("A %(role)s approves or denies.") % {"role": roles_for("changes.approve_change")}
         if any(item.author_id == self.user.pk for item in self.current_approvals):
-            return "You have decided in this round already; rework starts a new one."
+            return _("You have decided in this round already; rework starts a new one.")
         if self.change.requested_by_id == self.user.pk:
-            return "You requested this change, so you may not approve it. You may deny it."
+            return _("You requested this change, so you may not approve it. You may deny it.")
         return ""

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass
-from itertools import groupby
+from dataclasses import dataclass, field
+from itertools import groupby, pairwise
 
 from .choices import ChangeType, Metaphase, Phase
-from .workflow import PATHS
+from .workflow import PATHS, SIDE_TRANSITIONS, TRANSITIONS
 
-DONE, NOW, NEXT, LATER = "done", "now", "next", "later"
+DONE, NOW, NEXT, LATER, PAST = "done", "now", "next", "later", "past"
 
 
 @dataclass(frozen=True)
@@ -22,11 +22,25 @@ class Step:
 
 
 @dataclass(frozen=True)
+class Side:
+    """A way that leaves the path, and is not taken: to `target` from any of `sources`.
+
+    `state` is now when it begins at the present phase, later while that may still come, and past when it cannot.
+    """
+
+    target: Phase
+    sources: list[Phase]
+    state: str
+    is_rework: bool = False
+
+
+@dataclass(frozen=True)
 class Stage:
-    """The steps of one metaphase that follow one another."""
+    """The steps of one metaphase that follow one another, and the side paths that lead into it."""
 
     metaphase: Metaphase
     steps: list[Step]
+    sides: list[Side] = field(default_factory=list)
 
 
 def phases(change_type: str, current: str, visited: Collection[str]) -> list[Phase]:
@@ -51,7 +65,33 @@ def stages(change_type: str, current: str, visited: Collection[str] = ()) -> lis
     here = order.index(Phase(current))
     own = PATHS[ChangeType(change_type)]
     steps = [Step(phase, _state(position - here), phase not in own) for position, phase in enumerate(order)]
-    return [Stage(metaphase, list(group)) for metaphase, group in groupby(steps, lambda step: step.phase.metaphase)]
+    found = [Stage(metaphase, list(group)) for metaphase, group in groupby(steps, lambda step: step.phase.metaphase)]
+    for side in sides(change_type, current, order):
+        place = next(stage for stage in reversed(found) if stage.metaphase == side.target.metaphase)
+        place.sides.append(side)
+    return found
+
+
+def sides(change_type: str, current: str, order: list[Phase]) -> list[Side]:
+    """The side paths that the change has not taken; none once it is at its end. `order`: the phases as drawn."""
+    kind, here = ChangeType(change_type), Phase(current)
+    if here.is_final:
+        return []
+    result = []
+    for target in (*dict.fromkeys(target for _, target in SIDE_TRANSITIONS[kind]), Phase.ABANDON):
+        sources = [phase for phase in Phase if target in TRANSITIONS[kind][phase] and not _is_path(kind, phase, target)]
+        is_rework = target in PATHS[kind] and target not in (Phase.REVIEW, Phase.CLOSE)
+        if (target in order or target == Phase.REVIEW) and not is_rework:
+            continue  # drawn as a step, or reached only from one that is drawn here
+        places = [order.index(phase) for phase in sources if phase in order]
+        later = any(place > order.index(here) for place in places)
+        state = NOW if here in sources else LATER if later else PAST
+        result.append(Side(target, sources, state, is_rework))
+    return result
+
+
+def _is_path(kind: ChangeType, source: Phase, target: Phase) -> bool:
+    return (source, target) in pairwise(PATHS[kind])
 
 
 def _state(distance: int) -> str:

@@ -16,6 +16,7 @@ urlpatterns = [
     re_path(_CHANGE + r"$", change_views.ChangeDetail.as_view(), name="detail"),
     re_path(_CHANGE + r"edit/$", edit_views.ChangeEdit.as_view(), name="edit"),
     re_path(_CHANGE + r"transition/$", change_views.TransitionMake.as_view(), name="transition"),
+    re_path(_CHANGE + r"abandon/$", change_views.Abandon.as_view(), name="abandon"),
     re_path(_CHANGE + r"approvals/$", change_views.ApprovalAdd.as_view(), name="approve"),
     re_path(_CHANGE + r"comments/$", views.CommentAdd.as_view(), name="comment"),
     re_path(_CHANGE + r"attachments/$", views.AttachmentAdd.as_view(), name="attach"),

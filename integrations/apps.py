@@ -6,9 +6,10 @@ class IntegrationsConfig(AppConfig):
     verbose_name = "Exchange"
 
     def ready(self) -> None:
-        from . import bulk, change_list, checks, receivers, roles  # noqa: F401 - the checks register themselves
+        from . import bulk, change_list, checks, receivers, roles, timeline  # noqa: F401 - the checks register themselves
 
         receivers.connect()
         roles.connect()
         change_list.connect()
+        timeline.connect()
         bulk.connect()

@@ -1,0 +1,30 @@
+/* The page of one change asks every few seconds for what happened elsewhere: see templates/changes/detail.html. */
+(() => {
+  "use strict";
+
+  // Nobody looks: nothing is asked.
+  document.addEventListener("htmx:beforeRequest", (event) => {
+    if (event.target.id === "news" && document.hidden) event.preventDefault();
+  });
+
+  const timeline = () => document.getElementById("timeline");
+
+  // More than its first page is shown: it would be lost with a swap.
+  document.addEventListener("htmx:afterSwap", (event) => {
+    if (event.detail.requestConfig?.triggeringEvent?.target?.id === "older-link") timeline().dataset.extended = "yes";
+  });
+
+  const isInUse = (element) =>
+    element.dataset.extended || element.contains(document.activeElement) || element.querySelector("details[open]");
+
+  // A part that somebody reads or works in stays as it is; the timeline then offers what is new.
+  document.addEventListener("htmx:oobBeforeSwap", (event) => {
+    const old = event.detail.target;
+    if (!["timeline", "history", "decisions"].includes(old.id) || !isInUse(old)) return;
+    event.detail.shouldSwap = false;
+    if (old.id !== "timeline") return;
+    const fresh = event.detail.fragment.querySelector("#timeline-state [name=seen]");
+    if (fresh) document.querySelector("#timeline-state [name=seen]").value = fresh.value;
+    document.getElementById("timeline-news").hidden = false;
+  });
+})();

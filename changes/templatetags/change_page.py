@@ -1,0 +1,19 @@
+"""What only the page of one change needs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from django import template
+from django.utils.text import get_text_list
+from django.utils.translation import gettext as _
+
+from changes.choices import Phase
+
+register = template.Library()
+
+
+@register.filter
+def phases_in_words(phases: Iterable[Phase]) -> str:
+    """`Deploy or Validate`."""
+    return get_text_list([phase.value for phase in phases], _("or"))

@@ -1,0 +1,102 @@
+"""What differs between two versions of a text, for reading: words that came and went, what stayed left out."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from difflib import SequenceMatcher
+
+SAME, OLD, NEW, GAP = "same", "old", "new", "gap"
+
+# Beyond these the comparison costs more than it tells: lines of a text, words of a passage.
+MOST_LINES = 2_000
+MOST_WORDS = 1_000
+# Characters of what stayed that are shown around what did not.
+AROUND = 60
+
+
+@dataclass(frozen=True)
+class Piece:
+    """A part of the text that is in both (same), in the old or in the new one; or what was left out (gap)."""
+
+    kind: str
+    text: str
+
+
+@dataclass(frozen=True)
+class Diff:
+    """`added` and `removed` count words."""
+
+    pieces: list[Piece]
+    added: int
+    removed: int
+
+
+def compare(old: str, new: str) -> Diff:
+    pieces = list(_merged(_lines(old.splitlines(keepends=True), new.splitlines(keepends=True))))
+    return Diff(
+        pieces=list(_shortened(pieces)),
+        added=sum(len(piece.text.split()) for piece in pieces if piece.kind == NEW),
+        removed=sum(len(piece.text.split()) for piece in pieces if piece.kind == OLD),
+    )
+
+
+def _lines(old: list[str], new: list[str]) -> Iterator[Piece]:
+    """By line first; lines that were replaced then by word."""
+    if max(len(old), len(new)) > MOST_LINES:
+        yield from _replaced(old, new)
+        return
+    for tag, a, b, c, d in SequenceMatcher(None, old, new).get_opcodes():
+        if tag == "equal":
+            yield Piece(SAME, "".join(old[a:b]))
+        else:
+            yield from _words(re.findall(r"\s+|\S+", "".join(old[a:b])), re.findall(r"\s+|\S+", "".join(new[c:d])))
+
+
+def _words(old: list[str], new: list[str]) -> Iterator[Piece]:
+    if max(len(old), len(new)) > MOST_WORDS:
+        yield from _replaced(old, new)
+        return
+    for tag, a, b, c, d in SequenceMatcher(None, old, new).get_opcodes():
+        if tag == "equal":
+            yield Piece(SAME, "".join(old[a:b]))
+        else:
+            yield from _replaced(old[a:b], new[c:d])
+
+
+def _replaced(old: list[str], new: list[str]) -> Iterator[Piece]:
+    if old:
+        yield Piece(OLD, "".join(old))
+    if new:
+        yield Piece(NEW, "".join(new))
+
+
+def _merged(pieces: Iterator[Piece]) -> Iterator[Piece]:
+    """Neighbours of one kind as one piece."""
+    last: Piece | None = None
+    for piece in pieces:
+        if last is not None and last.kind == piece.kind:
+            last = Piece(last.kind, last.text + piece.text)
+            continue
+        if last is not None:
+            yield last
+        last = piece
+    if last is not None:
+        yield last
+
+
+def _shortened(pieces: list[Piece]) -> Iterator[Piece]:
+    """Of what stayed only what is next to what did not."""
+    for place, piece in enumerate(pieces):
+        before = AROUND if place > 0 else 0
+        after = AROUND if place < len(pieces) - 1 else 0
+        left_out = len(piece.text) - before - after
+        if piece.kind != SAME or left_out <= AROUND:
+            yield piece
+            continue
+        if before:
+            yield Piece(SAME, piece.text[:before])
+        yield Piece(GAP, piece.text[before : len(piece.text) - after])
+        if after:
+            yield Piece(SAME, piece.text[-after:])
