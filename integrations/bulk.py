@@ -18,9 +18,10 @@ from changes.bulk.drafts import Target, draft
 from changes.bulk.kind import KINDS, AlreadySo, Intent, Kind, NotDone, Preview, Result, Sent, hooks, register
 from changes.models import BulkItem, BulkJob
 
-from . import outbox, rules, wakeup
+from . import outbox, wakeup
 from .choices import SETTLED, DeliveryStatus
-from .models import Exchange, ExternalGroup, ExternalReference, OutgoingOperation
+from .models import OutgoingOperation
+from .preview import Reading
 
 # As many as a job has at most: the oldest ones of a time window.
 LARGEST_RETRY = 10_000
@@ -28,29 +29,15 @@ STUCK = (DeliveryStatus.WAITING, DeliveryStatus.REFUSED)
 
 
 def forecast(intents: Sequence[Intent]) -> list[list[Sent]]:
-    """What each sends, by the rules that will do it. Three queries."""
-    keys = [intent.change.pk for intent in intents]
-    exchanges: dict[int, dict[str, rules.ExchangeState]] = {}
-    referenced: dict[int, set[str]] = {}
-    for row in Exchange.objects.filter(change__in=keys).select_related("system"):
-        exchanges.setdefault(row.change_id, {})[row.system.system_id] = row.state
-    references = ExternalReference.objects.filter(change__in=keys).order_by()
-    for change, system in references.values_list("change", "system__system_id"):
-        referenced.setdefault(change, set()).add(system)
-    owners: dict[int | None, str] = dict(ExternalGroup.objects.order_by().values_list("group", "system__system_id"))
-    found = []
-    for intent in intents:
-        situation = rules.Situation(
-            owner=owners.get(intent.group_after),
-            referenced=frozenset(referenced.get(intent.change.pk, ())),
-            exchanges=exchanges.get(intent.change.pk, {}),
-        )
-        if intent.is_told:
-            generated = rules.on_added(situation)
-        else:
-            generated = rules.on_saved(owners.get(intent.group_before), intent.is_withdrawn, situation)
-        found.append([Sent(operation.value, system) for operation, system in generated])
-    return found
+    """What each sends, by the rules that will do it."""
+    reading = Reading([intent.stored for intent in intents], [intent.draft.owning_group_id for intent in intents])
+    previews = [
+        reading.of_comment(intent.draft, intent.comment)
+        if intent.comment
+        else reading.of_save(intent.stored, intent.draft)
+        for intent in intents
+    ]
+    return [[Sent(operation, system) for operation, system in preview.operations] for preview in previews]
 
 
 # --- Retrying what is stuck ---

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
+from copy import copy
 from typing import Any, ClassVar
 
 from django.urls import reverse
@@ -11,7 +12,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from changes import audit
-from changes.choices import CompletionCode, Phase, Visibility
+from changes.choices import Phase, Visibility
 from changes.exceptions import ReadOnlyChange
 from changes.models import BulkItem, BulkJob, Change, Comment, SupportGroup
 
@@ -26,29 +27,40 @@ class ChangeKind(Kind):
     is_tied: ClassVar[bool]
     form: ClassVar[type[ActionForm]]
 
+    def prepared(self, parameters: Mapping[str, Any]) -> Any:
+        """What `alter()` needs from the database, whatever the change. Raises NotDone."""
+        return None
+
     @abstractmethod
-    def intent(self, change: Change, parameters: Mapping[str, Any], user: Any) -> Intent:
-        """Alters `change` in memory, and says what that means for partners. Makes no query.
+    def alter(self, change: Change, parameters: Mapping[str, Any], prepared: Any, user: Any) -> Comment | None:
+        """Alters `change` in memory, or makes the comment to add to it. Makes no query.
 
         Raises AlreadySo, or when it cannot be done NotDone, ChangeRefused or ValidationError.
         """
 
     @abstractmethod
-    def keep(self, change: Change, parameters: Mapping[str, Any], user: Any) -> str:
-        """Saves what `intent()` altered. Returns the result in words."""
+    def told(self, change: Change) -> str:
+        """The result in words, once it is saved."""
 
     def preview(self, job: BulkJob) -> Preview:
-        return preview_of(job, self._foreseen)
+        try:
+            prepared = self.prepared(job.parameters)
+        except NotDone as refused:
+            return preview_of(job, _always(refused))
 
-    def _foreseen(self, job: BulkJob, item: BulkItem, change: Change | None) -> Intent:
-        change = self._checked(item, change, lambda change, item: _("It was changed since it was chosen."))
-        return self.intent(change, job.parameters, job.user)
+        def foreseen(item: BulkItem, found: Change | None) -> Intent:
+            change = self._checked(item, found, lambda change, item: _("It was changed since it was chosen."))
+            stored = copy(change)
+            return Intent(stored, change, self.alter(change, job.parameters, prepared, job.user))
+
+        return preview_of(job, foreseen)
 
     def do(self, job: BulkJob, item: BulkItem, user: Any) -> Result:
         found = Change.objects.visible_to(user).locked().filter(pk=item.target).first()
         change = self._checked(item, found, _moved_on)
-        self.intent(change, job.parameters, user)
-        return Result(self.keep(change, job.parameters, user))
+        comment = self.alter(change, job.parameters, self.prepared(job.parameters), user)
+        (comment or change).save()
+        return Result(self.told(change))
 
     def _checked(self, item: BulkItem, change: Change | None, stale: Callable[[Change, BulkItem], str]) -> Change:
         if change is None:
@@ -59,6 +71,13 @@ class ChangeKind(Kind):
 
     def address(self, item: BulkItem) -> str:
         return reverse("changes:detail", args=[item.label.partition(" ")[0]])
+
+
+def _always(refused: NotDone) -> Callable[[BulkItem, Change | None], Intent]:
+    def foreseen(item: BulkItem, change: Change | None) -> Intent:
+        raise refused
+
+    return foreseen
 
 
 def _moved_on(change: Change, item: BulkItem) -> str:
@@ -89,25 +108,25 @@ class Reassign(ChangeKind):
     def start_label(self, job: BulkJob, count: int) -> str:
         return ngettext("Reassign %(count)s change", "Reassign %(count)s changes", count) % {"count": count}
 
-    def intent(self, change: Change, parameters: Mapping[str, Any], user: Any) -> Intent:
-        before, after = change.owning_group_id, parameters["group"]
-        if before == after:
-            owner = parameters["group_name"]
-            raise AlreadySo(_("%(group)s has it already.") % {"group": owner} if owner else _("It has no group."))
-        _writable(change)
-        change.owning_group_id = after
-        change.clean()
-        return Intent(change, before, after)
-
-    def keep(self, change: Change, parameters: Mapping[str, Any], user: Any) -> str:
-        if parameters["group"] is not None and not SupportGroup.objects.filter(pk=parameters["group"]).exists():
+    def prepared(self, parameters: Mapping[str, Any]) -> SupportGroup | None:
+        if parameters["group"] is None:
+            return None
+        group = SupportGroup.objects.filter(pk=parameters["group"]).first()
+        if group is None:
             raise NotDone(_("There is no group %(group)s any more.") % {"group": parameters["group_name"]})
-        change.save()
-        old = change.changed_fields["owning_group"].old
-        return _("It went from %(old)s to %(new)s.") % {
-            "old": old or _("no group"),
-            "new": change.owning_group or _("no group"),
-        }
+        return group
+
+    def alter(self, change: Change, parameters: Mapping[str, Any], prepared: Any, user: Any) -> None:
+        if change.owning_group_id == parameters["group"]:
+            raise AlreadySo(_("%(group)s has it already.") % {"group": prepared} if prepared else _("It has no group."))
+        _writable(change)
+        change.owning_group = prepared
+        change.clean()
+
+    def told(self, change: Change) -> str:
+        edit = change.changed_fields["owning_group"]
+        nobody = _("no group")
+        return _("It went from %(old)s to %(new)s.") % {"old": edit.old or nobody, "new": edit.new or nobody}
 
 
 class AddComment(ChangeKind):
@@ -124,12 +143,10 @@ class AddComment(ChangeKind):
     def start_label(self, job: BulkJob, count: int) -> str:
         return ngettext("Comment on %(count)s change", "Comment on %(count)s changes", count) % {"count": count}
 
-    def intent(self, change: Change, parameters: Mapping[str, Any], user: Any) -> Intent:
-        group = change.owning_group_id
-        return Intent(change, group, group, is_told=parameters["visibility"] == Visibility.PUBLIC)
+    def alter(self, change: Change, parameters: Mapping[str, Any], prepared: Any, user: Any) -> Comment:
+        return Comment(change=change, author=user, body=parameters["body"], visibility=parameters["visibility"])
 
-    def keep(self, change: Change, parameters: Mapping[str, Any], user: Any) -> str:
-        Comment(change=change, author=user, body=parameters["body"], visibility=parameters["visibility"]).save()
+    def told(self, change: Change) -> str:
         return _("The comment was added.")
 
 
@@ -145,7 +162,7 @@ class Abandon(ChangeKind):
     def start_label(self, job: BulkJob, count: int) -> str:
         return ngettext("Abandon %(count)s change", "Abandon %(count)s changes", count) % {"count": count}
 
-    def intent(self, change: Change, parameters: Mapping[str, Any], user: Any) -> Intent:
+    def alter(self, change: Change, parameters: Mapping[str, Any], prepared: Any, user: Any) -> None:
         before, code = change.completion_code, parameters["code"]
         if change.phase == Phase.ABANDON and before == code:
             raise AlreadySo(_("It was abandoned as %(code)s already.") % {"code": code})
@@ -155,13 +172,9 @@ class Abandon(ChangeKind):
         change.completion_code = code
         change.move_to(Phase.ABANDON)
         change.clean()
-        withdrawn = code == CompletionCode.WITHDRAWN and before != code
-        return Intent(change, change.owning_group_id, change.owning_group_id, is_withdrawn=withdrawn)
 
-    def keep(self, change: Change, parameters: Mapping[str, Any], user: Any) -> str:
-        change.save()
-        before = change.changed_fields["phase"].old
-        return _("It went from %(phase)s to Abandon.") % {"phase": before}
+    def told(self, change: Change) -> str:
+        return _("It went from %(phase)s to Abandon.") % {"phase": change.changed_fields["phase"].old}
 
 
 CHANGE_KINDS: Sequence[ChangeKind] = (Reassign(), AddComment(), Abandon())

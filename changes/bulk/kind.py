@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from changes.choices import ItemStatus
 
 if TYPE_CHECKING:
-    from changes.models import BulkItem, BulkJob, Change
+    from changes.models import BulkItem, BulkJob, Change, Comment
 
 
 class NotDone(Exception):  # noqa: N818 - says the state, as the changes' exceptions do
@@ -81,17 +81,11 @@ def register(kind: Kind) -> None:
 
 @dataclass(frozen=True)
 class Intent:
-    """What is about to happen to a change, as far as partners may hear of it.
+    """What is about to happen to a change: a save of `draft` where the database has `stored`, or a comment on it."""
 
-    The owning group goes from `group_before` to `group_after`; `is_withdrawn`: the completion code becomes Withdrawn;
-    `is_told`: a public comment is added.
-    """
-
-    change: Change
-    group_before: int | None
-    group_after: int | None
-    is_withdrawn: bool = False
-    is_told: bool = False
+    stored: Change
+    draft: Change
+    comment: Comment | None = None
 
 
 @dataclass(frozen=True)

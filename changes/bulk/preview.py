@@ -16,7 +16,7 @@ from .kind import AlreadySo, Intent, NotDone, Preview, Sent, hooks
 
 TEMPLATE = "changes/includes/bulk_preview.html"
 # The intent of one record; raises why there is none, as `Kind.do()` does.
-Foreseen = Callable[[BulkJob, BulkItem, Change | None], Intent]
+Foreseen = Callable[[BulkItem, Change | None], Intent]
 
 
 @dataclass
@@ -46,12 +46,12 @@ def preview_of(job: BulkJob, foreseen: Foreseen) -> Preview:
     rows, intents = [], []
     for item in items:
         change = found.get(int(item.target))
-        # As they are now: foreseeing alters the change.
+        # As they are now: foreseeing alters it.
         group = str(change.owning_group) if change and change.owning_group else ""
         row = Row(item, change, group, change.phase if change else "", ItemStatus.FAILED)
         rows.append(row)
         try:
-            intents.append((row, foreseen(job, item, change)))
+            intents.append((row, foreseen(item, change)))
             row.status = ItemStatus.DONE
         except AlreadySo as already:
             row.status, row.reason = ItemStatus.UNCHANGED, str(already)
