@@ -3,6 +3,10 @@
 from typing import Any
 
 from django import forms
+from django.db.models import QuerySet
+from django.utils.translation import gettext_lazy as _
+
+from changes.models import SupportGroup
 
 # It is kept together with the user's name, in 300 characters.
 BREAKER_REASON_LENGTH = 140
@@ -13,9 +17,27 @@ class OpenBreakerForm(forms.Form):
 
     reason = forms.CharField(
         max_length=BREAKER_REASON_LENGTH,
-        help_text="Shown with your name wherever somebody asks why nothing is sent.",
-        error_messages={"required": "Give a reason for opening the circuit breaker."},
+        label=_("Reason"),
+        help_text=_("Shown with your name wherever somebody asks why nothing is sent."),
+        error_messages={"required": _("Give a reason for opening the circuit breaker.")},
     )
+
+
+class TestOperationForm(forms.Form):
+    """To which of a partner's groups the change of a test is given."""
+
+    group: Any = forms.ModelChoiceField(
+        SupportGroup.objects.none(),
+        label=_("External group"),
+        empty_label=None,
+        help_text=_("The change of the test is given to this group, and so to its partner."),
+        error_messages={"required": _("Choose the group that the test goes to.")},
+    )
+
+    def __init__(self, groups: QuerySet[SupportGroup], *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["group"].queryset = groups  # type: ignore[attr-defined]
+        self.fields["group"].initial = groups.first()
 
 
 class SkipForm(forms.Form):
@@ -23,8 +45,9 @@ class SkipForm(forms.Form):
 
     reason = forms.CharField(
         max_length=500,
-        help_text="Kept with the operation, for those who ask later.",
-        error_messages={"required": "Give a reason for skipping."},
+        label=_("Reason"),
+        help_text=_("Kept with the operation, for those who ask later."),
+        error_messages={"required": _("Give a reason for skipping.")},
     )
     all = forms.BooleanField(required=False)
     # The sequence of the last operation that the page showed as waiting: what came since was not agreed to.

@@ -1,6 +1,6 @@
 from django.urls import path
 
-from . import status_views, views
+from . import panel_views, status_views, trial_views, views
 
 app_name = "exchange"
 
@@ -9,6 +9,9 @@ urlpatterns = [
     path("status/", status_views.ExchangeStatus.as_view(), name="status"),
     path("status/<str:system_id>/open/", status_views.OpenBreaker.as_view(), name="open_breaker"),
     path("status/<str:system_id>/close/", status_views.CloseBreaker.as_view(), name="close_breaker"),
+    path("status/<str:system_id>/test/", trial_views.SendTest.as_view(), name="test"),
+    path("status/<str:system_id>/test/<str:number>/", trial_views.TestResult.as_view(), name="test_result"),
+    path("changes/<str:number>/", panel_views.ChangeExchangePart.as_view(), name="change"),
     path("<uuid:pk>/", views.OneOperation.as_view(), name="operation"),
     path("<uuid:pk>/retry/", views.Retry.as_view(), name="retry"),
     path("<uuid:pk>/skip/", views.Skip.as_view(), name="skip"),
