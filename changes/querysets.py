@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, NoReturn, Self
 
 from django.db import models
-from django.db.models import Q
+from django.db.models import Case, IntegerField, Value, When
 
-from .choices import FINAL_PHASES, METAPHASES, Metaphase
+from .choices import FINAL_PHASES, METAPHASES, Metaphase, Priority
+from .search import SearchText, reading
+from .windows import planned_within
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
+
+
+# The place of a priority by weight, 0 for the most urgent. The index `change_desk` has it in these very words.
+PRIORITY_RANK = Case(
+    *(When(priority=value, then=Value(place)) for place, value in enumerate(Priority.values[:-1])),
+    default=Value(len(Priority.values) - 1),
+    output_field=IntegerField(),
+)
 
 
 class AnnouncedQuerySet(models.QuerySet):
@@ -48,11 +59,24 @@ class ChangeQuerySet(AnnouncedQuerySet):
 
     def search(self, text: str) -> Self:
         """Changes whose number, title, description, service or category contains `text`."""
-        fields = ("number", "title", "description", "service", "category")
-        condition = Q()
-        for field in fields:
-            condition |= Q(**{f"{field}__icontains": text})
-        return self.filter(condition)
+        return self._with_text().filter(search_text__icontains=text)
+
+    def find(self, typed: str) -> Self:
+        """Changes that have every word that a person typed: see search.py."""
+        return self._with_text().filter(reading(typed))
+
+    def _with_text(self) -> Self:
+        return self.alias(search_text=SearchText())
+
+    def planned_within(self, start: datetime | None, end: datetime | None) -> Self:
+        """Changes whose planned window has some time in common with this one: see windows.py."""
+        return self.filter(planned_within(start, end))
+
+    def for_rows(self) -> Self:
+        """Loads what a row of a list shows, in one query, and none of the long texts."""
+        return self.select_related("owning_group").defer(
+            "description", "reason", "justification", "implementation_plan", "backout_plan"
+        )
 
     def with_people(self) -> Self:
         """Loads what a row of a list shows, in the same query."""

@@ -19,7 +19,7 @@ from django_fsm import FSMField, transition
 from changes import workflow
 from changes.choices import PRIORITIES, ChangeType, CompletionCode, Impact, Phase, Priority, Risk, Urgency
 from changes.exceptions import ConditionsUnmet, FieldEdit, NoTransition, ReadOnlyChange, StaleChange
-from changes.querysets import ChangeQuerySet
+from changes.querysets import PRIORITY_RANK, ChangeQuerySet
 from changes.validators import TEXT_MAX_LENGTH, validate_moment, validate_text
 
 from .group import SupportGroup
@@ -94,7 +94,7 @@ class Change(models.Model):
         SupportGroup, null=True, blank=True, on_delete=models.PROTECT, related_name="changes", db_index=False
     )
     requested_by = models.ForeignKey(
-        USER, null=True, blank=True, on_delete=models.PROTECT, related_name="requested_changes"
+        USER, null=True, blank=True, on_delete=models.PROTECT, related_name="requested_changes", db_index=False
     )
     implementation_plan = _text()
     backout_plan = _text()
@@ -142,10 +142,35 @@ class Change(models.Model):
             ("approve_change", "Can approve or deny a change's plan"),
             ("abandon_change", "Can abandon a change"),
         ]
+        # Besides these PostgreSQL has two that SQLite knows not: `change_search` for the words of a search, and
+        # `change_window` for planned windows. See the migration of the list's indexes.
         indexes = [
             models.Index(fields=["phase", "-id"], name="change_phase"),
             models.Index(fields=["owning_group", "-id"], name="change_owning_group"),
             models.Index(fields=["updated_at", "id"], name="change_updated"),
+            models.Index(fields=["requested_by", "-id"], name="change_requested_by"),
+            models.Index(PRIORITY_RANK, F("id"), name="change_priority"),
+            # The open ones in the order of their numbers, and what they are filtered by.
+            models.Index(
+                fields=["id", "phase", "owning_group", "priority"],
+                condition=~Q(phase__in=[Phase.CLOSE, Phase.ABANDON]),
+                name="change_open",
+            ),
+            # Nothing in a row that is new.
+            models.Index(
+                fields=["completion_code", "-id"],
+                condition=Q(completion_code__isnull=False),
+                name="change_completion_code",
+            ),
+            # What a group holds in a phase, the most urgent and of these the oldest first: desk.py.
+            models.Index(
+                F("owning_group"),
+                F("phase"),
+                PRIORITY_RANK,
+                F("id"),
+                condition=~Q(phase__in=[Phase.CLOSE, Phase.ABANDON]),
+                name="change_desk",
+            ),
         ]
         constraints = [
             # Not by `unique=True`, which adds an index for LIKE that no query can use.

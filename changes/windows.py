@@ -1,0 +1,42 @@
+"""Changes that are planned within a window of time."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from django.db.models import BooleanField, DateTimeField, F, Func, Q, Value
+
+
+class _MayOverlap(Func):
+    """Lets PostgreSQL use the index `change_window`, whose expression a migration repeats; says nothing elsewhere."""
+
+    conditional = True
+    output_field = BooleanField()
+    template = "tstzrange({0}, COALESCE({1}, {0}), '[]') && tstzrange({2}, {3}, '[)')"
+
+    def __init__(self, start: datetime | None, end: datetime | None) -> None:
+        moments = (Value(moment, DateTimeField()) for moment in (start, end))
+        super().__init__(F("planned_start"), F("planned_end"), *moments)
+
+    def as_sql(self, compiler: Any, connection: Any, **extra: Any) -> Any:
+        parts = [compiler.compile(expression) for expression in self.source_expressions]
+        params = [param for _, own in parts for param in own]
+        return self.template.format(*(sql for sql, _ in parts)), params
+
+    def as_sqlite(self, compiler: Any, connection: Any, **extra: Any) -> Any:
+        return "1 = 1", []
+
+
+def planned_within(start: datetime | None, end: datetime | None) -> Q:
+    """The condition for a planned window that has some time in common with that from `start` to before `end`.
+
+    None leaves that side open. A change without a planned start is in no window; one without a planned end lasts
+    no time.
+    """
+    condition = Q(planned_start__isnull=False) & Q(_MayOverlap(start, end))
+    if end is not None:
+        condition &= Q(planned_start__lt=end)
+    if start is not None:
+        condition &= Q(planned_end__gt=start) | Q(planned_end=None, planned_start__gte=start)
+    return condition
