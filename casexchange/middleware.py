@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable
 from contextlib import ExitStack
 from functools import partial
+from http import HTTPStatus
 from typing import Any
 
 from django.conf import settings
@@ -16,13 +17,13 @@ from django.http.response import HttpResponseBase
 from django.template.loader import render_to_string
 from django.views import defaults
 
+from casexchange.error_pages import API, problem
 from changes.conflicts import RETRY_AFTER, in_words, is_unavailable, is_undone, retry
 
 logger = logging.getLogger(__name__)
 
 # A larger request is not kept to be done again.
 REPEATABLE_BYTES = 256 * 1024
-API = "/api/"
 SAFE = {"GET", "HEAD", "OPTIONS", "TRACE"}
 _NO_WRITE = ("SELECT", "SAVEPOINT", "RELEASE", "ROLLBACK", "BEGIN", "SET", "SHOW", "PRAGMA", "EXPLAIN")
 
@@ -112,14 +113,7 @@ def not_now(request: HttpRequest, error: Exception, may_be_saved: bool) -> HttpR
 
 def _problem(is_read: bool, may_be_saved: bool) -> JsonResponse:
     detail = in_words(is_read, may_be_saved)
-    body = {
-        "type": "about:blank",
-        "title": "Service Unavailable",
-        "status": 503,
-        "detail": detail,
-        "errors": [{"code": "service_unavailable", "detail": detail, "attr": None}],
-    }
-    return JsonResponse(body, status=503, content_type="application/problem+json")
+    return problem(HTTPStatus.SERVICE_UNAVAILABLE, detail, [("service_unavailable", detail)])
 
 
 def server_error(request: HttpRequest) -> HttpResponse:

@@ -12,4 +12,5 @@ urlpatterns = [
     path("accounts/logout/", auth.LogoutView.as_view(), name="logout"),
     path("admin/", admin.site.urls),
 ]
+handler400 = "casexchange.error_pages.bad_request"
 handler500 = "casexchange.middleware.server_error"

@@ -21,7 +21,7 @@ from .models import Attachment, Change, Comment
 from .validators import TEXT_MAX_LENGTH, validate_attachment
 
 # What one request brings at most; more are sent in another.
-MOST_FILES = 20
+MOST_FILES = 10
 
 
 class CommentForm(forms.ModelForm):

@@ -1,0 +1,78 @@
+"""The pages for what a request met, where the framework would answer with nothing, or with less than is known."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from http import HTTPStatus
+
+from django.conf import settings
+from django.core.exceptions import RequestDataTooBig, TooManyFieldsSent, TooManyFilesSent
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.http.response import HttpResponseBase
+from django.shortcuts import render
+from django.template.defaultfilters import filesizeformat
+from django.views import defaults
+
+from changes.conversation_forms import MOST_FILES
+from changes.exceptions import ChangeRefused
+
+API = "/api/"
+_TOO_MUCH = (RequestDataTooBig, TooManyFieldsSent, TooManyFilesSent)
+
+
+class ErrorPagesMiddleware:
+    """Refuses a form that is too large before it is read, and gives what is refused without a page one."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        if request.path.startswith(API):
+            return self.get_response(request)  # it has limits and answers of its own
+        length = request.META.get("CONTENT_LENGTH") or "0"
+        if length.isdecimal() and int(length) > most_bytes():
+            return too_large(request)
+        response = self.get_response(request)
+        if response.status_code == HTTPStatus.METHOD_NOT_ALLOWED and not getattr(response, "content", b"-"):
+            page = render(request, "405.html", {"method": request.method}, status=response.status_code)
+            page["Allow"] = response["Allow"]
+            return page
+        return response
+
+    def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponseBase | None:
+        """What a change refuses, where the page has no form of its own to say it."""
+        if isinstance(error, ChangeRefused):
+            return render(request, "409.html", {"exception": error}, status=HTTPStatus.CONFLICT)
+        return None
+
+
+def most_bytes() -> int:
+    """The most that a form may bring: so many files of the full size, and the text around them."""
+    return MOST_FILES * settings.ATTACHMENT_MAX_BYTES + settings.DATA_UPLOAD_MAX_MEMORY_SIZE
+
+
+def too_large(request: HttpRequest) -> HttpResponse:
+    context = {"most": filesizeformat(settings.ATTACHMENT_MAX_BYTES), "most_files": MOST_FILES}
+    return render(request, "413.html", context, status=HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
+
+
+def bad_request(request: HttpRequest, exception: Exception) -> HttpResponseBase:
+    """Named in the addresses: what cannot be read, or is too much to be read."""
+    is_too_much = isinstance(exception, _TOO_MUCH)
+    if request.path.startswith(API):
+        status = HTTPStatus.REQUEST_ENTITY_TOO_LARGE if is_too_much else HTTPStatus.BAD_REQUEST
+        said = "The request is too large." if is_too_much else "The request cannot be read."
+        return problem(status, said, [("too_large" if is_too_much else "invalid", said)])
+    return too_large(request) if is_too_much else defaults.bad_request(request, exception)
+
+
+def problem(status: HTTPStatus, detail: str, errors: Sequence[tuple[str, str]]) -> JsonResponse:
+    """An answer of the API outside of its views. `errors`: codes, each with what it says."""
+    body = {
+        "type": "about:blank",
+        "title": status.phrase,
+        "status": status.value,
+        "detail": detail,
+        "errors": [{"code": code, "detail": said, "attr": None} for code, said in errors],
+    }
+    return JsonResponse(body, status=status, content_type="application/problem+json")
