@@ -1,0 +1,104 @@
+"""The product as it is served, with something to see on every page. One of it serves all tests of a run that look."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, BrowserContext
+
+from .. import services
+from ..exchange import ROOT
+from ..processes import Process, free_port, start, until
+
+
+class ServedPages:
+    """A real web server with collected static files. `context()` is a browser in which somebody has signed in."""
+
+    def __init__(self, folder: Path, database_url: str) -> None:
+        (folder / "static").mkdir(parents=True)
+        self.url = f"http://127.0.0.1:{free_port()}"
+        self._folder = folder
+        self._environment = {
+            "DEBUG": "0",
+            "VAR_DIR": str(folder),
+            "MEDIA_ROOT": str(folder / "media"),
+            "BASE_URL": self.url,
+            "DATABASE_URL": database_url,
+        }
+        self._run("manage", "collectstatic", "--noinput", "--verbosity=0")
+        made = json.loads(self._run("tests.e2e.everything"))
+        self.keys: dict[str, str] = made["keys"]
+        self._sessions: dict[str, str] = made["sessions"]
+        self._process = self._start()
+
+    def context(self, browser: Browser, person: str | None, **options: Any) -> BrowserContext:
+        """`person` is one of everything.py, or None for nobody."""
+        context = browser.new_context(base_url=self.url, **options)
+        context.set_default_timeout(30_000)
+        if person:
+            cookie = {"name": "sessionid", "value": self._sessions[person], "url": self.url, "httpOnly": True}
+            context.add_cookies([cookie])  # type: ignore[list-item]
+        return context
+
+    def stop(self) -> None:
+        self._process.stop()
+
+    def _run(self, module: str, *arguments: str) -> str:
+        command = [sys.executable, "-m", module, *arguments]
+        environment = {**os.environ, **self._environment}
+        done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=300)
+        assert done.returncode == 0, f"{module}: {done.stdout}{done.stderr}"
+        return done.stdout
+
+    def _start(self) -> Process:
+        import requests
+
+        options = ["--interface", "wsgi", "--no-ws", "--host", "127.0.0.1", "--port", self.url.rpartition(":")[2]]
+        command = [sys.executable, "-m", "granian", *options, "--blocking-threads", "4", "casexchange.wsgi:application"]
+        process = start(command, log=self._folder / "web.log", environment=self._environment, cwd=ROOT)
+
+        def answers() -> bool:
+            process.check_running()
+            try:
+                return requests.get(f"{self.url}/accounts/login/", timeout=30).ok
+            except requests.ConnectionError:
+                return False
+
+        until("the web server answers", answers)
+        return process
+
+
+@pytest.fixture(scope="session")
+def served(request: pytest.FixtureRequest) -> Iterator[ServedPages]:
+    """The product on a database of its own, of the kind that the run is for."""
+    folder = services.run_dir() / "pages"
+    url = f"sqlite:///{folder / 'db.sqlite3'}"
+    if request.config.getoption("database") == "postgresql":
+        services.create_postgresql_database("pages")
+        url = services.postgresql_url("pages")
+    pages = ServedPages(folder, url)
+    yield pages
+    pages.stop()
+
+
+@pytest.fixture(scope="module")
+def looking(served: ServedPages, browser: Browser) -> Iterator[Callable[..., BrowserContext]]:
+    """`looking("alice")` is the browser of that person, which all tests of a module share; others by `options`."""
+    contexts: dict[str, BrowserContext] = {}
+
+    def context(person: str | None, **options: Any) -> BrowserContext:
+        name = repr((person, sorted(options.items())))
+        if name not in contexts:
+            contexts[name] = served.context(browser, person, **options)
+        return contexts[name]
+
+    yield context
+    for opened in contexts.values():
+        opened.close()

@@ -1,0 +1,194 @@
+"""Fills an empty database with something to see on every page: `python -m tests.e2e.everything`.
+
+With the environment of an installation. Prints a JSON object: `sessions`, the session key of each person who has signed
+in, and `keys`, what the addresses of pages are made of. What people wrote is German, so that whatever reads English on
+a German page is the product's.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from datetime import timedelta
+from typing import Any
+
+import django
+
+TEXT = "Der Kernschalter in Halle 4 bekommt keine Sicherheitskorrekturen mehr.\n\nEr wird nachts getauscht."
+FIELDS = {
+    "title": "Kernschalter tauschen",
+    "description": TEXT,
+    "reason": "Ende der Unterstützung",
+    "justification": "Keine Ersatzteile",
+    "category": "Netz",
+    "service": "LAN",
+    "implementation_plan": "Nachts tauschen.",
+    "backout_plan": "Den alten wieder einbauen.",
+}
+MARKDOWN = "**Teile** sind da:\n\n- Schalter\n- Kabel\n\n`show version` siehe <https://example.com/>"
+REFUSED = "Der Datensatz ist gesperrt."
+PNG = bytes.fromhex(
+    "89504e470d0a1a0a0000000d4948445200000001000000010806000000 1f15c4890000000d49444154789c63f8cfc0f01f00050001ff"
+    "89993d1d0000000049454e44ae426082".replace(" ", "")
+)
+PDF = b"%PDF-1.4\n1 0 obj<</Type/Catalog/Pages 2 0 R>>endobj 2 0 obj<</Type/Pages/Count 0/Kids[]>>endobj\n%%EOF\n"
+
+
+def main() -> None:
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "casexchange.settings")
+    django.setup()
+    from django.core.management import call_command
+
+    call_command("migrate", verbosity=0)
+    people = _people()
+    keys = _partners() | _changes(people)
+    keys |= {f"{name}_user": str(user.pk) for name, user in people.items()}
+    print(json.dumps({"sessions": {name: _session(user) for name, user in people.items()}, "keys": keys}))
+
+
+def _people() -> dict[str, Any]:
+    from changes.choices import Role
+    from tests.factories import SupportGroupFactory, UserFactory
+
+    people = {
+        "alice": UserFactory(username="alice", roles=[Role.AGENT]),
+        "boss": UserFactory(username="boss", roles=[Role.CHANGE_MANAGER, Role.INTEGRATION_ADMINISTRATOR]),
+        "root": UserFactory(username="root", is_superuser=True, is_staff=True),
+    }
+    SupportGroupFactory(name="Netz").members.set(people.values())
+    SupportGroupFactory(name="Arbeitsplatz").members.set([people["boss"]])
+    return people
+
+
+def _session(user: Any) -> str:
+    from django.conf import settings
+    from django.test import Client
+
+    client = Client()
+    client.force_login(user, backend="django.contrib.auth.backends.ModelBackend")
+    return client.cookies[settings.SESSION_COOKIE_NAME].value
+
+
+def _partners() -> dict[str, str]:
+    """ACME takes everything; the breaker of BETA is open; GAMMA wants no calls for now; DELTA is disabled."""
+    from django.utils import timezone
+    from knox.models import AuthToken
+
+    from integrations import outbox
+    from integrations.models import ExternalSystem
+    from tests.factories import ExternalGroupFactory
+
+    names = {"ACME": "ACME Netze", "BETA": "BETA Server", "GAMMA": "GAMMA Anwendungen", "DELTA": "DELTA Drucker"}
+    groups = {name: ExternalGroupFactory(group__name=group, system__system_id=name) for name, group in names.items()}
+    outbox.open_breaker(groups["BETA"].system, "BETA zieht um")
+    ExternalSystem.objects.filter(system_id="GAMMA").update(paused_at=timezone.now(), pause_reason="HTTP 410")
+    ExternalSystem.objects.filter(system_id="DELTA").update(enabled=False)
+    token, _ = AuthToken.objects.create(groups["ACME"].system.authorized_user)
+    keys = {f"{name.lower()}_system": str(group.system_id) for name, group in groups.items()}
+    return {**keys, "acme_group": str(groups["ACME"].group_id), "token": token.pk}
+
+
+def _changes(people: dict[str, Any]) -> dict[str, str]:
+    from changes.choices import ChangeType, Phase
+    from changes.models import SupportGroup
+    from tests.factories import change_in
+
+    group = {row.name: row for row in SupportGroup.objects.all()}
+    alice = people["alice"]
+
+    def make(phase: str, owner: str = "Netz", **fields: Any) -> Any:
+        return change_in(phase, **{**FIELDS, "requested_by": alice, "owning_group": group[owner], **fields})
+
+    for number in range(60):
+        phase = [*Phase][number % len(Phase)]
+        # Standard changes of the same day and service, which overlap in the calendar.
+        kind = ChangeType.STANDARD if phase in (Phase.LOG, Phase.PLAN, Phase.DEPLOY) else ChangeType.NORMAL
+        make(phase, title=f"Zugangsschalter {number + 1} tauschen", change_type=kind)
+    empty = dict.fromkeys(("description", "reason", "justification", "category", "service"), "")
+    made = {
+        "fresh": make(Phase.LOG, **empty, risk=None),
+        "stuck": make(Phase.PLAN, "ACME Netze"),
+        "approve": make(Phase.APPROVE_PLAN),
+        "deploy": make(Phase.DEPLOY, "ACME Netze"),
+        "backout": make(Phase.BACKOUT, "BETA Server"),
+        "paused": make(Phase.VALIDATE, "GAMMA Anwendungen"),
+        "emergency": make(Phase.REVIEW, change_type=ChangeType.EMERGENCY),
+        "closed": make(Phase.CLOSE),
+        "abandoned": make(Phase.ABANDON),
+        "edited": make(Phase.PLAN),
+        "busy": make(Phase.DEPLOY, "ACME Netze", title="Kernschalter tauschen, viel besprochen"),
+    }
+    return {name: change.number for name, change in made.items()} | _exchange(made, alice)
+
+
+def _exchange(made: dict[str, Any], alice: Any) -> dict[str, str]:
+    """Comments, attachments, and operations in every state."""
+    from django.core.files.base import ContentFile
+    from django.utils import timezone
+
+    from changes.models import Attachment, Comment
+    from integrations import outbox
+    from integrations.models import DeliveryAttempt, ExternalReference, ExternalSystem, OutgoingOperation
+
+    acme = ExternalSystem.objects.get(system_id="ACME")
+    stuck, deploy, busy = made["stuck"], made["deploy"], made["busy"]
+    # What was recorded before: delivered to ACME, but the Assign of `stuck`, which was refused.
+    for operation in outbox.claim(500):
+        answer = '{"external_id": "%s"}' % f"C-{operation.change_id}"  # noqa: UP031 - braces of JSON
+        attempt = DeliveryAttempt(operation=operation, claim=operation.claim, started_at=timezone.now(), duration=0.2)
+        outcome, error = outbox.Outcome.DELIVERED, ""
+        attempt.http_status, attempt.answer = 200, answer
+        if operation.change_id == stuck.pk:
+            outcome, error, attempt.http_status, attempt.answer = outbox.Outcome.REFUSED, REFUSED, 422, REFUSED
+        else:
+            ExternalReference.objects.create(
+                change_id=operation.change_id,
+                system=acme,
+                external_id=f"C-{operation.change_id}",
+                external_url=f"https://acme.example/C-{operation.change_id}",
+                external_status="Angenommen",
+            )
+        outbox.settle([outbox.Result(operation, attempt, outcome, error)])
+    for change, count in ((busy, 60), (stuck, 2), (deploy, 3), (made["backout"], 2), (made["paused"], 1)):
+        for number in range(count):
+            Comment(change=change, author=alice, body=f"{MARKDOWN}\n\nTeil {number + 1}").save()
+    Comment(change=deploy, author=alice, body="Nur unter uns.", visibility="private").save()
+    partner = {"author": acme.authorized_user, "author_name": "M. Holm", "source_system": "ACME"}
+    Comment(change=deploy, body="Wir fangen an.", **partner).save()
+    files = {
+        "bild.png": (PNG, "image/png"),
+        "plan.pdf": (PDF, "application/pdf"),
+        "notiz.txt": (b"Notiz", "text/plain"),
+    }
+    for name, (content, kind) in files.items():
+        file = ContentFile(content, name=name)
+        Attachment(change=deploy, author=alice, file=file, file_name=name, content_type=kind).save()
+    refused = OutgoingOperation.objects.get(change=stuck, status="Refused")
+    return {
+        "refused": str(refused.pk),
+        "waiting": str(OutgoingOperation.objects.filter(change=busy, status="Waiting").latest("sequence").pk),
+        "delivered": str(OutgoingOperation.objects.filter(change=deploy, status="Delivered")[0].pk),
+        "stuck_pk": str(stuck.pk),
+        "closed_pk": str(made["closed"].pk),
+        "deploy_pk": str(deploy.pk),
+        **{name.partition(".")[0]: str(Attachment.objects.get(file_name=name).pk) for name in files},
+        **_incoming(acme, deploy),
+    }
+
+
+def _incoming(acme: Any, change: Any) -> dict[str, str]:
+    from django.utils import timezone
+
+    from integrations.models import IncomingOperation
+
+    payload = {"system_id": "ACME", "operation": "Update", "external_id": f"C-{change.pk}"}
+    common = {"system": acme, "user": acme.authorized_user, "payload": payload, "body_sha256": "0" * 64}
+    common |= {"change": change, "operation": "Update"}
+    applied = IncomingOperation.objects.create(status="Applied", http_status=200, result={"ok": 1}, **common)
+    failed = IncomingOperation.objects.create(status="Failed", http_status=409, error=REFUSED, **common)
+    IncomingOperation.objects.filter(pk=failed.pk).update(received_at=timezone.now() - timedelta(hours=2))
+    return {"applied": str(applied.pk), "failed": str(failed.pk)}
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,128 @@
+"""The one table of the product's pages, with something on each. Addresses name what everything.py made."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from playwright.sync_api import Page, expect
+
+
+@dataclass(frozen=True)
+class Look:
+    """One page as a person sees it: who opens which address, and what they do there before it is looked at."""
+
+    name: str
+    address: str
+    person: str | None = "boss"
+    status: int = 200
+    act: Callable[[Page], None] | None = None
+
+
+def _save_without_a_title(page: Page) -> None:
+    page.get_by_label("Title").evaluate("field => field.required = false")
+    page.get_by_label("Title").fill("")
+    page.locator("main form button[type=submit]").last.click()
+    expect(page.locator("main [role=alert]").first).to_be_visible()
+
+
+def _save_after_somebody_else(page: Page) -> None:
+    """Two windows of the same form: the other one saves first."""
+    other = page.context.new_page()
+    other.goto(page.url)
+    wanted = "Von anderen geändert"
+    title = other.get_by_label("Title")
+    if title.input_value() == wanted:
+        wanted += ", nochmals"
+    title.fill(wanted)
+    other.locator("main form button[type=submit]").last.click()
+    other.wait_for_url(lambda url: not url.endswith("/edit/"))
+    other.close()
+    page.get_by_label("Title").fill("Hier getippt")
+    page.locator("main form button[type=submit]").last.click()
+    expect(page.locator("main [role=alert]").first).to_be_visible()
+
+
+def _comment_nothing(page: Page) -> None:
+    page.locator("form[action$='/comments/']").evaluate("form => { form.noValidate = true; form.submit() }")
+    page.wait_for_load_state()
+
+
+def _sign_in_wrongly(page: Page) -> None:
+    page.get_by_label("Username").fill("alice")
+    page.get_by_label("Password").fill("falsch")
+    page.locator("button[type=submit]").click()
+    expect(page.locator("[role=alert]").first).to_be_visible()
+
+
+LOOKS = (
+    Look("sign in", "/accounts/login/", person=None),
+    Look("sign in, wrong", "/accounts/login/", person=None, act=_sign_in_wrongly),
+    Look("desk", "/"),
+    Look("desk of an agent", "/", person="alice"),
+    Look("preferences", "/preferences/"),
+    Look("keyboard", "/keyboard/"),
+    Look("changes", "/changes/"),
+    Look("changes, filtered", "/changes/?phase=Plan&priority=Low"),
+    Look("changes, searched", "/changes/?q=Kernschalter"),
+    Look("changes, none found", "/changes/?q=nirgendwo"),
+    Look("changes, filter with an error", "/changes/?phase=Nowhere"),
+    Look("new change", "/changes/new/"),
+    Look("new change, with errors", "/changes/new/", act=_save_without_a_title),
+    Look("change, fresh", "/changes/{fresh}/"),
+    Look("change, stuck", "/changes/{stuck}/"),
+    Look("change, to approve", "/changes/{approve}/"),
+    Look("change, deployed by a partner", "/changes/{deploy}/"),
+    Look("change, backed out", "/changes/{backout}/"),
+    Look("change, of a paused partner", "/changes/{paused}/"),
+    Look("change, emergency", "/changes/{emergency}/"),
+    Look("change, closed", "/changes/{closed}/"),
+    Look("change, abandoned", "/changes/{abandoned}/"),
+    Look("change, much discussed", "/changes/{busy}/", person="alice"),
+    Look("change, empty comment", "/changes/{fresh}/", act=_comment_nothing),
+    Look("edit", "/changes/{stuck}/edit/"),
+    Look("edit, with errors", "/changes/{stuck}/edit/", act=_save_without_a_title),
+    Look("edit, conflict", "/changes/{edited}/edit/", act=_save_after_somebody_else),
+    Look("edit, of a closed change", "/changes/{closed}/edit/", status=409),
+    Look("calendar", "/calendar/"),
+    Look("calendar, a day", "/calendar/?view=day"),
+    Look("calendar, a month", "/calendar/?view=month"),
+    Look("workflow", "/workflow/"),
+    Look("exchange", "/exchange/"),
+    Look("exchange, incoming", "/exchange/?direction=in"),
+    Look("exchange, none found", "/exchange/?status=Skipped"),
+    Look("operation, refused", "/exchange/{refused}/"),
+    Look("operation, waiting", "/exchange/{waiting}/"),
+    Look("operation, delivered", "/exchange/{delivered}/"),
+    Look("operation, applied", "/exchange/{applied}/"),
+    Look("operation, failed", "/exchange/{failed}/"),
+    Look("operation, skip", "/exchange/{refused}/skip/"),
+    Look("status of the exchange", "/exchange/status/"),
+    Look("open a circuit breaker", "/exchange/status/ACME/open/"),
+    Look("not found", "/changes/CHG9999999/", status=404),
+    Look("not allowed", "/exchange/{refused}/skip/", person="alice", status=403),
+    Look("no such method", "/changes/{stuck}/comments/", status=405),
+    Look("admin", "/admin/", person="root"),
+    Look("admin, sign in", "/admin/login/", person=None),
+    Look("admin, changes", "/admin/changes/change/", person="root"),
+    Look("admin, add a change", "/admin/changes/change/add/", person="root"),
+    Look("admin, change", "/admin/changes/change/{deploy_pk}/change/", person="root"),
+    Look("admin, history of a change", "/admin/changes/change/{deploy_pk}/history/", person="root"),
+    Look("admin, closed change", "/admin/changes/change/{closed_pk}/change/", person="root"),
+    Look("admin, group", "/admin/changes/supportgroup/{acme_group}/change/", person="root"),
+    Look("admin, systems", "/admin/integrations/externalsystem/", person="root"),
+    Look("admin, add a system", "/admin/integrations/externalsystem/add/", person="root"),
+    Look("admin, system", "/admin/integrations/externalsystem/{acme_system}/change/", person="root"),
+    Look("admin, delete a system", "/admin/integrations/externalsystem/{acme_system}/delete/", person="root"),
+    Look("admin, start a system", "/admin/integrations/externalsystem/{delta_system}/start/", person="root"),
+    Look("admin, circuit breaker", "/admin/integrations/externalsystem/{acme_system}/breaker/", person="root"),
+    Look("admin, outgoing operations", "/admin/integrations/outgoingoperation/", person="root"),
+    Look("admin, outgoing operation", "/admin/integrations/outgoingoperation/{refused}/change/", person="root"),
+    Look("admin, incoming operations", "/admin/integrations/incomingoperation/", person="root"),
+    Look("admin, users", "/admin/auth/user/", person="root"),
+    Look("admin, user", "/admin/auth/user/{alice_user}/change/", person="root"),
+    Look("admin, role", "/admin/auth/group/1/change/", person="root"),
+    Look("admin, tokens", "/admin/knox/authtoken/", person="root"),
+    Look("admin, add a token", "/admin/knox/authtoken/add/", person="root"),
+    Look("admin, token", "/admin/knox/authtoken/{token}/change/", person="root"),
+)
