@@ -47,5 +47,11 @@ class Command(BaseCommand):
                 "Nothing was done. To add to them all the same: --add."
             )
         wanted = Wanted(count, operations, options["partners"], options["settled"], options["seed"])
-        generate(wanted, self.stdout.write)
-        self.stdout.write(f"Generated {count:,} changes and {operations:,} outgoing operations.")
+
+        def say(text: str) -> None:
+            if options["verbosity"] > 0:
+                self.stdout.write(text)
+                self.stdout.flush()
+
+        generate(wanted, say)
+        say(f"Generated {count:,} changes and {operations:,} outgoing operations.")
