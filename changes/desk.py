@@ -18,6 +18,7 @@ from django.urls import reverse
 
 from . import charts
 from .choices import METAPHASES, Decision, Metaphase, Phase
+from .listing import MINE
 from .models import Approval, Change
 from .querysets import PRIORITY_RANK
 from .subqueries import CappedCount, Count, Joined, capped
@@ -120,8 +121,7 @@ class Desk:
         return Count(sum(min(count, COUNTED) for count in counts), any(count > COUNTED for count in counts))
 
     def _href(self, metaphase: Metaphase) -> str:
-        groups = list(dict.fromkeys(held.group for held in self._held))
-        query = [("metaphase", metaphase.value), ("open", "true"), *(("group", group) for group in groups)]
+        query = {"group": MINE, "metaphase": metaphase.value, "open": "true"}
         return f"{reverse('changes:list')}?{urlencode(query)}"
 
     # --- What waits for a decision ---

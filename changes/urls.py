@@ -1,15 +1,27 @@
 from django.urls import include, path, re_path
 
-from . import change_views, edit_views, list_views, preferences_views, views
+from . import (
+    calendar_views,
+    change_views,
+    conversation_views,
+    desk_views,
+    edit_views,
+    list_views,
+    preferences_views,
+    workflow_views,
+)
 
 app_name = "changes"
 
 _CHANGE = r"^changes/(?P<number>CHG[0-9]{7,19})/"
+_ATTACHMENT = _CHANGE + r"attachments/(?P<pk>[0-9]{1,18})/"
 
 urlpatterns = [
-    path("", list_views.ChangeList.as_view(), name="home"),
+    path("", desk_views.DeskPage.as_view(), name="home"),
     path("preferences/", preferences_views.EditPreferences.as_view(), name="preferences"),
     path("keyboard/", preferences_views.KeyboardMap.as_view(), name="keyboard"),
+    path("calendar/", calendar_views.CalendarPage.as_view(), name="calendar"),
+    path("workflow/", workflow_views.WorkflowPage.as_view(), name="workflow"),
     path("changes/", list_views.ChangeList.as_view(), name="list"),
     path("changes/bulk/", include("changes.bulk.urls")),
     path("changes/new/", edit_views.ChangeCreate.as_view(), name="create"),
@@ -18,7 +30,9 @@ urlpatterns = [
     re_path(_CHANGE + r"transition/$", change_views.TransitionMake.as_view(), name="transition"),
     re_path(_CHANGE + r"abandon/$", change_views.Abandon.as_view(), name="abandon"),
     re_path(_CHANGE + r"approvals/$", change_views.ApprovalAdd.as_view(), name="approve"),
-    re_path(_CHANGE + r"comments/$", views.CommentAdd.as_view(), name="comment"),
-    re_path(_CHANGE + r"attachments/$", views.AttachmentAdd.as_view(), name="attach"),
-    re_path(_CHANGE + r"attachments/(?P<pk>[0-9]{1,18})/$", views.AttachmentDownload.as_view(), name="attachment"),
+    re_path(_CHANGE + r"comments/$", conversation_views.CommentAdd.as_view(), name="comment"),
+    re_path(_CHANGE + r"comments/preview/$", conversation_views.CommentPreview.as_view(), name="comment-preview"),
+    re_path(_CHANGE + r"attachments/$", conversation_views.AttachmentAdd.as_view(), name="attach"),
+    re_path(_ATTACHMENT + r"$", conversation_views.AttachmentDownload.as_view(), name="attachment"),
+    re_path(_ATTACHMENT + r"preview/$", conversation_views.AttachmentPreview.as_view(), name="attachment-preview"),
 ]

@@ -26,7 +26,7 @@ from .choices import DeliveryStatus, IncomingStatus
 from .models import Exchange, ExternalSystem, IncomingOperation, OutgoingOperation
 from .panels import IncomingRow, OutgoingRow, incoming_row, outgoing_row, with_neighbours
 
-SHOWN, COUNTED = 6, 50
+SHOWN, COUNTED = 5, 50
 # An operation that waits for longer needs somebody's eyes; a retry or two have passed by then.
 LONG = timedelta(minutes=15)
 # A partner sends again what failed, or tells somebody: what failed longer ago is history.
