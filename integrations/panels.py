@@ -1,26 +1,27 @@
-"""What the page of a change tells of its exchange, gathered with six queries whatever the number of rows."""
+"""What the page of a change tells of its exchange, gathered with five queries whatever the number of rows."""
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cached_property
 from typing import Any
 
-from django.db.models import Case, CharField, Count, Exists, F, IntegerField, OuterRef, QuerySet, Subquery, Value, When
+from django.db.models import CharField, Count, OuterRef, Q, QuerySet, Subquery, Value
 from django.db.models.functions import Cast, Coalesce, Concat
 from django.utils import timezone
 
-from changes.choices import CompletionCode
+from changes.choices import CompletionCode, Visibility
 from changes.models import Change
 
 from . import rules, wording
-from .choices import SETTLED, Delivery, DeliveryStatus, Operation
-from .models import ExternalReference, ExternalSystem, IncomingOperation, OutgoingOperation
-from .outbox import Context, context_of
+from .choices import SETTLED, Delivery, DeliveryStatus, IncomingStatus, Operation
+from .models import Exchange, ExternalReference, ExternalSystem, IncomingOperation, OutgoingOperation
+from .preview import Reading
+from .status import SECRETS
 from .wording import State
-
-LATEST = 50
 
 
 def with_neighbours(operations: QuerySet[OutgoingOperation]) -> QuerySet[OutgoingOperation]:
@@ -79,136 +80,146 @@ def incoming_row(operation: IncomingOperation) -> IncomingRow:
     return IncomingRow(operation, wording.incoming_state(operation.status, operation.error))
 
 
+# --- The exchange of one change ---
+
+
+@dataclass(frozen=True)
+class Said:
+    """What a partner last sent: the operation, when, and the comment in it, if there was a public one."""
+
+    operation: IncomingOperation
+    comment: str = ""
+
+
 @dataclass
 class Partner:
-    """How the change stands with one system. `messages` say what needs saying, what needs a person first."""
+    """How the change stands with one system. `messages` say what needs saying, what needs a person first.
+
+    `head`: the first operation that is not settled, which those behind it wait for. `told`: the last one delivered.
+    """
 
     system: ExternalSystem
     reference: ExternalReference | None
     holds: bool
     headline: State
     messages: list[State] = field(default_factory=list)
+    head: OutgoingRow | None = None
+    told: OutgoingOperation | None = None
+    said: Said | None = None
+
+    @property
+    def summary(self) -> str:
+        """What a person hears who cannot see the page alter: no numbers that count up by themselves."""
+        return " ".join([f"{self.system.system_id}: {self.headline.short}.", *(f"{m.short}." for m in self.messages)])
 
 
 @dataclass
 class ChangeExchange:
     """Everything of the exchange that the page of one change shows."""
 
+    change: Change
+    reading: Reading
     partners: list[Partner]
-    recipients: list[str]
-    outgoing: list[OutgoingRow]
-    incoming: list[IncomingRow]
-    has_more: bool
+
+    @property
+    def recipients(self) -> list[str]:
+        """Who gets a public comment or an attachment."""
+        return [system for _operation, system in rules.on_added(self.reading.situation(self.change))]
 
     @property
     def references(self) -> list[ExternalReference]:
         return [partner.reference for partner in self.partners if partner.reference]
 
     @property
-    def operations(self) -> list[OutgoingRow | IncomingRow]:
-        """Both directions in one list, the newest first."""
-        return sorted([*self.outgoing, *self.incoming], key=lambda row: row.operation.pk, reverse=True)
+    def summary(self) -> str:
+        return " ".join(partner.summary for partner in self.partners)
+
+    @cached_property
+    def stamp(self) -> str:
+        """Differs when what is shown does; its first part when `summary` does. "3 minutes ago" makes it new too."""
+        shown = [self.summary, *(_shown(partner) for partner in self.partners)]
+        minute = int(self.reading.now.timestamp() // 60)
+        summary, everything = (hashlib.sha256(text.encode()).hexdigest()[:12] for text in (shown[0], "\n".join(shown)))
+        return f"{summary}.{everything}.{self.change.owning_group_id}.{minute}"
+
+
+def _shown(partner: Partner) -> str:
+    head = partner.head and (partner.head.state, partner.head.behind, partner.head.can_retry, partner.head.is_by_hand)
+    reference = partner.reference and (partner.reference.external_id, partner.reference.updated_at)
+    return repr((partner.headline, partner.messages, head, reference, partner.said, partner.told))
 
 
 def exchange_of(change: Change) -> ChangeExchange:
-    """The exchange of one change. Reads only; nothing is locked."""
-    context = context_of(change)
-    outgoing = [outgoing_row(operation) for operation in _outgoing(change)]
-    incoming = list(change.incoming_operations.select_related("system", "user").order_by("-id")[: LATEST + 1])
-    situation = context.situation
-    names = {*situation.exchanges, *situation.referenced, *([situation.owner] if situation.owner else [])}
-    systems = _systems(names, outgoing)
-    return ChangeExchange(
-        partners=[_partner(change, systems[name], context, outgoing) for name in sorted(names) if name in systems],
-        recipients=[system for _, system in rules.on_added(situation)],
-        outgoing=outgoing[:LATEST],
-        incoming=[incoming_row(operation) for operation in incoming[:LATEST]],
-        has_more=len(outgoing) > LATEST or len(incoming) > LATEST,
-    )
+    """The exchange of one change, in five queries. Reads only; nothing is locked."""
+    reading = Reading([change])
+    names = reading.known(change)
+    exchanges = reading.exchanges.get(change.pk, {})
+    operations = _heads_and_told(exchanges, reading)
+    said = _last_said(change, [reading.systems[name] for name in names])
+    partners = [_partner(change, name, reading, operations.get(name, []), said.get(name)) for name in names]
+    return ChangeExchange(change, reading, partners)
 
 
-def _outgoing(change: Change) -> QuerySet[OutgoingOperation]:
-    """The latest operations, and before them those at the head of a queue, however old."""
-    earlier = OutgoingOperation.objects.filter(
-        change=OuterRef("change"), system=OuterRef("system"), sequence__lt=OuterRef("sequence")
-    ).exclude(status__in=SETTLED)
-    is_head = Case(
-        When(status__in=SETTLED, then=Value(1)),
-        When(Exists(earlier), then=Value(1)),
-        default=Value(0),
-        output_field=IntegerField(),
-    )
-    return with_neighbours(change.outgoing_operations.all()).order_by(is_head, F("id").desc())[: LATEST + 1]
+def _heads_and_told(exchanges: Mapping[str, Any], reading: Reading) -> dict[str, list[Any]]:
+    """Of each exchange the first operation that is not settled, and the last one delivered; in one query."""
+    if not exchanges:
+        return {}
+    of_exchange = OutgoingOperation.objects.filter(exchange=OuterRef("pk"))
+    delivered = of_exchange.filter(status=DeliveryStatus.DELIVERED).order_by("-sequence")
+    last = Exchange.objects.filter(pk__in=[row.pk for row in exchanges.values()]).order_by()
+    told = last.annotate(told=Subquery(delivered.values("pk")[:1])).values("told")
+    heads = [row.head_id for row in exchanges.values() if row.head_id]
+    rows = with_neighbours(OutgoingOperation.objects.filter(Q(pk__in=heads) | Q(pk__in=told)))
+    found: dict[str, list[Any]] = {}
+    for operation in rows.defer("payload", *(f"system__{name}" for name in SECRETS)):
+        found.setdefault(operation.system.system_id, []).append(operation)
+    return found
 
 
-def _systems(names: set[str], outgoing: list[OutgoingRow]) -> Mapping[str, ExternalSystem]:
-    """With what controls their delivery: those of the operations have it already."""
-    known = {row.operation.system.system_id: row.operation.system for row in outgoing}
-    if missing := names - {*known}:
-        others = ExternalSystem.objects.filter(system_id__in=missing).select_related("control")
-        known |= {system.system_id: system for system in others}
-    return known
+def _last_said(change: Change, systems: list[ExternalSystem]) -> dict[str, Said]:
+    """The last operation of each system that meant something, in one query."""
+    if not systems:
+        return {}
+    own = change.incoming_operations.exclude(status=IncomingStatus.IGNORED).filter(system=OuterRef("pk"))
+    latest = own.order_by("-received_at", "-id").values("pk")[:1]
+    by_system = ExternalSystem.objects.filter(pk__in=[system.pk for system in systems]).order_by()
+    last = IncomingOperation.objects.filter(pk__in=by_system.annotate(said=Subquery(latest)).values("said"))
+    names = {system.pk: system.system_id for system in systems}
+    return {names[row.system_id]: Said(row, _comment_in(row.payload)) for row in last.defer("result")}
+
+
+def _comment_in(payload: Any) -> str:
+    """The last public comment that came with an operation; a partner may have sent anything."""
+    comments = payload.get("comments") if isinstance(payload, dict) else None
+    for comment in reversed(comments if isinstance(comments, list) else []):
+        if isinstance(comment, dict) and comment.get("visibility", Visibility.PUBLIC) == Visibility.PUBLIC:
+            return str(comment.get("body", ""))
+    return ""
 
 
 # --- In plain words ---
 
 
-def _partner(change: Change, system: ExternalSystem, context: Context, outgoing: list[OutgoingRow]) -> Partner:
-    name = system.system_id
-    holds = context.situation.owner == name
-    exchange = context.situation.exchange(name)
-    rows = [row for row in outgoing if row.operation.system_id == system.pk]
+def _partner(change: Change, name: str, reading: Reading, operations: list[Any], said: Said | None) -> Partner:
+    system, now = reading.systems[name], reading.now
+    situation = reading.situation(change)
+    exchange, holds = situation.exchange(name), situation.owner == name
+    head = next((outgoing_row(row, now) for row in operations if not row.is_settled), None)
+    told = next((row for row in operations if row.status == DeliveryStatus.DELIVERED), None)
     messages = []
     if exchange.is_rejected and holds:
-        messages.append(
-            State(
-                wording.BAD,
-                "Needs another group",
-                f"{name} rejected this change, but {change.owning_group} still owns it, and nothing more is sent. "
-                "Give the change to another group.",
-            )
-        )
-    if exchange.is_cancelled and not exchange.is_rejected and change.completion_code != CompletionCode.WITHDRAWN:
-        messages.append(
-            State(
-                wording.WAIT,
-                "Cancelled there",
-                f"{name} was told Cancel, and still holds the change for cancelled. Clearing Withdrawn sends nothing, "
-                f"and no Update follows a Cancel. To begin anew, take the change back and give it to {name} again.",
-            )
-        )
-    on_the_way = _on_the_way(rows)
-    messages += on_the_way
-    flow = wording.system_state(system, timezone.now())
-    if not on_the_way and flow.tone != wording.OK:
-        messages.append(State(wording.WAIT, flow.short, flow.detail, flow.next_try_at))
-    return Partner(system, context.references.get(name), holds, _headline(change, name, holds, exchange), messages)
-
-
-def _headline(change: Change, name: str, holds: bool, exchange: rules.ExchangeState) -> State:
-    if exchange.is_rejected:
-        return State(wording.BAD, "Rejected", f"{name} rejected this change.")
-    if exchange.is_cancelled:
-        return State(wording.IDLE, "Cancelled", f"{name} was told that this change is cancelled.")
-    if holds:
-        return State(wording.OK, "Holds it", f"{name} holds this change, through {change.owning_group}.")
-    return State(wording.IDLE, "Linked", f"{name} is linked: it is told of public comments, attachments and Cancel.")
-
-
-def _on_the_way(rows: list[OutgoingRow]) -> list[State]:
-    """What is stuck or on its way: the head of the queue speaks for those behind it."""
-    head = next((row for row in rows if not row.operation.is_settled and not row.blocker), None)
-    if head is None:
-        return []
-    operation = head.operation
-    title = f"{operation.operation} {operation.sequence}"
-    behind = f" {head.behind} more {'waits' if head.behind == 1 else 'wait'} behind it." if head.behind else ""
-    if operation.status == DeliveryStatus.REFUSED:
-        return [State(wording.BAD, f"{title} was refused", f"{head.state.detail}{behind}")]
-    if operation.status == DeliveryStatus.SENDING:
-        verb = "is being sent"
-    elif wording.system_state(operation.system, timezone.now()).tone != wording.OK:
-        verb = "waits"
+        messages.append(wording.needs_another_group(name, change.owning_group))
+    is_withdrawn = change.completion_code == CompletionCode.WITHDRAWN
+    if exchange.is_cancelled and not exchange.is_rejected and not is_withdrawn:
+        messages.append(wording.cancelled_there(name))
+    if said is not None and said.operation.status == IncomingStatus.FAILED:
+        messages.append(wording.failed_here(name, said.operation))
+    if head is not None:
+        messages.append(wording.on_the_way(head.operation, head.state, head.behind, now))
     else:
-        verb = "is delayed" if operation.tries else "is on its way"
-    return [State(head.state.tone, f"{title} {verb}", f"{head.state.detail}{behind}", head.state.next_try_at)]
+        flow = wording.system_state(system, now)
+        if flow.tone != wording.OK:
+            messages.append(State(wording.WAIT, flow.short, flow.detail, flow.next_try_at))
+    headline = wording.standing(name, change.owning_group if holds else None, exchange)
+    reference = reading.references.get(change.pk, {}).get(name)
+    return Partner(system, reference, holds, headline, messages, head, told, said)

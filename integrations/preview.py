@@ -145,6 +145,10 @@ class Reading:
             exchanges={name: row.state for name, row in self.exchanges.get(change.pk, {}).items()},
         )
 
+    def known(self, change: Change) -> list[str]:
+        """Every system that has to do with the change, those that rejected it too, by name."""
+        return _known(self.situation(change))
+
     # --- What would be recorded ---
 
     def of_save(self, stored: Change | None, draft: Change) -> Preview:
@@ -237,11 +241,12 @@ def _known(situation: rules.Situation) -> list[str]:
 
 
 def _with_head(exchanges: QuerySet[Exchange]) -> QuerySet[Any]:
-    """With the first of its operations that is not settled (`head`, as in `Assign 1`), and its status."""
+    """With the first of its operations that is not settled: `head`, as in `Assign 1`, `head_id`, `head_status`."""
     unsettled = OutgoingOperation.objects.filter(Unsettled("status"), exchange=OuterRef("pk")).order_by("sequence")
     name = Concat("operation", Value(" "), Cast("sequence", CharField()), output_field=CharField())
     return exchanges.annotate(
         head=Subquery(unsettled.annotate(name=name).values("name")[:1]),
+        head_id=Subquery(unsettled.values("pk")[:1]),
         head_status=Subquery(unsettled.values("status")[:1]),
     )
 

@@ -5,17 +5,20 @@ Whole sentences, in the language of the page. What is stored of an error stays a
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from django.utils.text import get_text_list
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
-from .choices import SETTLED, Breaker, Delivery, DeliveryStatus, IncomingStatus
+from .choices import SETTLED, Breaker, Delivery, DeliveryStatus, IncomingStatus, Operation
 
 if TYPE_CHECKING:
-    from .models import DeliveryControl, ExternalSystem, OutgoingOperation
+    from .models import DeliveryControl, ExternalSystem, IncomingOperation, OutgoingOperation
+    from .rules import ExchangeState
 
 # The tone picks a colour and a sign; the words say all.
 OK, WAIT, BAD, BUSY, IDLE = "ok", "wait", "bad", "busy", "idle"
@@ -147,7 +150,78 @@ def pair_state(statuses: set[str], is_rejected: bool) -> State:
     return State(IDLE, _("linked"))
 
 
+# --- How a change stands with one partner ---
+
+
+def standing(system: str, group: Any, exchange: ExchangeState) -> State:
+    """In a word and a sentence. `group`: the owning group where it is one of the partner's, else None."""
+    names = {"system": system, "group": group}
+    if exchange.is_rejected:
+        return State(BAD, _("Rejected"), _("%(system)s rejected this change.") % names)
+    if exchange.is_cancelled:
+        return State(IDLE, _("Cancelled"), _("%(system)s was told that this change is cancelled.") % names)
+    if group is not None:
+        return State(OK, _("Holds it"), _("%(system)s holds this change, through %(group)s.") % names)
+    linked = _("%(system)s is linked: it is told of public comments, attachments and Cancel.")
+    return State(IDLE, _("Linked"), linked % names)
+
+
+def needs_another_group(system: str, group: Any) -> State:
+    detail = _(
+        "%(system)s rejected this change, but %(group)s still owns it, and nothing more is sent. "
+        "Give the change to another group."
+    )
+    return State(BAD, _("Needs another group"), detail % {"system": system, "group": group})
+
+
+def cancelled_there(system: str) -> State:
+    detail = _(
+        "%(system)s was told Cancel, and still holds the change for cancelled. Clearing Withdrawn sends nothing, "
+        "and no Update follows a Cancel. To begin anew, take the change back and give it to %(system)s again."
+    )
+    return State(WAIT, _("Cancelled there"), detail % {"system": system})
+
+
+def failed_here(system: str, operation: IncomingOperation) -> State:
+    names = {"system": system, "operation": operation.operation, "error": sentence(operation.error)}
+    short = _("%(operation)s of %(system)s failed here") % names
+    detail = _("%(error)s Nothing of it was kept, and %(system)s was told so.") % names
+    return State(BAD, short, detail)
+
+
+def on_the_way(operation: OutgoingOperation, state: State, behind: int, now: datetime) -> State:
+    """What is stuck or on its way to one partner: the head of the queue speaks for those behind it."""
+    names = {"operation": f"{operation.operation} {operation.sequence}"}
+    more = ngettext("%(count)s more waits behind it.", "%(count)s more wait behind it.", behind) % {"count": behind}
+    detail = f"{state.detail} {more}" if behind else state.detail
+    if operation.status == DeliveryStatus.REFUSED:
+        return State(BAD, _("%(operation)s was refused") % names, detail)
+    if operation.status == DeliveryStatus.SENDING:
+        short = _("%(operation)s is being sent")
+    elif system_state(operation.system, now).tone != OK:
+        short = _("%(operation)s waits")
+    elif operation.tries:
+        short = _("%(operation)s is delayed")
+    else:
+        short = _("%(operation)s is on its way")
+    return State(state.tone, short % names, detail, state.next_try_at)
+
+
 # --- What would be sent, and what would not ---
+
+
+def purpose(operation: str, system: str, is_attachment: bool = False) -> str:
+    """What an operation means to the partner that gets it."""
+    names = {"system": system}
+    if operation == Operation.ASSIGN:
+        return _("%(system)s is given the change.") % names
+    if operation == Operation.ACCEPT:
+        return _("%(system)s is told that the change is taken back.") % names
+    if operation == Operation.CANCEL:
+        return _("%(system)s is told that the change is withdrawn.") % names
+    if is_attachment:
+        return _("%(system)s is told of the file.") % names
+    return _("%(system)s gets the comment.") % names
 
 
 def planned_state(system: ExternalSystem, now: datetime, head: str, is_refused: bool) -> State:
@@ -197,6 +271,17 @@ def unsaid_same_system(system: str) -> str:
 def unsaid_fields(system: str) -> str:
     told = _("%(system)s is not told of these fields now: it gets their values with the next operation.")
     return told % {"system": system}
+
+
+def transition_sends(recipients: Sequence[str]) -> str:
+    if not recipients:
+        return _("A move to another phase sends nothing.")
+    told = _("A move to another phase sends nothing by itself: %(systems)s learn the phase with the next operation.")
+    if len(recipients) == 1:
+        told = _(
+            "A move to another phase sends nothing by itself: %(systems)s learns the phase with the next operation."
+        )
+    return told % {"systems": get_text_list(list(recipients), _("and"))}
 
 
 def private_stays() -> str:

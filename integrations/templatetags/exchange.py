@@ -6,18 +6,25 @@ from typing import Any
 
 from django import template
 
-from changes.models import Change
+from changes.choices import CompletionCode, Visibility
+from changes.models import Attachment, Change, Comment, SupportGroup
 
-from .. import change_list, panels
+from .. import change_list, panels, wording
 from ..models import ExternalGroup, OutgoingOperation
+from ..preview import Planned, Preview, Reading, draft_of
 
 register = template.Library()
+
+# On a change that is shown: what its page has read of the exchange already.
+_SHOWN = "_exchange_shown"
 
 
 @register.simple_tag
 def exchange_of(change: Change) -> panels.ChangeExchange:
-    """Everything of the exchange of one change, to be kept with `as`."""
-    return panels.exchange_of(change)
+    """Everything of the exchange of one change, to be kept with `as`. Read once for each change that is shown."""
+    if _SHOWN not in change.__dict__:
+        change.__dict__[_SHOWN] = panels.exchange_of(change)
+    return change.__dict__[_SHOWN]
 
 
 @register.simple_tag
@@ -49,6 +56,67 @@ def is_outgoing(row: Any) -> bool:
 
 
 @register.inclusion_tag("integrations/includes/by_hand.html", takes_context=True)
-def by_hand(context: Any, row: panels.OutgoingRow) -> dict[str, Any]:
-    """Retry now and Skip for an operation that is stuck, for who may; leads back to the present page."""
-    return {"row": row, "perms": context["perms"], "request": context["request"], "csrf_token": context["csrf_token"]}
+def by_hand(context: Any, row: panels.OutgoingRow, back: str = "") -> dict[str, Any]:
+    """Retry now and Skip for an operation that is stuck, for who may; leads back to `back`, or the present page."""
+    request = context["request"]
+    # A part of a page was asked for under an address of its own, or with what htmx adds to it.
+    back = back or request.htmx.current_url_abs_path or request.get_full_path()
+    # Ids of its own: an operation may stand on the page twice.
+    prefix = "head-" if context.get("partner") else ""
+    return {"row": row, "back": back, "prefix": prefix, "perms": context["perms"], "csrf_token": context["csrf_token"]}
+
+
+# --- What would be sent ---
+
+
+def _reading(change: Change) -> Reading:
+    """What the page has read already, else three queries."""
+    shown = change.__dict__.get(_SHOWN)
+    return shown.reading if shown else Reading([change])
+
+
+@register.inclusion_tag("integrations/includes/will_send_short.html", takes_context=True)
+def will_send_comment(context: Any, change: Change) -> dict[str, Any]:
+    """Whom a public comment goes to, how each of them stands, and who would hear nothing."""
+    comment = Comment(change=change, author=context["request"].user, visibility=Visibility.PUBLIC)
+    return {"preview": _reading(change).of_comment(change, comment)}
+
+
+@register.inclusion_tag("integrations/includes/will_send_short.html", takes_context=True)
+def will_send_attachment(context: Any, change: Change) -> dict[str, Any]:
+    """The same for a file, which is never private."""
+    attachment = Attachment(change=change, author=context["request"].user)
+    return {"preview": _reading(change).of_attachment(change, attachment)}
+
+
+@register.inclusion_tag("integrations/includes/will_send.html")
+def will_send_values(change: Change, **values: Any) -> dict[str, Any]:
+    """What a save of the change with these values would send, as in `completion_code="Withdrawn"`."""
+    group: SupportGroup | None = values.get("owning_group", change.owning_group)
+    reading = Reading([change], [group.pk]) if group else _reading(change)
+    return {"preview": reading.of_save(change, draft_of(change, **values)), "is_changed": True}
+
+
+@register.inclusion_tag("integrations/includes/will_send.html")
+def will_send_save(stored: Change | None, draft: Change) -> dict[str, Any]:
+    """What a save of `draft` would send, where the database has `stored`; None creates it."""
+    reading = Reading([stored] if stored else [], [draft.owning_group_id])
+    is_changed = bool(draft.differences_from(stored))
+    return {"preview": reading.of_save(stored, draft), "is_changed": is_changed}
+
+
+@register.simple_tag
+def will_send_transition(change: Change) -> str:
+    """What a transition by itself sends: nothing; and when the partners learn of it."""
+    return wording.transition_sends(exchange_of(change).recipients)
+
+
+@register.filter
+def purpose(planned: Planned) -> str:
+    return wording.purpose(planned.operation, planned.system_id, planned.attachment is not None)
+
+
+@register.filter
+def is_withdrawal(preview: Preview) -> bool:
+    """Whether it tells a partner that the change is withdrawn, which cannot be taken back."""
+    return any(planned.change.completion_code == CompletionCode.WITHDRAWN for planned in preview.planned)

@@ -113,9 +113,10 @@ def test_a_delivered_assign_leaves_nothing_on_its_way_and_fills_the_external_ass
     response = web(alice).get(f"/changes/{given.number}/")
     said = text(response)
     assert "Nothing is on its way to ACME." in said
-    assert "It last said In progress" in said
+    assert "ACME last said In progress" in said
+    assert "Last told ACME Assign 1" in said
     assert "External id C-1001" in said
-    link = '<a href="https://desk.acme.example/C-1001" rel="noopener noreferrer">C-1001'
+    link = '<a href="https://desk.acme.example/C-1001" rel="noopener noreferrer"'
     assert link in response.content.decode()
 
 
@@ -126,7 +127,7 @@ def test_only_a_web_address_of_a_partner_becomes_a_link(alice, given, acme, url)
     ExternalReference.objects.create(change=given, system=acme, external_id="C-<1>", external_url=url)
     content = web(alice).get(f"/changes/{given.number}/").content.decode()
     assert "C-&lt;1&gt;" in content
-    assert 'rel="noopener' not in content
+    assert 'rel="noopener noreferrer"' not in content
     assert not url or f'href="{url}' not in content
 
 
@@ -234,19 +235,18 @@ def test_an_old_operation_that_blocks_is_shown_however_many_came_after(alice, gi
     said = page(alice, given)
     assert "Assign 1 was refused." in said
     assert "60 more wait behind it." in said
-    assert "All outgoing operations" in said
 
 
 def test_the_exchange_makes_as_many_queries_for_many_operations_as_for_few(alice, acme, beta, given):
     client = web(alice)
     counts = []
     for _ in range(2):
-        with CaptureQueriesContext(connection) as queries:
-            client.get(f"/changes/{given.number}/")
-        counts.append(len(queries))
         comment(given, alice, 5)
         came(acme, given)
         came(beta, given, "Failed")
+        with CaptureQueriesContext(connection) as queries:
+            client.get(f"/changes/{given.number}/")
+        counts.append(len(queries))
     assert counts[0] == counts[1]
 
 
@@ -258,8 +258,11 @@ def test_retry_and_skip_are_offered_to_who_may_and_only_where_they_do_something(
     comment(given, people["alice"])
     for name, person in people.items():
         content = web(person).get(f"/changes/{given.number}/").content.decode()
-        assert content.count("/retry/") == (1 if name in PERSONS_ALLOWED else 0)
-        assert content.count("/skip/") == (2 if name in PERSONS_ALLOWED else 0)
+        panel = content.partition('id="exchange"')[2].partition("</section>")[0]
+        activity = content.partition('id="activity"')[2]
+        for part, to_skip in ((panel, 1), (activity, 2)):
+            assert part.count("/retry/") == (1 if name in PERSONS_ALLOWED else 0)
+            assert part.count("/skip/") == (to_skip if name in PERSONS_ALLOWED else 0)
     deliver(assign(given))
     assert "/retry/" in web(people["ingrid"]).get(f"/changes/{given.number}/").content.decode()
 
@@ -464,8 +467,8 @@ def test_the_log_pages_and_makes_few_queries_whatever_the_number_of_rows(ingrid,
             came(acme, given)
     assert counts[0] == counts[1]
     assert counts[0] <= 8
-    assert "1–50 of" in text(response)
-    assert f"?direction={direction}&amp;page=2" in response.content.decode()
+    assert response.content.decode().count('data-label="Operation"') == 50
+    assert f'rel="next" href="/exchange/?direction={direction}&amp;older=' in response.content.decode()
 
 
 # --- One operation ---
