@@ -276,6 +276,7 @@ class IncomingOperation(models.Model):
             ),
             models.Index(fields=["change", "-received_at"], name="incoming_of_change"),
             models.Index(fields=["received_at"], condition=Q(status=IncomingStatus.FAILED), name="incoming_failed"),
+            models.Index(fields=["received_at", "id"], name="incoming_by_time"),
         ]
 
     def __str__(self) -> str:

@@ -1,9 +1,7 @@
-"""The pages of the exchange: the log, one operation, and what a person does with one that is stuck."""
+"""What a person does with one operation that is stuck: retry it now, or skip it with a reason."""
 
 from __future__ import annotations
 
-import json
-from typing import Any
 from uuid import UUID
 
 from django.contrib import messages
@@ -12,72 +10,20 @@ from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.http import url_has_allowed_host_and_scheme
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 
-from changes.listing import CappedPaginator
 from changes.models import Change
 from changes.staff import StaffPage
 
-from . import log, outbox
+from . import outbox
 from .choices import Operation
 from .forms import SkipForm
-from .models import IncomingOperation, OutgoingOperation
-from .panels import incoming_row, outgoing_row, with_neighbours
+from .models import OutgoingOperation
+from .panels import outgoing_row, with_neighbours
 from .wording import OK, system_state
 
-PAGE_SIZE = 50
-ATTEMPTS_SHOWN = 100
 BEHIND_SHOWN = 20
-
-
-class ExchangeLog(StaffPage):
-    """All operations, out or in, the newest first."""
-
-    def get(self, request: HttpRequest) -> HttpResponse:
-        is_incoming = request.GET.get("direction") == "in"
-        filterset = (log.incoming if is_incoming else log.outgoing)(request.GET)
-        rows = filterset.qs if filterset.is_valid() else filterset.queryset.none()
-        paginator = CappedPaginator(rows.order_by("-id"), PAGE_SIZE)
-        page = paginator.get_page(request.GET.get("page"))
-        context = {
-            "filter": filterset,
-            "page": page,
-            "paginator": paginator,
-            "is_incoming": is_incoming,
-            "rows": [incoming_row(row) if is_incoming else outgoing_row(row) for row in page],
-        }
-        return render(request, "integrations/log.html", context)
-
-
-class OneOperation(StaffPage):
-    """One operation of either direction by its id: what it says, and what became of it."""
-
-    def get(self, request: HttpRequest, pk: UUID) -> HttpResponse:
-        outgoing = (
-            with_neighbours(OutgoingOperation.objects.all())
-            .select_related("change", "cause__system", "cause__user")
-            .filter(pk=pk)
-            .first()
-        )
-        if outgoing is not None:
-            return self._outgoing(outgoing)
-        incoming = IncomingOperation.objects.select_related("system", "user", "change").filter(pk=pk).first()
-        if incoming is None:
-            raise Http404("There is no operation with this id.")
-        context = {
-            "row": incoming_row(incoming),
-            "payload": pretty(incoming.payload),
-            "result": pretty(incoming.result) if incoming.result is not None else "",
-            "caused": incoming.caused.select_related("system", "change").order_by("id"),
-        }
-        return render(self.request, "integrations/incoming.html", context)
-
-    def _outgoing(self, operation: OutgoingOperation) -> HttpResponse:
-        context = {
-            "row": outgoing_row(operation),
-            "payload": pretty(outbox.message(operation)),
-            "attempts": operation.attempts.order_by("-started_at", "-id")[:ATTEMPTS_SHOWN],
-        }
-        return render(self.request, "integrations/outgoing.html", context)
 
 
 class ByHand(StaffPage):
@@ -112,13 +58,17 @@ class Retry(ByHand):
         except outbox.NotOpen as refused:
             messages.error(request, str(refused))
         else:
-            when = "as soon as it is its turn"
-            if not operation.system.is_flowing:
-                when = f"once {operation.system} is enabled and not paused"
-            elif system_state(operation.system, timezone.now()).tone != OK:
-                when = f"once the circuit breaker of {operation.system} lets it through"
-            messages.success(request, f"{operation} is sent {when}.")
+            messages.success(request, _when_sent(operation))
         return redirect(self.came_from(pk))
+
+
+def _when_sent(operation: OutgoingOperation) -> str:
+    names = {"operation": operation, "system": operation.system}
+    if not operation.system.is_flowing:
+        return _("%(operation)s is sent once %(system)s is enabled and not paused.") % names
+    if system_state(operation.system, timezone.now()).tone != OK:
+        return _("%(operation)s is sent once the circuit breaker of %(system)s lets it through.") % names
+    return _("%(operation)s is sent as soon as it is its turn.") % names
 
 
 class Skip(ByHand):
@@ -146,8 +96,14 @@ class Skip(ByHand):
             messages.error(request, str(refused))
             return redirect(self.came_from(pk))
         skipped = outbox.skip_all(behind, request.user, reason)
-        more = f", and {skipped} that waited behind it" if skipped else ""
-        messages.success(request, f"{operation} was skipped{more}.")
+        said = _("%(operation)s was skipped.")
+        if skipped:
+            said = ngettext(
+                "%(operation)s was skipped, and %(count)s that waited behind it.",
+                "%(operation)s was skipped, and %(count)s that waited behind it.",
+                skipped,
+            )
+        messages.success(request, said % {"operation": operation, "count": skipped})
         return redirect(self.came_from(pk))
 
     def _page(self, operation: OutgoingOperation, form: SkipForm) -> HttpResponse:
@@ -161,7 +117,3 @@ class Skip(ByHand):
             "next": self.came_from(operation.pk),
         }
         return render(self.request, "integrations/skip.html", context)
-
-
-def pretty(value: Any) -> str:
-    return json.dumps(value, indent=2, ensure_ascii=False)

@@ -1,0 +1,135 @@
+"""The pages of the exchange log: all operations, one of them, and retrying those of a time window."""
+
+from __future__ import annotations
+
+import json
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+from django import forms
+from django.contrib import messages
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+
+from changes.actor import signed_in
+from changes.staff import StaffPage
+
+from . import outbox
+from .bulk import LARGEST_RETRY, Window, retry_draft
+from .log import Log, Moment
+from .models import ExternalSystem, IncomingOperation, OutgoingOperation
+from .panels import incoming_row, outgoing_row, with_neighbours
+
+ATTEMPTS_SHOWN = 100
+
+
+class ExchangeLog(StaffPage):
+    """All operations, out or in, the newest first. The rows are asked for alone, too."""
+
+    def get(self, request: HttpRequest) -> HttpResponse:
+        is_incoming = request.GET.get("direction") == "in"
+        log = Log(request.GET, is_incoming)
+        is_part = request.htmx and not request.htmx.boosted  # type: ignore[attr-defined]
+        template = "integrations/includes/log_rows.html" if is_part else "integrations/log.html"
+        return render(request, template, {"log": log, "filter": log.form, "is_incoming": is_incoming})
+
+
+class OneOperation(StaffPage):
+    """One operation of either direction by its id: what it says, and what became of it."""
+
+    def get(self, request: HttpRequest, pk: UUID) -> HttpResponse:
+        outgoing = (
+            with_neighbours(OutgoingOperation.objects.all())
+            .select_related("change", "cause__system", "cause__user")
+            .filter(pk=pk)
+            .first()
+        )
+        if outgoing is not None:
+            return self._outgoing(outgoing)
+        incoming = IncomingOperation.objects.select_related("system", "user", "change").filter(pk=pk).first()
+        if incoming is None:
+            raise Http404("There is no operation with this id.")
+        context = {
+            "row": incoming_row(incoming),
+            "payload": pretty(incoming.payload),
+            "result": pretty(incoming.result) if incoming.result is not None else "",
+            "caused": incoming.caused.select_related("system", "change").order_by("id"),
+        }
+        return render(self.request, "integrations/incoming.html", context)
+
+    def _outgoing(self, operation: OutgoingOperation) -> HttpResponse:
+        beside = [operation.sequence - 1, operation.sequence + 1]
+        neighbours = OutgoingOperation.objects.filter(exchange=operation.exchange_id, sequence__in=beside)
+        context = {
+            "row": outgoing_row(operation),
+            "payload": pretty(outbox.message(operation)),
+            "attempts": operation.attempts.order_by("-started_at", "-id")[:ATTEMPTS_SHOWN],
+            "neighbours": neighbours.only("operation", "sequence", "status").order_by("sequence"),
+        }
+        return render(self.request, "integrations/outgoing.html", context)
+
+
+def pretty(value: Any) -> str:
+    return json.dumps(value, indent=2, ensure_ascii=False)
+
+
+# --- Retrying what was stuck for a while ---
+
+
+class WindowForm(forms.Form):
+    """Which operations are retried: those of a system, or of all, that were recorded in a time window."""
+
+    system = forms.ChoiceField(label=gettext_lazy("System"), required=False)
+    since = Moment(label=gettext_lazy("Recorded from"), error_messages={"required": gettext_lazy("Say from when on.")})
+    until = Moment(label=gettext_lazy("To"), error_messages={"required": gettext_lazy("Say until when.")})
+
+    def __init__(self, data: Any = None, **kwargs: Any) -> None:
+        super().__init__(data, **kwargs)
+        names = ExternalSystem.objects.values_list("system_id", flat=True)
+        field: Any = self.fields["system"]
+        field.choices = [("", _("All systems")), *((name, name) for name in names)]
+
+    def clean(self) -> dict[str, Any]:
+        cleaned = super().clean() or self.cleaned_data
+        since, until = cleaned.get("since"), cleaned.get("until")
+        if since and until and until <= since:
+            self.add_error("until", _("The end must be after the beginning."))
+        return cleaned
+
+
+class RetryWindow(StaffPage):
+    """Chooses the operations of a time window that wait or were refused; the preview and the rest is the bulk job's."""
+
+    permission = "integrations.retry_outgoingoperation"
+    is_write_page = True
+
+    def get(self, request: HttpRequest) -> HttpResponse:
+        asked = {name: request.GET[name] for name in ("system", "since", "until") if request.GET.get(name)}
+        now = timezone.now()
+        usual = {"since": now - timedelta(days=1), "until": now + timedelta(minutes=1)}
+        return self.page(WindowForm(initial={**usual, **asked}))
+
+    def post(self, request: HttpRequest) -> HttpResponse:
+        form = WindowForm(request.POST)
+        if not form.is_valid():
+            return self.page(form)
+        window = Window(**form.cleaned_data)
+        job = retry_draft(signed_in(request), window, f"{request.path}?{self._query(request)}")
+        if job is None:
+            messages.info(request, _("Nothing of this time waits or was refused: there is nothing to retry."))
+            return self.page(form)
+        return redirect("changes:bulk_job", job.pk)
+
+    def _query(self, request: HttpRequest) -> str:
+        query = request.POST.copy()
+        query.pop("csrfmiddlewaretoken", None)
+        return query.urlencode()
+
+    def page(self, form: WindowForm) -> HttpResponse:
+        context = {"form": form, "largest": LARGEST_RETRY, "log": reverse("exchange:log")}
+        return render(self.request, "integrations/retry_window.html", context)
