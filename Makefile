@@ -8,7 +8,7 @@ COMPILE = $(UV) --quiet pip compile --universal --generate-hashes --python-versi
 # For what only looks at the code: the settings, without a key and data of their own.
 CHECKING = DEBUG=1 VAR_DIR=.mypy_cache/var
 
-.PHONY: help run demo test bench bench-large lint format messages lock
+.PHONY: help run demo test bench bench-large screenshots lint format messages lock
 .NOTPARALLEL:
 
 help: ## Lists the targets
@@ -33,6 +33,10 @@ bench: ## Measures against baselines, in under 15 minutes; one row: make bench A
 bench-large: ## Measures with a large database and over many deliveries; needs 10 GB of disk and about 20 minutes
 	@sh requirements/install.sh bench
 	@exec .venv/bin/python -m bench --large $(ARGS)
+
+screenshots: ## Makes the pictures of the pages in docs/screenshots, on throw-away data; about 3 minutes
+	@sh requirements/install.sh screenshots
+	@exec .venv/bin/python -m tests.screenshots $(ARGS)
 
 lint: ## Checks style, types, import contracts, templates and migrations
 	@sh requirements/install.sh lint

@@ -1,11 +1,12 @@
 #!/bin/sh
-# Installs what a make target needs, and only what is missing: `sh requirements/install.sh run|lint|test|bench|messages`.
+# Installs what a make target needs, and only what is missing: `sh requirements/install.sh TARGET`.
 #
 #   run    the Python packages of the product, into .venv
 #   lint   these, and those of the checks and tests
 #   test   these, and with apt-get PostgreSQL, Redis, Chromium, faketime and gettext
 #   bench  as test, without Chromium, faketime and gettext
-#   messages  as lint, and gettext
+#   messages     as lint, and gettext
+#   screenshots  as lint, and with apt-get Chromium, faketime and pngquant
 #
 # PYTHON names another interpreter than python3. Each obstacle is told in one line, and ends in exit code 1.
 set -eu
@@ -123,5 +124,14 @@ test | bench)
     [ -z "$missing" ] || apt_install "make $target" $missing
     sync dev
     ;;
-*) fail "run, lint, test, bench or messages?" ;;
+screenshots)
+    missing=
+    for program in chromium faketime pngquant; do
+        command -v "$program" >/dev/null || missing="$missing $program"
+    done
+    # shellcheck disable=SC2086 # a list of words
+    [ -z "$missing" ] || apt_install "make $target" $missing
+    sync dev
+    ;;
+*) fail "run, lint, test, bench, messages or screenshots?" ;;
 esac
