@@ -184,8 +184,12 @@ def _last_said(change: Change, systems: list[ExternalSystem]) -> dict[str, Said]
     latest = own.order_by("-received_at", "-id").values("pk")[:1]
     by_system = ExternalSystem.objects.filter(pk__in=[system.pk for system in systems]).order_by()
     last = IncomingOperation.objects.filter(pk__in=by_system.annotate(said=Subquery(latest)).values("said"))
-    names = {system.pk: system.system_id for system in systems}
-    return {names[row.system_id]: Said(row, _comment_in(row.payload)) for row in last.defer("result")}
+    known = {system.pk: system for system in systems}
+    found = {}
+    for row in last.defer("result"):
+        row.system = known[row.system_id]
+        found[row.system.system_id] = Said(row, _comment_in(row.payload))
+    return found
 
 
 def _comment_in(payload: Any) -> str:
