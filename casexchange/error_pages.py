@@ -39,12 +39,6 @@ class ErrorPagesMiddleware:
             return page
         return response
 
-    def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponseBase | None:
-        """What a change refuses, where the page has no form of its own to say it."""
-        if isinstance(error, ChangeRefused):
-            return render(request, "409.html", {"exception": error}, status=HTTPStatus.CONFLICT)
-        return None
-
 
 def most_bytes() -> int:
     """The most that a form may bring: so many files of the full size, and the text around them."""
@@ -54,6 +48,10 @@ def most_bytes() -> int:
 def too_large(request: HttpRequest) -> HttpResponse:
     context = {"most": filesizeformat(settings.ATTACHMENT_MAX_BYTES), "most_files": MOST_FILES}
     return render(request, "413.html", context, status=HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
+
+
+def refused(request: HttpRequest, refusal: ChangeRefused) -> HttpResponse:
+    return render(request, "409.html", {"exception": refusal}, status=HTTPStatus.CONFLICT)
 
 
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponseBase:

@@ -17,8 +17,9 @@ from django.http.response import HttpResponseBase
 from django.template.loader import render_to_string
 from django.views import defaults
 
-from casexchange.error_pages import API, problem
+from casexchange.error_pages import API, problem, refused
 from changes.conflicts import RETRY_AFTER, in_words, is_unavailable, is_undone, retry
+from changes.exceptions import ChangeRefused
 
 logger = logging.getLogger(__name__)
 
@@ -55,6 +56,9 @@ class ConflictMiddleware:
                 if not is_unavailable(error):
                     raise
                 return not_now(request, error, writes.are_committed)
+            except ChangeRefused as refusal:
+                # A page that has no form of its own to say it; the API has told it by now.
+                return refused(request, refusal)
 
     def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponseBase | None:
         """What comes after the view: a page that reads while it is rendered."""
