@@ -7,6 +7,9 @@ from datetime import date, datetime, tzinfo
 from functools import cached_property
 from typing import Any
 
+from django.db.models import Q
+from django.db.models.functions import Lower
+from django.forms import NullBooleanField
 from django.http import HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import render
 from django.urls import reverse
@@ -15,6 +18,8 @@ from django.utils import timezone
 from . import calendar, timeline_drawing
 from .choices import Phase
 from .listing import ChangeFilter
+from .models import Change
+from .querysets import ChangeQuerySet
 from .staff import StaffPage
 
 # Beyond this a page says that there is more: nobody reads so many bars.
@@ -102,6 +107,8 @@ class Calendar:
 
     def _in_words(self, name: str) -> str:
         typed = self.filters.getlist(name)
+        if isinstance(self.filter.form.fields[name], NullBooleanField):
+            return ""
         choices = getattr(self.filter.form.fields[name], "choices", ())
         named = {str(getattr(value, "value", value)): str(label) for value, label in choices} if choices else {}
         return ", ".join(named.get(value, value) for value in typed)
@@ -141,11 +148,14 @@ class Calendar:
     def _rows(self) -> list[calendar.Window]:
         if not self.filter.is_valid():
             return []
-        changes = self.filter.qs.planned_within(self.period.start, self.period.end)
+        changes = self.filter.qs
         if self.filters.get("phase") != Phase.ABANDON:
             changes = changes.exclude(phase=Phase.ABANDON)
-        rows = changes.order_by("planned_start", "pk").values_list(*_COLUMNS)[: MOST[self.view] + 1]
-        return [_window(*row) for row in rows]
+        return self._windows(changes)
+
+    def _windows(self, changes: ChangeQuerySet) -> list[calendar.Window]:
+        rows = changes.planned_within(self.period.start, self.period.end).order_by("planned_start", "pk")
+        return [_window(*row) for row in rows.values_list(*_COLUMNS)[: self.most + 1]]
 
     @property
     def windows(self) -> list[calendar.Window]:
@@ -166,7 +176,18 @@ class Calendar:
 
     @cached_property
     def overlaps(self) -> dict[int, list[calendar.Window]]:
-        return calendar.overlaps(self.windows)
+        return calendar.overlaps([*self.windows, *self._others])
+
+    @property
+    def _others(self) -> list[calendar.Window]:
+        """What the filters hide on the services that are shown: it is in the way all the same."""
+        services = {window.service for window in self.windows if window.service}
+        if not (self.filters and services):
+            return []
+        everything = Change.objects.visible_to(self.request.user).annotate(lower=Lower("service"))
+        same = everything.filter(Q(service__in=services) | Q(lower__in={service.lower() for service in services}))
+        shown = {window.pk for window in self.windows}
+        return [window for window in self._windows(same) if window.pk not in shown]
 
     @cached_property
     def cells(self) -> list[Cell]:

@@ -11,8 +11,10 @@ from .calendar import DAY, Period, Window
 WIDTH, HEAD, LANE, BAR = 1200, 26, 26, 20
 LEAST = 4
 # About what a letter of the label takes; the label is cut to fit.
-LETTER, LABEL_LETTERS, PADDING = 6.4, 34, 6
+LETTER, LABEL_LETTERS, PADDING = 6.4, 40, 6
 MOST_LANES = 60
+# Before the label of a change that overlaps another one.
+CLASH = "\u26a0"
 
 
 @dataclass(frozen=True)
@@ -88,6 +90,8 @@ def _bar(window: Window, start: float, end: float, is_clash: bool) -> Bar:
     label = f"{window.number} {window.title}"
     if len(label) > LABEL_LETTERS:
         label = f"{label[: LABEL_LETTERS - 1].rstrip()}…"
+    if is_clash:
+        label = f"{CLASH} {label}"
     needed = len(label) * LETTER + 2 * PADDING
     if needed <= width:
         label_x, anchor, left, right = x + PADDING, "start", x, x + width

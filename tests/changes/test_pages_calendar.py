@@ -1,0 +1,185 @@
+"""The change calendar: days, weeks, months, time zones, overlaps, and the filters of the list."""
+
+import re
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+
+from changes import calendar_views
+from changes.choices import ChangeType, Phase
+
+from ..factories import ChangeFactory, SupportGroupFactory, change_in
+from ..pages import text, web
+
+NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
+HOUR = timedelta(hours=1)
+
+
+def plan(start=NOON, end=None, **fields):
+    """A change that is planned for then; for two hours where no end is given."""
+    return ChangeFactory(planned_start=start, planned_end=end or start + 2 * HOUR, **fields)
+
+
+def get(user, query="", zone=None):
+    client = web(user)
+    if zone:
+        client.cookies["timezone"] = zone
+    return client.get(f"/calendar/?date=2026-11-24&{query}")
+
+
+def days(response) -> dict[str, list[str]]:
+    """The numbers of the changes of each day of a day's or week's list."""
+    parts = response.content.decode().split('<h2 id="day-')[1:]
+    return {part[:10]: re.findall(r'<a href="/changes/(CHG\d+)/"><span class="number">', part) for part in parts}
+
+
+def test_a_week_shows_each_change_on_its_days(alice):
+    one = plan(NOON)
+    long = plan(NOON - 24 * HOUR, NOON + 24 * HOUR)
+    plan(NOON - 14 * 24 * HOUR), plan(NOON + 14 * 24 * HOUR)
+    ChangeFactory(planned_start=None, planned_end=None)
+    found = days(get(alice, "view=week"))
+    assert list(found) == [f"2026-11-{day}" for day in range(23, 30)]
+    assert found["2026-11-23"] == [long.number]
+    assert found["2026-11-24"] == [long.number, one.number]
+    assert found["2026-11-25"] == [long.number]
+    assert not any(numbers for day, numbers in found.items() if day > "2026-11-25")
+
+
+def test_days_are_those_of_the_persons_time_zone(alice):
+    change = plan(datetime(2026, 11, 23, 23, 30, tzinfo=UTC))
+    assert days(get(alice))["2026-11-23"] == [change.number]
+    berlin = get(alice, zone="Europe/Berlin")
+    assert days(berlin)["2026-11-23"] == []
+    assert days(berlin)["2026-11-24"] == [change.number]
+    assert "00:30 – 02:30" in text(berlin)
+    assert "Times are those of Europe/Berlin." in text(berlin)
+
+
+def test_the_day_on_which_the_clocks_go_back_has_25_hours(alice):
+    client = web(alice)
+    client.cookies["timezone"] = "Europe/Berlin"
+    plan(datetime(2026, 10, 25, 0, tzinfo=UTC), datetime(2026, 10, 25, 1, tzinfo=UTC))
+    plan(datetime(2026, 10, 25, 1, tzinfo=UTC), datetime(2026, 10, 25, 2, tzinfo=UTC))
+    response = client.get("/calendar/?view=day&date=2026-10-25")
+    assert response.content.decode().count('class="tick-name"') == 25
+    assert "02:00 – 02:00" in text(response)
+    assert "02:00 – 03:00" in text(response)
+    assert "Overlaps" not in text(response)
+
+
+def test_overlaps_on_one_service_name_each_other(alice):
+    one, other = plan(service="LAN", title="Switch"), plan(NOON + HOUR, service="lan", title="Router")
+    plan(NOON + HOUR, service="Mail", title="Relay")
+    plan(NOON + 3 * HOUR, service="LAN", title="Afterwards")
+    said = text(get(alice))
+    assert f"Overlaps on the service LAN: {other.number} Router" in said
+    assert f"Overlaps on the service lan: {one.number} Switch" in said
+    assert said.count("Overlaps on") == 2
+    assert f"overlaps {other.number}" in text(get(alice, "view=month"))
+
+
+def test_an_abandoned_change_is_in_nobodys_way_and_left_out(alice):
+    plan()
+    gone = change_in(Phase.ABANDON, planned_start=NOON, planned_end=NOON + HOUR)
+    assert gone.number not in text(get(alice))
+    assert "Overlaps" not in text(get(alice))
+    assert days(get(alice, "phase=Abandon"))["2026-11-24"] == [gone.number]
+
+
+def test_the_filters_of_the_list_narrow_it_and_lead_back(alice):
+    kept = plan(change_type=ChangeType.STANDARD, service="Mail")
+    plan()
+    response = get(alice, "type=Standard&open=true")
+    assert days(response)["2026-11-24"] == [kept.number]
+    said = text(response)
+    assert "Type: Standard" in said
+    assert "Open only" in said
+    content = response.content.decode()
+    assert 'href="/changes/?type=Standard&amp;open=true"' in content
+    assert "type=Standard&amp;open=true&amp;view=week&amp;date=2026-12-01" in content
+
+
+def test_what_the_filters_hide_overlaps_all_the_same(alice):
+    plan(change_type=ChangeType.STANDARD)
+    hidden = plan(title="Hidden")
+    response = get(alice, "type=Standard")
+    assert hidden.number not in days(response)["2026-11-24"]
+    assert f"Overlaps on the service LAN: {hidden.number} Hidden" in text(response)
+
+
+def test_a_filter_that_does_not_exist_is_said(alice):
+    plan()
+    response = get(alice, "phase=Nowhere")
+    assert response.status_code == 200
+    assert "A filter has a value that does not exist." in text(response)
+
+
+def test_a_full_day_of_a_month_leads_to_the_day(alice):
+    changes = [plan(NOON + n * timedelta(minutes=5), service="") for n in range(calendar_views.IN_A_CELL + 2)]
+    content = get(alice, "view=month").content.decode()
+    assert re.findall(r'<a href="/changes/(CHG\d+)/"', content) == [change.number for change in changes[:3]]
+    href = re.search(r'<a href="([^"]+)">\+2 more', content)[1].replace("&amp;", "&")
+    assert href == "?view=day&date=2026-11-24"
+    assert days(web(alice).get(f"/calendar/{href}"))["2026-11-24"] == [change.number for change in changes]
+
+
+def test_today_is_marked(alice):
+    for view in ("day", "week", "month"):
+        assert 'aria-current="date"' in web(alice).get(f"/calendar/?view={view}").content.decode()
+        elsewhere = web(alice).get(f"/calendar/?view={view}&date=2031-01-01").content.decode()
+        assert 'aria-current="date"' not in elsewhere
+
+
+@pytest.mark.parametrize(
+    ("view", "previous", "following"),
+    [("day", "2026-11-23", "2026-11-25"), ("week", "2026-11-17", "2026-12-01"), ("month", "2026-10-01", "2026-12-01")],
+)
+def test_it_leads_to_the_days_before_and_after(alice, view, previous, following):
+    content = get(alice, f"view={view}").content.decode()
+    assert f'href="?view={view}&amp;date={previous}"' in content
+    assert f'href="?view={view}&amp;date={following}"' in content
+
+
+@pytest.mark.parametrize(
+    "query", ["view=year", "date=tomorrow", "date=0001-01-01", "date=9999-12-31", "view=month&date=9999-12-31"]
+)
+def test_an_address_that_makes_no_sense_shows_some_days(alice, query):
+    assert web(alice).get(f"/calendar/?{query}").status_code == 200
+
+
+def test_nothing_planned_is_said(alice):
+    for view in ("day", "week", "month"):
+        assert "Nothing is planned here" in text(get(alice, f"view={view}"))
+
+
+def test_more_than_a_page_can_show_is_said(alice, monkeypatch):
+    monkeypatch.setitem(calendar_views.MOST, "week", 2)
+    for _ in range(3):
+        plan(service="")
+    response = get(alice)
+    assert "More than 2 changes are planned here." in text(response)
+    assert len(days(response)["2026-11-24"]) == 2
+
+
+def test_a_partner_has_no_calendar(acme):
+    assert get(acme.authorized_user).status_code == 403
+    assert web().get("/calendar/")["Location"].startswith("/accounts/login/")
+
+
+@pytest.mark.parametrize("query", ["", "view=month", "view=day", "type=Normal"])
+def test_the_number_of_queries_does_not_depend_on_the_changes(alice, query):
+    client = web(alice)
+
+    def queries() -> int:
+        with CaptureQueriesContext(connection) as captured:
+            client.get(f"/calendar/?date=2026-11-24&{query}")
+        return len(captured)
+
+    plan()
+    few = queries()
+    for number in range(12):
+        plan(owning_group=SupportGroupFactory(name=f"Group {number % 3}"))
+    assert queries() == few <= 8

@@ -1,0 +1,265 @@
+"""What the exchange adds to the desk: health, what needs a person, traffic, and that it updates by itself."""
+
+import re
+import uuid
+from datetime import timedelta
+
+import pytest
+from django.core.cache import cache
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
+
+from changes.choices import Phase
+from integrations import desk
+from integrations.models import DeliveryControl, Exchange, ExternalSystem, IncomingOperation, OutgoingOperation
+
+from ..factories import ChangeFactory, ExternalGroupFactory, ExternalSystemFactory, SupportGroupFactory
+from ..pages import text, web
+
+HTMX = {"HX-Request": "true"}
+NOTHING = "Nothing is stuck: no operation was refused, failed, or has waited for long."
+
+
+def needs(user) -> str:
+    """What the page says under "Needs a person"."""
+    return text(web(user).get("/")).partition("Needs a person")[2].partition("External systems")[0]
+
+
+def systems(user) -> str:
+    return text(web(user).get("/")).partition("External systems")[2].partition("As of")[0]
+
+
+def give(system, **fields):
+    """A new change for a system, and the Assign that goes with it."""
+    change = ChangeFactory(owning_group=system.external_groups.first().group, **fields)
+    return change, change.outgoing_operations.get()
+
+
+def alter(operation, **values):
+    type(operation).objects.filter(pk=operation.pk).update(**values)
+
+
+def ago(**units):
+    return timezone.now() - timedelta(**units)
+
+
+def came(system, status="Failed", **fields):
+    """An operation of a partner as the log keeps it."""
+    values = {"operation": "Update", "payload": {}, "body_sha256": "", "http_status": 409, **fields}
+    return IncomingOperation.objects.create(system=system, user=system.authorized_user, status=status, **values)
+
+
+# --- What needs a person ---
+
+
+def test_a_refused_operation_needs_a_person(alice, acme):
+    assert NOTHING in needs(alice)
+    change, operation = give(acme)
+    assert NOTHING in needs(alice)
+    alter(operation, status="Refused", last_error="refused with 422: no such group")
+    said = needs(alice)
+    assert "Refused by the partner" in said
+    assert "Assign 1 to ACME" in said
+    assert f"{change.number} Replace core switch: Refused with 422: no such group." in said
+    assert f"/exchange/{operation.pk}/" in web(alice).get("/").content.decode()
+
+
+def test_an_operation_that_waits_for_long_needs_a_person_and_those_behind_it_do_not(alice, acme):
+    change, operation = give(acme)
+    change.comments.create(author=alice, body="Behind it", visibility="public")
+    OutgoingOperation.objects.update(created_at=ago(minutes=20))
+    said = needs(alice)
+    assert "Waiting for long" in said
+    assert "Assign 1 to ACME" in said
+    assert "Update 2" not in said
+    alter(operation, created_at=ago(minutes=10))
+    assert NOTHING in needs(alice)
+
+
+def test_a_failed_incoming_operation_needs_a_person_until_it_comes_again(alice, acme):
+    change, _ = give(acme)
+    came(acme, change=change, idempotency_key="one", error="Planned end must be after planned start.")
+    said = needs(alice)
+    assert "Update from ACME" in said
+    assert f"{change.number} Replace core switch: Planned end must be after planned start." in said
+    came(acme, "Applied", change=change, idempotency_key="one")
+    assert NOTHING in needs(alice)
+
+
+def test_what_failed_long_ago_is_history(alice, acme):
+    alter(came(acme, error="No such change."), received_at=ago(days=4))
+    assert NOTHING in needs(alice)
+
+
+def reject(change, system):
+    exchange = Exchange.objects.get(change=change, system=system)
+    exchange.state = exchange.state.after_reject()
+    exchange.save()
+
+
+def test_a_rejected_change_needs_a_person_until_another_group_has_it(alice, acme):
+    change, _ = give(acme)
+    reject(change, acme)
+    assert f"ACME rejected it, but {change.owning_group} still owns it." in needs(alice)
+    change.refresh_from_db()
+    change.owning_group = SupportGroupFactory(name="Network")
+    change.save()
+    assert NOTHING in needs(alice)
+
+
+def test_a_rejected_change_that_is_abandoned_needs_nobody(alice, acme):
+    change, _ = give(acme)
+    reject(change, acme)
+    change.refresh_from_db()
+    change.completion_code = "Rejected"
+    change.move_to(Phase.ABANDON)
+    change.save()
+    assert NOTHING in needs(alice)
+
+
+def test_the_oldest_of_all_systems_come_first_and_all_are_counted(alice, acme, beta):
+    operations = [give(system)[1] for system in (acme, beta) for _ in range(4)]
+    for hours, operation in enumerate(operations, 1):
+        alter(operation, status="Refused", created_at=ago(hours=hours), last_error="422")
+    part = web(alice).get("/").content.decode().partition("Refused by the partner")[2]
+    shown = re.findall(r'id="operation-([0-9a-f-]{36})"', part)
+    assert shown == [str(operation.pk) for operation in operations[::-1]][: desk.SHOWN]
+    assert '<span class="tally">8</span>' in part
+
+
+# --- Health ---
+
+
+def test_health_is_said_in_words_with_what_waits_and_the_last_success(alice, acme, beta):
+    assert re.search(r"ACME Flowing Waiting 0 Oldest – Last success none yet", systems(alice))
+    _, delivered = give(acme)
+    alter(delivered, status="Delivered", is_next=False, settled_at=ago(hours=2))
+    _, waiting = give(acme)
+    alter(waiting, created_at=ago(minutes=7), next_try_at=ago(minutes=6))
+    said = systems(alice)
+    assert "ACME Slow since" in said
+    assert re.search(r"Waiting 1 for ACME Oldest 7.minutes ago Last success 2.hours ago", said)
+
+
+@pytest.mark.parametrize(
+    ("system", "control", "words"),
+    [
+        ({"enabled": False}, {}, "Paused"),
+        ({"paused_at": ago(hours=1), "pause_reason": "ACME wants no more calls (410)"}, {}, "Paused since"),
+        ({}, {"breaker": "Open", "breaker_opened_at": ago(hours=1), "breaker_until": ago(hours=-1)}, "Down since"),
+        ({}, {"breaker": "Open", "breaker_opened_at": ago(hours=1), "breaker_reason": "Migration"}, "Paused since"),
+    ],
+)
+def test_a_system_that_does_not_flow_says_since_when(alice, acme, system, control, words):
+    ExternalSystem.objects.filter(pk=acme.pk).update(**system)
+    if control:
+        DeliveryControl.objects.filter(system=acme).update(**control)
+    assert f"ACME {words}" in systems(alice)
+
+
+def test_without_a_system_the_desk_says_that_nothing_is_exchanged(alice, ingrid):
+    said = "No external system is registered, so no change is exchanged."
+    assert said in text(web(alice).get("/"))
+    assert "Add an external system" not in text(web(alice).get("/"))
+    assert "Add an external system" in text(web(ingrid).get("/"))
+
+
+# --- It updates by itself ---
+
+
+def test_htmx_gets_the_part_that_changes_alone(alice, acme):
+    response = web(alice).get("/", headers=HTMX)
+    content = response.content.decode()
+    assert content.lstrip().startswith('<div id="desk-now"')
+    assert "Needs a person" in content
+    assert "Open changes of my groups" not in content
+    assert "HX-Request" in response["Vary"]
+
+
+def test_updating_can_be_stopped(alice):
+    assert 'hx-trigger="every 10s"' in web(alice).get("/").content.decode()
+    stopped = web(alice).get("/?updates=stopped").content.decode()
+    assert "hx-trigger" not in stopped
+    assert "Update every 10 seconds" in stopped
+
+
+def test_htmx_of_a_session_that_ran_out_is_refused(db):
+    assert web().get("/", headers=HTMX).status_code == 401
+
+
+# --- Traffic ---
+
+
+def at(moment):
+    """A key as one that was made then."""
+    return uuid.UUID(int=desk.first_key(moment).int + 1)
+
+
+def hours(user) -> list[tuple[str, str, str]]:
+    content = web(user).get("/").content.decode()
+    part = content.partition("Operations of the last 24 hours by the hour")[2].partition("</table>")[0]
+    return re.findall(r'<th scope="row">([^<]+)</th><td>(\d+)\+?</td><td>(\d+)\+?</td>', part)
+
+
+def test_operations_are_counted_by_the_hour_in_both_directions(alice, acme):
+    now = timezone.now()
+    for _ in range(3):
+        give(acme)
+    came(acme, "Applied")
+    for operation, age in zip(
+        OutgoingOperation.objects.order_by("id"), (timedelta(hours=5), timedelta(hours=30)), strict=False
+    ):
+        OutgoingOperation.objects.filter(pk=operation.pk).update(id=at(now - age))
+    found = hours(alice)
+    assert len(found) == 24
+    assert found[-1][1:] == ("1", "1")
+    assert found[-6][1:] == ("1", "0")
+    assert sum(int(out) for _, out, _ in found) == 2
+
+
+def test_hours_that_are_over_are_not_counted_again(alice, acme):
+    hours(alice)
+    with CaptureQueriesContext(connection) as captured:
+        hours(alice)
+    (counting,) = [
+        query["sql"]
+        for query in captured
+        if "integrations_incomingoperation" in query["sql"] and "COUNT" in query["sql"]
+    ]
+    assert counting.count("SELECT COUNT") <= 2 * 3
+    cache.clear()
+
+
+# --- Queries ---
+
+
+def queries(user, **extra) -> int:
+    client = web(user)
+    client.get("/")
+    with CaptureQueriesContext(connection) as captured:
+        assert client.get("/", **extra).status_code == 200
+    return len(captured)
+
+
+def test_the_number_of_queries_does_not_depend_on_systems_and_operations(carol, acme):
+    group = SupportGroupFactory(name="Network")
+    group.members.add(carol)
+    for system in (acme, *(ExternalSystemFactory() for _ in range(4))):
+        if system != acme:
+            ExternalGroupFactory(system=system)
+        for status in ("Refused", "Waiting", "Waiting"):
+            alter(give(system)[1], status=status, created_at=ago(hours=1))
+        came(system, error="No such change.")
+    reject(give(acme)[0], acme)
+    ChangeFactory(owning_group=group)
+    few = queries(carol), queries(carol, headers=HTMX)
+    for _ in range(10):
+        alter(give(acme)[1], status="Refused", created_at=ago(hours=1))
+        alter(give(acme)[1], created_at=ago(hours=1))
+        came(acme, error="No such change.")
+        reject(give(acme)[0], acme)
+        ChangeFactory(owning_group=group)
+    assert (queries(carol), queries(carol, headers=HTMX)) == few
+    assert few[0] <= 15
+    assert few[1] <= 8
