@@ -19,28 +19,30 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import reverse
 from django.utils.decorators import method_decorator
+from django.utils.translation import gettext_lazy as _
 from django.views.decorators.cache import never_cache
 
 # The order of the sections on the admin's first page, and what they and some of their lists are called there.
 SECTIONS = {
-    "changes": "Changes",
-    "integrations": "Exchange",
-    "auth": "People and roles",
-    "knox": "API tokens",
-    "axes": "Sign-in attempts",
+    "changes": _("Changes"),
+    "integrations": _("Exchange"),
+    "auth": _("People and roles"),
+    "knox": _("API tokens"),
+    "axes": _("Sign-in attempts"),
 }
 # What the address of a list may hold besides its filters.
 OF_EVERY_LIST = {ALL_VAR, ERROR_FLAG, IS_FACETS_VAR, IS_POPUP_VAR, ORDER_VAR, PAGE_VAR, SEARCH_VAR, TO_FIELD_VAR}
 # A day more, or the way to another time zone, must not lead out of the calendar.
 YEARS = range(MINYEAR + 1, MAXYEAR)
+NO_SUCH_PART = {"year": _("This is no year."), "month": _("This is no month."), "day": _("This is no day.")}
 DATE_PARTS = {"year": YEARS, "month": range(1, 13), "day": range(1, 32)}
-LISTS = {"auth.group": "Roles", "knox.authtoken": "API tokens"}
+LISTS = {"auth.group": _("Roles"), "knox.authtoken": _("API tokens")}
 
 
 class CaseExchangeAdminSite(AdminSite):
-    site_title = "casexchange administration"
-    site_header = "casexchange administration"
-    index_title = "Administration"
+    site_title = _("casexchange administration")
+    site_header = _("casexchange administration")
+    index_title = _("Administration")
     site_url = "/"
     # The lists need the width; each page has a way back to the first, which names them all.
     enable_nav_sidebar = False
@@ -53,7 +55,7 @@ class CaseExchangeAdminSite(AdminSite):
         if self.has_permission(request):
             return redirect(index)
         if request.user.is_authenticated:
-            raise PermissionDenied("The administration is for members of staff.")
+            raise PermissionDenied(_("The administration is for members of staff."))
         return redirect_to_login(request.GET.get(REDIRECT_FIELD_NAME) or index)
 
     def admin_view(self, view: Any, cacheable: bool = False) -> Any:
@@ -89,13 +91,13 @@ def _refuse_malformed(request: HttpRequest, admin: Any) -> None:
     chosen = request.POST.getlist(ACTION_CHECKBOX_NAME)
     asked = [value for _, values in request.GET.lists() for value in values]
     if any("\x00" in value for value in (request.path, *asked, *chosen)):
-        raise BadRequest("A NUL character is not allowed in an address.")
+        raise BadRequest(_("A NUL character is not allowed in an address."))
     if chosen and isinstance(admin, ModelAdmin):
         try:
             for value in chosen:
                 admin.opts.pk.run_validators(admin.opts.pk.to_python(value))
         except ValidationError as error:
-            raise BadRequest("What was chosen is no record of this list.") from error
+            raise BadRequest(_("What was chosen is no record of this list.")) from error
 
 
 def _refuse_foreign_filters(request: HttpRequest, admin: ModelAdmin) -> None:
@@ -109,10 +111,10 @@ def _refuse_foreign_filters(request: HttpRequest, admin: ModelAdmin) -> None:
         if name in OF_EVERY_LIST:
             continue
         if name not in offered:
-            raise BadRequest("This list has no such filter.")
+            raise BadRequest(_("This list has no such filter."))
         field = offered[name]
         if isinstance(field, DateField) and any(_is_out_of_calendar(field, value) for value in values):
-            raise BadRequest("No date is so far away.")
+            raise BadRequest(_("No date is so far away."))
     if admin.date_hierarchy:
         _refuse_bad_day(request, admin.date_hierarchy)
 
@@ -152,7 +154,7 @@ def _refuse_bad_day(request: HttpRequest, name: str) -> None:
     for part, possible in DATE_PARTS.items():
         values = request.GET.getlist(f"{name}__{part}")
         if values and not is_whole:
-            raise BadRequest("A month belongs to a year, and a day to a month.")
+            raise BadRequest(_("A month belongs to a year, and a day to a month."))
         if any(not value.isdecimal() or len(value) > 4 or int(value) not in possible for value in values):
-            raise BadRequest(f"This is no {part}.")
+            raise BadRequest(NO_SUCH_PART[part])
         is_whole = bool(values)

@@ -1,8 +1,10 @@
 from django.apps import AppConfig
+from django.utils.translation import gettext_lazy as _
 
 
 class ChangesConfig(AppConfig):
     name = "changes"
+    verbose_name = _("Changes")
 
     def ready(self) -> None:
         from . import events, preferences, receivers

@@ -1,6 +1,7 @@
 """The values of a change record, verbatim as in the API, the pages and the rules."""
 
 from django.db.models import TextChoices
+from django.utils.translation import gettext_lazy as _
 
 
 class ChangeType(TextChoices):
@@ -101,22 +102,22 @@ PRIORITIES = {
 
 
 class Visibility(TextChoices):
-    PUBLIC = "public", "Public"
-    PRIVATE = "private", "Private"
+    PUBLIC = "public", _("Public")
+    PRIVATE = "private", _("Private")
 
 
 class Decision(TextChoices):
-    APPROVED = "Approved", "Approved"
-    DENIED = "Denied", "Denied"
+    APPROVED = "Approved", _("Approved")
+    DENIED = "Denied", _("Denied")
 
 
 class ItemStatus(TextChoices):
     """What became of one record of a bulk job. `failed`: it stays as it was; `unchanged`: it was so already."""
 
-    WAITING = "waiting", "Waiting"
-    DONE = "done", "Done"
-    UNCHANGED = "unchanged", "Unchanged"
-    FAILED = "failed", "Not done"
+    WAITING = "waiting", _("Waiting")
+    DONE = "done", _("Done")
+    UNCHANGED = "unchanged", _("Unchanged")
+    FAILED = "failed", _("Not done")
 
 
 class Role(TextChoices):

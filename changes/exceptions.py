@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from django.utils.translation import gettext as _
+
 from .choices import Phase
 
 
@@ -39,8 +41,13 @@ class NoTransition(ChangeRefused):
 
     def __init__(self, change_type: str, source: str, target: str, possible: Sequence[Phase]) -> None:
         self.target, self.possible = target, possible
-        names = ", ".join(possible) if possible else "none, the phase is final"
-        super().__init__(f"{change_type} changes have no transition from {source} to {target}. Possible: {names}.")
+        values = {"type": change_type, "source": source, "target": target, "possible": ", ".join(possible)}
+        message = _("%(type)s changes have no transition from %(source)s to %(target)s. Possible: %(possible)s.")
+        if not possible:
+            message = _(
+                "%(type)s changes have no transition from %(source)s to %(target)s. Possible: none, the phase is final."
+            )
+        super().__init__(message % values)
 
 
 class ConditionsUnmet(ChangeRefused):
@@ -50,7 +57,8 @@ class ConditionsUnmet(ChangeRefused):
 
     def __init__(self, target: str, unmet: Sequence[Unmet]) -> None:
         self.target, self.unmet = target, unmet
-        super().__init__(f"Not ready for {target}: " + " ".join(item.message for item in unmet))
+        values = {"phase": target, "conditions": " ".join(item.message for item in unmet)}
+        super().__init__(_("Not ready for %(phase)s: %(conditions)s") % values)
 
 
 class StaleChange(ChangeRefused):
@@ -60,8 +68,10 @@ class StaleChange(ChangeRefused):
 
     def __init__(self, number: str, version: int, edits: Mapping[str, FieldEdit]) -> None:
         self.number, self.version, self.edits = number, version, edits
-        what = ", ".join(edits) or "it"
-        super().__init__(f"{number} was changed by somebody else since you read it ({what}). Read it again first.")
+        message = _("%(number)s was changed by somebody else since you read it (%(fields)s). Read it again first.")
+        if not edits:
+            message = _("%(number)s was changed by somebody else since you read it. Read it again first.")
+        super().__init__(message % {"number": number, "fields": ", ".join(edits)})
 
 
 class ReadOnlyChange(ChangeRefused):

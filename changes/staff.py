@@ -8,6 +8,8 @@ from django.contrib.auth.models import Group
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.utils.cache import patch_cache_control, patch_vary_headers
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 from django.views import View
 
 from .choices import Role
@@ -15,17 +17,17 @@ from .resume import to_sign_in
 
 # What a person reads who lacks the permission: "<sentence> The roles that may: <roles>."
 REFUSALS = {
-    "changes.add_change": "You may not create changes.",
-    "changes.change_change": "You may not edit changes or move them to another phase.",
-    "changes.abandon_change": "You may not abandon changes.",
-    "changes.add_comment": "You may not add comments.",
-    "changes.add_attachment": "You may not add attachments.",
-    "changes.approve_change": "You may not approve or deny plans.",
-    "integrations.retry_outgoingoperation": "You may not retry operations.",
-    "integrations.skip_outgoingoperation": "You may not skip operations.",
-    "integrations.change_externalsystem": "You may not open or close circuit breakers.",
+    "changes.add_change": _("You may not create changes."),
+    "changes.change_change": _("You may not edit changes or move them to another phase."),
+    "changes.abandon_change": _("You may not abandon changes."),
+    "changes.add_comment": _("You may not add comments."),
+    "changes.add_attachment": _("You may not add attachments."),
+    "changes.approve_change": _("You may not approve or deny plans."),
+    "integrations.retry_outgoingoperation": _("You may not retry operations."),
+    "integrations.skip_outgoingoperation": _("You may not skip operations."),
+    "integrations.change_externalsystem": _("You may not open or close circuit breakers, nor send test operations."),
 }
-NOT_STAFF = (
+NOT_STAFF = _(
     "These pages are for the staff of this service desk. Your account has no role here; a partner's account works "
     "with the REST API. If you belong to the staff, ask an administrator for a role."
 )
@@ -44,8 +46,11 @@ def require(user: Any, permission: str) -> None:
     """Raises PermissionDenied, saying who may, unless `user` holds `permission`."""
     if user.has_perm(permission):
         return
-    roles = ", ".join(roles_with(permission)) or "none but superusers"
-    raise PermissionDenied(f"{REFUSALS[permission]} The roles that may: {roles}.")
+    sentence, roles = REFUSALS[permission], ", ".join(roles_with(permission))
+    if not roles:
+        raise PermissionDenied(gettext("%(refusal)s Only superusers may.") % {"refusal": sentence})
+    values = {"refusal": sentence, "roles": roles}
+    raise PermissionDenied(gettext("%(refusal)s The roles that may: %(roles)s.") % values)
 
 
 class StaffPage(View):

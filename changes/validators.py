@@ -6,6 +6,7 @@ from typing import Any
 
 from django.conf import settings
 from django.core.exceptions import ValidationError
+from django.utils.translation import gettext_lazy as _
 
 TEXT_MAX_LENGTH = 100_000
 FIRST_YEAR, LAST_YEAR = 1900, 9998
@@ -14,34 +15,38 @@ FIRST_YEAR, LAST_YEAR = 1900, 9998
 def validate_text(text: str) -> None:
     """No NUL (PostgreSQL cannot keep one) and no half of a surrogate pair (UTF-8 cannot carry one)."""
     if "\x00" in text:
-        raise ValidationError("A NUL character is not allowed: remove it.", code="null_characters_not_allowed")
+        raise ValidationError(_("A NUL character is not allowed: remove it."), code="null_characters_not_allowed")
     if not text.isascii() and re.search("[\ud800-\udfff]", text):
-        raise ValidationError("Half of a surrogate pair is no character: send valid UTF-8.", code="invalid_surrogate")
+        message = _("Half of a surrogate pair is no character: send valid UTF-8.")
+        raise ValidationError(message, code="invalid_surrogate")
 
 
 def validate_moment(moment: datetime) -> None:
     """A year that every time zone has room for."""
     if not FIRST_YEAR <= moment.year <= LAST_YEAR:
-        raise ValidationError(f"The year must lie between {FIRST_YEAR} and {LAST_YEAR}.", code="year")
+        values = {"first": FIRST_YEAR, "last": LAST_YEAR}
+        raise ValidationError(_("The year must lie between %(first)s and %(last)s."), code="year", params=values)
 
 
 def validate_file_name(name: str) -> None:
     """A bare name: no folder, no control character."""
     validate_text(name)
     if not name.strip() or name in {".", ".."} or re.search(r"[/\\\x01-\x1f\x7f]", name):
-        raise ValidationError("Give a plain file name, without folders or control characters.", code="invalid_name")
+        message = _("Give a plain file name, without folders or control characters.")
+        raise ValidationError(message, code="invalid_name")
 
 
 def validate_content_type(content_type: str) -> None:
     """A media type such as `application/pdf`, with parameters or without."""
     if not re.fullmatch(r"[\w.+-]+/[\w.+-]+( *;[ -~]*)?", content_type, re.ASCII):
-        raise ValidationError("Give a media type, such as application/pdf.", code="invalid_content_type")
+        raise ValidationError(_("Give a media type, such as application/pdf."), code="invalid_content_type")
 
 
 def validate_attachment(file: Any) -> None:
     """Not empty, and at most `ATTACHMENT_MAX_BYTES`."""
     if not file.size:
-        raise ValidationError("The file is empty: attach one with content.", code="empty")
+        raise ValidationError(_("The file is empty: attach one with content."), code="empty")
     if file.size > settings.ATTACHMENT_MAX_BYTES:
-        limit = settings.ATTACHMENT_MAX_BYTES
-        raise ValidationError(f"The file has {file.size} bytes; at most {limit} are taken.", code="too_large")
+        values = {"size": file.size, "limit": settings.ATTACHMENT_MAX_BYTES}
+        message = _("The file has %(size)s bytes; at most %(limit)s are taken.")
+        raise ValidationError(message, code="too_large", params=values)

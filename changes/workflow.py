@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
+from django.utils.translation import gettext_lazy as _
+
 from .choices import ChangeType, CompletionCode, Decision, Phase
 from .exceptions import Unmet
 
@@ -75,20 +77,19 @@ def sources(target: Phase) -> list[Phase]:
 
 @dataclass(frozen=True)
 class Condition:
-    """Something that must hold for a transition, and the field that mends it."""
+    """Something that must hold for a transition, and the field that mends it. The message is in the page's language."""
 
     field: str
     message: str
     holds: Callable[[Change], bool]
 
 
-def _filled(field: str, label: str = "") -> Condition:
+def _filled(field: str, message: str) -> Condition:
     def holds(change: Change) -> bool:
         value = getattr(change, field)
         return bool(value.strip()) if isinstance(value, str) else value is not None
 
-    name = label or field.replace("_", " ")
-    return Condition(field, f"{name[0].upper()}{name[1:]} must be set.", holds)
+    return Condition(field, message, holds)
 
 
 def _planned_in_order(change: Change) -> bool:
@@ -105,46 +106,54 @@ def _is_withdrawn_or_rejected(change: Change) -> bool:
     return change.completion_code in (CompletionCode.WITHDRAWN, CompletionCode.REJECTED)
 
 
-_LEAVING_LOG = tuple(
-    _filled(field)
-    for field in ("title", "description", "requested_by", "reason", "justification", "category", "service")
+_LEAVING_LOG = (
+    _filled("title", _("Title must be set.")),
+    _filled("description", _("Description must be set.")),
+    _filled("requested_by", _("Requested by must be set.")),
+    _filled("reason", _("Reason must be set.")),
+    _filled("justification", _("Justification must be set.")),
+    _filled("category", _("Category must be set.")),
+    _filled("service", _("Service must be set.")),
 )
-_LEAVING_EVALUATE = (_filled("risk"), _filled("owning_group"))
-_LEAVING_DEPLOY = (_filled("actual_start"),)
+_LEAVING_EVALUATE = (
+    _filled("risk", _("Risk must be set.")),
+    _filled("owning_group", _("Owning group must be set.")),
+)
+_LEAVING_DEPLOY = (_filled("actual_start", _("Actual start must be set.")),)
 _PLANNED = (
-    _filled("implementation_plan"),
-    _filled("backout_plan"),
-    _filled("planned_start"),
-    _filled("planned_end"),
-    Condition("planned_end", "Planned end must be after planned start.", _planned_in_order),
+    _filled("implementation_plan", _("Implementation plan must be set.")),
+    _filled("backout_plan", _("Backout plan must be set.")),
+    _filled("planned_start", _("Planned start must be set.")),
+    _filled("planned_end", _("Planned end must be set.")),
+    Condition("planned_end", _("Planned end must be after planned start."), _planned_in_order),
 )
 _APPROVED = (
     Condition(
         "approvals",
-        "At least one approval in the current round is needed.",
+        _("At least one approval in the current round is needed."),
         lambda change: bool(_decided(change, Decision.APPROVED)),
     ),
     Condition(
         "approvals",
-        "The plan was denied in the current round: send it back for rework.",
+        _("The plan was denied in the current round: send it back for rework."),
         lambda change: not _decided(change, Decision.DENIED),
     ),
     Condition(
         "approvals",
-        "Nobody may approve a change that they requested: send it back for rework.",
+        _("Nobody may approve a change that they requested: send it back for rework."),
         lambda change: change.requested_by_id not in _decided(change, Decision.APPROVED),
     ),
 )
 _CLOSING = (
-    _filled("completion_code"),
+    _filled("completion_code", _("Completion code must be set.")),
     Condition(
         "completion_code",
-        "Completion code must be neither Withdrawn nor Rejected: such a change is abandoned, not closed.",
+        _("Completion code must be neither Withdrawn nor Rejected: such a change is abandoned, not closed."),
         lambda change: not _is_withdrawn_or_rejected(change),
     ),
 )
 _ABANDONING = (
-    Condition("completion_code", "Completion code must be Withdrawn or Rejected.", _is_withdrawn_or_rejected),
+    Condition("completion_code", _("Completion code must be Withdrawn or Rejected."), _is_withdrawn_or_rejected),
 )
 
 LEAVING = {Phase.LOG: _LEAVING_LOG, Phase.EVALUATE: _LEAVING_EVALUATE, Phase.DEPLOY: _LEAVING_DEPLOY}
@@ -167,7 +176,7 @@ def conditions(change_type: str, source: str, target: str) -> tuple[Condition, .
 def unmet(change: Change, target: str) -> list[Unmet]:
     """Every condition for moving `change` to `target` that does not hold now."""
     needed: Iterable[Condition] = conditions(change.change_type, change.phase, target)
-    return [Unmet(item.field, item.message) for item in needed if not item.holds(change)]
+    return [Unmet(item.field, str(item.message)) for item in needed if not item.holds(change)]
 
 
 def permission(target: str) -> str:

@@ -1,15 +1,25 @@
 from django.apps import AppConfig
+from django.utils.translation import gettext_lazy as _
 
 
 class IntegrationsConfig(AppConfig):
     name = "integrations"
-    verbose_name = "Exchange"
+    verbose_name = _("Exchange")
 
     def ready(self) -> None:
-        from . import bulk, change_list, checks, receivers, roles, timeline  # noqa: F401 - the checks register themselves
+        from . import (  # noqa: F401 - the checks register themselves
+            bulk,
+            change_list,
+            checks,
+            names,
+            receivers,
+            roles,
+            timeline,
+        )
 
+        names.name_all()
         receivers.connect()
         roles.connect()
         change_list.connect()
-        timeline.connect()
         bulk.connect()
+        timeline.connect()

@@ -1,6 +1,7 @@
 """The values of the exchange, verbatim as in the API, the pages and the rules."""
 
 from django.db.models import TextChoices
+from django.utils.translation import gettext_lazy as _
 
 
 class Operation(TextChoices):
@@ -23,19 +24,19 @@ class IncomingKind(TextChoices):
 
 
 class Delivery(TextChoices):
-    PUSH = "push", "Push: we call the partner"
-    PULL = "pull", "Pull: the partner asks"
+    PUSH = "push", _("Push: we call the partner")
+    PULL = "pull", _("Pull: the partner asks")
 
 
 class DeliveryStatus(TextChoices):
     """`Waiting` and `Sending` are open: what follows for the same change and system waits behind them, as it does
     behind `Refused`, until a person retries or skips that."""
 
-    WAITING = "Waiting", "Waiting"
-    SENDING = "Sending", "Sending"
-    REFUSED = "Refused", "Refused"
-    DELIVERED = "Delivered", "Delivered"
-    SKIPPED = "Skipped", "Skipped"
+    WAITING = "Waiting", _("Waiting")
+    SENDING = "Sending", _("Sending")
+    REFUSED = "Refused", _("Refused")
+    DELIVERED = "Delivered", _("Delivered")
+    SKIPPED = "Skipped", _("Skipped")
 
 
 SETTLED = (DeliveryStatus.DELIVERED, DeliveryStatus.SKIPPED)
@@ -44,12 +45,12 @@ SETTLED = (DeliveryStatus.DELIVERED, DeliveryStatus.SKIPPED)
 class Breaker(TextChoices):
     """The circuit breaker of a system. While it is `Open` nothing is sent; `HalfOpen` lets one operation probe."""
 
-    CLOSED = "Closed", "Closed"
-    OPEN = "Open", "Open"
-    HALF_OPEN = "HalfOpen", "Half-open"
+    CLOSED = "Closed", _("Closed")
+    OPEN = "Open", _("Open")
+    HALF_OPEN = "HalfOpen", _("Half-open")
 
 
 class IncomingStatus(TextChoices):
-    APPLIED = "Applied", "Applied"
-    IGNORED = "Ignored", "Ignored"
-    FAILED = "Failed", "Failed"
+    APPLIED = "Applied", _("Applied")
+    IGNORED = "Ignored", _("Ignored")
+    FAILED = "Failed", _("Failed")

@@ -14,6 +14,8 @@ from django.core.validators import MaxValueValidator, MinValueValidator, RegexVa
 from django.db import models, transaction
 from django.db.models import Q
 from django.db.models.functions import Lower
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 
 from changes.models import Attachment, Change, Comment, SupportGroup
 from changes.validators import validate_text
@@ -49,11 +51,11 @@ class ExternalSystem(models.Model):
     """
 
     system_id = models.CharField(
-        "system id",
+        _("system id"),
         max_length=100,
         unique=True,
         validators=[
-            RegexValidator(r"\A[A-Za-z0-9][A-Za-z0-9._-]*\Z", "Use letters, digits, dots, hyphens, underscores.")
+            RegexValidator(r"\A[A-Za-z0-9][A-Za-z0-9._-]*\Z", _("Use letters, digits, dots, hyphens, underscores."))
         ],
     )
     description = models.CharField(max_length=200, blank=True, validators=[validate_text])
@@ -61,31 +63,31 @@ class ExternalSystem(models.Model):
         USER,
         on_delete=models.PROTECT,
         related_name="authorized_systems",
-        help_text="The local user that the partner's requests act as. Not a member of staff.",
+        help_text=_("The local user that the partner's requests act as. Not a member of staff."),
     )
     delivery = models.CharField(max_length=4, choices=Delivery, default=Delivery.PUSH)
     endpoint_url = models.CharField(
-        "endpoint URL",
+        _("endpoint URL"),
         max_length=500,
         blank=True,
         validators=[validate_endpoint_url],
-        help_text="Where operations are POSTed. Needed for push.",
+        help_text=_("Where operations are POSTed. Needed for push."),
     )
     signing_secret = EncryptedTextField(blank=True, validators=[validate_secret])
     previous_signing_secret = EncryptedTextField(
-        blank=True, validators=[validate_secret], help_text="During a rotation both secrets sign."
+        blank=True, validators=[validate_secret], help_text=_("During a rotation both secrets sign.")
     )
     max_in_flight = models.PositiveSmallIntegerField(
-        "most requests at a time",
+        _("most requests at a time"),
         default=32,
         validators=[MinValueValidator(1), MaxValueValidator(500)],
-        help_text="How many requests may be under way to this system at once, over all workers.",
+        help_text=_("How many requests may be under way to this system at once, over all workers."),
     )
     rate_limit = models.PositiveIntegerField(
         null=True,
         blank=True,
         validators=[MinValueValidator(1), MaxValueValidator(1_000_000)],
-        help_text="Operations a minute at most, over all workers. Empty: no limit.",
+        help_text=_("Operations a minute at most, over all workers. Empty: no limit."),
     )
     enabled = models.BooleanField(default=True)
     paused_at = models.DateTimeField(null=True, blank=True, editable=False)
@@ -97,7 +99,7 @@ class ExternalSystem(models.Model):
             models.UniqueConstraint(
                 Lower("system_id"),
                 name="external_system_id_any_case",
-                violation_error_message="Another system has this id, in other capitals.",
+                violation_error_message=_("Another system has this id, in other capitals."),
             )
         ]
 
@@ -114,9 +116,9 @@ class ExternalSystem(models.Model):
 
     def clean(self) -> None:
         if self.delivery == Delivery.PUSH and not self.endpoint_url:
-            raise ValidationError({"endpoint_url": "Push needs the URL of the partner's endpoint."})
+            raise ValidationError({"endpoint_url": gettext("Push needs the URL of the partner's endpoint.")})
         if self.authorized_user_id and (self.authorized_user.is_staff or self.authorized_user.is_superuser):
-            raise ValidationError({"authorized_user": "The authorized user must not be a member of staff."})
+            raise ValidationError({"authorized_user": gettext("The authorized user must not be a member of staff.")})
 
     @property
     def signing_secrets(self) -> list[str]:
@@ -147,14 +149,14 @@ class DeliveryControl(models.Model):
     breaker_reason = models.CharField(max_length=300, blank=True)
     breaker_opened_at = models.DateTimeField(null=True)
     breaker_until = models.DateTimeField(
-        null=True, help_text="When an open breaker lets one operation probe. Empty: a person closes it."
+        null=True, help_text=_("When an open breaker lets one operation probe. Empty: a person closes it.")
     )
     consecutive_failures = models.PositiveIntegerField(default=0)
     window_started_at = models.DateTimeField(null=True)
     window_tries = models.PositiveIntegerField(default=0)
     window_failures = models.PositiveIntegerField(default=0)
     rate_used_until = models.DateTimeField(
-        null=True, help_text="Until when the rate limit is used up by what was sent already."
+        null=True, help_text=_("Until when the rate limit is used up by what was sent already.")
     )
 
     def __str__(self) -> str:
@@ -184,7 +186,7 @@ class ExternalReference(models.Model):
     external_id = models.CharField(max_length=255, validators=[validate_text])
     external_url = models.URLField(max_length=1000, blank=True, validators=[URLValidator(schemes=["http", "https"])])
     external_status = models.CharField(max_length=200, blank=True, validators=[validate_text])
-    updated_at = models.DateTimeField("last heard of", auto_now=True)
+    updated_at = models.DateTimeField(_("last heard of"), auto_now=True)
 
     class Meta:
         ordering = ["system__system_id"]
@@ -247,7 +249,7 @@ class IncomingOperation(models.Model):
     status = models.CharField(max_length=7, choices=IncomingStatus)
     idempotency_key = models.CharField(max_length=255, null=True)
     body_sha256 = models.CharField(max_length=64)
-    payload = JSONTextField(help_text="What came, without the content of attachments.")
+    payload = JSONTextField(help_text=_("What came, without the content of attachments."))
     origin_system_id = models.CharField(max_length=255, blank=True)
     origin_operation_id = models.CharField(max_length=255, blank=True)
     change = models.ForeignKey(
@@ -280,7 +282,8 @@ class IncomingOperation(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.operation or 'Unreadable'} from {self.system or self.user}"
+        values = {"operation": self.operation or gettext("Unreadable"), "sender": self.system or self.user}
+        return gettext("%(operation)s from %(sender)s") % values
 
     @property
     def origin(self) -> dict[str, str]:
@@ -306,7 +309,7 @@ class OutgoingOperation(models.Model):
     )
     sequence = models.PositiveIntegerField()
     operation = models.CharField(max_length=6, choices=Operation)
-    payload = JSONTextField(help_text="As recorded; the external reference is added when it is sent.")
+    payload = JSONTextField(help_text=_("As recorded; the external reference is added when it is sent."))
     cause = models.ForeignKey(
         IncomingOperation, null=True, on_delete=models.PROTECT, related_name="caused", db_index=False
     )
@@ -324,7 +327,7 @@ class OutgoingOperation(models.Model):
     next_try_at = models.DateTimeField()
     last_error = models.CharField(max_length=500, blank=True)
     created_at = models.DateTimeField()
-    settled_at = models.DateTimeField(null=True, help_text="When it was delivered or skipped.")
+    settled_at = models.DateTimeField(null=True, help_text=_("When it was delivered or skipped."))
     skipped_by = models.ForeignKey(USER, null=True, on_delete=models.PROTECT, related_name="+", db_index=False)
     skip_reason = models.CharField(max_length=500, blank=True)
 
@@ -369,7 +372,8 @@ class OutgoingOperation(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.operation} {self.sequence} to {self.system}"
+        values = {"operation": self.operation, "sequence": self.sequence, "system": self.system}
+        return gettext("%(operation)s %(sequence)s to %(system)s") % values
 
     @property
     def is_settled(self) -> bool:
@@ -382,11 +386,11 @@ class DeliveryAttempt(models.Model):
     operation = models.ForeignKey(OutgoingOperation, on_delete=models.CASCADE, related_name="attempts")
     claim = models.PositiveIntegerField()
     started_at = models.DateTimeField()
-    duration = models.FloatField(help_text="Seconds.")
+    duration = models.FloatField(help_text=_("Seconds."))
     http_status = models.PositiveSmallIntegerField(null=True)
-    answer = models.TextField(blank=True, help_text="The start of what the partner answered.")
+    answer = models.TextField(blank=True, help_text=_("The start of what the partner answered."))
     error = models.CharField(max_length=500, blank=True)
-    note = models.CharField(max_length=500, blank=True, help_text="Why an answer could not be used.")
+    note = models.CharField(max_length=500, blank=True, help_text=_("Why an answer could not be used."))
 
     class Meta:
         ordering = ["started_at", "id"]

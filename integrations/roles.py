@@ -7,6 +7,7 @@ from django.contrib.auth import get_user_model
 from django.contrib.auth.models import Group
 from django.core.exceptions import ValidationError
 from django.db.models.signals import m2m_changed, post_migrate
+from django.utils.translation import gettext as _
 
 from changes.choices import Role
 from changes.roles import grant
@@ -51,7 +52,8 @@ def refuse_partners(sender: Any, instance: Any, action: str, reverse: bool, pk_s
     partner = ExternalSystem.objects.filter(authorized_user__in=users).select_related("authorized_user").first()
     if partner and groups.filter(name__in=Role.values).exists():
         name = partner.authorized_user.get_username()
-        raise ValidationError(f"{name} is the authorized user of {partner}: a partner's user holds no role.")
+        message = _("%(user)s is the authorized user of %(system)s: a partner's user holds no role.")
+        raise ValidationError(message, params={"user": name, "system": partner})
 
 
 def connect() -> None:

@@ -54,7 +54,7 @@ class OfSystem(StaffPage):
         now = timezone.now()
         system = status.with_traffic(ExternalSystem.objects.filter(system_id=system_id), now).first()
         if system is None:
-            raise Http404("There is no external system with this id.")
+            raise Http404(_("There is no external system with this id."))
         return status.status_of(system, now)
 
 

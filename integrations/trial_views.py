@@ -55,7 +55,7 @@ class TestResult(OfSystem):
     def get(self, request: HttpRequest, system_id: str, number: str) -> HttpResponse:
         found = trial.trial_of(self.status_of(system_id), number)
         if found is None:
-            raise Http404("This change is no test of this system.")
+            raise Http404(_("This change is no test of this system."))
         age = found.at - found.steps[0].operation.created_at
         context = {
             "trial": found,

@@ -8,6 +8,7 @@ from django.core.exceptions import ValidationError
 from django.db.models import Q
 from django.utils import timezone
 from django.utils.formats import localize
+from django.utils.translation import gettext as _
 
 from .. import audit
 from ..exceptions import StaleChange
@@ -60,9 +61,16 @@ def _stale(change: Change, opened_version: int) -> list[str]:
     edits = change.edits_since(opened_version)
     refusal = StaleChange(change.number, change.version, edits)
     return [
-        f"{refusal} Nothing of yours was saved. Open this page anew to work on the change as it is now.",
+        _("%(refusal)s Nothing of yours was saved. Open this page anew to work on the change as it is now.")
+        % {"refusal": refusal},
         *(
-            f"{edit.label} was {_quoted(edit.old)} and is {_quoted(edit.new)}, by {edit.user or 'somebody'}."
+            _("%(field)s was %(old)s and is %(new)s, by %(user)s.")
+            % {
+                "field": edit.label,
+                "old": _quoted(edit.old),
+                "new": _quoted(edit.new),
+                "user": edit.user or _("somebody"),
+            }
             for edit in audit.in_words(edits)
         ),
     ]
@@ -70,7 +78,7 @@ def _stale(change: Change, opened_version: int) -> list[str]:
 
 def _quoted(value: Any) -> str:
     if value in ("", None):
-        return "not set"
+        return _("not set")
     return f"“{localize(timezone.localtime(value)) if hasattr(value, 'tzinfo') else value}”"
 
 

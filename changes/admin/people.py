@@ -8,6 +8,8 @@ from django.contrib.auth.models import Group, User
 from django.db.models import ManyToManyField, QuerySet
 from django.forms import CheckboxSelectMultiple
 from django.http import HttpRequest
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 
 from ..choices import Role
 from ..models import SupportGroup
@@ -31,16 +33,18 @@ class PersonAdmin(PlainChoices, UserAdmin):
     formfield_overrides = CHOSEN
     fieldsets = (
         (None, {"fields": ("username", "password")}),
-        ("Person", {"fields": ("first_name", "last_name", "email")}),
+        (_("Person"), {"fields": ("first_name", "last_name", "email")}),
         (
-            "Roles",
+            _("Roles"),
             {
                 "fields": ("groups", "staff", "is_superuser", "is_active"),
-                "description": "A user of a partner's system holds no role. To shut a user out, untick Active: "
-                "users are not deleted, because changes and their history name them.",
+                "description": _(
+                    "A user of a partner's system holds no role. To shut a user out, untick Active: "
+                    "users are not deleted, because changes and their history name them."
+                ),
             },
         ),
-        ("Dates", {"fields": ("last_login", "date_joined")}),
+        (_("Dates"), {"fields": ("last_login", "date_joined")}),
     )
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[User]:
@@ -55,7 +59,7 @@ class PersonAdmin(PlainChoices, UserAdmin):
 
     def formfield_for_manytomany(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
         if db_field.name == "groups":
-            kwargs |= {"widget": CheckboxSelectMultiple, "label": "Roles", "help_text": ""}
+            kwargs |= {"widget": CheckboxSelectMultiple, "label": _("Roles"), "help_text": ""}
         return super().formfield_for_manytomany(db_field, request, **kwargs)
 
     def has_delete_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
@@ -70,13 +74,15 @@ class PersonAdmin(PlainChoices, UserAdmin):
             user.is_staff = is_staff
             user.save(update_fields=["is_staff"])
 
-    @admin.display(description="roles")
+    @admin.display(description=_("roles"))
     def role_names(self, user: User) -> str:
         return ", ".join(sorted(group.name for group in user.groups.all()))
 
-    @admin.display(description="staff")
+    @admin.display(description=_("staff"))
     def staff(self, user: User) -> str:
-        return ("Yes" if user.is_staff else "No") + ": who holds a role, or is a superuser, is staff."
+        if user.is_staff:
+            return gettext("Yes: who holds a role, or is a superuser, is staff.")
+        return gettext("No: who holds a role, or is a superuser, is staff.")
 
 
 @admin.register(Group)
@@ -97,9 +103,9 @@ class RoleAdmin(GroupAdmin):
         return not own and super().has_delete_permission(request, obj)
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
-        return super().changelist_view(request, {"title": "Roles", **(extra_context or {})})
+        return super().changelist_view(request, {"title": _("Roles"), **(extra_context or {})})
 
-    @admin.display(description="people")
+    @admin.display(description=_("people"))
     def people(self, group: Group) -> str:
         return ", ".join(sorted(user.get_username() for user in group.user_set.all()))
 
@@ -116,6 +122,6 @@ class SupportGroupAdmin(PlainChoices, admin.ModelAdmin):
     def get_queryset(self, request: HttpRequest) -> QuerySet[SupportGroup]:
         return super().get_queryset(request).prefetch_related("members")
 
-    @admin.display(description="members")
+    @admin.display(description=_("members"))
     def people(self, group: SupportGroup) -> str:
         return ", ".join(sorted(user.get_username() for user in group.members.all()))

@@ -8,6 +8,7 @@ from django.db import models, transaction
 from django.db.models import QuerySet
 from django.forms.models import BaseInlineFormSet
 from django.http import HttpRequest, HttpResponse
+from django.utils.translation import gettext_lazy as _
 
 from .. import audit
 from ..actor import signed_in
@@ -50,7 +51,7 @@ class AdditionInline(admin.StackedInline):
 class CommentInline(AdditionInline):
     model = Comment
     form = CommentForm
-    verbose_name_plural = "new comments"
+    verbose_name_plural = _("new comments")
     fields = ("body", "visibility")
     template = "admin/changes/comments.html"
 
@@ -58,7 +59,7 @@ class CommentInline(AdditionInline):
 class AttachmentInline(AdditionInline):
     model = Attachment
     form = AttachmentForm
-    verbose_name_plural = "new attachments"
+    verbose_name_plural = _("new attachments")
     fields = ("file",)
     template = "admin/changes/attachments.html"
 
@@ -93,14 +94,14 @@ class ChangeAdmin(PlainChoices, admin.ModelAdmin):
     readonly_fields = ("number", "phase", "metaphase", "priority", "version", "created_at", "updated_at")
     fieldsets = (
         (None, {"fields": ("number", ("phase", "metaphase"), "priority", ("version", "created_at", "updated_at"))}),
-        ("What and why", {"fields": ("title", "description", "change_type", "category", "service", "reason")}),
-        ("Weight", {"fields": ("justification", "risk", "business_impact", "urgency")}),
-        ("Who", {"fields": ("requested_by", "owning_group")}),
+        (_("What and why"), {"fields": ("title", "description", "change_type", "category", "service", "reason")}),
+        (_("Weight"), {"fields": ("justification", "risk", "business_impact", "urgency")}),
+        (_("Who"), {"fields": ("requested_by", "owning_group")}),
         (
-            "Plan",
+            _("Plan"),
             {"fields": ("implementation_plan", "backout_plan", "planned_start", "planned_end")},
         ),
-        ("Result", {"fields": ("actual_start", "actual_end", "completion_code")}),
+        (_("Result"), {"fields": ("actual_start", "actual_end", "completion_code")}),
     )
 
     # --- What may be edited ---
@@ -161,7 +162,7 @@ class ChangeAdmin(PlainChoices, admin.ModelAdmin):
     # --- Showing ---
 
     def change_view(self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None) -> Any:
-        return super().change_view(request, object_id, form_url, {"title": "Change record", **(extra_context or {})})
+        return super().change_view(request, object_id, form_url, {"title": _("Change record"), **(extra_context or {})})
 
     def history_view(
         self, request: HttpRequest, object_id: str, extra_context: dict[str, Any] | None = None
@@ -173,6 +174,6 @@ class ChangeAdmin(PlainChoices, admin.ModelAdmin):
             context["saves"] = audit.saves(change, HISTORY_LIMIT)
         return super().history_view(request, object_id, {**context, **(extra_context or {})})
 
-    @admin.display(description="metaphase")
+    @admin.display(description=_("metaphase"))
     def metaphase(self, change: Change) -> str:
         return change.metaphase

@@ -10,6 +10,8 @@ from django.conf import settings
 from django.core.validators import MaxLengthValidator
 from django.db import models
 from django.utils import timezone
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 
 from changes.actor import current as current_actor
 from changes.choices import Decision, Phase, Visibility
@@ -95,7 +97,7 @@ class Attachment(Addition):
     file = models.FileField(upload_to=storage_name, max_length=200, validators=[validate_attachment])
     file_name = models.CharField(max_length=255, validators=[validate_file_name])
     content_type = models.CharField(max_length=100, default="application/octet-stream")
-    size = models.PositiveBigIntegerField("size in bytes", editable=False)
+    size = models.PositiveBigIntegerField(_("size in bytes"), editable=False)
     sha256 = models.CharField(max_length=64, editable=False)
 
     class Meta(Addition.Meta):
@@ -149,9 +151,10 @@ class Approval(Addition):
 
     def _check(self) -> None:
         if self.change.phase != Phase.APPROVE_PLAN:
-            raise NotDecidable(f"{self.change.number} is in {self.change.phase}: a plan is decided in ApprovePlan.")
+            message = gettext("%(number)s is in %(phase)s: a plan is decided in ApprovePlan.")
+            raise NotDecidable(message % {"number": self.change.number, "phase": self.change.phase})
         if self.decision == Decision.APPROVED and self.author_id == self.change.requested_by_id:
-            raise NotDecidable("Nobody may approve a change that they requested.")
+            raise NotDecidable(gettext("Nobody may approve a change that they requested."))
         self.round = self.change.approval_round
         if self.change.approvals.filter(round=self.round, author_id=self.author_id).exists():
-            raise NotDecidable("You have decided in this round already; rework starts a new one.")
+            raise NotDecidable(gettext("You have decided in this round already; rework starts a new one."))

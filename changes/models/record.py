@@ -14,6 +14,8 @@ from django.core.validators import MaxLengthValidator
 from django.db import models
 from django.db.models import F, Q
 from django.utils import timezone
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 from django_fsm import FSMField, transition
 
 from changes import workflow
@@ -79,11 +81,11 @@ class Change(models.Model):
     )
     title = models.CharField(max_length=200, validators=[validate_text])
     description = _text()
-    change_type = models.CharField("type", max_length=10, choices=ChangeType, default=ChangeType.NORMAL)
+    change_type = models.CharField(_("type"), max_length=10, choices=ChangeType, default=ChangeType.NORMAL)
     phase = FSMField(max_length=11, choices=Phase.choices, default=Phase.LOG, protected=True, editable=False)
     category = models.CharField(max_length=200, blank=True, validators=[validate_text])
     service = models.CharField(max_length=200, blank=True, validators=[validate_text])
-    reason = _text(verbose_name="reason for change")
+    reason = _text(verbose_name=_("reason for change"))
     justification = _text()
     risk = models.CharField(max_length=6, choices=Risk, null=True, blank=True)
     business_impact = models.CharField(max_length=16, choices=Impact, default=Impact.SINGLE_USER)
@@ -268,11 +270,11 @@ class Change(models.Model):
     def clean(self) -> None:
         errors = {}
         if not self.title.strip():
-            errors["title"] = "Give the change a title."
+            errors["title"] = gettext("Give the change a title.")
         if self.planned_start and self.planned_end and self.planned_end <= self.planned_start:
-            errors["planned_end"] = "Planned end must be after planned start."
+            errors["planned_end"] = gettext("Planned end must be after planned start.")
         if self.actual_start and self.actual_end and self.actual_end < self.actual_start:
-            errors["actual_end"] = "Actual end must not be before actual start."
+            errors["actual_end"] = gettext("Actual end must not be before actual start.")
         if errors:
             raise ValidationError(errors)
 
@@ -369,10 +371,10 @@ class Change(models.Model):
         """The last line of defence of the rules that hold for every way in, the shell's too."""
         changed = self.changed_fields
         if changed and stored.is_final:
-            message = f"{stored.number} is in {stored.phase}: its fields are read-only. Add a comment instead."
-            raise ReadOnlyChange(message, list(changed))
+            message = gettext("%(number)s is in %(phase)s: its fields are read-only. Add a comment instead.")
+            raise ReadOnlyChange(message % {"number": stored.number, "phase": stored.phase}, list(changed))
         if "change_type" in changed and stored.phase != Phase.LOG:
-            raise ReadOnlyChange("The type of a change can be altered only in Log.", ["change_type"])
+            raise ReadOnlyChange(gettext("The type of a change can be altered only in Log."), ["change_type"])
         if "phase" in changed:
             possible = workflow.targets(self.change_type, stored.phase)
             if self.phase not in possible:

@@ -7,6 +7,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.template.response import TemplateResponse
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
 from .. import breaker
 from ..forms import BREAKER_REASON_LENGTH, OpenBreakerForm
@@ -21,20 +22,20 @@ def breaker_page(admin: ModelAdmin, request: HttpRequest, system: ExternalSystem
     if request.method == "POST":
         if request.POST.get("decision") == "close":
             breaker.close_by_hand(system, request.user)
-            text = f"Closed the circuit breaker of {system}: what is due is sent now."
-            admin.message_user(request, text, messages.SUCCESS)
+            text = _("Closed the circuit breaker of %(system)s: what is due is sent now.")
+            admin.message_user(request, text % {"system": system}, messages.SUCCESS)
             return redirect("admin:integrations_externalsystem_change", system.pk)
         if form.is_valid():
             breaker.open_by_hand(system, request.user, form.cleaned_data["reason"])
-            text = f"Opened the circuit breaker of {system}: nothing is sent until it is closed."
-            admin.message_user(request, text, messages.SUCCESS)
+            text = _("Opened the circuit breaker of %(system)s: nothing is sent until it is closed.")
+            admin.message_user(request, text % {"system": system}, messages.SUCCESS)
             return redirect("admin:integrations_externalsystem_change", system.pk)
     return TemplateResponse(
         request,
         "admin/integrations/externalsystem/breaker.html",
         {
             **admin.admin_site.each_context(request),
-            "title": f"Circuit breaker of {system}",
+            "title": _("Circuit breaker of %(system)s") % {"system": system},
             "opts": admin.opts,
             "system": system,
             "status": status_of(system, timezone.now()),

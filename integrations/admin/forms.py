@@ -8,6 +8,7 @@ from django.contrib.auth import get_user_model
 from django.core.exceptions import ValidationError
 from django.db.models import Q, QuerySet
 from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
 from knox.models import AuthToken
 
 from changes.forms import Minute
@@ -23,18 +24,22 @@ class ExternalSystemForm(forms.ModelForm):
 
     new_signing_secret = forms.CharField(
         required=False,
-        label="New signing secret",
+        label=_("New signing secret"),
         validators=[validate_secret],
         widget=forms.PasswordInput(attrs={"autocomplete": "off", "class": "vTextField"}),
-        help_text="Leave empty to keep the secret. Written as whsec_ and 24 to 64 bytes in base64.",
+        help_text=_("Leave empty to keep the secret. Written as whsec_ and 24 to 64 bytes in base64."),
     )
     generate_secret = forms.BooleanField(
-        required=False, label="Generate a new secret", help_text="It is shown once, after saving, for the partner."
+        required=False,
+        label=_("Generate a new secret"),
+        help_text=_("It is shown once, after saving, for the partner."),
     )
     end_rotation = forms.BooleanField(
         required=False,
-        label="End the rotation",
-        help_text="The former secret signs no more. Tick it together with a new secret to drop a leaked one at once.",
+        label=_("End the rotation"),
+        help_text=_(
+            "The former secret signs no more. Tick it together with a new secret to drop a leaked one at once."
+        ),
     )
 
     class Meta:
@@ -43,12 +48,12 @@ class ExternalSystemForm(forms.ModelForm):
             *("system_id", "description", "authorized_user", "delivery", "endpoint_url"),
             *("max_in_flight", "rate_limit", "enabled"),
         )
-        labels = {"rate_limit": "Rate limit"}
+        labels = {"rate_limit": _("Rate limit")}
         error_messages = {
             "max_in_flight": dict.fromkeys(
-                ("required", "min_value"), "At least one request must be allowed at a time."
+                ("required", "min_value"), _("At least one request must be allowed at a time.")
             ),
-            "rate_limit": {"min_value": "Give at least 1 a minute. Left empty, there is no limit."},
+            "rate_limit": {"min_value": _("Give at least 1 a minute. Left empty, there is no limit.")},
         }
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -64,9 +69,9 @@ class ExternalSystemForm(forms.ModelForm):
         cleaned = super().clean() or self.cleaned_data
         secret = cleaned.get("new_signing_secret")
         if secret and cleaned.get("generate_secret"):
-            self.add_error("generate_secret", "Either type a new secret or generate one.")
+            self.add_error("generate_secret", _("Either type a new secret or generate one."))
         if secret and secret == self.instance.signing_secret:
-            self.add_error("new_signing_secret", "This is the secret that signs already.")
+            self.add_error("new_signing_secret", _("This is the secret that signs already."))
         return cleaned
 
     def replace_secrets(self) -> list[str]:
@@ -89,7 +94,7 @@ class ReasonForm(forms.Form):
     reason = forms.CharField(
         max_length=REASON_LENGTH,
         widget=forms.Textarea(attrs={"rows": 3}),
-        error_messages={"required": "Give a reason for skipping."},
+        error_messages={"required": _("Give a reason for skipping.")},
     )
 
 
@@ -99,7 +104,7 @@ class SkipForm(ReasonForm):
     and_behind = forms.BooleanField(required=False)
     # Those recorded after the page was shown are not what the person decided about.
     shown_until = forms.DateTimeField(
-        required=False, error_messages={"required": "Say again what is skipped: the list is as it is now."}
+        required=False, error_messages={"required": _("Say again what is skipped: the list is as it is now.")}
     )
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -112,9 +117,9 @@ class StartForm(ReasonForm):
 
     SEND, SKIP = "send", "skip"
 
-    decision = forms.ChoiceField(choices=[(SEND, "Send"), (SKIP, "Skip")])
+    decision = forms.ChoiceField(choices=[(SEND, _("Send")), (SKIP, _("Skip"))])
     # Those recorded after the page was shown are not what the person decided about.
-    shown_until = forms.DateTimeField(error_messages={"required": "Open this page anew: it says what is skipped."})
+    shown_until = forms.DateTimeField(error_messages={"required": _("Open this page anew: it says what is skipped.")})
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -127,8 +132,8 @@ class TokenForm(forms.ModelForm):
 
     expiry = Minute(
         required=False,
-        label="Expires",
-        help_text="Leave empty for a token that is good until it is revoked.",
+        label=_("Expires"),
+        help_text=_("Leave empty for a token that is good until it is revoked."),
     )
 
     class Meta:
@@ -147,5 +152,5 @@ class TokenForm(forms.ModelForm):
     def clean_expiry(self) -> datetime | None:
         expiry = self.cleaned_data["expiry"]
         if expiry is not None and expiry <= timezone.now():
-            raise ValidationError("This time has passed already.", code="past")
+            raise ValidationError(_("This time has passed already."), code="past")
         return expiry

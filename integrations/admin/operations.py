@@ -14,6 +14,8 @@ from django.shortcuts import redirect
 from django.template.response import TemplateResponse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 
 from changes.admin.readonly import ReadOnlyAdmin, ShownOnly
 
@@ -24,7 +26,7 @@ from ..status import SECRETS
 from .forms import SkipForm
 from .too_many import are_too_many
 
-HOW_TO_SKIP_MORE = (
+HOW_TO_SKIP_MORE = _(
     "Filter the list to fewer. To skip all that waits for a system, disable it: enabling it again offers that."
 )
 
@@ -39,10 +41,10 @@ class DeliveryAttemptInline(ShownOnly, admin.TabularInline):
     model = DeliveryAttempt
     fields = ("started_at", "seconds", "http_status", "answer", "error", "note")
     readonly_fields = ("seconds",)
-    verbose_name_plural = "attempts"
+    verbose_name_plural = _("attempts")
     template = "admin/integrations/attempts.html"
 
-    @admin.display(description="seconds")
+    @admin.display(description=_("seconds"))
     def seconds(self, attempt: DeliveryAttempt) -> str:
         return f"{attempt.duration:.3f}"
 
@@ -58,7 +60,7 @@ class ForSystemAdmin(ReadOnlyAdmin):
         operations = super().get_queryset(request).select_related(*self.related)
         return operations.defer(*self.heavy, *(f"system__{secret}" for secret in SECRETS))
 
-    @admin.display(description="change", ordering="change")
+    @admin.display(description=_("change"), ordering="change")
     def number(self, operation: Any) -> str:
         return operation.change.number if operation.change else "-"
 
@@ -74,12 +76,12 @@ class OutgoingOperationAdmin(ForSystemAdmin):
     change_form_template = "admin/integrations/outgoingoperation/change_form.html"
     fieldsets = (
         (None, {"fields": ("id", "change", "system", "sequence", "operation", "cause", "created_at")}),
-        ("State", {"fields": ("status", "tries", "next_try_at", "last_error", "settled_at")}),
-        ("Skipped", {"fields": ("skipped_by", "skip_reason")}),
-        ("Payload", {"fields": ("pretty_payload",)}),
+        (_("State"), {"fields": ("status", "tries", "next_try_at", "last_error", "settled_at")}),
+        (_("Skipped"), {"fields": ("skipped_by", "skip_reason")}),
+        (_("Payload"), {"fields": ("pretty_payload",)}),
     )
 
-    @admin.display(description="as recorded")
+    @admin.display(description=_("as recorded"))
     def pretty_payload(self, operation: OutgoingOperation) -> SafeString | str:
         return pretty(operation.payload)
 
@@ -101,20 +103,22 @@ class OutgoingOperationAdmin(ForSystemAdmin):
 
     # --- Actions ---
 
-    @admin.action(description="Retry now", permissions=["retry"])
+    @admin.action(description=_("Retry now"), permissions=["retry"])
     def retry_now(self, request: HttpRequest, operations: QuerySet[OutgoingOperation]) -> HttpResponse | None:
         retried = self._each(request, operations, outbox.retry_now)
         flowing = sum(operation.system.is_flowing for operation in retried)
         if flowing:
-            self.message_user(request, f"To be sent as soon as it is their turn: {flowing}.", messages.SUCCESS)
+            text = gettext("To be sent as soon as it is their turn: %(count)s.") % {"count": flowing}
+            self.message_user(request, text, messages.SUCCESS)
         held = Counter(operation.system for operation in retried if not operation.system.is_flowing)
         for system, count in held.items():
-            why, until = ("paused", "resumed") if system.enabled else ("disabled", "enabled")
-            text = f"To be sent once {system} is {until}, which is {why} now: {count}."
-            self.message_user(request, text, messages.WARNING)
+            text = gettext("To be sent once %(system)s is enabled, which is disabled now: %(count)s.")
+            if system.enabled:
+                text = gettext("To be sent once %(system)s is resumed, which is paused now: %(count)s.")
+            self.message_user(request, text % {"system": system, "count": count}, messages.WARNING)
         return self._back_to(operations)
 
-    @admin.action(description="Skip with a reason", permissions=["skip"])
+    @admin.action(description=_("Skip with a reason"), permissions=["skip"])
     def skip(self, request: HttpRequest, operations: QuerySet[OutgoingOperation]) -> HttpResponse | None:
         """Asks for the reason, and with an Assign that was not delivered, what becomes of those behind it."""
         if are_too_many(self, request, operations, HOW_TO_SKIP_MORE):
@@ -132,7 +136,8 @@ class OutgoingOperationAdmin(ForSystemAdmin):
                 shown = [operation for operation in behind if operation.created_at <= shown_until]
                 skipped += outbox.skip_all(shown, request.user, reason)
         if skipped:
-            self.message_user(request, f"Skipped operations: {skipped}.", messages.SUCCESS)
+            text = gettext("Skipped operations: %(count)s.") % {"count": skipped}
+            self.message_user(request, text, messages.SUCCESS)
         return self._back_to(operations)
 
     def _each(
@@ -172,7 +177,7 @@ class OutgoingOperationAdmin(ForSystemAdmin):
     ) -> HttpResponse:
         context = {
             **self.admin_site.each_context(request),
-            "title": "Skip operations",
+            "title": _("Skip operations"),
             "opts": self.opts,
             "operations": operations,
             "behind": behind,
@@ -199,15 +204,15 @@ class IncomingOperationAdmin(ForSystemAdmin):
     related = ("change", "system", "user")
     fieldsets = (
         (None, {"fields": ("id", "system", "user", "operation", "change", "received_at")}),
-        ("What came of it", {"fields": ("status", "http_status", "error", "pretty_result")}),
-        ("Repeats and loops", {"fields": ("idempotency_key", "origin_system_id", "origin_operation_id")}),
-        ("Payload", {"fields": ("pretty_payload",)}),
+        (_("What came of it"), {"fields": ("status", "http_status", "error", "pretty_result")}),
+        (_("Repeats and loops"), {"fields": ("idempotency_key", "origin_system_id", "origin_operation_id")}),
+        (_("Payload"), {"fields": ("pretty_payload",)}),
     )
 
-    @admin.display(description="as it came")
+    @admin.display(description=_("as it came"))
     def pretty_payload(self, operation: IncomingOperation) -> SafeString | str:
         return pretty(operation.payload)
 
-    @admin.display(description="answer")
+    @admin.display(description=_("answer"))
     def pretty_result(self, operation: IncomingOperation) -> SafeString | str:
         return pretty(operation.result)

@@ -8,6 +8,8 @@ from django.contrib.auth.models import User
 from django.core.exceptions import ValidationError
 from django.db.models import QuerySet
 from django.http import HttpRequest
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 
 from changes.admin.people import PersonAdmin, SupportGroupAdmin
 from changes.admin.readonly import PlainChoices
@@ -29,7 +31,8 @@ class PartnerUserForm(UserChangeForm):
         systems = ", ".join(system.system_id for system in self.instance.authorized_systems.all())
         if not systems:
             return cleaned
-        refusal = f"This is the authorized user of {systems}, who must not be a member of staff."
+        refusal = gettext("This is the authorized user of %(systems)s, who must not be a member of staff.")
+        refusal %= {"systems": systems}
         if any(role.name in Role.values for role in cleaned.get("groups", ())):
             self.add_error("groups", ValidationError(refusal, code="authorized_user"))
         if cleaned.get("is_superuser"):
@@ -45,7 +48,7 @@ class UserAdmin(PersonAdmin):
     def get_queryset(self, request: HttpRequest) -> QuerySet[User]:
         return super().get_queryset(request).prefetch_related("authorized_systems")
 
-    @admin.display(description="authorized user of")
+    @admin.display(description=_("authorized user of"))
     def speaks_for(self, user: User) -> str:
         return ", ".join(system.system_id for system in user.authorized_systems.all())
 
@@ -54,7 +57,7 @@ class ExternalGroupInline(PlainChoices, admin.StackedInline):
     """The external system of a group: giving a change to the group gives it to that partner."""
 
     model = ExternalGroup
-    verbose_name = verbose_name_plural = "external system"
+    verbose_name = verbose_name_plural = _("external system")
     fields = ("system",)
 
 
@@ -65,7 +68,7 @@ class GroupAdmin(CountsWhatProtects, SupportGroupAdmin):
     list_select_related = ("external_group__system",)
     list_filter = ("external_group__system",)
 
-    @admin.display(description="external system", empty_value="-")
+    @admin.display(description=_("external system"), empty_value="-")
     def external_system(self, group: SupportGroup) -> str | None:
         external = getattr(group, "external_group", None)
         return external.system.system_id if external else None

@@ -10,6 +10,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.template.response import TemplateResponse
 from django.urls import reverse
+from django.utils.translation import gettext as _
 
 from .. import outbox
 from ..models import ExternalSystem
@@ -22,7 +23,8 @@ def start_page(admin: ModelAdmin, request: HttpRequest, system: ExternalSystem) 
     """GET shows what waits for `system`; POST sends or skips it, and lets the system flow."""
     change_url = reverse("admin:integrations_externalsystem_change", args=[system.pk])
     if system.is_flowing:
-        admin.message_user(request, f"Operations flow to {system} already.", messages.INFO)
+        text = _("Operations flow to %(system)s already.") % {"system": system}
+        admin.message_user(request, text, messages.INFO)
         return redirect(change_url)
     form = StartForm(request.POST or None)
     may_skip = request.user.has_perm(SKIP_PERMISSION)
@@ -31,25 +33,20 @@ def start_page(admin: ModelAdmin, request: HttpRequest, system: ExternalSystem) 
         if not skipping or may_skip:
             _start(admin, request, system, form if skipping else None)
             return redirect(change_url)
-        form.add_error(None, "You may not skip operations.")
+        form.add_error(None, _("You may not skip operations."))
     return TemplateResponse(
         request,
         "admin/integrations/externalsystem/start.html",
         {
             **admin.admin_site.each_context(request),
-            "title": f"{_verb(system)} {system}",
+            "title": (_("Resume %(system)s") if system.enabled else _("Enable %(system)s")) % {"system": system},
             "opts": admin.opts,
             "system": system,
-            "verb": _verb(system),
             "form": form,
             "may_skip": may_skip,
             **_waiting(system),
         },
     )
-
-
-def _verb(system: ExternalSystem) -> str:
-    return "Resume" if system.enabled else "Enable"
 
 
 def _waiting(system: ExternalSystem) -> dict[str, Any]:
@@ -61,14 +58,21 @@ def _waiting(system: ExternalSystem) -> dict[str, Any]:
 
 
 def _start(admin: ModelAdmin, request: HttpRequest, system: ExternalSystem, skip: StartForm | None) -> None:
-    verb = _verb(system)
-    done = f"{verb}d {system}."
+    # The history is kept in English.
+    done = f"{'Resumed' if system.enabled else 'Enabled'} {system}"
+    said, values = _("Resumed %(system)s.") if system.enabled else _("Enabled %(system)s."), {"system": str(system)}
     with transaction.atomic():
         if skip is not None:
             reason = skip.cleaned_data["reason"]
             shown = outbox.unsettled(system).filter(created_at__lte=skip.cleaned_data["shown_until"])
             skipped = outbox.skip_all(shown.select_related("system"), request.user, reason)
-            done = f"{verb}d {system}; skipped operations: {skipped}. Reason: {reason}"
+            done += f"; skipped operations: {skipped}. Reason: {reason}"
+            said = _("Enabled %(system)s; skipped operations: %(skipped)s. Reason: %(reason)s")
+            if system.enabled:
+                said = _("Resumed %(system)s; skipped operations: %(skipped)s. Reason: %(reason)s")
+            values |= {"skipped": str(skipped), "reason": reason}
+        else:
+            done += "."
         if not system.enabled:
             system.enabled = True
             system.save(update_fields=["enabled"])
@@ -77,4 +81,5 @@ def _start(admin: ModelAdmin, request: HttpRequest, system: ExternalSystem, skip
             outbox.resume(system)
         admin.log_change(request, system, done)
     left = outbox.unsettled(system).count()
-    admin.message_user(request, f"{done} Operations to send now: {left}.", messages.SUCCESS)
+    text = _("%(done)s Operations to send now: %(count)s.") % {"done": said % values, "count": left}
+    admin.message_user(request, text, messages.SUCCESS)

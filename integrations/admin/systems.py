@@ -13,12 +13,16 @@ from django.urls import URLPattern, path, reverse
 from django.utils import timezone
 from django.utils.decorators import method_decorator
 from django.utils.formats import localize
-from django.utils.timesince import timesince
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 from django.views.decorators.debug import sensitive_post_parameters
 
 from .. import outbox
+from ..choices import DeliveryStatus
 from ..models import ExternalSystem
 from ..status import SystemStatus, status_of, with_traffic
+from . import shown
 from .breaker import breaker_page
 from .forms import ExternalSystemForm
 from .once import shown_once
@@ -30,24 +34,24 @@ from .start import start_page
 class ExternalSystemAdmin(CountsWhatProtects, admin.ModelAdmin):
     form = ExternalSystemForm
     list_display = (
-        *("system_id", "description", "way", "enabled", "paused"),
-        *("breaker_told", "unsettled", "oldest", "delivered"),
+        *("system_id", "description", "health", "waiting", "oldest", "refused", "delivered"),
+        *("breaker", "way", "enabled"),
     )
     search_fields = ("system_id", "description")
-    traffic_fields = ("waiting", "oldest", "in_flight", "refused", "rate", "delivered")
+    health_fields = ("health_told", "waiting", "oldest", "in_flight", "refused", "delivered", "rate")
     breaker_fields = ("breaker", "breaker_since", "next_probe", "breaker_reason", "failures_in_a_row")
-    readonly_fields = ("paused", *traffic_fields, *breaker_fields, "secret", "former_secret", "groups")
+    readonly_fields = ("paused", *health_fields, *breaker_fields, "secret", "former_secret", "groups")
     fieldsets = (
+        (_("Health"), {"fields": health_fields}),
         (None, {"fields": ("system_id", "description", "authorized_user", "groups")}),
-        ("Delivery", {"fields": ("delivery", "endpoint_url", "max_in_flight", "rate_limit", "enabled", "paused")}),
-        ("Traffic", {"fields": traffic_fields}),
-        ("Circuit breaker", {"fields": breaker_fields}),
-        ("Signing", {"fields": ("secret", "former_secret")}),
+        (_("Delivery"), {"fields": ("delivery", "endpoint_url", "max_in_flight", "rate_limit", "enabled", "paused")}),
+        (_("Circuit breaker"), {"fields": breaker_fields}),
+        (_("Signing"), {"fields": ("secret", "former_secret")}),
     )
     add_fieldsets = (
         (None, {"fields": ("system_id", "description", "authorized_user")}),
-        ("Delivery", {"fields": ("delivery", "endpoint_url", "max_in_flight", "rate_limit", "enabled")}),
-        ("Signing", {"fields": ("new_signing_secret", "generate_secret")}),
+        (_("Delivery"), {"fields": ("delivery", "endpoint_url", "max_in_flight", "rate_limit", "enabled")}),
+        (_("Signing"), {"fields": ("new_signing_secret", "generate_secret")}),
     )
     entered_secrets = ("new_signing_secret", "generate_secret", "end_rotation")
 
@@ -72,92 +76,89 @@ class ExternalSystemAdmin(CountsWhatProtects, admin.ModelAdmin):
         # The partner and the history of the changes name the system by it.
         return self.readonly_fields if obj is None else ("system_id", *self.readonly_fields)
 
-    @admin.display(description="delivery", ordering="delivery")
+    @admin.display(description=_("delivery"), ordering="delivery")
     def way(self, system: ExternalSystem) -> str:
         return system.delivery
 
-    @admin.display(description="paused")
+    @admin.display(description=_("paused"))
     def paused(self, system: ExternalSystem) -> str:
         if system.paused_at is None:
-            return "No"
-        return f"Since {_local(system.paused_at)}: {system.pause_reason}"
+            return gettext("No")
+        values = {"time": _local(system.paused_at), "reason": system.pause_reason}
+        return gettext("Since %(time)s: %(reason)s") % values
 
-    @admin.display(description="not settled", ordering="unsettled_count")
-    def unsettled(self, system: Any) -> int:
-        return system.unsettled_count
+    @admin.display(description=_("health"))
+    def health(self, system: ExternalSystem) -> SafeString:
+        """The word and since when, in a list."""
+        return shown.health(self.status(system), is_whole=False)
 
-    @admin.display(description="waiting operations")
-    def waiting(self, system: ExternalSystem) -> int:
-        return self.status(system).waiting
+    @admin.display(description=_("health"))
+    def health_told(self, system: ExternalSystem) -> SafeString:
+        """With the reason, on the page of one system."""
+        return shown.health(self.status(system), is_whole=True)
 
-    @admin.display(description="oldest waiting", ordering="oldest_waiting")
-    def oldest(self, system: ExternalSystem) -> str:
-        oldest = self.status(system).oldest_waiting
-        return f"{timesince(oldest)} old" if oldest else "-"
+    @admin.display(description=_("waiting"), ordering="unsettled_count")
+    def waiting(self, system: ExternalSystem) -> SafeString | int:
+        return shown.operations(system, self.status(system).waiting, DeliveryStatus.WAITING)
 
-    @admin.display(description="in flight")
+    @admin.display(description=_("oldest waiting"), ordering="oldest_waiting")
+    def oldest(self, system: ExternalSystem) -> SafeString | str:
+        return shown.moment(self.status(system).oldest_waiting, "-")
+
+    @admin.display(description=_("in flight"))
     def in_flight(self, system: ExternalSystem) -> int:
         return self.status(system).in_flight
 
-    @admin.display(description="refused")
-    def refused(self, system: ExternalSystem) -> int:
-        return self.status(system).refused
+    @admin.display(description=_("refused"))
+    def refused(self, system: ExternalSystem) -> SafeString | int:
+        return shown.operations(system, self.status(system).refused, DeliveryStatus.REFUSED)
 
-    @admin.display(description="delivered")
+    @admin.display(description=_("rate"))
     def rate(self, system: ExternalSystem) -> str:
         status = self.status(system)
-        last, average = status.delivered_last_minute, status.delivered_per_minute
-        return f"{last} in the last minute, {average:g} a minute over the last five"
+        values = {"last": status.delivered_last_minute, "average": f"{status.delivered_per_minute:g}"}
+        return gettext("%(last)s in the last minute, %(average)s a minute over the last five") % values
 
-    @admin.display(description="last delivered", ordering="last_delivered")
-    def delivered(self, system: ExternalSystem) -> str:
-        return _local(self.status(system).last_delivered) or "Never"
+    @admin.display(description=_("last success"), ordering="last_delivered")
+    def delivered(self, system: ExternalSystem) -> SafeString | str:
+        return shown.moment(self.status(system).last_delivered, gettext("Never"))
 
-    @admin.display(description="circuit breaker", ordering="control__breaker")
-    def breaker_told(self, system: ExternalSystem) -> str:
-        breaker = self.status(system).breaker
-        told = breaker.state.label
-        if breaker.since:
-            told += f" since {_local(breaker.since)}: {breaker.reason}"
-        if breaker.until:
-            told += f"; next probe {self.next_probe(system)}"
-        if breaker.consecutive_failures:
-            told += f"; failures in a row: {breaker.consecutive_failures}"
-        return told
-
-    @admin.display(description="circuit breaker")
+    @admin.display(description=_("circuit breaker"), ordering="control__breaker")
     def breaker(self, system: ExternalSystem) -> str:
-        return self.status(system).breaker.state.label
+        status = self.status(system)
+        return str(status.breaker.state.label) if status.is_called else "-"
 
-    @admin.display(description="since")
+    @admin.display(description=_("since"))
     def breaker_since(self, system: ExternalSystem) -> str:
         return _local(self.status(system).breaker.since) or "-"
 
-    @admin.display(description="next probe")
+    @admin.display(description=_("next probe"))
     def next_probe(self, system: ExternalSystem) -> str:
         breaker = self.status(system).breaker
         if breaker.is_by_hand:
-            return "None: a person closes it"
+            return gettext("None: a person closes it")
         # To the second: it may be open for less than a minute.
         return f"{timezone.localtime(breaker.until):%Y-%m-%d %H:%M:%S}" if breaker.until else "-"
 
-    @admin.display(description="reason")
+    @admin.display(description=_("reason"))
     def breaker_reason(self, system: ExternalSystem) -> str:
         return self.status(system).breaker.reason or "-"
 
-    @admin.display(description="failures in a row")
+    @admin.display(description=_("failures in a row"))
     def failures_in_a_row(self, system: ExternalSystem) -> int:
         return self.status(system).breaker.consecutive_failures
 
-    @admin.display(description="signing secret")
+    @admin.display(description=_("signing secret"))
     def secret(self, system: ExternalSystem) -> str:
-        return "Set" if system.signing_secret else "Not set: operations are sent unsigned"
+        return gettext("Set") if system.signing_secret else gettext("Not set: operations are sent unsigned")
 
-    @admin.display(description="former signing secret")
+    @admin.display(description=_("former signing secret"))
     def former_secret(self, system: ExternalSystem) -> str:
-        return "Set: a rotation goes on, both sign" if system.previous_signing_secret else "Not set"
+        if system.previous_signing_secret:
+            return gettext("Set: a rotation goes on, both sign")
+        return gettext("Not set")
 
-    @admin.display(description="external groups")
+    @admin.display(description=_("external groups"))
     def groups(self, system: ExternalSystem) -> str:
         return ", ".join(str(external.group) for external in system.external_groups.all()) or "-"
 
@@ -191,15 +192,15 @@ class ExternalSystemAdmin(CountsWhatProtects, admin.ModelAdmin):
     def response_change(self, request: HttpRequest, obj: Any) -> HttpResponse:
         response = super().response_change(request, obj)
         if obj.is_held_back:
-            text = f"{obj} is not enabled yet: operations wait for it. Decide first what becomes of them."
-            self.message_user(request, text, messages.WARNING)
+            text = gettext("%(system)s is not enabled yet: operations wait for it. Decide first what becomes of them.")
+            self.message_user(request, text % {"system": obj}, messages.WARNING)
             response = redirect("admin:integrations_externalsystem_start", obj.pk)
         return self._with_secret(request, obj, response)
 
     def _with_secret(self, request: HttpRequest, system: Any, response: HttpResponse) -> HttpResponse:
         if not system.new_secret:
             return response
-        title = f"The new signing secret of {system}"
+        title = gettext("The new signing secret of %(system)s") % {"system": system}
         return shown_once(self, request, title, system.new_secret, response.get("Location") or "../")
 
     # --- Enabling and resuming, and the circuit breaker ---

@@ -11,6 +11,8 @@ from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 from knox import admin as knox_admin  # noqa: F401 - registers its own, which is replaced here
 from knox.models import AuthToken
 
@@ -24,11 +26,11 @@ admin.site.unregister(AuthToken)
 
 
 class ExpiredFilter(admin.SimpleListFilter):
-    title = "expiry"
+    title = _("expiry")
     parameter_name = "expired"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> Any:
-        return [("yes", "Expired"), ("no", "Not expired")]
+        return [("yes", _("Expired")), ("no", _("Not expired"))]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[AuthToken]) -> QuerySet[AuthToken]:
         now = timezone.now()
@@ -53,21 +55,22 @@ class TokenAdmin(PlainChoices, admin.ModelAdmin):
 
     # --- What is shown ---
 
-    @admin.display(description="token", ordering="token_key")
+    @admin.display(description=_("token"), ordering="token_key")
     def name(self, token: AuthToken) -> str:
         """The beginning, which its holder can compare, and not enough to guess the rest."""
         return f"{token.token_key[:8]}…"
 
-    @admin.display(description="state")
+    @admin.display(description=_("state"))
     def state(self, token: AuthToken) -> str:
         if token.expiry is not None and token.expiry <= timezone.now():
-            return "Expired"
+            return gettext("Expired")
         if not token.user.is_active:
-            return "No use: the user is inactive"
+            return gettext("No use: the user is inactive")
         systems = token.user.authorized_systems.all()
         if systems and not any(system.enabled for system in systems):
-            return f"No use: {', '.join(system.system_id for system in systems)} is disabled"
-        return "Valid"
+            names = ", ".join(system.system_id for system in systems)
+            return gettext("No use: %(systems)s is disabled") % {"systems": names}
+        return gettext("Valid")
 
     def get_fields(self, request: HttpRequest, obj: AuthToken | None = None) -> Any:
         return ("user", "expiry") if obj is None else ("name", "user", "created", "expiry", "state")
@@ -86,7 +89,7 @@ class TokenAdmin(PlainChoices, admin.ModelAdmin):
         return request.user.has_perm("knox.delete_authtoken")
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
-        return super().changelist_view(request, {"title": "API tokens", **(extra_context or {})})
+        return super().changelist_view(request, {"title": _("API tokens"), **(extra_context or {})})
 
     def change_view(self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None) -> Any:
         token = self.get_object(request, object_id)
@@ -99,13 +102,13 @@ class TokenAdmin(PlainChoices, admin.ModelAdmin):
         return super().change_view(request, object_id, form_url, {**context, **(extra_context or {})})
 
     def _label(self, token: AuthToken) -> str:
-        return f"Token {self.name(token)} of {token.user}"
+        return gettext("Token %(token)s of %(user)s") % {"token": self.name(token), "user": token.user}
 
     # --- Making ---
 
     def add_view(self, request: HttpRequest, form_url: str = "", extra_context: Any = None) -> Any:
         # The one answer to a new token is the page that shows it.
-        context = {"title": "New API token", "show_save_and_continue": False, "show_save_and_add_another": False}
+        context = {"title": _("New API token"), "show_save_and_continue": False, "show_save_and_add_another": False}
         return super().add_view(request, form_url, {**context, **(extra_context or {})})
 
     def get_form(self, request: HttpRequest, obj: AuthToken | None = None, change: bool = False, **kwargs: Any) -> Any:
@@ -123,7 +126,7 @@ class TokenAdmin(PlainChoices, admin.ModelAdmin):
         obj.digest, obj.token_key = created.digest, created.token_key
 
     def response_add(self, request: HttpRequest, obj: Any, post_url_continue: str | None = None) -> HttpResponse:
-        title = f"The new token of {obj.user}"
+        title = gettext("The new token of %(user)s") % {"user": obj.user}
         return shown_once(self, request, title, obj.token, reverse("admin:knox_authtoken_changelist"))
 
     def log_addition(self, request: HttpRequest, obj: AuthToken, message: Any) -> Any:
@@ -140,14 +143,14 @@ class TokenAdmin(PlainChoices, admin.ModelAdmin):
 
     # --- Revoking ---
 
-    @admin.action(description="Revoke", permissions=["revoke"])
+    @admin.action(description=_("Revoke"), permissions=["revoke"])
     def revoke(self, request: HttpRequest, tokens: QuerySet[AuthToken]) -> HttpResponse | None:
-        if are_too_many(self, request, tokens, "Choose fewer."):
+        if are_too_many(self, request, tokens, _("Choose fewer.")):
             return None
         if "confirmed" not in request.POST:
             context = {
                 **self.admin_site.each_context(request),
-                "title": "Revoke tokens",
+                "title": _("Revoke tokens"),
                 "opts": self.opts,
                 "tokens": [(token.pk, self._label(token), self.state(token)) for token in tokens],
                 "checkbox_name": ACTION_CHECKBOX_NAME,
@@ -156,5 +159,6 @@ class TokenAdmin(PlainChoices, admin.ModelAdmin):
         for token in tokens:
             token.delete()
             self._log(request, token, DELETION)
-            self.message_user(request, f"{self._label(token)} is revoked.", messages.SUCCESS)
+            text = gettext("%(token)s is revoked.") % {"token": self._label(token)}
+            self.message_user(request, text, messages.SUCCESS)
         return None

@@ -6,15 +6,16 @@ from django.contrib import messages
 from django.contrib.admin import ModelAdmin
 from django.db.models import QuerySet
 from django.http import HttpRequest
+from django.utils.translation import gettext as _
 
 # The page that asks posts each of them back, and a person is to read them.
 MOST = 500
 
 
-def are_too_many(admin: ModelAdmin, request: HttpRequest, chosen: QuerySet[Any], advice: str) -> bool:
+def are_too_many(admin: ModelAdmin, request: HttpRequest, chosen: QuerySet[Any], advice: Any) -> bool:
     """Whether more are chosen than the page that asks can carry, which the person is told then."""
     count = chosen.count()
     if count > MOST:
-        text = f"{count} are chosen, and at most {MOST} are taken at a time: nothing was changed. {advice}"
-        admin.message_user(request, text, messages.ERROR)
+        text = _("%(count)s are chosen, and at most %(most)s are taken at a time: nothing was changed. %(advice)s")
+        admin.message_user(request, text % {"count": count, "most": MOST, "advice": advice}, messages.ERROR)
     return count > MOST

@@ -8,6 +8,7 @@ from typing import Any
 from django.db import transaction
 from django.db.models import QuerySet
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
 from .. import flow_control
 from ..choices import SETTLED, DeliveryStatus
@@ -43,7 +44,8 @@ def skip(operation: OutgoingOperation, user: Any, reason: str) -> None:
 
 
 def _not_open(operation: OutgoingOperation) -> NotOpen:
-    return NotOpen(f"{operation} is {operation.status} now: nothing was changed.")
+    values = {"operation": operation, "status": operation.get_status_display()}
+    return NotOpen(_("%(operation)s is %(status)s now: nothing was changed.") % values)
 
 
 def skip_all(operations: Iterable[OutgoingOperation], user: Any, reason: str) -> int:

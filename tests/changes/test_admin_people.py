@@ -68,7 +68,7 @@ def test_logging_out_ends_at_the_sign_in_page(alice):
 def test_the_first_page_names_the_product_and_leads_back_to_its_pages(root):
     page = web(root).get("/admin/").content.decode()
     assert "casexchange administration" in page
-    assert '<a href="/">Back to the changes</a>' in page
+    assert '<a href="/">Desk</a>' in page
     names = (
         "Changes",
         "Exchange",

@@ -264,10 +264,46 @@ def test_the_page_says_the_numbers_in_words(alice, acme, beta):
     settle(outbox.Outcome.REFUSED, 1, "refused with 422")
     outbox.claim(1)
     said = text(web(alice).get(STATUS))
-    assert "ACME ACME's desk Flowing 1 oldest just now 1 of 4 1 2 in the last minute 0.4 a minute" in said
+    assert "ACME ACME's desk Flowing 1 oldest just now 1 of 4 1 last just now 2 in the last minute 0.4" in said
     assert "limit 600 a minute" in said
-    assert f"BETA Flowing 0 0 of {beta.max_in_flight} 0 0 in the last minute 0 a minute" in said
-    assert "none yet Closed" in said
+    assert f"BETA Flowing 0 0 of {beta.max_in_flight} 0 none yet 0 in the last minute 0 a minute" in said
+    assert "over five minutes Closed" in said
+
+
+def test_the_health_is_told_in_one_word_with_its_time_and_its_reason(alice, acme, beta):
+    now = timezone.now()
+
+    def said():
+        return text(web(alice).get(STATUS))
+
+    give(acme)
+    OutgoingOperation.objects.update(next_try_at=now - timedelta(minutes=3))
+    late = "Slow since 3 minutes ago Operations have been due for a while, and no worker has taken them."
+    assert late in said()
+    OutgoingOperation.objects.update(next_try_at=now + timedelta(minutes=3), tries=2)
+    DeliveryControl.objects.filter(system=acme).update(consecutive_failures=2)
+    assert "Slow The latest 2 tries failed; they are repeated." in said()
+    opened = {"breaker": Breaker.OPEN, "breaker_opened_at": now - timedelta(minutes=5), "breaker_reason": "it failed"}
+    DeliveryControl.objects.filter(system=acme).update(**opened, breaker_until=now + timedelta(minutes=5))
+    assert "Down since 5 minutes ago It failed. Nothing is sent to ACME until one operation gets through" in said()
+    DeliveryControl.objects.filter(system=acme).update(breaker_until=None)
+    assert "Paused since 5 minutes ago Somebody opened the circuit breaker of ACME: it failed." in said().replace(
+        "It failed", "it failed"
+    )
+    DeliveryControl.objects.filter(system=acme).update(breaker=Breaker.CLOSED)
+    ExternalSystem.objects.filter(pk=acme.pk).update(paused_at=now - timedelta(hours=2), pause_reason="gone (410)")
+    assert "Paused since 2 hours ago Sending is paused: gone (410)." in said()
+    ExternalSystem.objects.filter(pk=acme.pk).update(enabled=False)
+    assert "Paused ACME is disabled" in said()
+
+
+def test_one_that_collects_is_slow_once_it_has_not_for_an_hour(alice, acme):
+    give(acme)
+    ExternalSystem.objects.update(delivery="pull")
+    assert "Flowing ACME collects its operations itself." in text(web(alice).get(STATUS))
+    OutgoingOperation.objects.update(created_at=timezone.now() - timedelta(hours=2))
+    said = text(web(alice).get(STATUS))
+    assert "Slow since 2 hours ago ACME has not collected its operations for a while." in said
 
 
 def test_the_numbers_lead_to_the_operations(alice, acme):
@@ -277,7 +313,8 @@ def test_the_numbers_lead_to_the_operations(alice, acme):
     content = client.get(STATUS).content.decode()
     for status in ("Waiting", "Refused"):
         assert f'href="/exchange/?system=ACME&amp;status={status}"' in content
-        assert "1 operations" in text(client.get(f"/exchange/?system=ACME&status={status}"))
+        log = client.get(f"/exchange/?system=ACME&status={status}").content.decode()
+        assert len({*re.findall(r"/exchange/[0-9a-f-]{36}/", log)}) == 1
 
 
 def test_the_exchange_log_and_the_status_lead_to_each_other(alice, acme):
@@ -296,7 +333,7 @@ def test_without_a_system_the_page_says_what_fills_it(alice, ingrid):
 def test_a_system_that_collects_has_no_breaker(ingrid, acme):
     ExternalSystem.objects.update(delivery="pull")
     response = web(ingrid).get(STATUS)
-    assert "Collects" in text(response)
+    assert "ACME collects its operations itself." in text(response)
     assert OPEN not in response.content.decode()
 
 
@@ -384,7 +421,7 @@ def test_others_are_told_who_may_and_nothing_is_changed(people, acme, settings, 
     client = web(people[name])
     refused = client.post(OPEN, {"reason": "I want to"})
     assert refused.status_code == 403
-    assert "You may not open or close circuit breakers. The roles that may: Integration administrator." in text(refused)
+    assert "You may not open or close circuit breakers, nor send test operations. The roles that may: Integration administrator." in text(refused)
     assert client.get(OPEN).status_code == 403
     assert control(acme).breaker == Breaker.CLOSED
     fail(acme, settings)
@@ -454,7 +491,9 @@ def test_once_its_time_has_come_the_next_one_that_is_due_probes(alice, acme, set
     client = web(alice)
     assert "The next operation for ACME that is due is sent as a probe" in text(client.get(STATUS))
     assert len(outbox.claim(10)) == 1
-    assert "Circuit breaker half-open" in text(client.get(STATUS))
+    said = text(client.get(STATUS))
+    assert "Down since" in said
+    assert "One operation is being sent to ACME as a probe; the others wait for it." in said
     waiting = OutgoingOperation.objects.get(change__in=[first, second], status="Waiting")
     said = text(client.get(f"/exchange/{waiting.pk}/"))
     assert "One operation is being sent to ACME as a probe; the others wait for it." in said
