@@ -13,7 +13,6 @@ WIDTH = 360
 BAR_LEFT, BAR_WIDTH, ROW, BAR_HEIGHT = 88, 216, 22, 14
 # Operations by hour: out stands on the axis, in hangs from it.
 HOUR_LEFT, HOUR_WIDTH, AXIS, HOUR_HEIGHT, HOUR_GAP = 36, 13.5, 64, 50, 2.5
-HOURS_FOOT = 2 * AXIS + 16
 LABEL_EVERY = 6
 
 
@@ -87,11 +86,19 @@ class HourBar:
         return round(self.x + self.width / 2, 1)
 
 
-def hour_bars(counts: Sequence[tuple[datetime, Count, Count]]) -> list[HourBar]:
+@dataclass(frozen=True)
+class HourChart:
+    """The hours, and the number that a bar of the full height stands for: 0 when there is none."""
+
+    bars: list[HourBar]
+    most: int
+
+
+def hour_chart(counts: Sequence[tuple[datetime, Count, Count]]) -> HourChart:
     """`counts`: start, out and in of each hour, the oldest first. Both directions have the same scale."""
     most = max((max(out.number, into.number) for _, out, into in counts), default=0)
     scale = HOUR_HEIGHT / most if most else 0
-    return [
+    bars = [
         HourBar(
             start=start,
             out=out,
@@ -103,6 +110,7 @@ def hour_bars(counts: Sequence[tuple[datetime, Count, Count]]) -> list[HourBar]:
         )
         for place, (start, out, into) in enumerate(counts)
     ]
+    return HourChart(bars, most)
 
 
 def _visible(number: int, scale: float) -> float:

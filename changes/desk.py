@@ -99,8 +99,8 @@ class Desk:
         first = {metaphase: self._first(metaphase) for metaphase in OPEN_METAPHASES}
         wanted = [pk for keys in first.values() for pk in keys]
         shown = ("number", "title", "phase", "priority", "created_at", "owning_group__name")
-        rows = Change.objects.filter(pk__in=wanted).select_related("owning_group").only(*shown) if wanted else []
-        found = {change.pk: change for change in rows}
+        rows = Change.objects.filter(pk__in=wanted).select_related("owning_group").only(*shown)
+        found = {change.pk: change for change in rows} if wanted else {}
         return [
             Column(metaphase, self._count(metaphase), [found[pk] for pk in keys if pk in found], self._href(metaphase))
             for metaphase, keys in first.items()

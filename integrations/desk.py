@@ -65,7 +65,7 @@ class Present:
 def present(now: datetime | None = None) -> Present:
     """Four queries, whatever the number of systems, operations and changes."""
     now = now or timezone.now()
-    systems = list(_with_stuck(status.with_traffic(ExternalSystem.objects.order_by("system_id"), now), now))
+    systems: list[Any] = list(_with_stuck(status.with_traffic(ExternalSystem.objects.order_by("system_id"), now), now))
     refused = [key for system in systems for key in _keys(system.first_refused)]
     waiting = [key for system in systems for key in _keys(system.first_waiting)]
     rows = _rows([*refused, *waiting], now)
@@ -145,7 +145,7 @@ def _rejected() -> Part:
 # --- The traffic of the last day ---
 
 
-def traffic(user: Any, now: datetime | None = None) -> list[charts.HourBar]:
+def traffic(user: Any, now: datetime | None = None) -> charts.HourChart:
     """The operations recorded (out) and received (in) in each of the last 24 hours, in one query.
 
     The count of an hour that is over is kept: nothing is added to it.
@@ -160,7 +160,7 @@ def traffic(user: Any, now: datetime | None = None) -> list[charts.HourBar]:
     over = {_cache_key(hour): counts[hour] for hour in missing if hour + HOUR + HOUR_IS_OVER < now}
     if over:
         cache.set_many(over, timeout=HOURS * 3600)
-    return charts.hour_bars(
+    return charts.hour_chart(
         [(hour, *(capped(number, HOUR_COUNTED) for number in counts[hour])) for hour in hours]  # type: ignore[misc]
     )
 
@@ -173,7 +173,7 @@ def _count(user: Any, hours: list[datetime]) -> dict[datetime, tuple[int, int]]:
         columns[f"out_{place}"] = CappedCount(OutgoingOperation.objects.filter(within), HOUR_COUNTED)
         columns[f"in_{place}"] = CappedCount(IncomingOperation.objects.filter(within), HOUR_COUNTED)
     # All are subqueries of one row, which is the person's.
-    row = get_user_model()._default_manager.filter(pk=user.pk).values("pk").annotate(**columns).get()
+    row: Any = get_user_model()._default_manager.filter(pk=user.pk).values("pk").annotate(**columns).get()
     return {hour: (row[f"out_{place}"], row[f"in_{place}"]) for place, hour in enumerate(hours)}
 
 

@@ -20,6 +20,6 @@ def exchange_now() -> desk.Present:
 
 
 @register.simple_tag
-def exchange_traffic(user: Any) -> list[charts.HourBar]:
+def exchange_traffic(user: Any) -> charts.HourChart:
     """The operations of each hour of the last day, to be kept with `as`."""
     return desk.traffic(user)
