@@ -8,6 +8,8 @@ import hashlib
 
 import pytest
 
+from ..exchange import Client
+
 
 @pytest.fixture
 def new_change(running_exchange):
@@ -170,3 +172,47 @@ def test_a_content_type_that_is_nonsense_is_refused_by_the_server_itself(running
     answer = client.post("/api/v1/changes/", data=b"{}", headers={"Content-Type": content_type})
     assert answer.status_code in (400, 415), answer.text
     assert answer.headers["Content-Type"] == "application/problem+json"
+
+
+# --- Bulk jobs ---
+
+
+@pytest.fixture
+def staff_pages(running_exchange):
+    """`staff_pages("carol")` is a client of the pages on which carol is signed in; `post` fills in its CSRF token."""
+
+    def client(username):
+        session = running_exchange.shell(
+            "from django.contrib.auth import get_user_model\n"
+            "from django.test import Client\n"
+            "client = Client()\n"
+            f"user = get_user_model().objects.get(username={username!r})\n"
+            "client.force_login(user, backend='django.contrib.auth.backends.ModelBackend')\n"
+            "print(client.cookies['sessionid'].value)"
+        ).strip()
+        pages = Client(running_exchange.base_url)
+        pages.cookies.set("sessionid", session)
+        assert pages.get("/changes/bulk/").status_code == 200
+        pages.headers["X-CSRFToken"] = pages.cookies["csrftoken"]
+        return pages
+
+    return client
+
+
+def test_a_bulk_job_that_is_started_on_its_page_reaches_the_partner(running_exchange, new_change, staff_pages):
+    numbers = [new_change(title=f"Patch {number}") for number in range(3)]
+    group = running_exchange.shell(
+        "from changes.models import SupportGroup; print(SupportGroup.objects.get(name='ACME Networks').pk)"
+    ).strip()
+    carol = staff_pages("carol")
+    form = carol.post("/changes/bulk/reassign/", data={"scope": "ticked", "change": numbers})
+    assert "3 changes are chosen" in form.text
+    address = form.url.removeprefix(running_exchange.base_url)
+    preview = carol.post(address, data={"preview": "1", "group": group})
+    assert "3 Assign" in preview.text
+    job = preview.url.removeprefix(running_exchange.base_url)
+    carol.post(f"{job}start/")
+    running_exchange.until("the job is finished", lambda: "Finished" in carol.get(job).text)
+    for number in numbers:
+        running_exchange.until_received("ACME", number, ["Assign"])
+        assert number in carol.get(f"{job}?show=done").text

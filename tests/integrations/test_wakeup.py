@@ -196,7 +196,7 @@ SWEEP = ["integrations.tasks.dispatch_due", "integrations.tasks.release_stale", 
 
 @pytest.fixture
 def beat(redis):
-    """What `celery beat` runs: each call goes on by so many seconds, and returns the tasks that were sent."""
+    """What `celery beat` runs: each call goes on by so many seconds, and returns the tasks that were sent, sorted."""
     scheduler = Scheduler(app=current_app)
 
     def run(clock, seconds):
@@ -205,7 +205,7 @@ def beat(redis):
             clock.shift(1)
             while scheduler.tick() <= 0:
                 pass
-        return [task for queue, count in zip(QUEUES, before, strict=True) for task in tasks(redis, queue)[count:]]
+        return sorted(task for queue, count in zip(QUEUES, before, strict=True) for task in tasks(redis, queue)[count:])
 
     return run
 
