@@ -1,33 +1,45 @@
-"""Creating and editing a change on a page of its own, and what happens when two people edit at once."""
+"""Creating and editing a change on a page of its own, what a save would send, and two people who edit at once."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+import hashlib
+from copy import copy
 from typing import Any
 
 from django.contrib import messages
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import redirect, render
+from django.template.loader import render_to_string
+from django.utils.translation import gettext as _
 
 from . import audit
 from .actor import signed_in
 from .change_views import OneChange
-from .exceptions import FieldEdit, StaleChange
+from .exceptions import StaleChange
 from .forms import ChangeForm
+from .merging import Resolution, merge
 from .models import Change
 from .pages import refuse_stale
+from .resume import typed_before
 from .staff import StaffPage
 
-CONFLICT = 409
+CONFLICT, NOTHING_NEW = 409, 204
+FORM, WILL_SEND = "changes/form.html", "changes/includes/edit_preview.html"
 
 
-@dataclass(frozen=True)
-class Conflict:
-    """What somebody else changed on a field, and what this person has typed there, if anything."""
+def previewed(request: HttpRequest, form: ChangeForm, stored: Change | None) -> HttpResponse | None:
+    """For htmx what a save of this form would send, or that this is shown already; None for a whole page."""
+    if not request.headers.get("HX-Request"):
+        return None
+    context = {"form": form, "stored": stored, "draft": form.instance, "is_part": True}
+    part = render_to_string(WILL_SEND, context, request)
+    stamp = hashlib.sha256(part.encode()).hexdigest()[:16]
+    if stamp == request.POST.get("previewed"):
+        return HttpResponse(status=NOTHING_NEW)
+    return HttpResponse(render_to_string(WILL_SEND, context | {"stamp": stamp}, request))
 
-    theirs: audit.Edit
-    typed: str | None
+
+# --- Creating ---
 
 
 class ChangeCreate(StaffPage):
@@ -35,17 +47,39 @@ class ChangeCreate(StaffPage):
     is_write_page = True
 
     def get(self, request: HttpRequest) -> HttpResponse:
-        return self.page(ChangeForm(instance=Change(requested_by=signed_in(request))))
+        return self.page(self.form(typed_before(request), is_resumed=True))
 
     def post(self, request: HttpRequest) -> HttpResponse:
-        form = ChangeForm(request.POST, instance=Change(requested_by=signed_in(request)))
+        form = self.form(request.POST)
         if not (form.is_valid() and form.save_or_explain()):
             return self.page(form)
-        messages.success(request, f"{form.instance.number} was created.")
+        messages.success(request, _("%(number)s was created.") % {"number": form.instance.number})
         return redirect("changes:detail", form.instance.number)
 
-    def page(self, form: ChangeForm) -> HttpResponse:
-        return render(self.request, "changes/form.html", {"form": form, "change": None})
+    def form(self, data: QueryDict | None, is_resumed: bool = False) -> ChangeForm:
+        new = Change(requested_by=signed_in(self.request))
+        if data is not None and is_resumed:
+            return ChangeForm(instance=new, typed=data)
+        return ChangeForm(data, instance=new)
+
+    def page(self, form: ChangeForm, **context: Any) -> HttpResponse:
+        return render(self.request, FORM, {"form": form, "change": None, **context})
+
+
+class ChangeCreatePreview(ChangeCreate):
+    """What creating it would send. Nothing is saved."""
+
+    def get(self, request: HttpRequest) -> HttpResponse:
+        return redirect("changes:create")
+
+    def post(self, request: HttpRequest) -> HttpResponse:
+        form = self.form(request.POST)
+        form.is_valid()
+        part = previewed(request, form, None)
+        return part or self.page(form, is_previewed=True, stored=None, draft=form.instance)
+
+
+# --- Editing ---
 
 
 class ChangeEdit(OneChange):
@@ -53,46 +87,91 @@ class ChangeEdit(OneChange):
     is_write_page = True
 
     def get(self, request: HttpRequest, number: str) -> HttpResponse:
-        return self.form_page(ChangeForm(instance=self.change))
+        typed = typed_before(request)
+        if typed is None:
+            return self.form_page(ChangeForm(instance=self.change))
+        resolution, form = self.read(typed)
+        form.is_valid()
+        if resolution.chosen or self.stored.is_final or typed.get("version") != str(self.stored.version):
+            return self.conflict_page(form, resolution, is_stale=True)
+        return self.form_page(ChangeForm(instance=self.stored, typed=typed))
 
     def post(self, request: HttpRequest, number: str) -> HttpResponse:
-        seen = request.POST.get("version", "")
-        form = ChangeForm(request.POST, instance=self.change, base=self._as_seen(seen))
+        """Saves what was sent, or shows it again with what keeps it from being saved."""
+        resolution, form = self.read(request.POST)
+        is_valid = form.is_valid()
         try:
-            refuse_stale(self.change, seen)
-            if self.change.is_final:
-                return self._refused(form, {})
-            if not (form.is_valid() and form.save_or_explain()):
+            refuse_stale(self.stored, request.POST.get("version"))
+            if self.stored.is_final:
+                return self.conflict_page(form, resolution, is_stale=True)
+            if resolution.refuse_unchosen(form) or not (is_valid and form.save_or_explain()):
+                if resolution.chosen:
+                    return self.conflict_page(form, resolution, is_stale=False)
                 return self.form_page(form)
-        except StaleChange as stale:
-            return self._refused(form, stale.edits)
-        if self.change.changed_fields:
-            messages.success(request, f"{number} was saved.")
+        except StaleChange:
+            return self.conflict_page(form, resolution, is_stale=True)
+        if form.instance.changed_fields:
+            messages.success(request, _("%(number)s was saved.") % {"number": number})
         else:
-            messages.info(request, "Nothing was changed, so nothing was saved.")
+            messages.info(request, _("Nothing was changed, so nothing was saved."))
         return self.back()
+
+    def read(self, sent: QueryDict) -> tuple[Resolution, ChangeForm]:
+        """The form as it was sent, with the choices on it carried out. `stored` stays as the database has it."""
+        self.stored = copy(self.change)
+        resolution = Resolution(sent)
+        base = self._as_seen(sent.get("version", ""))
+        return resolution, ChangeForm(resolution.data, instance=self.change, base=base, theirs=resolution.theirs)
 
     def form_page(self, form: ChangeForm, status: int = 200, **context: Any) -> HttpResponse:
         context = {"form": form, "change": self.change, **context}
-        return render(self.request, "changes/form.html", context, status=status)
+        return render(self.request, FORM, context, status=status)
 
     def _as_seen(self, version: str) -> dict[str, Any]:
         """The values of the fields in the version that the person began to edit, if it is still known."""
-        if not version.isascii() or not version.isdigit() or len(version) > 9:
-            return {}
-        record = self.change.history.filter(version=version).first()
+        record = self.change.history.filter(version=version).first() if _is_version(version) else None
         if record is None:
             return {}
         return {name: getattr(record, audit.attname(name)) for name in ChangeForm.Meta.fields}
 
-    def _refused(self, form: ChangeForm, edits: Mapping[str, FieldEdit]) -> HttpResponse:
-        """Shows what the other person changed, and keeps what was typed; another save then goes on top of theirs."""
-        typed = {name: form.data.get(name, "") for name in form.changed_data if name in ChangeForm.Meta.fields}
+    def conflict_page(self, form: ChangeForm, resolution: Resolution, is_stale: bool, **context: Any) -> HttpResponse:
+        """Both versions field by field, with everything that was typed. `began`: the version that it began with."""
+        sent = resolution.data
+        began = sent.get("began") or sent.get("version", "")
         del self.change  # what is stored now, not what the form has put on it
-        fresh = ChangeForm(instance=self.change)
-        fresh.initial.update({name: text for name, text in typed.items() if not fresh.fields[name].disabled})
-        conflicts = [Conflict(edit, typed.get(edit.field)) for edit in audit.in_words(edits)]
-        return self.form_page(fresh, CONFLICT, is_refused=True, conflicts=conflicts, typed=self._labelled(typed))
+        edits = self.change.edits_since(int(began) if _is_version(began) else 0)
+        merged = merge(form, resolution, edits, self.change)
+        if is_stale:
+            form = ChangeForm(instance=self.change, typed=_values(merged.clashes, merged.kept))
+        refused = {"is_refused": True, "is_stale": is_stale, "merge": merged, "began": began}
+        return self.form_page(form, CONFLICT, **refused, **context)
 
-    def _labelled(self, typed: Mapping[str, str]) -> list[tuple[str, str]]:
-        return [(audit.label(name), text) for name, text in typed.items()]
+
+def _values(clashes: Any, kept: Any) -> QueryDict:
+    values = QueryDict(mutable=True)
+    for typed in [*(clash.mine for clash in clashes), *kept]:
+        values[typed.name] = typed.text
+    return values
+
+
+def _is_version(text: str) -> bool:
+    return text.isascii() and text.isdigit() and len(text) <= 9
+
+
+class ChangeEditPreview(ChangeEdit):
+    """What a save would send. Nothing is saved."""
+
+    def get(self, request: HttpRequest, number: str) -> HttpResponse:
+        return redirect("changes:edit", number)
+
+    def post(self, request: HttpRequest, number: str) -> HttpResponse:
+        resolution, form = self.read(request.POST)
+        form.is_valid()
+        part = previewed(request, form, self.stored)
+        if part is not None:
+            return part
+        preview = {"is_previewed": True, "stored": self.stored, "draft": form.instance}
+        is_stale = request.POST.get("version") != str(self.stored.version)
+        if is_stale or resolution.chosen or self.stored.is_final:
+            return self.conflict_page(form, resolution, is_stale, **preview)
+        return self.form_page(form, **preview)

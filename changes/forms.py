@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import datetime
+from functools import cached_property
 from typing import Any
 
 from django import forms
 from django.contrib.auth import get_user_model
 from django.core.exceptions import ValidationError
 from django.db.models import Q
+from django.http import QueryDict
 from django.utils import timezone
+from django.utils.html import format_html
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
+from . import workflow
 from .choices import ChangeType, CompletionCode, Decision, Impact, Phase, Risk, Urgency
 from .exceptions import ChangeRefused, ConditionsUnmet, ReadOnlyChange, StaleChange
 from .models import Approval, Change
@@ -47,7 +53,9 @@ class Minute(forms.DateTimeField):
     widget = forms.DateTimeInput(attrs={"type": "datetime-local", "step": "60"}, format="%Y-%m-%dT%H:%M")
 
     def __init__(self, **kwargs: Any) -> None:
-        super().__init__(input_formats=["%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d %H:%M"], **kwargs)
+        invalid = gettext_lazy("Enter a valid date/time, as in 2026-12-01 22:00.")
+        formats = ["%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d %H:%M"]
+        super().__init__(input_formats=formats, error_messages={"invalid": invalid}, **kwargs)
 
     def has_changed(self, initial: Any, data: Any) -> bool:
         if isinstance(initial, datetime):
@@ -70,7 +78,8 @@ class ChangeForm(forms.ModelForm):
     """Creates or edits a change. `base` holds the values that the person saw, when the row has moved on since.
 
     A field that the person did not touch keeps what the row has now, so a save on top of somebody else's never
-    puts an older value back.
+    puts an older value back. Nor does one of `theirs`, where the person chose the other's value. `typed` fills an
+    unbound form with what was typed before.
     """
 
     version = forms.IntegerField(widget=forms.HiddenInput, required=False)
@@ -104,19 +113,46 @@ class ChangeForm(forms.ModelForm):
             **dict.fromkeys(TIMES, Minute),
             "requested_by": PersonChoice,
         }
-        error_messages = {"title": {"required": "Give the change a title."}}
+        error_messages = {"title": {"required": gettext_lazy("Give the change a title.")}}
         help_texts = {
-            "change_type": "Fixed once the change has left Log.",
-            "requested_by": "May not approve this change. Fixed once it has left Log.",
-            "owning_group": "The group that holds the change now.",
-            "completion_code": "Needed to close. Withdrawn or Rejected are for changes that are abandoned.",
-            "actual_start": "Set when the change enters Deploy, unless it is set before.",
-            "actual_end": "Set when the change leaves Deploy, unless it is set before.",
+            "change_type": gettext_lazy("Fixed once the change has left Log."),
+            "requested_by": gettext_lazy("May not approve this change. Fixed once it has left Log."),
+            "owning_group": gettext_lazy("The group that holds the change now."),
+            "completion_code": gettext_lazy(
+                "Needed to close. Withdrawn or Rejected are for changes that are abandoned."
+            ),
+            "actual_start": gettext_lazy("Set when the change enters Deploy, unless it is set before."),
+            "actual_end": gettext_lazy("Set when the change leaves Deploy, unless it is set before."),
         }
 
-    def __init__(self, data: Any = None, *, instance: Change, base: Mapping[str, Any] | None = None) -> None:
+    def __init__(
+        self,
+        data: Any = None,
+        *,
+        instance: Change,
+        base: Mapping[str, Any] | None = None,
+        theirs: Collection[str] = (),
+        typed: QueryDict | None = None,
+    ) -> None:
         initial = {"version": instance.version, **(base or {})}
         super().__init__(data, instance=instance, initial=initial)
+        self.theirs = theirs
+        self._offer_values(instance)
+        for name in TIMES:
+            zone = {"label": self.fields[name].label, "zone": timezone.get_current_timezone_name()}
+            self.fields[name].label = _("%(label)s (%(zone)s)") % zone
+        for name in TEXTS:
+            self.fields[name].widget.attrs["rows"] = 6 if name.endswith("plan") else 4
+        if instance.pk is None:
+            del self.fields["version"]
+        elif instance.phase != Phase.LOG:
+            self.fields["change_type"].disabled = self.fields["requested_by"].disabled = True
+        self._mark_needed(instance)
+        for name, text in (typed or {}).items():
+            if name in self.Meta.fields and not self.fields[name].disabled:
+                self.initial[name] = text
+
+    def _offer_values(self, instance: Change) -> None:
         people = Q(is_active=True) | Q(pk=instance.requested_by_id)
         fields: dict[str, Any] = self.fields
         fields["requested_by"].queryset = get_user_model().objects.filter(people).order_by("username")
@@ -124,25 +160,54 @@ class ChangeForm(forms.ModelForm):
             ("change_type", ChangeType, ""),
             ("business_impact", Impact, ""),
             ("urgency", Urgency, ""),
-            ("risk", Risk, "Not set"),
-            ("completion_code", CompletionCode, "Not set"),
+            ("risk", Risk, _("Not set")),
+            ("completion_code", CompletionCode, _("Not set")),
         ):
             fields[name].choices = _verbatim(choices, empty)
-        fields["owning_group"].empty_label = "No group"
-        fields["requested_by"].empty_label = "Nobody yet"
-        for name in TIMES:
-            self.fields[name].label = f"{self.fields[name].label} ({timezone.get_current_timezone_name()})"
-        for name in TEXTS:
-            self.fields[name].widget.attrs["rows"] = 6 if name.endswith("plan") else 4
-        if instance.pk is None:
-            del self.fields["version"]
-        elif instance.phase != Phase.LOG:
-            self.fields["change_type"].disabled = self.fields["requested_by"].disabled = True
+        fields["owning_group"].empty_label = _("No group")
+        fields["requested_by"].empty_label = _("Nobody yet")
+
+    def _mark_needed(self, instance: Change) -> None:
+        """Says at each field that the next transition needs it; loudly where it is missing still."""
+        possible = workflow.targets(instance.change_type, instance.phase)
+        if not possible or possible[0] == Phase.ABANDON:
+            return
+        missing: dict[str, bool] = {}
+        for condition in workflow.conditions(instance.change_type, instance.phase, possible[0]):
+            if condition.field in self.fields:
+                missing[condition.field] = missing.get(condition.field, False) or not condition.holds(instance)
+        for name, is_missing in missing.items():
+            said = _("Needed for %(phase)s.") % {"phase": possible[0].value}
+            kind = "needed is-missing" if is_missing else "needed"
+            own_help = self.fields[name].help_text
+            self.fields[name].help_text = format_html('<span class="{}">{}</span> {}', kind, said, own_help)
+
+    @property
+    def sections(self) -> list[tuple[str, str, list[tuple[forms.BoundField, bool]]]]:
+        """The fields as the page groups them: id and title of each section, and each field with whether it is wide."""
+        return [
+            (key, title, [(self[name], name == "title" or name in TEXTS) for name in names])
+            for key, title, names in (
+                ("what", _("What"), ("title", "change_type", "service", "category", "description")),
+                ("why", _("Why"), ("reason", "justification", "business_impact", "urgency", "risk")),
+                ("whose", _("Who"), ("owning_group", "requested_by")),
+                ("how", _("How and when"), ("implementation_plan", "backout_plan", "planned_start", "planned_end")),
+                ("outcome", _("Outcome"), ("actual_start", "actual_end", "completion_code")),
+            )
+        ]
+
+    @cached_property
+    def changed_data(self) -> list[str]:
+        return [name for name in super().changed_data if name not in self.theirs]
 
     def clean(self) -> dict[str, Any]:
         cleaned = super().clean() or self.cleaned_data
-        self._check_order("planned_start", "planned_end", "Planned end must be after planned start.", may_equal=False)
-        self._check_order("actual_start", "actual_end", "Actual end must not be before actual start.", may_equal=True)
+        planned, actual = (
+            _("Planned end must be after planned start."),
+            _("Actual end must not be before actual start."),
+        )
+        self._check_order("planned_start", "planned_end", planned, may_equal=False)
+        self._check_order("actual_start", "actual_end", actual, may_equal=True)
         if self.instance.pk is not None:
             for name in {*self.Meta.fields} - {*self.changed_data}:
                 cleaned[name] = getattr(self.instance, name)
@@ -183,7 +248,7 @@ class ChangeForm(forms.ModelForm):
 
 class ApprovalForm(forms.ModelForm):
     decision = forms.ChoiceField(choices=Decision.choices, widget=forms.HiddenInput)
-    comment = Text(label="Reason", required=False, widget=forms.Textarea(attrs={"rows": 2}))
+    comment = Text(label=gettext_lazy("Reason"), required=False, widget=forms.Textarea(attrs={"rows": 2}))
 
     class Meta:
         model = Approval

@@ -3,7 +3,6 @@
 from datetime import UTC, datetime
 
 import pytest
-from django.utils import timezone
 
 from changes.actor import acting
 from changes.choices import Phase
@@ -67,11 +66,13 @@ def test_every_writable_field_is_on_the_form(alice, carol):
 
 
 def test_times_are_those_of_the_current_time_zone(alice):
-    with timezone.override("Europe/Vienna"):
-        create(alice, title="At night", planned_start="2026-12-01T22:00")
-        change = Change.objects.get()
-        assert change.planned_start == datetime(2026, 12, 1, 21, 0, tzinfo=UTC)
-        content = web(alice).get(f"/changes/{change.number}/edit/").content.decode()
+    client = web(alice)
+    client.cookies["timezone"] = "Europe/Vienna"
+    data = {"change_type": "Normal", "business_impact": "SingleUser", "urgency": "SlightDisruption"}
+    client.post("/changes/new/", data | {"title": "At night", "planned_start": "2026-12-01T22:00"})
+    change = Change.objects.get()
+    assert change.planned_start == datetime(2026, 12, 1, 21, 0, tzinfo=UTC)
+    content = client.get(f"/changes/{change.number}/edit/").content.decode()
     assert 'value="2026-12-01T22:00"' in content
 
 
@@ -89,8 +90,8 @@ def test_times_are_those_of_the_current_time_zone(alice):
         ({"completion_code": "Done"}, "completion_code", "Done is not one of the available choices."),
         ({"owning_group": "999999"}, "owning_group", "not one of the available choices."),
         ({"requested_by": "999999"}, "requested_by", "not one of the available choices."),
-        ({"planned_start": "2026-02-30T10:00"}, "planned_start", "Enter a valid date/time."),
-        ({"planned_start": "tomorrow"}, "planned_start", "Enter a valid date/time."),
+        ({"planned_start": "2026-02-30T10:00"}, "planned_start", "Enter a valid date/time, as in 2026-12-01 22:00."),
+        ({"planned_start": "tomorrow"}, "planned_start", "Enter a valid date/time, as in 2026-12-01 22:00."),
         (
             {"planned_start": "2026-12-02T10:00", "planned_end": "2026-12-01T10:00"},
             "planned_end",
@@ -246,7 +247,11 @@ def test_a_stale_save_is_refused_and_shows_what_the_other_person_changed(alice, 
     assert response.status_code == 409
     said = text(response)
     assert "was changed while you were editing" in said
-    assert "Title Replace core switch Carol's title carol" in said
+    clash = said.partition("As it was:")[2].partition("Another value")[0]
+    assert clash.split("Theirs")[0].strip() == "Replace core switch"
+    assert "by carol," in clash
+    assert "Carol's title" in clash
+    assert "Mine Alice's title" in clash
     assert "Risk Low High carol" in said
     assert Change.objects.get().title == "Carol's title"
     assert Change.objects.get().version == change.version
@@ -309,7 +314,7 @@ def test_the_page_out_of_date_whose_change_is_final_by_now_keeps_what_was_typed_
     response = web(alice).post(f"/changes/{change.number}/edit/", data)
     assert response.status_code == 409
     said = text(response)
-    assert "Phase Review Close carol" in said
+    assert "Phase Review → Close carol" in said
     assert "Alice's long text" in said
     assert Change.objects.get().description == change.description
 
