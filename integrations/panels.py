@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
@@ -185,8 +185,9 @@ def _last_said(change: Change, systems: list[ExternalSystem]) -> dict[str, Said]
     by_system = ExternalSystem.objects.filter(pk__in=[system.pk for system in systems]).order_by()
     last = IncomingOperation.objects.filter(pk__in=by_system.annotate(said=Subquery(latest)).values("said"))
     known = {system.pk: system for system in systems}
-    found = {}
-    for row in last.defer("result"):
+    found: dict[str, Said] = {}
+    rows: Iterable[Any] = last.defer("result")
+    for row in rows:
         row.system = known[row.system_id]
         found[row.system.system_id] = Said(row, _comment_in(row.payload))
     return found
