@@ -1,24 +1,133 @@
-"""The list of changes: searched, filtered, sorted and paged by its address."""
+"""The list of changes: searched, filtered, sorted and paged by its address; its export; the filters that are kept."""
 
 from __future__ import annotations
 
-from django.core.paginator import Page
-from django.http import HttpRequest, HttpResponse
-from django.shortcuts import render
+from typing import Any
 
-from .listing import PAGE_SIZE, CappedPaginator, ChangeFilter, sort
-from .models import Change
+from django import forms
+from django.contrib import messages
+from django.db import transaction
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, QueryDict, StreamingHttpResponse
+from django.shortcuts import redirect, render
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+
+from . import export
+from .listing import ChangeFilter, tidy
+from .models import SavedFilter
+from .paging import DEFAULT, Order, Page, Walk
 from .staff import StaffPage
+from .validators import validate_text
+
+
+def _order(data: QueryDict) -> Order:
+    """The newest first, where the address has no order or one that the list does not have."""
+    return Order.read(data.get("sort", "")) or Order.read(DEFAULT) or Order("number", True)
+
+
+def _address(query: str) -> str:
+    return reverse("changes:list") + (f"?{query}" if query else "")
 
 
 class ChangeList(StaffPage):
-    """All changes: searched, filtered, sorted and paged by the address."""
+    """All changes; for a script only what the filters alter."""
 
     def get(self, request: HttpRequest) -> HttpResponse:
-        filterset = ChangeFilter(request.GET, queryset=Change.objects.visible_to(request.user).with_people())
-        found = filterset.qs if filterset.is_valid() else Change.objects.none()
-        rows, order = sort(found, request.GET.get("sort", ""))
-        paginator = CappedPaginator(rows, PAGE_SIZE)
-        page: Page = paginator.get_page(request.GET.get("page"))
-        context = {"filter": filterset, "page": page, "paginator": paginator, "order": order}
-        return render(request, "changes/list.html", context)
+        filterset, order = ChangeFilter(request.GET, request.user), _order(request.GET)
+        query, wanted = tidy(request.GET), request.GET.get("sort", "")
+        is_known = not wanted or Order.read(wanted) is not None
+        context = {
+            "filter": filterset,
+            "order": order,
+            "is_known_order": is_known,
+            "page": self._page(filterset, order),
+            "tidy": query,
+            "query": query.urlencode(),
+            "may_save": bool(query) and filterset.is_valid() and is_known,
+        }
+        htmx: Any = getattr(request, "htmx", None)
+        if not htmx or htmx.history_restore_request:
+            return render(request, "changes/list.html", context)
+        response = render(request, "changes/includes/list_results.html", {**context, "is_part": True})
+        # What is in the address bar is what a person can send to another one.
+        response["HX-Push-Url"] = _address(query.urlencode())
+        return response
+
+    def _page(self, filterset: ChangeFilter, order: Order) -> Page:
+        if not filterset.is_valid():
+            return Page([], "", "", is_first=True)
+        walk = Walk(filterset.qs.for_rows(), order, filterset.is_scattered)
+        return walk.page(self.request.GET.get("after", ""), self.request.GET.get("before", ""))
+
+
+class ChangeExport(StaffPage):
+    """The changes that the filters match, as a CSV file."""
+
+    def get(self, request: HttpRequest) -> HttpResponseBase:
+        filterset = ChangeFilter(request.GET, request.user)
+        if not filterset.is_valid():
+            return redirect(_address(tidy(request.GET).urlencode()))
+        rows = filterset.qs.for_rows().select_related("owning_group", "requested_by")
+        walk = Walk(rows, _order(request.GET), filterset.is_scattered)
+        response = StreamingHttpResponse(export.lines(walk), content_type="text/csv; charset=utf-8")
+        name = f"changes-{timezone.localtime():%Y-%m-%d-%H%M}.csv"
+        response["Content-Disposition"] = f'attachment; filename="{name}"'
+        response["Cache-Control"] = "private, no-store"
+        return response
+
+
+# --- Filters that a person keeps ---
+
+
+class SavedFilterForm(forms.Form):
+    name = forms.CharField(
+        label=gettext_lazy("Name"),
+        max_length=60,
+        validators=[validate_text],
+        error_messages={"required": gettext_lazy("Give the filter a name.")},
+    )
+    query = forms.CharField(required=False, max_length=2000, widget=forms.HiddenInput)
+    replace = forms.BooleanField(required=False, widget=forms.HiddenInput)
+
+    def clean_query(self) -> str:
+        return tidy(QueryDict(self.cleaned_data["query"])).urlencode()
+
+
+class SavedFilterAdd(StaffPage):
+    """Keeps the filters of an address under a name. One that has the name already is replaced when that is wanted."""
+
+    def get(self, request: HttpRequest) -> HttpResponse:
+        return redirect("changes:list")
+
+    def post(self, request: HttpRequest) -> HttpResponse:
+        form = SavedFilterForm(request.POST)
+        if not form.is_valid():
+            return self._ask(form, 400)
+        name, query = form.cleaned_data["name"], form.cleaned_data["query"]
+        own = SavedFilter.objects.filter(user=request.user.pk, name=name)
+        if own.exclude(query=query).exists() and not form.cleaned_data["replace"]:
+            return self._ask(form, 409)
+        with transaction.atomic():
+            SavedFilter.objects.update_or_create(user=request.user, name=name, defaults={"query": query})
+        messages.success(request, _("The filter %(name)s was saved.") % {"name": name})
+        return redirect(_address(query))
+
+    def _ask(self, form: SavedFilterForm, status: int) -> HttpResponse:
+        query = tidy(QueryDict(form.data.get("query", "")[:2000])).urlencode()
+        context = {"form": form, "query": query, "is_taken": status == 409}
+        return render(self.request, "changes/save_filter.html", context, status=status)
+
+
+class SavedFilterDelete(StaffPage):
+    def get(self, request: HttpRequest, pk: int) -> HttpResponse:
+        return redirect("changes:list")
+
+    def post(self, request: HttpRequest, pk: int) -> HttpResponse:
+        saved = SavedFilter.objects.filter(user=request.user.pk, pk=pk).first()
+        if saved is None:
+            raise Http404("You have no such filter.")
+        saved.delete()
+        messages.success(request, _("The filter %(name)s was deleted.") % {"name": saved.name})
+        return redirect(_address(saved.query))

@@ -54,17 +54,24 @@ def reading(typed: str) -> Q:
     return condition
 
 
+def has_words(typed: str) -> bool:
+    """Whether anything was typed that is not the beginning of a number: only that needs the text of the changes."""
+    return any(not _NUMBER.fullmatch(word) for word in typed.split())
+
+
 def _numbered(digits: str) -> Q:
     """The changes whose number begins with these digits, as ranges of the primary key."""
+    if not digits:
+        return Q()
     ranges = Q(pk__in=[])
     for length in range(max(DIGITS, len(digits)), len(str(LARGEST_KEY)) + 1):
         if length > DIGITS and digits.startswith("0"):
             break
         free = 10 ** (length - len(digits))
-        first = int(digits or 0) * free
+        first = int(digits) * free
         if length > DIGITS:
             first = max(first, 10 ** (length - 1))
-        last = (int(digits or 0) + 1) * free - 1
+        last = (int(digits) + 1) * free - 1
         if first > LARGEST_KEY:
             break
         ranges |= Q(pk__range=(first, min(last, LARGEST_KEY)))

@@ -1,20 +1,34 @@
-"""What the exchange adds to the list of changes: two filters, and how each change stands with its partners."""
+"""What the exchange adds to the list of changes: two filters, how each change stands with its partners, and the
+same in an export."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import django_filters
-from django.db.models import BooleanField, CharField, Exists, F, IntegerField, OuterRef, QuerySet, Value
+from django.db.models import (
+    BooleanField,
+    CharField,
+    Exists,
+    ExpressionWrapper,
+    F,
+    IntegerField,
+    OuterRef,
+    Q,
+    QuerySet,
+    Subquery,
+    Value,
+)
 from django.db.models.functions import Cast
+from django.db.models.lookups import IsNull
+from django.utils.translation import gettext_lazy
 
-from changes import listing
+from changes import export, listing
 from changes.models import Change
 from changes.querysets import ChangeQuerySet
 
-from .access import reachable
 from .choices import DeliveryStatus
 from .models import Exchange, ExternalGroup, ExternalReference, ExternalSystem, OutgoingOperation
 from .rules import ExchangeState
@@ -23,10 +37,38 @@ from .wording import State, pair_state
 OPEN = (DeliveryStatus.WAITING, DeliveryStatus.SENDING)
 
 
-def by_partner(queryset: ChangeQuerySet, name: str, value: str) -> ChangeQuerySet:
-    """Changes that are linked to this system, or were until it rejected them."""
-    systems = ExternalSystem.objects.filter(system_id=value)
-    return queryset.filter(pk__in=reachable(systems).values("pk"))
+# From so many changes on that a partner has, it is quicker to look at the nearest changes one by one.
+BUSY = 5000
+
+
+def systems(value: str) -> QuerySet[Any]:
+    """All systems. The flag of the one that is asked for: it has many changes."""
+    many = [
+        Exists(model.objects.filter(system=OuterRef("pk"), system__system_id=value).values("pk")[BUSY : BUSY + 1])
+        for model in (Exchange, ExternalReference)
+    ]
+    flag = ExpressionWrapper(Q(many[0]) | Q(many[1]), BooleanField())
+    return ExternalSystem.objects.annotate(key=F("pk"), label=F("system_id"), flag=flag)
+
+
+def by_partner(queryset: ChangeQuerySet, system: listing.Option) -> ChangeQuerySet:
+    """Changes that are linked to this system, or were until it rejected them: as access.reachable() has it.
+
+    Asked in one of two ways, as there are many of them or few: each is slow where the other one is quick.
+    """
+    exchanged = Exchange.objects.filter(system=system.key).exclude(assigned_sequence=None, rejected_at_sequence=None)
+    referenced = ExternalReference.objects.order_by().filter(system=system.key)
+    groups = ExternalGroup.objects.filter(system=system.key).values("group")
+    if not system.flag:
+        owned = Change.objects.order_by().filter(owning_group__in=groups)
+        linked = exchanged.values("change").union(referenced.values("change"), owned.values("pk"), all=True)
+        return queryset.filter(pk__in=linked)
+    condition = Q(owning_group__in=groups)
+    for links in (exchanged, referenced):
+        # Not EXISTS, which would be answered for all changes at once.
+        link = Subquery(links.filter(change=OuterRef("pk")).order_by().values("pk")[:1])
+        condition |= Q(IsNull(link, False))
+    return queryset.filter(condition)
 
 
 def by_exchange(queryset: ChangeQuerySet, name: str, value: str) -> ChangeQuerySet:
@@ -36,16 +78,37 @@ def by_exchange(queryset: ChangeQuerySet, name: str, value: str) -> ChangeQueryS
 
 
 def connect() -> None:
-    listing.offer("partner", django_filters.CharFilter(label="Partner", method=by_partner))
+    listing.offer(
+        "partner",
+        listing.OptionFilter(
+            label=gettext_lazy("Partner"),
+            options=systems,
+            narrow=by_partner,
+            empty_label=gettext_lazy("Any partner"),
+        ),
+    )
     listing.offer(
         "exchange",
         django_filters.ChoiceFilter(
-            label="Exchange",
-            choices=[("refused", "Refused: needs a person"), ("waiting", "Waiting to be delivered")],
-            empty_label="Any state",
+            label=gettext_lazy("Exchange"),
+            choices=[
+                ("refused", gettext_lazy("Refused: needs a person")),
+                ("waiting", gettext_lazy("Waiting to be delivered")),
+            ],
+            empty_label=gettext_lazy("Any state"),
             method=by_exchange,
         ),
     )
+    export.offer(("partners", "exchange_states"), exported)
+
+
+def exported(changes: Sequence[Change]) -> dict[int, tuple[str, ...]]:
+    """The partners of each change and, in the same order, how it stands with them."""
+    pairs = overview(changes).pairs
+    return {
+        pk: ("; ".join(pair.system_id for pair in own), "; ".join(pair.state.short for pair in own))
+        for pk, own in pairs.items()
+    }
 
 
 @dataclass(frozen=True)
@@ -58,9 +121,8 @@ class Pair:
 
 @dataclass
 class Overview:
-    """All systems for the filter, and the pairs of each change on the page, by its key."""
+    """The pairs of each change on the page, by its key."""
 
-    systems: list[str] = field(default_factory=list)
     pairs: dict[int, list[Pair]] = field(default_factory=dict)
 
 
@@ -75,9 +137,7 @@ def overview(changes: Iterable[Change]) -> Overview:
     result = Overview()
     states: dict[tuple[int, str], State] = {}
     for kind, key, system_id, assigned, rejected, refused, is_open, delivered in _rows(ids, [*owners]):
-        if kind == "system":
-            result.systems.append(system_id)
-        elif kind == "exchange":
+        if kind == "exchange":
             exchange = ExchangeState(assigned_sequence=assigned, rejected_at_sequence=rejected)
             found = {DeliveryStatus.REFUSED: refused, DeliveryStatus.WAITING: is_open, "Delivered": delivered}
             states[key, system_id] = pair_state({s for s, yes in found.items() if yes}, exchange.is_rejected)
@@ -86,12 +146,11 @@ def overview(changes: Iterable[Change]) -> Overview:
                 states.setdefault((pk, system_id), pair_state(set(), False))
     for (pk, system_id), state in sorted(states.items()):
         result.pairs.setdefault(pk, []).append(Pair(system_id, state))
-    result.systems.sort()
     return result
 
 
 def _rows(ids: list[int], groups: list[int]) -> QuerySet[Any, Any]:
-    """Systems, exchanges, references and external owners in one UNION: the list may make few queries."""
+    """Exchanges, references and external owners in one UNION: the list may make few queries."""
     number, flag = Cast(Value(None), IntegerField()), Cast(Value(False), BooleanField())
     nothing = {"assigned": number, "rejected": number, "refused": flag, "is_open": flag, "delivered": flag}
 
@@ -103,9 +162,10 @@ def _rows(ids: list[int], groups: list[int]) -> QuerySet[Any, Any]:
             .values_list("kind", "key", "system_name", "assigned", "rejected", "refused", "is_open", "delivered")
         )
 
-    def has(*statuses: str) -> Exists:
-        operations = OutgoingOperation.objects.filter(change=OuterRef("change"), system=OuterRef("system"))
-        return Exists(operations.filter(status__in=statuses))
+    def has(*statuses: str) -> IsNull:
+        # Not EXISTS, which would be answered for the operations of all changes at once.
+        operations = OutgoingOperation.objects.filter(exchange=OuterRef("pk"), status__in=statuses).order_by()
+        return IsNull(Subquery(operations.values("pk")[:1]), False)
 
     exchanges = rows(
         Exchange.objects.filter(change__in=ids),
@@ -121,6 +181,5 @@ def _rows(ids: list[int], groups: list[int]) -> QuerySet[Any, Any]:
     return exchanges.union(
         rows(ExternalReference.objects.filter(change__in=ids), "reference", F("change_id"), "system__system_id"),
         rows(ExternalGroup.objects.filter(group__in=groups), "owner", F("group_id"), "system__system_id"),
-        rows(ExternalSystem.objects.all(), "system", number, "system_id"),
         all=True,
     )

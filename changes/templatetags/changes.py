@@ -17,6 +17,7 @@ from django.utils.translation import gettext as _
 from changes.choices import PRIORITIES, Impact, Phase
 
 register = template.Library()
+NEWEST_FIRST = {"number": "-number", "updated": "-updated"}
 
 
 @register.simple_tag
@@ -47,12 +48,13 @@ def when(moment: datetime | None, empty: str = "") -> SafeString | str:
 
 
 @register.inclusion_tag("changes/includes/sort_head.html", takes_context=True)
-def sort_head(context: Any, name: str, label: str, order: str) -> dict[str, Any]:
+def sort_head(context: Any, name: str, label: str) -> dict[str, Any]:
     """The head of a column that the list can be sorted by. A second click turns the order round."""
+    order = str(context["order"])
     direction = {name: "ascending", f"-{name}": "descending"}.get(order, "")
-    query = context["request"].GET.copy()
-    query["sort"] = f"-{name}" if direction == "ascending" else name
-    query.pop("page", None)
+    query = context["tidy"].copy()
+    # What is newest is wanted first; what is most urgent or begins next, too.
+    query["sort"] = {"ascending": f"-{name}", "descending": name}.get(direction, NEWEST_FIRST.get(name, name))
     return {"label": label, "direction": direction, "href": f"?{query.urlencode()}"}
 
 
