@@ -20,7 +20,8 @@
     else if (status >= 500) say("no-answer", true);
   });
   document.addEventListener("htmx:sendError", () => say("no-answer", true));
-  document.addEventListener("htmx:afterOnLoad", () => {
+  document.addEventListener("htmx:afterOnLoad", (event) => {
+    if (!event.detail.successful) return; // it follows on an error as well
     say("no-answer", false);
     say("signed-out", false);
   });
