@@ -23,7 +23,7 @@ from .querysets import ChangeQuerySet
 from .staff import StaffPage
 
 # Beyond this a page says that there is more: nobody reads so many bars.
-MOST = {calendar.DAY: 500, calendar.WEEK: 1000, calendar.MONTH: 3000}
+MOST = {calendar.DAY: 300, calendar.WEEK: 300, calendar.MONTH: 3000}
 IN_A_CELL = 3
 OWN_PARAMETERS = ("view", "date", "page", "sort")
 _COLUMNS = ("pk", "number", "title", "service", "phase", "owning_group__name", "planned_start", "planned_end")

@@ -1,0 +1,34 @@
+"""The signs of a row as plain tags: a page with hundreds of rows pays for each template that a row includes."""
+
+from __future__ import annotations
+
+from django import template
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+
+from changes.choices import Phase
+
+from .changes import icon
+
+register = template.Library()
+
+
+@register.simple_tag
+def phase_badge(value: str) -> SafeString:
+    """The same as the tag `phase`."""
+    phase = Phase(value)
+    tone = phase.lower() if phase in (Phase.BACKOUT, Phase.ABANDON) else phase.metaphase.lower()
+    return format_html('<span class="badge phase-{}" title="{}">{}</span>', tone, phase.metaphase.value, phase.value)
+
+
+@register.simple_tag
+def priority_sign(value: str) -> SafeString:
+    """A priority as its sign alone, with the word for who cannot see it."""
+    name = value.lower()
+    return format_html(
+        '<span class="priority priority-{}" title="{}">{}<span class="visually-hidden">{}</span></span>',
+        name,
+        value,
+        icon(name),
+        value,
+    )
