@@ -1,0 +1,72 @@
+"""How many queries each page takes, session and user included: within its budget, and no more for more rows."""
+
+from __future__ import annotations
+
+import pytest
+from django.core.management import call_command
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+
+from changes.choices import Role
+from changes.models import Change, SupportGroup
+from integrations.models import IncomingOperation, OutgoingOperation
+
+from .factories import UserFactory
+
+BUDGETS = {
+    "/changes/": 8,
+    "/changes/?q=server": 8,
+    "/changes/?phase=Close&priority=Low&sort=title": 8,
+    "/": 15,
+    "/calendar/": 15,
+    "/calendar/?view=month": 15,
+    "/workflow/": 8,
+    "/changes/{change}/": 15,
+    "/changes/{change}/edit/": 15,
+    "/changes/new/": 15,
+    "/exchange/": 15,
+    "/exchange/?direction=in": 15,
+    "/exchange/{outgoing}/": 15,
+    "/exchange/{incoming}/": 15,
+    "/exchange/status/": 15,
+}
+
+
+@pytest.fixture
+def boss(transactional_db):
+    boss = UserFactory(username="boss", roles=[Role.CHANGE_MANAGER, Role.INTEGRATION_ADMINISTRATOR])
+    # What is made once, at the first look, is no part of any page.
+    call_command("generate_changes", count=1000, operations=4000, seed=2, verbosity=0)
+    boss.support_groups.set(SupportGroup.objects.all()[:5])
+    return boss
+
+
+def counted(client) -> dict[str, int]:
+    """The queries of each page; of the newest change with operations in both directions, and of such operations."""
+    incoming = IncomingOperation.objects.select_related("change").latest("change_id")
+    outgoing = OutgoingOperation.objects.filter(change=incoming.change).latest("sequence")
+    keys = {"change": incoming.change.number, "incoming": incoming.pk, "outgoing": outgoing.pk}
+    counts = {}
+    for address in BUDGETS:
+        for _ in range(2):  # the first time fills caches of the process
+            with CaptureQueriesContext(connection) as queries:
+                answer = client.get(address.format(**keys))
+        assert answer.status_code == 200, address
+        counts[address] = len(queries)
+    return counts
+
+
+def test_no_page_takes_more_queries_for_more_rows(client, boss):
+    client.force_login(boss, backend="django.contrib.auth.backends.ModelBackend")
+    few = counted(client)
+    call_command("generate_changes", count=1500, operations=7500, seed=3, add=True, verbosity=0)
+    # And one change with very much of everything.
+    call_command("generate_changes", count=1, operations=150, seed=3, add=True, verbosity=0)
+    newest = Change.objects.latest("pk")
+    assert newest.comments.count() > 100
+    assert newest.incoming_operations.exists()
+    many = counted(client)
+    over = {address: count for address, count in many.items() if count > BUDGETS[address]}
+    assert over == {}
+    grown = {address: (few[address], count) for address, count in many.items() if count > few[address]}
+    assert grown == {}
