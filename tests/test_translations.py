@@ -100,7 +100,7 @@ def untranslated(source):
         elif token.token_type == TokenType.TEXT and not is_inside:
             kept.append(token.contents)
     parser = _Texts()
-    parser.feed("\x00".join(kept))
+    parser.feed("".join(kept))
     words = {word for text in parser.found for word in re.findall(r"[A-Za-zÀ-ž][\w'’-]+", text)}
     return sorted(words - SAME)
 
