@@ -84,12 +84,17 @@ def _with_phase_before(change: Change) -> QuerySet[Any, Any]:
 
 def phase_saves(change: Change) -> QuerySet[Any, Any]:
     """The saves that moved the change, and the one that created it."""
-    return _with_phase_before(change).filter(Q(phase_before=None) | ~Q(phase_before=F("phase")))
+    return _among(change, Q(phase_before=None) | ~Q(phase_before=F("phase")))
 
 
 def edit_saves(change: Change) -> QuerySet[Any, Any]:
     """The saves that left the change in its phase."""
-    return _with_phase_before(change).filter(phase_before=F("phase"))
+    return _among(change, Q(phase_before=F("phase")))
+
+
+def _among(change: Change, condition: Q) -> QuerySet[Any, Any]:
+    # The save before is looked for among all of the change, whatever the caller then filters by.
+    return change.history.filter(pk__in=_with_phase_before(change).filter(condition).values("pk"))
 
 
 def numbers(keys: Iterable[str]) -> list[int]:
