@@ -15,6 +15,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from . import export
+from .actor import signed_in
 from .listing import ChangeFilter, tidy
 from .models import SavedFilter
 from .paging import DEFAULT, Order, Page, Walk
@@ -110,7 +111,7 @@ class SavedFilterAdd(StaffPage):
         if own.exclude(query=query).exists() and not form.cleaned_data["replace"]:
             return self._ask(form, 409)
         with transaction.atomic():
-            SavedFilter.objects.update_or_create(user=request.user, name=name, defaults={"query": query})
+            SavedFilter.objects.update_or_create(user=signed_in(request), name=name, defaults={"query": query})
         messages.success(request, _("The filter %(name)s was saved.") % {"name": name})
         return redirect(_address(query))
 

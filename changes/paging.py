@@ -23,7 +23,7 @@ from django.db.models import (
     Subquery,
     Value,
 )
-from django.db.models.expressions import Combinable
+from django.db.models.expressions import Combinable, Expression
 from django.db.models.functions import Coalesce
 
 from .choices import Priority
@@ -47,7 +47,7 @@ class _Sort:
     `read` and `write` turn its value into the number that stands in an address and back.
     """
 
-    expression: Combinable | None
+    expression: Expression | F | None
     output_field: Any
     write: Callable[[Change], int]
     read: Callable[[int], Any]
@@ -57,15 +57,19 @@ def _moment(number: int) -> datetime:
     return _EPOCH + number * _MICROSECOND
 
 
-def _microseconds(moment: datetime) -> int:
+def _microseconds(moment: Any) -> int:
     return (moment - _EPOCH) // _MICROSECOND
+
+
+def _rank(number: int) -> int:
+    if not 0 <= number < len(Priority.values):
+        raise ValueError("There is no such priority.")
+    return number
 
 
 SORTS = {
     "number": _Sort(None, BigIntegerField(), lambda change: change.pk, int),
-    "priority": _Sort(
-        PRIORITY_RANK, IntegerField(), lambda change: Priority.values.index(change.priority), lambda n: min(n, 9)
-    ),
+    "priority": _Sort(PRIORITY_RANK, IntegerField(), lambda change: Priority.values.index(change.priority), _rank),
     "planned_start": _Sort(
         F("planned_start"), DateTimeField(), lambda change: _microseconds(change.planned_start), _moment
     ),
@@ -83,7 +87,7 @@ class _Beyond(Func):
         self.sign = sign
         super().__init__(left, F("pk"), value, pk)
 
-    def as_sql(self, compiler: Any, connection: Any, **extra: Any) -> Any:
+    def as_sql(self, compiler: Any, connection: Any, *args: Any, **extra: Any) -> Any:
         parts = [compiler.compile(expression) for expression in self.source_expressions]
         left, key, value, pk = (sql for sql, _ in parts)
         return f"({left}, {key}) {self.sign} ({value}, {pk})", [param for _, own in parts for param in own]
@@ -123,7 +127,7 @@ class Order:
 
     def sorted(self, queryset: ChangeQuerySet, is_by_index: bool = True) -> ChangeQuerySet:
         """Without the index of the order, the rows are found by what they have first, and sorted then."""
-        first = SORTS[self.name].expression or F("pk")
+        first: Any = SORTS[self.name].expression or F("pk")
         keys = [first if is_by_index else Coalesce(first, first), F("pk")]
         return queryset.order_by(*(OrderBy(key, descending=self.is_descending) for key in keys))
 
@@ -164,11 +168,11 @@ class Order:
         first, _, second = cursor.partition(".")
         try:
             value, pk = int(first), int(second)
-            if len(cursor) > 60 or abs(pk) > LARGEST:
-                return None
-            return Place(SORTS[self.name].read(value), pk)
+            place = Place(SORTS[self.name].read(value), pk)
         except (ValueError, OverflowError):
             return None
+        is_possible = 0 < pk <= LARGEST and (SORTS[self.name].expression is not None or value == pk)
+        return place if is_possible else None
 
 
 @dataclass(frozen=True)

@@ -28,7 +28,8 @@ class SearchText(Func):
     def __init__(self, *expressions: Combinable | str, **extra: Any) -> None:
         super().__init__(*(expressions or map(F, self.fields)), **extra)
 
-    def as_sql(self, compiler: Any, connection: Any, *, line_end: str = "chr(10)", **extra: Any) -> Any:
+    def as_sql(self, compiler: Any, connection: Any, *args: Any, **extra: Any) -> Any:
+        line_end = extra.get("line_end", "chr(10)")
         parts, params = [], []
         for expression in self.source_expressions:
             sql, own = compiler.compile(expression)

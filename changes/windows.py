@@ -19,12 +19,12 @@ class _MayOverlap(Func):
         moments = (Value(moment, DateTimeField()) for moment in (start, end))
         super().__init__(F("planned_start"), F("planned_end"), *moments)
 
-    def as_sql(self, compiler: Any, connection: Any, **extra: Any) -> Any:
+    def as_sql(self, compiler: Any, connection: Any, *args: Any, **extra: Any) -> Any:
         parts = [compiler.compile(expression) for expression in self.source_expressions]
         params = [param for _, own in parts for param in own]
         return self.template.format(*(sql for sql, _ in parts)), params
 
-    def as_sqlite(self, compiler: Any, connection: Any, **extra: Any) -> Any:
+    def as_sqlite(self, compiler: Any, connection: Any, *args: Any, **extra: Any) -> Any:
         return "1 = 1", []
 
 

@@ -1,0 +1,138 @@
+"""Paging by place: each row once and in order, forward and back, while changes come in."""
+
+import re
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.django import TransactionTestCase
+
+from changes.models import Change
+
+from ..factories import ChangeFactory, UserFactory
+from ..pages import text, web
+
+NOW = datetime(2026, 3, 2, 12, tzinfo=UTC)
+ORDERS = ["number", "-number", "priority", "-priority", "updated", "-updated", "planned_start", "-planned_start"]
+# Whatever the order, what is new is far away from all that is there: at one end or the other.
+URGENCIES = {0: "TotalLossOfService", 1: "SevereDisruption", 2: "SlightDisruption", 3: "NoDisruption"}
+IMPACT = "Enterprise"
+
+
+def numbers(response) -> list[str]:
+    return re.findall(r'data-label="Number"><a href="/changes/(CHG\d+)/"', response.content.decode())
+
+
+def link(response, rel) -> str | None:
+    found = re.search(rf'rel="{rel}" href="([^"]+)"', response.content.decode())
+    return "/changes/" + found[1].replace("&amp;", "&").removeprefix("/changes/") if found else None
+
+
+def make(kind: int, day: int | None) -> Change:
+    """Many changes are alike in what they are sorted by, so that the key must tell them apart."""
+    start = NOW + timedelta(days=day) if day is not None else None
+    return ChangeFactory(
+        title="A row", urgency=URGENCIES[kind], business_impact=IMPACT, planned_start=start, planned_end=None
+    )
+
+
+def walk(client, path, rel="next", meanwhile=lambda: None):
+    """The numbers on the pages from `path` on, and the last page's response."""
+    seen, response = [], None
+    while path:
+        response = client.get(path)
+        assert response.status_code == 200
+        seen.append(numbers(response))
+        meanwhile()
+        path = link(response, rel)
+    return seen, response
+
+
+@pytest.fixture
+def small_pages(monkeypatch):
+    monkeypatch.setattr("changes.paging.PAGE_SIZE", 3)
+    # So that a search goes through what is near, and on through the rest.
+    monkeypatch.setattr("changes.paging.WINDOW", 2)
+
+
+ROWS = st.lists(st.tuples(st.integers(0, 3), st.none() | st.integers(0, 2)), min_size=0, max_size=11)
+
+
+class AnyRows(TransactionTestCase):
+    @pytest.fixture(autouse=True)
+    def _small(self, small_pages):
+        pass
+
+    @settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+    @given(rows=ROWS, order=st.sampled_from(ORDERS), query=st.sampled_from(["", "&q=row", "&planned_from=2026-03-01"]))
+    def test_every_row_comes_once_and_in_order_forward_and_back_while_rows_are_inserted(self, rows, order, query):
+        client = web(UserFactory(username="alice", roles=["Service desk agent"]))
+        there = [make(*row) for row in rows]
+        if order.endswith("planned_start") or "planned" in query:
+            there = [change for change in there if change.planned_start]
+        expected = [change.number for change in sorted(there, key=lambda change: self.key(change, order))]
+        if order.startswith("-"):
+            expected.reverse()
+        old = {*expected}
+        path = f"/changes/?sort={order}{query}"
+
+        pages, last = walk(client, path, meanwhile=lambda: make(2, 1))
+        came = [number for page in pages for number in page]
+        assert len(came) == len({*came})
+        assert [number for number in came if number in old] == expected
+        assert all(len(page) == 3 for page in pages[:-1])
+
+        if numbers(last):
+            back, _ = walk(client, link(last, "prev"), "prev", meanwhile=lambda: make(2, 1))
+            came = [number for page in reversed(back) for number in page]
+            assert len(came) == len({*came})
+            on_last = {*numbers(last)}
+            assert [number for number in came if number in old] == [n for n in expected if n not in on_last]
+
+    def key(self, change, order):
+        first = {
+            "number": 0,
+            "priority": ["Critical", "High", "Medium", "Low"].index(change.priority),
+            "updated": change.updated_at,
+            "planned_start": change.planned_start,
+        }[order.removeprefix("-")]
+        return first, change.pk
+
+
+def test_pages_keep_the_filters_and_the_order(alice, small_pages):
+    for _ in range(4):
+        ChangeFactory()
+    client = web(alice)
+    first = client.get("/changes/?type=Normal&sort=updated&page=9")
+    assert link(first, "prev") is None
+    second = client.get(link(first, "next"))
+    assert link(first, "next").startswith("/changes/?type=Normal&sort=updated&after=")
+    assert link(second, "prev").startswith("/changes/?type=Normal&sort=updated&before=")
+    assert 'href="/changes/?type=Normal&amp;sort=updated"' in second.content.decode()
+    assert numbers(client.get(link(second, "prev"))) == numbers(first)
+
+
+def test_what_is_on_one_page_is_counted_and_nothing_else(alice, small_pages):
+    ChangeFactory()
+    assert " 1 change " in text(web(alice).get("/changes/"))
+    for _ in range(2):
+        ChangeFactory()
+    assert " 3 changes " in text(web(alice).get("/changes/"))
+    ChangeFactory()
+    assert "3 changes on this page" in text(web(alice).get("/changes/"))
+
+
+def test_a_page_whose_rows_have_moved_away_leads_back(alice):
+    change = ChangeFactory()
+    page = text(web(alice).get(f"/changes/?type=Normal&after={change.pk}.{change.pk}"))
+    assert "Nothing more here" in page
+    assert "First page" in page
+
+
+@pytest.mark.parametrize("cursor", ["x", "1", "1.x", "%00", "99999999999999999999.1", "1." + "9" * 40, ".", "1.1.1"])
+@pytest.mark.parametrize("order", ["number", "priority", "updated", "planned_start"])
+def test_a_place_that_does_not_exist_is_the_first_page(alice, order, cursor):
+    change = ChangeFactory()
+    assert numbers(web(alice).get(f"/changes/?sort={order}&after={cursor}")) == [change.number]
+    assert numbers(web(alice).get(f"/changes/?sort={order}&before={cursor}")) == [change.number]
