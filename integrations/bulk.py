@@ -11,6 +11,7 @@ from typing import Any
 from django.db.models import QuerySet
 from django.urls import reverse
 from django.utils.dateparse import parse_datetime
+from django.utils.formats import number_format
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
@@ -98,7 +99,12 @@ class RetryOperations(Kind):
     def preview(self, job: BulkJob) -> Preview:
         """As it was when it was chosen, a moment ago."""
         times = {name: parse_datetime(job.parameters[name]) for name in ("since", "until", "oldest", "newest")}
-        context = {**job.parameters, **times, "count": job.total, "largest": LARGEST_RETRY}
+        context = {
+            **job.parameters,
+            **times,
+            "count": job.total,
+            "largest": number_format(LARGEST_RETRY, force_grouping=True),
+        }
         return Preview(job.total, "integrations/includes/retry_preview.html", context)
 
     def do(self, job: BulkJob, item: BulkItem, user: Any) -> Result:

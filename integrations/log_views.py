@@ -13,6 +13,7 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.formats import number_format
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
@@ -131,5 +132,9 @@ class RetryWindow(StaffPage):
         return query.urlencode()
 
     def page(self, form: WindowForm) -> HttpResponse:
-        context = {"form": form, "largest": LARGEST_RETRY, "log": reverse("exchange:log")}
+        context = {
+            "form": form,
+            "largest": number_format(LARGEST_RETRY, force_grouping=True),
+            "log": reverse("exchange:log"),
+        }
         return render(self.request, "integrations/retry_window.html", context)

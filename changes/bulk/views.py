@@ -11,6 +11,7 @@ from django.db.models import Count
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
+from django.utils.formats import number_format
 from django.utils.functional import cached_property
 from django.utils.translation import gettext as _
 from django_htmx.http import retarget
@@ -84,7 +85,7 @@ class Choose(StaffPage):
             "count": len(changes),
             "named": changes[:NAMED],
             "more": max(0, len(changes) - NAMED),
-            "largest": LARGEST,
+            "largest": number_format(LARGEST, force_grouping=True),
         }
         return render(self.request, "changes/bulk_choose.html", context)
 

@@ -172,7 +172,7 @@ def test_the_preview_says_what_each_partner_gets_and_what_each_change_sends(alic
     closed = change_in(Phase.CLOSE, owning_group=network)
     said = text(previewed(web(alice), "reassign", [ours, theirs, there, closed], group=acme_group.pk))
     assert "Reassign to ACME Networks?" in said
-    assert "2 changes are done 1 is so already 1 cannot be done" in said
+    assert "2 changes can be done 1 is so already 1 cannot be done" in said
     assert "ACME 2 Assign BETA 1 Accept" in said
     assert f"{theirs.number} Replace core switch Log BETA Servers Accept to BETA Assign to ACME" in said
     assert f"{ours.number} Replace core switch Log Network Assign to ACME" in said
@@ -539,7 +539,7 @@ def test_without_scripts_a_link_refreshes_and_the_results_lead_to_each_change(al
     change = ChangeFactory()
     address = started(client, "comment", [change], body="Hello", visibility="public")
     content = client.get(address).content.decode()
-    assert f'href="{address}">Refresh</a>' in content
+    assert f'id="job-refresh" href="{address}">Refresh</a>' in content
     assert "http-equiv" not in content
     assert f'href="/changes/{change.number}/"' in content
 
