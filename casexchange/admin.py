@@ -76,8 +76,6 @@ class CaseExchangeAdminSite(AdminSite):
         sections = super().get_app_list(request, app_label)
         order = [*SECTIONS]
         for section in sections:
-            label = section["app_label"]
-            section["name"] = SECTIONS.get(label, section["name"])
             for entry in section["models"]:
                 entry["name"] = LISTS.get(entry["model"]._meta.label_lower, entry["name"])
         known = len(order)

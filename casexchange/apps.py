@@ -13,6 +13,10 @@ class CaseExchangeAdminConfig(AdminConfig):
 
     def ready(self) -> None:
         super().ready()
+        from .admin import SECTIONS
+
+        for label, name in SECTIONS.items():
+            apps.get_app_config(label).verbose_name = name
         # Each signal is sent once for each app; this is the first of them.
         first = apps.get_app_config("changes")
         pre_migrate.connect(_lift_limits, sender=first, dispatch_uid="casexchange.lift_limits")

@@ -42,7 +42,7 @@ class ExternalSystemAdmin(CountsWhatProtects, admin.ModelAdmin):
     breaker_fields = ("breaker", "breaker_since", "next_probe", "breaker_reason", "failures_in_a_row")
     readonly_fields = ("paused", *health_fields, *breaker_fields, "secret", "former_secret", "groups")
     fieldsets = (
-        (_("Health"), {"fields": health_fields}),
+        (_("Health"), {"fields": (health_fields[0], health_fields[1:4], health_fields[4:])}),
         (None, {"fields": ("system_id", "description", "authorized_user", "groups")}),
         (_("Delivery"), {"fields": ("delivery", "endpoint_url", "max_in_flight", "rate_limit", "enabled", "paused")}),
         (_("Circuit breaker"), {"fields": breaker_fields}),

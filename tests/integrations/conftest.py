@@ -1,11 +1,15 @@
-"""What the tests of the exchange share: ACME's own server, over real HTTP."""
+"""What the tests of the exchange share: ACME's own server, over real HTTP, and changes that a system holds."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
+from django.db.models import QuerySet
 
-from integrations.models import ExternalSystem
+from changes.models import Comment
+from integrations.models import ExternalSystem, OutgoingOperation
 
+from ..factories import ChangeFactory
 from .partner import Partner
 
 
@@ -17,3 +21,17 @@ def partner(acme: ExternalSystem) -> Iterator[Partner]:
     acme.save()
     yield partner
     partner.close()
+
+
+@pytest.fixture
+def give(alice: Any) -> Callable[..., QuerySet[OutgoingOperation]]:
+    """`give(acme, 2)` gives new changes to a system, each with one comment: two operations for each."""
+
+    def give(system: ExternalSystem, count: int = 1) -> QuerySet[OutgoingOperation]:
+        group = system.external_groups.all()[0].group
+        for number in range(count):
+            change = ChangeFactory(title=f"Change {number}", requested_by=alice, owning_group=group)
+            Comment(change=change, author=alice, body="Hello").save()
+        return OutgoingOperation.objects.filter(system=system)
+
+    return give
