@@ -175,11 +175,11 @@ def test_an_error_of_ours_answers_500_with_a_page_that_says_what_to_do(alice, mo
     assert "Something broke on our side" in text(response)
 
 
-def test_too_large_a_form_answers_400_in_the_pages_style(alice, change, settings):
+def test_too_large_a_form_answers_413_in_the_pages_style(alice, change, settings):
     settings.DATA_UPLOAD_MAX_MEMORY_SIZE = 1000
     response = web(alice).post(f"/changes/{change.number}/comments/", {"body": "x" * 5000, "visibility": "public"})
-    assert response.status_code == 400
-    assert "cannot be understood" in text(response)
+    assert response.status_code == 413
+    assert "Nothing was changed" in text(response)
     assert not change.comments.exists()
 
 
@@ -190,7 +190,16 @@ def test_pages_bring_a_policy_that_lets_nothing_foreign_in_and_have_nothing_inli
         response = client.get(path)
         assert "default-src 'self'" in response["Content-Security-Policy"]
         content = response.content.decode()
-        for forbidden in ("<style", "style=", "<script>", "onclick=", "hx-on", 'src="http', 'href="http', "javascript:"):
+        for forbidden in (
+            "<style",
+            "style=",
+            "<script>",
+            "onclick=",
+            "hx-on",
+            'src="http',
+            'href="http',
+            "javascript:",
+        ):
             assert forbidden not in content, (path, forbidden)
 
 

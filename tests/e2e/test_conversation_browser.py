@@ -77,10 +77,11 @@ def test_a_comment_is_previewed_then_added(signed_in_page, alice, change, has_sc
     expect(page.locator("#comment-preview strong", has_text="tonight")).to_be_visible()
     expect(page.get_by_label("Comment", exact=True)).to_have_value("Swap **tonight**")
     assert page.url.endswith(f"/changes/{change.number}/") == has_script
-    expect(page.get_by_text("Goes to ACME.")).to_be_visible()
+    goes = page.locator(".comment-form .goes-public")
+    expect(goes).to_contain_text("Update to ACME")
     page.get_by_label(re.compile("Private stays here")).check()
     expect(page.get_by_text("Stays here, never sent.")).to_be_visible()
-    expect(page.get_by_text("Goes to ACME.")).to_be_hidden()
+    expect(goes).to_be_hidden()
     page.get_by_role("button", name="Add comment").click()
     expect(page.locator(".comment.is-private strong", has_text="tonight")).to_be_visible()
     assert Comment.objects.get().visibility == "private"

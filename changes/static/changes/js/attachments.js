@@ -94,7 +94,8 @@
 
   /* The page is not loaded anew by itself: somebody may be typing a comment. */
   const offer = (form) => {
-    if (form.querySelector(".show-attached")) return;
+    // A page that shows news by itself asks for them now.
+    if (document.getElementById("news") || form.querySelector(".show-attached")) return;
     const link = element("a", "show-attached", form.dataset.show);
     link.href = `${location.pathname.replace(/(comments|attachments)\/.*$/, "")}#attachments`;
     link.addEventListener("click", (event) => {
