@@ -10,6 +10,7 @@ from django.db import transaction
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
+from django.utils import timezone
 from django.utils.functional import cached_property
 from django.utils.translation import gettext as _
 
@@ -70,7 +71,8 @@ class ChangeDetail(OneChange):
         seen = self.request.GET.get("seen", "")
         if seen == page.timeline.stamp:
             return HttpResponse(status=NOTHING_NEW)
-        context = {"change": self.change, "page": page, "is_edited": not seen.startswith(f"{self.change.version}.")}
+        is_edited = not seen.startswith(f"{self.change.version}.")
+        context = {"change": self.change, "page": page, "is_edited": is_edited, "now": timezone.now()}
         return render(self.request, "changes/includes/news.html", context)
 
 

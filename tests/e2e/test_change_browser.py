@@ -1,0 +1,132 @@
+"""The page of one change in a real browser: what it renews by itself, what it leaves alone, and the keyboard."""
+
+import re
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import expect
+
+from changes.actor import acting
+from changes.choices import Decision, Phase
+from changes.models import Approval, Change, Comment
+from changes.timeline import PAGE_SIZE
+
+from ..factories import change_in
+
+AXE = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]}
+# The page asks every 8 seconds; a busy machine answers later.
+SOON = 40_000
+
+
+@pytest.fixture
+def change(alice, acme):
+    return change_in(Phase.PLAN, requested_by=alice, owning_group=acme.external_groups.get().group)
+
+
+def edit(user, change, **values):
+    with acting(user):
+        fresh = Change.objects.get(pk=change.pk)
+        for name, value in values.items():
+            setattr(fresh, name, value)
+        fresh.save()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_what_happens_elsewhere_appears_by_itself_and_nothing_typed_is_lost(signed_in_page, alice, carol, change):
+    page = signed_in_page(alice)
+    page.goto(f"/changes/{change.number}/")
+    box = page.locator("#id_body")
+    box.fill("Half a sentence")
+    edit(carol, change, risk="High", planned_start=None, planned_end=None)
+    Comment(change=change, author=carol, body="I am on it").save()
+    expect(page.locator("#timeline")).to_contain_text("I am on it", timeout=SOON)
+    expect(page.locator("#facts")).to_contain_text("Not planned")
+    expect(page.locator("#path")).to_contain_text("Planned start must be set.")
+    expect(page.locator("#details")).to_contain_text("High")
+    expect(page.locator("#history")).to_contain_text("Risk")
+    expect(page.locator("#updated")).to_contain_text("Updated by itself")
+    expect(box).to_have_value("Half a sentence")
+    expect(box).to_be_focused()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_button_acts_on_the_change_as_it_is_shown_after_it_was_renewed(signed_in_page, alice, carol, change):
+    page = signed_in_page(alice)
+    page.goto(f"/changes/{change.number}/")
+    page.locator("#move-ApprovePlan").focus()
+    edit(carol, change, risk="High")
+    expect(page.locator("#details")).to_contain_text("High", timeout=SOON)
+    expect(page.locator("#move-ApprovePlan")).to_be_focused()
+    page.keyboard.press("Enter")
+    expect(page.locator("main")).to_contain_text(f"{change.number} is in ApprovePlan now.")
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_timeline_that_somebody_reads_further_down_stays_and_offers_what_is_new(signed_in_page, alice, change):
+    for number in range(PAGE_SIZE + 5):
+        Comment(change=change, author=alice, body=f"Comment number {number}.", visibility="private").save()
+    page = signed_in_page(alice)
+    page.goto(f"/changes/{change.number}/?show=comments")
+    expect(page.locator(".entry")).to_have_count(PAGE_SIZE)
+    page.locator("#older-link").click()
+    expect(page.locator(".entry")).to_have_count(PAGE_SIZE + 5)
+    expect(page.locator("#older-link")).to_have_count(0)
+    Comment(change=change, author=alice, body="The newest", visibility="private").save()
+    expect(page.locator("#timeline-news")).to_be_visible(timeout=SOON)
+    expect(page.locator(".entry")).to_have_count(PAGE_SIZE + 5)
+    page.locator("#timeline-news a").click()
+    expect(page.locator(".entry").first).to_contain_text("The newest")
+    expect(page.locator("#timeline-news")).to_be_hidden()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_filter_swaps_the_timeline_alone_lives_in_the_address_and_goes_back(signed_in_page, alice, change):
+    Comment(change=change, author=alice, body="Parts ordered").save()
+    page = signed_in_page(alice)
+    page.goto(f"/changes/{change.number}/")
+    page.locator("#id_body").fill("Half a sentence")
+    page.locator("#show-operations").focus()
+    page.keyboard.press("Enter")
+    expect(page.locator(".entry-comment")).to_have_count(0)
+    expect(page.locator(".entry-outgoing").first).to_be_visible()
+    expect(page.locator("#show-operations")).to_be_focused()
+    expect(page).to_have_url(re.compile(r"\?show=operations$"))
+    expect(page.locator("#id_body")).to_have_value("Half a sentence")
+    page.go_back()
+    expect(page.locator(".entry-comment")).to_have_count(1)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_without_javascript_filters_older_entries_and_abandoning_are_links_and_forms(signed_in_page, carol, change):
+    for number in range(PAGE_SIZE + 1):
+        Comment(change=change, author=carol, body=f"Comment number {number}.").save()
+    page = signed_in_page(carol, java_script_enabled=False)
+    page.goto(f"/changes/{change.number}/")
+    page.locator("#show-comments").click()
+    expect(page.locator(".entry")).to_have_count(PAGE_SIZE)
+    page.locator("#older-link").click()
+    expect(page.locator("#timeline")).to_contain_text("Comment number 0.")
+    page.locator("#choose-and-abandon").click()
+    expect(page.locator("main")).to_contain_text("Cancel to ACME")
+    page.locator("#code-Rejected").check()
+    page.get_by_role("button", name="Abandon").click()
+    expect(page.locator("main")).to_contain_text(f"{change.number} is in Abandon now.")
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [1280, 375])
+def test_the_page_has_no_violation_and_nothing_sticks_out(signed_in_page, alice, carol, acme, scheme, width):
+    group = acme.external_groups.get().group
+    change = change_in(Phase.APPROVE_PLAN, requested_by=alice, owning_group=group, implementation_plan="Step\n" * 60)
+    edit(alice, change, implementation_plan="Step\n" * 30 + "Another\n" + "Step\n" * 29)
+    Approval(change=change, author=alice, decision=Decision.DENIED, comment="Not yet").save()
+    Comment(change=change, author=alice, body="Parts ordered").save()
+    page = signed_in_page(carol, color_scheme=scheme, viewport={"width": width, "height": 900})
+    for path in ("", "?show=edits", "abandon/"):
+        page.goto(f"/changes/{change.number}/{path}")
+        for fold in page.locator("main details summary").all():
+            fold.click()
+        violations = Axe().run(page, options=AXE).response["violations"]
+        assert not violations, [(found["id"], [node["html"] for node in found["nodes"]]) for found in violations]
+        assert page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth"), path
