@@ -49,7 +49,7 @@ def test_my_groups_changes_stand_by_metaphase_the_most_urgent_and_then_the_oldes
     expected = [urgent, old, young, evaluated]
     assert numbers(section(response, "metaphase-classification")) == [change.number for change in expected]
     assert numbers(section(response, "metaphase-deployment")) == [deployed.number]
-    assert "None" in section(response, "metaphase-validation")
+    assert "Nothing here" in section(response, "metaphase-validation")
     assert not numbers(section(response, "metaphase-done"))
 
 

@@ -33,7 +33,7 @@ def sign_in(page: Page, name: str) -> None:
     page.get_by_label("Username").fill(name)
     page.get_by_label("Password").fill(PASSWORD)
     page.get_by_role("button", name="Sign in").click()
-    expect(page.get_by_role("heading", name="Changes", level=1)).to_be_visible()
+    expect(page.get_by_role("heading", name="Desk", level=1)).to_be_visible()
 
 
 def move(page: Page, phase: str) -> None:
@@ -202,9 +202,12 @@ def test_the_main_path_by_keyboard_alone(page, alice):
     page.keyboard.press("Tab")
     page.keyboard.type(PASSWORD)
     page.keyboard.press("Enter")
-    expect(page.get_by_role("heading", name="Changes", level=1)).to_be_visible()
+    expect(page.get_by_role("heading", name="Desk", level=1)).to_be_visible()
     tab_to(page, "Skip to the content")
     page.keyboard.press("Enter")
+    tab_to(page, "All open changes")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", name="Changes", level=1)).to_be_visible()
     tab_to(page, "New change")
     page.keyboard.press("Enter")
     expect(page.get_by_role("heading", name="New change")).to_be_visible()
