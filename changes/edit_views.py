@@ -10,6 +10,7 @@ from django.contrib import messages
 from django.http import HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import redirect, render
 from django.template.loader import render_to_string
+from django.utils.html import format_html
 from django.utils.translation import gettext as _
 
 from . import audit
@@ -36,7 +37,7 @@ def previewed(request: HttpRequest, form: ChangeForm, stored: Change | None) -> 
     stamp = hashlib.sha256(part.encode()).hexdigest()[:16]
     if stamp == request.POST.get("previewed"):
         return HttpResponse(status=NOTHING_NEW)
-    return HttpResponse(render_to_string(WILL_SEND, context | {"stamp": stamp}, request))
+    return HttpResponse(format_html('<input type="hidden" name="previewed" value="{}">', stamp) + part)
 
 
 # --- Creating ---
@@ -129,7 +130,9 @@ class ChangeEdit(OneChange):
 
     def _as_seen(self, version: str) -> dict[str, Any]:
         """The values of the fields in the version that the person began to edit, if it is still known."""
-        record = self.change.history.filter(version=version).first() if _is_version(version) else None
+        if not _is_version(version) or int(version) == self.change.version:
+            return {}
+        record = self.change.history.filter(version=version).first()
         if record is None:
             return {}
         return {name: getattr(record, audit.attname(name)) for name in ChangeForm.Meta.fields}

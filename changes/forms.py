@@ -177,10 +177,17 @@ class ChangeForm(forms.ModelForm):
             if condition.field in self.fields:
                 missing[condition.field] = missing.get(condition.field, False) or not condition.holds(instance)
         for name, is_missing in missing.items():
-            said = _("Needed for %(phase)s.") % {"phase": possible[0].value}
+            said = _("Still needed for %(phase)s.") if is_missing else _("Needed for %(phase)s.")
+            said %= {"phase": possible[0].value}
             kind = "needed is-missing" if is_missing else "needed"
             own_help = self.fields[name].help_text
             self.fields[name].help_text = format_html('<span class="{}">{}</span> {}', kind, said, own_help)
+
+    @property
+    def to_mend(self) -> list[str]:
+        """The fields whose value cannot be saved; one that is only empty still is no mistake yet."""
+        found = self.errors.as_data().items()
+        return [name for name, errors in found if any(error.code != "required" for error in errors)]
 
     @property
     def sections(self) -> list[tuple[str, str, list[tuple[forms.BoundField, bool]]]]:
