@@ -226,7 +226,8 @@ class ChangeFilter(django_filters.FilterSet):
         rows = [saved.annotate(kind=_text(""), key=F("pk"), label=F("name"), text=F("query"), flag=_NO)]
         memberships = SupportGroup.members.through.objects.filter(supportgroup=OuterRef("pk"), user=self.user.pk)
         for name, filter_ in self._with_options.items():
-            offered = filter_.options(self.data.get(name, "")).annotate(kind=_text(name), text=_text(""))
+            wanted = self.data.get(name, "").replace("\x00", "")  # which PostgreSQL cannot even compare
+            offered = filter_.options(wanted).annotate(kind=_text(name), text=_text(""))
             if isinstance(filter_, GroupFilter):
                 offered = offered.annotate(flag=Exists(memberships))
             rows.append(offered)

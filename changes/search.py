@@ -50,8 +50,10 @@ def reading(typed: str) -> Q:
     for word in typed.split():
         if number := _NUMBER.fullmatch(word):
             condition &= _numbered(number[1])
+        elif len(word) >= WITHIN:
+            condition &= Q(search_text__icontains=word)
         else:
-            condition &= Q(search_text__icontains=word if len(word) >= WITHIN else f" {word}")
+            condition &= Q(search_text__icontains=f" {word}") | Q(search_text__icontains=f"\n{word}")
     return condition
 
 

@@ -1,0 +1,245 @@
+"""What a search finds, the filters of a person and of a window, and what others ask of the filters."""
+
+from datetime import UTC, datetime
+
+import pytest
+from django.db import connection
+from django.http import QueryDict
+
+from changes import listing
+from changes.models import Change
+from changes.querysets import ChangeQuerySet
+
+from ..factories import ChangeFactory, SupportGroupFactory, UserFactory
+from ..pages import text, web
+from .test_list_paging import numbers
+
+PART = {"HX-Request": "true"}
+
+
+def found(user, query) -> set[str]:
+    return {*numbers(web(user).get(f"/changes/?{query}"))}
+
+
+@pytest.fixture
+def library(db):
+    """Changes that each have some words; what is not named is empty."""
+    plain = {"description": "-", "service": "", "category": ""}
+    return {
+        "switch": ChangeFactory(**plain | {"title": "Replace core switch", "service": "Campus LAN"}),
+        "router": ChangeFactory(**plain | {"title": "Core router", "description": "Behind the switch.\nVM 12"}),
+        "mail": ChangeFactory(**plain | {"title": "Größe 100% der_Mail", "category": "Messaging"}),
+    }
+
+
+@pytest.mark.parametrize(
+    ("typed", "expected"),
+    [
+        ("switch", "switch router"),
+        ("SWITCH core", "switch router"),
+        ("witc", "switch router"),
+        ("campus replace", "switch"),
+        ("messaging", "mail"),
+        ("100%25", "mail"),
+        ("r_M", "mail"),
+        ("größe", "mail"),
+        ("switch nothing", ""),
+        ("vm", "router"),  # a short word, where a word begins
+        ("m", "mail"),
+        ("ll", ""),
+        ("chg", "switch router mail"),
+        ("CHG0", "switch router mail"),
+        ("CHG9", ""),
+        ("CHG99999999999999999999", ""),
+        ("  ", "switch router mail"),
+        ("%25", ""),
+        ("\\", ""),
+        ("switch'", ""),
+    ],
+)
+def test_each_word_must_be_there_in_any_field_and_any_case(alice, library, typed, expected):
+    assert found(alice, f"q={typed}") == {library[name].number for name in expected.split()}
+
+
+def test_the_beginning_of_a_number_finds_the_numbers_that_begin_so(alice):
+    changes = [ChangeFactory(title="-", description="-") for _ in range(12)]
+    first = changes[0].number
+    assert found(alice, f"q={first}") == {first}
+    assert found(alice, f"q={first.lower()[:-1]}") == {c.number for c in changes if c.number.startswith(first[:-1])}
+    assert found(alice, f"q={first} nothing") == set()
+
+
+def test_numbers_of_any_length_are_told_by_their_beginning(db):
+    keys = [1, 12, 120, 1_234_567, 9_999_999, 10_000_000, 12_345_678, 123_456_789_012, 2**63 - 1]
+    for key in keys:
+        ChangeFactory(pk=key)
+    names = {change.pk: change.number for change in Change.objects.all()}
+    for digits in (
+        "",
+        "0",
+        "00",
+        "0000012",
+        "1",
+        "12",
+        "1234567",
+        "12345678",
+        "9",
+        "922337",
+        "9223372036854775807",
+        "10",
+    ):
+        expected = {key for key, number in names.items() if number.startswith(f"CHG{digits}")}
+        assert {*Change.objects.find(f"chg{digits}").values_list("pk", flat=True)} == expected
+
+
+# --- A person's own ---
+
+
+def test_my_groups_and_what_i_requested(alice, carol):
+    mine = SupportGroupFactory(name="Mine")
+    mine.members.add(alice)
+    held = ChangeFactory(owning_group=mine, requested_by=carol)
+    asked = ChangeFactory(owning_group=SupportGroupFactory(name="Other"), requested_by=alice)
+    assert found(alice, "group=mine") == {held.number}
+    assert found(alice, "requested=me") == {asked.number}
+    assert found(carol, "group=mine") == set()
+    assert found(alice, "group=mine&requested=me") == set()
+
+
+# --- Windows ---
+
+
+@pytest.fixture
+def planned(db):
+    def plan(start, end):
+        moments = (datetime(2026, 3, *moment, tzinfo=UTC) if moment else None for moment in (start, end))
+        return ChangeFactory(**dict(zip(("planned_start", "planned_end"), moments, strict=True)))
+
+    return {
+        "night": plan((1, 22), (2, 4)),
+        "day": plan((3, 9), (3, 10)),
+        "week": plan((1, 0), (8, 0)),
+        "moment": plan((4, 0), None),
+        "never": plan(None, None),
+        "endless": plan(None, (3, 9)),
+    }
+
+
+@pytest.mark.parametrize(
+    ("query", "expected"),
+    [
+        ("planned_from=2026-03-01&planned_to=2026-03-01", "night week"),
+        ("planned_from=2026-03-02&planned_to=2026-03-02", "night week"),
+        ("planned_from=2026-03-03&planned_to=2026-03-03", "day week"),
+        ("planned_from=2026-03-04&planned_to=2026-03-04", "week moment"),
+        ("planned_from=2026-03-08", ""),
+        ("planned_from=2026-03-03", "day week moment"),
+        ("planned_to=2026-03-01", "night week"),
+        ("planned_to=2026-03-03", "night day week"),
+    ],
+)
+def test_a_window_finds_what_has_some_time_in_common_with_its_days(alice, planned, query, expected):
+    assert found(alice, query) == {planned[name].number for name in expected.split()}
+
+
+def test_the_days_are_those_of_the_persons_time_zone(alice, planned):
+    client = web(alice)
+    client.cookies["timezone"] = "Pacific/Auckland"  # 13 hours ahead
+    response = client.get("/changes/?planned_from=2026-03-04&planned_to=2026-03-04")
+    assert {*numbers(response)} == {planned[name].number for name in ("week", "moment")}
+    response = client.get("/changes/?planned_from=2026-03-03&planned_to=2026-03-03")
+    assert {*numbers(response)} == {planned[name].number for name in ("day", "week")}
+    response = client.get("/changes/?planned_from=2026-03-02&planned_to=2026-03-02")
+    assert {*numbers(response)} == {planned[name].number for name in ("night", "week")}
+
+
+@pytest.mark.parametrize(
+    ("query", "message"),
+    [
+        ("planned_from=yesterday", "Enter a valid date"),
+        ("planned_from=0001-01-01", "Give a year from 1900 to 9000"),
+        ("planned_to=9999-12-31", "Give a year from 1900 to 9000"),
+        ("planned_from=2026-03-02&planned_to=2026-03-01", "must not be before the first one"),
+        ("phase=Nowhere", "Nowhere is not one of the available choices"),
+        ("group=7000", "7000 is not one of the available choices"),
+        ("partner=NOBODY", "NOBODY is not one of the available choices"),
+        ("q=" + "x" * 201, "at most 200 characters"),
+    ],
+)
+def test_a_wrong_value_is_named_beside_its_filter(alice, query, message):
+    ChangeFactory()
+    response = web(alice).get(f"/changes/?{query}")
+    assert numbers(response) == []
+    assert message in text(response)
+    assert message in response.content.decode().split('class="error"')[1].split("</p>")[0]
+
+
+# --- A part of the page ---
+
+
+def test_a_script_gets_what_the_filters_alter_and_the_address_to_show(alice, library):
+    client = web(alice)
+    response = client.get("/changes/?q=campus&phase=&group=&sort=-number&after=", headers=PART)
+    content = response.content.decode()
+    assert numbers(response) == [library["switch"].number]
+    assert "<html" not in content
+    assert 'id="search"' not in content
+    assert '<p class="count" id="found" role="status" hx-swap-oob="true">' in content
+    assert response["HX-Push-Url"] == "/changes/?q=campus"
+    assert "HX-Request" in response["Vary"]
+
+
+def test_the_order_is_kept_while_somebody_types(alice, library):
+    response = web(alice).get("/changes/?q=core&sort=updated", headers=PART)
+    assert '<input type="hidden" name="sort" value="updated" form="filters">' in response.content.decode()
+    assert response["HX-Push-Url"] == "/changes/?q=core&sort=updated"
+
+
+def test_going_back_gets_the_whole_page(alice, library):
+    response = web(alice).get("/changes/?q=campus", headers=PART | {"HX-History-Restore-Request": "true"})
+    assert "<html" in response.content.decode()
+
+
+# --- What others ask ---
+
+
+def test_matching_is_what_the_list_shows_whatever_page_it_is_on(alice, library):
+    query = "q=core&page=4&after=1.1&sort=nothing&csrfmiddlewaretoken=x"
+    for given in (query, QueryDict(query)):
+        matching = listing.matching(given, alice)
+        assert isinstance(matching, ChangeQuerySet)
+        assert {*matching} == {library["switch"], library["router"]}
+        assert not any(change.get_deferred_fields() for change in matching)
+    assert listing.matching("", alice).count() == 3
+
+
+def test_matching_refuses_a_wrong_filter_by_its_name(alice, library):
+    with pytest.raises(listing.InvalidFilter, match=r"phase: .*Nowhere") as refused:
+        listing.matching("phase=Nowhere&planned_from=x", alice)
+    assert set(refused.value.errors) == {"phase", "planned_from"}
+
+
+def test_matching_shows_nothing_to_who_may_see_nothing(library, acme):
+    assert not listing.matching("", acme.authorized_user).exists()
+    assert not listing.matching("", UserFactory()).exists()
+
+
+# --- The indexes ---
+
+
+@pytest.mark.parametrize(
+    ("query", "index"),
+    [
+        ("q=switch", "change_search"),
+        ("q=vm", "change_search"),
+        ("planned_from=2026-03-02&planned_to=2026-03-09", "change_window"),
+    ],
+)
+def test_postgresql_finds_words_and_windows_by_their_indexes(alice, library, query, index):
+    queryset = listing.matching(query, alice).order_by()
+    if connection.vendor == "postgresql":
+        with connection.cursor() as cursor:
+            cursor.execute("SET LOCAL enable_seqscan = off")
+            cursor.execute("SET LOCAL enable_indexscan = off")
+        assert index in queryset.explain()
+    assert queryset.count() == len(found(alice, query))
