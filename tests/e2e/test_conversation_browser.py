@@ -106,6 +106,7 @@ def test_files_are_dropped_and_each_shows_how_it_ended(signed_in_page, alice, ch
     drop(page, ("good.txt", "x"), ("big.txt", "x" * 1001), ("empty.txt", ""), ("second.txt", "y"))
     expect(line(page, "good.txt")).to_contain_text("Attached")
     expect(line(page, "second.txt")).to_contain_text("Attached")
+    expect(page.locator("#timeline")).to_contain_text("good.txt")
     expect(line(page, "big.txt")).to_contain_text("Too large, not sent")
     expect(line(page, "empty.txt")).to_contain_text("Empty, not sent")
     assert len(asked) == 2
