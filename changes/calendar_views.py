@@ -17,7 +17,7 @@ from django.utils import timezone
 
 from . import calendar, timeline_drawing
 from .choices import Phase
-from .listing import ChangeFilter
+from .listing import ChangeFilter, tidy
 from .models import Change
 from .querysets import ChangeQuerySet
 from .staff import StaffPage
@@ -25,7 +25,6 @@ from .staff import StaffPage
 # Beyond this a page says that there is more: nobody reads so many bars.
 MOST = {calendar.DAY: 300, calendar.WEEK: 300, calendar.MONTH: 3000}
 IN_A_CELL = 3
-OWN_PARAMETERS = ("view", "date", "page", "sort")
 _COLUMNS = ("pk", "number", "title", "service", "phase", "owning_group__name", "planned_start", "planned_end")
 
 
@@ -85,10 +84,9 @@ class Calendar:
 
     @cached_property
     def filters(self) -> QueryDict:
-        """The filters of the list, as they stand in the address."""
-        query = self.request.GET.copy()
-        for name in OWN_PARAMETERS:
-            query.pop(name, None)
+        """The filters of the list that stand in the address."""
+        query = tidy(self.request.GET)
+        query.pop("sort", None)
         return query
 
     @property

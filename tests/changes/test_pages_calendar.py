@@ -102,6 +102,12 @@ def test_the_filters_of_the_list_narrow_it_and_lead_back(alice):
     assert "type=Standard&amp;open=true&amp;view=week&amp;date=2026-12-01" in content
 
 
+def test_the_list_leads_to_it_with_its_filters(alice):
+    plan(change_type=ChangeType.STANDARD)
+    content = web(alice).get("/changes/?type=Standard&open=true").content.decode()
+    assert 'href="/calendar/?type=Standard&amp;open=true"' in content
+
+
 def test_what_the_filters_hide_overlaps_all_the_same(alice):
     plan(change_type=ChangeType.STANDARD)
     hidden = plan(title="Hidden")
