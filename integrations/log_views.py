@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from datetime import timedelta
 from typing import Any
+from urllib.parse import urlencode
 from uuid import UUID
 
 from django import forms
@@ -35,9 +36,15 @@ class ExchangeLog(StaffPage):
     def get(self, request: HttpRequest) -> HttpResponse:
         is_incoming = request.GET.get("direction") == "in"
         log = Log(request.GET, is_incoming)
-        is_part = request.htmx and not request.htmx.boosted  # type: ignore[attr-defined]
-        template = "integrations/includes/log_rows.html" if is_part else "integrations/log.html"
-        return render(request, template, {"log": log, "filter": log.form, "is_incoming": is_incoming})
+        context = {"log": log, "filter": log.form, "is_incoming": is_incoming}
+        htmx: Any = request.htmx  # type: ignore[attr-defined]
+        if not htmx or htmx.history_restore_request:
+            return render(request, "integrations/log.html", context)
+        response = render(request, "integrations/includes/log_rows.html", context)
+        # What is in the address bar is what a person can send to another one.
+        asked = urlencode([(name, value) for name, value in request.GET.items() if value])
+        response["HX-Push-Url"] = request.path + (f"?{asked}" if asked else "")
+        return response
 
 
 class OneOperation(StaffPage):

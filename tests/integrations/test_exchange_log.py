@@ -131,10 +131,14 @@ def test_the_filters_go_along_from_page_to_page(audrey, given, to_beta, monkeypa
 
 
 def test_a_part_of_the_page_is_answered_alone(audrey, given):
-    content = web(audrey).get("/exchange/?system=ACME", headers={"HX-Request": "true"}).content.decode()
+    response = web(audrey).get("/exchange/?system=ACME&status=&change=", headers={"HX-Request": "true"})
+    content = response.content.decode()
     assert content.lstrip().startswith('<div id="log">')
     assert "Assign 1" in content
     assert "<h1" not in content
+    assert response["HX-Push-Url"] == "/exchange/?system=ACME"
+    back = {"HX-Request": "true", "HX-History-Restore-Request": "true"}
+    assert "<h1" in web(audrey).get("/exchange/?system=ACME", headers=back).content.decode()
 
 
 # --- Filters ---
