@@ -38,6 +38,7 @@ class ChangeList(StaffPage):
     def get(self, request: HttpRequest) -> HttpResponse:
         filterset, order = ChangeFilter(request.GET, request.user), _order(request.GET)
         query, wanted = tidy(request.GET), request.GET.get("sort", "")
+        is_kept = query.urlencode() in {saved.query for saved in filterset.options.saved}
         is_known = not wanted or Order.read(wanted) is not None
         context = {
             "filter": filterset,
@@ -46,7 +47,7 @@ class ChangeList(StaffPage):
             "page": self._page(filterset, order),
             "tidy": query,
             "query": query.urlencode(),
-            "may_save": bool(query) and filterset.is_valid() and is_known,
+            "may_save": bool(query) and filterset.is_valid() and is_known and not is_kept,
         }
         htmx: Any = getattr(request, "htmx", None)
         if not htmx or htmx.history_restore_request:
