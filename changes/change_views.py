@@ -21,6 +21,7 @@ from .exceptions import ChangeRefused, ConditionsUnmet, StaleChange
 from .forms import ApprovalForm
 from .models import Approval, Change
 from .pages import ChangePage, StaleNotice, find, moves, refuse_stale, stale_in_words
+from .resume import typed_fields
 from .staff import StaffPage, require
 
 CONFLICT = 409
@@ -160,6 +161,10 @@ class Abandon(OneChange):
 
 class ApprovalAdd(OnPage):
     permission = "changes.approve_change"
+
+    def get(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        typed = typed_fields(request)
+        return self.page(approval_form=ApprovalForm(initial=typed)) if typed else self.back()
 
     def post(self, request: HttpRequest, number: str) -> HttpResponse:
         form = ApprovalForm(request.POST)

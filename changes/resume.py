@@ -5,6 +5,8 @@ typed waits in the session of the browser while they sign in; then the form's pa
 part by `{% page_of %}` in its form, and in its `get`:
 
     typed = typed_before(request)    # a QueryDict, or None
+
+or, where the form is an ordinary one, `Form(initial=typed_fields(request))`.
 """
 
 from __future__ import annotations
@@ -102,6 +104,12 @@ def typed_before(request: HttpRequest) -> QueryDict | None:
     if kept["had_files"]:
         messages.warning(request, _("Files cannot be kept: choose them again."))
     return typed
+
+
+def typed_fields(request: HttpRequest) -> dict[str, Any]:
+    """As `typed_before`, for the `initial` of a form: each field with its last value; or nothing."""
+    typed = typed_before(request)
+    return {} if typed is None else typed.dict()
 
 
 def form_out_of_date(request: HttpRequest, reason: str = "") -> HttpResponseBase:

@@ -14,6 +14,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from changes.models import Change
+from changes.resume import typed_fields
 from changes.staff import StaffPage
 
 from . import outbox
@@ -78,7 +79,7 @@ class Skip(ByHand):
     is_write_page = True
 
     def get(self, request: HttpRequest, pk: UUID) -> HttpResponse:
-        return self._page(self.operation(pk), SkipForm())
+        return self._page(self.operation(pk), SkipForm(initial=typed_fields(request)))
 
     def post(self, request: HttpRequest, pk: UUID) -> HttpResponse:
         operation = self.operation(pk)

@@ -13,6 +13,7 @@ from django.template.loader import render_to_string
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
+from changes.resume import typed_fields
 from changes.staff import StaffPage
 
 from . import breaker, status
@@ -65,7 +66,7 @@ class OpenBreaker(OfSystem):
     is_write_page = True
 
     def get(self, request: HttpRequest, system_id: str) -> HttpResponse:
-        return self._page(self.status_of(system_id), OpenBreakerForm())
+        return self._page(self.status_of(system_id), OpenBreakerForm(initial=typed_fields(request)))
 
     def post(self, request: HttpRequest, system_id: str) -> HttpResponse:
         current = self.status_of(system_id)

@@ -18,6 +18,7 @@ from django_htmx.http import retarget
 
 from changes.actor import signed_in
 from changes.models import BulkJob
+from changes.resume import typed_fields
 from changes.staff import StaffPage, require
 
 from . import drafts
@@ -51,7 +52,7 @@ class Choose(StaffPage):
     def get(self, request: HttpRequest, kind: str) -> HttpResponse:
         if not self.selection.changes:
             return self.nothing_chosen(self.selection)
-        return self.page(self.kind.form())
+        return self.page(self.kind.form(initial=typed_fields(request)))
 
     def post(self, request: HttpRequest, kind: str) -> HttpResponse:
         if "preview" not in request.POST:

@@ -12,7 +12,7 @@ from django.utils import timezone
 from changes.choices import Phase
 from changes.models import Change, Comment
 
-from ..factories import PASSWORD, change_in
+from ..factories import PASSWORD, UserFactory, change_in
 from ..html_forms import read_form
 from ..pages import text, web
 
@@ -184,3 +184,32 @@ def test_a_form_that_was_forged_from_elsewhere_is_refused_as_ever(alice, change)
     assert "Forged" not in client.get(f"/changes/{change.number}/").content.decode()
     assert not Comment.objects.exists()
     assert Change.objects.get().version == change.version
+
+
+# --- The other forms in which something is typed ---
+
+
+def test_what_was_typed_in_any_form_is_shown_again_by_its_page(alice, carol, acme, change):
+    at_acme = change_in(Phase.APPROVE_PLAN, requested_by=alice, owning_group=acme.external_groups.get().group)
+    admin = UserFactory(username="root", is_staff=True, is_superuser=True)
+    operation = at_acme.outgoing_operations.get(operation="Assign")
+    forms = {
+        "/changes/new/": ("title", {}),
+        f"/changes/{change.number}/edit/": ("description", {}),
+        f"/changes/{at_acme.number}/approvals/": ("comment", {"decision": "Denied"}),
+        f"/changes/bulk/comment/?change={change.number}": ("body", {"preview": "yes"}),
+        f"/exchange/{operation.pk}/skip/": ("reason", {}),
+        "/exchange/status/ACME/open/": ("reason", {}),
+    }
+    for address, (field, more) in forms.items():
+        client = web(admin)
+        page = client.get(f"/changes/{at_acme.number}/" if "approvals" in address else address)
+        form = read_form(page, field)
+        data = form["fields"] | {field: "Typed while signed out"} | more
+        back = sign_in(client, admin, signed_out(client).post(form["attrs"].get("action") or address, data))
+        assert read_form(back, field)["fields"][field] == ["Typed while signed out"], address
+        assert "is not saved yet" in text(back), address
+    assert not at_acme.approvals.filter(author=admin).exists()
+    assert {*Change.objects.values_list("title", flat=True)} == {change.title}
+    operation.refresh_from_db()
+    assert operation.status == "Waiting"
