@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
+from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
 from .choices import ChangeType, CompletionCode, Decision, Phase
@@ -80,11 +81,11 @@ class Condition:
     """Something that must hold for a transition, and the field that mends it. The message is in the page's language."""
 
     field: str
-    message: str
+    message: str | Promise
     holds: Callable[[Change], bool]
 
 
-def _filled(field: str, message: str) -> Condition:
+def _filled(field: str, message: str | Promise) -> Condition:
     def holds(change: Change) -> bool:
         value = getattr(change, field)
         return bool(value.strip()) if isinstance(value, str) else value is not None

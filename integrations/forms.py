@@ -36,8 +36,13 @@ class TestOperationForm(forms.Form):
 
     def __init__(self, groups: QuerySet[SupportGroup], *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.fields["group"].queryset = groups  # type: ignore[attr-defined]
-        self.fields["group"].initial = groups.first()
+        group: Any = self.fields["group"]
+        group.queryset, group.initial = groups, groups.first()
+
+    @property
+    def has_group(self) -> bool:
+        """Whether there is one to choose."""
+        return self.fields["group"].initial is not None
 
 
 class SkipForm(forms.Form):

@@ -79,7 +79,7 @@ def _row(status: SystemStatus) -> dict[str, str]:
         duration(status.oldest_waiting_age),
         f"{status.in_flight}/{status.max_in_flight}",
         str(status.refused),
-        status.breaker.state.label,
+        str(status.breaker.state.label),
         str(status.delivered_last_minute),
         f"{status.delivered_per_minute:g}",
         str(status.rate_limit or "-"),

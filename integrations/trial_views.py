@@ -43,7 +43,7 @@ class SendTest(OfSystem):
             "form": form,
             "title_there": trial.title_of(current.system),
             "description_there": trial.DESCRIPTION,
-            "has_group": form.fields["group"].queryset.exists(),
+            "has_group": form.has_group,
             "unfinished": trial.unfinished(current.system),
         }
         return render(self.request, "integrations/trial.html", context)

@@ -38,6 +38,7 @@ class ExternalSystemAdmin(CountsWhatProtects, admin.ModelAdmin):
         *("breaker", "way", "enabled"),
     )
     search_fields = ("system_id", "description")
+    show_full_result_count = False
     health_fields = ("health_told", "waiting", "oldest", "in_flight", "refused", "delivered", "rate")
     breaker_fields = ("breaker", "breaker_since", "next_probe", "breaker_reason", "failures_in_a_row")
     readonly_fields = ("paused", *health_fields, *breaker_fields, "secret", "former_secret", "groups")
@@ -58,8 +59,7 @@ class ExternalSystemAdmin(CountsWhatProtects, admin.ModelAdmin):
     # --- What is shown ---
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[ExternalSystem]:
-        systems = with_traffic(super().get_queryset(request), timezone.now())
-        return systems.prefetch_related("external_groups__group")
+        return with_traffic(super().get_queryset(request), timezone.now())
 
     def status(self, system: ExternalSystem) -> SystemStatus:
         return status_of(system, timezone.now())
@@ -160,7 +160,7 @@ class ExternalSystemAdmin(CountsWhatProtects, admin.ModelAdmin):
 
     @admin.display(description=_("external groups"))
     def groups(self, system: ExternalSystem) -> str:
-        return ", ".join(str(external.group) for external in system.external_groups.all()) or "-"
+        return ", ".join(str(external.group) for external in system.external_groups.select_related("group")) or "-"
 
     # --- Saving ---
 

@@ -1,0 +1,86 @@
+"""A test operation in a real browser, with and without scripts; its pages and the status page have no barrier."""
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import expect
+
+from changes.models import Change
+from integrations import breaker, delivery
+
+from .partner import answer
+
+AXE = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]}
+STATUS = "/exchange/status/"
+TEST = f"{STATUS}ACME/test/"
+
+
+def test_it_is_sent_from_the_administration_and_its_page_tells_by_itself_that_it_works(
+    signed_in_page, ingrid, acme, partner
+):
+    page = signed_in_page(ingrid)
+    page.goto(f"/admin/integrations/externalsystem/{acme.pk}/change/")
+    page.get_by_role("link", name="Send a test operation").click()
+    expect(page.get_by_text("Test of the exchange with ACME: please ignore")).to_be_visible()
+    page.get_by_role("button", name="Send the test").click()
+    expect(page.get_by_role("heading", name="The Assign is recorded.")).to_be_visible()
+    delivery.drain()
+    expect(page.get_by_role("heading", name="It works: ACME has taken the test.")).to_be_visible()
+    expect(page.locator("#said")).to_have_text("ACME has taken the Cancel.")
+    assert partner.operations == ["Assign", "Cancel"]
+
+
+def test_without_scripts_it_is_looked_at_again(signed_in_page, ingrid, partner):
+    page = signed_in_page(ingrid, java_script_enabled=False)
+    page.goto(STATUS)
+    page.get_by_role("link", name="Send a test operation to ACME").click()
+    page.get_by_role("button", name="Send the test").click()
+    delivery.drain()
+    page.get_by_role("link", name="Refresh").click()
+    expect(page.get_by_role("heading", name="It works: ACME has taken the test.")).to_be_visible()
+    page.get_by_role("link", name=Change.objects.get().number).click()
+    expect(page.get_by_role("heading", level=1)).to_contain_text("Test of the exchange with ACME")
+
+
+def test_what_is_to_be_mended_is_one_press_of_a_key_away(signed_in_page, ingrid, partner):
+    partner.default = answer(401)
+    page = signed_in_page(ingrid)
+    page.goto(TEST)
+    page.get_by_role("button", name="Send the test").press("Enter")
+    expect(page.get_by_role("heading", name="The Assign is recorded.")).to_be_visible()
+    delivery.drain()
+    expect(page.get_by_role("heading", name="ACME does not accept our credential (401).")).to_be_visible()
+    page.get_by_role("link", name="Resume ACME").press("Enter")
+    expect(page.get_by_role("heading", name="Resume ACME")).to_be_visible()
+
+
+def test_the_status_page_renews_itself_and_keeps_the_focus(signed_in_page, ingrid, acme):
+    page = signed_in_page(ingrid)
+    page.goto(STATUS)
+    test = page.get_by_role("link", name="Send a test operation to ACME")
+    test.focus()
+    breaker.open_by_hand(acme, ingrid, "its desk moves")
+    expect(page.get_by_text("Somebody opened the circuit breaker of ACME")).to_be_visible()
+    expect(test).to_be_focused()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_no_page_has_a_barrier_or_is_too_wide(signed_in_page, ingrid, acme, beta, partner, scheme):
+    partner.script = [answer(200, {"external_id": "ACME-77"}), answer(422, {"detail": "No such record."})]
+    # The checker itself writes styles into the page, which the policy forbids.
+    page = signed_in_page(ingrid, color_scheme=scheme, bypass_csp=True)
+    page.goto(TEST)
+    page.get_by_role("button", name="Send the test").click()
+    expect(page.get_by_role("heading", name="The Assign is recorded.")).to_be_visible()
+    delivery.drain()
+    expect(page.get_by_role("heading", name="ACME refuses the Cancel (422).")).to_be_visible()
+    breaker.open_by_hand(beta, ingrid, "its desk moves")
+    faults = {}
+    for address in (page.url, TEST, f"{STATUS}BETA/test/", STATUS, f"{STATUS}ACME/open/"):
+        page.set_viewport_size({"width": 1280, "height": 900})
+        page.goto(address)
+        for rule in Axe().run(page, options=AXE).response["violations"]:
+            faults[address, rule["id"]] = [node["html"][:200] for node in rule["nodes"]]
+        page.set_viewport_size({"width": 375, "height": 800})
+        if (width := page.evaluate("document.documentElement.scrollWidth")) > 375:
+            faults[address, "width"] = width
+    assert faults == {}
