@@ -152,6 +152,9 @@ class Change(models.Model):
             models.Index(fields=["updated_at", "id"], name="change_updated"),
             models.Index(fields=["requested_by", "-id"], name="change_requested_by"),
             models.Index(PRIORITY_RANK, F("id"), name="change_priority"),
+            models.Index(
+                fields=["planned_start", "id"], condition=Q(planned_start__isnull=False), name="change_planned_start"
+            ),
             # The open ones in the order of their numbers, and what they are filtered by.
             models.Index(
                 fields=["id", "phase", "owning_group", "priority"],
