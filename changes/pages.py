@@ -188,12 +188,20 @@ class ChangePage:
         return self.moves[1] if self.is_denied else self.moves[0]
 
     @property
+    def first_missing(self) -> str:
+        """The field that the next move lacks first; empty when it lacks none."""
+        unmet = self.next_move.unmet if self.next_move else []
+        return next((item.field for item in unmet if item.field != "approvals"), "")
+
+    @property
     def other_moves(self) -> list[Move]:
         return [move for move in self.moves if move is not self.next_move]
 
     @property
-    def owned_since(self) -> datetime | None:
-        return self.change.owned_since  # type: ignore[attr-defined, no-any-return]
+    def owned_for(self) -> str:
+        """How long the present owning group has had the change."""
+        since: datetime | None = self.change.owned_since  # type: ignore[attr-defined]
+        return timesince(since, depth=1) if since else ""
 
     @property
     def window(self) -> str:

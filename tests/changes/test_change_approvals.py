@@ -1,0 +1,114 @@
+"""Approving and denying a plan from the page of its change."""
+
+import pytest
+
+from changes.actor import acting
+from changes.choices import ChangeType, Phase
+from changes.models import Approval
+
+from ..factories import change_in
+from ..pages import text, web
+
+
+def page_of(user, change):
+    return web(user).get(f"/changes/{change.number}/")
+
+
+def move(user, change, phase):
+    data = {"phase": phase, "version": change.version}
+    return web(user).post(f"/changes/{change.number}/transition/", data, follow=True)
+
+
+def test_the_page_says_what_the_round_still_lacks(alice, carol):
+    change = change_in(Phase.APPROVE_PLAN, requested_by=alice)
+    assert "Missing: one approval, by a Change manager who did not request the change." in text(page_of(alice, change))
+    decide(carol, change)
+    assert "One approval is enough: nothing is missing." in text(page_of(alice, change))
+    change = change_in(Phase.APPROVE_PLAN, requested_by=alice)
+    decide(carol, change, "Denied")
+    assert "The plan was denied: it goes back for rework, and then to a new round." in text(page_of(alice, change))
+
+
+def decide(user, change, decision="Approved", **data):
+    data = {"decision": decision, "version": change.version, "comment": "", **data}
+    return web(user).post(f"/changes/{change.number}/approvals/", data, follow=True)
+
+
+def test_a_change_manager_approves_with_a_reason_that_is_shown(alice, carol):
+    change = change_in(Phase.APPROVE_PLAN, requested_by=alice)
+    assert "Nobody has decided in this round yet." in text(page_of(carol, change))
+    said = text(decide(carol, change, comment="Sound plan"))
+    assert f"You have approved the plan of {change.number}." in said
+    assert "Approved by carol" in said
+    assert "Sound plan" in said
+    assert "You have decided in this round already" in said
+
+
+def test_a_denial_is_shown_and_blocks_the_way(alice, carol):
+    change = change_in(Phase.APPROVE_PLAN, requested_by=alice)
+    said = text(decide(carol, change, "Denied", comment="No backout"))
+    assert "Denied by carol" in said
+    assert "The plan was denied in the current round: send it back for rework." in said
+
+
+def test_the_requester_may_not_approve_but_deny(carol):
+    change = change_in(Phase.APPROVE_PLAN, requested_by=carol)
+    content = page_of(carol, change).content.decode()
+    assert "You requested this change, so you may not approve it. You may deny it." in content
+    assert 'value="Approved"' not in content
+    assert "Nobody may approve a change that they requested." in text(decide(carol, change))
+    assert not Approval.objects.exists()
+    assert "Denied by carol" in text(decide(carol, change, "Denied"))
+
+
+def test_who_may_not_decide_reads_who_does(alice):
+    content = page_of(alice, change_in(Phase.APPROVE_PLAN, requested_by=alice)).content.decode()
+    assert "A Change manager approves or denies." in content
+    assert 'name="decision"' not in content
+
+
+@pytest.mark.parametrize(
+    ("kind", "said"),
+    [
+        (ChangeType.NORMAL, "A plan is approved or denied while the change is in ApprovePlan."),
+        (ChangeType.STANDARD, "A Standard change is pre-approved: it needs no approval."),
+    ],
+)
+def test_outside_approveplan_the_page_says_when_a_plan_is_decided(carol, alice, kind, said):
+    change = change_in(Phase.PLAN, kind, requested_by=alice)
+    assert said in text(page_of(carol, change))
+    assert "a plan is decided in ApprovePlan" in text(decide(carol, change))
+    assert not Approval.objects.exists()
+
+
+def test_a_plan_is_approved_only_as_it_was_read(alice, carol):
+    change = change_in(Phase.APPROVE_PLAN, requested_by=alice)
+    seen = change.version
+    with acting(alice):
+        change.implementation_plan = "Something else"
+        change.save()
+    response = decide(carol, change, version=seen)
+    assert response.status_code == 409
+    said = text(response)
+    assert "was changed by alice since you opened the page (implementation plan)" in said
+    assert "Your decision was not recorded." in said
+    assert not Approval.objects.exists()
+
+
+def test_rework_shows_the_earlier_round_apart(alice, carol):
+    change = change_in(Phase.APPROVE_PLAN, requested_by=alice)
+    decide(carol, change, "Denied", comment="First try")
+    move(alice, change, "Plan")
+    change.refresh_from_db()
+    move(alice, change, "ApprovePlan")
+    said = text(page_of(carol, change))
+    assert "round 2" in said
+    assert "Earlier rounds (1)" in said
+    assert "Nobody has decided in this round yet." in said
+
+
+@pytest.mark.parametrize("decision", ["", "Perhaps", "approved"])
+def test_a_decision_that_does_not_exist_is_refused(alice, carol, decision):
+    change = change_in(Phase.APPROVE_PLAN, requested_by=alice)
+    assert decide(carol, change, decision).status_code == 200
+    assert not Approval.objects.exists()

@@ -1,0 +1,118 @@
+"""The history on the page of a change: each field's old and new value, who, when and from where."""
+
+from datetime import timedelta
+
+import pytest
+from django.utils import timezone
+
+from changes import text_diff
+from changes.actor import acting
+from changes.choices import Phase
+from changes.pages import HISTORY_SIZE
+
+from ..factories import change_in
+from ..pages import text, web
+
+
+def page_of(user, change, query=""):
+    return web(user).get(f"/changes/{change.number}/{query}")
+
+
+def history(response):
+    return response.content.decode().partition('id="history"')[2]
+
+
+def test_history_says_field_old_new_who_and_from_where(alice, carol, acme):
+    change = change_in(Phase.PLAN, requested_by=alice)
+    group = acme.external_groups.get().group
+    with acting(carol):
+        change.owning_group, change.risk = group, "High"
+        change.save()
+    with acting(acme.authorized_user, "ACME"):
+        change.planned_end = change.planned_start + timedelta(hours=9)
+        change.backout_plan = ""
+        change.save()
+    said = text(page_of(alice, change))
+    assert "carol Owning group Network ACME Networks" in said
+    assert "carol Risk Low High" in said
+    assert "ACME acting as acme-integration Backout plan Put the old one back. empty" in said
+    assert (
+        f"Planned end {change.planned_end - timedelta(hours=7):%Y-%m-%d %H:%M} {change.planned_end:%Y-%m-%d %H:%M}"
+        in said
+    )
+    assert "Created with" in said
+
+
+def test_the_page_says_since_when_the_group_owns_it(alice, acme):
+    change = change_in(Phase.PLAN)
+    moment = timezone.now() + timedelta(days=3)
+    change._history_date = moment
+    change.owning_group = acme.external_groups.get().group
+    change.save()
+    del change._history_date
+    change.risk = "High"
+    change.save()
+    assert f"ACME Networks has owned this change since {moment:%Y-%m-%d %H:%M}" in text(page_of(alice, change))
+
+
+def test_a_long_text_is_folded_with_what_differs(alice):
+    steps = [f"Step {number}: look at the switch.\n" for number in range(40)]
+    change = change_in(Phase.PLAN, implementation_plan="".join(steps))
+    steps[20] = "Step 20: look at the router & <b>wait</b>.\n"
+    change.implementation_plan = "".join(steps)
+    change.save()
+    markup = history(page_of(alice, change))
+    assert "Text changed: 3 words in, 1 out" in markup
+    assert "<del>switch.</del>" in markup
+    assert "<ins>router &amp; &lt;b&gt;wait&lt;/b&gt;.</ins>" in markup
+    assert "[…]" in markup
+    assert "Step 5:" not in markup.partition("Created with")[0]
+
+
+def test_older_saves_are_reached_page_by_page(alice):
+    change = change_in(Phase.LOG)
+    for number in range(2 * HISTORY_SIZE):
+        change.service = f"Service number {number}."
+        change.save()
+    first = history(page_of(alice, change))
+    assert f"Service number {2 * HISTORY_SIZE - 1}." in first
+    assert "Service number 3." not in first
+    assert f'href="/changes/{change.number}/?history={change.version - HISTORY_SIZE}#history"' in first
+    second = history(page_of(alice, change, f"?history={change.version - HISTORY_SIZE}"))
+    assert f"Service number {HISTORY_SIZE - 1}." in second
+    assert "Back to the newest" in second
+    last = history(page_of(alice, change, "?history=1"))
+    assert "Created with" in last
+    assert "Older saves" not in last
+
+
+@pytest.mark.parametrize("version", ["", "x", "-3", "99999999999", "\u0663", "999"])
+def test_a_version_that_does_not_exist_shows_the_newest_saves(alice, version):
+    change = change_in(Phase.EVALUATE)
+    assert "Evaluate" in history(page_of(alice, change, f"?history={version}"))
+
+
+# --- What differs ---
+
+
+def joined(diff, *kinds):
+    return "".join(piece.text for piece in diff.pieces if piece.kind in kinds)
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("one two three", "one 2 three"),
+        ("a\nb\nc\n", "a\nc\n"),
+        ("same", "same"),
+        ("x " * 5_000, "y " * 5_000),
+        ("line\n" * 3_000, "line\n" * 3_001),
+        ("no end of line", "no end of line\n"),
+        ("\r\n\u2028", "\n"),
+    ],
+)
+def test_the_pieces_together_are_the_old_and_the_new_text(old, new):
+    diff = text_diff.compare(old, new)
+    assert joined(diff, text_diff.SAME, text_diff.GAP, text_diff.OLD) == old
+    assert joined(diff, text_diff.SAME, text_diff.GAP, text_diff.NEW) == new
+    assert (diff.added, diff.removed) == (0, 0) or old != new
