@@ -27,7 +27,11 @@ MOST_FILES = 10
 class CommentForm(forms.ModelForm):
     """`wants_preview` shows what was typed as it will look, beside the form."""
 
-    body = Text(label=gettext_lazy("Comment"), widget=forms.Textarea(attrs={"rows": 4}))
+    body = Text(
+        label=gettext_lazy("Comment"),
+        widget=forms.Textarea(attrs={"rows": 4}),
+        help_text=gettext_lazy("Markdown: **bold**, *italic*, `code`, - lists, > quotes, [links](https://…), tables."),
+    )
     visibility = forms.ChoiceField(
         label=gettext_lazy("Who reads it"),
         choices=[(Visibility.PUBLIC, gettext_lazy("Public")), (Visibility.PRIVATE, gettext_lazy("Private"))],

@@ -107,8 +107,8 @@ def test_files_are_dropped_and_each_shows_how_it_ended(signed_in_page, alice, ch
     expect(line(page, "good.txt")).to_contain_text("Attached")
     expect(line(page, "second.txt")).to_contain_text("Attached")
     expect(page.locator("#timeline")).to_contain_text("good.txt")
-    expect(line(page, "big.txt")).to_contain_text("Too large, not sent")
-    expect(line(page, "empty.txt")).to_contain_text("Empty, not sent")
+    expect(line(page, "big.txt")).to_contain_text("Too large, not attached")
+    expect(line(page, "empty.txt")).to_contain_text("Empty, not attached")
     assert len(asked) == 2
     assert [*Attachment.objects.values_list("file_name", flat=True)] == ["good.txt", "second.txt"]
     expect(page.get_by_label("Comment", exact=True)).to_have_value("Being typed")

@@ -71,8 +71,9 @@ def test_a_preview_without_a_session_leaves_the_page_and_what_is_typed(signed_in
         page.get_by_role("link", name="Sign in in a new tab").click()
     sign_in(popup.value, "alice")
     expect(popup.value.get_by_role("button", name="Sign out")).to_be_visible()
-    page.get_by_role("button", name="Add comment").click()
+    page.get_by_role("button", name="Preview").click()
+    expect(page.locator("#comment-preview .written")).to_have_text("Half a novel")
     expect(page.get_by_label("Comment", exact=True)).to_have_value("Half a novel")
     page.get_by_role("button", name="Add comment").click()
-    expect(page.locator(".comment", has_text="Half a novel")).to_be_visible()
+    expect(page.locator("#timeline .comment", has_text="Half a novel")).to_be_visible()
     assert Comment.objects.count() == 1

@@ -50,7 +50,8 @@
     if ((request.getResponseHeader("Content-Type") || "").startsWith("application/json")) {
       return JSON.parse(request.responseText).error;
     }
-    return `${texts.failed} (${request.status})`;
+    if (request.status === 413) return texts.tooLarge;
+    return request.status === 403 ? texts.outOfDate : `${texts.failed} (${request.status})`;
   };
 
   const send = ({ form, file, shown }) => {
@@ -113,7 +114,7 @@
       const shown = line(form, file);
       if (!file.size) shown.end(form.dataset.empty, "is-refused");
       else if (limit && file.size > limit) {
-        shown.end(`${form.dataset.tooLarge} ${size(file.size)} > ${size(limit)}`, "is-refused");
+        shown.end(`${form.dataset.tooLarge} (${size(file.size)} > ${size(limit)})`, "is-refused");
       } else {
         const upload = { form, file, shown, isCancelled: false };
         shown.cancel.addEventListener("click", () => {
