@@ -92,7 +92,7 @@ def will_send_attachment(context: Any, change: Change) -> dict[str, Any]:
 @register.inclusion_tag("integrations/includes/will_send.html")
 def will_send_values(change: Change, **values: Any) -> dict[str, Any]:
     """What a save of the change with these values would send, as in `completion_code="Withdrawn"`."""
-    group: SupportGroup | None = values.get("owning_group", change.owning_group)
+    group: SupportGroup | None = values.get("owning_group")
     reading = Reading([change], [group.pk]) if group else _reading(change)
     return {"preview": reading.of_save(change, draft_of(change, **values)), "is_changed": True}
 

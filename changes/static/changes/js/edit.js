@@ -1,7 +1,17 @@
-/* Where two people gave a field different values: who types another one has chosen it. Works without. */
+/* The form of a change. Works without. */
 (() => {
   "use strict";
 
+  // What a save would send is shown anew while one types: what was opened of it stays open.
+  let isOpen = false;
+  document.addEventListener("htmx:beforeSwap", (event) => {
+    if (event.target.id === "will-send") isOpen = Boolean(event.target.querySelector("details[open]"));
+  });
+  document.addEventListener("htmx:afterSwap", (event) => {
+    if (event.target.id === "will-send" && isOpen) event.target.querySelector("details")?.setAttribute("open", "");
+  });
+
+  // Where two people gave a field different values, who types another one has chosen it.
   document.addEventListener("input", (event) => {
     const choice = event.target.closest(".clash-edit")?.querySelector("input[type=radio]");
     if (choice && choice !== event.target) choice.checked = true;
