@@ -12,11 +12,13 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from django.contrib.auth.signals import user_logged_in
+from django.db import Error
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 from django.utils import timezone, translation
 from django.utils.cache import patch_vary_headers
 
+from .conflicts import is_unavailable
 from .models import Preferences
 from .models.preferences import time_zones
 
@@ -35,8 +37,14 @@ def remember(request: HttpRequest, preferences: Preferences) -> None:
 
 
 def of_session(request: Any) -> dict[str, Any]:
+    """What the session keeps; nothing where the database cannot be asked now, which the view then meets and says."""
     session = getattr(request, "session", None)
-    return session.get(SESSION_KEY) or {} if session is not None else {}
+    try:
+        return session.get(SESSION_KEY) or {} if session is not None else {}
+    except Error as error:
+        if not is_unavailable(error):
+            raise
+        return {}
 
 
 def language_of(request: HttpRequest) -> str:
