@@ -82,8 +82,10 @@ def _always(refused: NotDone) -> Callable[[BulkItem, Change | None], Intent]:
 
 def _moved_on(change: Change, item: BulkItem) -> str:
     edits = audit.in_words(change.edits_since(item.seen or 0))
-    who = ", ".join(sorted({edit.user for edit in edits if edit.user})) or _("somebody else")
-    what = ", ".join(edit.label.lower() for edit in edits) or _("and changed back")
+    who = ", ".join(sorted({edit.user for edit in edits if edit.user}))
+    what = ", ".join(str(edit.label) for edit in edits)
+    if not who:
+        return _("It was changed since the preview. Look at it again.")
     return _("It was changed by %(who)s since the preview (%(what)s). Look at it again.") % {"who": who, "what": what}
 
 
@@ -125,8 +127,12 @@ class Reassign(ChangeKind):
 
     def told(self, change: Change) -> str:
         edit = change.changed_fields["owning_group"]
-        nobody = _("no group")
-        return _("It went from %(old)s to %(new)s.") % {"old": edit.old or nobody, "new": edit.new or nobody}
+        groups = {"old": edit.old, "new": edit.new}
+        if edit.old is None:
+            return _("It had no group and went to %(new)s.") % groups
+        if edit.new is None:
+            return _("It was taken from %(old)s.") % groups
+        return _("It went from %(old)s to %(new)s.") % groups
 
 
 class AddComment(ChangeKind):
