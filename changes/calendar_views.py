@@ -142,12 +142,16 @@ class Calendar:
 
     # --- What is planned ---
 
+    @property
+    def leaves_out_abandoned(self) -> bool:
+        return self.filters.get("phase") != Phase.ABANDON
+
     @cached_property
     def _rows(self) -> list[calendar.Window]:
         if not self.filter.is_valid():
             return []
         changes = self.filter.qs
-        if self.filters.get("phase") != Phase.ABANDON:
+        if self.leaves_out_abandoned:
             changes = changes.exclude(phase=Phase.ABANDON)
         return self._windows(changes)
 

@@ -159,6 +159,11 @@ class Desk:
     # --- The chart ---
 
     @property
+    def has_open_changes(self) -> bool:
+        """Whether anybody has one."""
+        return any(bar.total.number for bar in self.phases)
+
+    @property
     def phases_height(self) -> int:
         return len(OPEN_PHASES) * charts.ROW
 

@@ -144,6 +144,13 @@ def test_the_chart_of_phases_says_its_numbers_in_a_table(alice, network):
     assert float(widths["Plan"]) == 0
 
 
+def test_without_open_changes_there_is_no_chart(alice):
+    change_in(Phase.ABANDON)
+    part = section(web(alice).get("/"), "phases-title")
+    assert "No change is open." in part
+    assert "<svg" not in part
+
+
 # --- Queries ---
 
 

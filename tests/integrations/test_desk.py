@@ -218,6 +218,11 @@ def test_operations_are_counted_by_the_hour_in_both_directions(alice, acme):
     assert sum(int(out) for _, out, _ in found) == 2
 
 
+def test_a_day_without_operations_says_so(alice):
+    assert "No operation in the last 24 hours." in text(web(alice).get("/"))
+    assert all(found[1:] == ("0", "0") for found in hours(alice))
+
+
 def test_hours_that_are_over_are_not_counted_again(alice, acme):
     hours(alice)
     with CaptureQueriesContext(connection) as captured:
