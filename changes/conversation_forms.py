@@ -25,7 +25,7 @@ MOST_FILES = 10
 
 
 class CommentForm(forms.ModelForm):
-    """`wants_preview` shows what was typed as it will look, beside the form."""
+    """`wants_preview` shows what was typed as it will look, beside the form; `is_shown_again` leads a person to it."""
 
     body = Text(
         label=gettext_lazy("Comment"),
@@ -43,9 +43,11 @@ class CommentForm(forms.ModelForm):
         model = Comment
         fields = ("body", "visibility")
 
-    def __init__(self, *args: Any, wants_preview: bool = False, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, wants_preview: bool = False, is_shown_again: bool = False, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.wants_preview = wants_preview
+        if is_shown_again:
+            self.fields["body"].widget.attrs["autofocus"] = True  # it stands far down the page
 
     def clean_body(self) -> str:
         body = self.cleaned_data["body"].strip()

@@ -35,13 +35,14 @@ class CommentPage(OnPage):
 
     def get(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         if request.user.has_perm(self.permission) and (typed := typed_before(request)) is not None:
-            return self.page(comment_form=CommentForm(initial=typed.dict(), wants_preview=self.wants_preview))
+            form = CommentForm(initial=typed.dict(), wants_preview=self.wants_preview, is_shown_again=True)
+            return self.page(comment_form=form)
         return super().get(request, *args, **kwargs)
 
 
 class CommentAdd(CommentPage):
     def post(self, request: HttpRequest, number: str) -> HttpResponse:
-        form = CommentForm(request.POST)
+        form = CommentForm(request.POST, is_shown_again=True)
         if not form.is_valid():
             return self.page(comment_form=form)
         comment = form.save(commit=False)
@@ -60,7 +61,7 @@ class CommentPreview(CommentPage):
     wants_preview = True
 
     def post(self, request: HttpRequest, number: str) -> HttpResponse:
-        form = CommentForm(request.POST, wants_preview=True)
+        form = CommentForm(request.POST, wants_preview=True, is_shown_again=True)
         if request.headers.get("HX-Request"):
             return render(request, "changes/includes/comment_preview.html", {"change": self.change, "form": form})
         return self.page(comment_form=form)

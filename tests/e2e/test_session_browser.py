@@ -38,6 +38,7 @@ def test_a_comment_outlives_the_session(signed_in_page, alice, change, has_scrip
     sign_in(page, "alice")
     expect(page.get_by_text(SIGNED_OUT)).to_be_visible()
     expect(page.get_by_label("Comment", exact=True)).to_have_value("Half a novel\nwith two lines")
+    expect(page.get_by_label("Comment", exact=True)).to_be_in_viewport()
     assert not Comment.objects.exists()
     page.get_by_role("button", name="Add comment").click()
     expect(page.locator(".comment", has_text="Half a novel")).to_be_visible()
