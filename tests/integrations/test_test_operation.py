@@ -415,5 +415,5 @@ def test_it_goes_through_worker_and_transport_to_the_partners_desk(running_excha
     )
     assert "Its record at ACME is ACME-" in page.text
     (record,) = running_exchange.simulator.get("/api/records", params={"system_id": "ACME", "change": number}).json()
-    assert record["status"] == "Cancelled"
+    assert record["external_status"] == "Cancelled"
     assert running_exchange.api("alice").get(f"/api/v1/changes/{number}/").json()["phase"] == "Abandon"
