@@ -9,7 +9,7 @@ from datetime import datetime
 from functools import cached_property
 from typing import Any
 
-from django.db.models import CharField, Count, OuterRef, Q, QuerySet, Subquery, Value
+from django.db.models import CharField, Count, OuterRef, QuerySet, Subquery, Value
 from django.db.models.functions import Cast, Coalesce, Concat
 from django.utils import timezone
 
@@ -17,21 +17,20 @@ from changes.choices import CompletionCode, Visibility
 from changes.models import Change
 
 from . import rules, wording
-from .choices import SETTLED, Delivery, DeliveryStatus, IncomingStatus, Operation
-from .models import Exchange, ExternalReference, ExternalSystem, IncomingOperation, OutgoingOperation
+from .choices import Delivery, DeliveryStatus, IncomingStatus, Operation
+from .models import ExternalReference, ExternalSystem, IncomingOperation, OutgoingOperation
 from .preview import Reading
-from .status import SECRETS
+from .status import SECRETS, Unsettled
 from .wording import State
 
 
 def with_neighbours(operations: QuerySet[OutgoingOperation]) -> QuerySet[OutgoingOperation]:
     """Adds what an operation waits behind (`blocker`, as in `Assign 1`) and how many wait behind it (`behind`)."""
-    same = OutgoingOperation.objects.filter(change=OuterRef("change"), system=OuterRef("system")).exclude(
-        status__in=SETTLED
-    )
+    # By their partial index: a change may have very many operations that are settled.
+    same = OutgoingOperation.objects.filter(Unsettled("status"), exchange=OuterRef("exchange"))
     first = same.filter(sequence__lt=OuterRef("sequence")).order_by("sequence")
     name = Concat("operation", Value(" "), Cast("sequence", CharField()), output_field=CharField())
-    behind = same.filter(sequence__gt=OuterRef("sequence")).order_by().values("change").annotate(n=Count("pk"))
+    behind = same.filter(sequence__gt=OuterRef("sequence")).order_by().values("exchange").annotate(n=Count("pk"))
     return operations.annotate(
         blocker=Coalesce(Subquery(first.annotate(name=name).values("name")[:1]), Value("")),
         behind=Coalesce(Subquery(behind.values("n")), Value(0)),
@@ -154,22 +153,18 @@ def exchange_of(change: Change) -> ChangeExchange:
     reading = Reading([change])
     names = reading.known(change)
     exchanges = reading.exchanges.get(change.pk, {})
-    operations = _heads_and_told(exchanges, reading)
+    operations = _heads_and_told(exchanges)
     said = _last_said(change, [reading.systems[name] for name in names])
     partners = [_partner(change, name, reading, operations.get(name, []), said.get(name)) for name in names]
     return ChangeExchange(change, reading, partners)
 
 
-def _heads_and_told(exchanges: Mapping[str, Any], reading: Reading) -> dict[str, list[Any]]:
+def _heads_and_told(exchanges: Mapping[str, Any]) -> dict[str, list[Any]]:
     """Of each exchange the first operation that is not settled, and the last one delivered; in one query."""
-    if not exchanges:
+    keys = [key for row in exchanges.values() for key in (row.head_id, row.told_id) if key]
+    if not keys:
         return {}
-    of_exchange = OutgoingOperation.objects.filter(exchange=OuterRef("pk"))
-    delivered = of_exchange.filter(status=DeliveryStatus.DELIVERED).order_by("-sequence")
-    last = Exchange.objects.filter(pk__in=[row.pk for row in exchanges.values()]).order_by()
-    told = last.annotate(told=Subquery(delivered.values("pk")[:1])).values("told")
-    heads = [row.head_id for row in exchanges.values() if row.head_id]
-    rows = with_neighbours(OutgoingOperation.objects.filter(Q(pk__in=heads) | Q(pk__in=told)))
+    rows = with_neighbours(OutgoingOperation.objects.filter(pk__in=keys))
     found: dict[str, list[Any]] = {}
     for operation in rows.defer("payload", *(f"system__{name}" for name in SECRETS)):
         found.setdefault(operation.system.system_id, []).append(operation)

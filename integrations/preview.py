@@ -241,12 +241,17 @@ def _known(situation: rules.Situation) -> list[str]:
 
 
 def _with_head(exchanges: QuerySet[Exchange]) -> QuerySet[Any]:
-    """With the first of its operations that is not settled: `head`, as in `Assign 1`, `head_id`, `head_status`."""
+    """With the first of its operations that is not settled: `head`, as in `Assign 1`, `head_id`, `head_status`.
+
+    And `told_id`, the last one delivered. Keys, since a condition on these subqueries would look at all operations.
+    """
+    delivered = OutgoingOperation.objects.filter(status=DeliveryStatus.DELIVERED, exchange=OuterRef("pk"))
     unsettled = OutgoingOperation.objects.filter(Unsettled("status"), exchange=OuterRef("pk")).order_by("sequence")
     name = Concat("operation", Value(" "), Cast("sequence", CharField()), output_field=CharField())
     return exchanges.annotate(
         head=Subquery(unsettled.annotate(name=name).values("name")[:1]),
         head_id=Subquery(unsettled.values("pk")[:1]),
+        told_id=Subquery(delivered.order_by("-sequence").values("pk")[:1]),
         head_status=Subquery(unsettled.values("status")[:1]),
     )
 

@@ -37,6 +37,7 @@ def test_while_typing_the_page_says_what_the_save_will_send(signed_in_page, alic
     page.get_by_label("Owning group").select_option("BETA Servers")
     expect(told).to_contain_text("Saving this will send 2 operations")
     expect(told).to_contain_text(re.compile("Accept.*to ACME.*Assign.*to BETA", re.DOTALL))
+    expect(page.locator("#will-send-news")).to_contain_text("Saving this will send 2 operations")
     page.get_by_label("Business impact").select_option("Enterprise")
     expect(page.locator("#priority-now")).to_have_text("High")
     assert_accessible(page)

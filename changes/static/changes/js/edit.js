@@ -2,13 +2,18 @@
 (() => {
   "use strict";
 
-  // What a save would send is shown anew while one types: what was opened of it stays open.
+  // What a save would send is shown anew while one types: what was opened of it stays open, and only what it says
+  // otherwise is read aloud, not each letter of a value.
   let isOpen = false;
   document.addEventListener("htmx:beforeSwap", (event) => {
     if (event.target.id === "will-send") isOpen = Boolean(event.target.querySelector("details[open]"));
   });
   document.addEventListener("htmx:afterSwap", (event) => {
-    if (event.target.id === "will-send" && isOpen) event.target.querySelector("details")?.setAttribute("open", "");
+    if (event.target.id !== "will-send") return;
+    const said = [...event.target.querySelectorAll("h2, .planned-head, .silent li")].map((part) => part.innerText).join(" ");
+    const news = document.getElementById("will-send-news");
+    if (news.textContent !== said) news.textContent = said;
+    if (isOpen) event.target.querySelector("details")?.setAttribute("open", "");
   });
 
   // Where two people gave a field different values, who types another one has chosen it.
