@@ -29,7 +29,7 @@ class CommentForm(forms.ModelForm):
 
     body = Text(
         label=gettext_lazy("Comment"),
-        widget=forms.Textarea(attrs={"rows": 4}),
+        widget=forms.Textarea(attrs={"rows": 4, "data-shortcut": "c"}),
         help_text=gettext_lazy("Markdown: **bold**, *italic*, `code`, - lists, > quotes, [links](https://…), tables."),
     )
     visibility = forms.ChoiceField(
