@@ -35,7 +35,7 @@ class ByHand(StaffPage):
         operations = with_neighbours(OutgoingOperation.objects.all()).select_related("change")
         operation = operations.filter(pk=pk, change__in=visible).first()
         if operation is None:
-            raise Http404("There is no outgoing operation with this id.")
+            raise Http404(_("There is no outgoing operation with this id."))
         return operation
 
     def came_from(self, pk: UUID) -> str:

@@ -61,7 +61,7 @@ class OneOperation(StaffPage):
             return self._outgoing(outgoing)
         incoming = IncomingOperation.objects.select_related("system", "user", "change").filter(pk=pk).first()
         if incoming is None:
-            raise Http404("There is no operation with this id.")
+            raise Http404(_("There is no operation with this id."))
         context = {
             "row": incoming_row(incoming),
             "payload": pretty(incoming.payload),

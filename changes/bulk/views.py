@@ -112,7 +112,7 @@ class OneJob(StaffPage):
     def job(self) -> BulkJob:
         job = BulkJob.objects.filter(pk=self.kwargs["pk"], user=signed_in(self.request)).select_related("user").first()
         if job is None:
-            raise Http404("You have no bulk job with this id.")
+            raise Http404(_("You have no bulk job with this id."))
         job.user = signed_in(self.request)  # whose permissions are read already
         return job
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import uuid_utils.compat
 from django.conf import settings
 from django.db import models
+from django.utils.translation import gettext_lazy as _
 from django.db.models import Q
 
 from changes.choices import ItemStatus
@@ -36,7 +37,7 @@ class BulkJob(models.Model):
     parameters = models.JSONField(default=dict)
     language = models.CharField(max_length=10)
     total = models.PositiveIntegerField()
-    back = models.TextField(blank=True, help_text="The address of the form that asked for it.")
+    back = models.TextField(blank=True, help_text=_("The address of the form that asked for it."))
     created_at = models.DateTimeField(auto_now_add=True)
     confirmed_at = models.DateTimeField(null=True)
     started_at = models.DateTimeField(null=True)
