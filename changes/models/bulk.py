@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 import uuid_utils.compat
 from django.conf import settings
 from django.db import models
-from django.utils.translation import gettext_lazy as _
 from django.db.models import Q
+from django.utils.translation import gettext_lazy as _
 
 from changes.choices import ItemStatus
 
