@@ -44,8 +44,29 @@ def _save_after_somebody_else(page: Page) -> None:
 
 
 def _comment_nothing(page: Page) -> None:
-    page.locator("form[action$='/comments/']").evaluate("form => { form.noValidate = true; form.submit() }")
-    page.wait_for_load_state()
+    form = page.locator("form[action$='/comments/']")
+    with page.expect_navigation():
+        form.evaluate("form => { form.noValidate = true; HTMLFormElement.prototype.submit.call(form) }")
+
+
+def _choose_two(page: Page) -> None:
+    for number in range(2):
+        page.locator("input[name=change]").nth(number).check()
+    page.locator("button[formaction$='/bulk/comment/']").click()
+    page.wait_for_url("**/changes/bulk/comment/**")
+
+
+def _preview_a_bulk_comment(page: Page) -> None:
+    _choose_two(page)
+    page.locator("main textarea").fill("Bitte bis Freitag abschließen.")
+    page.locator("button[name=preview]").click()
+    page.locator("form[action$='/start/']").wait_for()
+
+
+def _start_a_bulk_comment(page: Page) -> None:
+    _preview_a_bulk_comment(page)
+    page.locator("form[action$='/start/'] button").click()
+    page.locator("[role=progressbar], progress").first.wait_for()
 
 
 def _sign_in_wrongly(page: Page) -> None:
@@ -67,6 +88,10 @@ LOOKS = (
     Look("changes, searched", "/changes/?q=Kernschalter"),
     Look("changes, none found", "/changes/?q=nirgendwo"),
     Look("changes, filter with an error", "/changes/?phase=Nowhere"),
+    Look("bulk, choose", "/changes/", act=_choose_two),
+    Look("bulk, preview", "/changes/?q=Kernschalter", act=_preview_a_bulk_comment),
+    Look("bulk, under way", "/changes/?q=Kernschalter", act=_start_a_bulk_comment),
+    Look("bulk jobs", "/changes/bulk/"),
     Look("new change", "/changes/new/"),
     Look("new change, with errors", "/changes/new/", act=_save_without_a_title),
     Look("change, fresh", "/changes/{fresh}/"),
@@ -80,10 +105,11 @@ LOOKS = (
     Look("change, abandoned", "/changes/{abandoned}/"),
     Look("change, much discussed", "/changes/{busy}/", person="alice"),
     Look("change, empty comment", "/changes/{fresh}/", act=_comment_nothing),
+    Look("abandon", "/changes/{approve}/abandon/"),
     Look("edit", "/changes/{stuck}/edit/"),
     Look("edit, with errors", "/changes/{stuck}/edit/", act=_save_without_a_title),
     Look("edit, conflict", "/changes/{edited}/edit/", act=_save_after_somebody_else),
-    Look("edit, of a closed change", "/changes/{closed}/edit/", status=409),
+    Look("edit, of a closed change", "/changes/{closed}/edit/"),
     Look("calendar", "/calendar/"),
     Look("calendar, a day", "/calendar/?view=day"),
     Look("calendar, a month", "/calendar/?view=month"),
@@ -91,6 +117,7 @@ LOOKS = (
     Look("exchange", "/exchange/"),
     Look("exchange, incoming", "/exchange/?direction=in"),
     Look("exchange, none found", "/exchange/?status=Skipped"),
+    Look("retry a time window", "/exchange/retry/"),
     Look("operation, refused", "/exchange/{refused}/"),
     Look("operation, waiting", "/exchange/{waiting}/"),
     Look("operation, delivered", "/exchange/{delivered}/"),
@@ -99,9 +126,10 @@ LOOKS = (
     Look("operation, skip", "/exchange/{refused}/skip/"),
     Look("status of the exchange", "/exchange/status/"),
     Look("open a circuit breaker", "/exchange/status/ACME/open/"),
+    Look("send a test", "/exchange/status/ACME/test/"),
     Look("not found", "/changes/CHG9999999/", status=404),
     Look("not allowed", "/exchange/{refused}/skip/", person="alice", status=403),
-    Look("no such method", "/changes/{stuck}/comments/", status=405),
+    Look("no such method", "/accounts/logout/", status=405),
     Look("admin", "/admin/", person="root"),
     Look("admin, sign in", "/admin/login/", person=None),
     Look("admin, changes", "/admin/changes/change/", person="root"),

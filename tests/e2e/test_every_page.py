@@ -107,8 +107,12 @@ def open_look(
 
 
 def violations(page: Page, options: dict[str, Any]) -> list[str]:
-    found = Axe().run(page, options=options).response["violations"]
-    return [f"{item['id']}: {node['html'][:200]} {node['failureSummary']}" for item in found for node in item["nodes"]]
+    """One line for each rule that is broken, with the first element that breaks it."""
+    lines = []
+    for rule in Axe().run(page, options=options).response["violations"]:
+        first = rule["nodes"][0]
+        lines.append(f"{rule['id']}, {len(rule['nodes'])} times: {first['html'][:200]} {first['failureSummary']}")
+    return lines
 
 
 @each_page
