@@ -26,6 +26,12 @@ def _save_without_a_title(page: Page) -> None:
     expect(page.locator("main [role=alert]").first).to_be_visible()
 
 
+def _save(page: Page) -> None:
+    page.get_by_label("Category").fill("Netz und Verkabelung")
+    page.locator("main form button[type=submit]").last.click()
+    expect(page.locator("main [role=status]").filter(has_text="saved").first).to_be_visible()
+
+
 def _save_after_somebody_else(page: Page) -> None:
     """Two windows of the same form: the other one saves first."""
     other = page.context.new_page()
@@ -107,6 +113,7 @@ LOOKS = (
     Look("change, empty comment", "/changes/{fresh}/", act=_comment_nothing),
     Look("abandon", "/changes/{approve}/abandon/"),
     Look("edit", "/changes/{stuck}/edit/"),
+    Look("edit, saved", "/changes/{emergency}/edit/", act=_save),
     Look("edit, with errors", "/changes/{stuck}/edit/", act=_save_without_a_title),
     Look("edit, conflict", "/changes/{edited}/edit/", act=_save_after_somebody_else),
     Look("edit, of a closed change", "/changes/{closed}/edit/"),

@@ -1,10 +1,9 @@
-"""What people do on the pages, in a real browser: by mouse, by keyboard alone, in both themes, on a narrow screen."""
+"""What people do on the pages, in a real browser: by mouse, by keyboard alone, on a narrow screen."""
 
 import re
 from pathlib import Path
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from django.core.files.base import ContentFile
 from django.urls import reverse
 from playwright.sync_api import Page, expect
@@ -23,8 +22,6 @@ from ..factories import (
     change_in,
 )
 
-# WCAG 2.2 A and AA, and what is good practice besides.
-AXE = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]}
 FOCUSED = "document.activeElement"
 
 
@@ -316,46 +313,6 @@ def test_long_words_break_rather_than_the_page(signed_in_page, boss, long_words,
 @pytest.fixture
 def boss(db):
     return UserFactory(username="boss", roles=[Role.CHANGE_MANAGER, Role.INTEGRATION_ADMINISTRATOR])
-
-
-def violations(page: Page) -> list[str]:
-    found = Axe().run(page, options=AXE).response["violations"]
-    return [f"{item['id']}: {node['html'][:200]} {node['failureSummary']}" for item in found for node in item["nodes"]]
-
-
-@pytest.mark.parametrize("width", [1280, 375])
-@pytest.mark.parametrize("theme", ["light", "dark"])
-def test_no_page_has_a_barrier_or_is_wider_than_the_screen(signed_in_page, open_page, boss, everything, theme, width):
-    options = {"color_scheme": theme, "viewport": {"width": width, "height": 800}}
-    page = signed_in_page(boss, **options)
-    faults = {}
-    for name, path in everything.items():
-        page.goto(path)
-        if found := violations(page):
-            faults[name] = found
-        if page.evaluate("document.documentElement.scrollWidth > innerWidth"):
-            faults[f"{name}, width"] = page.evaluate("document.documentElement.scrollWidth")
-    page.goto(everything["edit"])
-    page.get_by_label("Title").evaluate("field => field.required = false")
-    page.get_by_label("Title").fill("")
-    page.get_by_role("button", name="Save").click()
-    expect(page.get_by_role("alert")).to_contain_text("Not saved: mend this first")
-    faults["form with errors"] = violations(page)
-    page.goto(everything["edit"])
-    page.get_by_label("Title").fill("Typed meanwhile")
-    change = Change.objects.get(number=everything["edit"].split("/")[2])
-    change.title = "Somebody else's title"
-    change.save()
-    page.get_by_role("button", name="Save").click()
-    expect(page.get_by_role("alert")).to_contain_text("was changed while you were editing")
-    faults["conflict"] = violations(page)
-    page.get_by_role("button", name="Save on top of theirs").click()
-    expect(page.get_by_role("status")).to_contain_text("was saved.")
-    faults["message"] = violations(page)
-    stranger = open_page(**options)
-    stranger.goto("/accounts/login/")
-    faults["sign in"] = violations(stranger)
-    assert {name: found for name, found in faults.items() if found} == {}
 
 
 def test_on_a_narrow_screen_the_filters_are_folded_away_until_asked_for(signed_in_page, alice, everything):
