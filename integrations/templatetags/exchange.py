@@ -22,9 +22,11 @@ _SHOWN = "_exchange_shown"
 @register.simple_tag
 def exchange_of(change: Change) -> panels.ChangeExchange:
     """Everything of the exchange of one change, to be kept with `as`. Read once for each change that is shown."""
-    if _SHOWN not in change.__dict__:
-        change.__dict__[_SHOWN] = panels.exchange_of(change)
-    return change.__dict__[_SHOWN]
+    shown: panels.ChangeExchange | None = getattr(change, _SHOWN, None)
+    if shown is None:
+        shown = panels.exchange_of(change)
+        setattr(change, _SHOWN, shown)
+    return shown
 
 
 @register.simple_tag
@@ -71,7 +73,7 @@ def by_hand(context: Any, row: panels.OutgoingRow, back: str = "") -> dict[str, 
 
 def _reading(change: Change) -> Reading:
     """What the page has read already, else three queries."""
-    shown = change.__dict__.get(_SHOWN)
+    shown = getattr(change, _SHOWN, None)
     return shown.reading if shown else Reading([change])
 
 
