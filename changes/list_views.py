@@ -22,6 +22,9 @@ from .paging import DEFAULT, Order, Page, Walk
 from .staff import StaffPage
 from .validators import validate_text
 
+# Who has none of them has nothing to tick changes for.
+BULK_PERMISSIONS = ("changes.change_change", "changes.add_comment", "changes.abandon_change")
+
 
 def _order(data: QueryDict) -> Order:
     """The newest first, where the address has no order or one that the list does not have."""
@@ -47,6 +50,7 @@ class ChangeList(StaffPage):
             "page": self._page(filterset, order),
             "tidy": query,
             "query": query.urlencode(),
+            "may_tick": any(map(request.user.has_perm, BULK_PERMISSIONS)),
             "may_save": bool(query) and filterset.is_valid() and is_known and not is_kept,
         }
         htmx: Any = getattr(request, "htmx", None)

@@ -159,13 +159,13 @@ class Order:
         sort = SORTS[self.name]
         return Place(sort.read(sort.write(change)), change.pk)
 
-    def cursor(self, change: Change) -> str:
+    def written(self, change: Change) -> str:
         """The place of this row, for an address."""
         return f"{SORTS[self.name].write(change)}.{change.pk}"
 
-    def place(self, cursor: str) -> Place | None:
+    def place(self, text: str) -> Place | None:
         """The place that an address names; None where it names none in this order."""
-        first, _, second = cursor.partition(".")
+        first, _, second = text.partition(".")
         try:
             value, pk = int(first), int(second)
             place = Place(SORTS[self.name].read(value), pk)
@@ -208,7 +208,7 @@ class Walk:
         return self._page(found[:size], has_previous=place is not None, has_next=len(found) > size)
 
     def _page(self, rows: list[Change], has_previous: bool, has_next: bool) -> Page:
-        first, last = (self.order.cursor(rows[0]), self.order.cursor(rows[-1])) if rows else ("", "")
+        first, last = (self.order.written(rows[0]), self.order.written(rows[-1])) if rows else ("", "")
         return Page(rows, first if has_previous else "", last if has_next else "", is_first=not has_previous)
 
     def chunks(self, size: int) -> Iterator[list[Change]]:

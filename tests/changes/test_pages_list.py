@@ -232,3 +232,10 @@ def test_closing_codes_are_those_of_the_contract(alice, desk):
     for code in CompletionCode.values:
         assert f'<option value="{code}">{code}</option>' in content
     assert Change.objects.count() == 5
+
+
+def test_who_may_do_nothing_to_many_changes_has_nothing_to_tick(alice, audrey, desk):
+    for user, ticks in ((alice, 5), (audrey, 0)):
+        response = web(user).get("/changes/")
+        assert len(numbers(response)) == 5
+        assert response.content.decode().count('type="checkbox" name="change"') == ticks
