@@ -40,11 +40,3 @@ def media_type(attachment: Attachment) -> str:
     except OSError as error:
         logger.warning("The file of attachment %s cannot be read: %s", attachment.pk, error)
         return ""
-
-
-def is_image(attachment: Attachment) -> bool:
-    return media_type(attachment) in IMAGES
-
-
-def is_pdf(attachment: Attachment) -> bool:
-    return media_type(attachment) == PDF
