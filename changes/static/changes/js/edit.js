@@ -13,6 +13,10 @@
     const said = [...event.target.querySelectorAll("h2, .planned-head, .silent li")].map((part) => part.innerText).join(" ");
     const news = document.getElementById("will-send-news");
     if (news.textContent !== said) news.textContent = said;
+    // On a narrow screen it stands below all fields: the bar that is always seen leads to it.
+    const jump = document.getElementById("will-send-jump");
+    jump.textContent = event.target.querySelector("h2")?.innerText ?? "";
+    jump.hidden = !event.target.querySelector(".planned");
     if (isOpen) event.target.querySelector("details")?.setAttribute("open", "");
   });
 
