@@ -6,12 +6,12 @@ from typing import Any
 
 from django import template
 
-from changes.choices import CompletionCode, Visibility
+from changes.choices import Visibility
 from changes.models import Attachment, Change, Comment, SupportGroup
 
 from .. import change_list, panels, wording
-from ..models import ExternalGroup, OutgoingOperation
-from ..preview import Planned, Preview, Reading, draft_of
+from ..models import ExternalGroup
+from ..preview import Planned, Reading, draft_of
 
 register = template.Library()
 
@@ -50,11 +50,6 @@ def external_groups() -> list[ExternalGroup]:
 def is_web_address(url: str) -> bool:
     """Whether a partner's URL may become a link: nothing but http and https."""
     return url.lower().startswith(("http://", "https://"))
-
-
-@register.filter
-def is_outgoing(row: Any) -> bool:
-    return isinstance(row.operation, OutgoingOperation)
 
 
 @register.inclusion_tag("integrations/includes/by_hand.html", takes_context=True)
@@ -116,9 +111,3 @@ def will_send_transition(change: Change) -> str:
 @register.filter
 def purpose(planned: Planned) -> str:
     return wording.purpose(planned.operation, planned.system_id, planned.attachment is not None)
-
-
-@register.filter
-def is_withdrawal(preview: Preview) -> bool:
-    """Whether it tells a partner that the change is withdrawn, which cannot be taken back."""
-    return any(planned.change.completion_code == CompletionCode.WITHDRAWN for planned in preview.planned)
