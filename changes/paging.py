@@ -33,7 +33,7 @@ from .querysets import PRIORITY_RANK, ChangeQuerySet
 PAGE_SIZE = 50
 # What is scattered is looked for among so many of the nearest changes, as the database thinks best. Only then among the
 # rest, by the index of words or of windows: else one misjudged word would have all changes read, one by one.
-WINDOW = 20_000
+WINDOW = 6_000
 DEFAULT = "-number"
 LARGEST = 2**63 - 1
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
