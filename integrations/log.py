@@ -6,7 +6,7 @@ No page counts what there is, or skips over it: a page begins where the one befo
 from __future__ import annotations
 
 import operator
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property, reduce
@@ -200,7 +200,7 @@ class Log:
         else:
             found = with_neighbours(found).defer("payload", *_UNREAD)
         by_key = {operation.pk: operation for operation in found}
-        row = incoming_row if self.is_incoming else outgoing_row
+        row: Callable[[Any], OutgoingRow | IncomingRow] = incoming_row if self.is_incoming else outgoing_row
         return [row(by_key[key]) for key in keys if key in by_key]
 
     @property
