@@ -70,7 +70,7 @@ class ChangeDetail(OneChange):
         """All parts that may have changed since the page was made; nothing when none has."""
         page = ChangePage(self.change, self.request.user, self.request.GET.dict())
         seen = self.request.GET.get("seen", "")
-        if seen == page.timeline.stamp:
+        if seen == page.stamp:
             return HttpResponse(status=NOTHING_NEW)
         is_edited = not seen.startswith(f"{self.change.version}.")
         context = {"change": self.change, "page": page, "is_edited": is_edited, "now": timezone.now()}

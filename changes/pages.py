@@ -8,7 +8,7 @@ from datetime import datetime
 from functools import cached_property
 from typing import Any
 
-from django.db.models import Case, IntegerField, Max, OuterRef, QuerySet, Subquery, Sum, Value, When
+from django.db.models import Case, Count, IntegerField, Max, OuterRef, QuerySet, Subquery, Sum, Value, When
 from django.db.models.functions import Coalesce
 from django.http import Http404
 from django.utils import timezone
@@ -38,7 +38,8 @@ def find(user: Any, number: str) -> Change:
 
 
 def with_past(changes: QuerySet[Change]) -> QuerySet[Change]:
-    """Adds `owned_since`, when the present owning group got the change, and `phases_seen`, a bit for each phase."""
+    """Adds `owned_since`, when the present owning group got the change; `phases_seen`, a bit for each phase that it has
+    been in; and `decided`, the number of decisions on its plan."""
     history = Change.history.model.objects.filter(id=OuterRef("pk")).order_by()
     # A group that is none compares as 0: nothing is ever unequal to NULL.
     owner = Coalesce(OuterRef(OuterRef("owning_group_id")), 0)
@@ -53,8 +54,11 @@ def with_past(changes: QuerySet[Change]) -> QuerySet[Change]:
     since_then = history.filter(version__gt=Coalesce(Subquery(of_others.values("last")), 0)).order_by("version")
     bits = Case(*(When(phase=phase, then=Value(1 << place)) for place, phase in enumerate(Phase)))
     seen = history.values("id").annotate(bits=Sum(bits, distinct=True, output_field=IntegerField()))
+    decisions = Approval.objects.filter(change=OuterRef("pk")).order_by().values("change").annotate(number=Count("pk"))
     return changes.annotate(
-        owned_since=Subquery(since_then.values("history_date")[:1]), phases_seen=Subquery(seen.values("bits"))
+        owned_since=Subquery(since_then.values("history_date")[:1]),
+        phases_seen=Subquery(seen.values("bits")),
+        decided=Coalesce(Subquery(decisions.values("number")), 0),
     )
 
 
@@ -216,6 +220,11 @@ class ChangePage:
         return _("over since %(time)s") % {"time": timesince(end, now, depth=1)}
 
     # --- What happened ---
+
+    @property
+    def stamp(self) -> str:
+        """Differs when anything does that the page renews by itself; its first part is the version."""
+        return f"{self.change.version}.{self.change.decided}.{self.timeline.stamp}"  # type: ignore[attr-defined]
 
     @property
     def shows(self) -> list[Show]:

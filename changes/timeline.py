@@ -161,9 +161,9 @@ class Timeline:
 
     @cached_property
     def stamp(self) -> str:
-        """Differs when anything on the page, or of the record itself, does."""
+        """Differs when anything on this page of the timeline does."""
         seen = "\n".join(f"{key.place} {key.state}" for key in self._found)
-        return f"{self.change.version}.{hashlib.sha256(seen.encode()).hexdigest()[:16]}"
+        return hashlib.sha256(seen.encode()).hexdigest()[:16]
 
     @cached_property
     def entries(self) -> list[Entry]:

@@ -312,6 +312,15 @@ def test_news_follow_the_filter_that_is_chosen(alice, busy):
     assert news(alice, busy, seen, "comments").status_code == 204
 
 
+def test_a_decision_renews_the_path_whatever_the_filter(alice, carol):
+    change = change_in(Phase.APPROVE_PLAN, requested_by=alice)
+    seen = seen_in(page_of(alice, change, "?show=comments"))
+    Approval(change=change, author=carol, decision=Decision.APPROVED).save()
+    content = news(alice, change, seen, "comments").content.decode()
+    assert 'id="move-Deploy"' in content
+    assert "carol" in content.partition('id="decisions"')[2]
+
+
 # --- Queries ---
 
 
