@@ -226,4 +226,6 @@ class Walk:
         if len(near) == limit:
             return near
         rest = order.beyond(order.narrowed(self.queryset), order.place_of(near[-1]) if near else place)
-        return near + list(order.sorted(rest, is_by_index=False)[: limit - len(near)])
+        # The keys alone are sorted: there may be many.
+        keys = order.sorted(rest, is_by_index=False).values("pk")[: limit - len(near)]
+        return near + list(order.sorted(self.queryset.filter(pk__in=keys)))
