@@ -10,8 +10,8 @@ from .pages_to_look_at import LOOKS
 
 pytestmark = [pytest.mark.xdist_group("pages"), pytest.mark.any_database]
 
-FIRST = 100_000
-SECOND = 20_000
+FIRST = 100 * 1024
+SECOND = 20 * 1024
 # What is done on a page is no part of its weight; error pages bring nothing of their own.
 WEIGHED = [look for look in LOOKS if look.act is None and look.status == 200]
 
