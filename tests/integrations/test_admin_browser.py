@@ -1,4 +1,4 @@
-"""The administration in a real browser: its main path. What holds for each of its pages: tests/e2e/test_every_page.py."""
+"""The administration in a real browser: its main path. What holds for each of its pages: e2e/test_every_page.py."""
 
 from playwright.sync_api import expect
 
