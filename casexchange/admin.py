@@ -54,7 +54,8 @@ class LightMedia:
         media: Media = super().media  # type: ignore[misc]
         if self.prepopulated_fields:
             return media
-        return Media(css=media._css, js=[path for path in media._js if not str(path).endswith(FOR_PREPOPULATED)])
+        kept: Any = media  # what it holds has no public name
+        return Media(css=kept._css, js=[path for path in kept._js if not str(path).endswith(FOR_PREPOPULATED)])
 
 
 class CaseExchangeAdminSite(AdminSite):

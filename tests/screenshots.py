@@ -163,9 +163,9 @@ def _take(page: Page, shot: Shot, product: Product, file: Path, width: int) -> N
         shot.act(page, product.keys)
     page.evaluate("document.activeElement?.blur(); scrollTo(0, 0); document.fonts.ready")
     height = min(TALLEST, max(SCREENS[width], page.evaluate("document.documentElement.scrollHeight")))
-    page.screenshot(
-        path=file, full_page=True, animations="disabled", clip={"x": 0, "y": 0, "width": width, "height": height}
-    )
+    # As a screen of that height would show it: what sticks to its lower edge does so there.
+    page.set_viewport_size({"width": width, "height": height})
+    page.screenshot(path=file, animations="disabled")
     # 256 colours are enough for a page, and make a third of the bytes.
     subprocess.run(["pngquant", "--force", "--strip", "--speed", "1", "--output", file, "256", file], check=True)
     if (size := file.stat().st_size) > LARGEST:

@@ -43,6 +43,8 @@ _TEXTS = """() => {
     // What people and partners wrote, and JSON, is theirs.
     const copy = document.body.cloneNode(true);
     copy.querySelectorAll('pre, script, textarea, .prose').forEach(element => element.remove());
+    // The word, where a table says so, and not Python's.
+    copy.querySelectorAll('td .muted').forEach(element => element.innerText === 'None' && element.remove());
     return [document.title, copy.innerText || copy.textContent, ...told.filter(Boolean)].join('\\n');
 }"""
 
