@@ -16,7 +16,7 @@ from django.utils.translation import gettext_lazy
 
 from . import markdown
 from .choices import Visibility
-from .forms import Text
+from .form_fields import Text
 from .models import Attachment, Change, Comment
 from .validators import TEXT_MAX_LENGTH, validate_attachment
 

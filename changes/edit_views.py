@@ -40,6 +40,11 @@ def previewed(request: HttpRequest, form: ChangeForm, stored: Change | None) -> 
     return HttpResponse(format_html('<input type="hidden" name="previewed" value="{}">', stamp) + part)
 
 
+def tell_of_times(request: HttpRequest, form: ChangeForm) -> None:
+    for said in form.said_of_times:
+        messages.info(request, said)
+
+
 # --- Creating ---
 
 
@@ -55,6 +60,7 @@ class ChangeCreate(StaffPage):
         if not (form.is_valid() and form.save_or_explain()):
             return self.page(form)
         messages.success(request, _("%(number)s was created.") % {"number": form.instance.number})
+        tell_of_times(request, form)
         return redirect("changes:detail", form.instance.number)
 
     def form(self, data: QueryDict | None, is_resumed: bool = False) -> ChangeForm:
@@ -113,6 +119,7 @@ class ChangeEdit(OneChange):
             return self.conflict_page(form, resolution, is_stale=True)
         if form.instance.changed_fields:
             messages.success(request, _("%(number)s was saved.") % {"number": number})
+            tell_of_times(request, form)
         else:
             messages.info(request, _("Nothing was changed, so nothing was saved."))
         return self.back()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from datetime import datetime
 from functools import cached_property
 from typing import Any
 
@@ -17,9 +16,10 @@ from django.utils.html import format_html
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from . import workflow
+from . import audit, workflow
 from .choices import ChangeType, CompletionCode, Decision, Impact, Phase, Risk, Urgency
 from .exceptions import ChangeRefused, ConditionsUnmet, ReadOnlyChange, StaleChange
+from .form_fields import Line, Minute, PersonChoice, Text, comes_twice, first_was_taken, which_of_two
 from .models import Approval, Change
 
 LINES = ("title", "category", "service")
@@ -27,51 +27,9 @@ TIMES = ("planned_start", "planned_end", "actual_start", "actual_end")
 TEXTS = ("description", "reason", "justification", "implementation_plan", "backout_plan")
 
 
-class Text(forms.CharField):
-    """Text whose line ends a browser may spell in its own way without that being an edit."""
-
-    def __init__(self, **kwargs: Any) -> None:
-        super().__init__(strip=False, **kwargs)
-
-    def to_python(self, value: Any) -> str:
-        return (super().to_python(value) or "").replace("\r\n", "\n").replace("\r", "\n")
-
-    def has_changed(self, initial: Any, data: Any) -> bool:
-        return super().has_changed(self.to_python(initial), data)
-
-
-class Line(forms.CharField):
-    """One line without spaces around it. Those that the stored value has are no edit."""
-
-    def has_changed(self, initial: Any, data: Any) -> bool:
-        return super().has_changed(self.to_python(initial), data)
-
-
-class Minute(forms.DateTimeField):
-    """A time to the minute, in the current time zone. Seconds that the stored value has are no edit."""
-
-    widget = forms.DateTimeInput(attrs={"type": "datetime-local", "step": "60"}, format="%Y-%m-%dT%H:%M")
-
-    def __init__(self, **kwargs: Any) -> None:
-        invalid = gettext_lazy("Enter a valid date/time, as in 2026-12-01 22:00.")
-        formats = ["%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d %H:%M"]
-        super().__init__(input_formats=formats, error_messages={"invalid": invalid}, **kwargs)
-
-    def has_changed(self, initial: Any, data: Any) -> bool:
-        if isinstance(initial, datetime):
-            initial = initial.replace(second=0, microsecond=0)
-        return super().has_changed(initial, data)
-
-
 def _verbatim(choices: Any, empty: str = "") -> list[tuple[str, str]]:
     values = [(value, value) for value in choices.values]
     return [("", empty), *values] if empty else values
-
-
-class PersonChoice(forms.ModelChoiceField):
-    def label_from_instance(self, person: Any) -> str:
-        name = person.get_full_name()
-        return f"{person.get_username()} ({name})" if name else person.get_username()
 
 
 class ChangeForm(forms.ModelForm):
@@ -141,6 +99,8 @@ class ChangeForm(forms.ModelForm):
         for name in TIMES:
             zone = {"label": self.fields[name].label, "zone": timezone.get_current_timezone_name()}
             self.fields[name].label = _("%(label)s (%(zone)s)") % zone
+            if which := which_of_two(self.initial.get(name)):
+                self.fields[name].help_text = format_html("{} {}", self.fields[name].help_text, which).strip()
         for name in TEXTS:
             self.fields[name].widget.attrs["rows"] = 6 if name.endswith("plan") else 4
         if instance.pk is None:
@@ -203,21 +163,31 @@ class ChangeForm(forms.ModelForm):
             )
         ]
 
+    @property
+    def said_of_times(self) -> list[str]:
+        """What to say, once it is saved, of typed times that come twice."""
+        typed = {name: self.cleaned_data.get(name) for name in TIMES if name in self.changed_data}
+        return [
+            first_was_taken(audit.label(name), moment)
+            for name, moment in typed.items()
+            if moment and comes_twice(moment)
+        ]
+
     @cached_property
     def changed_data(self) -> list[str]:
         return [name for name in super().changed_data if name not in self.theirs]
 
     def clean(self) -> dict[str, Any]:
         cleaned = super().clean() or self.cleaned_data
+        if self.instance.pk is not None:
+            for name in {*self.Meta.fields} - {*self.changed_data}:
+                cleaned[name] = getattr(self.instance, name)
         planned, actual = (
             _("Planned end must be after planned start."),
             _("Actual end must not be before actual start."),
         )
         self._check_order("planned_start", "planned_end", planned, may_equal=False)
         self._check_order("actual_start", "actual_end", actual, may_equal=True)
-        if self.instance.pk is not None:
-            for name in {*self.Meta.fields} - {*self.changed_data}:
-                cleaned[name] = getattr(self.instance, name)
         return cleaned
 
     def _check_order(self, start: str, end: str, message: str, *, may_equal: bool) -> None:

@@ -12,7 +12,8 @@ from django.utils.translation import gettext as _
 
 from .. import audit
 from ..exceptions import StaleChange
-from ..forms import TEXTS, Text
+from ..form_fields import Text
+from ..forms import TEXTS
 from ..models import Attachment, Change
 
 # Eighteen digits fit into 64 bits, whichever they are.

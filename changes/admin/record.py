@@ -14,7 +14,7 @@ from .. import audit
 from ..actor import signed_in
 from ..choices import Phase
 from ..conversation_forms import CommentForm
-from ..forms import Minute
+from ..form_fields import Minute
 from ..models import Addition, Approval, Attachment, Change, Comment
 from .forms import AttachmentForm, ChangeForm
 from .readonly import PlainChoices, ShownOnly

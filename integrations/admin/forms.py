@@ -11,7 +11,7 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 from knox.models import AuthToken
 
-from changes.forms import Minute
+from changes.form_fields import Minute
 
 from ..models import ExternalSystem, OutgoingOperation, validate_secret
 from ..transports import signing
