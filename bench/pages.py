@@ -32,7 +32,7 @@ _ADDRESSES = {
     "list, sorted by planned start": ("/changes/?sort=-planned_start", "CHG"),
     "list, sorted by title": ("/changes/?sort=title", "CHG"),
     "list, open ones": ("/changes/?open=true", "CHG"),
-    "list, filtered by phase and priority": ("/changes/?phase=Deploy&priority=High", "CHG"),
+    "list, filtered by phase and priority": ("/changes/?phase=Close&priority=High", "CHG"),
     "list, closed ones of a service": ("/changes/?phase=Close&service=Backup", "CHG"),
     "search, a common word": ("/changes/?q=server", "server"),
     "search, two words": ("/changes/?q=certificate+Bergen", "CHG"),
