@@ -48,11 +48,11 @@ class OneChange(StaffPage):
     def back(self, anchor: str = "") -> HttpResponse:
         return redirect(reverse("changes:detail", args=[self.kwargs["number"]]) + anchor)
 
-    def out_of_date(self, stale: StaleChange, what_happened: str) -> HttpResponse:
+    def out_of_date(self, stale: StaleChange, what_happened: str, **forms: Any) -> HttpResponse:
         """The page as it is now, with what somebody else changed on it; nothing was done."""
         del self.change
         notice = StaleNotice(stale_in_words(stale, what_happened), audit.in_words(stale.edits))
-        return self.page(CONFLICT, stale=notice)
+        return self.page(CONFLICT, stale=notice, **forms)
 
 
 class ChangeDetail(OneChange):
@@ -179,13 +179,14 @@ class ApprovalAdd(OnPage):
                 refuse_stale(approval.change, request.POST.get("version"))
                 approval.save()
         except StaleChange as stale:
-            return self.out_of_date(stale, _("Your decision was not recorded."))
+            return self.out_of_date(stale, _("Your decision was not recorded."), approval_form=form)
         except ChangeRefused as refused:
-            messages.error(request, str(refused))
-        else:
-            said = {
-                Decision.APPROVED: _("You have approved the plan of %(number)s."),
-                Decision.DENIED: _("You have denied the plan of %(number)s."),
-            }
-            messages.success(request, said[Decision(approval.decision)] % {"number": number})
+            form.add_error("decision", str(refused))
+            del self.change
+            return self.page(CONFLICT, approval_form=form)
+        said = {
+            Decision.APPROVED: _("You have approved the plan of %(number)s."),
+            Decision.DENIED: _("You have denied the plan of %(number)s."),
+        }
+        messages.success(request, said[Decision(approval.decision)] % {"number": number})
         return self.back("#approvals")

@@ -303,6 +303,11 @@ class ChangePage:
             return [Decision.DENIED]
         return [Decision.APPROVED, Decision.DENIED]
 
+    @property
+    def lost_reason(self) -> str:
+        """What this person had typed for a decision that they cannot make any more."""
+        return "" if self.decisions else str(self.approval_form["comment"].value() or "").strip()
+
     @cached_property
     def why_not_decide(self) -> str:
         """Why a decision is missing from `decisions`, in words."""

@@ -7,6 +7,7 @@ from changes.choices import ChangeType, Phase
 from changes.models import Approval
 
 from ..factories import change_in
+from ..html_forms import read_form
 from ..pages import text, web
 
 
@@ -93,6 +94,51 @@ def test_a_plan_is_approved_only_as_it_was_read(alice, carol):
     assert "was changed by alice since you opened the page (implementation plan)" in said
     assert "Your decision was not recorded." in said
     assert not Approval.objects.exists()
+
+
+def shown_reason(response):
+    return read_form(response, "decision")["fields"]["comment"]
+
+
+def test_the_reason_of_a_decision_that_came_too_late_stays_in_the_form(alice, carol):
+    change = change_in(Phase.APPROVE_PLAN, requested_by=alice)
+    with acting(alice):
+        change.title = "Another title"
+        change.save()
+    response = decide(carol, change, "Denied", version=change.version - 1, comment="No way back\r\nafter step 3")
+    assert response.status_code == 409
+    assert shown_reason(response) == ["No way back\r\nafter step 3"]
+    assert not Approval.objects.exists()
+
+
+def test_the_reason_of_a_decision_that_nobody_can_make_any_more_is_shown_to_copy(alice, carol):
+    change = change_in(Phase.APPROVE_PLAN, requested_by=alice)
+    seen = change.version
+    with acting(alice):
+        change.move_to(Phase.PLAN)
+        change.save()
+    response = decide(carol, change, "Denied", version=seen, comment="No way back after step 3")
+    assert response.status_code == 409
+    said = text(response)
+    assert "Your reason was not recorded, and cannot be any more. Copy it, into a comment for example:" in said
+    assert "No way back after step 3" in said
+    assert "Your reason was not recorded" not in text(page_of(carol, change))
+    assert not Approval.objects.exists()
+
+
+def test_the_reason_of_a_decision_that_is_refused_is_kept(alice, carol):
+    change = change_in(Phase.APPROVE_PLAN, requested_by=alice)
+    decide(carol, change)
+    said = text(decide(carol, change, "Denied", comment="I had overlooked step 3"))
+    assert "You have decided in this round already; rework starts a new one." in said
+    assert "Your reason was not recorded" in said
+    assert "I had overlooked step 3" in said
+    assert Approval.objects.get().decision == "Approved"
+    own = change_in(Phase.APPROVE_PLAN, requested_by=carol)
+    response = decide(carol, own, comment="It is mine, and it is good")
+    assert "Nobody may approve a change that they requested." in text(response)
+    assert shown_reason(response) == ["It is mine, and it is good"]
+    assert not own.approvals.exists()
 
 
 def test_rework_shows_the_earlier_round_apart(alice, carol):

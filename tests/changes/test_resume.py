@@ -9,6 +9,7 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 from django.utils import timezone
 
+from changes.actor import acting
 from changes.choices import Phase
 from changes.models import Change, Comment
 
@@ -187,6 +188,20 @@ def test_a_form_that_was_forged_from_elsewhere_is_refused_as_ever(alice, change)
 
 
 # --- The other forms in which something is typed ---
+
+
+def test_the_reason_of_a_decision_that_was_made_without_its_author_is_shown_to_copy(alice, carol):
+    change = change_in(Phase.APPROVE_PLAN, requested_by=alice)
+    client = web(carol)
+    form = read_form(client.get(f"/changes/{change.number}/"), "comment")
+    data = form["fields"] | {"comment": "No way back after step 3", "decision": "Denied"}
+    response = signed_out(client).post(form["attrs"]["action"], data)
+    with acting(alice):
+        change.move_to(Phase.PLAN)
+        change.save()
+    said = text(sign_in(client, carol, response))
+    assert "Copy it, into a comment for example: No way back after step 3" in said
+    assert not change.approvals.exists()
 
 
 def test_what_was_typed_in_any_form_is_shown_again_by_its_page(alice, carol, acme, change):
