@@ -13,18 +13,30 @@ from django.shortcuts import render
 from django.utils.cache import get_conditional_response
 from django.utils.translation import gettext as _
 
-from . import previews
-from .change_views import OneChange, OnPage
+from . import previews, recipients
+from .change_views import CONFLICT, OneChange, OnPage
 from .choices import Visibility
 from .conflicts import is_unavailable
 from .conversation_forms import MOST_FILES, CommentForm, attachment, uploads
+from .exceptions import RecipientsUnseen
 from .models import Attachment
 from .resume import typed_before
 
 TOO_LARGE = 413
 REFUSED = 422
+# The code of the refusal of a file that would reach somebody whom the page did not name.
+UNSEEN = "recipients"
 
 # --- Comments ---
+
+
+class WithRecipients(OnPage):
+    """Something that partners may get, from a page that named them."""
+
+    def with_new_recipients(self, **forms: Any) -> HttpResponse:
+        """The page with the recipients of now; nothing was added."""
+        del self.change
+        return self.page(CONFLICT, **forms)
 
 
 class CommentPage(OnPage):
@@ -40,14 +52,20 @@ class CommentPage(OnPage):
         return super().get(request, *args, **kwargs)
 
 
-class CommentAdd(CommentPage):
+class CommentAdd(WithRecipients, CommentPage):
     def post(self, request: HttpRequest, number: str) -> HttpResponse:
         form = CommentForm(request.POST, is_shown_again=True)
         if not form.is_valid():
             return self.page(comment_form=form)
         comment = form.save(commit=False)
         comment.change, comment.author = self.change, request.user
-        comment.save()
+        comment.shown_recipients = recipients.from_field(request.POST.get(recipients.FIELD))
+        try:
+            comment.save()
+        except RecipientsUnseen as unseen:
+            said = _("Your comment was not added. %(why)s")
+            form.add_error(None, said % {"why": str(unseen)})
+            return self.with_new_recipients(comment_form=form)
         if comment.visibility == Visibility.PRIVATE:
             messages.success(request, _("Your private comment was added."))
         else:
@@ -70,7 +88,7 @@ class CommentPreview(CommentPage):
 # --- Attachments ---
 
 
-class AttachmentAdd(OnPage):
+class AttachmentAdd(WithRecipients):
     """Takes one file or several; each is taken or refused by itself, in a transaction of its own."""
 
     permission = "changes.add_attachment"
@@ -81,7 +99,7 @@ class AttachmentAdd(OnPage):
             return self._one(files)
         if not files:
             messages.error(request, _("Choose a file first."))
-        is_any_attached = False
+        is_any_attached = is_unseen = False
         for upload, forbidden in files[:MOST_FILES]:
             try:
                 refusal = forbidden or self._attach(upload)
@@ -91,10 +109,14 @@ class AttachmentAdd(OnPage):
                     raise
                 refusal = ValidationError(_("The database is busy or cannot be reached. Attach it again in a moment."))
             is_any_attached = is_any_attached or refusal is None
+            is_unseen = is_unseen or _is_unseen(refusal)
             self._tell(upload, refusal)
         for upload, _forbidden in files[MOST_FILES:]:
             said = _("At most %(most)s files are taken at once.") % {"most": MOST_FILES}
             self._tell(upload, ValidationError(said))
+        if is_unseen:
+            messages.warning(request, _("Files cannot be kept: choose them again."))
+            return self.with_new_recipients()
         return self.back("#attachments")
 
     def _one(self, files: list[tuple[UploadedFile, ValidationError | None]]) -> HttpResponse:
@@ -104,7 +126,7 @@ class AttachmentAdd(OnPage):
         upload, forbidden = files[0]
         if refusal := forbidden or self._attach(upload):
             is_too_large = any(error.code == "too_large" for error in refusal.error_list)
-            status = TOO_LARGE if is_too_large else REFUSED
+            status = TOO_LARGE if is_too_large else CONFLICT if _is_unseen(refusal) else REFUSED
             return JsonResponse({"error": " ".join(refusal.messages)}, status=status)
         return JsonResponse({"error": ""}, status=201)
 
@@ -114,8 +136,11 @@ class AttachmentAdd(OnPage):
             made = attachment(self.change, self.request.user, upload)
         except ValidationError as error:
             return error
+        made.shown_recipients = recipients.from_field(self.request.POST.get(recipients.FIELD))
         try:
             made.save()
+        except RecipientsUnseen as unseen:
+            return ValidationError(str(unseen), code=UNSEEN)
         except BaseException:
             made.discard_file()
             raise
@@ -127,6 +152,10 @@ class AttachmentAdd(OnPage):
             return
         said = _("%(name)s was not attached. %(why)s")
         messages.error(self.request, said % {"name": upload.name, "why": " ".join(refusal.messages)})
+
+
+def _is_unseen(refusal: ValidationError | None) -> bool:
+    return refusal is not None and any(error.code == UNSEEN for error in refusal.error_list)
 
 
 class OneAttachment(OneChange):

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from django.utils.text import get_text_list
 from django.utils.translation import gettext as _
 
 from .choices import Phase
@@ -87,3 +88,16 @@ class NotDecidable(ChangeRefused):
     """This person cannot decide on this change now."""
 
     field = "decision"
+
+
+class RecipientsUnseen(ChangeRefused):
+    """What a person adds would be sent to partners whom their page did not name."""
+
+    def __init__(self, partners: Sequence[str], *, is_more: bool) -> None:
+        self.partners = partners
+        message = _("It would now be sent to %(partners)s, whom the page did not name. Send it again if that is right.")
+        if is_more:
+            message = _(
+                "It would now be sent to %(partners)s too, whom the page did not name. Send it again if that is right."
+            )
+        super().__init__(message % {"partners": get_text_list([*partners], _("and"))})

@@ -9,7 +9,7 @@ from django.urls import reverse
 from changes.pages import find
 from changes.staff import StaffPage
 
-from .panels import exchange_of
+from .templatetags.exchange import exchange_of
 
 NOTHING_NEW = 204
 

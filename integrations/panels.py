@@ -136,7 +136,7 @@ class ChangeExchange:
     @cached_property
     def stamp(self) -> str:
         """Differs when what is shown does; its first part when `summary` does. "3 minutes ago" makes it new too."""
-        shown = [self.summary, *(_shown(partner) for partner in self.partners)]
+        shown = [self.summary, *self.recipients, *(_shown(partner) for partner in self.partners)]
         minute = int(self.reading.now.timestamp() // 60)
         summary, everything = (hashlib.sha256(text.encode()).hexdigest()[:12] for text in (shown[0], "\n".join(shown)))
         return f"{summary}.{everything}.{self.change.owning_group_id}.{minute}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import uuid
+from collections.abc import Collection
 from typing import Any
 
 from django.conf import settings
@@ -13,6 +14,7 @@ from django.utils import timezone
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
+from changes import recipients
 from changes.actor import current as current_actor
 from changes.choices import Decision, Phase, Visibility
 from changes.exceptions import NotDecidable
@@ -37,6 +39,8 @@ class Addition(models.Model):
     objects = AnnouncedQuerySet.as_manager()
 
     change_id: int  # each kind has its own foreign key, `change`
+    # Whom the page named that a person added it on; nobody else gets it. See recipients.py.
+    shown_recipients: Collection[str] | None = None
 
     class Meta:
         abstract = True
@@ -47,8 +51,13 @@ class Addition(models.Model):
         """Who wrote it, as the partner named them, or our user's name."""
         return self.author_name or self.author.get_username()
 
+    @property
+    def is_public(self) -> bool:
+        """Whether partners may get it."""
+        return True
+
     def save(self, *args: Any, **kwargs: Any) -> None:
-        """Adds it under the change's row lock. Raises TypeError for one that exists already."""
+        """Adds it under the change's row lock. Raises TypeError for one that exists already, and RecipientsUnseen."""
         if not self._state.adding:
             raise TypeError(f"A {self._meta.verbose_name} is added, never edited.")
         with within_transaction():
@@ -56,6 +65,8 @@ class Addition(models.Model):
             self.change = held(self.change_id) or Change.objects.locked().get(pk=self.change_id)
             self.source_system = self.source_system or current_actor().system_id
             self._check()
+            if self.shown_recipients is not None and self.is_public:
+                recipients.refuse_unseen(self.change, self.shown_recipients)
             kwargs["force_insert"] = True  # or a key that exists would be written over
             with writing():
                 super().save(*args, **kwargs)
@@ -83,6 +94,10 @@ class Comment(Addition):
     @property
     def is_private(self) -> bool:
         return self.visibility == Visibility.PRIVATE
+
+    @property
+    def is_public(self) -> bool:
+        return not self.is_private
 
 
 def storage_name(instance: Attachment, filename: str) -> str:

@@ -13,6 +13,7 @@ from django.utils.translation import pgettext
 
 from changes import markdown as markdown_rendering
 from changes import previews, resume
+from changes import recipients as recipients_named
 from changes.models import Attachment
 
 register = template.Library()
@@ -37,6 +38,12 @@ def preview_of(attachment: Attachment) -> str:
 def in_words(names: Sequence[str]) -> str:
     """`ACME`, `ACME and BETA`, `ACME, BETA and GAMMA`."""
     return get_text_list(list(names), pgettext("between the last two of a list", "and"))
+
+
+@register.filter
+def as_field(recipients: Sequence[str]) -> str:
+    """What a form carries of whom its page named."""
+    return recipients_named.as_field(recipients)
 
 
 @register.simple_tag(takes_context=True)

@@ -121,7 +121,7 @@ def test_passwords_and_files_are_not_kept_and_the_files_must_be_chosen_again(ali
     address, data = typed_comment(client, change, a_password="hidden", extra=SimpleUploadedFile("a.txt", b"contents"))
     response = signed_out(client).post(address, data)
     kept = client.session["typed_before"]
-    assert {*kept["typed"]} == {"body", "visibility"}
+    assert {*kept["typed"]} == {"body", "visibility", "recipients"}
     assert "hidden" not in str(kept) and "contents" not in str(kept)
     assert "Files cannot be kept: choose them again." in text(sign_in(client, alice, response))
 

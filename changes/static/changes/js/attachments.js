@@ -54,10 +54,11 @@
     return request.status === 403 ? texts.outOfDate : `${texts.failed} (${request.status})`;
   };
 
-  const send = ({ form, file, shown }) => {
+  const send = ({ form, file, shown, recipients }) => {
     const request = new XMLHttpRequest();
     const body = new FormData();
     body.append("csrfmiddlewaretoken", form.elements.csrfmiddlewaretoken.value);
+    body.append("recipients", recipients);
     body.append("file", file);
     request.upload.addEventListener("progress", (event) => {
       if (event.lengthComputable) shown.progress.value = (100 * event.loaded) / event.total;
@@ -70,6 +71,8 @@
     request.addEventListener("load", () => {
       if (request.status !== 201) {
         done(reason(request, form.dataset), "is-refused");
+        // It reaches others than the page says: the page now says whom.
+        if (request.status === 409) document.body.dispatchEvent(new CustomEvent("recipients", { bubbles: true }));
         return;
       }
       done(form.dataset.attached, "is-attached");
@@ -110,13 +113,15 @@
 
   const add = (form, files) => {
     const limit = Number(form.querySelector("input[type=file]").dataset.maxBytes);
+    // Those that the person sees now; the file may have to wait for its turn.
+    const recipients = form.elements.recipients.value;
     for (const file of files) {
       const shown = line(form, file);
       if (!file.size) shown.end(form.dataset.empty, "is-refused");
       else if (limit && file.size > limit) {
         shown.end(`${form.dataset.tooLarge} (${size(file.size)} > ${size(limit)})`, "is-refused");
       } else {
-        const upload = { form, file, shown, isCancelled: false };
+        const upload = { form, file, shown, recipients, isCancelled: false };
         shown.cancel.addEventListener("click", () => {
           if (!waiting.includes(upload)) return;
           upload.isCancelled = true;

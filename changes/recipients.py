@@ -1,0 +1,42 @@
+"""Whom a public comment or a file reaches: another app that sends them says so with `offer()`.
+
+A page names them before a person sends something, and its form carries what it named. What would reach anybody else
+by the time it arrives is refused, under the lock of the change, until the person has seen that too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable
+from typing import TYPE_CHECKING
+
+from .exceptions import RecipientsUnseen
+
+if TYPE_CHECKING:
+    from .models import Change
+
+# The field of a form with the names that its page showed.
+FIELD = "recipients"
+
+_sources: list[Callable[[Change], Iterable[str]]] = []
+
+
+def offer(source: Callable[[Change], Iterable[str]]) -> None:
+    """`source` names whom something public on a change is sent to. Called once, when the app is ready."""
+    _sources.append(source)
+
+
+def as_field(names: Iterable[str]) -> str:
+    """The value of the field: names hold no space."""
+    return " ".join(names)
+
+
+def from_field(value: str | None) -> frozenset[str] | None:
+    """What the page showed; None for what came from no page."""
+    return None if value is None else frozenset(value.split())
+
+
+def refuse_unseen(change: Change, shown: Collection[str]) -> None:
+    """Raises RecipientsUnseen where something public would reach somebody who is not among `shown`."""
+    unseen = sorted({name for source in _sources for name in source(change)} - {*shown})
+    if unseen:
+        raise RecipientsUnseen(unseen, is_more=bool(shown))
