@@ -14,7 +14,7 @@ pytestmark = [pytest.mark.xdist_group("pages"), pytest.mark.any_database]
 ENGLISH = re.compile(
     r"\b(?:the|of|is|are|and|to|for|not|with|by|this|that|has|have|which|from|your|you|its|been|can|must|does|it|be|or"
     r"|Save|Search|Show|Edit|Delete|Title|Type|Comment|Attachment|History|Since|Next|Back|More|Owner|Owning|Group"
-    r"|Priority|Sign|Add|Changes|View|Choose|Select|Filter by|Yes|Nothing|Nobody|Everything|All|Any|None)\b"
+    r"|Priority|Sign|Add|View|Choose|Select|Filter by|Yes|Nothing|Nobody|Everything|All|Any|None)\b"
 )
 # Each text and attribute that is read, but what people wrote, and JSON.
 _TEXTS = """() => {
