@@ -4,21 +4,24 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from copy import copy
 from typing import Any, ClassVar
 
+from django.core.exceptions import ValidationError
 from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from changes import audit
 from changes.choices import Phase, Visibility
-from changes.exceptions import ReadOnlyChange
+from changes.exceptions import ChangeRefused, ReadOnlyChange
 from changes.models import BulkItem, BulkJob, Change, Comment, SupportGroup
 
+from .drafts import Target
 from .forms import AbandonForm, ActionForm, CommentForm, ReassignForm
-from .kind import AlreadySo, Intent, Kind, NotDone, Preview, Result, register
-from .preview import preview_of
+from .kind import AlreadySo, Intent, Kind, NotDone, Outdated, Preview, Result, hooks, register
+from .preview import newly_told, preview_of, told
 
 
 class ChangeKind(Kind):
@@ -49,24 +52,45 @@ class ChangeKind(Kind):
             return preview_of(job, _always(refused))
 
         def foreseen(item: BulkItem, found: Change | None) -> Intent:
-            change = self._checked(item, found, lambda change, item: _("It was changed since it was chosen."))
-            stored = copy(change)
-            return Intent(stored, change, self.alter(change, job.parameters, prepared, job.user))
+            # Of all that moved on, the preview says together who did it.
+            change = self._checked(item, found, lambda change, item: "")
+            return self._intent(change, job.parameters, prepared, job.user)
 
         return preview_of(job, foreseen)
+
+    def _intent(self, change: Change, parameters: Mapping[str, Any], prepared: Any, user: Any) -> Intent:
+        """Alters `change`. Raises what `alter()` does."""
+        stored = copy(change)
+        return Intent(stored, change, self.alter(change, parameters, prepared, user))
+
+    def targets(self, changes: Sequence[Change], parameters: Mapping[str, Any], user: Any) -> list[Target]:
+        """Each as it is now, with the partners that it would be sent to now."""
+        intents: dict[int, Intent] = {}
+        with suppress(NotDone):
+            prepared = self.prepared(parameters)
+            for change in changes:
+                with suppress(AlreadySo, NotDone, ChangeRefused, ValidationError):
+                    intents[change.pk] = self._intent(copy(change), parameters, prepared, user)
+        partners = dict(zip(intents, told(list(intents.values())), strict=True))
+        return [
+            Target(str(change.pk), str(change), change.version if self.is_tied else None, partners.get(change.pk, []))
+            for change in changes
+        ]
 
     def do(self, job: BulkJob, item: BulkItem, user: Any) -> Result:
         found = Change.objects.visible_to(user).locked().filter(pk=item.target).first()
         change = self._checked(item, found, _moved_on)
-        comment = self.alter(change, job.parameters, self.prepared(job.parameters), user)
-        (comment or change).save()
+        intent = self._intent(change, job.parameters, self.prepared(job.parameters), user)
+        if more := newly_told(item, hooks.forecast([intent])[0]):
+            raise more
+        (intent.comment or change).save()
         return Result(self.told(change))
 
     def _checked(self, item: BulkItem, change: Change | None, stale: Callable[[Change, BulkItem], str]) -> Change:
         if change is None:
             raise NotDone(_("There is no such change."))
         if self.is_tied and change.version != item.seen:
-            raise NotDone(stale(change, item))
+            raise Outdated(stale(change, item))
         return change
 
     def address(self, item: BulkItem) -> str:
@@ -81,9 +105,8 @@ def _always(refused: NotDone) -> Callable[[BulkItem, Change | None], Intent]:
 
 
 def _moved_on(change: Change, item: BulkItem) -> str:
-    edits = audit.in_words(change.edits_since(item.seen or 0))
-    who = ", ".join(sorted({edit.user for edit in edits if edit.user}))
-    what = ", ".join(str(edit.label) for edit in edits)
+    edits = change.edits_since(item.seen or 0)
+    who, what = audit.who(edits.values()), audit.labels(edits)
     if not who:
         return _("It was changed since the preview. Look at it again.")
     return _("It was changed by %(who)s since the preview (%(what)s). Look at it again.") % {"who": who, "what": what}

@@ -20,11 +20,13 @@ ITEMS_AT_ONCE = 2000
 
 @dataclass(frozen=True)
 class Target:
-    """A record that was chosen. `seen` is its version now, where it is to be done in this version only."""
+    """A record that was chosen. `seen` is its version now, where it is to be done in this version only; `told` are the
+    partners that it would be sent to now, where it is to be sent to no others."""
 
     key: str
     label: str
     seen: int | None = None
+    told: list[str] | None = None
 
 
 def draft(kind: Kind, user: Any, parameters: dict[str, Any], targets: Sequence[Target], back: str = "") -> BulkJob:
@@ -39,7 +41,14 @@ def draft(kind: Kind, user: Any, parameters: dict[str, Any], targets: Sequence[T
             back=back,
         )
         items = [
-            BulkItem(job=job, position=place, target=target.key, label=target.label[:300], seen=target.seen)
+            BulkItem(
+                job=job,
+                position=place,
+                target=target.key,
+                label=target.label[:300],
+                seen=target.seen,
+                told=target.told,
+            )
             for place, target in enumerate(targets, 1)
         ]
         BulkItem.objects.bulk_create(items, batch_size=ITEMS_AT_ONCE)

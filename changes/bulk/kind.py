@@ -17,6 +17,10 @@ class NotDone(Exception):  # noqa: N818 - says the state, as the changes' except
     """The record cannot be done, for this reason; it stays as it was."""
 
 
+class Outdated(NotDone):
+    """As NotDone, since something else is true of it than when it was chosen: it may be looked at again."""
+
+
 class AlreadySo(Exception):  # noqa: N818 - as above
     """There is nothing to do, for this reason."""
 

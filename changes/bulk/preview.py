@@ -1,18 +1,23 @@
-"""What a bulk action on changes would do, and what it would send: gathered with a handful of queries."""
+"""What a bulk action on changes would do, and what it would send: gathered with a handful of queries.
+
+What is said of partners holds until it is carried out: `told` keeps it, and `newly_told()` is asked again then.
+"""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from django.core.exceptions import ValidationError
+from django.utils.translation import gettext as _
 
+from changes import audit
 from changes.choices import ItemStatus
 from changes.exceptions import ChangeRefused
 from changes.models import BulkItem, BulkJob, Change
 
-from .kind import AlreadySo, Intent, NotDone, Preview, Sent, hooks
+from .kind import AlreadySo, Intent, NotDone, Outdated, Preview, Sent, hooks
 
 TEMPLATE = "changes/includes/bulk_preview.html"
 # The intent of one record; raises why there is none, as `Kind.do()` does.
@@ -21,7 +26,8 @@ Foreseen = Callable[[BulkItem, Change | None], Intent]
 
 @dataclass
 class Row:
-    """One change: `reason` says why it is not done; `sent` what partners are told."""
+    """One change: `reason` says why it is not done; `sent` what partners are told. `is_outdated`: looked at again, it
+    may be done."""
 
     item: BulkItem
     change: Change | None
@@ -30,6 +36,11 @@ class Row:
     status: ItemStatus
     reason: str = ""
     sent: list[Sent] = field(default_factory=list)
+    is_outdated: bool = False
+
+    def refuse(self, refused: Exception) -> None:
+        self.status, self.reason = ItemStatus.FAILED, str(refused)
+        self.is_outdated = isinstance(refused, Outdated)
 
 
 @dataclass(frozen=True)
@@ -56,22 +67,51 @@ def preview_of(job: BulkJob, foreseen: Foreseen) -> Preview:
         except AlreadySo as already:
             row.status, row.reason = ItemStatus.UNCHANGED, str(already)
         except (NotDone, ChangeRefused) as refused:
-            row.reason = str(refused)
+            row.refuse(refused)
         except ValidationError as error:
             row.reason = " ".join(error.messages)
-    forecast = hooks.forecast([intent for _, intent in intents])
-    for (row, _), sent in zip(intents, forecast, strict=True):
+    forecast = hooks.forecast([intent for _row, intent in intents])
+    for (row, _intent), sent in zip(intents, forecast, strict=True):
         row.sent = sent
+        if more := newly_told(row.item, sent):
+            row.refuse(more)
+    _say_who_changed([row for row in rows if row.is_outdated and not row.reason])
     by_status = {status: [row for row in rows if row.status == status] for status in ItemStatus}
     doable = by_status[ItemStatus.DONE]
     context = {
         "rows": [*by_status[ItemStatus.FAILED], *doable, *by_status[ItemStatus.UNCHANGED]],
         "failed": len(by_status[ItemStatus.FAILED]),
         "unchanged": len(by_status[ItemStatus.UNCHANGED]),
+        "outdated": sum(row.is_outdated for row in rows),
         "partners": _shares(doable),
         "silent": sum(not row.sent for row in doable),
     }
     return Preview(len(doable), TEMPLATE, context)
+
+
+def _say_who_changed(rows: list[Row]) -> None:
+    """Of those that are not any more as they were when they were chosen."""
+    seen = {row.change.pk: row.item.seen or 0 for row in rows if row.change}
+    edits = audit.edits_since(seen)
+    for row in rows:
+        found = edits[row.change.pk] if row.change else {}
+        row.reason = _("It was changed since it was chosen.")
+        if who := audit.who(found.values()):
+            words = {"who": who, "what": audit.labels(found)}
+            row.reason = _("It was changed by %(who)s since it was chosen (%(what)s).") % words
+
+
+def told(intents: Sequence[Intent]) -> list[list[str]]:
+    """The partners that would hear of each, by name."""
+    return [sorted({sent.system for sent in each}) for each in hooks.forecast(intents)]
+
+
+def newly_told(item: BulkItem, sent: Sequence[Sent]) -> Outdated | None:
+    """Why it is not done, where somebody would hear of it who was not named when it was chosen."""
+    more = sorted({each.system for each in sent} - {*item.told}) if item.told is not None else []
+    if not more:
+        return None
+    return Outdated(_("It would now be sent to %(systems)s: look at it again.") % {"systems": ", ".join(more)})
 
 
 def _shares(rows: list[Row]) -> list[PartnerShare]:

@@ -7,6 +7,7 @@ from typing import Any
 from uuid import UUID
 
 from django.contrib import messages
+from django.db import transaction
 from django.db.models import Count
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
@@ -17,13 +18,12 @@ from django.utils.translation import gettext as _
 from django_htmx.http import retarget
 
 from changes.actor import signed_in
-from changes.models import BulkJob
+from changes.models import BulkJob, Change
 from changes.resume import typed_fields
 from changes.staff import StaffPage, require
 
 from . import drafts
 from .change_kinds import CHANGE_KINDS, ChangeKind
-from .drafts import Target
 from .forms import ActionForm
 from .progress import Progress, Results
 from .selection import LARGEST, Selection
@@ -65,11 +65,9 @@ class Choose(StaffPage):
             return self.nothing_chosen(self.selection)
         if self.selection.is_too_large or not form.is_valid():
             return self.page(form)
-        targets = [
-            Target(str(change.pk), str(change), change.version if self.kind.is_tied else None)
-            for change in self.selection.changes
-        ]
-        job = drafts.draft(self.kind, signed_in(request), form.parameters(), targets, request.get_full_path())
+        user, parameters = signed_in(request), form.parameters()
+        targets = self.kind.targets(self.selection.changes, parameters, user)
+        job = drafts.draft(self.kind, user, parameters, targets, request.get_full_path())
         return redirect("changes:bulk_job", job.pk)
 
     def nothing_chosen(self, selection: Selection) -> HttpResponse:
@@ -170,6 +168,27 @@ class StopJob(OneJob):
         else:
             messages.info(request, _("There was nothing to stop any more."))
         return self.back()
+
+
+class ChooseAgain(OneJob):
+    """Takes the place of a draft of which something is not true any more: the same changes, as they are now."""
+
+    def get(self, request: HttpRequest, pk: UUID) -> HttpResponse:
+        return self.back()
+
+    def post(self, request: HttpRequest, pk: UUID) -> HttpResponse:
+        job, kind = self.job, self.job.doing
+        require(job.user, kind.permission)
+        if not (job.is_draft and isinstance(kind, ChangeKind)):
+            return self.back()
+        with transaction.atomic():
+            keys = [int(target) for target in job.items.order_by("position").values_list("target", flat=True)]
+            found = Change.objects.visible_to(job.user).with_people().in_bulk(keys)
+            targets = kind.targets([found[key] for key in keys if key in found], job.parameters, job.user)
+            if not BulkJob.objects.filter(pk=job.pk, confirmed_at=None).delete()[0]:
+                return self.back()  # it was started just now
+            fresh = drafts.draft(kind, job.user, job.parameters, targets, job.back)
+        return redirect("changes:bulk_job", fresh.pk)
 
 
 class DropJob(OneJob):

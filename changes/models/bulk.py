@@ -78,7 +78,8 @@ class BulkJob(models.Model):
 
 
 class BulkItem(models.Model):
-    """One record of a job. `seen` is the version that the preview was made of, where that matters.
+    """One record of a job. `seen` is the version that the preview was made of, where that matters; `told` are the
+    partners that it was to be sent to then.
 
     The result is written in the transaction of what was done.
     """
@@ -88,6 +89,7 @@ class BulkItem(models.Model):
     target = models.CharField(max_length=36, help_text="The record's key.")
     label = models.CharField(max_length=300)
     seen = models.PositiveIntegerField(null=True)
+    told = models.JSONField(null=True)
     status = models.CharField(max_length=9, choices=ItemStatus, default=ItemStatus.WAITING)
     message = models.CharField(max_length=1000, blank=True)
     done_at = models.DateTimeField(null=True)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from typing import Any
 
 from django.db import connection, models
@@ -10,6 +12,7 @@ from django.utils.functional import cached_property
 from simple_history.models import HistoricalRecords
 
 from changes.actor import current as current_actor
+from changes.exceptions import FieldEdit
 
 
 class SourcedHistory(models.Model):
@@ -59,3 +62,16 @@ class SourcedRecords(HistoricalRecords):
         user = actor.user.pk if actor.user is not None else None
         with connection.cursor() as cursor:
             cursor.execute(self._insert, [date, history_type, user, actor.system_id, instance.pk])
+
+
+def edits_of(records: Sequence[Any], names: Mapping[str, str]) -> dict[str, FieldEdit]:
+    """What the saves after the first of these changed, the oldest first, by field. `names`: the attribute of each."""
+    edits: dict[str, FieldEdit] = {}
+    for before, after in pairwise(records):
+        for field, name in names.items():
+            old, new = getattr(before, name), getattr(after, name)
+            if old != new:
+                first = edits[field].old if field in edits else old
+                user = after.history_user.get_username() if after.history_user else after.source_system
+                edits[field] = FieldEdit(first, new, user, after.history_date)
+    return {field: edit for field, edit in edits.items() if edit.old != edit.new}

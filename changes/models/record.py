@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 from copy import copy
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
@@ -25,7 +24,7 @@ from changes.querysets import PRIORITY_RANK, ChangeQuerySet
 from changes.validators import TEXT_MAX_LENGTH, validate_moment, validate_text
 
 from .group import SupportGroup
-from .history import SourcedRecords
+from .history import SourcedRecords, edits_of
 from .holding import held, keep_as_stored
 from .number import ChangeNumber
 from .writing import within_transaction, writing
@@ -221,17 +220,9 @@ class Change(models.Model):
 
     def edits_since(self, version: int) -> dict[str, FieldEdit]:
         """What was changed after `version`, by field: the value then, the value now, who last, and when."""
-        records = list(self.history.filter(version__gte=version).select_related("history_user").order_by("version"))
-        edits: dict[str, FieldEdit] = {}
-        for before, after in pairwise(records):
-            for field in self.TRACKED_FIELDS:
-                name = self._meta.get_field(field).attname  # type: ignore[union-attr]
-                old, new = getattr(before, name), getattr(after, name)
-                if old != new:
-                    first = edits[field].old if field in edits else old
-                    user = after.history_user.get_username() if after.history_user else after.source_system
-                    edits[field] = FieldEdit(first, new, user, after.history_date)
-        return {field: edit for field, edit in edits.items() if edit.old != edit.new}
+        records = self.history.filter(version__gte=version).select_related("history_user").order_by("version")
+        names = {field: self._meta.get_field(field).attname for field in self.TRACKED_FIELDS}  # type: ignore[union-attr]
+        return edits_of(list(records), names)
 
     # --- The workflow ---
 
