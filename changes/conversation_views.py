@@ -20,6 +20,7 @@ from .conflicts import is_unavailable
 from .conversation_forms import MOST_FILES, CommentForm, attachment, uploads
 from .exceptions import RecipientsUnseen
 from .models import Attachment
+from .once import once
 from .resume import typed_before
 
 TOO_LARGE = 413
@@ -61,16 +62,21 @@ class CommentAdd(WithRecipients, CommentPage):
         comment.change, comment.author = self.change, request.user
         comment.shown_recipients = recipients.from_field(request.POST.get(recipients.FIELD))
         try:
-            comment.save()
+            with once(request) as sent:
+                if not sent.led_to:
+                    comment.save()
+                    sent.led_to = str(comment.pk)
         except RecipientsUnseen as unseen:
             said = _("Your comment was not added. %(why)s")
             form.add_error(None, said % {"why": str(unseen)})
             return self.with_new_recipients(comment_form=form)
-        if comment.visibility == Visibility.PRIVATE:
+        if sent.is_again:
+            messages.success(request, _("Your comment was added. The form came twice and counted once."))
+        elif comment.visibility == Visibility.PRIVATE:
             messages.success(request, _("Your private comment was added."))
         else:
             messages.success(request, _("Your public comment was added."))
-        return self.back(f"#comment-{comment.pk}")
+        return self.back(f"#comment-{sent.led_to}")
 
 
 class CommentPreview(CommentPage):

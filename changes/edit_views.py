@@ -20,6 +20,7 @@ from .exceptions import StaleChange
 from .forms import ChangeForm
 from .merging import Resolution, merge
 from .models import Change
+from .once import once
 from .pages import refuse_stale
 from .resume import typed_before
 from .staff import StaffPage
@@ -57,11 +58,18 @@ class ChangeCreate(StaffPage):
 
     def post(self, request: HttpRequest) -> HttpResponse:
         form = self.form(request.POST)
-        if not (form.is_valid() and form.save_or_explain()):
+        with once(request) as sent:
+            if not sent.led_to and form.is_valid() and form.save_or_explain():
+                sent.led_to = form.instance.number
+        if not sent.led_to:
             return self.page(form)
-        messages.success(request, _("%(number)s was created.") % {"number": form.instance.number})
-        tell_of_times(request, form)
-        return redirect("changes:detail", form.instance.number)
+        if sent.is_again:
+            said = _("%(number)s was created. The form came twice and counted once.")
+        else:
+            said = _("%(number)s was created.")
+            tell_of_times(request, form)
+        messages.success(request, said % {"number": sent.led_to})
+        return redirect("changes:detail", sent.led_to)
 
     def form(self, data: QueryDict | None, is_resumed: bool = False) -> ChangeForm:
         new = Change(requested_by=signed_in(self.request))

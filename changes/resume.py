@@ -22,6 +22,8 @@ from django.shortcuts import redirect
 from django.utils.translation import gettext as _
 from django.views.csrf import csrf_failure
 
+from .once import MARK
+
 OWNER = "page_of"
 _KEPT = "typed_before"
 # In characters, names and values together.
@@ -64,7 +66,7 @@ def keep(request: HttpRequest) -> bool:
     typed = {
         name: values
         for name, values in request.POST.lists()
-        if name != OWNER and not any(word in name.lower() for word in _SECRET)
+        if name not in (OWNER, MARK) and not any(word in name.lower() for word in _SECRET)
     }
     size = sum(len(text) for name, values in typed.items() for text in (name, *values))
     if not owner or not typed or size > MOST_TYPED:

@@ -12,6 +12,7 @@ from django.utils.text import get_text_list
 from django.utils.translation import pgettext
 
 from changes import markdown as markdown_rendering
+from changes import once as once_only
 from changes import previews, resume
 from changes import recipients as recipients_named
 from changes.models import Attachment
@@ -44,6 +45,12 @@ def in_words(names: Sequence[str]) -> str:
 def as_field(recipients: Sequence[str]) -> str:
     """What a form carries of whom its page named."""
     return recipients_named.as_field(recipients)
+
+
+@register.simple_tag
+def once() -> SafeString:
+    """A hidden field by which a form that is sent twice acts once; see once.py."""
+    return format_html('<input type="hidden" name="{}" value="{}">', once_only.MARK, once_only.new_mark())
 
 
 @register.simple_tag(takes_context=True)
