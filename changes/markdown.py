@@ -17,11 +17,19 @@ from django.utils.safestring import SafeString, mark_safe
 from django.utils.translation import get_language, gettext
 from markdown_it import MarkdownIt
 from markdown_it.renderer import RendererHTML
+from markdown_it.rules_block import StateBlock, table
 from markdown_it.rules_core import StateCore
 from markdown_it.token import Token
 
 # A longer text is shown as it was typed: the time that the parser needs may grow faster than the text.
 MAX_LENGTH = 20_000
+# More cells in its tables, or more of anything: shown as it was typed too. Of one line, a table makes a row of as many
+# cells as its head has, and a short name of an address the whole address.
+MAX_CELLS = 2_000
+MAX_TOKENS = 20_000
+MAX_GROWTH = 5
+# What is made of a longer text is not kept.
+MAX_KEPT = 2_000
 # Deeper inside quotes and lists, the parser would leave text out.
 MAX_DEPTH = 20
 SCHEMES = {"http", "https", "mailto"}
@@ -36,15 +44,20 @@ _ALIGNMENTS = {"align-left", "align-center", "align-right"}
 
 
 def render(text: str) -> SafeString:
-    """`text` as HTML; a text that is too long or too deep for that, as it was typed."""
-    return mark_safe(_rendered(text, get_language() or ""))  # noqa: S308 - sanitised
+    """`text` as HTML; a text that is too long, too deep or too much for that, as it was typed."""
+    made = kept if len(text) <= MAX_KEPT else _rendered
+    return mark_safe(made(text, get_language() or ""))  # noqa: S308 - sanitised
 
 
-@lru_cache(maxsize=1024)
+@lru_cache(maxsize=512)
+def kept(text: str, language: str) -> str:
+    """A comment is never edited. `language` is that of the labels."""
+    return _rendered(text, language)
+
+
 def _rendered(text: str, language: str) -> str:
-    """Kept, as a comment is never edited. `language` is that of the labels."""
-    tokens = _parser.parse(text) if len(text) <= MAX_LENGTH else []
-    if not tokens or _is_too_deep(tokens):
+    tokens = _parsed(text)
+    if not tokens:
         return format_html('<div class="as-typed">{}</div>', text)
     html = _parser.renderer.render(tokens, _parser.options, {})
     return nh3.clean(
@@ -63,8 +76,48 @@ def _rendered(text: str, language: str) -> str:
     )
 
 
+def _parsed(text: str) -> list[Token]:
+    """Its tokens; none for a text that is shown as it was typed."""
+    if len(text) > MAX_LENGTH:
+        return []
+    try:
+        tokens = _parser.parse(text)
+    except _TooManyCells:
+        return []
+    return [] if _is_too_deep(tokens) or _is_too_much(tokens, len(text)) else tokens
+
+
 def _is_too_deep(tokens: Sequence[Token]) -> bool:
     return any(token.nesting == 1 and token.level >= MAX_DEPTH - 1 for token in tokens)
+
+
+def _is_too_much(tokens: Sequence[Token], length: int) -> bool:
+    """Whether far more would come of a text than was typed."""
+    every = [part for token in tokens for part in (token, *(token.children or ()))]
+    size = sum(len(str(token.attrs.get("href", ""))) + len(token.content) for token in every)
+    return len(every) > MAX_TOKENS or size > MAX_GROWTH * max(length, 1000)
+
+
+class _TooManyCells(Exception):  # noqa: N818 - it ends the parsing, and is no error
+    """Those of a table are not even made."""
+
+
+_CELLS = "cells"
+
+
+def _table(state: StateBlock, start: int, end: int, silent: bool) -> bool:
+    """The parser's own rule, once it is known how many cells it would make."""
+    is_table = table(state, start, end, True)
+    if silent or not is_table:
+        return is_table
+    last = start + 1
+    while last < end and not state.isEmpty(last):
+        last += 1
+    columns = state.src.count("|", state.bMarks[start], state.eMarks[start]) + 1
+    state.env[_CELLS] = state.env.get(_CELLS, 0) + columns * (last - start - 1)
+    if state.env[_CELLS] > MAX_CELLS:
+        raise _TooManyCells
+    return table(state, start, end, False)
 
 
 # --- What the parser's own output lacks ---
@@ -152,6 +205,7 @@ def _table_close(self: RendererHTML, tokens: Sequence[Token], idx: int, options:
 def _make_parser() -> MarkdownIt:
     parser = MarkdownIt("commonmark", {"html": False, "breaks": True, "maxNesting": MAX_DEPTH})
     parser.enable(["table", "strikethrough"])
+    parser.block.ruler.at("table", _table, {"alt": ["paragraph", "reference"]})
     # A line of dashes below a text is meant as a line. No HTML: neither read nor, as the entities are, lost.
     parser.disable(["lheading", "html_block", "html_inline"])
     parser.validateLink = _is_allowed  # type: ignore[method-assign]

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from changes.choices import Phase
-from changes.markdown import MAX_LENGTH, TAGS, render
+from changes.markdown import MAX_CELLS, MAX_LENGTH, TAGS, kept, render
 from changes.models import Comment
 
 from ..factories import change_in
@@ -238,3 +238,76 @@ def test_what_is_too_long_is_shown_as_it_was_typed():
 def test_the_longest_text_of_any_one_piece_is_rendered(piece):
     """Were the time to explode with the length, this would not end."""
     check(piece * (MAX_LENGTH // len(piece)))
+
+
+# --- What is small, and would make much ---
+
+
+def is_as_typed(typed):
+    read = check(typed)
+    return read.tags == [("div", {"class": "as-typed"})] and read.text == typed
+
+
+def table(columns, rows, mark=""):
+    lines = ["|".join(["a"] * columns), "|".join(["-"] * columns), *(["x"] * (rows - 1))]
+    return "".join(f"{mark}{line}\n" for line in lines)
+
+
+@pytest.mark.parametrize("mark", ["", "> "])
+def test_a_table_of_too_many_cells_is_shown_as_it_was_typed(mark):
+    assert is_as_typed(table(2000, 4000, mark)[:MAX_LENGTH])
+
+
+def test_tables_are_counted_together_and_an_ordinary_one_is_a_table():
+    assert "<table>" in render(table(10, MAX_CELLS // 10))
+    assert is_as_typed(table(10, MAX_CELLS // 10 + 1))
+    half = table(10, MAX_CELLS // 20)
+    assert render(f"{half}\n{half}").count("<table>") == 2
+    assert is_as_typed(f"{half}\n{half}\n{half}")
+
+
+@pytest.mark.parametrize("use", ["[a]", "![a]", "[b][a]", "[![a]][a]"])
+def test_one_long_address_that_is_named_very_often_is_shown_as_it_was_typed(use):
+    address = "[a]: http://a.example/" + "x" * (MAX_LENGTH // 2)
+    assert is_as_typed(f"{address}\n\n" + use * ((MAX_LENGTH // 2 - 100) // len(use)))
+
+
+@pytest.mark.parametrize(
+    "piece", ["- - - - - - - - - x\n", "> > > > > > > > > x\n\n", "[]()", "***a***", "`a`", "<a@b.c>"]
+)
+def test_what_comes_of_many_small_pieces_is_bounded(piece):
+    assert len(render(piece * (MAX_LENGTH // len(piece)))) <= 15 * MAX_LENGTH
+
+
+PARTS_THAT_GROW = st.sampled_from(
+    [
+        "a|",
+        "-|",
+        "\n",
+        "x\n",
+        "> ",
+        "- ",
+        "1. ",
+        "[a]",
+        "![a]",
+        "[a]: http://a.example/xxxxxxxxxxxxxxxxxxxx\n",
+        "**",
+        "`",
+    ]
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.tuples(PARTS_THAT_GROW, st.integers(1, 400)), min_size=1, max_size=8))
+def test_no_text_makes_very_much_more_of_itself(parts):
+    typed = "".join(piece * times for piece, times in parts)
+    assert len(render(typed)) <= 15 * max(len(typed), 1000)
+
+
+def test_only_what_is_small_is_kept_in_memory():
+    kept.cache_clear()
+    render("x" * 2001)
+    render("*a* " * 1000)
+    assert kept.cache_info().currsize == 0
+    assert render("a *small* one") == render("a *small* one")
+    assert (kept.cache_info().currsize, kept.cache_info().hits) == (1, 1)
