@@ -79,6 +79,17 @@ class CommentAdd(WithRecipients, CommentPage):
         return self.back(f"#comment-{sent.led_to}")
 
 
+class OneComment(OneChange):
+    """A comment, whole: the page of the change shows a long one by its beginning."""
+
+    def get(self, request: HttpRequest, number: str, pk: str) -> HttpResponse:
+        comment = self.change.comments.select_related("author").filter(pk=pk).first()
+        if comment is None:
+            raise Http404(_("%(number)s has no such comment.") % {"number": self.change.number})
+        context = {"change": self.change, "comment": comment, "is_whole": True}
+        return render(request, "changes/comment.html", context)
+
+
 class CommentPreview(CommentPage):
     """What was typed, as it will look. Nothing is stored."""
 

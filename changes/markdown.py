@@ -30,6 +30,8 @@ MAX_TOKENS = 20_000
 MAX_GROWTH = 5
 # What is made of a longer text is not kept.
 MAX_KEPT = 2_000
+# Of a longer text, a page with many of them shows the beginning.
+BEGINNING = 4_000
 # Deeper inside quotes and lists, the parser would leave text out.
 MAX_DEPTH = 20
 SCHEMES = {"http", "https", "mailto"}
@@ -47,6 +49,15 @@ def render(text: str) -> SafeString:
     """`text` as HTML; a text that is too long, too deep or too much for that, as it was typed."""
     made = kept if len(text) <= MAX_KEPT else _rendered
     return mark_safe(made(text, get_language() or ""))  # noqa: S308 - sanitised
+
+
+def beginning(text: str) -> str:
+    """As much of it as a page with many texts shows, cut between lines or words where there are any; or all of it."""
+    if len(text) <= BEGINNING:
+        return text
+    start = text[:BEGINNING]
+    places = (start.rfind("\n"), start.rfind(" "))
+    return start[: next((place for place in places if place > BEGINNING // 2), BEGINNING)]
 
 
 @lru_cache(maxsize=512)

@@ -36,6 +36,7 @@ urlpatterns = [
     re_path(_CHANGE + r"abandon/$", change_views.Abandon.as_view(), name="abandon"),
     re_path(_CHANGE + r"approvals/$", change_views.ApprovalAdd.as_view(), name="approve"),
     re_path(_CHANGE + r"comments/$", conversation_views.CommentAdd.as_view(), name="comment"),
+    re_path(_CHANGE + r"comments/(?P<pk>[0-9]{1,18})/$", conversation_views.OneComment.as_view(), name="one-comment"),
     re_path(_CHANGE + r"comments/preview/$", conversation_views.CommentPreview.as_view(), name="comment-preview"),
     re_path(_CHANGE + r"attachments/$", conversation_views.AttachmentAdd.as_view(), name="attach"),
     re_path(_ATTACHMENT + r"$", conversation_views.AttachmentDownload.as_view(), name="attachment"),

@@ -26,6 +26,12 @@ def markdown(text: str) -> SafeString:
     return markdown_rendering.render(text)
 
 
+@register.filter
+def beginning(text: str) -> str:
+    """The beginning of what is long; else all of it."""
+    return markdown_rendering.beginning(text)
+
+
 @register.simple_tag
 def preview_of(attachment: Attachment) -> str:
     """`image` or `pdf`; empty for what is only downloaded. Reads the head of the file."""

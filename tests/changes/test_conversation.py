@@ -250,3 +250,39 @@ def test_a_file_that_is_missing_in_the_storage_does_not_cost_the_page(alice, cha
     file.file.storage.delete(file.file.name)
     assert "gone.gif" in text(web(alice).get(f"/changes/{change.number}/"))
     assert shown(alice, file).status_code == 404
+
+
+# --- Long comments ---
+
+
+def test_the_page_stays_small_however_long_the_comments_are(alice, change):
+    for _ in range(10):
+        Comment(change=change, author=alice, body="x " * 50_000).save()
+    assert len(web(alice).get(f"/changes/{change.number}/").content) < 200_000
+
+
+def test_a_long_comment_is_shown_by_its_beginning_and_whole_at_an_address_of_its_own(alice, audrey, change):
+    comment = Comment(change=change, author=alice, body=" ".join(f"word{n}" for n in range(5000)), visibility="private")
+    comment.save()
+    page = web(audrey).get(f"/changes/{change.number}/")
+    own = f"/changes/{change.number}/comments/{comment.pk}/"
+    assert "word0 word1" in text(page) and "word4999" not in text(page)
+    assert f'href="{own}"' in page.content.decode()
+    whole = web(audrey).get(own)
+    assert comment.body in text(whole)
+    assert "Show all" not in text(whole)
+    assert f'href="/changes/{change.number}/#comment-{comment.pk}"' in whole.content.decode()
+
+
+def test_a_comment_is_cut_between_lines_or_words_and_a_short_one_not_at_all(alice, change):
+    for body in ("short", "a" * 3000 + "\n" + "b" * 3000, "long" * 2000):
+        Comment(change=change, author=alice, body=body).save()
+    page = web(alice).get(f"/changes/{change.number}/")
+    assert "a" * 3000 in text(page) and "bbb" not in text(page)
+    assert page.content.decode().count("Show all") == 2
+
+
+def test_a_comment_of_another_change_is_not_found_under_this_one(alice, change):
+    comment = Comment(change=change_in(Phase.PLAN), author=alice, body="x")
+    comment.save()
+    assert web(alice).get(f"/changes/{change.number}/comments/{comment.pk}/").status_code == 404

@@ -9,9 +9,12 @@
 
   const timeline = () => document.getElementById("timeline");
 
-  // More than its first page is shown: it would be lost with a swap.
+  // More than its first page is shown, or all of a long comment: it would be lost with a swap.
   document.addEventListener("htmx:afterSwap", (event) => {
-    if (event.detail.requestConfig?.triggeringEvent?.target?.id === "older-link") timeline().dataset.extended = "yes";
+    const pressed = event.detail.requestConfig?.elt;
+    if (pressed?.id === "older-link" || pressed?.matches(".show-all")) timeline().dataset.extended = "yes";
+    // The link is gone with its cut: the focus stays at the comment.
+    if (pressed?.matches(".show-all")) document.querySelector(pressed.getAttribute("hx-target"))?.focus();
   });
 
   const isInUse = (element) =>
