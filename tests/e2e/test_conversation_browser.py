@@ -196,3 +196,54 @@ def test_rendered_comments_are_accessible_and_fit_a_narrow_screen(signed_in_page
     assert page.evaluate("document.documentElement.scrollWidth") <= 375
     found = Axe().run(page, context={"include": [["#activity"]]}, options=AXE)
     assert not found.response["violations"], found.generate_report()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_who_gets_a_comment_alters_under_the_hands_of_who_types_it(signed_in_page, alice, acme):
+    internal = change_in(Phase.PLAN, requested_by=alice)
+    page = signed_in_page(alice)
+    page.goto(f"/changes/{internal.number}/")
+    body = page.locator("#comment-form textarea")
+    body.focus()
+    page.keyboard.type("Only for us")
+    expect(page.locator("#comment-reaches")).to_contain_text("nothing is sent")
+    internal.owning_group = acme.external_groups.get().group
+    internal.save()
+    expect(page.locator("#comment-reaches")).to_contain_text("is sent to ACME", timeout=20_000)
+    for part in ("#comment-sends", "#file-sends"):
+        expect(page.locator(part)).to_contain_text("to ACME")
+    for part in ("#comment-recipients", "#file-recipients"):
+        expect(page.locator(part)).to_have_value("ACME")
+    expect(body).to_be_focused()
+    expect(body).to_have_value("Only for us")
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_file_that_would_reach_somebody_new_is_asked_about_and_goes_the_second_time(signed_in_page, alice, acme):
+    internal = change_in(Phase.PLAN, requested_by=alice)
+    page = signed_in_page(alice)
+    page.goto(f"/changes/{internal.number}/")
+    page.evaluate("document.getElementById('file-recipients').value = ''")
+    internal.owning_group = acme.external_groups.get().group
+    internal.save()
+    drop(page, ("plan.txt", "x"))
+    expect(line(page, "plan.txt")).to_contain_text("It would now be sent to ACME")
+    assert not Attachment.objects.exists()
+    expect(page.locator("#file-recipients")).to_have_value("ACME")
+    drop(page, ("plan.txt", "x"))
+    expect(line(page, "plan.txt").last).to_contain_text("Attached")
+    assert Attachment.objects.get().file_name == "plan.txt"
+
+
+@pytest.mark.django_db(transaction=True)
+def test_all_of_a_long_comment_is_shown_in_its_place(signed_in_page, alice, change):
+    Comment(change=change, author=alice, body="word " * 2000 + "the end", visibility="private").save()
+    page = signed_in_page(alice)
+    page.goto(f"/changes/{change.number}/")
+    article = page.locator("article.comment")
+    expect(article).not_to_contain_text("the end")
+    page.locator("a.show-all").click()
+    expect(article).to_contain_text("the end")
+    expect(article).to_be_focused()
+    expect(page.locator("#timeline")).to_have_attribute("data-extended", "yes")
+    assert page.url.endswith(f"/changes/{change.number}/")
