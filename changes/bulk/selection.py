@@ -7,11 +7,12 @@ from functools import cached_property
 from typing import Any
 from urllib.parse import urlencode
 
-from django.http import HttpRequest
+from django.http import HttpRequest, QueryDict
 from django.urls import reverse
 
 from changes import listing
 from changes.models import Change
+from changes.paging import Order
 from changes.querysets import ChangeQuerySet
 
 # More than this nobody looks through before the start.
@@ -53,17 +54,19 @@ class Selection:
     @cached_property
     def _found(self) -> list[Change]:
         if self.is_all:
-            found = self._matching().order_by("-id")
+            found = self._matching().with_people().order_by("-id")
         else:
             numbers = self.numbers[: LARGEST + 1]
-            found = Change.objects.visible_to(self.user).filter(number__in=numbers).order_by("-id")
+            found = Change.objects.visible_to(self.user).filter(number__in=numbers).with_people().order_by("-id")
         return list(found[: LARGEST + 1])
 
     def _matching(self) -> ChangeQuerySet:
         try:
-            return listing.matching(self.query, self.user)
+            found = listing.matching(self.query, self.user)
         except listing.InvalidFilter:
             return Change.objects.none()  # as the list itself shows it
+        order = Order.read(QueryDict(self.query).get("sort", ""))
+        return order.narrowed(found) if order else found
 
     @property
     def changes(self) -> list[Change]:

@@ -12,6 +12,7 @@ from django.utils import timezone
 from changes.bulk import running
 from changes.choices import Phase, Role
 from changes.models import BulkItem, BulkJob, Change, Comment
+from changes.paging import SORTS
 from integrations import tasks
 from integrations.models import Exchange, OutgoingOperation
 
@@ -104,6 +105,22 @@ def test_all_that_match_the_filters_of_the_list_can_be_chosen(alice):
     said = text(web(alice).get(choose(web(alice), "comment", "all", "q=wanted")))
     assert "1 change is chosen" in said
     assert wanted.number in said
+
+
+@pytest.mark.parametrize("sort", [sign + name for name in SORTS for sign in ("", "-")] + ["", "nothing"])
+def test_all_that_match_are_those_of_the_list_and_of_the_export_in_every_order(alice, sort):
+    planned, unplanned = (
+        ChangeFactory(title="Wanted one"),
+        ChangeFactory(title="Wanted", planned_start=None, planned_end=None),
+    )
+    query = f"q=wanted&sort={sort}"
+    listed = re.findall(r"/changes/(CHG[0-9]+)/\"", web(alice).get(f"/changes/?{query}").content.decode())
+    exported = b"".join(web(alice).get(f"/changes/export.csv?{query}").streaming_content).decode()
+    form = web(alice).get(choose(web(alice), "comment", "all", query))
+    chosen = {change.number for change in form.context["selection"].changes}
+    both = {planned.number, unplanned.number}
+    assert chosen == ({planned.number} if "planned_start" in sort else both)
+    assert chosen == set(listed) == {number for number in both if number in exported}
 
 
 def test_above_the_cap_nothing_is_done_and_the_page_says_so(alice, network, monkeypatch):
@@ -317,7 +334,7 @@ def test_a_change_that_moved_on_since_the_preview_is_left_alone_and_says_who_did
         moved = Change.objects.get(pk=change.pk)
         moved.title = "Carol's title"
         moved.save()
-    assert "It was changed since it was chosen." in text(web(alice).get(page.job))
+    assert "It was changed by carol since it was chosen (Title)." in text(web(alice).get(page.job))
     web(alice).post(f"{page.job}start/")
     work()
     said = text(web(alice).get(page.job))
