@@ -7,6 +7,7 @@ those of the API, whatever the language of the person.
 from __future__ import annotations
 
 import csv
+import re
 from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 from typing import Any
@@ -18,8 +19,9 @@ from .paging import Walk
 from .timestamps import timestamp
 
 AT_ONCE = 1000
-# A spreadsheet takes a text that begins so for a formula, and runs it.
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+# A spreadsheet takes a text that begins so for a formula, and runs it. One that divides lines at semicolons or tabs,
+# whatever the quotes, takes what stands behind them for such a text.
+_FORMULA = re.compile(r"(\A|[;\t\r\n])(?= *[=+\-@])|\A(?=[\t\r\n])")
 FIELDS = (
     "number",
     "title",
@@ -60,7 +62,7 @@ class _Line:
 
 def lines(walk: Walk) -> Iterator[str]:
     """The file, some lines at a time."""
-    write = csv.writer(_Line()).writerow
+    write = csv.writer(_Line(), quoting=csv.QUOTE_ALL).writerow
     yield write([*FIELDS, *(name for names, _ in _offered for name in names)])
     for changes in walk.chunks(AT_ONCE):
         # For each part anew: between two parts the server does other things.
@@ -87,5 +89,4 @@ def _cell(value: Any) -> str:
         return ""
     if isinstance(value, datetime):
         return timestamp(value)
-    text = str(value)
-    return f"'{text}" if text.startswith(_FORMULA) else text
+    return _FORMULA.sub(r"\1'", str(value))

@@ -40,7 +40,7 @@ def test_names_and_values_are_the_same_in_every_language(alice, acme, language):
     ChangeFactory(owning_group=acme.external_groups.get().group)
     response = web(alice).get("/changes/export.csv", headers={"Accept-Language": language})
     content = b"".join(response.streaming_content).decode()
-    assert content.startswith("number,title,change_type,")
+    assert content.startswith('"number","title","change_type",')
     assert ",ACME,waiting\r\n" in content
 
 
@@ -65,6 +65,31 @@ def test_no_text_is_a_formula(alice, text):
     ChangeFactory(title=text, service=text, owning_group=SupportGroupFactory(name=text))
     (row,) = exported(alice)
     assert row["title"] == row["service"] == row["owning_group"] == f"'{text}"
+
+
+@pytest.mark.parametrize(
+    ("title", "written"),
+    [
+        ("x;=cmd|' /C calc'!A0;y", "x;'=cmd|' /C calc'!A0;y"),
+        ("x; @SUM(A1)", "x;' @SUM(A1)"),
+        ("x\t+1", "x\t'+1"),
+        ("x\r\n-1", "x\r\n'-1"),
+        ("Router - core; 3 + 4", "Router - core; 3 + 4"),
+    ],
+)
+def test_no_part_of_a_text_is_a_formula_for_a_program_that_splits_elsewhere(alice, title, written):
+    ChangeFactory(title=title)
+    (row,) = exported(alice)
+    assert row["title"] == written
+
+
+def test_every_field_is_in_quotes(alice):
+    ChangeFactory(title="Router", requested_by=None)
+    lines = b"".join(web(alice).get("/changes/export.csv").streaming_content).decode().splitlines()
+    assert len(lines) == 2
+    for line in lines:
+        assert line.startswith('"') and line.endswith('"')
+        assert line.count('","') == len(next(csv.reader([lines[0]]))) - 1
 
 
 def test_a_wrong_filter_exports_nothing_and_leads_to_the_page_that_says_so(alice):
