@@ -30,10 +30,10 @@ _HREF = re.compile(r'href="([^"]*)"')
 _ADDRESSES = {
     "list": ("/changes/", "CHG"),
     "list, sorted by planned start": ("/changes/?sort=-planned_start", "CHG"),
-    "list, sorted by title": ("/changes/?sort=title", "CHG"),
+    "list, the most urgent first": ("/changes/?sort=priority", "CHG"),
     "list, open ones": ("/changes/?open=true", "CHG"),
     "list, filtered by phase and priority": ("/changes/?phase=Close&priority=High", "CHG"),
-    "list, closed ones of a service": ("/changes/?phase=Close&service=Backup", "CHG"),
+    "list, closed ones": ("/changes/?phase=Close", "CHG"),
     "search, a common word": ("/changes/?q=server", "server"),
     "search, two words": ("/changes/?q=certificate+Bergen", "CHG"),
     "search, a rare word": ("/changes/?q=zephyr", "zephyr"),
