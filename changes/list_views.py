@@ -22,6 +22,8 @@ from .paging import DEFAULT, Order, Page, Walk
 from .staff import StaffPage
 from .validators import validate_text
 
+# The field of the page that asks while somebody types.
+SEARCH = "search"
 # Who has none of them has nothing to tick changes for.
 BULK_PERMISSIONS = ("changes.change_change", "changes.add_comment", "changes.abandon_change")
 
@@ -33,6 +35,13 @@ def _order(data: QueryDict) -> Order:
 
 def _address(query: str) -> str:
     return reverse("changes:list") + (f"?{query}" if query else "")
+
+
+def _history_header(htmx: Any) -> str:
+    """Back leads to what was before a search: what is typed on is no step of its own."""
+    _path, _sign, before = (htmx.current_url or "").partition("?")
+    is_typed_on = htmx.trigger == SEARCH and bool(QueryDict(before).get("q"))
+    return "HX-Replace-Url" if is_typed_on else "HX-Push-Url"
 
 
 class ChangeList(StaffPage):
@@ -58,7 +67,7 @@ class ChangeList(StaffPage):
             return render(request, "changes/list.html", context)
         response = render(request, "changes/includes/list_results.html", {**context, "is_part": True})
         # What is in the address bar is what a person can send to another one.
-        response["HX-Push-Url"] = _address(query.urlencode())
+        response[_history_header(htmx)] = _address(query.urlencode())
         return response
 
     def _page(self, filterset: ChangeFilter, order: Order) -> Page:

@@ -195,6 +195,21 @@ def test_the_order_is_kept_while_somebody_types(alice, library):
     assert response["HX-Push-Url"] == "/changes/?q=core&sort=updated"
 
 
+@pytest.mark.parametrize(
+    ("trigger", "before", "header"),
+    [
+        ("search", "/changes/", "HX-Push-Url"),
+        ("search", "/changes/?open=true&q=ca", "HX-Replace-Url"),
+        ("filters", "/changes/?open=true&q=ca", "HX-Push-Url"),
+    ],
+)
+def test_back_leads_to_what_was_before_the_search(alice, trigger, before, header):
+    asking = PART | {"HX-Trigger": trigger, "HX-Current-URL": f"http://testserver{before}"}
+    response = web(alice).get("/changes/?q=campus", headers=asking)
+    assert {name for name in ("HX-Push-Url", "HX-Replace-Url") if name in response} == {header}
+    assert response[header] == "/changes/?q=campus"
+
+
 def test_going_back_gets_the_whole_page(alice, library):
     response = web(alice).get("/changes/?q=campus", headers=PART | {"HX-History-Restore-Request": "true"})
     assert "<html" in response.content.decode()
