@@ -20,7 +20,7 @@ from .choices import CompletionCode, Decision, Phase
 from .exceptions import ChangeRefused, ConditionsUnmet, StaleChange
 from .forms import ApprovalForm
 from .models import Approval, Change
-from .pages import ChangePage, StaleNotice, find, moves, refuse_stale, stale_in_words
+from .pages import ChangePage, StaleNotice, find, is_moved_already, moves, refuse_stale, stale_in_words
 from .resume import typed_fields
 from .staff import StaffPage, require
 
@@ -47,6 +47,11 @@ class OneChange(StaffPage):
 
     def back(self, anchor: str = "") -> HttpResponse:
         return redirect(reverse("changes:detail", args=[self.kwargs["number"]]) + anchor)
+
+    def is_moved_to(self, target: str) -> bool:
+        """Whether this is the second click on a transition that the first one has made."""
+        del self.change
+        return is_moved_already(self.change, self.request.user, self.request.POST.get("version"), target)
 
     def out_of_date(self, stale: StaleChange, what_happened: str, **forms: Any) -> HttpResponse:
         """The page as it is now, with what somebody else changed on it; nothing was done."""
@@ -96,7 +101,9 @@ class TransitionMake(OnPage):
             self.change.move_to(target)
             self.change.save()
         except StaleChange as stale:
-            return self.out_of_date(stale, _("It was not moved."))
+            if not self.is_moved_to(target):
+                return self.out_of_date(stale, _("It was not moved."))
+            messages.success(request, _is_in(number, target))
         except (ConditionsUnmet, ChangeRefused) as refused:
             messages.error(request, _not_moved(number, str(refused)))
         except ValidationError as error:
@@ -124,9 +131,9 @@ class Abandon(OneChange):
         return self.ask()
 
     def post(self, request: HttpRequest, number: str) -> HttpResponse:
+        code = request.POST.get("completion_code", "")
         try:
             refuse_stale(self.change, request.POST.get("version"))
-            code = request.POST.get("completion_code", "")
             if code not in self.codes:
                 return self.ask(_("Choose why it is abandoned."))
             if code != self.change.completion_code:
@@ -135,9 +142,13 @@ class Abandon(OneChange):
             self.change.move_to(Phase.ABANDON)
             self.change.save()
         except StaleChange as stale:
-            return self.out_of_date(stale, _("It was not moved."))
+            if not (self.is_moved_to(Phase.ABANDON) and self.change.completion_code == code):
+                return self.out_of_date(stale, _("It was not moved."))
+            messages.success(request, _is_in(number, Phase.ABANDON))
         except ChangeRefused as refused:
             messages.error(request, _not_moved(number, str(refused)))
+        except ValidationError as error:
+            messages.error(request, _not_moved(number, " ".join(error.messages)))
         else:
             messages.success(request, _is_in(number, Phase.ABANDON))
         return self.back()
@@ -181,12 +192,18 @@ class ApprovalAdd(OnPage):
         except StaleChange as stale:
             return self.out_of_date(stale, _("Your decision was not recorded."), approval_form=form)
         except ChangeRefused as refused:
-            form.add_error("decision", str(refused))
-            del self.change
-            return self.page(CONFLICT, approval_form=form)
+            if not self._is_decided_already(approval):
+                form.add_error("decision", str(refused))
+                del self.change
+                return self.page(CONFLICT, approval_form=form)
         said = {
             Decision.APPROVED: _("You have approved the plan of %(number)s."),
             Decision.DENIED: _("You have denied the plan of %(number)s."),
         }
         messages.success(request, said[Decision(approval.decision)] % {"number": number})
         return self.back("#approvals")
+
+    def _is_decided_already(self, approval: Approval) -> bool:
+        """Whether this is the second click on a decision that the first one has made."""
+        own = approval.change.approvals.filter(round=approval.change.approval_round, author=approval.author)
+        return own.filter(decision=approval.decision, comment=approval.comment).exists()

@@ -21,7 +21,7 @@ from .forms import ChangeForm
 from .merging import Resolution, merge
 from .models import Change
 from .once import once
-from .pages import refuse_stale
+from .pages import own_save, refuse_stale
 from .resume import typed_before
 from .staff import StaffPage
 
@@ -124,13 +124,26 @@ class ChangeEdit(OneChange):
                     return self.conflict_page(form, resolution, is_stale=False)
                 return self.form_page(form)
         except StaleChange:
-            return self.conflict_page(form, resolution, is_stale=True)
+            if not self.is_saved_already(form, resolution):
+                return self.conflict_page(form, resolution, is_stale=True)
+            messages.success(request, _("%(number)s was saved.") % {"number": number})
+            return self.back()
         if form.instance.changed_fields:
             messages.success(request, _("%(number)s was saved.") % {"number": number})
             tell_of_times(request, form)
         else:
             messages.info(request, _("Nothing was changed, so nothing was saved."))
         return self.back()
+
+    def is_saved_already(self, form: ChangeForm, resolution: Resolution) -> bool:
+        """Whether this form came for the second time: its person saved just what it says, and nothing else happened."""
+        del self.change  # what is stored now, not what the form has put on it
+        edits = own_save(self.change, self.request.user, resolution.data.get("version"))
+        if not edits or resolution.chosen:
+            return False
+        merged = merge(form, resolution, edits, self.change)
+        is_more = any(edit.field == "phase" or edit.field in ChangeForm.Meta.fields for edit in merged.taken)
+        return bool(merged.same) and not (is_more or merged.clashes or merged.kept or merged.lost)
 
     def read(self, sent: QueryDict) -> tuple[Resolution, ChangeForm]:
         """The form as it was sent, with the choices on it carried out. `stored` stays as the database has it."""

@@ -19,7 +19,7 @@ from django.utils.translation import gettext as _
 from . import audit, events, path, workflow
 from .choices import ChangeType, Decision, Phase, Role
 from .conversation_forms import AttachmentForm, CommentForm
-from .exceptions import StaleChange, Unmet
+from .exceptions import FieldEdit, StaleChange, Unmet
 from .forms import ApprovalForm
 from .models import Approval, Change
 from .roles import PERMISSIONS
@@ -27,6 +27,8 @@ from .timeline import SHOWS, Show, Timeline
 
 # How many saves the history shows at a time.
 HISTORY_SIZE = 20
+# The fields that a transition may alter.
+_MOVED = {"phase", "actual_start", "actual_end", "approval_round", "completion_code"}
 
 
 def find(user: Any, number: str) -> Change:
@@ -70,6 +72,23 @@ def refuse_stale(change: Change, seen: Any) -> None:
         version = 0
     if version != change.version:
         raise StaleChange(change.number, change.version, change.edits_since(version))
+
+
+def own_save(change: Change, user: Any, seen: Any) -> dict[str, FieldEdit]:
+    """What `user` changed with the one save since the version `seen`; nothing if there was any other save.
+
+    A second click comes with the version that the first one was made on: it is a conflict with nobody.
+    """
+    if str(seen) != str(change.version - 1):
+        return {}
+    edits = change.edits_since(change.version - 1)
+    return edits if all(edit.user == user.get_username() for edit in edits.values()) else {}
+
+
+def is_moved_already(change: Change, user: Any, seen: Any, target: str) -> bool:
+    """Whether `user` has just made this very transition, and with it nothing that it does not bring about itself."""
+    edits = own_save(change, user, seen)
+    return change.phase == target and "phase" in edits and edits.keys() <= _MOVED
 
 
 def stale_in_words(stale: StaleChange, what_happened: str) -> str:

@@ -74,3 +74,78 @@ def test_the_form_of_a_comment_that_is_sent_twice_adds_one_and_leads_to_it(alice
     assert change.outgoing_operations.filter(operation="Update").count() == 1
     client.post(form["attrs"]["action"], data | {"body": "Parts have come"})
     assert Comment.objects.count() == 2
+
+
+# --- A second click on what needs no mark: the version tells ---
+
+
+def twice(client, address, data):
+    return [client.post(address, data) for _ in range(2)]
+
+
+def test_an_edit_that_is_saved_twice_is_saved_once_and_no_conflict(alice):
+    change = change_in(Phase.PLAN, requested_by=alice)
+    client, address = web(alice), f"/changes/{change.number}/edit/"
+    data = read_form(client.get(address), "title")["fields"] | {"title": "Twice", "urgency": "SevereDisruption"}
+    answers = twice(client, address, data)
+    assert [answer.get("Location") for answer in answers] == [f"/changes/{change.number}/"] * 2
+    assert f"{change.number} was saved." in text(client.get(answers[1]["Location"]))
+    version = change.version
+    change.refresh_from_db()
+    assert (change.title, change.version) == ("Twice", version + 1)
+
+
+@pytest.mark.parametrize("who", ["alice", "carol"])
+def test_an_edit_like_that_of_somebody_else_or_with_anything_else_in_it_is_a_conflict(alice, carol, who):
+    change = change_in(Phase.PLAN, requested_by=alice)
+    client, address = web(alice), f"/changes/{change.number}/edit/"
+    data = read_form(client.get(address), "title")["fields"] | {"title": "Twice"}
+    first = web({"alice": alice, "carol": carol}[who])
+    first.post(address, data | ({"service": "LAN of Oslo"} if who == "alice" else {}))
+    answer = client.post(address, data)
+    assert answer.status_code == 409
+    assert client.post(address, data | {"title": "Thrice"}).status_code == 409
+    version = change.version
+    change.refresh_from_db()
+    assert (change.title, change.version) == ("Twice", version + 1)
+
+
+def test_a_transition_that_is_made_twice_is_made_once_and_no_conflict(alice):
+    change = change_in(Phase.LOG, requested_by=alice)
+    client = web(alice)
+    data = {"phase": "Evaluate", "version": change.version}
+    answers = twice(client, f"/changes/{change.number}/transition/", data)
+    assert [answer.status_code for answer in answers] == [302, 302]
+    assert f"{change.number} is in Evaluate now." in text(client.get(answers[1]["Location"]))
+    version = change.version
+    change.refresh_from_db()
+    assert (change.phase, change.version) == ("Evaluate", version + 1)
+
+
+def test_a_transition_that_somebody_else_made_is_told_as_such(alice, carol):
+    change = change_in(Phase.LOG, requested_by=alice)
+    data = {"phase": "Evaluate", "version": change.version}
+    web(carol).post(f"/changes/{change.number}/transition/", data)
+    assert web(alice).post(f"/changes/{change.number}/transition/", data).status_code == 409
+
+
+def test_a_change_that_is_abandoned_twice_for_the_same_reason_is_no_conflict(carol):
+    change = change_in(Phase.PLAN, requested_by=carol)
+    address = f"/changes/{change.number}/abandon/"
+    data = {"version": change.version, "completion_code": "Withdrawn"}
+    answers = twice(web(carol), address, data)
+    assert [answer.status_code for answer in answers] == [302, 302]
+    assert web(carol).post(address, data | {"completion_code": "Rejected"}).status_code == 409
+    change.refresh_from_db()
+    assert (change.phase, change.completion_code) == ("Abandon", "Withdrawn")
+
+
+def test_a_decision_that_is_made_twice_counts_once_and_is_no_refusal(alice, carol):
+    change = change_in(Phase.APPROVE_PLAN, requested_by=alice)
+    client, address = web(carol), f"/changes/{change.number}/approvals/"
+    data = {"decision": "Denied", "comment": "No way\r\nback", "version": change.version}
+    answers = twice(client, address, data)
+    assert [answer.status_code for answer in answers] == [302, 302]
+    assert f"You have denied the plan of {change.number}." in text(client.get(answers[1]["Location"]))
+    assert client.post(address, data | {"decision": "Approved"}).status_code == 409
+    assert change.approvals.get().decision == "Denied"
