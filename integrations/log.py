@@ -14,12 +14,14 @@ from typing import Any
 from uuid import UUID
 
 from django import forms
+from django.core.exceptions import ValidationError
 from django.db import connection
 from django.db.models import Q, QuerySet
 from django.utils.dateparse import parse_datetime
 from django.utils.translation import gettext_lazy as _
 
 from changes.models import Change
+from changes.validators import validate_moment
 
 from .choices import SETTLED, DeliveryStatus, IncomingKind, IncomingStatus, Operation
 from .models import ExternalSystem, IncomingOperation, OutgoingOperation
@@ -44,7 +46,8 @@ class Moment(forms.DateTimeField):
     widget = forms.DateTimeInput(attrs={"type": "datetime-local"}, format="%Y-%m-%dT%H:%M")
 
     def __init__(self, **kwargs: Any) -> None:
-        super().__init__(input_formats=["%Y-%m-%dT%H:%M", "%Y-%m-%d %H:%M", "%Y-%m-%d"], **kwargs)
+        formats = ["%Y-%m-%dT%H:%M", "%Y-%m-%d %H:%M", "%Y-%m-%d"]
+        super().__init__(input_formats=formats, validators=[validate_moment], **kwargs)
 
 
 class LogForm(forms.Form):
@@ -89,8 +92,11 @@ class Place:
         moment, _, key = text.partition("_")
         try:
             parsed = parse_datetime(moment.replace(" ", "+"))  # a plus that nobody quoted
-            return cls(parsed, UUID(key)) if parsed and parsed.tzinfo else None
-        except ValueError:
+            if parsed is None or parsed.tzinfo is None:
+                return None
+            validate_moment(parsed)
+            return cls(parsed, UUID(key))
+        except (ValueError, ValidationError):
             return None
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 from urllib.parse import urlencode
@@ -28,6 +29,8 @@ from .models import ExternalSystem, IncomingOperation, OutgoingOperation
 from .panels import incoming_row, outgoing_row, with_neighbours
 
 ATTEMPTS_SHOWN = 100
+# Of the JSON of an operation: more of it nobody reads on a page.
+SHOWN_BYTES = 64 * 1024
 
 
 class ExchangeLog(StaffPage):
@@ -64,8 +67,8 @@ class OneOperation(StaffPage):
             raise Http404(_("There is no operation with this id."))
         context = {
             "row": incoming_row(incoming),
-            "payload": pretty(incoming.payload),
-            "result": pretty(incoming.result) if incoming.result is not None else "",
+            "payload": Shown.of(incoming.payload),
+            "result": Shown.of(incoming.result) if incoming.result is not None else None,
             "caused": incoming.caused.select_related("system", "change").order_by("id"),
         }
         return render(self.request, "integrations/incoming.html", context)
@@ -75,15 +78,49 @@ class OneOperation(StaffPage):
         neighbours = OutgoingOperation.objects.filter(exchange=operation.exchange_id, sequence__in=beside)
         context = {
             "row": outgoing_row(operation),
-            "payload": pretty(outbox.message(operation)),
+            "payload": Shown.of(outbox.message(operation)),
             "attempts": operation.attempts.order_by("-started_at", "-id")[:ATTEMPTS_SHOWN],
             "neighbours": neighbours.only("operation", "sequence", "status").order_by("sequence"),
         }
         return render(self.request, "integrations/outgoing.html", context)
 
 
+class OperationFile(StaffPage):
+    """What an operation says, or what was answered to it: all of it, as a file."""
+
+    def get(self, request: HttpRequest, pk: UUID, part: str) -> HttpResponse:
+        response = HttpResponse(pretty(self._found(pk, part)), content_type="application/json")
+        response["Content-Disposition"] = f'attachment; filename="{pk}-{part}.json"'
+        response["Cache-Control"] = "private, no-store"
+        return response
+
+    def _found(self, pk: UUID, part: str) -> Any:
+        outgoing = OutgoingOperation.objects.filter(pk=pk).first()
+        if outgoing is not None and part == "payload":
+            return outbox.message(outgoing)
+        incoming = IncomingOperation.objects.filter(pk=pk).first()
+        found = getattr(incoming, part) if incoming is not None and part in ("payload", "result") else None
+        if found is None:
+            raise Http404(_("There is no operation with this id."))
+        return found
+
+
 def pretty(value: Any) -> str:
     return json.dumps(value, indent=2, ensure_ascii=False)
+
+
+@dataclass(frozen=True)
+class Shown:
+    """JSON as a page shows it: the beginning of a long one."""
+
+    text: str
+    is_cut: bool
+
+    @classmethod
+    def of(cls, value: Any) -> Shown:
+        text = pretty(value)
+        start = text.encode()[:SHOWN_BYTES].decode(errors="ignore")
+        return cls(start, len(start) < len(text))
 
 
 # --- Retrying what was stuck for a while ---

@@ -14,6 +14,7 @@ urlpatterns = [
     path("status/<str:system_id>/test/<str:number>/", trial_views.TestResult.as_view(), name="test_result"),
     path("changes/<str:number>/", panel_views.ChangeExchangePart.as_view(), name="change"),
     path("<uuid:pk>/", log_views.OneOperation.as_view(), name="operation"),
+    path("<uuid:pk>/<slug:part>.json", log_views.OperationFile.as_view(), name="file"),
     path("<uuid:pk>/retry/", by_hand_views.Retry.as_view(), name="retry"),
     path("<uuid:pk>/skip/", by_hand_views.Skip.as_view(), name="skip"),
 ]

@@ -7,7 +7,7 @@ import pytest
 from django.utils import timezone
 
 from changes.bulk import running
-from changes.models import BulkItem, BulkJob, Comment
+from changes.models import BulkItem, BulkJob, Comment, Preferences
 from integrations.models import ExternalSystem, IncomingOperation, OutgoingOperation
 
 from ..factories import ChangeFactory
@@ -338,3 +338,84 @@ def test_the_log_leads_to_the_window_with_its_own_filters(ingrid, stuck):
     page = web(ingrid).get(address).content.decode()
     assert 'value="2026-01-01T00:00"' in page
     assert re.search(r'<option value="ACME"\s+selected', page)
+
+
+# --- Times that no time zone has room for ---
+
+NOBODY = "00000000-0000-0000-0000-000000000000"
+FAR = ["0001-01-01T00:00", "0001-01-01", "0001-01-01T00:00+14:00", "9999-12-31T23:59", "9999-12-31T23:59-12:00"]
+
+
+@pytest.fixture(params=["Europe/Berlin", "Etc/GMT+12", "Etc/GMT-14"])
+def zone(request, ingrid):
+    Preferences.objects.update_or_create(user=ingrid, defaults={"time_zone": request.param})
+
+
+@pytest.mark.parametrize("direction", ["out", "in"])
+@pytest.mark.parametrize("name", ["since", "until"])
+@pytest.mark.parametrize("moment", FAR)
+def test_a_far_time_is_a_mistake_in_the_filter(ingrid, zone, acme, given, direction, name, moment):
+    came(acme, given)
+    response = web(ingrid).get("/exchange/", {"direction": direction, name: moment})
+    assert "The year must lie between 1900 and 9998." in text(response)
+    assert shown(response) == []
+
+
+@pytest.mark.parametrize("direction", ["out", "in"])
+@pytest.mark.parametrize("name", ["older", "newer"])
+@pytest.mark.parametrize("moment", ["0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-12:00", "0001-01-01T00:00:00Z"])
+def test_a_place_outside_the_years_is_the_first_page(ingrid, zone, acme, given, direction, name, moment):
+    came(acme, given)
+    response = web(ingrid).get("/exchange/", {"direction": direction, name: f"{moment}_{NOBODY}"})
+    assert len(shown(response)) == 1
+
+
+@pytest.mark.parametrize("moment", FAR)
+def test_a_far_time_retries_nothing(ingrid, zone, given, moment):
+    for window in ({"since": moment, "until": "2026-01-01T00:00"}, {"since": "2026-01-01T00:00", "until": moment}):
+        response = web(ingrid).post("/exchange/retry/", window)
+        assert "The year must lie between 1900 and 9998." in text(response)
+    assert not BulkJob.objects.exists()
+
+
+# --- Long payloads ---
+
+
+@pytest.mark.parametrize("part", ["payload", "result"])
+def test_of_a_long_payload_the_page_shows_the_beginning_and_all_of_it_can_be_downloaded(audrey, acme, given, part):
+    long = {"text": "ä" * 200_000}
+    operation = came(acme, given, **{part: long})
+    response = web(audrey).get(f"/exchange/{operation.pk}/")
+    assert len(response.content) < 300_000
+    assert "The first 64 kB are shown." in text(response)
+    assert f"/exchange/{operation.pk}/{part}.json" in response.content.decode()
+    file = web(audrey).get(f"/exchange/{operation.pk}/{part}.json")
+    assert file.json() == long
+    assert file["Content-Type"] == "application/json"
+    assert file["Content-Disposition"] == f'attachment; filename="{operation.pk}-{part}.json"'
+    assert file["X-Content-Type-Options"] == "nosniff"
+    assert file["Cache-Control"] == "private, no-store"
+
+
+def test_of_a_long_outgoing_payload_the_page_shows_the_beginning(audrey, given):
+    operation = OutgoingOperation.objects.get()
+    assert "kB are shown" not in text(web(audrey).get(f"/exchange/{operation.pk}/"))
+    operation.payload["record"] = {"description": "x" * 100_000}
+    OutgoingOperation.objects.filter(pk=operation.pk).update(payload=operation.payload)
+    response = web(audrey).get(f"/exchange/{operation.pk}/")
+    assert "The first 64 kB are shown." in text(response)
+    assert "x" * 70_000 not in response.content.decode()
+    assert "x" * 100_000 in web(audrey).get(f"/exchange/{operation.pk}/payload.json").content.decode()
+
+
+def test_a_payload_is_downloaded_by_those_who_may_see_its_page(acme, given, client):
+    operation = OutgoingOperation.objects.get()
+    for asking, status in ((client, 302), (web(acme.authorized_user), 403)):
+        assert asking.get(f"/exchange/{operation.pk}/").status_code == status
+        assert asking.get(f"/exchange/{operation.pk}/payload.json").status_code == status
+
+
+def test_what_an_operation_does_not_have_is_not_found(audrey, given):
+    operation = OutgoingOperation.objects.get()
+    for path in (f"{operation.pk}/result.json", f"{NOBODY}/payload.json", f"{operation.pk}/x.json"):
+        assert web(audrey).get(f"/exchange/{path}").status_code == 404
