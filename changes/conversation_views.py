@@ -183,8 +183,8 @@ class OneAttachment(OneChange):
             file = attachment.file.open("rb")
         except FileNotFoundError as error:
             said = _("The content of %(name)s is missing in the storage.")
-            raise Http404(said % {"name": attachment.file_name}) from error
-        response = FileResponse(file, filename=attachment.file_name, **how)
+            raise Http404(said % {"name": attachment.shown_name}) from error
+        response = FileResponse(file, filename=attachment.shown_name, **how)
         response["X-Content-Type-Options"] = "nosniff"
         return response
 
@@ -214,7 +214,7 @@ class AttachmentPreview(OneAttachment):
             return seen
         media_type = previews.media_type(found)
         if not media_type:
-            raise Http404(_("%(name)s cannot be shown here. Download it.") % {"name": found.file_name})
+            raise Http404(_("%(name)s cannot be shown here. Download it.") % {"name": found.shown_name})
         response = self.answer(found, content_type=media_type)
         if media_type == previews.PDF:
             # Without `sandbox`, in which no browser shows a PDF. In a frame of our own pages.

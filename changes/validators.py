@@ -1,6 +1,7 @@
 """Checks on what people and partners send, each with a message that says what mends it."""
 
 import re
+import unicodedata
 from datetime import datetime
 from typing import Any
 
@@ -10,6 +11,8 @@ from django.utils.translation import gettext_lazy as _
 
 TEXT_MAX_LENGTH = 100_000
 FIRST_YEAR, LAST_YEAR = 1900, 9998
+# Zero-width joiners: Persian, Hindi and many emoji are written with them, and they turn no text around.
+_JOINERS = "\u200c\u200d"
 
 
 def validate_text(text: str) -> None:
@@ -29,11 +32,29 @@ def validate_moment(moment: datetime) -> None:
 
 
 def validate_file_name(name: str) -> None:
-    """A bare name: no folder, no control character."""
+    """A bare name: no folder, no control character, and nothing unseen that makes it look like another."""
     validate_text(name)
     if not name.strip() or name in {".", ".."} or re.search(r"[/\\\x01-\x1f\x7f]", name):
         message = _("Give a plain file name, without folders or control characters.")
         raise ValidationError(message, code="invalid_name")
+    if unseen := sorted({code_point(char) for char in name if is_unseen(char)}):
+        message = _("The file name holds characters that nobody sees (%(codes)s): give it without them.")
+        raise ValidationError(message, code="invalid_name", params={"codes": ", ".join(unseen)})
+
+
+def is_unseen(char: str) -> bool:
+    """Whether it only controls how others are shown, as U+202E does, which turns `gpj.exe` into `exe.jpg`."""
+    return unicodedata.category(char) in ("Cc", "Cf", "Zl", "Zp") and char not in _JOINERS
+
+
+def code_point(char: str) -> str:
+    """`U+202E`."""
+    return f"U+{ord(char):04X}"
+
+
+def made_visible(name: str) -> str:
+    """A name from before such characters were refused, with their codes in their place."""
+    return "".join(f"[{code_point(char)}]" if is_unseen(char) else char for char in name)
 
 
 def validate_content_type(content_type: str) -> None:

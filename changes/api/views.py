@@ -300,7 +300,7 @@ class AttachmentContentView(ApiView):
         response = FileResponse(
             file,
             as_attachment=True,
-            filename=attachment.file_name,
+            filename=attachment.shown_name,
             content_type=safe_media_type(attachment.content_type),
         )
         # What a stranger uploaded is shown, if a browser shows it at all, as a page that can do nothing.

@@ -19,7 +19,13 @@ from changes.actor import current as current_actor
 from changes.choices import Decision, Phase, Visibility
 from changes.exceptions import NotDecidable
 from changes.querysets import AnnouncedQuerySet
-from changes.validators import TEXT_MAX_LENGTH, validate_attachment, validate_file_name, validate_text
+from changes.validators import (
+    TEXT_MAX_LENGTH,
+    made_visible,
+    validate_attachment,
+    validate_file_name,
+    validate_text,
+)
 
 from .holding import held
 from .record import Change
@@ -119,7 +125,12 @@ class Attachment(Addition):
         pass
 
     def __str__(self) -> str:
-        return self.file_name
+        return self.shown_name
+
+    @property
+    def shown_name(self) -> str:
+        """The file's name as people see it and get it."""
+        return made_visible(self.file_name)
 
     def save(self, *args: Any, **kwargs: Any) -> None:
         """Raises ValidationError for a file that is empty or over `ATTACHMENT_MAX_BYTES`."""

@@ -286,3 +286,27 @@ def test_a_comment_of_another_change_is_not_found_under_this_one(alice, change):
     comment = Comment(change=change_in(Phase.PLAN), author=alice, body="x")
     comment.save()
     assert web(alice).get(f"/changes/{change.number}/comments/{comment.pk}/").status_code == 404
+
+
+# --- Names that look like others ---
+
+
+def test_of_a_name_that_a_browser_sends_what_nobody_sees_is_left_out(alice, change):
+    assert attach(alice, change, SimpleUploadedFile("inv\u202egpj.exe", b"x"), **HTMX).status_code == 201
+    assert names() == ["invgpj.exe"]
+
+
+@pytest.mark.parametrize("name", ["Größe – Plan (2).pdf", "計画.pdf", "تقرير.pdf"])
+def test_a_name_in_any_script_is_taken(alice, change, name):
+    assert attach(alice, change, SimpleUploadedFile(name, b"x"), **HTMX).status_code == 201
+    assert names() == [name]
+
+
+def test_a_name_that_is_stored_already_is_shown_and_downloaded_with_the_character_made_visible(alice, change):
+    made = attached(change, alice, b"x", "inv\u202egpj.exe")
+    response = web(alice).get(f"/changes/{change.number}/")
+    assert "\u202e" not in response.content.decode()
+    assert "inv[U+202E]gpj.exe" in text(response)
+    download = web(alice).get(f"/changes/{change.number}/attachments/{made.pk}/")
+    assert "U%2B202E" in download["Content-Disposition"] or "[U+202E]" in download["Content-Disposition"]
+    assert "%E2%80%AE" not in download["Content-Disposition"]

@@ -154,6 +154,7 @@ class TestAttachments:
             ("..", "plain file name"),
             ("a&#47;b", "plain file name"),
             ("a\x01b", "plain file name"),
+            ("inv\u202egpj.exe", "U+202E"),
             ("x" * 256, "at most 255"),
         ],
     )
