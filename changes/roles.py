@@ -26,7 +26,13 @@ _AGENT = [
 ]
 PERMISSIONS: Mapping[Role, list[str]] = {
     Role.AGENT: _AGENT,
-    Role.CHANGE_MANAGER: [*_AGENT, "changes.approve_change", "changes.abandon_change", "changes.add_approval"],
+    Role.CHANGE_MANAGER: [
+        *_AGENT,
+        "changes.approve_change",
+        "changes.abandon_change",
+        "changes.add_approval",
+        "changes.change_bulkjob",
+    ],
     Role.INTEGRATION_ADMINISTRATOR: [
         *_VIEW,
         "changes.add_supportgroup",

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from django.contrib import messages
 from django.db import transaction
-from django.db.models import Count
+from django.db.models import Count, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
@@ -29,6 +29,8 @@ from .progress import Progress, Results
 from .selection import LARGEST, Selection
 
 JOBS_SHOWN = 50
+# Who has it sees what others have started, and may stop it.
+OVERSEE = "changes.change_bulkjob"
 NAMED = 12
 
 
@@ -90,29 +92,45 @@ class Choose(StaffPage):
 
 
 class Jobs(StaffPage):
-    """One's own jobs, the newest first."""
+    """One's own jobs, the newest first; before them the running ones of others, for those who watch over all."""
 
     def get(self, request: HttpRequest) -> HttpResponse:
-        started = BulkJob.objects.filter(user=signed_in(request), confirmed_at__isnull=False)
-        jobs = list(started.order_by("-id")[:JOBS_SHOWN])
+        user = signed_in(request)
+        own = BulkJob.objects.filter(user=user, confirmed_at__isnull=False)
+        running = BulkJob.objects.unfinished().exclude(user=user).select_related("user")
+        context = {
+            "jobs": self._progress(own),
+            "running": self._progress(running) if user.has_perm(OVERSEE) else [],
+            "shown": JOBS_SHOWN,
+        }
+        return render(request, "changes/bulk_jobs.html", context)
+
+    def _progress(self, found: QuerySet[BulkJob]) -> list[Progress]:
+        jobs = list(found.order_by("-id")[:JOBS_SHOWN])
         counts: dict[UUID, Counter[str]] = {job.pk: Counter() for job in jobs}
         rows = BulkJob.objects.filter(pk__in=counts).order_by().values_list("pk", "items__status")
         for pk, status, count in rows.annotate(n=Count("items")):
             counts[pk][status] = count
-        context = {"jobs": [Progress(job, counts[job.pk]) for job in jobs], "shown": JOBS_SHOWN}
-        return render(request, "changes/bulk_jobs.html", context)
+        return [Progress(job, counts[job.pk]) for job in jobs]
 
 
 class OneJob(StaffPage):
-    """A job of one's own; that of somebody else is as if it were not there."""
+    """A job of one's own; that of somebody else is as if it were not there, but where `is_for_overseers`."""
+
+    is_for_overseers = False
 
     @cached_property
     def job(self) -> BulkJob:
-        job = BulkJob.objects.filter(pk=self.kwargs["pk"], user=signed_in(self.request)).select_related("user").first()
-        if job is None:
+        user = signed_in(self.request)
+        job = BulkJob.objects.filter(pk=self.kwargs["pk"]).select_related("user").first()
+        if job is None or not (job.user_id == user.pk or self._is_overseen(job, user)):
             raise Http404(_("You have no bulk job with this id."))
-        job.user = signed_in(self.request)  # whose permissions are read already
+        if job.user_id == user.pk:
+            job.user = user  # whose permissions are read already
         return job
+
+    def _is_overseen(self, job: BulkJob, user: Any) -> bool:
+        return self.is_for_overseers and not job.is_draft and user.has_perm(OVERSEE)
 
     def back(self) -> HttpResponse:
         return redirect("changes:bulk_job", self.job.pk)
@@ -120,6 +138,8 @@ class OneJob(StaffPage):
 
 class JobPage(OneJob):
     """Before the start the preview, then how far it is. The part that moves is asked for alone, too."""
+
+    is_for_overseers = True
 
     def get(self, request: HttpRequest, pk: UUID) -> HttpResponse:
         job = self.job
@@ -159,6 +179,8 @@ class StartJob(OneJob):
 
 
 class StopJob(OneJob):
+    is_for_overseers = True
+
     def get(self, request: HttpRequest, pk: UUID) -> HttpResponse:
         return self.back()
 

@@ -597,9 +597,40 @@ def test_later_the_jobs_of_a_person_are_found_again_and_those_of_others_are_not(
     assert content.count("Add a public comment") == 1
     assert f'href="{address}"' in content
     assert "private" not in content
-    assert "No bulk jobs yet" in text(web(carol).get("/changes/bulk/"))
+    other = web(UserFactory(roles=[Role.AGENT]))
+    assert "No bulk jobs yet" in text(other.get("/changes/bulk/"))
     for method, path in (("get", address), ("post", f"{address}start/"), ("post", f"{address}stop/")):
-        assert getattr(web(carol), method)(path).status_code == 404
+        assert getattr(other, method)(path).status_code == 404
+
+
+@pytest.mark.parametrize("who", ["change manager", "superuser"])
+def test_a_running_job_of_somebody_else_can_be_seen_and_stopped_by_those_who_watch_over_all(alice, carol, who):
+    client = web(carol if who == "change manager" else UserFactory(is_staff=True, is_superuser=True))
+    draft = previewed(web(alice), "comment", [ChangeFactory()], body="Never started", visibility="private").job
+    address = started(web(alice), "comment", [ChangeFactory()], body="Hello", visibility="public")
+    page = client.get("/changes/bulk/").content.decode()
+    assert f'href="{address}"' in page
+    assert f'href="{draft}"' not in page
+    assert "alice" in page
+    assert "Started by alice." in text(client.get(address))
+    for path in (draft, f"{draft}start/", f"{draft}stop/", f"{draft}drop/", f"{draft}again/"):
+        assert client.post(path).status_code in (404, 405)
+    assert client.get(draft).status_code == 404
+    assert client.post(f"{address}start/").status_code == 404
+    client.post(f"{address}stop/")
+    work()
+    assert "Stopped 0 of 1" in text(client.get(address))
+    assert statuses() == ["waiting", "waiting"]
+    assert f'href="{address}"' not in client.get("/changes/bulk/").content.decode()
+
+
+def test_running_jobs_of_others_are_shown_to_nobody_else(alice, ingrid, audrey):
+    address = started(web(alice), "comment", [ChangeFactory()], body="Hello", visibility="public")
+    for person in (ingrid, audrey, UserFactory(roles=[Role.AGENT])):
+        assert address not in web(person).get("/changes/bulk/").content.decode()
+        assert web(person).get(address).status_code == 404
+        assert web(person).post(f"{address}stop/").status_code in (403, 404)
+    assert BulkJob.objects.get().is_running
 
 
 def test_the_list_of_jobs_makes_few_queries_whatever_their_number(alice):
