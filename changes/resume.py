@@ -15,6 +15,7 @@ import time
 from typing import Any
 
 from django.contrib import messages
+from django.contrib.auth import get_user_model
 from django.contrib.auth.views import redirect_to_login
 from django.core.signing import BadSignature, TimestampSigner
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, QueryDict
@@ -26,8 +27,8 @@ from .once import MARK
 
 OWNER = "page_of"
 _KEPT = "typed_before"
-# In characters, names and values together.
-MOST_TYPED = 1_000_000
+# In characters, names and values together: the longest comment, or an edit. Anybody may send a form, signed in or not.
+MOST_TYPED = 200_000
 # Seconds. A page may stay open over a long weekend; signing in follows at once.
 PAGE_LIVES = 4 * 24 * 3600
 KEPT_FOR = 3600
@@ -69,7 +70,7 @@ def keep(request: HttpRequest) -> bool:
         if name not in (OWNER, MARK) and not any(word in name.lower() for word in _SECRET)
     }
     size = sum(len(text) for name, values in typed.items() for text in (name, *values))
-    if not owner or not typed or size > MOST_TYPED:
+    if not owner or not typed or size > MOST_TYPED or not _works_here(owner):
         return False
     # A half of a surrogate pair or a NUL is no text that a session can carry.
     kept = {name: [_storable(value) for value in values] for name, values in typed.items()}
@@ -81,6 +82,11 @@ def keep(request: HttpRequest) -> bool:
         "had_files": bool(request.FILES),
     }
     return True
+
+
+def _works_here(owner: str) -> bool:
+    """Whether this person could still sign in and see it."""
+    return get_user_model().objects.filter(pk=owner, is_active=True, is_staff=True).exists()
 
 
 def _storable(text: str) -> str:

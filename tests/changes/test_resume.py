@@ -111,9 +111,27 @@ def test_what_is_kept_is_forgotten_after_an_hour(alice, change):
 
 def test_too_much_is_not_kept_and_said_so(alice, change):
     client = web(alice)
-    address, data = typed_comment(client, change, "x" * 1_000_001)
+    address, data = typed_comment(client, change, "x" * 200_001)
     response = signed_out(client).post(address, data)
     assert "nothing was done" in text(client.get(response["Location"]))
+    assert "typed_before" not in client.session
+
+
+def test_the_longest_comment_is_kept(alice, change):
+    client = web(alice)
+    address, data = typed_comment(client, change, "x" * 100_000)
+    response = signed_out(client).post(address, data)
+    assert read_form(sign_in(client, alice, response), "body")["fields"]["body"] == ["x" * 100_000]
+
+
+@pytest.mark.parametrize("taken", ["is_active", "is_staff"])
+def test_for_an_account_that_works_here_no_more_nothing_is_kept(alice, change, taken):
+    client = web(alice)
+    address, data = typed_comment(client, change)
+    type(alice).objects.filter(pk=alice.pk).update(**{taken: False})
+    response = signed_out(client).post(address, data)
+    assert "nothing was done" in text(client.get(response["Location"]))
+    assert "typed_before" not in client.session
 
 
 def test_passwords_and_files_are_not_kept_and_the_files_must_be_chosen_again(alice, change):
