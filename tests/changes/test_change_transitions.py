@@ -4,6 +4,7 @@ import re
 from datetime import timedelta
 
 import pytest
+from django.db.models import QuerySet
 from django.utils import timezone
 
 from changes.actor import acting
@@ -316,3 +317,13 @@ def test_a_change_goes_all_the_way_from_the_page(alice, carol):
     move(alice, change, "Close")
     change.refresh_from_db()
     assert change.phase == "Close"
+
+
+def test_abandoning_a_change_whose_record_is_invalid_says_why(carol):
+    change = change_in(Phase.PLAN, requested_by=carol)
+    QuerySet(Change).filter(pk=change.pk).update(title=" ")
+    data = {"version": change.version, "completion_code": "Withdrawn"}
+    response = web(carol).post(f"/changes/{change.number}/abandon/", data, follow=True)
+    assert f"{change.number} was not moved. Give the change a title." in text(response)
+    change.refresh_from_db()
+    assert (change.phase, change.completion_code) == ("Plan", None)

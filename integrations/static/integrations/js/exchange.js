@@ -10,7 +10,7 @@
   // A menu that somebody opened stays open over a swap; htmx itself gives the focus back to what has the same id.
   let open = [];
   document.addEventListener("htmx:beforeSwap", (event) => {
-    if (event.target.id !== "exchange") return;
+    if (event.target.id !== "exchange" || !event.detail.shouldSwap) return; // nothing new, nothing is swapped
     open = [...event.target.querySelectorAll("details[open][id]")].map((details) => details.id);
   });
   document.addEventListener("htmx:afterSwap", () => {
