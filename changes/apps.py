@@ -1,4 +1,5 @@
 from django.apps import AppConfig
+from django.db.backends.signals import connection_created
 from django.utils.translation import gettext_lazy as _
 
 
@@ -7,9 +8,10 @@ class ChangesConfig(AppConfig):
     verbose_name = _("Changes")
 
     def ready(self) -> None:
-        from . import events, preferences, receivers
+        from . import events, preferences, receivers, search
         from .bulk import change_kinds
 
+        connection_created.connect(search.teach_sqlite)
         change_kinds.connect()
         events.connect()
         preferences.connect()

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import re
+from functools import reduce
+from operator import or_
 from typing import Any
 
 from django.db.models import F, Func, Q, TextField
 from django.db.models.expressions import Combinable
+from django.db.models.lookups import IContains
 
 # A number has this many digits at least, with zeros before it.
 DIGITS = 7
@@ -14,6 +17,30 @@ LARGEST_KEY = 2**63 - 1
 _NUMBER = re.compile(r"CHG([0-9]{0,19})", re.IGNORECASE)
 # From so many characters on, a word is found within others; a shorter one, where a word begins.
 WITHIN = 3
+# What a word begins behind.
+_BEFORE = (" ", "\n", "\t", "(")
+# The name of a function that SQLite gets.
+FOLDED = "CHANGES_FOLDED"
+
+
+class Searched(TextField):
+    """A text in which words are found whether they are written small or large, in any script."""
+
+
+@Searched.register_lookup
+class Within(IContains):
+    """SQLite's own comparison knows the letters of ASCII alone."""
+
+    def as_sqlite(self, compiler: Any, connection: Any) -> Any:
+        text, params = self.process_lhs(compiler, connection)
+        word, own = self.process_rhs(compiler, connection)
+        return f"{FOLDED}({text}) LIKE {FOLDED}({word}) ESCAPE '\\'", [*params, *own]
+
+
+def teach_sqlite(connection: Any, **kwargs: Any) -> None:
+    """Called for each new connection."""
+    if connection.vendor == "sqlite":
+        connection.connection.create_function(FOLDED, 1, str.casefold, deterministic=True)
 
 
 class SearchText(Func):
@@ -23,7 +50,7 @@ class SearchText(Func):
     """
 
     fields = ("number", "title", "service", "category", "description")
-    output_field = TextField()
+    output_field = Searched()
 
     def __init__(self, *expressions: Combinable | str, **extra: Any) -> None:
         super().__init__(*(expressions or map(F, self.fields)), **extra)
@@ -53,7 +80,7 @@ def reading(typed: str) -> Q:
         elif len(word) >= WITHIN:
             condition &= Q(search_text__icontains=word)
         else:
-            condition &= Q(search_text__icontains=f" {word}") | Q(search_text__icontains=f"\n{word}")
+            condition &= reduce(or_, (Q(search_text__icontains=before + word) for before in _BEFORE))
     return condition
 
 

@@ -61,6 +61,20 @@ def test_each_word_must_be_there_in_any_field_and_any_case(alice, library, typed
     assert found(alice, f"q={typed}") == {library[name].number for name in expected.split()}
 
 
+@pytest.mark.parametrize("typed", ["änderung", "ÄNDERUNG", "derUNG", "изменение", "ИЗМ"])
+def test_letters_of_any_script_are_found_small_and_large(alice, typed):
+    ChangeFactory(title="Another", description="-")
+    change = ChangeFactory(title="Änderung (Изменение)", description="-")
+    assert found(alice, f"q={typed}") == {change.number}
+
+
+@pytest.mark.parametrize("title", ["Router (VM 7)", "Router\tvm", "VM", "A vm"])
+def test_a_short_word_is_found_behind_a_bracket_or_a_tab(alice, title):
+    change = ChangeFactory(title=title, description="-")
+    ChangeFactory(title="evm", description="-")
+    assert found(alice, "q=vm") == {change.number}
+
+
 def test_the_beginning_of_a_number_finds_the_numbers_that_begin_so(alice):
     changes = [ChangeFactory(title="-", description="-") for _ in range(12)]
     first = changes[0].number
