@@ -11,7 +11,7 @@ from uuid import UUID
 
 from django import forms
 from django.contrib import messages
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils import timezone
@@ -29,6 +29,8 @@ from .models import ExternalSystem, IncomingOperation, OutgoingOperation
 from .panels import incoming_row, outgoing_row, with_neighbours
 
 ATTEMPTS_SHOWN = 100
+# The filters that ask while somebody types.
+TYPED = {"change", "error"}
 # Of the JSON of an operation: more of it nobody reads on a page.
 SHOWN_BYTES = 64 * 1024
 
@@ -45,9 +47,17 @@ class ExchangeLog(StaffPage):
             return render(request, "integrations/log.html", context)
         response = render(request, "integrations/includes/log_rows.html", context)
         # What is in the address bar is what a person can send to another one.
-        asked = urlencode([(name, value) for name, value in request.GET.items() if value])
-        response["HX-Push-Url"] = request.path + (f"?{asked}" if asked else "")
+        asked = {name: value for name, value in request.GET.items() if value}
+        header = "HX-Replace-Url" if _is_typed_on(htmx.current_url or "", asked) else "HX-Push-Url"
+        response[header] = request.path + (f"?{urlencode(asked)}" if asked else "")
         return response
+
+
+def _is_typed_on(address: str, asked: dict[str, Any]) -> bool:
+    """Whether only what somebody types differs from the address of the page: no step of its own for Back."""
+    before = QueryDict(address.partition("?")[2])
+    differing = {name for name in {*before, *asked} if before.get(name, "") != asked.get(name, "")}
+    return bool(differing) and differing <= TYPED and all(before.get(name) for name in differing)
 
 
 class OneOperation(StaffPage):

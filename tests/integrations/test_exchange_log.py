@@ -137,6 +137,13 @@ def test_a_part_of_the_page_is_answered_alone(audrey, given):
     assert "Assign 1" in content
     assert "<h1" not in content
     assert response["HX-Push-Url"] == "/exchange/?system=ACME"
+    for before, asked, header in (
+        ("/exchange/", "error=time", "HX-Push-Url"),
+        ("/exchange/?error=ti", "error=time", "HX-Replace-Url"),
+        ("/exchange/?error=ti", "error=time&system=ACME", "HX-Push-Url"),
+    ):
+        asking = {"HX-Request": "true", "HX-Current-URL": f"http://testserver{before}"}
+        assert web(audrey).get(f"/exchange/?{asked}", headers=asking)[header] == f"/exchange/?{asked}"
     back = {"HX-Request": "true", "HX-History-Restore-Request": "true"}
     assert "<h1" in web(audrey).get("/exchange/?system=ACME", headers=back).content.decode()
 
