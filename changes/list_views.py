@@ -142,7 +142,7 @@ class SavedFilterDelete(StaffPage):
     def post(self, request: HttpRequest, pk: int) -> HttpResponse:
         saved = SavedFilter.objects.filter(user=request.user.pk, pk=pk).first()
         if saved is None:
-            raise Http404("You have no such filter.")
+            raise Http404(_("You have no such filter."))
         saved.delete()
         messages.success(request, _("The filter %(name)s was deleted.") % {"name": saved.name})
         return redirect(_address(saved.query))

@@ -43,7 +43,7 @@ class Choose(StaffPage):
         super().setup(request, *args, **kwargs)
         found = [kind for kind in CHANGE_KINDS if kind.name == kwargs["kind"]]
         if not found:
-            raise Http404("There is no such bulk action.")
+            raise Http404(_("There is no such bulk action."))
         self.kind: ChangeKind = found[0]
         self.permission = self.kind.permission
 

@@ -86,7 +86,7 @@ class BulkItem(models.Model):
 
     job = models.ForeignKey(BulkJob, on_delete=models.CASCADE, related_name="items", db_index=False)
     position = models.PositiveIntegerField()
-    target = models.CharField(max_length=36, help_text="The record's key.")
+    target = models.CharField(max_length=36, help_text=_("The record's key."))
     label = models.CharField(max_length=300)
     seen = models.PositiveIntegerField(null=True)
     told = models.JSONField(null=True)
