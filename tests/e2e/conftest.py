@@ -77,12 +77,13 @@ class ServedPages:
 
 @pytest.fixture(scope="session")
 def served(request: pytest.FixtureRequest) -> Iterator[ServedPages]:
-    """The product on a database of its own, of the kind that the run is for."""
-    folder = services.run_dir() / "pages"
+    """The product on a database of its own, of the kind that the run is for; one for each worker that needs it."""
+    name = f"pages_{os.environ.get('PYTEST_XDIST_WORKER', 'alone')}"
+    folder = services.run_dir() / name
     url = f"sqlite:///{folder / 'db.sqlite3'}"
     if request.config.getoption("database") == "postgresql":
-        services.create_postgresql_database("pages")
-        url = services.postgresql_url("pages")
+        services.create_postgresql_database(name)
+        url = services.postgresql_url(name)
     pages = ServedPages(folder, url)
     yield pages
     pages.stop()

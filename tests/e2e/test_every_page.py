@@ -14,8 +14,7 @@ from playwright.sync_api import BrowserContext, Page, Response
 from .conftest import ServedPages
 from .pages_to_look_at import LOOKS, Look
 
-# One installation and one browser for each person serve all of it.
-pytestmark = [pytest.mark.xdist_group("pages"), pytest.mark.any_database]
+pytestmark = pytest.mark.any_database
 
 WIDTHS = (1280, 375)
 # WCAG 2.2 A and AA, and what is good practice besides. The size of targets is left out by axe unless it is asked for.
@@ -85,11 +84,19 @@ _END_ANIMATIONS = """() => {
 }"""
 
 
-def by_name(look: Look) -> str:
-    return look.name
-
-
-each_page = pytest.mark.parametrize("look", LOOKS, ids=by_name)
+# Two workers share them, each with one installation and one browser for each person.
+GROUPS = [pytest.mark.xdist_group(f"pages-{half}") for half in range(2)]
+each_page = pytest.mark.parametrize(
+    "look", [pytest.param(look, marks=GROUPS[place % 2], id=look.name) for place, look in enumerate(LOOKS)]
+)
+# The one width or the other: what has the focus is drawn by the same rules on both.
+each_page_once = pytest.mark.parametrize(
+    ("look", "width"),
+    [
+        pytest.param(look, WIDTHS[place // 2 % 2], marks=GROUPS[place % 2], id=f"{look.name}-{WIDTHS[place // 2 % 2]}")
+        for place, look in enumerate(LOOKS)
+    ],
+)
 
 
 @pytest.fixture
@@ -191,8 +198,7 @@ def _wide(page: Page, width: int) -> list[str]:
     )
 
 
-@each_page
-@pytest.mark.parametrize("width", WIDTHS)
+@each_page_once
 def test_the_focus_can_be_seen_wherever_tab_leads(look, open_look, width):
     page, _ = open_look(look, reduced_motion="reduce")
     page.set_viewport_size({"width": width, "height": 800})

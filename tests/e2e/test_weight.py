@@ -8,7 +8,7 @@ from playwright.sync_api import Browser, CDPSession, Page
 from .conftest import ServedPages
 from .pages_to_look_at import LOOKS
 
-pytestmark = [pytest.mark.xdist_group("pages"), pytest.mark.any_database]
+pytestmark = [pytest.mark.xdist_group("pages-1"), pytest.mark.any_database]
 
 FIRST = 100 * 1024
 SECOND = 20 * 1024
