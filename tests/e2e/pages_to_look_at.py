@@ -10,13 +10,17 @@ from playwright.sync_api import Page, expect
 
 @dataclass(frozen=True)
 class Look:
-    """One page as a person sees it: who opens which address, and what they do there before it is looked at."""
+    """One page as a person sees it: who opens which address, and what they do there before it is looked at.
+
+    `answer` is the status of what is done there, where it is another one.
+    """
 
     name: str
     address: str
     person: str | None = "boss"
     status: int = 200
     act: Callable[[Page], None] | None = None
+    answer: int = 200
 
 
 def _save_without_a_title(page: Page) -> None:
@@ -115,7 +119,7 @@ LOOKS = (
     Look("edit", "/changes/{stuck}/edit/"),
     Look("edit, saved", "/changes/{emergency}/edit/", act=_save),
     Look("edit, with errors", "/changes/{stuck}/edit/", act=_save_without_a_title),
-    Look("edit, conflict", "/changes/{edited}/edit/", act=_save_after_somebody_else),
+    Look("edit, conflict", "/changes/{edited}/edit/", act=_save_after_somebody_else, answer=409),
     Look("edit, of a closed change", "/changes/{closed}/edit/"),
     Look("calendar", "/calendar/"),
     Look("calendar, a day", "/calendar/?view=day"),

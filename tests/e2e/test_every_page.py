@@ -28,7 +28,8 @@ CHECKS = ((1280, "light"), (375, "dark"))
 TABS = 250
 # What a template that went wrong leaves behind.
 LEFTOVERS = re.compile(
-    r"\bNone\b|\bundefined\b|\bNaN\b|\{\{|\}\}|\{%|%\}|%\(\w+\)|&(?:amp|lt|gt|quot|#\d+);|<[A-Z]\w+ object"
+    r"\bNone\b(?! available)"  # Django's own, of recent actions
+    r"|\bundefined\b|\bNaN\b|\{\{|\}\}|\{%|%\}|%\(\w+\)|&(?:amp|lt|gt|quot|#\d+);|<[A-Z]\w+ object"
 )
 
 _TEXTS = """() => {
@@ -149,7 +150,8 @@ def test_it_fits_the_screen_asks_for_nothing_forbidden_and_every_text_is_whole(s
 
     def note_message(message: Any) -> None:
         # A page that answers 404 is told of in the console, as all that is not found.
-        if message.type in ("error", "warning") and f"status of {look.status} " not in message.text:
+        is_told = any(f"status of {status} " in message.text for status in (look.status, look.answer))
+        if message.type in ("error", "warning") and not is_told:
             faults.append(f"console: {message.text}")
 
     def note_request(request: Any) -> None:

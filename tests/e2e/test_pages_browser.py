@@ -86,6 +86,7 @@ def test_a_change_from_its_creation_to_close(page, signed_in_page, alice, carol,
     page.get_by_role("link", name="Completion code must be set.").click()
     page.get_by_label("Completion code").select_option("Successful")
     page.get_by_role("button", name="Save").click()
+    expect(page.get_by_text("was saved.")).to_be_visible()
     move(page, "Close")
     expect(page.get_by_text("is final: the fields are read-only")).to_be_visible()
     change = Change.objects.get()

@@ -224,6 +224,7 @@ def test_help_lists_our_commands_with_one_line_each_without_a_key(tmp_path):
         "demo",
         "dump_exchange",
         "exchange_status",
+        "generate_changes",
         "load_exchange",
         "serve",
         "simulator",
