@@ -55,8 +55,7 @@ format: ## Formats the code
 messages: ## Collects the texts of the pages into locale/, where they are translated, and compiles what is there
 	@sh requirements/install.sh messages
 	$(CHECKING) .venv/bin/python manage.py makemessages --locale de --no-obsolete --no-wrap --add-location file \
-		--ignore '.*' --ignore var --ignore bench --ignore tests --ignore 'integrations/simulator' \
-		--ignore 'integrations/demo' --ignore 'integrations/local'
+		--ignore '.*' --ignore var --ignore bench --ignore tests --ignore 'integrations/sandbox'
 	$(CHECKING) .venv/bin/python manage.py compilemessages --locale de --ignore '.*'
 
 lock: ## Locks the newest versions that pyproject.toml allows, with hashes and without addresses

@@ -10,7 +10,7 @@ def main() -> None:
     from django.core.exceptions import ImproperlyConfigured
 
     from casexchange.command_line import CommandLine
-    from integrations.local.environment import prepare
+    from integrations.sandbox.local.environment import prepare
 
     prepare(sys.argv)
     try:

@@ -7,7 +7,7 @@ import sys
 import time
 from collections.abc import Sequence
 
-from integrations.local.interruption import Interrupted, interruptible
+from integrations.sandbox.local.interruption import Interrupted, interruptible
 
 from .checks import CheckFailed
 from .figures import table

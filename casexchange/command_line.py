@@ -3,7 +3,7 @@
 from django.core.management import ManagementUtility, get_commands, load_command_class
 from django.core.management.base import BaseCommand
 
-OURS = ("changes", "integrations")
+OURS = ("changes", "integrations", "integrations.sandbox")
 
 
 class CommandLine(ManagementUtility):

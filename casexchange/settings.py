@@ -47,6 +47,7 @@ CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[])
 INSTALLED_APPS = [
     "changes",
     "integrations",
+    "integrations.sandbox",
     "casexchange.apps.CaseExchangeAdminConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",

@@ -7,15 +7,7 @@ class IntegrationsConfig(AppConfig):
     verbose_name = _("Exchange")
 
     def ready(self) -> None:
-        from . import (  # noqa: F401 - the checks register themselves
-            bulk,
-            change_list,
-            checks,
-            names,
-            receivers,
-            roles,
-            timeline,
-        )
+        from . import bulk, change_list, checks, names, receivers, roles, timeline  # noqa: F401 - the checks register themselves
 
         names.name_all()
         receivers.connect()

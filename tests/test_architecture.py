@@ -138,7 +138,7 @@ def test_changes_and_additions_are_written_by_save_alone(file: Path) -> None:
             "ExternalReference.objects.raw(REFERENCES % tuple(marks), [*changes, *systems])"
         ],
         # In bulk, around the models, for a database that nobody uses; which is what it is for.
-        "integrations/volume/tables.py": ["connection.cursor()"] * 4,
+        "integrations/sandbox/volume/tables.py": ["connection.cursor()"] * 4,
         "casexchange/apps.py": ["connections[using].cursor()"],  # for the limits of the session while migrating
     }.get(_name(file), [])
 

@@ -10,11 +10,11 @@ from django.utils import timezone
 from django.utils.formats import localize
 from django.utils.translation import gettext as _
 
-from .. import audit
-from ..exceptions import StaleChange
-from ..form_fields import Text
-from ..forms import TEXTS
-from ..models import Attachment, Change
+from changes import audit
+from changes.exceptions import StaleChange
+from changes.form_fields import Text
+from changes.forms import TEXTS
+from changes.models import Attachment, Change
 
 # Eighteen digits fit into 64 bits, whichever they are.
 LONGEST_KEY = 18

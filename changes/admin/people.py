@@ -11,8 +11,9 @@ from django.http import HttpRequest
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
-from ..choices import Role
-from ..models import SupportGroup
+from changes.choices import Role
+from changes.models import SupportGroup
+
 from .forms import ChosenRecords
 from .readonly import PlainChoices
 

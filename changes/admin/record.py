@@ -10,12 +10,13 @@ from django.forms.models import BaseInlineFormSet
 from django.http import HttpRequest, HttpResponse
 from django.utils.translation import gettext_lazy as _
 
-from .. import audit
-from ..actor import signed_in
-from ..choices import Phase
-from ..conversation_forms import CommentForm
-from ..form_fields import Minute
-from ..models import Addition, Approval, Attachment, Change, Comment
+from changes import audit
+from changes.actor import signed_in
+from changes.choices import Phase
+from changes.conversation_forms import CommentForm
+from changes.form_fields import Minute
+from changes.models import Addition, Approval, Attachment, Change, Comment
+
 from .forms import AttachmentForm, ChangeForm
 from .readonly import PlainChoices, ShownOnly
 

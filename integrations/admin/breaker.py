@@ -9,10 +9,10 @@ from django.template.response import TemplateResponse
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from .. import breaker
-from ..forms import BREAKER_REASON_LENGTH, OpenBreakerForm
-from ..models import ExternalSystem
-from ..status import status_of
+from integrations import breaker
+from integrations.forms import BREAKER_REASON_LENGTH, OpenBreakerForm
+from integrations.models import ExternalSystem
+from integrations.status import status_of
 
 
 def breaker_page(admin: ModelAdmin, request: HttpRequest, system: ExternalSystem) -> HttpResponse:

@@ -12,9 +12,8 @@ from django.utils.translation import gettext_lazy as _
 from knox.models import AuthToken
 
 from changes.form_fields import Minute
-
-from ..models import ExternalSystem, OutgoingOperation, validate_secret
-from ..transports import signing
+from integrations.models import ExternalSystem, OutgoingOperation, validate_secret
+from integrations.transports import signing
 
 REASON_LENGTH = OutgoingOperation._meta.get_field("skip_reason").max_length
 

@@ -15,8 +15,8 @@ from changes.admin.people import PersonAdmin, SupportGroupAdmin
 from changes.admin.readonly import PlainChoices
 from changes.choices import Role
 from changes.models import SupportGroup
+from integrations.models import ExternalGroup
 
-from ..models import ExternalGroup
 from .protection import CountsWhatProtects
 
 admin.site.unregister(User)

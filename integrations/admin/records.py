@@ -3,8 +3,7 @@
 from django.contrib import admin
 
 from changes.admin.readonly import ReadOnlyAdmin
-
-from ..models import Exchange, ExternalReference
+from integrations.models import Exchange, ExternalReference
 
 
 @admin.register(ExternalReference)

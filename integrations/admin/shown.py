@@ -11,10 +11,9 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from changes.templatetags.changes import ago
-
-from ..choices import DeliveryStatus
-from ..models import ExternalSystem
-from ..status import SystemStatus
+from integrations.choices import DeliveryStatus
+from integrations.models import ExternalSystem
+from integrations.status import SystemStatus
 
 
 def health(status: SystemStatus, is_whole: bool) -> SafeString:

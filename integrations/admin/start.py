@@ -12,8 +12,9 @@ from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils.translation import gettext as _
 
-from .. import outbox
-from ..models import ExternalSystem
+from integrations import outbox
+from integrations.models import ExternalSystem
+
 from .forms import StartForm
 
 SKIP_PERMISSION = "integrations.skip_outgoingoperation"

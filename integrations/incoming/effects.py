@@ -9,9 +9,9 @@ from django.core.files.base import ContentFile
 
 from changes.choices import CompletionCode, Phase
 from changes.models import Attachment, Change, Comment
+from integrations.choices import IncomingKind
+from integrations.models import Exchange, ExternalReference, ExternalSystem
 
-from ..choices import IncomingKind
-from ..models import Exchange, ExternalReference, ExternalSystem
 from .request import IncomingRequest, OperationRefused
 
 ASSIGNED_COMMENT = "Change was assigned locally from external system"

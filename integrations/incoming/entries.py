@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from changes.models import Change
+from integrations import payloads
+from integrations.access import reachable
+from integrations.choices import IncomingKind, IncomingStatus
+from integrations.models import ExternalReference, ExternalSystem, IncomingOperation
 
-from .. import payloads
-from ..access import reachable
-from ..choices import IncomingKind, IncomingStatus
-from ..models import ExternalReference, ExternalSystem, IncomingOperation
 from .request import Answer, IncomingRequest, OperationRefused
 
 

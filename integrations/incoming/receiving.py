@@ -15,12 +15,12 @@ from changes.actor import acting
 from changes.exceptions import ChangeRefused
 from changes.models import Attachment
 from changes.models.holding import holding
+from integrations import origin
+from integrations.choices import IncomingKind, IncomingStatus
+from integrations.locks import lock_origin
+from integrations.models import IncomingOperation, OutgoingOperation
+from integrations.prepared import prepared
 
-from .. import origin
-from ..choices import IncomingKind, IncomingStatus
-from ..locks import lock_origin
-from ..models import IncomingOperation, OutgoingOperation
-from ..prepared import prepared
 from .effects import carry_out, new_change
 from .entries import keep, new_entry, remembered
 from .request import Answer, IncomingRequest, OperationRefused

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..choices import IncomingKind
-from ..models import ExternalSystem
+from integrations.choices import IncomingKind
+from integrations.models import ExternalSystem
 
 
 class OperationRefused(Exception):  # noqa: N818 - as in changes.exceptions

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from changes.models import Change
+from integrations.access import reachable
+from integrations.models import ExternalReference, ExternalSystem
 
-from ..access import reachable
-from ..models import ExternalReference, ExternalSystem
 from .request import IncomingRequest, OperationRefused
 
 

@@ -12,17 +12,7 @@ Locks are taken in this order, in every transaction of the exchange: Change, Exc
 ExternalReference, ExternalSystem, DeliveryControl. A claim locks DeliveryControl first, and skips what is locked.
 """
 
-from .by_hand import (
-    NotOpen,
-    close_breaker,
-    open_breaker,
-    resume,
-    retry_now,
-    skip,
-    skip_all,
-    unsettled,
-    waiting_behind,
-)
+from .by_hand import NotOpen, close_breaker, open_breaker, resume, retry_now, skip, skip_all, unsettled, waiting_behind
 from .claiming import claim, is_more_due, release_stale
 from .message import References, body, message, references_of
 from .recording import Context, context_of, record, wake_on_commit

@@ -10,7 +10,8 @@ from uuid import UUID
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
 
-from ..models import Exchange, ExternalReference
+from integrations.models import Exchange, ExternalReference
+
 from .message import references_of
 
 if TYPE_CHECKING:

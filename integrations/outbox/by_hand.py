@@ -10,9 +10,10 @@ from django.db.models import QuerySet
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from .. import flow_control
-from ..choices import SETTLED, DeliveryStatus
-from ..models import DeliveryControl, Exchange, ExternalSystem, OutgoingOperation
+from integrations import flow_control
+from integrations.choices import SETTLED, DeliveryStatus
+from integrations.models import DeliveryControl, Exchange, ExternalSystem, OutgoingOperation
+
 from .recording import wake_on_commit
 from .settling import promote
 

@@ -14,9 +14,10 @@ from django.db.models import Count, Exists, OuterRef, Q, QuerySet, Subquery, pre
 from django.db.models.functions import Coalesce
 from django.utils import timezone
 
-from .. import flow_control
-from ..choices import Breaker, Delivery, DeliveryStatus
-from ..models import DeliveryControl, ExternalSystem, OutgoingOperation
+from integrations import flow_control
+from integrations.choices import Breaker, Delivery, DeliveryStatus
+from integrations.models import DeliveryControl, ExternalSystem, OutgoingOperation
+
 from .settling import LONGEST_RETRY_AFTER
 
 # An operation that was never tried is due at once: one that is due later comes from a clock that was set back since.

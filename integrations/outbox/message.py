@@ -7,9 +7,8 @@ from collections.abc import Collection
 from typing import Any
 
 from changes.timestamps import timestamp
-
-from .. import payloads
-from ..models import ExternalReference, OutgoingOperation
+from integrations import payloads
+from integrations.models import ExternalReference, OutgoingOperation
 
 REFERENCES = "SELECT * FROM integrations_externalreference WHERE change_id IN (%s) AND system_id IN (%s)"
 References = dict[tuple[int, int], ExternalReference]

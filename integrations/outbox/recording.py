@@ -13,11 +13,10 @@ from django.db.models import QuerySet
 from django.utils import timezone
 
 from changes.models import Attachment, Change, Comment
-
-from .. import origin, payloads, rules
-from ..choices import SETTLED
-from ..models import Exchange, ExternalGroup, ExternalReference, ExternalSystem, OutgoingOperation
-from ..wakeup import wake
+from integrations import origin, payloads, rules
+from integrations.choices import SETTLED
+from integrations.models import Exchange, ExternalGroup, ExternalReference, ExternalSystem, OutgoingOperation
+from integrations.wakeup import wake
 
 
 @dataclass

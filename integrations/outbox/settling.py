@@ -15,9 +15,10 @@ from django.db import transaction
 from django.db.models import OuterRef, Q, Subquery
 from django.utils import timezone
 
-from .. import flow_control
-from ..choices import SETTLED, Breaker, DeliveryStatus
-from ..models import DeliveryAttempt, DeliveryControl, Exchange, ExternalSystem, OutgoingOperation
+from integrations import flow_control
+from integrations.choices import SETTLED, Breaker, DeliveryStatus
+from integrations.models import DeliveryAttempt, DeliveryControl, Exchange, ExternalSystem, OutgoingOperation
+
 from .answers import keep_answers
 
 # A partner may ask for a longer pause than ours, within reason: see the longest of the schedule too.

@@ -8,10 +8,9 @@ from django import template
 
 from changes.choices import Visibility
 from changes.models import Attachment, Change, Comment, SupportGroup
-
-from .. import change_list, panels, wording
-from ..models import ExternalGroup
-from ..preview import Planned, Reading, draft_of
+from integrations import change_list, panels, wording
+from integrations.models import ExternalGroup
+from integrations.preview import Planned, Reading, draft_of
 
 register = template.Library()
 

@@ -7,8 +7,7 @@ from typing import Any
 from django import template
 
 from changes import charts
-
-from .. import desk
+from integrations import desk
 
 register = template.Library()
 

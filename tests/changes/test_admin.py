@@ -11,10 +11,9 @@ from django.utils import timezone
 
 from changes.choices import ChangeType, CompletionCode, Phase, Visibility
 from changes.models import Attachment, Change, Comment, SupportGroup
-
-from ..factories import ChangeFactory, SupportGroupFactory, UserFactory, change_in
-from ..html_forms import errors, post_form, read_form
-from ..pages import text, web
+from tests.factories import ChangeFactory, SupportGroupFactory, UserFactory, change_in
+from tests.html_forms import errors, post_form, read_form
+from tests.pages import text, web
 
 LIST = "/admin/changes/change/"
 

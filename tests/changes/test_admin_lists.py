@@ -7,9 +7,8 @@ import pytest
 from django.contrib import admin
 
 from integrations.models import ExternalReference, IncomingOperation
-
-from ..factories import ChangeFactory, UserFactory
-from ..pages import text, web
+from tests.factories import ChangeFactory, UserFactory
+from tests.pages import text, web
 
 
 @pytest.fixture

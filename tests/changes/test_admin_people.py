@@ -5,10 +5,9 @@ from django.contrib.auth.models import Group, User
 from django.test import Client
 
 from changes.choices import Role
-
-from ..factories import PASSWORD, UserFactory
-from ..html_forms import errors, post_form, read_form
-from ..pages import text, web
+from tests.factories import PASSWORD, UserFactory
+from tests.html_forms import errors, post_form, read_form
+from tests.pages import text, web
 
 USERS = "/admin/auth/user/"
 

@@ -15,10 +15,9 @@ from changes.models import BulkItem, BulkJob, Change, Comment
 from changes.paging import SORTS
 from integrations import tasks
 from integrations.models import Exchange, OutgoingOperation
-
-from ..factories import ChangeFactory, SupportGroupFactory, UserFactory, change_in
-from ..pages import text, web
-from ..threads import at_once
+from tests.factories import ChangeFactory, SupportGroupFactory, UserFactory, change_in
+from tests.pages import text, web
+from tests.threads import at_once
 
 ALL = {"scope": "all"}
 

@@ -5,9 +5,9 @@ import pytest
 from changes.actor import acting
 from changes.models import BulkJob, Change
 from integrations.models import Exchange, ExternalReference
+from tests.factories import ChangeFactory
+from tests.pages import text, web
 
-from ..factories import ChangeFactory
-from ..pages import text, web
 from .test_bulk import done, previewed, sent, statuses, work
 
 

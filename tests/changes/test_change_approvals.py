@@ -5,10 +5,9 @@ import pytest
 from changes.actor import acting
 from changes.choices import ChangeType, Phase
 from changes.models import Approval
-
-from ..factories import change_in
-from ..html_forms import read_form
-from ..pages import text, web
+from tests.factories import change_in
+from tests.html_forms import read_form
+from tests.pages import text, web
 
 
 def page_of(user, change):

@@ -9,9 +9,8 @@ from changes import text_diff
 from changes.actor import acting
 from changes.choices import Phase
 from changes.pages import HISTORY_SIZE
-
-from ..factories import change_in
-from ..pages import text, web
+from tests.factories import change_in
+from tests.pages import text, web
 
 
 def page_of(user, change, query=""):

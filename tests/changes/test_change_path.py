@@ -7,9 +7,8 @@ import pytest
 from changes.choices import ChangeType, Phase
 from changes.path import stages
 from changes.workflow import TRANSITIONS
-
-from ..factories import change_in
-from ..pages import text, web
+from tests.factories import change_in
+from tests.pages import text, web
 
 # Section 2 of the contract, written down once more.
 METAPHASES = {

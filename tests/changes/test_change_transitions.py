@@ -10,9 +10,8 @@ from django.utils import timezone
 from changes.actor import acting
 from changes.choices import ChangeType, Phase
 from changes.models import Change
-
-from ..factories import ChangeFactory, change_in
-from ..pages import text, web
+from tests.factories import ChangeFactory, change_in
+from tests.pages import text, web
 
 
 def page_of(user, change, query=""):

@@ -9,9 +9,8 @@ from django.test.utils import CaptureQueriesContext
 
 from changes.choices import Phase
 from changes.models import Comment
-
-from ..factories import ChangeFactory, SupportGroupFactory, change_in
-from ..pages import web
+from tests.factories import ChangeFactory, SupportGroupFactory, change_in
+from tests.pages import web
 
 
 def exported(user, query="") -> list[dict[str, str]]:

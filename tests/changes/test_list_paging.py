@@ -9,9 +9,8 @@ from hypothesis import strategies as st
 from hypothesis.extra.django import TransactionTestCase
 
 from changes.models import Change
-
-from ..factories import ChangeFactory, UserFactory
-from ..pages import text, web
+from tests.factories import ChangeFactory, UserFactory
+from tests.pages import text, web
 
 NOW = datetime(2026, 3, 2, 12, tzinfo=UTC)
 ORDERS = ["number", "-number", "priority", "-priority", "updated", "-updated", "planned_start", "-planned_start"]

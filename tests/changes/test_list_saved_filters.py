@@ -3,10 +3,9 @@
 import pytest
 
 from changes.models import SavedFilter
-
-from ..factories import ChangeFactory
-from ..html_forms import post_form
-from ..pages import text, web
+from tests.factories import ChangeFactory
+from tests.html_forms import post_form
+from tests.pages import text, web
 
 SAVE = "/changes/filters/"
 

@@ -9,9 +9,9 @@ from django.http import QueryDict
 from changes import listing
 from changes.models import Change
 from changes.querysets import ChangeQuerySet
+from tests.factories import ChangeFactory, SupportGroupFactory, UserFactory
+from tests.pages import text, web
 
-from ..factories import ChangeFactory, SupportGroupFactory, UserFactory
-from ..pages import text, web
 from .test_list_paging import numbers
 
 PART = {"HX-Request": "true"}

@@ -9,9 +9,8 @@ from hypothesis import strategies as st
 from changes.choices import Phase
 from changes.markdown import MAX_CELLS, MAX_LENGTH, TAGS, kept, render
 from changes.models import Comment
-
-from ..factories import change_in
-from ..pages import web
+from tests.factories import change_in
+from tests.pages import web
 
 ATTRIBUTES = {
     "a": {"href", "rel"},

@@ -4,11 +4,10 @@ import pytest
 
 from changes.choices import Phase
 from changes.models import Change, Comment
-
-from ..factories import change_in
-from ..html_forms import read_form
-from ..pages import text, web
-from ..threads import at_once
+from tests.factories import change_in
+from tests.html_forms import read_form
+from tests.pages import text, web
+from tests.threads import at_once
 
 
 def new_form(client, group=None, **typed):

@@ -6,9 +6,8 @@ from django.urls import reverse
 
 from changes.choices import ChangeType, Phase
 from changes.models import Change
-
-from ..factories import PASSWORD, UserFactory, change_in
-from ..pages import text, web
+from tests.factories import PASSWORD, UserFactory, change_in
+from tests.pages import text, web
 
 READ = ["/", "/changes/", "/changes/{number}/", "/exchange/", "/exchange/?direction=in"]
 WRITE_PAGES = ["/changes/new/", "/changes/{number}/edit/", "/changes/{number}/abandon/"]

@@ -9,9 +9,8 @@ from django.test.utils import CaptureQueriesContext
 
 from changes import calendar_views
 from changes.choices import ChangeType, Phase
-
-from ..factories import ChangeFactory, SupportGroupFactory, change_in
-from ..pages import text, web
+from tests.factories import ChangeFactory, SupportGroupFactory, change_in
+from tests.pages import text, web
 
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
 HOUR = timedelta(hours=1)

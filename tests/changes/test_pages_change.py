@@ -9,9 +9,8 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from changes.actor import acting
 from changes.choices import Decision, Phase
 from changes.models import Approval, Attachment, Comment
-
-from ..factories import UserFactory, change_in
-from ..pages import text, web
+from tests.factories import UserFactory, change_in
+from tests.pages import text, web
 
 
 def page_of(user, change, query=""):

@@ -9,9 +9,8 @@ from django.test.utils import CaptureQueriesContext
 from changes import desk
 from changes.choices import ChangeType, Decision, Phase
 from changes.models import Approval, Change
-
-from ..factories import ChangeFactory, SupportGroupFactory, UserFactory, change_in
-from ..pages import text, web
+from tests.factories import ChangeFactory, SupportGroupFactory, UserFactory, change_in
+from tests.pages import text, web
 
 
 @pytest.fixture

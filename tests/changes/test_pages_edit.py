@@ -7,9 +7,8 @@ import pytest
 from changes.actor import acting
 from changes.choices import Phase
 from changes.models import Change
-
-from ..factories import ChangeFactory, SupportGroupFactory, UserFactory, change_in
-from ..pages import posted, text, web
+from tests.factories import ChangeFactory, SupportGroupFactory, UserFactory, change_in
+from tests.pages import posted, text, web
 
 EVERYTHING = {
     "title": "Replace core switch",

@@ -10,9 +10,8 @@ from django.test.utils import CaptureQueriesContext
 from changes.choices import ChangeType, CompletionCode, Phase
 from changes.models import Change, SavedFilter
 from integrations.models import Exchange, ExternalReference, OutgoingOperation
-
-from ..factories import ChangeFactory, SupportGroupFactory, change_in
-from ..pages import text, web
+from tests.factories import ChangeFactory, SupportGroupFactory, change_in
+from tests.pages import text, web
 
 
 def numbers(response) -> list[str]:

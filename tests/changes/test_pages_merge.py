@@ -5,10 +5,9 @@ import pytest
 from changes.actor import acting
 from changes.choices import Phase
 from changes.models import Change
-
-from ..factories import SupportGroupFactory, UserFactory, change_in
-from ..html_forms import read_form
-from ..pages import posted, text, web
+from tests.factories import SupportGroupFactory, UserFactory, change_in
+from tests.html_forms import read_form
+from tests.pages import posted, text, web
 
 
 @pytest.fixture

@@ -6,8 +6,7 @@ import pytest
 
 from changes import workflow
 from changes.choices import ChangeType, Phase
-
-from ..pages import text, web
+from tests.pages import text, web
 
 
 def part(response, change_type: str) -> str:

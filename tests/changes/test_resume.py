@@ -12,10 +12,9 @@ from django.utils import timezone
 from changes.actor import acting
 from changes.choices import Phase
 from changes.models import Change, Comment
-
-from ..factories import PASSWORD, UserFactory, change_in
-from ..html_forms import read_form
-from ..pages import text, web
+from tests.factories import PASSWORD, UserFactory, change_in
+from tests.html_forms import read_form
+from tests.pages import text, web
 
 
 @pytest.fixture

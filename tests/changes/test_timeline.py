@@ -18,9 +18,8 @@ from changes.models import Approval, Attachment, Change, Comment
 from changes.timeline import PAGE_SIZE, SHOWS, Cursor, Timeline
 from integrations.choices import IncomingStatus
 from integrations.models import IncomingOperation, OutgoingOperation
-
-from ..factories import UserFactory, change_in
-from ..pages import text, web
+from tests.factories import UserFactory, change_in
+from tests.pages import text, web
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 

@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, BrowserContext
 
-from .. import services
-from ..exchange import ROOT
-from ..processes import Process, free_port, start, until
+from tests import services
+from tests.exchange import ROOT
+from tests.processes import Process, free_port, start, until
 
 
 class ServedPages:

@@ -10,9 +10,8 @@ from playwright.sync_api import expect
 from changes.bulk import running
 from changes.models import BulkJob, Change, Comment
 from integrations.models import OutgoingOperation
-
-from ..factories import ChangeFactory, SupportGroupFactory
-from ..processes import until
+from tests.factories import ChangeFactory, SupportGroupFactory
+from tests.processes import until
 
 # WCAG 2.2 A and AA, and what is good practice besides.
 AXE = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]}

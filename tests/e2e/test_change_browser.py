@@ -10,8 +10,7 @@ from changes.actor import acting
 from changes.choices import Decision, Phase
 from changes.models import Approval, Change, Comment
 from changes.timeline import PAGE_SIZE
-
-from ..factories import change_in
+from tests.factories import change_in
 
 AXE = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]}
 # The page asks every 8 seconds; a busy machine answers later.

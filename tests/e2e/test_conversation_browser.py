@@ -11,8 +11,7 @@ from playwright.sync_api import expect
 
 from changes.choices import Phase
 from changes.models import Attachment, Comment
-
-from ..factories import change_in
+from tests.factories import change_in
 
 AXE = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]}
 MARKDOWN = """# Outage

@@ -7,8 +7,7 @@ from playwright.sync_api import Page, expect
 
 from changes.choices import Phase
 from integrations.models import OutgoingOperation
-
-from ..factories import ChangeFactory, SupportGroupFactory, change_in
+from tests.factories import ChangeFactory, SupportGroupFactory, change_in
 
 NOON = datetime(2026, 12, 2, 12, tzinfo=UTC)
 

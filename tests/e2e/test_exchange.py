@@ -8,7 +8,7 @@ import hashlib
 
 import pytest
 
-from ..exchange import Client
+from tests.exchange import Client
 
 
 @pytest.fixture

@@ -11,8 +11,7 @@ from changes.actor import acting
 from changes.choices import Phase
 from changes.models import Change
 from integrations.models import ExternalReference, OutgoingOperation
-
-from ..factories import change_in
+from tests.factories import change_in
 
 AXE = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]}
 

@@ -4,8 +4,7 @@ from playwright.sync_api import expect
 
 from changes.choices import Phase
 from changes.models import Change
-
-from ..factories import change_in
+from tests.factories import change_in
 
 
 def test_a_double_click_sends_a_form_once_and_after_going_back_it_can_be_sent_again(signed_in_page, alice):

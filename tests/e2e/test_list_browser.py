@@ -5,7 +5,7 @@ import re
 import pytest
 from playwright.sync_api import expect
 
-from ..factories import ChangeFactory, SupportGroupFactory
+from tests.factories import ChangeFactory, SupportGroupFactory
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

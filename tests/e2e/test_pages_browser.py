@@ -12,15 +12,7 @@ from changes.choices import Phase, Role
 from changes.models import Approval, Attachment, Change, Comment
 from integrations import outbox
 from integrations.models import ExternalReference, IncomingOperation, OutgoingOperation
-
-from ..factories import (
-    PASSWORD,
-    ChangeFactory,
-    ExternalGroupFactory,
-    ExternalSystemFactory,
-    UserFactory,
-    change_in,
-)
+from tests.factories import PASSWORD, ChangeFactory, ExternalGroupFactory, ExternalSystemFactory, UserFactory, change_in
 
 FOCUSED = "document.activeElement"
 

@@ -6,8 +6,7 @@ from playwright.sync_api import expect
 
 from changes.choices import Phase
 from changes.models import Change, Comment
-
-from ..factories import PASSWORD, change_in
+from tests.factories import PASSWORD, change_in
 
 SIGNED_OUT = "It is shown again as you typed it, and is not saved yet."
 

@@ -13,7 +13,8 @@ from typing import Any
 
 import pytest
 
-from .. import services
+from tests import services
+
 from .check import assert_nothing_lost
 from .load import Load
 from .stack import FaultStack

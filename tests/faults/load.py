@@ -14,7 +14,8 @@ from typing import Any
 
 import requests
 
-from ..exchange import Client
+from tests.exchange import Client
+
 from .stack import FaultStack
 
 GROUPS = ("ACME Networks", "BETA Servers", "Network")

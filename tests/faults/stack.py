@@ -10,10 +10,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from ..certificates import AUTHORITY, EXPIRED, VALID, make_certificates
-from ..exchange import ROLES, ROOT, Client, RunningExchange
-from ..processes import free_port, start
-from ..services import PostgreSQL, Redis
+from tests.certificates import AUTHORITY, EXPIRED, VALID, make_certificates
+from tests.exchange import ROLES, ROOT, Client, RunningExchange
+from tests.processes import free_port, start
+from tests.services import PostgreSQL, Redis
 
 WORKERS = ("worker-1", "worker-2")
 DATABASE = "faults"

@@ -11,7 +11,8 @@ import time
 import pytest
 import requests
 
-from ..processes import is_running, until
+from tests.processes import is_running, until
+
 from .stack import WORKERS
 
 pytestmark = [pytest.mark.any_database, pytest.mark.xdist_group("faults")]

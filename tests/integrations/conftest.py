@@ -8,8 +8,8 @@ from django.db.models import QuerySet
 
 from changes.models import Comment
 from integrations.models import ExternalSystem, OutgoingOperation
+from tests.factories import ChangeFactory
 
-from ..factories import ChangeFactory
 from .partner import Partner
 
 

@@ -3,8 +3,7 @@
 from playwright.sync_api import expect
 
 from integrations.models import ExternalSystem, OutgoingOperation
-
-from ..factories import ChangeFactory, UserFactory
+from tests.factories import ChangeFactory, UserFactory
 
 
 def test_a_partner_is_registered_gets_a_change_is_disabled_and_taken_up_again(signed_in_page, ingrid, alice):

@@ -3,10 +3,9 @@
 from changes.models import SupportGroup
 from integrations.choices import Operation
 from integrations.models import ExternalGroup, OutgoingOperation
-
-from ..factories import ChangeFactory, SupportGroupFactory
-from ..html_forms import post_form
-from ..pages import text, web
+from tests.factories import ChangeFactory, SupportGroupFactory
+from tests.html_forms import post_form
+from tests.pages import text, web
 
 
 def test_a_support_group_becomes_external_and_changes_given_to_it_go_to_the_partner(ingrid, alice, acme):

@@ -14,10 +14,9 @@ from integrations.models import (
     IncomingOperation,
     OutgoingOperation,
 )
-
-from ..factories import ChangeFactory
-from ..html_forms import messages, post_form, read_form
-from ..pages import text, web
+from tests.factories import ChangeFactory
+from tests.html_forms import messages, post_form, read_form
+from tests.pages import text, web
 
 LIST = "/admin/integrations/outgoingoperation/"
 

@@ -7,10 +7,9 @@ from django.utils import timezone
 from integrations.choices import DeliveryStatus
 from integrations.models import ExternalGroup, ExternalSystem, OutgoingOperation
 from integrations.transports.signing import check_secret
-
-from ..factories import SECRET, ExternalSystemFactory, SupportGroupFactory, UserFactory
-from ..html_forms import errors, post_form, read_form
-from ..pages import text, web
+from tests.factories import SECRET, ExternalSystemFactory, SupportGroupFactory, UserFactory
+from tests.html_forms import errors, post_form, read_form
+from tests.pages import text, web
 
 LIST = "/admin/integrations/externalsystem/"
 OTHER_SECRET = "whsec_b3RoZXItc2VjcmV0LW9mLXRoZS10ZXN0cy0wMTIzNDU="

@@ -9,9 +9,8 @@ from django.utils import timezone
 from integrations import outbox
 from integrations.choices import Breaker, DeliveryStatus
 from integrations.models import DeliveryControl, ExternalSystem, OutgoingOperation
-
-from ..html_forms import errors, messages, post_form
-from ..pages import text, web
+from tests.html_forms import errors, messages, post_form
+from tests.pages import text, web
 
 LIST = "/admin/integrations/externalsystem/"
 

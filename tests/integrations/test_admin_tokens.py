@@ -8,9 +8,9 @@ from django.utils import timezone
 from knox.models import AuthToken
 from rest_framework.test import APIClient
 
-from ..factories import ExternalSystemFactory, UserFactory
-from ..html_forms import errors, messages, post_form, read_form
-from ..pages import text, web
+from tests.factories import ExternalSystemFactory, UserFactory
+from tests.html_forms import errors, messages, post_form, read_form
+from tests.pages import text, web
 
 LIST = "/admin/knox/authtoken/"
 ADD = f"{LIST}add/"

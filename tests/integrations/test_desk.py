@@ -13,9 +13,8 @@ from django.utils import timezone
 from changes.choices import Phase
 from integrations import desk
 from integrations.models import DeliveryControl, Exchange, ExternalSystem, IncomingOperation, OutgoingOperation
-
-from ..factories import ChangeFactory, ExternalGroupFactory, ExternalSystemFactory, SupportGroupFactory
-from ..pages import text, web
+from tests.factories import ChangeFactory, ExternalGroupFactory, ExternalSystemFactory, SupportGroupFactory
+from tests.pages import text, web
 
 HTMX = {"HX-Request": "true"}
 NOTHING = "Nothing is stuck: no operation was refused, failed, or has waited for long."

@@ -9,9 +9,8 @@ from django.utils import timezone
 from changes.bulk import running
 from changes.models import BulkItem, BulkJob, Comment, Preferences
 from integrations.models import ExternalSystem, IncomingOperation, OutgoingOperation
-
-from ..factories import ChangeFactory
-from ..pages import text, web
+from tests.factories import ChangeFactory
+from tests.pages import text, web
 
 NOW = timezone.now().replace(microsecond=0, second=0)
 

@@ -20,9 +20,8 @@ from integrations.models import (
     IncomingOperation,
     OutgoingOperation,
 )
-
-from ..factories import SupportGroupFactory, change_in
-from ..pages import text, web
+from tests.factories import SupportGroupFactory, change_in
+from tests.pages import text, web
 
 PERSONS_ALLOWED = {"ingrid"}
 

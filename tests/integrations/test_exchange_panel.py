@@ -10,9 +10,8 @@ from django.utils import timezone
 from changes.choices import Phase
 from changes.models import Change
 from integrations.models import ExternalReference, IncomingOperation, OutgoingOperation
-
-from ..factories import change_in
-from ..pages import web
+from tests.factories import change_in
+from tests.pages import web
 
 HTMX = {"HX-Request": "true"}
 

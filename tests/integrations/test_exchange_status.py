@@ -18,10 +18,9 @@ from integrations import outbox
 from integrations.choices import Breaker
 from integrations.models import DeliveryAttempt, DeliveryControl, ExternalSystem, OutgoingOperation
 from integrations.status import with_traffic
-
-from ..factories import ChangeFactory, ExternalGroupFactory, ExternalSystemFactory
-from ..html_forms import messages, post_form
-from ..pages import text, web
+from tests.factories import ChangeFactory, ExternalGroupFactory, ExternalSystemFactory
+from tests.html_forms import messages, post_form
+from tests.pages import text, web
 
 STATUS = "/exchange/status/"
 OPEN, CLOSE = f"{STATUS}ACME/open/", f"{STATUS}ACME/close/"

@@ -15,8 +15,7 @@ from integrations.models import (
     IncomingOperation,
     OutgoingOperation,
 )
-
-from ..factories import ChangeFactory
+from tests.factories import ChangeFactory
 
 WRITTEN = (Change, Comment, Approval, Exchange, ExternalReference, ExternalSystem, IncomingOperation, OutgoingOperation)
 

@@ -15,8 +15,7 @@ from changes.choices import CompletionCode, Phase
 from changes.models import Attachment, Change, Comment, SupportGroup
 from integrations.models import OutgoingOperation
 from integrations.preview import Reading, draft_of
-
-from ..factories import ChangeFactory, ExternalGroupFactory, ExternalSystemFactory, SupportGroupFactory, change_in
+from tests.factories import ChangeFactory, ExternalGroupFactory, ExternalSystemFactory, SupportGroupFactory, change_in
 
 GROUPS = {
     "Network": None,

@@ -6,10 +6,9 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from changes.choices import Phase
 from changes.models import Attachment, Change, Comment
 from integrations.models import ExternalReference, OutgoingOperation
-
-from ..factories import change_in
-from ..html_forms import read_form
-from ..pages import text, web
+from tests.factories import change_in
+from tests.html_forms import read_form
+from tests.pages import text, web
 
 HTMX = {"HX-Request": "true"}
 

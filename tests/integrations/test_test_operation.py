@@ -11,11 +11,11 @@ from changes.models import Change
 from integrations import breaker, delivery, outbox
 from integrations.models import DeliveryControl, ExternalGroup, ExternalSystem, OutgoingOperation
 from integrations.transports.http import HttpTransport
+from tests.factories import ExternalGroupFactory
+from tests.html_forms import messages, post_form, read_form
+from tests.pages import text, web
+from tests.processes import free_port
 
-from ..factories import ExternalGroupFactory
-from ..html_forms import messages, post_form, read_form
-from ..pages import text, web
-from ..processes import free_port
 from .partner import answer, hang_up
 
 STATUS = "/exchange/status/"

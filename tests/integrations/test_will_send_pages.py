@@ -7,9 +7,8 @@ from django.test.utils import CaptureQueriesContext
 from changes.choices import Phase
 from changes.models import Change
 from integrations.models import Exchange, ExternalReference, OutgoingOperation
-
-from ..factories import SupportGroupFactory, change_in
-from ..pages import posted, text, web
+from tests.factories import SupportGroupFactory, change_in
+from tests.pages import posted, text, web
 
 HTMX = {"HX-Request": "true"}
 

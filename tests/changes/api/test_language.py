@@ -1,8 +1,7 @@
 """The REST API is English, whatever language its caller asks for."""
 
 from changes.models import Change
-
-from ...factories import ChangeFactory
+from tests.factories import ChangeFactory
 
 GERMAN = {"Accept-Language": "de"}
 

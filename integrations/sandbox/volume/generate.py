@@ -12,8 +12,8 @@ from django.utils import timezone
 
 from changes.choices import Decision
 from changes.models import Approval, Change, Comment
+from integrations.models import DeliveryAttempt, Exchange, ExternalReference, IncomingOperation, OutgoingOperation
 
-from ..models import DeliveryAttempt, Exchange, ExternalReference, IncomingOperation, OutgoingOperation
 from .cast import Cast, gather
 from .exchanges import Counters, Exchanges
 from .lives import COLUMNS, Lives

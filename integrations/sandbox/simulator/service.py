@@ -12,7 +12,8 @@ from typing import Any
 import aiohttp
 from aiohttp import web
 
-from ..transports import signing
+from integrations.transports import signing
+
 from .behaviour import AT_THE_DOOR, DEAF, Behaviour, Mode
 from .client import Answer, post_operation
 from .config import Partner

@@ -11,8 +11,9 @@ from django.db import transaction
 from django.utils import timezone
 from knox.models import AuthToken
 
-from ..configuration import load as load_configuration
-from ..models import ExternalSystem
+from integrations.configuration import load as load_configuration
+from integrations.models import ExternalSystem
+
 from .history import Historian
 from .lives import lives
 

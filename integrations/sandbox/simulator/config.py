@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 
 import yaml
 
-from ..transports.signing import check_secret
+from integrations.transports.signing import check_secret
 
 
 class ConfigError(Exception):

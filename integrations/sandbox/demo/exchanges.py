@@ -15,10 +15,9 @@ from changes.actor import acting
 from changes.choices import ChangeType
 from changes.models import Change, Comment
 from changes.workflow import ABANDON_FROM
-
-from ..choices import DeliveryStatus
-from ..local.simulation import Simulation, until
-from ..models import ExternalReference, OutgoingOperation
+from integrations.choices import DeliveryStatus
+from integrations.models import ExternalReference, OutgoingOperation
+from integrations.sandbox.local.simulation import Simulation, until
 
 PATIENCE = 60
 

@@ -4,7 +4,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand
 
-from integrations.demo.demonstration import demonstrate
+from integrations.sandbox.demo.demonstration import demonstrate
 
 
 class Command(BaseCommand):

@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 import uuid
 
-from ..local.simulation import until
+from integrations.sandbox.local.simulation import until
+
 from .stage import PATIENCE, Stage
 
 

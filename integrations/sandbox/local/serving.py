@@ -15,8 +15,9 @@ from django.conf import settings
 from django.core.management import call_command
 from django.db import connections
 
-from ..demo import exchanges, load
-from ..models import ExternalSystem
+from integrations.models import ExternalSystem
+from integrations.sandbox.demo import exchanges, load
+
 from .environment import NotPossible
 from .interruption import Interrupted, interruptible
 from .kept import Kept

@@ -9,9 +9,9 @@ from aiohttp import web
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from integrations.simulator.config import ConfigError, load
-from integrations.simulator.server import create_app
-from integrations.simulator.service import Simulator
+from integrations.sandbox.simulator.config import ConfigError, load
+from integrations.sandbox.simulator.server import create_app
+from integrations.sandbox.simulator.service import Simulator
 
 
 class Command(BaseCommand):

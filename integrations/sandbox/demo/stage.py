@@ -7,8 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..local.http_client import Answer, Api
-from ..local.simulation import Simulation, until
+from integrations.sandbox.local.http_client import Answer, Api
+from integrations.sandbox.local.simulation import Simulation, until
 
 Message = dict[str, Any]
 PATIENCE = 60

@@ -16,7 +16,7 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent.parent
+ROOT = Path(__file__).resolve().parents[3]
 KEY_FILE = "secret_key"
 PORT, SIMULATOR_PORT = 8000, 9911
 HELP = ("", "help", "--help", "-h")

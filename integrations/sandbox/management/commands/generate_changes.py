@@ -5,7 +5,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from changes.models import Change
-from integrations.volume.generate import Wanted, generate
+from integrations.sandbox.volume.generate import Wanted, generate
 
 OPERATIONS_OF_A_CHANGE = 5
 

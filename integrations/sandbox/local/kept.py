@@ -8,7 +8,8 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from ..transports.signing import new_secret
+from integrations.transports.signing import new_secret
+
 from .environment import keep_private
 
 # Without the letters and digits that are easily taken for one another.

@@ -12,9 +12,9 @@ from django.db import transaction
 
 from changes.choices import Role
 from changes.models import SupportGroup
+from integrations.models import ExternalGroup, ExternalSystem
+from integrations.transports.signing import new_secret
 
-from ..models import ExternalGroup, ExternalSystem
-from ..transports.signing import new_secret
 from .words import GROUPS, PARTNERS
 
 _AGENTS = 20

@@ -4,8 +4,8 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandParser
 
-from integrations.local.environment import add_serve_options
-from integrations.local.serving import serve
+from integrations.sandbox.local.environment import add_serve_options
+from integrations.sandbox.local.serving import serve
 
 
 class Command(BaseCommand):

@@ -10,9 +10,9 @@ from typing import Any
 
 from changes.choices import CompletionCode, Phase, Visibility
 from changes.models import Comment
+from integrations.choices import DeliveryStatus, IncomingKind, IncomingStatus, Operation
+from integrations.models import DeliveryAttempt, Exchange, ExternalReference, IncomingOperation, OutgoingOperation
 
-from ..choices import DeliveryStatus, IncomingKind, IncomingStatus, Operation
-from ..models import DeliveryAttempt, Exchange, ExternalReference, IncomingOperation, OutgoingOperation
 from .cast import Partner
 from .lives import Life
 from .tables import Table
