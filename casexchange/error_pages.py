@@ -13,8 +13,8 @@ from django.shortcuts import render
 from django.template.defaultfilters import filesizeformat
 from django.views import defaults
 
-from changes.conversation_forms import MOST_FILES
 from changes.exceptions import ChangeRefused
+from changes.pages.conversation.forms import MOST_FILES
 
 API = "/api/"
 _TOO_MUCH = (RequestDataTooBig, TooManyFieldsSent, TooManyFilesSent)

@@ -8,11 +8,13 @@ class ChangesConfig(AppConfig):
     verbose_name = _("Changes")
 
     def ready(self) -> None:
-        from . import events, preferences, receivers, search
+        from . import receivers, search
         from .bulk import change_kinds
+        from .pages.change import timeline_kinds
+        from .pages.preferences import preferences
 
         connection_created.connect(search.teach_sqlite)
         change_kinds.connect()
-        events.connect()
+        timeline_kinds.connect()
         preferences.connect()
         receivers.connect()

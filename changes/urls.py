@@ -1,15 +1,13 @@
 from django.urls import include, path, re_path
 
-from . import (
-    calendar_views,
-    change_views,
-    conversation_views,
-    desk_views,
-    edit_views,
-    list_views,
-    preferences_views,
-    workflow_views,
-)
+from .pages.calendar import views as calendar_views
+from .pages.change import views as change_views
+from .pages.conversation import views as conversation_views
+from .pages.desk import views as desk_views
+from .pages.edit import views as edit_views
+from .pages.list import views as list_views
+from .pages.preferences import views as preferences_views
+from .pages.workflow import views as workflow_views
 
 app_name = "changes"
 

@@ -14,8 +14,8 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from changes.models import Change
-from changes.resume import typed_fields
-from changes.staff import StaffPage
+from changes.pages.access import StaffPage
+from changes.pages.resume import typed_fields
 
 from . import outbox
 from .choices import Operation

@@ -25,8 +25,8 @@ from django.db.models.functions import Cast
 from django.db.models.lookups import IsNull
 from django.utils.translation import gettext_lazy
 
-from changes import export, listing
 from changes.models import Change
+from changes.pages.list import export, filters
 from changes.querysets import ChangeQuerySet
 
 from .choices import DeliveryStatus
@@ -51,7 +51,7 @@ def systems(value: str) -> QuerySet[Any]:
     return ExternalSystem.objects.annotate(key=F("pk"), label=F("system_id"), flag=flag)
 
 
-def by_partner(queryset: ChangeQuerySet, system: listing.Option) -> ChangeQuerySet:
+def by_partner(queryset: ChangeQuerySet, system: filters.Option) -> ChangeQuerySet:
     """Changes that are linked to this system, or were until it rejected them: as access.reachable() has it.
 
     Asked in one of two ways, as there are many of them or few: each is slow where the other one is quick.
@@ -78,16 +78,16 @@ def by_exchange(queryset: ChangeQuerySet, name: str, value: str) -> ChangeQueryS
 
 
 def connect() -> None:
-    listing.offer(
+    filters.offer(
         "partner",
-        listing.OptionFilter(
+        filters.OptionFilter(
             label=gettext_lazy("Partner"),
             options=systems,
             narrow=by_partner,
             empty_label=gettext_lazy("Any partner"),
         ),
     )
-    listing.offer(
+    filters.offer(
         "exchange",
         django_filters.ChoiceFilter(
             label=gettext_lazy("Exchange"),

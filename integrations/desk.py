@@ -17,8 +17,8 @@ from django.db.models import CharField, Exists, F, OuterRef, Q, QuerySet
 from django.db.models.functions import Cast
 from django.utils import timezone
 
-from changes import charts
 from changes.choices import FINAL_PHASES
+from changes.pages.desk import charts
 from changes.subqueries import CappedCount, Count, Joined, capped
 
 from . import status

@@ -20,7 +20,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from changes.actor import signed_in
-from changes.staff import StaffPage
+from changes.pages.access import StaffPage
 
 from . import outbox
 from .bulk import LARGEST_RETRY, Window, retry_draft

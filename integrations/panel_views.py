@@ -6,8 +6,8 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
 
-from changes.pages import find
-from changes.staff import StaffPage
+from changes.pages.access import StaffPage
+from changes.pages.change.page import find
 
 from .templatetags.exchange import exchange_of
 

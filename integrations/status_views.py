@@ -13,8 +13,8 @@ from django.template.loader import render_to_string
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from changes.resume import typed_fields
-from changes.staff import StaffPage
+from changes.pages.access import StaffPage
+from changes.pages.resume import typed_fields
 
 from . import breaker, status
 from .forms import OpenBreakerForm

@@ -8,9 +8,9 @@ from django.db.models import CharField, F
 from django.db.models.functions import Cast, Concat
 from django.utils.translation import gettext_lazy as _
 
-from changes import timeline
 from changes.models import Change
-from changes.timeline import Kind, Loaded
+from changes.pages.change import timeline
+from changes.pages.change.timeline import Kind, Loaded
 
 from .models import IncomingOperation, OutgoingOperation
 from .panels import incoming_row, outgoing_row, with_neighbours

@@ -23,7 +23,7 @@ def text(response) -> str:
 
 def posted(change, **fields) -> dict[str, str]:
     """What the edit page of `change` posts when nothing but `fields` was typed."""
-    from changes.forms import ChangeForm
+    from changes.pages.edit.forms import ChangeForm
 
     form = ChangeForm(instance=type(change).objects.get(pk=change.pk))
     data = {}

@@ -94,7 +94,7 @@ def test_what_the_api_cannot_even_begin_to_read_is_a_problem(api, alice):
 
 
 def test_500_a_fault_of_ours(alice, change, monkeypatch):
-    monkeypatch.setattr("changes.change_views.ChangeDetail.get", lambda *args, **kwargs: 1 / 0)
+    monkeypatch.setattr("changes.pages.change.views.ChangeDetail.get", lambda *args, **kwargs: 1 / 0)
     client = web(alice)
     client.raise_request_exception = False
     check(client.get(f"/changes/{change.number}/"), 500, "may not have been saved", "tell an administrator")

@@ -12,9 +12,9 @@ from django.utils.translation import gettext as _
 
 from changes import audit
 from changes.exceptions import StaleChange
-from changes.form_fields import Text
-from changes.forms import TEXTS
 from changes.models import Attachment, Change
+from changes.pages.edit.forms import TEXTS
+from changes.pages.fields import Text
 
 # Eighteen digits fit into 64 bits, whichever they are.
 LONGEST_KEY = 18

@@ -13,9 +13,9 @@ from django.utils.translation import gettext_lazy as _
 from changes import audit
 from changes.actor import signed_in
 from changes.choices import Phase
-from changes.conversation_forms import CommentForm
-from changes.form_fields import Minute
 from changes.models import Addition, Approval, Attachment, Change, Comment
+from changes.pages.conversation.forms import CommentForm
+from changes.pages.fields import Minute
 
 from .forms import AttachmentForm, ChangeForm
 from .readonly import PlainChoices, ShownOnly

@@ -10,9 +10,9 @@ from urllib.parse import urlencode
 from django.http import HttpRequest, QueryDict
 from django.urls import reverse
 
-from changes import listing
 from changes.models import Change
-from changes.paging import Order
+from changes.pages.list import filters
+from changes.pages.list.paging import Order
 from changes.querysets import ChangeQuerySet
 
 # More than this nobody looks through before the start.
@@ -62,8 +62,8 @@ class Selection:
 
     def _matching(self) -> ChangeQuerySet:
         try:
-            found = listing.matching(self.query, self.user)
-        except listing.InvalidFilter:
+            found = filters.matching(self.query, self.user)
+        except filters.InvalidFilter:
             return Change.objects.none()  # as the list itself shows it
         order = Order.read(QueryDict(self.query).get("sort", ""))
         return order.narrowed(found) if order else found

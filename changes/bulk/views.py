@@ -19,8 +19,8 @@ from django_htmx.http import retarget
 
 from changes.actor import signed_in
 from changes.models import BulkJob, Change
-from changes.resume import typed_fields
-from changes.staff import StaffPage, require
+from changes.pages.access import StaffPage, require
+from changes.pages.resume import typed_fields
 
 from . import drafts
 from .change_kinds import CHANGE_KINDS, ChangeKind

@@ -11,11 +11,12 @@ from django.utils.safestring import SafeString
 from django.utils.text import get_text_list
 from django.utils.translation import pgettext
 
-from changes import markdown as markdown_rendering
-from changes import once as once_only
-from changes import previews, resume
 from changes import recipients as recipients_named
 from changes.models import Attachment
+from changes.pages import once as once_only
+from changes.pages import resume
+from changes.pages.conversation import attachment_previews
+from changes.pages.conversation import markdown as markdown_rendering
 
 register = template.Library()
 
@@ -35,10 +36,10 @@ def beginning(text: str) -> str:
 @register.simple_tag
 def preview_of(attachment: Attachment) -> str:
     """`image` or `pdf`; empty for what is only downloaded. Reads the head of the file."""
-    media_type = previews.media_type(attachment)
-    if media_type == previews.PDF:
+    media_type = attachment_previews.media_type(attachment)
+    if media_type == attachment_previews.PDF:
         return "pdf"
-    return "image" if media_type in previews.IMAGES else ""
+    return "image" if media_type in attachment_previews.IMAGES else ""
 
 
 @register.filter

@@ -11,7 +11,7 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 from knox.models import AuthToken
 
-from changes.form_fields import Minute
+from changes.pages.fields import Minute
 from integrations.models import ExternalSystem, OutgoingOperation, validate_secret
 from integrations.transports import signing
 

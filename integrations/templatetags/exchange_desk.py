@@ -6,7 +6,7 @@ from typing import Any
 
 from django import template
 
-from changes import charts
+from changes.pages.desk import charts
 from integrations import desk
 
 register = template.Library()

@@ -12,7 +12,7 @@ from django.utils import timezone
 from changes.bulk import running
 from changes.choices import Phase, Role
 from changes.models import BulkItem, BulkJob, Change, Comment
-from changes.paging import SORTS
+from changes.pages.list.paging import SORTS
 from integrations import tasks
 from integrations.models import Exchange, OutgoingOperation
 from tests.factories import ChangeFactory, SupportGroupFactory, UserFactory, change_in

@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from changes import calendar, timeline_drawing
-from changes.calendar import DAY, MONTH, VIEWS, WEEK, Window, by_day, day_start, overlaps, period, share_time
+from changes.pages.calendar import days as calendar
+from changes.pages.calendar import drawing as timeline_drawing
+from changes.pages.calendar.days import DAY, MONTH, VIEWS, WEEK, Window, by_day, day_start, overlaps, period, share_time
 
 pytestmark = pytest.mark.any_database
 

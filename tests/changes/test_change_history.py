@@ -8,7 +8,7 @@ from django.utils import timezone
 from changes import text_diff
 from changes.actor import acting
 from changes.choices import Phase
-from changes.pages import HISTORY_SIZE
+from changes.pages.change.page import HISTORY_SIZE
 from tests.factories import change_in
 from tests.pages import text, web
 

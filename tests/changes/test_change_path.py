@@ -5,7 +5,7 @@ import re
 import pytest
 
 from changes.choices import ChangeType, Phase
-from changes.path import stages
+from changes.pages.change.path import stages
 from changes.workflow import TRANSITIONS
 from tests.factories import change_in
 from tests.pages import text, web

@@ -8,8 +8,8 @@ from django.core.files.base import ContentFile
 from django.core.files.uploadedfile import SimpleUploadedFile
 
 from changes.choices import Phase
-from changes.conversation_forms import MOST_FILES
 from changes.models import Attachment, Comment
+from changes.pages.conversation.forms import MOST_FILES
 from tests.factories import change_in
 from tests.html_forms import read_form
 from tests.pages import text, web

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from changes.choices import ChangeType, Phase
-from changes.diagram import BACK, BOX_WIDTH, MAIN, WIDTH, Diagram
+from changes.pages.workflow.diagram import BACK, BOX_WIDTH, MAIN, WIDTH, Diagram
 from changes.workflow import PATHS, TRANSITIONS
 
 pytestmark = pytest.mark.any_database

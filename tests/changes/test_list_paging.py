@@ -50,9 +50,9 @@ def walk(client, path, rel="next", meanwhile=lambda: None):
 
 @pytest.fixture
 def small_pages(monkeypatch):
-    monkeypatch.setattr("changes.paging.PAGE_SIZE", 3)
+    monkeypatch.setattr("changes.pages.list.paging.PAGE_SIZE", 3)
     # So that a search goes through what is near, and on through the rest.
-    monkeypatch.setattr("changes.paging.WINDOW", 2)
+    monkeypatch.setattr("changes.pages.list.paging.WINDOW", 2)
 
 
 ROWS = st.lists(st.tuples(st.integers(0, 3), st.none() | st.integers(0, 2)), min_size=0, max_size=11)

@@ -6,8 +6,8 @@ import pytest
 from django.db import connection
 from django.http import QueryDict
 
-from changes import listing
 from changes.models import Change
+from changes.pages.list import filters
 from changes.querysets import ChangeQuerySet
 from tests.factories import ChangeFactory, SupportGroupFactory, UserFactory
 from tests.pages import text, web
@@ -235,22 +235,22 @@ def test_going_back_gets_the_whole_page(alice, library):
 def test_matching_is_what_the_list_shows_whatever_page_it_is_on(alice, library):
     query = "q=core&page=4&after=1.1&sort=nothing&csrfmiddlewaretoken=x"
     for given in (query, QueryDict(query)):
-        matching = listing.matching(given, alice)
+        matching = filters.matching(given, alice)
         assert isinstance(matching, ChangeQuerySet)
         assert {*matching} == {library["switch"], library["router"]}
         assert not any(change.get_deferred_fields() for change in matching)
-    assert listing.matching("", alice).count() == 3
+    assert filters.matching("", alice).count() == 3
 
 
 def test_matching_refuses_a_wrong_filter_by_its_name(alice, library):
-    with pytest.raises(listing.InvalidFilter, match=r"phase: .*Nowhere") as refused:
-        listing.matching("phase=Nowhere&planned_from=x", alice)
+    with pytest.raises(filters.InvalidFilter, match=r"phase: .*Nowhere") as refused:
+        filters.matching("phase=Nowhere&planned_from=x", alice)
     assert set(refused.value.errors) == {"phase", "planned_from"}
 
 
 def test_matching_shows_nothing_to_who_may_see_nothing(library, acme):
-    assert not listing.matching("", acme.authorized_user).exists()
-    assert not listing.matching("", UserFactory()).exists()
+    assert not filters.matching("", acme.authorized_user).exists()
+    assert not filters.matching("", UserFactory()).exists()
 
 
 # --- The indexes ---
@@ -265,7 +265,7 @@ def test_matching_shows_nothing_to_who_may_see_nothing(library, acme):
     ],
 )
 def test_postgresql_finds_words_and_windows_by_their_indexes(alice, library, query, index):
-    queryset = listing.matching(query, alice).order_by()
+    queryset = filters.matching(query, alice).order_by()
     if connection.vendor == "postgresql":
         with connection.cursor() as cursor:
             cursor.execute("SET LOCAL enable_seqscan = off")

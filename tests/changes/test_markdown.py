@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from changes.choices import Phase
-from changes.markdown import MAX_CELLS, MAX_LENGTH, TAGS, kept, render
 from changes.models import Comment
+from changes.pages.conversation.markdown import MAX_CELLS, MAX_LENGTH, TAGS, kept, render
 from tests.factories import change_in
 from tests.pages import web
 

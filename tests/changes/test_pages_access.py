@@ -170,7 +170,7 @@ def test_what_is_not_there_answers_404_in_the_pages_style(alice, path):
 def test_an_error_of_ours_answers_500_with_a_page_that_says_what_to_do(alice, monkeypatch):
     client = web(alice)
     client.raise_request_exception = False
-    monkeypatch.setattr("changes.list_views.ChangeList.get", lambda *args: 1 / 0)
+    monkeypatch.setattr("changes.pages.list.views.ChangeList.get", lambda *args: 1 / 0)
     response = client.get("/changes/")
     assert response.status_code == 500
     assert "Something broke on our side" in text(response)

@@ -7,8 +7,8 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from changes import calendar_views
 from changes.choices import ChangeType, Phase
+from changes.pages.calendar import views as calendar_views
 from tests.factories import ChangeFactory, SupportGroupFactory, change_in
 from tests.pages import text, web
 

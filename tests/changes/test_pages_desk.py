@@ -6,9 +6,9 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from changes import desk
 from changes.choices import ChangeType, Decision, Phase
 from changes.models import Approval, Change
+from changes.pages.desk import desk
 from tests.factories import ChangeFactory, SupportGroupFactory, UserFactory, change_in
 from tests.pages import text, web
 

@@ -365,7 +365,7 @@ def test_a_save_that_meets_another_one_between_check_and_write_is_refused_too(al
             other.risk = "High"
             other.save()
 
-    monkeypatch.setattr("changes.edit_views.refuse_stale", and_then_carol_saves)
+    monkeypatch.setattr("changes.pages.edit.views.refuse_stale", and_then_carol_saves)
     response = web(alice).post(f"/changes/{change.number}/edit/", data)
     assert response.status_code == 409
     assert "Risk Low High carol" in text(response)

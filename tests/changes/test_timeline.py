@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from changes.actor import acting
 from changes.choices import Decision, Phase
 from changes.models import Approval, Attachment, Change, Comment
-from changes.timeline import PAGE_SIZE, SHOWS, Cursor, Timeline
+from changes.pages.change.timeline import PAGE_SIZE, SHOWS, Cursor, Timeline
 from integrations.choices import IncomingStatus
 from integrations.models import IncomingOperation, OutgoingOperation
 from tests.factories import UserFactory, change_in
@@ -210,9 +210,9 @@ def test_pages_of_any_size_hold_each_event_once_in_order_whatever_happened_at_th
     for kind, minute in happened:
         with time_machine.travel(NOON + timedelta(minutes=minute), tick=False):
             _happen(kind, change, alice, acme)
-    monkeypatch.setattr("changes.timeline.PAGE_SIZE", 1000)
+    monkeypatch.setattr("changes.pages.change.timeline.PAGE_SIZE", 1000)
     whole = [key.place for key in Timeline(change, show).keys]
-    monkeypatch.setattr("changes.timeline.PAGE_SIZE", size)
+    monkeypatch.setattr("changes.pages.change.timeline.PAGE_SIZE", size)
     paged, before = [], ""
     while True:
         page = Timeline(change, show, before)

@@ -9,7 +9,7 @@ from playwright.sync_api import expect
 from changes.actor import acting
 from changes.choices import Decision, Phase
 from changes.models import Approval, Change, Comment
-from changes.timeline import PAGE_SIZE
+from changes.pages.change.timeline import PAGE_SIZE
 from tests.factories import change_in
 
 AXE = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]}

@@ -1,0 +1,78 @@
+"""Who may open a page: members of staff, and for a write the holders of its permission."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib.auth.models import Group
+from django.core.exceptions import PermissionDenied
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from django.utils.cache import patch_cache_control, patch_vary_headers
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
+from django.views import View
+
+from changes.choices import Role
+
+from .resume import to_sign_in
+
+# What a person reads who lacks the permission: "<sentence> The roles that may: <roles>."
+REFUSALS = {
+    "changes.add_change": _("You may not create changes."),
+    "changes.change_change": _("You may not edit changes or move them to another phase."),
+    "changes.abandon_change": _("You may not abandon changes."),
+    "changes.add_comment": _("You may not add comments."),
+    "changes.add_attachment": _("You may not add attachments."),
+    "changes.approve_change": _("You may not approve or deny plans."),
+    "integrations.retry_outgoingoperation": _("You may not retry operations."),
+    "integrations.skip_outgoingoperation": _("You may not skip operations."),
+    "integrations.change_externalsystem": _("You may not open or close circuit breakers, nor send test operations."),
+}
+NOT_STAFF = _(
+    "These pages are for the staff of this service desk. Your account has no role here; a partner's account works "
+    "with the REST API. If you belong to the staff, ask an administrator for a role."
+)
+
+
+def roles_with(permission: str) -> list[str]:
+    """The roles that hold `permission` now, an administrator's own additions included."""
+    app_label, codename = permission.split(".")
+    groups = Group.objects.filter(
+        name__in=Role.values, permissions__content_type__app_label=app_label, permissions__codename=codename
+    )
+    return sorted(groups.values_list("name", flat=True))
+
+
+def require(user: Any, permission: str) -> None:
+    """Raises PermissionDenied, saying who may, unless `user` holds `permission`."""
+    if user.has_perm(permission):
+        return
+    sentence, roles = REFUSALS[permission], ", ".join(roles_with(permission))
+    if not roles:
+        raise PermissionDenied(gettext("%(refusal)s Only superusers may.") % {"refusal": sentence})
+    values = {"refusal": sentence, "roles": roles}
+    raise PermissionDenied(gettext("%(refusal)s The roles that may: %(roles)s.") % values)
+
+
+class StaffPage(View):
+    """A page for members of staff. `permission` is needed for its writes, and to see it where `is_write_page`."""
+
+    permission = ""
+    is_write_page = False
+
+    def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        if not request.user.is_authenticated:
+            if request.headers.get("HX-Request"):
+                # A part of a page: the page stays, with what was typed, and js/app.js says what to do.
+                return HttpResponse(status=401)
+            return to_sign_in(request)
+        if not request.user.is_staff:
+            raise PermissionDenied(NOT_STAFF)
+        if self.permission and (self.is_write_page or request.method == "POST"):
+            require(request.user, self.permission)
+        response = super().dispatch(request, *args, **kwargs)
+        if not response.has_header("Cache-Control"):
+            patch_cache_control(response, private=True, no_cache=True)
+        # A part of a page has the page's own address.
+        patch_vary_headers(response, ["HX-Request"])
+        return response

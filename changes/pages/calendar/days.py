@@ -1,0 +1,175 @@
+"""Planned windows on days, and which of them collide. Pure: no database, no clock.
+
+Moments are aware. Days are those of a time zone, so one may have 23 or 25 hours. To compare or subtract moments they
+are taken in UTC first, since Python reads two of the same zone off the clock on the wall.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, time, timedelta, tzinfo
+
+from changes.choices import Phase
+
+DAY, WEEK, MONTH = "day", "week", "month"
+VIEWS = (DAY, WEEK, MONTH)
+# A calendar needs days before and after the one shown.
+FIRST, LAST = date(1971, 1, 1), date(9990, 12, 31)
+
+
+@dataclass(frozen=True)
+class Window:
+    """When a change is planned. Without an end it is planned for one moment."""
+
+    pk: int
+    number: str
+    title: str
+    service: str
+    phase: str
+    group: str
+    start: datetime
+    end: datetime | None = None
+    is_off: bool = False  # it will not be done, so it is in nobody's way
+
+    @property
+    def is_moment(self) -> bool:
+        return self.end is None
+
+    @property
+    def until(self) -> datetime:
+        return self.end or self.start
+
+    @property
+    def tone(self) -> str:
+        """Picks a colour: that of the metaphase."""
+        return Phase(self.phase).metaphase.lower()
+
+
+def share_time(one: Window, other: Window) -> bool:
+    """Whether both are planned for some moment. A window ends just before its end."""
+    if one.is_moment and other.is_moment:
+        return one.start == other.start
+    if one.is_moment:
+        return other.start <= one.start < other.until
+    if other.is_moment:
+        return one.start <= other.start < one.until
+    return max(one.start, other.start) < min(one.until, other.until)
+
+
+def overlaps(windows: Iterable[Window]) -> dict[int, list[Window]]:
+    """For each window that shares time with others on the same service these, by its key, in order of their start."""
+    by_service: dict[str, list[Window]] = defaultdict(list)
+    for window in windows:
+        service = " ".join(window.service.split()).casefold()
+        if service and not window.is_off:
+            by_service[service].append(window)
+    found: dict[int, list[Window]] = defaultdict(list)
+    for same in by_service.values():
+        present: list[Window] = []
+        for window in sorted(same, key=lambda item: (item.start, item.pk)):
+            present = [other for other in present if other.until >= window.start]
+            for other in present:
+                if share_time(window, other):
+                    found[window.pk].append(other)
+                    found[other.pk].append(window)
+            present.append(window)
+    return {pk: sorted(others, key=lambda item: (item.start, item.pk)) for pk, others in found.items()}
+
+
+# --- Days ---
+
+
+def day_start(day: date, zone: tzinfo) -> datetime:
+    """When the day begins there, in UTC."""
+    return datetime.combine(day, time.min, zone).astimezone(UTC)
+
+
+@dataclass(frozen=True)
+class Period:
+    """The days that one page shows. `anchor` is the day that was asked for."""
+
+    view: str
+    anchor: date
+    days: list[date]
+    zone: tzinfo
+
+    @property
+    def boundaries(self) -> list[datetime]:
+        """When each day begins, and when the last one ends."""
+        return [day_start(day, self.zone) for day in (*self.days, self.days[-1] + timedelta(days=1))]
+
+    @property
+    def start(self) -> datetime:
+        return day_start(self.days[0], self.zone)
+
+    @property
+    def end(self) -> datetime:
+        return day_start(self.days[-1] + timedelta(days=1), self.zone)
+
+    @property
+    def previous(self) -> date:
+        if self.view == MONTH:
+            return (self.anchor.replace(day=1) - timedelta(days=1)).replace(day=1)
+        return self.anchor - timedelta(days=len(self.days))
+
+    @property
+    def next(self) -> date:
+        if self.view == MONTH:
+            return (self.anchor.replace(day=28) + timedelta(days=4)).replace(day=1)
+        return self.anchor + timedelta(days=len(self.days))
+
+    @property
+    def first(self) -> date:
+        return self.days[0]
+
+    @property
+    def last(self) -> date:
+        return self.days[-1]
+
+    def contains(self, day: date) -> bool:
+        """Whether it is of the period itself, and no day that fills up the weeks of a month."""
+        return self.view != MONTH or (day.year, day.month) == (self.anchor.year, self.anchor.month)
+
+
+def period(view: str, anchor: date, zone: tzinfo) -> Period:
+    """Weeks begin on Monday. A month has whole weeks, with days of the months before and after."""
+    anchor = min(max(anchor, FIRST), LAST)
+    first = last = anchor
+    if view == MONTH:
+        first = anchor.replace(day=1)
+        last = (first.replace(day=28) + timedelta(days=4)).replace(day=1) - timedelta(days=1)
+    if view != DAY:
+        first -= timedelta(days=first.weekday())
+        last += timedelta(days=6 - last.weekday())
+    return Period(view, anchor, [first + timedelta(days=n) for n in range((last - first).days + 1)], zone)
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A window on one day. `begins` and `ends`: whether it does so on this day."""
+
+    window: Window
+    begins: bool
+    ends: bool
+
+
+@dataclass
+class Day:
+    date: date
+    entries: list[Entry] = field(default_factory=list)
+
+
+def by_day(windows: Iterable[Window], shown: Period) -> list[Day]:
+    """Each day of the period with what is planned on it: first what goes on from the day before, then by start."""
+    days = [Day(day) for day in shown.days]
+    boundaries = shown.boundaries
+    for window in sorted(windows, key=lambda item: (item.start, item.pk)):
+        first = bisect_right(boundaries, window.start) - 1
+        # What ends at midnight is not on the next day.
+        last = first if window.is_moment else bisect_left(boundaries, window.until) - 1
+        for place in range(max(first, 0), min(last, len(days) - 1) + 1):
+            days[place].entries.append(Entry(window, place == first, place == last))
+    return days

@@ -1,0 +1,230 @@
+"""The calendar of planned windows: a day, a week or a month, narrowed by the filters of the list."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date, datetime, tzinfo
+from functools import cached_property
+from typing import Any
+
+from django.db.models import Q
+from django.db.models.functions import Lower
+from django.forms import NullBooleanField
+from django.http import HttpRequest, HttpResponse, QueryDict
+from django.shortcuts import render
+from django.urls import reverse
+from django.utils import timezone
+
+from changes.choices import Phase
+from changes.models import Change
+from changes.pages.access import StaffPage
+from changes.pages.list.filters import ChangeFilter, tidy
+from changes.querysets import ChangeQuerySet
+
+from . import days
+from . import drawing as timeline_drawing
+
+# Beyond this a page says that there is more: nobody reads so many bars.
+MOST = {days.DAY: 300, days.WEEK: 300, days.MONTH: 3000}
+IN_A_CELL = 3
+_COLUMNS = ("pk", "number", "title", "service", "phase", "owning_group__name", "planned_start", "planned_end")
+
+
+@dataclass(frozen=True)
+class Line:
+    """One window on one day, with those that it overlaps on the same service."""
+
+    entry: days.Entry
+    overlapping: list[days.Window]
+
+    @property
+    def window(self) -> days.Window:
+        return self.entry.window
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One day: its lines, and of those of a month the first few."""
+
+    date: date
+    lines: list[Line]
+    is_today: bool
+    is_outside: bool
+    href: str
+    shown: int
+
+    @property
+    def first_lines(self) -> list[Line]:
+        return self.lines[: self.shown]
+
+    @property
+    def more(self) -> int:
+        return max(0, len(self.lines) - self.shown)
+
+
+class CalendarPage(StaffPage):
+    def get(self, request: HttpRequest) -> HttpResponse:
+        now, zone = timezone.now(), timezone.get_current_timezone()
+        return render(request, "changes/calendar.html", {"calendar": Calendar(request, now, zone)})
+
+
+class Calendar:
+    """What the page shows, in one query for the windows of its days."""
+
+    def __init__(self, request: HttpRequest, now: datetime, zone: tzinfo) -> None:
+        self.request, self.now = request, now
+        self.today = now.astimezone(zone).date()
+        view = request.GET.get("view", "")
+        self.view = view if view in days.VIEWS else days.WEEK
+        self.period = days.period(self.view, _day(request.GET.get("date", ""), self.today), zone)
+
+    # --- What is asked for ---
+
+    @cached_property
+    def filter(self) -> ChangeFilter:
+        return ChangeFilter(self.filters, self.request.user)
+
+    @cached_property
+    def filters(self) -> QueryDict:
+        """The filters of the list that stand in the address."""
+        query = tidy(self.request.GET)
+        query.pop("sort", None)
+        return query
+
+    @property
+    def list_href(self) -> str:
+        return f"{reverse('changes:list')}?{self.filters.urlencode()}" if self.filters else reverse("changes:list")
+
+    @property
+    def plain_href(self) -> str:
+        """The same days without any filter."""
+        return f"?view={self.view}&date={self.period.anchor.isoformat()}"
+
+    @property
+    def active_filters(self) -> list[tuple[str, str]]:
+        """The label and the value, in words, of each filter that narrows the calendar."""
+        return [(str(self.filter.form[name].label), self._in_words(name)) for name in self.filter.active]
+
+    def _in_words(self, name: str) -> str:
+        typed = self.filters.getlist(name)
+        if isinstance(self.filter.form.fields[name], NullBooleanField):
+            return ""
+        choices = getattr(self.filter.form.fields[name], "choices", ())
+        named = {str(getattr(value, "value", value)): str(label) for value, label in choices} if choices else {}
+        return ", ".join(named.get(value, value) for value in typed)
+
+    @property
+    def zone_name(self) -> str:
+        return timezone.get_current_timezone_name()
+
+    def href(self, view: str, day: date) -> str:
+        query = self.filters.copy()
+        query["view"], query["date"] = view, day.isoformat()
+        return f"?{query.urlencode()}"
+
+    @property
+    def previous_href(self) -> str:
+        return self.href(self.view, self.period.previous)
+
+    @property
+    def next_href(self) -> str:
+        return self.href(self.view, self.period.next)
+
+    @property
+    def today_href(self) -> str:
+        return self.href(self.view, self.today)
+
+    @property
+    def views(self) -> list[tuple[str, str]]:
+        return [(view, self.href(view, self.period.anchor)) for view in days.VIEWS]
+
+    @property
+    def shows_today(self) -> bool:
+        return self.today in self.period.days and self.period.contains(self.today)
+
+    # --- What is planned ---
+
+    @property
+    def leaves_out_abandoned(self) -> bool:
+        return self.filters.get("phase") != Phase.ABANDON
+
+    @cached_property
+    def _rows(self) -> list[days.Window]:
+        if not self.filter.is_valid():
+            return []
+        changes = self.filter.qs
+        if self.leaves_out_abandoned:
+            changes = changes.exclude(phase=Phase.ABANDON)
+        return self._windows(changes)
+
+    def _windows(self, changes: ChangeQuerySet) -> list[days.Window]:
+        rows = changes.planned_within(self.period.start, self.period.end).order_by("planned_start", "pk")
+        return [_window(*row) for row in rows.values_list(*_COLUMNS)[: self.most + 1]]
+
+    @property
+    def windows(self) -> list[days.Window]:
+        return self._rows[: MOST[self.view]]
+
+    @property
+    def most(self) -> int:
+        return MOST[self.view]
+
+    @property
+    def is_capped(self) -> bool:
+        return len(self._rows) > self.most
+
+    @property
+    def last_shown(self) -> datetime:
+        """Where a page ends that cannot show all of its days."""
+        return self.windows[-1].start
+
+    @cached_property
+    def overlaps(self) -> dict[int, list[days.Window]]:
+        return days.overlaps([*self.windows, *self._others])
+
+    @property
+    def _others(self) -> list[days.Window]:
+        """What the filters hide on the services that are shown: it is in the way all the same."""
+        services = {window.service for window in self.windows if window.service}
+        if not (self.filters and services):
+            return []
+        everything = Change.objects.visible_to(self.request.user).annotate(lower=Lower("service"))
+        same = everything.filter(Q(service__in=services) | Q(lower__in={service.lower() for service in services}))
+        shown = {window.pk for window in self.windows}
+        return [window for window in self._windows(same) if window.pk not in shown]
+
+    @cached_property
+    def cells(self) -> list[Cell]:
+        return [self._cell(day) for day in days.by_day(self.windows, self.period)]
+
+    def _cell(self, day: days.Day) -> Cell:
+        lines = [Line(entry, self.overlaps.get(entry.window.pk, [])) for entry in day.entries]
+        return Cell(
+            date=day.date,
+            lines=lines,
+            is_today=day.date == self.today,
+            is_outside=not self.period.contains(day.date),
+            href=self.href(days.DAY, day.date),
+            shown=IN_A_CELL if self.view == days.MONTH else len(lines),
+        )
+
+    @property
+    def weeks(self) -> list[list[Cell]]:
+        return [self.cells[place : place + 7] for place in range(0, len(self.cells), 7)]
+
+    @cached_property
+    def drawing(self) -> timeline_drawing.Drawing:
+        return timeline_drawing.draw(self.windows, self.period, self.overlaps, self.now)
+
+
+def _day(text: str, default: date) -> date:
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        return default
+
+
+def _window(*row: Any) -> days.Window:
+    pk, number, title, service, phase, group, start, end = row
+    is_off = phase == Phase.ABANDON
+    return days.Window(pk, number, title, service, phase, group or "", start, end, is_off)

@@ -1,0 +1,1 @@
+"""The page of one change: its fields, its phase, approvals, the timeline."""

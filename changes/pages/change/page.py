@@ -1,0 +1,351 @@
+"""What the page of one change shows, gathered with a number of queries that does not depend on the rows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cached_property
+from typing import Any
+
+from django.db.models import Case, Count, IntegerField, Max, OuterRef, QuerySet, Subquery, Sum, Value, When
+from django.db.models.functions import Coalesce
+from django.http import Http404
+from django.utils import timezone
+from django.utils.text import get_text_list
+from django.utils.timesince import timesince, timeuntil
+from django.utils.translation import gettext as _
+
+from changes import audit, workflow
+from changes.choices import ChangeType, Decision, Phase, Role
+from changes.exceptions import FieldEdit, StaleChange, Unmet
+from changes.models import Approval, Change
+from changes.pages.conversation.forms import AttachmentForm, CommentForm
+from changes.pages.edit.forms import ApprovalForm
+from changes.roles import PERMISSIONS
+
+from . import path, timeline_kinds
+from .timeline import SHOWS, Show, Timeline
+
+# How many saves the history shows at a time.
+HISTORY_SIZE = 20
+# The fields that a transition may alter.
+_MOVED = {"phase", "actual_start", "actual_end", "approval_round", "completion_code"}
+
+
+def find(user: Any, number: str) -> Change:
+    """The change with this number, with what its page tells of its past; or Http404."""
+    change = with_past(Change.objects.visible_to(user).with_people()).filter(number=number).first()
+    if change is None:
+        raise Http404(_("There is no change %(number)s.") % {"number": number})
+    return change
+
+
+def with_past(changes: QuerySet[Change]) -> QuerySet[Change]:
+    """Adds `owned_since`, when the present owning group got the change; `phases_seen`, a bit for each phase that it has
+    been in; and `decided`, the number of decisions on its plan."""
+    history = Change.history.model.objects.filter(id=OuterRef("pk")).order_by()
+    # A group that is none compares as 0: nothing is ever unequal to NULL.
+    owner = Coalesce(OuterRef(OuterRef("owning_group_id")), 0)
+    of_others = (
+        Change.history.model.objects.filter(id=OuterRef(OuterRef("pk")))
+        .annotate(group=Coalesce("owning_group_id", 0))
+        .exclude(group=owner)
+        .order_by()
+        .values("id")
+        .annotate(last=Max("version"))
+    )
+    since_then = history.filter(version__gt=Coalesce(Subquery(of_others.values("last")), 0)).order_by("version")
+    bits = Case(*(When(phase=phase, then=Value(1 << place)) for place, phase in enumerate(Phase)))
+    seen = history.values("id").annotate(bits=Sum(bits, distinct=True, output_field=IntegerField()))
+    decisions = Approval.objects.filter(change=OuterRef("pk")).order_by().values("change").annotate(number=Count("pk"))
+    return changes.annotate(
+        owned_since=Subquery(since_then.values("history_date")[:1]),
+        phases_seen=Subquery(seen.values("bits")),
+        decided=Coalesce(Subquery(decisions.values("number")), 0),
+    )
+
+
+def refuse_stale(change: Change, seen: Any) -> None:
+    """Raises StaleChange unless `seen`, the version that the person's page showed, is the present one."""
+    try:
+        version = int(seen)
+    except (TypeError, ValueError):
+        version = 0
+    if version != change.version:
+        raise StaleChange(change.number, change.version, change.edits_since(version))
+
+
+def own_save(change: Change, user: Any, seen: Any) -> dict[str, FieldEdit]:
+    """What `user` changed with the one save since the version `seen`; nothing if there was any other save.
+
+    A second click comes with the version that the first one was made on: it is a conflict with nobody.
+    """
+    if str(seen) != str(change.version - 1):
+        return {}
+    edits = change.edits_since(change.version - 1)
+    return edits if all(edit.user == user.get_username() for edit in edits.values()) else {}
+
+
+def is_moved_already(change: Change, user: Any, seen: Any, target: str) -> bool:
+    """Whether `user` has just made this very transition, and with it nothing that it does not bring about itself."""
+    edits = own_save(change, user, seen)
+    return change.phase == target and "phase" in edits and edits.keys() <= _MOVED
+
+
+def stale_in_words(stale: StaleChange, what_happened: str) -> str:
+    """What a person reads who acted on a page that was out of date."""
+    edits = audit.in_words(stale.edits)
+    who = sorted({edit.user for edit in edits if edit.user})
+    names = ", ".join(edit.label.lower() for edit in edits) or _("and changed back")
+    return _(
+        "%(number)s was changed by %(who)s since you opened the page (%(fields)s). %(what_happened)s Look at it again."
+    ) % {
+        "number": stale.number,
+        "who": get_text_list(who, _("and")) or _("somebody else"),
+        "fields": names,
+        "what_happened": what_happened,
+    }
+
+
+@dataclass(frozen=True)
+class StaleNotice:
+    """What somebody else changed before this person's click came: nothing of the click was done."""
+
+    text: str
+    edits: list[audit.Edit]
+
+
+@dataclass(frozen=True)
+class Move:
+    """A transition that the table has from here: possible when `unmet` is empty and `is_allowed`."""
+
+    target: Phase
+    unmet: list[Unmet]
+    is_allowed: bool
+    roles: str
+    label: str
+
+    @property
+    def is_possible(self) -> bool:
+        return self.is_allowed and not self.unmet
+
+    @property
+    def is_abandon(self) -> bool:
+        """It ends the change and may be announced to partners, so it is confirmed first."""
+        return self.target == Phase.ABANDON
+
+
+def roles_for(permission: str) -> str:
+    """The roles that hold it by design; the page need not ask the database for a hint."""
+    return get_text_list([role.value for role in Role if permission in PERMISSIONS[role]], _("or"))
+
+
+def _move_label(change: Change, target: Phase) -> str:
+    if change.phase == Phase.APPROVE_PLAN and target in (Phase.PLAN, Phase.LOG):
+        return _("Send back to %(phase)s for rework") % {"phase": target.value}
+    return _("Move to %(phase)s") % {"phase": target.value}
+
+
+def moves(change: Change, user: Any) -> list[Move]:
+    """The next of the path first and Abandon last."""
+    result = []
+    for target in workflow.targets(change.change_type, change.phase):
+        permission = workflow.permission(target)
+        result.append(
+            Move(
+                target=target,
+                unmet=workflow.unmet(change, target),
+                is_allowed=user.has_perm(permission),
+                roles=roles_for(permission),
+                label=_move_label(change, target),
+            )
+        )
+    return result
+
+
+class ChangePage:
+    """The parts of one change's page for one person, with few queries whatever the number of rows.
+
+    `query` is the address's: `show` and `before` of the timeline, `history` of the history. `forms` replaces a form by
+    one that shows its errors.
+    """
+
+    def __init__(self, change: Change, user: Any, query: Mapping[str, str], **forms: Any) -> None:
+        self.change, self.user = change, user
+        self.comment_form = forms.get("comment_form") or CommentForm()
+        self.attachment_form = forms.get("attachment_form") or AttachmentForm()
+        self.approval_form = forms.get("approval_form") or ApprovalForm()
+        self.stale: StaleNotice | None = forms.get("stale")
+        self.timeline = Timeline(
+            change,
+            query.get("show", ""),
+            query.get("before", ""),
+            {
+                timeline_kinds.COMMENT: lambda keys: self._added[timeline_kinds.COMMENT],
+                timeline_kinds.ATTACHMENT: lambda keys: self._added[timeline_kinds.ATTACHMENT],
+                timeline_kinds.APPROVAL: lambda keys: self._added[timeline_kinds.APPROVAL],
+                timeline_kinds.SAVE: lambda keys: {
+                    timeline_kinds.padded(number): save for number, save in self._saves.items()
+                },
+            },
+        )
+        wanted = query.get("history", "")
+        is_version = wanted.isascii() and wanted.isdigit() and 0 < len(wanted) < 10
+        self._newest_save = min(int(wanted), change.version) if is_version else change.version
+
+    # --- The way ---
+
+    @cached_property
+    def stages(self) -> list[path.Stage]:
+        seen = self.change.phases_seen or 0  # type: ignore[attr-defined]
+        visited = {phase for place, phase in enumerate(Phase) if seen >> place & 1}
+        return path.stages(self.change.change_type, self.change.phase, visited)
+
+    @cached_property
+    def moves(self) -> list[Move]:
+        self.change.known_approvals = self.approvals
+        return moves(self.change, self.user)
+
+    @property
+    def next_move(self) -> Move | None:
+        """The one step that is to be made now: on along the path, or back for rework once the plan was denied."""
+        if not self.moves:
+            return None
+        return self.moves[1] if self.is_denied else self.moves[0]
+
+    @property
+    def first_missing(self) -> str:
+        """The field that the next move lacks first; empty when it lacks none."""
+        unmet = self.next_move.unmet if self.next_move else []
+        return next((item.field for item in unmet if item.field != "approvals"), "")
+
+    @property
+    def other_moves(self) -> list[Move]:
+        return [move for move in self.moves if move is not self.next_move]
+
+    @property
+    def owned_for(self) -> str:
+        """How long the present owning group has had the change."""
+        since: datetime | None = self.change.owned_since  # type: ignore[attr-defined]
+        return timesince(since, depth=1) if since else ""
+
+    @property
+    def window(self) -> str:
+        """Where the planned window lies, seen from now."""
+        start, end, now = self.change.planned_start, self.change.planned_end, timezone.now()
+        if start is None or end is None:
+            return ""
+        if now < start:
+            return _("starts in %(time)s") % {"time": timeuntil(start, now, depth=1)}
+        if now < end:
+            return _("now, ends in %(time)s") % {"time": timeuntil(end, now, depth=1)}
+        return _("over since %(time)s") % {"time": timesince(end, now, depth=1)}
+
+    # --- What happened ---
+
+    @property
+    def stamp(self) -> str:
+        """Differs when anything does that the page renews by itself; its first part is the version."""
+        return f"{self.change.version}.{self.change.decided}.{self.timeline.stamp}"  # type: ignore[attr-defined]
+
+    @property
+    def shows(self) -> list[Show]:
+        """The filters of the timeline."""
+        return [*SHOWS.values()]
+
+    @cached_property
+    def _added(self) -> timeline_kinds.Added:
+        timeline = self.timeline
+        return timeline_kinds.added(
+            self.change, timeline.keys_of(timeline_kinds.COMMENT), timeline.keys_of(timeline_kinds.ATTACHMENT)
+        )
+
+    @cached_property
+    def _history_range(self) -> range:
+        return range(max(1, self._newest_save - HISTORY_SIZE + 1), self._newest_save + 1)
+
+    @cached_property
+    def _saves(self) -> dict[int, audit.Save]:
+        in_timeline = timeline_kinds.numbers(self.timeline.keys_of(timeline_kinds.SAVE))
+        return audit.saves_of(self.change, self._history_range, in_timeline)
+
+    @property
+    def history(self) -> list[audit.Save]:
+        """The saves that the history shows, the newest first."""
+        return [self._saves[version] for version in reversed(self._history_range) if version in self._saves]
+
+    @property
+    def older_history(self) -> int:
+        """The version with which the history goes on; 0 when it is shown to its beginning."""
+        return self._history_range.start - 1
+
+    @property
+    def is_older_history(self) -> bool:
+        return self._newest_save < self.change.version
+
+    # --- Approvals ---
+
+    @cached_property
+    def approvals(self) -> list[Approval]:
+        """All decisions, the latest round first."""
+        return sorted(
+            self._added[timeline_kinds.APPROVAL].values(), key=lambda approval: (-approval.round, approval.pk)
+        )
+
+    @property
+    def current_approvals(self) -> list[Approval]:
+        return [item for item in self.approvals if item.round == self.change.approval_round]
+
+    @property
+    def earlier_approvals(self) -> list[Approval]:
+        return [item for item in self.approvals if item.round != self.change.approval_round]
+
+    @property
+    def is_denied(self) -> bool:
+        """Whether the plan that is to be decided was denied, so that it needs rework."""
+        return self.change.phase == Phase.APPROVE_PLAN and any(
+            approval.decision == Decision.DENIED for approval in self.current_approvals
+        )
+
+    @property
+    def missing_approval(self) -> str:
+        """What the current round still lacks, in words."""
+        if self.is_denied:
+            return _("The plan was denied: it goes back for rework, and then to a new round.")
+        if self.current_approvals:
+            return _("One approval is enough: nothing is missing.")
+        return _("Missing: one approval, by a %(role)s who did not request the change.") % {
+            "role": roles_for("changes.approve_change")
+        }
+
+    @cached_property
+    def decisions(self) -> list[Decision]:
+        """Those that this person can make now."""
+        if self.change.phase != Phase.APPROVE_PLAN or not self.user.has_perm("changes.approve_change"):
+            return []
+        if any(item.author_id == self.user.pk for item in self.current_approvals):
+            return []
+        if self.change.requested_by_id == self.user.pk:
+            return [Decision.DENIED]
+        return [Decision.APPROVED, Decision.DENIED]
+
+    @property
+    def lost_reason(self) -> str:
+        """What this person had typed for a decision that they cannot make any more."""
+        return "" if self.decisions else str(self.approval_form["comment"].value() or "").strip()
+
+    @cached_property
+    def why_not_decide(self) -> str:
+        """Why a decision is missing from `decisions`, in words."""
+        if self.change.phase != Phase.APPROVE_PLAN:
+            if Phase.APPROVE_PLAN not in workflow.PATHS[ChangeType(self.change.change_type)]:
+                return _("A Standard change is pre-approved: it needs no approval.")
+            return _("A plan is approved or denied while the change is in ApprovePlan.")
+        if not self.user.has_perm("changes.approve_change"):
+            return _("A %(role)s approves or denies.") % {"role": roles_for("changes.approve_change")}
+        if any(item.author_id == self.user.pk for item in self.current_approvals):
+            return _("You have decided in this round already; rework starts a new one.")
+        if self.change.requested_by_id == self.user.pk:
+            return _("You requested this change, so you may not approve it. You may deny it.")
+        return ""

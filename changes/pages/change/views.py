@@ -1,0 +1,210 @@
+"""The page of one change: its address, and what is decided on it. What it shows: pages.py."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib import messages
+from django.core.exceptions import ValidationError
+from django.db import transaction
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.functional import cached_property
+from django.utils.translation import gettext as _
+
+from changes import audit, workflow
+from changes.actor import signed_in
+from changes.choices import CompletionCode, Decision, Phase
+from changes.exceptions import ChangeRefused, ConditionsUnmet, StaleChange
+from changes.models import Approval, Change
+from changes.pages.access import StaffPage, require
+from changes.pages.edit.forms import ApprovalForm
+from changes.pages.resume import typed_fields
+
+from .page import ChangePage, StaleNotice, find, is_moved_already, moves, refuse_stale, stale_in_words
+
+CONFLICT = 409
+NOTHING_NEW = 204
+# What a change that is abandoned may say, in the order in which it is offered.
+ABANDONING_CODES = (CompletionCode.WITHDRAWN, CompletionCode.REJECTED)
+
+
+class OneChange(StaffPage):
+    """A view of the change that the address names."""
+
+    @cached_property
+    def change(self) -> Change:
+        return find(self.request.user, self.kwargs["number"])
+
+    def page(self, status: int = 200, **forms: Any) -> HttpResponse:
+        return self.part("changes/detail.html", status, **forms)
+
+    def part(self, template: str, status: int = 200, **forms: Any) -> HttpResponse:
+        """The page, or a part of it that is a template of its own."""
+        page = ChangePage(self.change, self.request.user, self.request.GET.dict(), **forms)
+        return render(self.request, template, {"change": self.change, "page": page}, status=status)
+
+    def back(self, anchor: str = "") -> HttpResponse:
+        return redirect(reverse("changes:detail", args=[self.kwargs["number"]]) + anchor)
+
+    def is_moved_to(self, target: str) -> bool:
+        """Whether this is the second click on a transition that the first one has made."""
+        del self.change
+        return is_moved_already(self.change, self.request.user, self.request.POST.get("version"), target)
+
+    def out_of_date(self, stale: StaleChange, what_happened: str, **forms: Any) -> HttpResponse:
+        """The page as it is now, with what somebody else changed on it; nothing was done."""
+        del self.change
+        notice = StaleNotice(stale_in_words(stale, what_happened), audit.in_words(stale.edits))
+        return self.page(CONFLICT, stale=notice, **forms)
+
+
+class ChangeDetail(OneChange):
+    """The page of a change, and the parts of it that htmx asks for: see templates/changes/detail.html."""
+
+    def get(self, request: HttpRequest, number: str) -> HttpResponse:
+        part = request.headers.get("HX-Target")
+        if part == "timeline" or part == "older":
+            return self.part("changes/includes/timeline.html")
+        if part == "news":
+            return self.news()
+        return self.page()
+
+    def news(self) -> HttpResponse:
+        """All parts that may have changed since the page was made; nothing when none has."""
+        page = ChangePage(self.change, self.request.user, self.request.GET.dict())
+        seen = self.request.GET.get("seen", "")
+        if seen == page.stamp:
+            return HttpResponse(status=NOTHING_NEW)
+        is_edited = not seen.startswith(f"{self.change.version}.")
+        context = {"change": self.change, "page": page, "is_edited": is_edited, "now": timezone.now()}
+        return render(self.request, "changes/includes/news.html", context)
+
+
+# --- What is done on the page of a change ---
+
+
+class OnPage(OneChange):
+    """Something that is POSTed from the page of a change; its address, opened, leads back there."""
+
+    def get(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        return self.back()
+
+
+class TransitionMake(OnPage):
+    def post(self, request: HttpRequest, number: str) -> HttpResponse:
+        target = request.POST.get("phase", "")
+        require(request.user, workflow.permission(target))
+        try:
+            refuse_stale(self.change, request.POST.get("version"))
+            self.change.move_to(target)
+            self.change.save()
+        except StaleChange as stale:
+            if not self.is_moved_to(target):
+                return self.out_of_date(stale, _("It was not moved."))
+            messages.success(request, _is_in(number, target))
+        except (ConditionsUnmet, ChangeRefused) as refused:
+            messages.error(request, _not_moved(number, str(refused)))
+        except ValidationError as error:
+            messages.error(request, _not_moved(number, " ".join(error.messages)))
+        else:
+            messages.success(request, _is_in(number, target))
+        return self.back()
+
+
+def _not_moved(number: str, why: str) -> str:
+    return _("%(number)s was not moved. %(why)s") % {"number": number, "why": why}
+
+
+def _is_in(number: str, phase: str) -> str:
+    return _("%(number)s is in %(phase)s now.") % {"number": number, "phase": Phase(phase).value}
+
+
+class Abandon(OneChange):
+    """Asks once more, says what is sent, and takes the completion code that Abandon needs with the transition."""
+
+    permission = "changes.abandon_change"
+    is_write_page = True
+
+    def get(self, request: HttpRequest, number: str) -> HttpResponse:
+        return self.ask()
+
+    def post(self, request: HttpRequest, number: str) -> HttpResponse:
+        code = request.POST.get("completion_code", "")
+        try:
+            refuse_stale(self.change, request.POST.get("version"))
+            if code not in self.codes:
+                return self.ask(_("Choose why it is abandoned."))
+            if code != self.change.completion_code:
+                require(request.user, "changes.change_change")
+                self.change.completion_code = code
+            self.change.move_to(Phase.ABANDON)
+            self.change.save()
+        except StaleChange as stale:
+            if not (self.is_moved_to(Phase.ABANDON) and self.change.completion_code == code):
+                return self.out_of_date(stale, _("It was not moved."))
+            messages.success(request, _is_in(number, Phase.ABANDON))
+        except ChangeRefused as refused:
+            messages.error(request, _not_moved(number, str(refused)))
+        except ValidationError as error:
+            messages.error(request, _not_moved(number, " ".join(error.messages)))
+        else:
+            messages.success(request, _is_in(number, Phase.ABANDON))
+        return self.back()
+
+    @property
+    def codes(self) -> list[CompletionCode]:
+        return [CompletionCode(code) for code in ABANDONING_CODES]
+
+    def ask(self, error: str = "") -> HttpResponse:
+        if not any(move.is_abandon for move in moves(self.change, self.request.user)):
+            messages.error(self.request, self._why_not())
+            return self.back()
+        chosen = self.request.POST.get("completion_code") or self.change.completion_code
+        context = {"change": self.change, "codes": self.codes, "chosen": chosen, "error": error}
+        return render(self.request, "changes/abandon.html", context)
+
+    def _why_not(self) -> str:
+        refused = _("A change in %(phase)s cannot be abandoned.") % {"phase": self.change.phase}
+        return _not_moved(self.change.number, refused)
+
+
+class ApprovalAdd(OnPage):
+    permission = "changes.approve_change"
+
+    def get(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        typed = typed_fields(request)
+        return self.page(approval_form=ApprovalForm(initial=typed)) if typed else self.back()
+
+    def post(self, request: HttpRequest, number: str) -> HttpResponse:
+        form = ApprovalForm(request.POST)
+        if not form.is_valid():
+            return self.page(approval_form=form)
+        approval: Approval = form.save(commit=False)
+        approval.author = signed_in(request)
+        try:
+            with transaction.atomic():
+                # A plan is approved as it was read: under the lock, nobody alters it in between.
+                approval.change = Change.objects.locked().get(pk=self.change.pk)
+                refuse_stale(approval.change, request.POST.get("version"))
+                approval.save()
+        except StaleChange as stale:
+            return self.out_of_date(stale, _("Your decision was not recorded."), approval_form=form)
+        except ChangeRefused as refused:
+            if not self._is_decided_already(approval):
+                form.add_error("decision", str(refused))
+                del self.change
+                return self.page(CONFLICT, approval_form=form)
+        said = {
+            Decision.APPROVED: _("You have approved the plan of %(number)s."),
+            Decision.DENIED: _("You have denied the plan of %(number)s."),
+        }
+        messages.success(request, said[Decision(approval.decision)] % {"number": number})
+        return self.back("#approvals")
+
+    def _is_decided_already(self, approval: Approval) -> bool:
+        """Whether this is the second click on a decision that the first one has made."""
+        own = approval.change.approvals.filter(round=approval.change.approval_round, author=approval.author)
+        return own.filter(decision=approval.decision, comment=approval.comment).exists()

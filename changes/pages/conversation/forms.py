@@ -1,0 +1,114 @@
+"""The forms of what is added to a change in writing: comments and attachments."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from django import forms
+from django.conf import settings
+from django.core.exceptions import ValidationError
+from django.core.files.uploadedfile import UploadedFile
+from django.template.defaultfilters import filesizeformat
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+
+from changes.choices import Visibility
+from changes.models import Attachment, Change, Comment
+from changes.pages.fields import Text
+from changes.validators import TEXT_MAX_LENGTH, validate_attachment
+
+from . import markdown
+
+# What one request brings at most; more are sent in another.
+MOST_FILES = 10
+
+
+class CommentForm(forms.ModelForm):
+    """`wants_preview` shows what was typed as it will look, beside the form; `is_shown_again` leads a person to it."""
+
+    body = Text(
+        label=gettext_lazy("Comment"),
+        widget=forms.Textarea(attrs={"rows": 4, "data-shortcut": "c"}),
+        help_text=gettext_lazy("Markdown: **bold**, *italic*, `code`, - lists, > quotes, [links](https://…), tables."),
+    )
+    visibility = forms.ChoiceField(
+        label=gettext_lazy("Who reads it"),
+        choices=[(Visibility.PUBLIC, gettext_lazy("Public")), (Visibility.PRIVATE, gettext_lazy("Private"))],
+        widget=forms.RadioSelect,
+        initial=Visibility.PUBLIC,
+    )
+
+    class Meta:
+        model = Comment
+        fields = ("body", "visibility")
+
+    def __init__(self, *args: Any, wants_preview: bool = False, is_shown_again: bool = False, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.wants_preview = wants_preview
+        if is_shown_again:
+            self.fields["body"].widget.attrs["autofocus"] = True  # it stands far down the page
+
+    def clean_body(self) -> str:
+        body = self.cleaned_data["body"].strip()
+        if not body:
+            raise ValidationError(_("Write something first."), code="required")
+        return body
+
+    @property
+    def preview(self) -> SafeString | None:
+        """What was typed, rendered, if that was asked for and there is something."""
+        typed = str(self["body"].value() or "").strip()
+        return markdown.render(typed) if self.wants_preview and 0 < len(typed) <= TEXT_MAX_LENGTH else None
+
+
+class ManyFiles(forms.ClearableFileInput):
+    allow_multiple_selected = True
+
+
+class AttachmentForm(forms.Form):
+    """One file or several. Each is an attachment of its own, taken or refused by itself."""
+
+    file = forms.FileField(
+        label=gettext_lazy("Files"),
+        required=True,
+        max_length=255,
+        widget=ManyFiles,
+        error_messages={
+            "required": gettext_lazy("Choose a file first."),
+            "empty": gettext_lazy("The file is empty: attach one with content."),
+        },
+    )
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        field = self.fields["file"]
+        field.help_text = _("At most %(size)s each.") % {"size": filesizeformat(settings.ATTACHMENT_MAX_BYTES)}
+        field.widget.attrs["data-max-bytes"] = settings.ATTACHMENT_MAX_BYTES
+
+
+def uploads(files: Any) -> Iterator[tuple[UploadedFile, ValidationError | None]]:
+    """The files of a request's `FILES`, each with what forbids attaching it."""
+    field = AttachmentForm.base_fields["file"]
+    for upload in files.getlist("file"):
+        try:
+            field.clean(upload)
+            validate_attachment(upload)
+        except ValidationError as error:
+            yield upload, error
+        else:
+            yield upload, None
+
+
+def attachment(change: Change, author: Any, upload: UploadedFile) -> Attachment:
+    """The attachment to save. Raises ValidationError."""
+    made = Attachment(
+        change=change,
+        author=author,
+        file=upload,
+        file_name=upload.name or "",
+        content_type=(upload.content_type or "application/octet-stream")[:100],
+    )
+    made.clean_fields(exclude=["size", "sha256", "change", "file"])
+    return made

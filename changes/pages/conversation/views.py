@@ -1,0 +1,232 @@
+"""What is added to a change in writing, and its files: sent, shown and downloaded."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib import messages
+from django.core.exceptions import ValidationError
+from django.core.files.uploadedfile import UploadedFile
+from django.db import Error as DatabaseError
+from django.http import FileResponse, Http404, HttpRequest, HttpResponse, HttpResponseBase, JsonResponse
+from django.shortcuts import render
+from django.utils.cache import get_conditional_response
+from django.utils.translation import gettext as _
+
+from changes import recipients
+from changes.choices import Visibility
+from changes.conflicts import is_unavailable
+from changes.exceptions import RecipientsUnseen
+from changes.models import Attachment
+from changes.pages.change.views import CONFLICT, OneChange, OnPage
+from changes.pages.once import once
+from changes.pages.resume import typed_before
+
+from . import attachment_previews
+from .forms import MOST_FILES, CommentForm, attachment, uploads
+
+TOO_LARGE = 413
+REFUSED = 422
+# The code of the refusal of a file that would reach somebody whom the page did not name.
+UNSEEN = "recipients"
+
+# --- Comments ---
+
+
+class WithRecipients(OnPage):
+    """Something that partners may get, from a page that named them."""
+
+    def with_new_recipients(self, **forms: Any) -> HttpResponse:
+        """The page with the recipients of now; nothing was added."""
+        del self.change
+        return self.page(CONFLICT, **forms)
+
+
+class CommentPage(OnPage):
+    """Opened after signing in again, it shows what was typed before; else it leads back to the change."""
+
+    permission = "changes.add_comment"
+    wants_preview = False
+
+    def get(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        if request.user.has_perm(self.permission) and (typed := typed_before(request)) is not None:
+            form = CommentForm(initial=typed.dict(), wants_preview=self.wants_preview, is_shown_again=True)
+            return self.page(comment_form=form)
+        return super().get(request, *args, **kwargs)
+
+
+class CommentAdd(WithRecipients, CommentPage):
+    def post(self, request: HttpRequest, number: str) -> HttpResponse:
+        form = CommentForm(request.POST, is_shown_again=True)
+        if not form.is_valid():
+            return self.page(comment_form=form)
+        comment = form.save(commit=False)
+        comment.change, comment.author = self.change, request.user
+        comment.shown_recipients = recipients.from_field(request.POST.get(recipients.FIELD))
+        try:
+            with once(request) as sent:
+                if not sent.led_to:
+                    comment.save()
+                    sent.led_to = str(comment.pk)
+        except RecipientsUnseen as unseen:
+            said = _("Your comment was not added. %(why)s")
+            form.add_error(None, said % {"why": str(unseen)})
+            return self.with_new_recipients(comment_form=form)
+        if sent.is_again:
+            messages.success(request, _("Your comment was added. The form came twice and counted once."))
+        elif comment.visibility == Visibility.PRIVATE:
+            messages.success(request, _("Your private comment was added."))
+        else:
+            messages.success(request, _("Your public comment was added."))
+        return self.back(f"#comment-{sent.led_to}")
+
+
+class OneComment(OneChange):
+    """A comment, whole: the page of the change shows a long one by its beginning."""
+
+    def get(self, request: HttpRequest, number: str, pk: str) -> HttpResponse:
+        comment = self.change.comments.select_related("author").filter(pk=pk).first()
+        if comment is None:
+            raise Http404(_("%(number)s has no such comment.") % {"number": self.change.number})
+        context = {"change": self.change, "comment": comment, "is_whole": True}
+        return render(request, "changes/comment.html", context)
+
+
+class CommentPreview(CommentPage):
+    """What was typed, as it will look. Nothing is stored."""
+
+    wants_preview = True
+
+    def post(self, request: HttpRequest, number: str) -> HttpResponse:
+        form = CommentForm(request.POST, wants_preview=True, is_shown_again=True)
+        if request.headers.get("HX-Request"):
+            return render(request, "changes/includes/comment_preview.html", {"change": self.change, "form": form})
+        return self.page(comment_form=form)
+
+
+# --- Attachments ---
+
+
+class AttachmentAdd(WithRecipients):
+    """Takes one file or several; each is taken or refused by itself, in a transaction of its own."""
+
+    permission = "changes.add_attachment"
+
+    def post(self, request: HttpRequest, number: str) -> HttpResponse:
+        files = list(uploads(request.FILES))
+        if request.headers.get("HX-Request"):
+            return self._one(files)
+        if not files:
+            messages.error(request, _("Choose a file first."))
+        is_any_attached = is_unseen = False
+        for upload, forbidden in files[:MOST_FILES]:
+            try:
+                refusal = forbidden or self._attach(upload)
+            except DatabaseError as error:
+                # Those before it are attached: an answer for the whole request would be wrong about them.
+                if not is_any_attached or not is_unavailable(error):
+                    raise
+                refusal = ValidationError(_("The database is busy or cannot be reached. Attach it again in a moment."))
+            is_any_attached = is_any_attached or refusal is None
+            is_unseen = is_unseen or _is_unseen(refusal)
+            self._tell(upload, refusal)
+        for upload, _forbidden in files[MOST_FILES:]:
+            said = _("At most %(most)s files are taken at once.") % {"most": MOST_FILES}
+            self._tell(upload, ValidationError(said))
+        if is_unseen:
+            messages.warning(request, _("Files cannot be kept: choose them again."))
+            return self.with_new_recipients()
+        return self.back("#attachments")
+
+    def _one(self, files: list[tuple[UploadedFile, ValidationError | None]]) -> HttpResponse:
+        """The answer to the page's script, which sends each file by itself."""
+        if len(files) != 1:
+            return JsonResponse({"error": _("Choose a file first.")}, status=REFUSED)
+        upload, forbidden = files[0]
+        if refusal := forbidden or self._attach(upload):
+            is_too_large = any(error.code == "too_large" for error in refusal.error_list)
+            status = TOO_LARGE if is_too_large else CONFLICT if _is_unseen(refusal) else REFUSED
+            return JsonResponse({"error": " ".join(refusal.messages)}, status=status)
+        return JsonResponse({"error": ""}, status=201)
+
+    def _attach(self, upload: UploadedFile) -> ValidationError | None:
+        """Attaches it, or returns why not."""
+        try:
+            made = attachment(self.change, self.request.user, upload)
+        except ValidationError as error:
+            return error
+        made.shown_recipients = recipients.from_field(self.request.POST.get(recipients.FIELD))
+        try:
+            made.save()
+        except RecipientsUnseen as unseen:
+            return ValidationError(str(unseen), code=UNSEEN)
+        except BaseException:
+            made.discard_file()
+            raise
+        return None
+
+    def _tell(self, upload: UploadedFile, refusal: ValidationError | None) -> None:
+        if refusal is None:
+            messages.success(self.request, _("%(name)s was attached.") % {"name": upload.name})
+            return
+        said = _("%(name)s was not attached. %(why)s")
+        messages.error(self.request, said % {"name": upload.name, "why": " ".join(refusal.messages)})
+
+
+def _is_unseen(refusal: ValidationError | None) -> bool:
+    return refusal is not None and any(error.code == UNSEEN for error in refusal.error_list)
+
+
+class OneAttachment(OneChange):
+    """A view of the attachment that the address names."""
+
+    def answer(self, attachment: Attachment, **how: Any) -> FileResponse:
+        try:
+            file = attachment.file.open("rb")
+        except FileNotFoundError as error:
+            said = _("The content of %(name)s is missing in the storage.")
+            raise Http404(said % {"name": attachment.shown_name}) from error
+        response = FileResponse(file, filename=attachment.shown_name, **how)
+        response["X-Content-Type-Options"] = "nosniff"
+        return response
+
+    def find(self) -> Attachment:
+        found = self.change.attachments.filter(pk=self.kwargs["pk"]).first()
+        if found is None:
+            raise Http404(_("%(number)s has no such attachment.") % {"number": self.change.number})
+        return found
+
+
+class AttachmentDownload(OneAttachment):
+    """The file, always as a download: what a partner sent must not run in our pages."""
+
+    def get(self, request: HttpRequest, number: str, pk: str) -> HttpResponseBase:
+        response = self.answer(self.find(), as_attachment=True, content_type="application/octet-stream")
+        response["Cache-Control"] = "private, no-store"
+        return response
+
+
+class AttachmentPreview(OneAttachment):
+    """The file to look at, if it is an image or a PDF; anything else leads to the download."""
+
+    def get(self, request: HttpRequest, number: str, pk: str) -> HttpResponseBase:
+        found = self.find()
+        tag = f'"{found.sha256}"'
+        if seen := get_conditional_response(request, etag=tag):
+            return seen
+        media_type = attachment_previews.media_type(found)
+        if not media_type:
+            raise Http404(_("%(name)s cannot be shown here. Download it.") % {"name": found.shown_name})
+        response = self.answer(found, content_type=media_type)
+        if media_type == attachment_previews.PDF:
+            # Without `sandbox`, in which no browser shows a PDF. In a frame of our own pages.
+            policy = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'self'"
+            response["X-Frame-Options"] = "SAMEORIGIN"
+        else:
+            policy = "default-src 'none'; sandbox; frame-ancestors 'none'"
+        response["Content-Security-Policy"] = policy
+        response["Cross-Origin-Resource-Policy"] = "same-origin"
+        # Asked for each time, so that nobody else at this computer sees it; but not sent again.
+        response["Cache-Control"] = "private, no-cache"
+        response["ETag"] = tag
+        return response

@@ -1,0 +1,118 @@
+"""Where the bars of the desk's charts stand, in units of their SVG. Pure: no database, no clock."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from changes.subqueries import Count
+
+WIDTH = 360
+# Changes by phase: names on the left, bars from BAR_LEFT on, the number behind each.
+BAR_LEFT, BAR_WIDTH, ROW, BAR_HEIGHT = 88, 216, 22, 14
+# Operations by hour: out stands on the axis, in hangs from it.
+HOUR_LEFT, HOUR_WIDTH, AXIS, HOUR_HEIGHT, HOUR_GAP = 36, 13.5, 64, 50, 2.5
+LABEL_EVERY = 6
+
+
+@dataclass(frozen=True)
+class PhaseBar:
+    """The part of the person's groups first, the others' behind it. `tone` picks the colour."""
+
+    name: str
+    tone: str
+    own: int
+    total: Count
+    y: int
+    own_width: float
+    rest_x: float
+    rest_width: float
+
+    @property
+    def text_x(self) -> float:
+        return round(self.rest_x + self.rest_width + 6, 1)
+
+    @property
+    def text_y(self) -> int:
+        return self.y + BAR_HEIGHT - 3
+
+
+def phase_bars(counts: Sequence[tuple[str, str, int, Count]]) -> list[PhaseBar]:
+    """`counts`: name, tone, own and total of each bar. The longest has the full width."""
+    most = max((total.number for *_, total in counts), default=0)
+    scale = BAR_WIDTH / most if most else 0
+    bars = []
+    for place, (name, tone, own, total) in enumerate(counts):
+        width = _visible(total.number, scale)
+        own_width = min(width, _visible(own, scale))
+        bars.append(
+            PhaseBar(
+                name=name,
+                tone=tone,
+                own=own,
+                total=total,
+                y=place * ROW + 4,
+                own_width=own_width,
+                rest_x=round(BAR_LEFT + own_width, 1),
+                rest_width=round(width - own_width, 1),
+            )
+        )
+    return bars
+
+
+@dataclass(frozen=True)
+class HourBar:
+    """The operations of the hour that begins at `start`."""
+
+    start: datetime
+    out: Count
+    into: Count
+    x: float
+    out_height: float
+    into_height: float
+    is_labelled: bool
+
+    @property
+    def out_y(self) -> float:
+        return round(AXIS - self.out_height, 1)
+
+    @property
+    def width(self) -> float:
+        return HOUR_WIDTH - HOUR_GAP
+
+    @property
+    def middle(self) -> float:
+        return round(self.x + self.width / 2, 1)
+
+
+@dataclass(frozen=True)
+class HourChart:
+    """The hours, and the number that a bar of the full height stands for: 0 when there is none."""
+
+    bars: list[HourBar]
+    most: int
+
+
+def hour_chart(counts: Sequence[tuple[datetime, Count, Count]]) -> HourChart:
+    """`counts`: start, out and in of each hour, the oldest first. Both directions have the same scale."""
+    most = max((max(out.number, into.number) for _, out, into in counts), default=0)
+    scale = HOUR_HEIGHT / most if most else 0
+    bars = [
+        HourBar(
+            start=start,
+            out=out,
+            into=into,
+            x=HOUR_LEFT + place * HOUR_WIDTH,
+            out_height=_visible(out.number, scale),
+            into_height=_visible(into.number, scale),
+            is_labelled=(len(counts) - 1 - place) % LABEL_EVERY == 0,
+        )
+        for place, (start, out, into) in enumerate(counts)
+    ]
+    return HourChart(bars, most)
+
+
+def _visible(number: int, scale: float) -> float:
+    """A length; what is not nothing is seen."""
+    return round(max(number * scale, 2), 1) if number else 0

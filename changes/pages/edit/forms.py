@@ -1,0 +1,232 @@
+"""The forms of the pages. Rules are the models'; a form says beside the field what a model refuses."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from functools import cached_property
+from typing import Any
+
+from django import forms
+from django.contrib.auth import get_user_model
+from django.core.exceptions import ValidationError
+from django.db.models import Q
+from django.http import QueryDict
+from django.utils import timezone
+from django.utils.html import format_html
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+
+from changes import audit, workflow
+from changes.choices import ChangeType, CompletionCode, Decision, Impact, Phase, Risk, Urgency
+from changes.exceptions import ChangeRefused, ConditionsUnmet, ReadOnlyChange, StaleChange
+from changes.models import Approval, Change
+from changes.pages.fields import Line, Minute, PersonChoice, Text, comes_twice, first_was_taken, which_of_two
+
+LINES = ("title", "category", "service")
+TIMES = ("planned_start", "planned_end", "actual_start", "actual_end")
+TEXTS = ("description", "reason", "justification", "implementation_plan", "backout_plan")
+
+
+def _verbatim(choices: Any, empty: str = "") -> list[tuple[str, str]]:
+    values = [(value, value) for value in choices.values]
+    return [("", empty), *values] if empty else values
+
+
+class ChangeForm(forms.ModelForm):
+    """Creates or edits a change. `base` holds the values that the person saw, when the row has moved on since.
+
+    A field that the person did not touch keeps what the row has now, so a save on top of somebody else's never
+    puts an older value back. Nor does one of `theirs`, where the person chose the other's value. `typed` fills an
+    unbound form with what was typed before.
+    """
+
+    version = forms.IntegerField(widget=forms.HiddenInput, required=False)
+
+    class Meta:
+        model = Change
+        fields = (
+            "title",
+            "change_type",
+            "category",
+            "service",
+            "description",
+            "reason",
+            "justification",
+            "business_impact",
+            "urgency",
+            "risk",
+            "requested_by",
+            "owning_group",
+            "implementation_plan",
+            "backout_plan",
+            "planned_start",
+            "planned_end",
+            "actual_start",
+            "actual_end",
+            "completion_code",
+        )
+        field_classes = {
+            **dict.fromkeys(LINES, Line),
+            **dict.fromkeys(TEXTS, Text),
+            **dict.fromkeys(TIMES, Minute),
+            "requested_by": PersonChoice,
+        }
+        error_messages = {"title": {"required": gettext_lazy("Give the change a title.")}}
+        help_texts = {
+            "change_type": gettext_lazy("Fixed once the change has left Log."),
+            "requested_by": gettext_lazy("May not approve this change. Fixed once it has left Log."),
+            "owning_group": gettext_lazy("The group that holds the change now."),
+            "completion_code": gettext_lazy(
+                "Needed to close. Withdrawn or Rejected are for changes that are abandoned."
+            ),
+            "actual_start": gettext_lazy("Set when the change enters Deploy, unless it is set before."),
+            "actual_end": gettext_lazy("Set when the change leaves Deploy, unless it is set before."),
+        }
+
+    def __init__(
+        self,
+        data: Any = None,
+        *,
+        instance: Change,
+        base: Mapping[str, Any] | None = None,
+        theirs: Collection[str] = (),
+        typed: QueryDict | None = None,
+    ) -> None:
+        initial = {"version": instance.version, **(base or {})}
+        super().__init__(data, instance=instance, initial=initial)
+        self.theirs = theirs
+        self._offer_values(instance)
+        for name in TIMES:
+            zone = {"label": self.fields[name].label, "zone": timezone.get_current_timezone_name()}
+            self.fields[name].label = _("%(label)s (%(zone)s)") % zone
+            if which := which_of_two(self.initial.get(name)):
+                self.fields[name].help_text = format_html("{} {}", self.fields[name].help_text, which).strip()
+        for name in TEXTS:
+            self.fields[name].widget.attrs["rows"] = 6 if name.endswith("plan") else 4
+        if instance.pk is None:
+            del self.fields["version"]
+        elif instance.phase != Phase.LOG:
+            self.fields["change_type"].disabled = self.fields["requested_by"].disabled = True
+        self._mark_needed(instance)
+        for name, text in (typed or {}).items():
+            if name in self.Meta.fields and not self.fields[name].disabled:
+                self.initial[name] = text
+
+    def _offer_values(self, instance: Change) -> None:
+        people = Q(is_active=True) | Q(pk=instance.requested_by_id)
+        fields: dict[str, Any] = self.fields
+        fields["requested_by"].queryset = get_user_model().objects.filter(people).order_by("username")
+        for name, choices, empty in (
+            ("change_type", ChangeType, ""),
+            ("business_impact", Impact, ""),
+            ("urgency", Urgency, ""),
+            ("risk", Risk, _("Not set")),
+            ("completion_code", CompletionCode, _("Not set")),
+        ):
+            fields[name].choices = _verbatim(choices, empty)
+        fields["owning_group"].empty_label = _("No group")
+        fields["requested_by"].empty_label = _("Nobody yet")
+
+    def _mark_needed(self, instance: Change) -> None:
+        """Says at each field that the next transition needs it; loudly where it is missing still."""
+        possible = workflow.targets(instance.change_type, instance.phase)
+        if not possible or possible[0] == Phase.ABANDON:
+            return
+        missing: dict[str, bool] = {}
+        for condition in workflow.conditions(instance.change_type, instance.phase, possible[0]):
+            if condition.field in self.fields:
+                missing[condition.field] = missing.get(condition.field, False) or not condition.holds(instance)
+        for name, is_missing in missing.items():
+            said = _("Still needed for %(phase)s.") if is_missing else _("Needed for %(phase)s.")
+            said %= {"phase": possible[0].value}
+            kind = "needed is-missing" if is_missing else "needed"
+            own_help = self.fields[name].help_text
+            self.fields[name].help_text = format_html('<span class="{}">{}</span> {}', kind, said, own_help)
+
+    @property
+    def to_mend(self) -> list[str]:
+        """The fields whose value cannot be saved; one that is only empty still is no mistake yet."""
+        found = self.errors.as_data().items()
+        return [name for name, errors in found if any(error.code != "required" for error in errors)]
+
+    @property
+    def sections(self) -> list[tuple[str, str, list[tuple[forms.BoundField, bool]]]]:
+        """The fields as the page groups them: id and title of each section, and each field with whether it is wide."""
+        return [
+            (key, title, [(self[name], name == "title" or name in TEXTS) for name in names])
+            for key, title, names in (
+                ("what", _("What"), ("title", "change_type", "service", "category", "description")),
+                ("why", _("Why"), ("reason", "justification", "business_impact", "urgency", "risk")),
+                ("whose", _("Who"), ("owning_group", "requested_by")),
+                ("how", _("How and when"), ("implementation_plan", "backout_plan", "planned_start", "planned_end")),
+                ("outcome", _("Outcome"), ("actual_start", "actual_end", "completion_code")),
+            )
+        ]
+
+    @property
+    def said_of_times(self) -> list[str]:
+        """What to say, once it is saved, of typed times that come twice."""
+        typed = {name: self.cleaned_data.get(name) for name in TIMES if name in self.changed_data}
+        return [
+            first_was_taken(audit.label(name), moment)
+            for name, moment in typed.items()
+            if moment and comes_twice(moment)
+        ]
+
+    @cached_property
+    def changed_data(self) -> list[str]:
+        return [name for name in super().changed_data if name not in self.theirs]
+
+    def clean(self) -> dict[str, Any]:
+        cleaned = super().clean() or self.cleaned_data
+        if self.instance.pk is not None:
+            for name in {*self.Meta.fields} - {*self.changed_data}:
+                cleaned[name] = getattr(self.instance, name)
+        planned, actual = (
+            _("Planned end must be after planned start."),
+            _("Actual end must not be before actual start."),
+        )
+        self._check_order("planned_start", "planned_end", planned, may_equal=False)
+        self._check_order("actual_start", "actual_end", actual, may_equal=True)
+        return cleaned
+
+    def _check_order(self, start: str, end: str, message: str, *, may_equal: bool) -> None:
+        """Said together with all other errors; the record itself would name only the first that it meets."""
+        first, last = self.cleaned_data.get(start), self.cleaned_data.get(end)
+        if first and last and (last < first or (last == first and not may_equal)):
+            self.add_error(end, message)
+
+    def add_error(self, field: str | None, error: Any) -> None:
+        """What the record says of a field that has an error already is no news."""
+        if field is None and hasattr(error, "error_dict"):
+            news = {name: errors for name, errors in error.error_dict.items() if name not in self.errors}
+            if not news:
+                return
+            error = ValidationError(news)
+        super().add_error(field, error)
+
+    def save_or_explain(self) -> bool:
+        """Saves; what the record refuses is shown as errors of the form, and False returned. Raises StaleChange."""
+        try:
+            self.save()
+        except StaleChange:
+            raise
+        except ConditionsUnmet as refused:
+            for unmet in refused.unmet:
+                self.add_error(unmet.field if unmet.field in self.fields else None, unmet.message)
+        except ReadOnlyChange as refused:
+            self.add_error(None, str(refused))
+        except ChangeRefused as refused:
+            self.add_error(refused.field if refused.field in self.fields else None, str(refused))
+        except ValidationError as error:
+            self.add_error(None, error)
+        return not self.errors
+
+
+class ApprovalForm(forms.ModelForm):
+    decision = forms.ChoiceField(choices=Decision.choices, widget=forms.HiddenInput)
+    comment = Text(label=gettext_lazy("Reason"), required=False, widget=forms.Textarea(attrs={"rows": 2}))
+
+    class Meta:
+        model = Approval
+        fields = ("decision", "comment")

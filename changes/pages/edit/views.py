@@ -1,0 +1,209 @@
+"""Creating and editing a change on a page of its own, what a save would send, and two people who edit at once."""
+
+from __future__ import annotations
+
+import hashlib
+from copy import copy
+from typing import Any
+
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse, QueryDict
+from django.shortcuts import redirect, render
+from django.template.loader import render_to_string
+from django.utils.html import format_html
+from django.utils.translation import gettext as _
+
+from changes import audit
+from changes.actor import signed_in
+from changes.exceptions import StaleChange
+from changes.models import Change
+from changes.pages.access import StaffPage
+from changes.pages.change.page import own_save, refuse_stale
+from changes.pages.change.views import OneChange
+from changes.pages.once import once
+from changes.pages.resume import typed_before
+
+from .forms import ChangeForm
+from .merging import Resolution, merge
+
+CONFLICT, NOTHING_NEW = 409, 204
+FORM, WILL_SEND = "changes/form.html", "changes/includes/edit_preview.html"
+
+
+def previewed(request: HttpRequest, form: ChangeForm, stored: Change | None) -> HttpResponse | None:
+    """For htmx what a save of this form would send, or that this is shown already; None for a whole page."""
+    if not request.headers.get("HX-Request"):
+        return None
+    context = {"form": form, "stored": stored, "draft": form.instance, "is_part": True}
+    part = render_to_string(WILL_SEND, context, request)
+    stamp = hashlib.sha256(part.encode()).hexdigest()[:16]
+    if stamp == request.POST.get("previewed"):
+        return HttpResponse(status=NOTHING_NEW)
+    return HttpResponse(format_html('<input type="hidden" name="previewed" value="{}">', stamp) + part)
+
+
+def tell_of_times(request: HttpRequest, form: ChangeForm) -> None:
+    for said in form.said_of_times:
+        messages.info(request, said)
+
+
+# --- Creating ---
+
+
+class ChangeCreate(StaffPage):
+    permission = "changes.add_change"
+    is_write_page = True
+
+    def get(self, request: HttpRequest) -> HttpResponse:
+        return self.page(self.form(typed_before(request), is_resumed=True))
+
+    def post(self, request: HttpRequest) -> HttpResponse:
+        form = self.form(request.POST)
+        with once(request) as sent:
+            if not sent.led_to and form.is_valid() and form.save_or_explain():
+                sent.led_to = form.instance.number
+        if not sent.led_to:
+            return self.page(form)
+        if sent.is_again:
+            said = _("%(number)s was created. The form came twice and counted once.")
+        else:
+            said = _("%(number)s was created.")
+            tell_of_times(request, form)
+        messages.success(request, said % {"number": sent.led_to})
+        return redirect("changes:detail", sent.led_to)
+
+    def form(self, data: QueryDict | None, is_resumed: bool = False) -> ChangeForm:
+        new = Change(requested_by=signed_in(self.request))
+        if data is not None and is_resumed:
+            return ChangeForm(instance=new, typed=data)
+        return ChangeForm(data, instance=new)
+
+    def page(self, form: ChangeForm, **context: Any) -> HttpResponse:
+        return render(self.request, FORM, {"form": form, "change": None, **context})
+
+
+class ChangeCreatePreview(ChangeCreate):
+    """What creating it would send. Nothing is saved."""
+
+    def get(self, request: HttpRequest) -> HttpResponse:
+        return redirect("changes:create")
+
+    def post(self, request: HttpRequest) -> HttpResponse:
+        form = self.form(request.POST)
+        form.is_valid()
+        part = previewed(request, form, None)
+        return part or self.page(form, is_previewed=True, stored=None, draft=form.instance)
+
+
+# --- Editing ---
+
+
+class ChangeEdit(OneChange):
+    permission = "changes.change_change"
+    is_write_page = True
+
+    def get(self, request: HttpRequest, number: str) -> HttpResponse:
+        typed = typed_before(request)
+        if typed is None:
+            return self.form_page(ChangeForm(instance=self.change))
+        resolution, form = self.read(typed)
+        form.is_valid()
+        if resolution.chosen or self.stored.is_final or typed.get("version") != str(self.stored.version):
+            return self.conflict_page(form, resolution, is_stale=True)
+        return self.form_page(ChangeForm(instance=self.stored, typed=typed))
+
+    def post(self, request: HttpRequest, number: str) -> HttpResponse:
+        """Saves what was sent, or shows it again with what keeps it from being saved."""
+        resolution, form = self.read(request.POST)
+        is_valid = form.is_valid()
+        try:
+            refuse_stale(self.stored, request.POST.get("version"))
+            if self.stored.is_final:
+                return self.conflict_page(form, resolution, is_stale=True)
+            if resolution.refuse_unchosen(form) or not (is_valid and form.save_or_explain()):
+                if resolution.chosen:
+                    return self.conflict_page(form, resolution, is_stale=False)
+                return self.form_page(form)
+        except StaleChange:
+            if not self.is_saved_already(form, resolution):
+                return self.conflict_page(form, resolution, is_stale=True)
+            messages.success(request, _("%(number)s was saved.") % {"number": number})
+            return self.back()
+        if form.instance.changed_fields:
+            messages.success(request, _("%(number)s was saved.") % {"number": number})
+            tell_of_times(request, form)
+        else:
+            messages.info(request, _("Nothing was changed, so nothing was saved."))
+        return self.back()
+
+    def is_saved_already(self, form: ChangeForm, resolution: Resolution) -> bool:
+        """Whether this form came for the second time: its person saved just what it says, and nothing else happened."""
+        del self.change  # what is stored now, not what the form has put on it
+        edits = own_save(self.change, self.request.user, resolution.data.get("version"))
+        if not edits or resolution.chosen:
+            return False
+        merged = merge(form, resolution, edits, self.change)
+        is_more = any(edit.field == "phase" or edit.field in ChangeForm.Meta.fields for edit in merged.taken)
+        return bool(merged.same) and not (is_more or merged.clashes or merged.kept or merged.lost)
+
+    def read(self, sent: QueryDict) -> tuple[Resolution, ChangeForm]:
+        """The form as it was sent, with the choices on it carried out. `stored` stays as the database has it."""
+        self.stored = copy(self.change)
+        resolution = Resolution(sent)
+        base = self._as_seen(sent.get("version", ""))
+        return resolution, ChangeForm(resolution.data, instance=self.change, base=base, theirs=resolution.theirs)
+
+    def form_page(self, form: ChangeForm, status: int = 200, **context: Any) -> HttpResponse:
+        context = {"form": form, "change": self.change, **context}
+        return render(self.request, FORM, context, status=status)
+
+    def _as_seen(self, version: str) -> dict[str, Any]:
+        """The values of the fields in the version that the person began to edit, if it is still known."""
+        if not _is_version(version) or int(version) == self.change.version:
+            return {}
+        record = self.change.history.filter(version=version).first()
+        if record is None:
+            return {}
+        return {name: getattr(record, audit.attname(name)) for name in ChangeForm.Meta.fields}
+
+    def conflict_page(self, form: ChangeForm, resolution: Resolution, is_stale: bool, **context: Any) -> HttpResponse:
+        """Both versions field by field, with everything that was typed. `began`: the version that it began with."""
+        sent = resolution.data
+        began = sent.get("began") or sent.get("version", "")
+        del self.change  # what is stored now, not what the form has put on it
+        edits = self.change.edits_since(int(began) if _is_version(began) else 0)
+        merged = merge(form, resolution, edits, self.change)
+        if is_stale:
+            form = ChangeForm(instance=self.change, typed=_values(merged.clashes, merged.kept))
+        refused = {"is_refused": True, "is_stale": is_stale, "merge": merged, "began": began}
+        return self.form_page(form, CONFLICT, **refused, **context)
+
+
+def _values(clashes: Any, kept: Any) -> QueryDict:
+    values = QueryDict(mutable=True)
+    for typed in [*(clash.mine for clash in clashes), *kept]:
+        values[typed.name] = typed.text
+    return values
+
+
+def _is_version(text: str) -> bool:
+    return text.isascii() and text.isdigit() and len(text) <= 9
+
+
+class ChangeEditPreview(ChangeEdit):
+    """What a save would send. Nothing is saved."""
+
+    def get(self, request: HttpRequest, number: str) -> HttpResponse:
+        return redirect("changes:edit", number)
+
+    def post(self, request: HttpRequest, number: str) -> HttpResponse:
+        resolution, form = self.read(request.POST)
+        form.is_valid()
+        part = previewed(request, form, self.stored)
+        if part is not None:
+            return part
+        preview = {"is_previewed": True, "stored": self.stored, "draft": form.instance}
+        is_stale = request.POST.get("version") != str(self.stored.version)
+        if is_stale or resolution.chosen or self.stored.is_final:
+            return self.conflict_page(form, resolution, is_stale, **preview)
+        return self.form_page(form, **preview)

@@ -1,0 +1,1 @@
+"""The list of changes: filters, search, paging, saved filters and the CSV export."""

@@ -1,0 +1,297 @@
+"""The filters of the list of changes. They live in the URL, so whatever shows a list can be linked to.
+
+`matching()` is what everything else asks that works on "all changes that these filters match".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import date, datetime, time, timedelta
+from functools import cached_property
+from typing import Any
+
+import django_filters
+from django import forms
+from django.db.models import BooleanField, CharField, Exists, F, OuterRef, QuerySet, Value
+from django.http import QueryDict
+from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+
+from changes.choices import ChangeType, CompletionCode, Metaphase, Phase, Priority
+from changes.models import Change, SavedFilter, SupportGroup
+from changes.querysets import ChangeQuerySet
+from changes.search import has_words
+from changes.validators import validate_text
+
+from .paging import DEFAULT
+
+SEARCH_MAX_LENGTH = 200
+MINE, NOTHING = "mine", "null"
+_YEARS = (1900, 9000)
+
+
+class InvalidFilter(ValueError):  # noqa: N818 - says the state, as the other exceptions do
+    """An address has a filter with a value that does not exist. `errors` says of each filter what is wrong."""
+
+    def __init__(self, errors: dict[str, list[str]]) -> None:
+        self.errors = errors
+        super().__init__(" ".join(f"{name}: {' '.join(messages)}" for name, messages in errors.items()))
+
+
+def _verbatim(choices: Any) -> list[tuple[str, str]]:
+    """The terms of the contract are shown as they are, not in other words."""
+    return [(value, value) for value in choices.values]
+
+
+# --- Filters whose values are records ---
+
+
+@dataclass(frozen=True)
+class Option:
+    """A record that can be chosen. What `flag` means is up to its filter."""
+
+    key: int
+    label: str
+    flag: bool = False
+
+
+@dataclass
+class Options:
+    """All that the filters offer to one person, read in one query, and the filters that the person has saved."""
+
+    by_filter: dict[str, list[Option]] = field(default_factory=dict)
+    saved: list[SavedFilter] = field(default_factory=list)
+
+
+class OptionFilter(django_filters.ChoiceFilter):
+    """One of the records of `options`, a function of the value asked for: rows with `key`, `label` and `flag`."""
+
+    def __init__(
+        self,
+        *,
+        options: Callable[[str], QuerySet[Any]],
+        narrow: Callable[[ChangeQuerySet, Option], ChangeQuerySet],
+        **extra: Any,
+    ) -> None:
+        super().__init__(**extra)
+        self.options = options
+        self.narrow = narrow
+        self.found: list[Option] = []
+
+    def take(self, found: list[Option]) -> None:
+        self.found = found
+        self.extra["choices"] = [(self.value_of(option), option.label) for option in found]
+
+    def value_of(self, option: Option) -> str:
+        """How the address names it."""
+        return option.label
+
+    def filter(self, queryset: ChangeQuerySet, value: str) -> ChangeQuerySet:
+        chosen = [option for option in self.found if self.value_of(option) == value]
+        return self.narrow(queryset, chosen[0]) if chosen else queryset
+
+
+class GroupFilter(OptionFilter):
+    """A group, "my groups", or none. The flag of a group: the person is a member."""
+
+    def value_of(self, option: Option) -> str:
+        return str(option.key)
+
+    def take(self, found: list[Option]) -> None:
+        super().take(found)
+        special = [(MINE, _("My groups")), (NOTHING, _("No group"))]
+        self.extra["choices"] = [*special, *self.extra["choices"]]
+
+    def filter(self, queryset: ChangeQuerySet, value: str) -> ChangeQuerySet:
+        if value == MINE:
+            return queryset.filter(owning_group__in=[option.key for option in self.found if option.flag])
+        if value == NOTHING:
+            return queryset.filter(owning_group=None)
+        return super().filter(queryset, value)
+
+
+def _groups(value: str) -> QuerySet[Any]:
+    return SupportGroup.objects.annotate(key=F("pk"), label=F("name"))
+
+
+# --- The filters ---
+
+
+class ListForm(forms.Form):
+    def clean(self) -> dict[str, Any]:
+        cleaned = super().clean() or self.cleaned_data
+        start, end = cleaned.get("planned_from"), cleaned.get("planned_to")
+        for name, day in (("planned_from", start), ("planned_to", end)):
+            if day and not _YEARS[0] <= day.year <= _YEARS[1]:
+                first, last = _YEARS
+                self.add_error(name, _("Give a year from %(first)s to %(last)s.") % {"first": first, "last": last})
+        if start and end and end < start:
+            self.add_error("planned_to", _("The last day must not be before the first one."))
+        return cleaned
+
+
+class ChangeFilter(django_filters.FilterSet):
+    """The filters of the list. Another app adds its own with `offer()`."""
+
+    q = django_filters.CharFilter(
+        label=gettext_lazy("Search"), method="search", max_length=SEARCH_MAX_LENGTH, validators=[validate_text]
+    )
+    phase = django_filters.ChoiceFilter(
+        label=gettext_lazy("Phase"), choices=_verbatim(Phase), empty_label=gettext_lazy("Any phase")
+    )
+    metaphase = django_filters.ChoiceFilter(
+        label=gettext_lazy("Metaphase"),
+        choices=_verbatim(Metaphase),
+        empty_label=gettext_lazy("Any metaphase"),
+        method="by_metaphase",
+    )
+    type = django_filters.ChoiceFilter(
+        label=gettext_lazy("Type"),
+        field_name="change_type",
+        choices=_verbatim(ChangeType),
+        empty_label=gettext_lazy("Any type"),
+    )
+    priority = django_filters.ChoiceFilter(
+        label=gettext_lazy("Priority"), choices=_verbatim(Priority), empty_label=gettext_lazy("Any priority")
+    )
+    group = GroupFilter(
+        label=gettext_lazy("Owning group"),
+        options=_groups,
+        narrow=lambda queryset, option: queryset.filter(owning_group=option.key),
+        empty_label=gettext_lazy("Any group"),
+    )
+    code = django_filters.ChoiceFilter(
+        label=gettext_lazy("Completion code"),
+        field_name="completion_code",
+        choices=_verbatim(CompletionCode),
+        empty_label=gettext_lazy("Any code"),
+        null_label=gettext_lazy("Not set"),
+    )
+    planned_from = django_filters.DateFilter(label=gettext_lazy("Planned from"), method="as_window")
+    planned_to = django_filters.DateFilter(label=gettext_lazy("Planned to"), method="as_window")
+    open = django_filters.BooleanFilter(
+        label=gettext_lazy("Open only"), method="only_open", widget=forms.CheckboxInput(attrs={"value": "true"})
+    )
+    requested = django_filters.BooleanFilter(
+        label=gettext_lazy("Requested by me"),
+        method="requested_by_me",
+        widget=forms.CheckboxInput(attrs={"value": "me"}),
+    )
+
+    class Meta:
+        model = Change
+        fields: list[str] = []
+        form = ListForm
+
+    def __init__(self, data: QueryDict, user: Any) -> None:
+        super().__init__(data, queryset=Change.objects.visible_to(user))
+        self.user = user
+        for name, filter_ in self._with_options.items():
+            filter_.take(self.options.by_filter.get(name, []))
+        for name in ("planned_from", "planned_to"):
+            self.filters[name].extra["widget"] = forms.DateInput(attrs={"type": "date"}, format="%Y-%m-%d")
+
+    def search(self, queryset: ChangeQuerySet, name: str, value: str) -> ChangeQuerySet:
+        return queryset.find(value)
+
+    def by_metaphase(self, queryset: ChangeQuerySet, name: str, value: str) -> ChangeQuerySet:
+        return queryset.in_metaphase(value)
+
+    def only_open(self, queryset: ChangeQuerySet, name: str, value: bool) -> ChangeQuerySet:
+        return queryset.open() if value else queryset
+
+    def requested_by_me(self, queryset: ChangeQuerySet, name: str, value: bool) -> ChangeQuerySet:
+        return queryset.filter(requested_by=self.user.pk) if value else queryset
+
+    def as_window(self, queryset: ChangeQuerySet, name: str, value: date) -> ChangeQuerySet:
+        """The two ends count together, so they do in `filter_queryset()`."""
+        return queryset
+
+    def filter_queryset(self, queryset: ChangeQuerySet) -> ChangeQuerySet:
+        found = super().filter_queryset(queryset)
+        start, end = (self.form.cleaned_data[name] for name in ("planned_from", "planned_to"))
+        if start is None and end is None:
+            return found
+        after = _midnight(end + timedelta(days=1)) if end else None
+        return found.planned_within(_midnight(start) if start else None, after)
+
+    @property
+    def _with_options(self) -> dict[str, OptionFilter]:
+        return {name: filter_ for name, filter_ in self.filters.items() if isinstance(filter_, OptionFilter)}
+
+    @cached_property
+    def options(self) -> Options:
+        saved = SavedFilter.objects.filter(user=self.user.pk)
+        rows = [saved.annotate(kind=_text(""), key=F("pk"), label=F("name"), text=F("query"), flag=_NO)]
+        memberships = SupportGroup.members.through.objects.filter(supportgroup=OuterRef("pk"), user=self.user.pk)
+        for name, filter_ in self._with_options.items():
+            wanted = self.data.get(name, "").replace("\x00", "")  # which PostgreSQL cannot even compare
+            offered = filter_.options(wanted).annotate(kind=_text(name), text=_text(""))
+            if isinstance(filter_, GroupFilter):
+                offered = offered.annotate(flag=Exists(memberships))
+            rows.append(offered)
+        plain = [part.order_by().values_list("kind", "key", "label", "text", "flag") for part in rows]
+        options = Options()
+        for name, key, label, text, flag in plain[0].union(*plain[1:], all=True):
+            if name:
+                options.by_filter.setdefault(name, []).append(Option(key, label, bool(flag)))
+            else:
+                options.saved.append(SavedFilter(pk=key, name=label, query=text))
+        options.saved.sort(key=lambda saved: saved.name.lower())
+        for found in options.by_filter.values():
+            found.sort(key=lambda option: option.label.lower())
+        return options
+
+    @property
+    def active(self) -> list[str]:
+        """The names of the filters that narrow the list now."""
+        return [name for name in self.filters if self.data.get(name) not in (None, "")]
+
+    @property
+    def active_selects(self) -> list[str]:
+        """Those of them that are folded away on a narrow screen."""
+        return [name for name in self.active if name not in ("q", "open")]
+
+    @property
+    def is_scattered(self) -> bool:
+        """See paging.Walk."""
+        return has_words(self.data.get("q", "")) or bool({"planned_from", "planned_to"} & {*self.active})
+
+
+def _midnight(day: date) -> datetime:
+    return timezone.make_aware(datetime.combine(day, time.min))
+
+
+def _text(text: str) -> Value:
+    return Value(text, CharField())
+
+
+_NO = Value(False, BooleanField())
+
+
+def offer(name: str, filter_: django_filters.Filter) -> None:
+    """Adds a filter of another app to the list, under `name` in the URL. Called once, when the app is ready."""
+    ChangeFilter.base_filters[name] = filter_
+
+
+def matching(query: str | QueryDict, user: Any) -> ChangeQuerySet:
+    """The changes that the filters in this address's query match, of those that `user` may see.
+
+    What is no filter (the order, the page) counts for nothing. Raises InvalidFilter.
+    """
+    filterset = ChangeFilter(QueryDict(query) if isinstance(query, str) else query, user)
+    if not filterset.is_valid():
+        raise InvalidFilter({name: list(errors) for name, errors in filterset.errors.items()})
+    return filterset.qs
+
+
+def tidy(data: QueryDict) -> QueryDict:
+    """The filters and the order of an address and nothing else: none that is empty, always in the same sequence."""
+    kept = QueryDict(mutable=True)
+    for name in (*ChangeFilter.base_filters, "sort"):
+        value = data.get(name, "").strip()
+        if value and (name, value) != ("sort", DEFAULT):
+            kept[name] = value
+    return kept

@@ -1,0 +1,149 @@
+"""The list of changes: searched, filtered, sorted and paged by its address; its export; the filters that are kept."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django import forms
+from django.contrib import messages
+from django.db import transaction
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, QueryDict, StreamingHttpResponse
+from django.shortcuts import redirect, render
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+
+from changes.actor import signed_in
+from changes.models import SavedFilter
+from changes.pages.access import StaffPage
+from changes.validators import validate_text
+
+from . import export
+from .filters import ChangeFilter, tidy
+from .paging import DEFAULT, Order, Page, Walk
+
+# The field of the page that asks while somebody types.
+SEARCH = "search"
+# Who has none of them has nothing to tick changes for.
+BULK_PERMISSIONS = ("changes.change_change", "changes.add_comment", "changes.abandon_change")
+
+
+def _order(data: QueryDict) -> Order:
+    """The newest first, where the address has no order or one that the list does not have."""
+    return Order.read(data.get("sort", "")) or Order.read(DEFAULT) or Order("number", True)
+
+
+def _address(query: str) -> str:
+    return reverse("changes:list") + (f"?{query}" if query else "")
+
+
+def _history_header(htmx: Any) -> str:
+    """Back leads to what was before a search: what is typed on is no step of its own."""
+    _path, _sign, before = (htmx.current_url or "").partition("?")
+    is_typed_on = htmx.trigger == SEARCH and bool(QueryDict(before).get("q"))
+    return "HX-Replace-Url" if is_typed_on else "HX-Push-Url"
+
+
+class ChangeList(StaffPage):
+    """All changes; for a script only what the filters alter."""
+
+    def get(self, request: HttpRequest) -> HttpResponse:
+        filterset, order = ChangeFilter(request.GET, request.user), _order(request.GET)
+        query, wanted = tidy(request.GET), request.GET.get("sort", "")
+        is_kept = query.urlencode() in {saved.query for saved in filterset.options.saved}
+        is_known = not wanted or Order.read(wanted) is not None
+        context = {
+            "filter": filterset,
+            "order": order,
+            "is_known_order": is_known,
+            "page": self._page(filterset, order),
+            "tidy": query,
+            "query": query.urlencode(),
+            "may_tick": any(map(request.user.has_perm, BULK_PERMISSIONS)),
+            "may_save": bool(query) and filterset.is_valid() and is_known and not is_kept,
+        }
+        htmx: Any = getattr(request, "htmx", None)
+        if not htmx or htmx.history_restore_request:
+            return render(request, "changes/list.html", context)
+        response = render(request, "changes/includes/list_results.html", {**context, "is_part": True})
+        # What is in the address bar is what a person can send to another one.
+        response[_history_header(htmx)] = _address(query.urlencode())
+        return response
+
+    def _page(self, filterset: ChangeFilter, order: Order) -> Page:
+        if not filterset.is_valid():
+            return Page([], "", "", is_first=True)
+        walk = Walk(filterset.qs.for_rows(), order, filterset.is_scattered)
+        return walk.page(self.request.GET.get("after", ""), self.request.GET.get("before", ""))
+
+
+class ChangeExport(StaffPage):
+    """The changes that the filters match, as a CSV file."""
+
+    def get(self, request: HttpRequest) -> HttpResponseBase:
+        filterset = ChangeFilter(request.GET, request.user)
+        if not filterset.is_valid():
+            return redirect(_address(tidy(request.GET).urlencode()))
+        rows = filterset.qs.for_rows().select_related("owning_group", "requested_by")
+        walk = Walk(rows, _order(request.GET), filterset.is_scattered)
+        response = StreamingHttpResponse(export.lines(walk), content_type="text/csv; charset=utf-8")
+        name = f"changes-{timezone.localtime():%Y-%m-%d-%H%M}.csv"
+        response["Content-Disposition"] = f'attachment; filename="{name}"'
+        response["Cache-Control"] = "private, no-store"
+        return response
+
+
+# --- Filters that a person keeps ---
+
+
+class SavedFilterForm(forms.Form):
+    name = forms.CharField(
+        label=gettext_lazy("Name"),
+        max_length=60,
+        validators=[validate_text],
+        error_messages={"required": gettext_lazy("Give the filter a name.")},
+    )
+    query = forms.CharField(required=False, max_length=2000, widget=forms.HiddenInput)
+    replace = forms.BooleanField(required=False, widget=forms.HiddenInput)
+
+    def clean_query(self) -> str:
+        return tidy(QueryDict(self.cleaned_data["query"])).urlencode()
+
+
+class SavedFilterAdd(StaffPage):
+    """Keeps the filters of an address under a name. One that has the name already is replaced when that is wanted."""
+
+    def get(self, request: HttpRequest) -> HttpResponse:
+        return redirect("changes:list")
+
+    def post(self, request: HttpRequest) -> HttpResponse:
+        form = SavedFilterForm(request.POST)
+        if not form.is_valid():
+            return self._ask(form, 400)
+        name, query = form.cleaned_data["name"], form.cleaned_data["query"]
+        own = SavedFilter.objects.filter(user=request.user.pk, name=name)
+        if own.exclude(query=query).exists() and not form.cleaned_data["replace"]:
+            return self._ask(form, 409)
+        with transaction.atomic():
+            SavedFilter.objects.update_or_create(user=signed_in(request), name=name, defaults={"query": query})
+        messages.success(request, _("The filter %(name)s was saved.") % {"name": name})
+        return redirect(_address(query))
+
+    def _ask(self, form: SavedFilterForm, status: int) -> HttpResponse:
+        query = tidy(QueryDict(form.data.get("query", "")[:2000])).urlencode()
+        context = {"form": form, "query": query, "is_taken": status == 409}
+        return render(self.request, "changes/save_filter.html", context, status=status)
+
+
+class SavedFilterDelete(StaffPage):
+    def get(self, request: HttpRequest, pk: int) -> HttpResponse:
+        return redirect("changes:list")
+
+    def post(self, request: HttpRequest, pk: int) -> HttpResponse:
+        saved = SavedFilter.objects.filter(user=request.user.pk, pk=pk).first()
+        if saved is None:
+            raise Http404(_("You have no such filter."))
+        saved.delete()
+        messages.success(request, _("The filter %(name)s was deleted.") % {"name": saved.name})
+        return redirect(_address(saved.query))

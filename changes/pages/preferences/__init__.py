@@ -1,0 +1,1 @@
+"""What a person chose: language, time zone, keyboard shortcuts."""

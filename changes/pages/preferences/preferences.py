@@ -1,0 +1,89 @@
+"""In which language and time zone a person reads the pages.
+
+What they chose is read once, when they sign in, and kept in the session, so no page asks the database. Where they
+chose nothing the browser says it: its languages by a header of each request, its time zone by a cookie that
+js/app.js sets. The API is always English and UTC.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from django.contrib.auth.signals import user_logged_in
+from django.db import Error
+from django.http import HttpRequest
+from django.http.response import HttpResponseBase
+from django.utils import timezone, translation
+from django.utils.cache import patch_vary_headers
+
+from changes.conflicts import is_unavailable
+from changes.models import Preferences
+from changes.models.preferences import time_zones
+
+SESSION_KEY = "preferences"
+TIME_ZONE_COOKIE = "timezone"
+API = "/api/"
+
+
+def remember(request: HttpRequest, preferences: Preferences) -> None:
+    """From now on this session's pages follow these preferences."""
+    request.session[SESSION_KEY] = {
+        "language": preferences.language,
+        "time_zone": preferences.time_zone,
+        "keyboard_shortcuts": preferences.keyboard_shortcuts,
+    }
+
+
+def of_session(request: Any) -> dict[str, Any]:
+    """What the session keeps; nothing where the database cannot be asked now, which the view then meets and says."""
+    session = getattr(request, "session", None)
+    try:
+        return session.get(SESSION_KEY) or {} if session is not None else {}
+    except Error as error:
+        if not is_unavailable(error):
+            raise
+        return {}
+
+
+def language_of(request: HttpRequest) -> str:
+    return of_session(request).get("language") or translation.get_language_from_request(request)
+
+
+def time_zone_of(request: HttpRequest, *, is_chosen_asked: bool = True) -> ZoneInfo | None:
+    """The chosen time zone, or the browser's; None where neither is known to us."""
+    chosen = of_session(request).get("time_zone") if is_chosen_asked else None
+    for name in (chosen, request.COOKIES.get(TIME_ZONE_COOKIE)):
+        if name and name in time_zones():
+            return ZoneInfo(name)
+    return None
+
+
+class PreferencesMiddleware:
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        if request.path.startswith(API):
+            with translation.override("en"):
+                return self.get_response(request)
+        language = language_of(request)
+        with translation.override(language), timezone.override(time_zone_of(request)):
+            response = self.get_response(request)
+        response.headers.setdefault("Content-Language", language)
+        patch_vary_headers(response, ("Accept-Language", "Cookie"))
+        return response
+
+
+def for_templates(request: HttpRequest) -> dict[str, Any]:
+    """Context processor: `has_shortcuts`, whether single keys do something on the pages."""
+    return {"has_shortcuts": of_session(request).get("keyboard_shortcuts", True)}
+
+
+def read(sender: Any, request: HttpRequest, user: Any, **kwargs: Any) -> None:
+    remember(request, Preferences.objects.filter(user=user).first() or Preferences(user=user))
+
+
+def connect() -> None:
+    user_logged_in.connect(read, dispatch_uid="changes.pages.preferences.preferences.read")

@@ -1,0 +1,77 @@
+"""The pages of a person's own preferences, and of the keys that the pages listen to."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django import forms
+from django.conf import settings
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.utils import timezone, translation
+from django.utils.translation import gettext_lazy as _
+
+from changes.models import Preferences
+from changes.models.preferences import time_zones
+from changes.pages.access import StaffPage
+
+from .preferences import language_of, remember, time_zone_of
+
+
+class PreferencesForm(forms.ModelForm):
+    time_zone = forms.ChoiceField(label=_("Time zone"), required=False)
+
+    class Meta:
+        model = Preferences
+        fields = ("language", "time_zone", "keyboard_shortcuts")
+        labels = {"language": _("Language"), "keyboard_shortcuts": _("Keyboard shortcuts")}
+        help_texts = {
+            "language": _("Phases, operations and codes keep their English names: partners use the same."),
+            "keyboard_shortcuts": _(
+                "Single keys go to pages and rows. Turn them off if you dictate, or hit keys by chance."
+            ),
+        }
+
+    def __init__(self, *args: Any, browser_zone: str, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        fields: dict[str, Any] = self.fields
+        fields["language"].choices = [("", _("As my browser asks for")), *settings.LANGUAGES]
+        automatic = _("As my browser says (now %(zone)s)") % {"zone": browser_zone}
+        fields["time_zone"].choices = [("", automatic), *((zone, zone) for zone in sorted(time_zones()))]
+
+
+class EditPreferences(StaffPage):
+    """A person's own language, time zone and keyboard shortcuts."""
+
+    def get(self, request: HttpRequest) -> HttpResponse:
+        return self._page(self._form())
+
+    def post(self, request: HttpRequest) -> HttpResponse:
+        form = self._form(request.POST)
+        if not form.is_valid():
+            return self._page(form)
+        remember(request, form.save())
+        with translation.override(language_of(request)):
+            messages.success(request, _("Your preferences were saved."))
+        return redirect("changes:preferences")
+
+    def _form(self, data: Any = None) -> PreferencesForm:
+        user: Any = self.request.user
+        known = Preferences.objects.filter(user=user).first() or Preferences(user=user)
+        return PreferencesForm(data, instance=known, browser_zone=self._browser_zone())
+
+    def _browser_zone(self) -> str:
+        zone = time_zone_of(self.request, is_chosen_asked=False)
+        return str(zone) if zone else timezone.get_default_timezone_name()
+
+    def _page(self, form: PreferencesForm) -> HttpResponse:
+        return render(self.request, "changes/preferences.html", {"form": form, "now": timezone.now()})
+
+
+class KeyboardMap(StaffPage):
+    """Which key does what: a page, and the content of the window that `?` opens."""
+
+    def get(self, request: HttpRequest) -> HttpResponse:
+        is_part = bool(getattr(request, "htmx", False))
+        return render(request, "changes/includes/keyboard_map.html" if is_part else "changes/keyboard.html")
