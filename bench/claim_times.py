@@ -20,7 +20,7 @@ LIMIT = 64
 def main() -> None:
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "casexchange.settings")
     django.setup()
-    from integrations import outbox
+    from integrations.outgoing import outbox
 
     seconds = []
     for _ in range(int(sys.argv[1])):

@@ -11,7 +11,7 @@ from typing import Any
 from celery import beat
 from django.conf import settings
 
-from integrations.wakeup import Link
+from integrations.workers.wakeup import Link
 
 
 class Scheduler(beat.Scheduler):

@@ -178,7 +178,7 @@ else:
         "idle_in_transaction_session_timeout": zero_or_more("DATABASE_IDLE_TIMEOUT", 10),
     }
     _default["OPTIONS"] = postgresql_options(_limits, _default.get("OPTIONS", {}))
-DATABASE_PREPARED_STATEMENTS = env.bool("DATABASE_PREPARED_STATEMENTS", True)  # see integrations/prepared.py
+DATABASE_PREPARED_STATEMENTS = env.bool("DATABASE_PREPARED_STATEMENTS", True)  # see integrations/incoming/prepared.py
 
 # --- Celery: the broker only wakes workers; what is to be sent stands in the database ---
 
@@ -221,7 +221,7 @@ CELERY_BROKER_CHANNEL_ERROR_RETRY = True
 # What is being sent is sent to its end while the broker is gone: it does not need the broker.
 CELERY_WORKER_CANCEL_LONG_RUNNING_TASKS_ON_CONNECTION_LOSS = False
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False  # the logs are set up below
-# What is published without the thread of integrations/wakeup.py is given up at once: the sweep finds the operation.
+# Without the thread of integrations/workers/wakeup.py a failed wake-up is not repeated: the sweep finds the operation.
 CELERY_TASK_PUBLISH_RETRY = False
 # Seconds after which a wake-up that nobody took is worth nothing, as there was a sweep since. Far more than the
 # interval of the sweep, since the clocks of two machines may differ.

@@ -1,5 +1,5 @@
 """The roles of the staff and what each may do with change records. What they may do with the exchange:
-integrations/roles.py."""
+integrations/setup/roles.py."""
 
 from collections.abc import Iterable, Mapping
 

@@ -7,11 +7,14 @@ class IntegrationsConfig(AppConfig):
     verbose_name = _("Exchange")
 
     def ready(self) -> None:
-        from . import bulk, change_list, checks, names, receivers, roles, timeline  # noqa: F401 - the checks register themselves
+        from . import names
+        from .outgoing import receivers
+        from .pages import bulk_operations, list_columns, timeline_operations
+        from .setup import checks, roles  # noqa: F401 - the checks register themselves
 
         names.name_all()
         receivers.connect()
         roles.connect()
-        change_list.connect()
-        bulk.connect()
-        timeline.connect()
+        list_columns.connect()
+        bulk_operations.connect()
+        timeline_operations.connect()

@@ -10,7 +10,8 @@ from django.db import Error
 from changes.bulk import running
 from changes.conflicts import is_unavailable
 
-from . import delivery, outbox, shutdown, wakeup
+from .outgoing import delivery, outbox
+from .workers import shutdown, wakeup
 
 logger = logging.getLogger(__name__)
 

@@ -1,20 +1,21 @@
 from django.urls import path
 
-from . import by_hand_views, log_views, panel_views, status_views, trial_views
+from .pages import by_hand_views, change_panel_views, exchange_log_views, status_views
+from .pages.test_operation import views as trial_views
 
 app_name = "exchange"
 
 urlpatterns = [
-    path("", log_views.ExchangeLog.as_view(), name="log"),
-    path("retry/", log_views.RetryWindow.as_view(), name="retry_window"),
+    path("", exchange_log_views.ExchangeLog.as_view(), name="log"),
+    path("retry/", exchange_log_views.RetryWindow.as_view(), name="retry_window"),
     path("status/", status_views.ExchangeStatus.as_view(), name="status"),
     path("status/<str:system_id>/open/", status_views.OpenBreaker.as_view(), name="open_breaker"),
     path("status/<str:system_id>/close/", status_views.CloseBreaker.as_view(), name="close_breaker"),
     path("status/<str:system_id>/test/", trial_views.SendTest.as_view(), name="test"),
     path("status/<str:system_id>/test/<str:number>/", trial_views.TestResult.as_view(), name="test_result"),
-    path("changes/<str:number>/", panel_views.ChangeExchangePart.as_view(), name="change"),
-    path("<uuid:pk>/", log_views.OneOperation.as_view(), name="operation"),
-    path("<uuid:pk>/<slug:part>.json", log_views.OperationFile.as_view(), name="file"),
+    path("changes/<str:number>/", change_panel_views.ChangeExchangePart.as_view(), name="change"),
+    path("<uuid:pk>/", exchange_log_views.OneOperation.as_view(), name="operation"),
+    path("<uuid:pk>/<slug:part>.json", exchange_log_views.OperationFile.as_view(), name="file"),
     path("<uuid:pk>/retry/", by_hand_views.Retry.as_view(), name="retry"),
     path("<uuid:pk>/skip/", by_hand_views.Skip.as_view(), name="skip"),
 ]

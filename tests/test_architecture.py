@@ -125,16 +125,16 @@ def test_no_phase_is_assigned(file: Path) -> None:
 def test_changes_and_additions_are_written_by_save_alone(file: Path) -> None:
     found = _writes_around_save(_tree(file))
     assert found == {
-        "integrations/locks.py": ["connection.cursor()"],  # for an advisory lock, which writes nothing
+        "integrations/incoming/locks.py": ["connection.cursor()"],  # for an advisory lock, which writes nothing
         "changes/models/history.py": ["connection.cursor()"],  # for the audit row, a copy of the record's own
         "integrations/api/authentication.py": ["AuthToken.objects.raw(_PARTNER, [digest])"],  # a SELECT
-        "integrations/external_groups.py": ["SupportGroup.objects.raw(_NAMED, [name])"],  # a SELECT
+        "integrations/outgoing/external_groups.py": ["SupportGroup.objects.raw(_NAMED, [name])"],  # a SELECT
         # Of operations, which no save announces, and SELECTs.
-        "integrations/outbox/claiming.py": [
+        "integrations/outgoing/outbox/claiming.py": [
             "OutgoingOperation.objects.raw(CLAIM % {'oldest': oldest, 'also': also}, [*chosen, lease])",
             "DeliveryControl.objects.raw(CONTROLS_OF_DUE + lock, [moment])",
         ],
-        "integrations/outbox/message.py": [  # a SELECT
+        "integrations/outgoing/outbox/message.py": [  # a SELECT
             "ExternalReference.objects.raw(REFERENCES % tuple(marks), [*changes, *systems])"
         ],
         # In bulk, around the models, for a database that nobody uses; which is what it is for.
@@ -152,7 +152,7 @@ def test_only_the_outbox_writes_outgoing_operations(file: Path) -> None:
         if chain == ["OutgoingOperation"]
         or (chain[0] == "OutgoingOperation" and chain[-1] in BULK | {"create", "get_or_create", "update_or_create"})
     ]
-    assert writes == [] or _name(file).startswith(("integrations/outbox/", "integrations/migrations/"))
+    assert writes == [] or _name(file).startswith(("integrations/outgoing/outbox/", "integrations/migrations/"))
 
 
 @each_module
@@ -160,7 +160,7 @@ def test_only_the_receivers_listen_to_saves(file: Path) -> None:
     names = {node.id for node in ast.walk(_tree(file)) if isinstance(node, ast.Name)}
     names |= {node.attr for node in ast.walk(_tree(file)) if isinstance(node, ast.Attribute)}
     names |= {alias.name for node in ast.walk(_tree(file)) if isinstance(node, ast.ImportFrom) for alias in node.names}
-    assert not names & {"post_save", "pre_save"} or _name(file) == "integrations/receivers.py"
+    assert not names & {"post_save", "pre_save"} or _name(file) == "integrations/outgoing/receivers.py"
 
 
 @each_module

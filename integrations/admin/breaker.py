@@ -9,10 +9,10 @@ from django.template.response import TemplateResponse
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from integrations import breaker
-from integrations.forms import BREAKER_REASON_LENGTH, OpenBreakerForm
 from integrations.models import ExternalSystem
-from integrations.status import status_of
+from integrations.outgoing import breaker
+from integrations.pages.by_hand_forms import BREAKER_REASON_LENGTH, OpenBreakerForm
+from integrations.standing.status import status_of
 
 
 def breaker_page(admin: ModelAdmin, request: HttpRequest, system: ExternalSystem) -> HttpResponse:

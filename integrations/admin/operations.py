@@ -18,10 +18,10 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from changes.admin.readonly import ReadOnlyAdmin, ShownOnly
-from integrations import outbox
 from integrations.choices import Operation
 from integrations.models import DeliveryAttempt, IncomingOperation, OutgoingOperation
-from integrations.status import SECRETS
+from integrations.outgoing import outbox
+from integrations.standing.status import SECRETS
 
 from .forms import SkipForm
 from .too_many import are_too_many

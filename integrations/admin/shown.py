@@ -13,7 +13,7 @@ from django.utils.safestring import SafeString
 from changes.templatetags.changes import ago
 from integrations.choices import DeliveryStatus
 from integrations.models import ExternalSystem
-from integrations.status import SystemStatus
+from integrations.standing.status import SystemStatus
 
 
 def health(status: SystemStatus, is_whole: bool) -> SafeString:

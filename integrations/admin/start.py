@@ -12,8 +12,8 @@ from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils.translation import gettext as _
 
-from integrations import outbox
 from integrations.models import ExternalSystem
+from integrations.outgoing import outbox
 
 from .forms import StartForm
 

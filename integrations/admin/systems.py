@@ -18,10 +18,10 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.debug import sensitive_post_parameters
 
-from integrations import outbox
 from integrations.choices import DeliveryStatus
 from integrations.models import ExternalSystem
-from integrations.status import SystemStatus, status_of, with_traffic
+from integrations.outgoing import outbox
+from integrations.standing.status import SystemStatus, status_of, with_traffic
 
 from . import shown
 from .breaker import breaker_page

@@ -18,9 +18,9 @@ from changes.choices import Phase, Visibility
 from changes.models import SupportGroup
 from changes.validators import TEXT_MAX_LENGTH, validate_content_type, validate_file_name
 from integrations.choices import IncomingKind, IncomingStatus
-from integrations.external_groups import group_named
 from integrations.incoming import IncomingRequest
 from integrations.models import ExternalSystem
+from integrations.outgoing.external_groups import group_named
 
 MOST_ADDITIONS = 100
 

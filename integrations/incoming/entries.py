@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from changes.models import Change
-from integrations import payloads
 from integrations.access import reachable
 from integrations.choices import IncomingKind, IncomingStatus
 from integrations.models import ExternalReference, ExternalSystem, IncomingOperation
+from integrations.outgoing import payloads
 
 from .request import Answer, IncomingRequest, OperationRefused
 

@@ -8,9 +8,10 @@ from django import template
 
 from changes.choices import Visibility
 from changes.models import Attachment, Change, Comment, SupportGroup
-from integrations import change_list, panels, wording
 from integrations.models import ExternalGroup
-from integrations.preview import Planned, Reading, draft_of
+from integrations.outgoing.preview import Planned, Reading, draft_of
+from integrations.pages import change_panel, list_columns
+from integrations.standing import wording
 
 register = template.Library()
 
@@ -19,23 +20,23 @@ _SHOWN = "_exchange_shown"
 
 
 @register.simple_tag
-def exchange_of(change: Change) -> panels.ChangeExchange:
+def exchange_of(change: Change) -> change_panel.ChangeExchange:
     """Everything of the exchange of one change, to be kept with `as`. Read once for each change that is shown."""
-    shown: panels.ChangeExchange | None = getattr(change, _SHOWN, None)
+    shown: change_panel.ChangeExchange | None = getattr(change, _SHOWN, None)
     if shown is None:
-        shown = panels.exchange_of(change)
+        shown = change_panel.exchange_of(change)
         setattr(change, _SHOWN, shown)
     return shown
 
 
 @register.simple_tag
-def exchange_overview(changes: Any) -> change_list.Overview:
+def exchange_overview(changes: Any) -> list_columns.Overview:
     """How the changes of a list stand with their partners, to be kept with `as`."""
-    return change_list.overview(changes)
+    return list_columns.overview(changes)
 
 
 @register.filter
-def pairs_of(overview: change_list.Overview, change: Change) -> list[change_list.Pair]:
+def pairs_of(overview: list_columns.Overview, change: Change) -> list[list_columns.Pair]:
     return overview.pairs.get(change.pk, [])
 
 
@@ -52,7 +53,7 @@ def is_web_address(url: str) -> bool:
 
 
 @register.inclusion_tag("integrations/includes/by_hand.html", takes_context=True)
-def by_hand(context: Any, row: panels.OutgoingRow, back: str = "") -> dict[str, Any]:
+def by_hand(context: Any, row: change_panel.OutgoingRow, back: str = "") -> dict[str, Any]:
     """Retry now and Skip for an operation that is stuck, for who may; leads back to `back`, or the present page."""
     request = context["request"]
     # A part of a page was asked for under an address of its own, or with what htmx adds to it.

@@ -134,7 +134,7 @@ def test_a_file_whose_record_is_not_kept_leaves_nothing_in_the_storage(alice, mo
     change = change_in(Phase.PLAN)
     client = web(alice)
     client.raise_request_exception = False
-    monkeypatch.setattr("integrations.outbox.context_of", lambda change: 1 / 0)
+    monkeypatch.setattr("integrations.outgoing.outbox.context_of", lambda change: 1 / 0)
     response = client.post(f"/changes/{change.number}/attachments/", {"file": SimpleUploadedFile("a.txt", b"x")})
     assert response.status_code == 500
     assert not Attachment.objects.exists()

@@ -74,8 +74,8 @@ def _partners() -> dict[str, str]:
     from django.utils import timezone
     from knox.models import AuthToken
 
-    from integrations import outbox
     from integrations.models import ExternalSystem
+    from integrations.outgoing import outbox
     from tests.factories import ExternalGroupFactory
 
     names = {"ACME": "ACME Netze", "BETA": "BETA Server", "GAMMA": "GAMMA Anwendungen", "DELTA": "DELTA Drucker"}
@@ -127,8 +127,8 @@ def _exchange(made: dict[str, Any], alice: Any) -> dict[str, str]:
     from django.utils import timezone
 
     from changes.models import Attachment, Comment
-    from integrations import outbox
     from integrations.models import DeliveryAttempt, ExternalReference, ExternalSystem, OutgoingOperation
+    from integrations.outgoing import outbox
 
     acme = ExternalSystem.objects.get(system_id="ACME")
     stuck, deploy, busy = made["stuck"], made["deploy"], made["busy"]

@@ -10,8 +10,8 @@ from playwright.sync_api import Page, expect
 
 from changes.choices import Phase, Role
 from changes.models import Approval, Attachment, Change, Comment
-from integrations import outbox
 from integrations.models import ExternalReference, IncomingOperation, OutgoingOperation
+from integrations.outgoing import outbox
 from tests.factories import PASSWORD, ChangeFactory, ExternalGroupFactory, ExternalSystemFactory, UserFactory, change_in
 
 FOCUSED = "document.activeElement"

@@ -17,7 +17,6 @@ from django.db.models import F
 from django.utils import timezone
 
 from changes.models import Change, Comment
-from integrations import delivery, outbox
 from integrations.models import (
     DeliveryAttempt,
     DeliveryControl,
@@ -26,7 +25,8 @@ from integrations.models import (
     ExternalSystem,
     OutgoingOperation,
 )
-from integrations.outbox import Outcome
+from integrations.outgoing import delivery, outbox
+from integrations.outgoing.outbox import Outcome
 from integrations.transports.base import Response, TransportError
 from tests.factories import ChangeFactory, SupportGroupFactory, UserFactory
 

@@ -15,7 +15,7 @@ from itertools import permutations
 from typing import Any
 from uuid import UUID
 
-from integrations.outbox import Outcome
+from integrations.outgoing.outbox import Outcome
 
 LEASE = timedelta(seconds=10)
 SCHEDULE = [5, 20, 40]

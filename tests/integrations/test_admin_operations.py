@@ -5,7 +5,6 @@ from django.contrib.admin.models import LogEntry
 from django.utils import timezone
 
 from changes.models import Comment
-from integrations import outbox
 from integrations.choices import DeliveryStatus
 from integrations.models import (
     DeliveryAttempt,
@@ -14,6 +13,7 @@ from integrations.models import (
     IncomingOperation,
     OutgoingOperation,
 )
+from integrations.outgoing import outbox
 from tests.factories import ChangeFactory
 from tests.html_forms import messages, post_form, read_form
 from tests.pages import text, web

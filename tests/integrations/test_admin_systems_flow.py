@@ -6,9 +6,9 @@ import pytest
 from django.contrib.admin.models import LogEntry
 from django.utils import timezone
 
-from integrations import outbox
 from integrations.choices import Breaker, DeliveryStatus
 from integrations.models import DeliveryControl, ExternalSystem, OutgoingOperation
+from integrations.outgoing import outbox
 from tests.html_forms import errors, messages, post_form
 from tests.pages import text, web
 

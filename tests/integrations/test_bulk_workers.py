@@ -5,8 +5,8 @@ import json
 import pytest
 
 from changes.models import BulkItem, BulkJob, Comment
-from integrations import wakeup
 from integrations.models import OutgoingOperation
+from integrations.workers import wakeup
 from tests import services
 from tests.commands import manage, start_manage
 from tests.factories import ChangeFactory, SupportGroupFactory

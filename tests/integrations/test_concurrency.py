@@ -9,8 +9,8 @@ import pytest
 from django.db import transaction
 
 from changes.models import Change, Comment
-from integrations import outbox
 from integrations.models import Exchange, ExternalReference, IncomingOperation, OutgoingOperation
+from integrations.outgoing import outbox
 from tests.factories import ChangeFactory, ExternalGroupFactory, SupportGroupFactory
 from tests.threads import at_once
 

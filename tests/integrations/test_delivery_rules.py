@@ -13,8 +13,8 @@ from django.db import connection
 from django.utils import timezone
 
 from changes.models import Comment
-from integrations import delivery, outbox
 from integrations.models import DeliveryAttempt, Exchange, ExternalReference, OutgoingOperation
+from integrations.outgoing import delivery, outbox
 from integrations.transports.signing import is_signed_by, new_secret
 from tests.factories import ChangeFactory, SupportGroupFactory
 

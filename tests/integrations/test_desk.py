@@ -11,8 +11,8 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from changes.choices import Phase
-from integrations import desk
 from integrations.models import DeliveryControl, Exchange, ExternalSystem, IncomingOperation, OutgoingOperation
+from integrations.pages import desk_parts
 from tests.factories import ChangeFactory, ExternalGroupFactory, ExternalSystemFactory, SupportGroupFactory
 from tests.pages import text, web
 
@@ -123,7 +123,7 @@ def test_the_oldest_of_all_systems_come_first_and_all_are_counted(alice, acme, b
         alter(operation, status="Refused", created_at=ago(hours=hours), last_error="422")
     part = web(alice).get("/").content.decode().partition("Refused by the partner")[2]
     shown = re.findall(r'id="operation-([0-9a-f-]{36})"', part)
-    assert shown == [str(operation.pk) for operation in operations[::-1]][: desk.SHOWN]
+    assert shown == [str(operation.pk) for operation in operations[::-1]][: desk_parts.SHOWN]
     assert '<span class="tally">8</span>' in part
 
 
@@ -192,7 +192,7 @@ def test_htmx_of_a_session_that_ran_out_is_refused(db):
 
 def at(moment):
     """A key as one that was made then."""
-    return uuid.UUID(int=desk.first_key(moment).int + 1)
+    return uuid.UUID(int=desk_parts.first_key(moment).int + 1)
 
 
 def hours(user) -> list[tuple[str, str, str]]:

@@ -6,8 +6,8 @@ import pytest
 from django.db import connection, transaction
 
 from changes.models import Change
-from integrations import delivery, outbox
 from integrations.models import DeliveryControl, OutgoingOperation
+from integrations.outgoing import delivery, outbox
 from tests.factories import ChangeFactory, SupportGroupFactory
 from tests.threads import at_once
 

@@ -71,7 +71,7 @@ def link(response, relation):
 def test_every_operation_is_on_one_page_and_there_is_a_way_back(
     audrey, acme, given, to_beta, direction, same_time, monkeypatch
 ):
-    monkeypatch.setattr("integrations.log.PAGE_SIZE", 3)
+    monkeypatch.setattr("integrations.pages.exchange_log.PAGE_SIZE", 3)
     model, field = (OutgoingOperation, "created_at") if direction == "out" else (IncomingOperation, "received_at")
     if direction == "out":
         comment(given, 4)
@@ -101,7 +101,7 @@ def test_every_operation_is_on_one_page_and_there_is_a_way_back(
 
 
 def test_what_comes_meanwhile_moves_no_page(audrey, given, monkeypatch):
-    monkeypatch.setattr("integrations.log.PAGE_SIZE", 2)
+    monkeypatch.setattr("integrations.pages.exchange_log.PAGE_SIZE", 2)
     comment(given, 3)
     client = web(audrey)
     first = client.get("/exchange/")
@@ -119,7 +119,7 @@ def test_a_place_that_is_none_shows_the_newest(audrey, given, place):
 
 
 def test_the_filters_go_along_from_page_to_page(audrey, given, to_beta, monkeypatch):
-    monkeypatch.setattr("integrations.log.PAGE_SIZE", 1)
+    monkeypatch.setattr("integrations.pages.exchange_log.PAGE_SIZE", 1)
     comment(given)
     page = web(audrey).get("/exchange/?system=ACME&operation=Update&status=open")
     assert link(page, "next") is None
@@ -301,7 +301,7 @@ def test_a_retry_for_a_system_that_takes_nothing_says_so(ingrid, stuck):
 
 
 def test_a_job_takes_the_oldest_and_says_that_there_are_more(ingrid, stuck, monkeypatch):
-    monkeypatch.setattr("integrations.bulk.LARGEST_RETRY", 2)
+    monkeypatch.setattr("integrations.pages.bulk_operations.LARGEST_RETRY", 2)
     said = text(web(ingrid).post("/exchange/retry/", window(60, 0), follow=True))
     assert "2 operations are retried" in said
     assert "There are more than 2 in this time: these are the oldest." in said

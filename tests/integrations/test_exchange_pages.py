@@ -11,7 +11,6 @@ from django.utils import timezone
 from changes.actor import acting
 from changes.choices import Phase
 from changes.models import Comment
-from integrations import outbox
 from integrations.models import (
     DeliveryAttempt,
     Exchange,
@@ -20,6 +19,7 @@ from integrations.models import (
     IncomingOperation,
     OutgoingOperation,
 )
+from integrations.outgoing import outbox
 from tests.factories import SupportGroupFactory, change_in
 from tests.pages import text, web
 

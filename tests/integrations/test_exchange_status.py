@@ -14,10 +14,10 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from changes.models import Comment
-from integrations import outbox
 from integrations.choices import Breaker
 from integrations.models import DeliveryAttempt, DeliveryControl, ExternalSystem, OutgoingOperation
-from integrations.status import with_traffic
+from integrations.outgoing import outbox
+from integrations.standing.status import with_traffic
 from tests.factories import ChangeFactory, ExternalGroupFactory, ExternalSystemFactory
 from tests.html_forms import messages, post_form
 from tests.pages import text, web

@@ -7,11 +7,11 @@ from datetime import UTC, datetime, timedelta
 import pytest
 import time_machine
 
-from integrations import delivery, flow_control, outbox
 from integrations.choices import Breaker
-from integrations.flow_control import BreakerSettings
 from integrations.models import DeliveryAttempt, DeliveryControl, ExternalSystem, OutgoingOperation
-from integrations.outbox import Outcome
+from integrations.outgoing import delivery, flow_control, outbox
+from integrations.outgoing.flow_control import BreakerSettings
+from integrations.outgoing.outbox import Outcome
 from tests.factories import ChangeFactory, SupportGroupFactory
 from tests.threads import at_once
 

@@ -6,7 +6,6 @@ from django.db.models import Count, Min, Q
 
 from changes.choices import FINAL_PHASES, Phase
 from changes.models import Approval, Change, Comment
-from integrations import outbox
 from integrations.models import (
     DeliveryAttempt,
     Exchange,
@@ -15,6 +14,7 @@ from integrations.models import (
     IncomingOperation,
     OutgoingOperation,
 )
+from integrations.outgoing import outbox
 from tests.factories import ChangeFactory
 
 WRITTEN = (Change, Comment, Approval, Exchange, ExternalReference, ExternalSystem, IncomingOperation, OutgoingOperation)

@@ -8,11 +8,12 @@ from django.db import connection, transaction
 from django.utils import timezone
 
 from changes.models import Change, Comment
-from integrations import incoming, outbox
+from integrations import incoming
 from integrations.choices import IncomingKind
 from integrations.incoming import IncomingRequest
 from integrations.models import DeliveryAttempt, DeliveryControl, ExternalReference, OutgoingOperation
-from integrations.outbox import Outcome, Result
+from integrations.outgoing import outbox
+from integrations.outgoing.outbox import Outcome, Result
 from tests.factories import ChangeFactory, SupportGroupFactory
 
 pytestmark = pytest.mark.django_db(transaction=True)

@@ -10,8 +10,8 @@ from django.db import connection
 from django.test import Client
 
 from changes.models import Change, Comment
-from integrations import delivery, outbox
 from integrations.models import IncomingOperation, OutgoingOperation
+from integrations.outgoing import delivery, outbox
 from tests.factories import ChangeFactory, SupportGroupFactory
 from tests.threads import at_once
 

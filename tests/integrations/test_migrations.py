@@ -6,8 +6,8 @@ import pytest
 from django.db import connection
 from django.db.migrations.executor import MigrationExecutor
 
-from integrations import outbox
 from integrations.models import DeliveryControl, OutgoingOperation
+from integrations.outgoing import outbox
 from tests.factories import ChangeFactory, UserFactory
 
 pytestmark = pytest.mark.django_db(transaction=True)

@@ -12,9 +12,9 @@ from django.db import connection, transaction
 from django.utils import timezone
 
 from changes.models import Comment
-from integrations import outbox
 from integrations.models import DeliveryAttempt, Exchange, OutgoingOperation
-from integrations.outbox import Outcome
+from integrations.outgoing import outbox
+from integrations.outgoing.outbox import Outcome
 from tests.factories import ChangeFactory, SupportGroupFactory
 from tests.faults.sessions import Sessions
 from tests.threads import at_once

@@ -379,7 +379,7 @@ class TestAllOrNothing:
         def broken(*args, **kwargs):
             raise RuntimeError
 
-        monkeypatch.setattr("integrations.payloads.change_snapshot", broken)
+        monkeypatch.setattr("integrations.outgoing.payloads.change_snapshot", broken)
         change.owning_group = group("ACME Networks")
         with pytest.raises(RuntimeError):
             change.save()

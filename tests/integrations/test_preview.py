@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from changes.choices import CompletionCode, Phase
 from changes.models import Attachment, Change, Comment, SupportGroup
 from integrations.models import OutgoingOperation
-from integrations.preview import Reading, draft_of
+from integrations.outgoing.preview import Reading, draft_of
 from tests.factories import ChangeFactory, ExternalGroupFactory, ExternalSystemFactory, SupportGroupFactory, change_in
 
 GROUPS = {

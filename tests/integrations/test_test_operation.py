@@ -8,8 +8,8 @@ from django.contrib.admin.models import LogEntry
 from django.utils import timezone
 
 from changes.models import Change
-from integrations import breaker, delivery, outbox
 from integrations.models import DeliveryControl, ExternalGroup, ExternalSystem, OutgoingOperation
+from integrations.outgoing import breaker, delivery, outbox
 from integrations.transports.http import HttpTransport
 from tests.factories import ExternalGroupFactory
 from tests.html_forms import messages, post_form, read_form

@@ -5,7 +5,7 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import expect
 
 from changes.models import Change
-from integrations import breaker, delivery
+from integrations.outgoing import breaker, delivery
 
 from .partner import answer
 

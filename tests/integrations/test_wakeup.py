@@ -10,8 +10,8 @@ from django.db import transaction
 
 from casexchange.beat import Scheduler
 from changes.models import Change, Comment
-from integrations import wakeup
 from integrations.models import OutgoingOperation
+from integrations.workers import wakeup
 from tests import services
 from tests.commands import manage
 from tests.factories import ChangeFactory, SupportGroupFactory
@@ -89,8 +89,14 @@ def test_many_wake_ups_meanwhile_are_one_message_which_is_sent_after_the_last(re
 
 @pytest.mark.any_database
 def test_each_process_has_a_thread_of_its_own_also_after_a_fork(redis):
-    code = "import os; from integrations.wakeup import wake; wake(); child = os.fork(); wake(); child and os.wait()"
-    done = manage("shell", "--verbosity=0", "--command", code, CELERY_BROKER_URL=f"redis://127.0.0.1:{redis.port}/0")
+    code = "from integrations.workers.wakeup import wake; wake(); child = os.fork(); wake(); child and os.wait()"
+    done = manage(
+        "shell",
+        "--verbosity=0",
+        "--command",
+        f"import os; {code}",
+        CELERY_BROKER_URL=f"redis://127.0.0.1:{redis.port}/0",
+    )
     assert (done.returncode, done.stderr) == (0, "")
     assert len({message["headers"]["origin"] for message in waiting(redis)}) == 2
 
@@ -105,7 +111,13 @@ change = Change.objects.get(pk={change.pk})
 Comment(change=change, author=change.requested_by, body="From a shell").save()
 """
     before = len(waiting(redis))
-    done = manage("shell", "--verbosity=0", "--command", code, CELERY_BROKER_URL=f"redis://127.0.0.1:{redis.port}/0")
+    done = manage(
+        "shell",
+        "--verbosity=0",
+        "--command",
+        f"import os; {code}",
+        CELERY_BROKER_URL=f"redis://127.0.0.1:{redis.port}/0",
+    )
     assert (done.returncode, done.stderr) == (0, "")
     assert tasks(redis)[before:] == ["integrations.tasks.deliver"]
 
@@ -131,7 +143,7 @@ def test_while_nobody_takes_the_messages_no_more_than_enough_pile_up(redis, monk
 
 @pytest.mark.django_db(transaction=True)
 def test_without_a_broker_all_is_recorded_and_a_wake_up_follows_when_it_is_back(acme, redis, alice, api, caplog):
-    caplog.set_level(logging.INFO, logger="integrations.wakeup")
+    caplog.set_level(logging.INFO, logger="integrations.workers.wakeup")
     redis.stop()
     client = api(alice)
     answer = client.post("/api/v1/changes/", {"title": "Given away", "owning_group": "ACME Networks"})
@@ -183,8 +195,14 @@ def test_a_broker_that_refuses_to_write_holds_up_nobody(acme, redis, caplog):
 @pytest.mark.django_db(transaction=True)
 def test_without_a_broker_a_command_ends_all_the_same(acme, redis):
     redis.process.pause()
-    code = "from integrations.wakeup import wake; wake(); print('done')"
-    done = manage("shell", "--verbosity=0", "--command", code, CELERY_BROKER_URL=f"redis://127.0.0.1:{redis.port}/0")
+    code = "from integrations.workers.wakeup import wake; wake(); print('done')"
+    done = manage(
+        "shell",
+        "--verbosity=0",
+        "--command",
+        f"import os; {code}",
+        CELERY_BROKER_URL=f"redis://127.0.0.1:{redis.port}/0",
+    )
     assert (done.returncode, done.stdout) == (0, "done\n")
 
 
@@ -230,7 +248,7 @@ def test_beat_sweeps_on_after_the_clock_was_set(beat, seconds):
 
 @pytest.mark.any_database
 def test_beat_sweeps_on_after_the_broker_was_gone(beat, redis, caplog):
-    caplog.set_level(logging.INFO, logger="integrations.wakeup")
+    caplog.set_level(logging.INFO, logger="integrations.workers.wakeup")
     with time_machine.travel("2026-11-24T12:00:00Z", tick=False) as clock:
         beat(clock, 6)
         redis.connect().config_set("min-replicas-to-write", 1)

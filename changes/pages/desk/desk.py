@@ -1,7 +1,7 @@
 """The desk: what a person's groups hold, and what waits for their decision.
 
 No query costs more than it shows: what is counted is counted up to a cap, and the rows come from an index in their
-order, so a desk with a million changes is as quick as one with a few. What the exchange adds: integrations/desk.py.
+order, so a desk with a million changes is as quick as a small one. The exchange adds integrations/pages/desk_parts.py.
 """
 
 from __future__ import annotations

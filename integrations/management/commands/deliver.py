@@ -13,8 +13,9 @@ from django.db import Error, close_old_connections
 
 from changes.bulk import running
 from changes.conflicts import is_unavailable
-from integrations import delivery, outbox, shutdown
+from integrations.outgoing import delivery, outbox
 from integrations.tasks import BULK_SECONDS
+from integrations.workers import shutdown
 
 logger = logging.getLogger(__name__)
 

@@ -4,7 +4,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand
 
-from integrations.configuration import dump
+from integrations.setup.configuration import dump
 
 
 class Command(BaseCommand):

@@ -6,8 +6,8 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandParser
 from django.utils import timezone
 
-from integrations import status_report
-from integrations.status import all_statuses
+from integrations.standing import status_report
+from integrations.standing.status import all_statuses
 
 
 class Command(BaseCommand):

@@ -6,7 +6,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from integrations.configuration import ConfigurationError, load
+from integrations.setup.configuration import ConfigurationError, load
 
 
 class Command(BaseCommand):

@@ -14,11 +14,11 @@ from django.core.management import call_command
 from django.db import connections
 from knox.models import AuthToken
 
-from integrations.configuration import load as load_configuration
 from integrations.sandbox.local.http_client import Api
 from integrations.sandbox.local.interruption import Interrupted, interruptible
 from integrations.sandbox.local.processes import ChildEnded, Children, commands
 from integrations.sandbox.local.simulation import Simulation, write_config
+from integrations.setup.configuration import load as load_configuration
 from integrations.transports.signing import new_secret
 
 from . import incoming_scenes, outgoing_scenes

@@ -11,8 +11,8 @@ from django.db import transaction
 from django.utils import timezone
 from knox.models import AuthToken
 
-from integrations.configuration import load as load_configuration
 from integrations.models import ExternalSystem
+from integrations.setup.configuration import load as load_configuration
 
 from .history import Historian
 from .lives import lives

@@ -95,7 +95,7 @@ class TestAttachments:
         change = ChangeFactory()
         client = api(alice)
         client.raise_request_exception = False
-        monkeypatch.setattr("integrations.outbox.context_of", lambda change: 1 / 0)
+        monkeypatch.setattr("integrations.outgoing.outbox.context_of", lambda change: 1 / 0)
         answer = client.post(address(change, "attachments"), {"file": upload()}, format="multipart")
         assert (answer.status_code, answer.headers["Content-Type"]) == (500, "application/problem+json")
         assert not Attachment.objects.exists()

@@ -11,7 +11,7 @@ from changes.api.serializers import ChangeSerializer
 from changes.choices import ChangeType, Phase
 from changes.models import Change
 from integrations.models import ExternalReference
-from integrations.payloads import change_snapshot
+from integrations.outgoing.payloads import change_snapshot
 from tests.factories import ChangeFactory, SupportGroupFactory, UserFactory, change_in
 
 CHANGES = "/api/v1/changes/"

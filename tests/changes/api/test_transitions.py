@@ -5,7 +5,7 @@ import pytest
 from changes import workflow
 from changes.choices import ChangeType, Phase
 from changes.models import Approval, Change
-from integrations.payloads import change_snapshot
+from integrations.outgoing.payloads import change_snapshot
 from tests.factories import ChangeFactory, SupportGroupFactory, UserFactory, change_in
 
 

@@ -12,7 +12,7 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from changes.choices import Phase
 from changes.models import Approval, Attachment, Change, Comment
 from integrations.models import ExternalReference
-from integrations.payloads import change_snapshot
+from integrations.outgoing.payloads import change_snapshot
 from tests.factories import ChangeFactory, ExternalSystemFactory, SupportGroupFactory, UserFactory, change_in
 
 CHANGES = "/api/v1/changes/"

@@ -1,0 +1,151 @@
+"""How much may be sent to a system now: requests in flight, circuit breaker, rate limit. Pure: no database, no clock.
+
+The state stands in `DeliveryControl`, one row for each system, which the callers hold locked: so what is allowed here
+holds over all workers.
+
+The breaker opens after `failures` failed tries in a row, or when half of the tries of a window failed. A window of
+`WINDOW` begins with a failure, so nothing is counted, or written, for a system that is well. While it is open nothing
+is sent, and no operation uses up a try. After `open_for` one operation probes: taken, the breaker closes; failed, it is
+open again. One that a person opened stays open until a person closes it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+
+from integrations.choices import Breaker
+
+if TYPE_CHECKING:
+    from integrations.models import DeliveryControl
+
+WINDOW = timedelta(seconds=60)
+WINDOW_SHARE = 0.5
+# How much of a rate limit may be used at once after a quiet time.
+BURST = timedelta(seconds=1)
+
+
+@dataclass(frozen=True)
+class BreakerSettings:
+    """`failures`: how many in a row open it. `open_for`: how long it stays open before a probe."""
+
+    failures: int
+    open_for: timedelta
+
+    @property
+    def window_tries(self) -> int:
+        """Of fewer tries a share says nothing."""
+        return 2 * self.failures
+
+
+# --- What may be sent ---
+
+
+def at_once(control: DeliveryControl, now: datetime) -> int:
+    """How many requests may be under way at a time."""
+    if control.breaker == Breaker.CLOSED:
+        return control.system.max_in_flight
+    if control.breaker == Breaker.OPEN and (control.breaker_until is None or control.breaker_until > now):
+        return 0
+    # The probe, once all that was sent before the breaker opened has ended: its results would be taken for the probe's.
+    return 1
+
+
+def allowance(control: DeliveryControl, now: datetime) -> int:
+    """How many operations may be claimed now, those included that are under way already."""
+    return min(at_once(control, now), _unused_rate(control, now))
+
+
+def claimed(control: DeliveryControl, count: int, now: datetime) -> bool:
+    """Notes that `count` operations are about to be sent. Returns whether that changed the row."""
+    changed = False
+    if control.breaker == Breaker.OPEN:
+        control.breaker, changed = Breaker.HALF_OPEN, True
+    if pause := _pause(control):
+        control.rate_used_until = max(_used_until(control, now), now) + count * pause
+        changed = True
+    return changed
+
+
+def _pause(control: DeliveryControl) -> timedelta | None:
+    """The time between two operations under the rate limit, if there is one."""
+    limit = control.system.rate_limit
+    return timedelta(minutes=1) / limit if limit else None
+
+
+def _unused_rate(control: DeliveryControl, now: datetime) -> int:
+    pause = _pause(control)
+    if pause is None:
+        return control.system.max_in_flight
+    return max(0, (now + max(BURST, pause) - max(_used_until(control, now), now)) // pause)
+
+
+def _used_until(control: DeliveryControl, now: datetime) -> datetime:
+    """Until when the rate is used up. One further off than can be is from a clock that was set back since."""
+    pause = _pause(control) or timedelta()
+    if control.rate_used_until is None or control.rate_used_until > now + max(BURST, pause) + pause:
+        return now
+    return control.rate_used_until
+
+
+# --- What became of it ---
+
+
+def tried(control: DeliveryControl, failures: Sequence[bool], now: datetime, settings: BreakerSettings) -> None:
+    """Counts finished tries, in order, and opens or closes the breaker."""
+    for failed in failures:
+        if control.breaker == Breaker.OPEN:
+            return  # sent before it opened: that the partner had trouble is known
+        if control.breaker == Breaker.HALF_OPEN:
+            if failed:
+                _open(control, "the probe failed too", now, settings)
+            else:
+                close(control)
+            continue
+        _count(control, failed, now)
+        if control.consecutive_failures >= settings.failures:
+            _open(control, f"{control.consecutive_failures} tries in a row failed", now, settings)
+        elif (
+            failed
+            and control.window_tries >= settings.window_tries
+            and control.window_failures >= WINDOW_SHARE * control.window_tries
+        ):
+            share = f"{control.window_failures} of {control.window_tries} tries failed"
+            _open(control, f"{share} within {WINDOW.total_seconds():g} s", now, settings)
+
+
+def _count(control: DeliveryControl, failed: bool, now: datetime) -> None:
+    control.consecutive_failures = control.consecutive_failures + 1 if failed else 0
+    started = control.window_started_at
+    if started is not None and not now - WINDOW < started <= now:
+        control.window_started_at = started = None
+    if started is None:
+        if not failed:
+            return
+        control.window_started_at, control.window_tries, control.window_failures = now, 0, 0
+    control.window_tries += 1
+    control.window_failures += failed
+
+
+def _open(control: DeliveryControl, reason: str, now: datetime, settings: BreakerSettings) -> None:
+    if control.breaker == Breaker.CLOSED:
+        control.breaker_opened_at = now
+        control.breaker_reason = reason
+    control.breaker = Breaker.OPEN
+    control.breaker_until = now + settings.open_for
+
+
+def open_by_hand(control: DeliveryControl, reason: str, now: datetime) -> None:
+    """Sends nothing more until a person closes it."""
+    control.breaker, control.breaker_opened_at, control.breaker_until = Breaker.OPEN, now, None
+    control.breaker_reason = reason[:300]
+
+
+def close(control: DeliveryControl) -> None:
+    """Lets the system flow, with nothing counted against it."""
+    control.breaker, control.breaker_opened_at, control.breaker_until = Breaker.CLOSED, None, None
+    control.breaker_reason = ""
+    control.consecutive_failures = control.window_tries = control.window_failures = 0
+    control.window_started_at = None

@@ -1,0 +1,118 @@
+"""What a person decides: try again, skip, let a system flow again, open or close its circuit breaker."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from django.db import transaction
+from django.db.models import QuerySet
+from django.utils import timezone
+from django.utils.translation import gettext as _
+
+from integrations.choices import SETTLED, DeliveryStatus
+from integrations.models import DeliveryControl, Exchange, ExternalSystem, OutgoingOperation
+from integrations.outgoing import flow_control
+
+from .recording import wake_on_commit
+from .settling import promote
+
+OPEN_BY_HAND = (DeliveryStatus.WAITING, DeliveryStatus.REFUSED)
+
+
+class NotOpen(Exception):  # noqa: N818 - says the state, as the changes' exceptions do
+    """The operation was delivered or skipped already, or is being sent now."""
+
+
+def retry_now(operation: OutgoingOperation) -> None:
+    """Sends a waiting or refused operation as soon as it is its turn, with a fresh retry schedule."""
+    with transaction.atomic():
+        changed = OutgoingOperation.objects.filter(pk=operation.pk, status__in=OPEN_BY_HAND).update(
+            status=DeliveryStatus.WAITING, tries=0, next_try_at=timezone.now()
+        )
+        operation.refresh_from_db()
+        if not changed:
+            raise _not_open(operation)
+        wake_on_commit()
+
+
+def skip(operation: OutgoingOperation, user: Any, reason: str) -> None:
+    """Gives up an operation for good, which frees those behind it. Raises ValueError without a reason."""
+    skipped = skip_all([operation], user, reason)
+    operation.refresh_from_db()
+    if not skipped:
+        raise _not_open(operation)
+
+
+def _not_open(operation: OutgoingOperation) -> NotOpen:
+    values = {"operation": operation, "status": operation.get_status_display()}
+    return NotOpen(_("%(operation)s is %(status)s now: nothing was changed.") % values)
+
+
+def skip_all(operations: Iterable[OutgoingOperation], user: Any, reason: str) -> int:
+    """Skips those that are still open, with one reason. Returns how many. Raises ValueError without a reason."""
+    if not reason.strip():
+        raise ValueError("Give a reason for skipping.")
+    by_key = {operation.pk: operation.exchange_id for operation in operations}
+    with transaction.atomic():
+        exchanges = Exchange.objects.filter(pk__in={*by_key.values()}).order_by("pk").select_for_update(no_key=True)
+        locked = list(exchanges.values_list("pk", flat=True))
+        skipped = OutgoingOperation.objects.filter(pk__in=by_key, status__in=OPEN_BY_HAND).update(
+            status=DeliveryStatus.SKIPPED,
+            is_next=False,
+            skipped_by=user,
+            skip_reason=reason.strip()[:500],
+            settled_at=timezone.now(),
+        )
+        if skipped:
+            promote(locked)
+            wake_on_commit()
+    return skipped
+
+
+def waiting_behind(operation: OutgoingOperation) -> QuerySet[OutgoingOperation]:
+    """What waits for the same change and system behind this one, in order."""
+    return (
+        OutgoingOperation.objects.filter(exchange=operation.exchange_id, sequence__gt=operation.sequence)
+        .exclude(status__in=SETTLED)
+        .order_by("sequence")
+    )
+
+
+def unsettled(system: ExternalSystem) -> QuerySet[OutgoingOperation]:
+    """What waits for a system, oldest first."""
+    return system.outgoing_operations.exclude(status__in=SETTLED).order_by("created_at", "id")
+
+
+def resume(system: ExternalSystem) -> None:
+    """Lets a paused system flow again, what waits first."""
+    system.paused_at, system.pause_reason = None, ""
+    with transaction.atomic():
+        system.save(update_fields=["paused_at", "pause_reason"])
+        wake_on_commit()
+
+
+def open_breaker(system: ExternalSystem, reason: str) -> None:
+    """Sends a system nothing more until a person closes its circuit breaker. What is under way goes on.
+
+    Raises ValueError without a reason.
+    """
+    if not reason.strip():
+        raise ValueError("Give a reason for opening the circuit breaker.")
+    with transaction.atomic():
+        control = _locked_control(system)
+        flow_control.open_by_hand(control, reason.strip(), timezone.now())
+        control.save()
+
+
+def close_breaker(system: ExternalSystem) -> None:
+    """Lets a system flow whose circuit breaker is open, at once and without a probe."""
+    with transaction.atomic():
+        control = _locked_control(system)
+        flow_control.close(control)
+        control.save()
+        wake_on_commit()
+
+
+def _locked_control(system: ExternalSystem) -> DeliveryControl:
+    return DeliveryControl.objects.select_for_update(no_key=True).get(pk=system.pk)

@@ -1,0 +1,205 @@
+"""Claiming: which operations may be sent now, taken by one worker at a time with a lease."""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from django.conf import settings
+from django.db import connection, transaction
+from django.db.models import Count, Exists, OuterRef, Q, QuerySet, Subquery, prefetch_related_objects
+from django.db.models.functions import Coalesce
+from django.utils import timezone
+
+from integrations.choices import Breaker, Delivery, DeliveryStatus
+from integrations.models import DeliveryControl, ExternalSystem, OutgoingOperation
+from integrations.outgoing import flow_control
+
+from .settling import LONGEST_RETRY_AFTER
+
+# An operation that was never tried is due at once: one that is due later comes from a clock that was set back since.
+CLOCK_TOLERANCE = timedelta(seconds=5)
+# In SQL, since the ORM takes longer to compose these than the database to run them, and a claim stands between a save
+# and its arrival at the partner. Each part reads the index of the next operations from the front, so the cost does not
+# grow with what waits or was delivered.
+CONTROLS_OF_DUE = """
+    SELECT control.*, s.system_id AS name, s.endpoint_url, s.signing_secret, s.previous_signing_secret, s.max_in_flight,
+        s.rate_limit
+    FROM integrations_deliverycontrol control
+    JOIN integrations_externalsystem s ON s.id = control.system_id
+    WHERE s.enabled AND s.paused_at IS NULL AND s.delivery = 'push' AND EXISTS (
+        SELECT 1 FROM integrations_outgoingoperation o
+        WHERE o.system_id = s.id AND o.status = 'Waiting' AND o.is_next AND o.next_try_at <= %s
+    )
+    ORDER BY control.system_id"""
+SKIP_LOCKED = " FOR NO KEY UPDATE OF control SKIP LOCKED"
+# What is under way is counted by the statement that claims: it begins with the lock held, and sees what others took.
+OLDEST_OF_SYSTEM = """
+    SELECT id FROM (
+        SELECT id FROM integrations_outgoingoperation
+        WHERE system_id = %s AND status = 'Waiting' AND is_next AND next_try_at <= %s
+        ORDER BY next_try_at LIMIT (
+            SELECT CASE WHEN count(*) >= %s THEN 0 WHEN %s - count(*) < %s THEN %s - count(*) ELSE %s END
+            FROM integrations_outgoingoperation WHERE system_id = %s AND status = 'Sending'
+        ){lock}
+    ) AS oldest"""
+# One that a person retries or skips at this moment is left for the next claim, which no other system has to wait for.
+UNLOCKED = " FOR NO KEY UPDATE SKIP LOCKED"
+# The payload is read as the text that it is in the database, and sent so.
+CLAIM = """
+    WITH chosen AS MATERIALIZED (%(oldest)s)
+    UPDATE integrations_outgoingoperation SET status = 'Sending', claim = claim + 1, claimed_until = %%s
+    WHERE status = 'Waiting' AND id IN (SELECT id FROM chosen)
+    RETURNING id, exchange_id, change_id, system_id, sequence, operation, cause_id, created_at, status, claim, tries,
+        next_try_at, claimed_until, payload AS recorded%(also)s"""
+# Of this transaction: a claim that a power cut takes away is no loss, what it had taken is sent again with the same id.
+NO_WAIT_FOR_THE_DISK = ", set_config('synchronous_commit', 'off', true) AS synchronous_commit"
+
+
+def due(now: datetime) -> QuerySet[OutgoingOperation]:
+    """The next ones of their exchanges whose time has come."""
+    return OutgoingOperation.objects.filter(status=DeliveryStatus.WAITING, is_next=True, next_try_at__lte=now)
+
+
+def claim(limit: int) -> list[OutgoingOperation]:
+    """Takes up to `limit` operations that may be sent now for `DELIVERY_LEASE` seconds, of each system the oldest.
+
+    No more of a system than its limits and its circuit breaker let through, over all workers; and where `limit` is too
+    small for all, each system gets its share.
+    """
+    now = timezone.now()
+    if limit <= 0:
+        return []
+    with transaction.atomic():
+        controls = _controls_of_due(now)
+        shares = _shares(controls, limit, now)
+        if not shares:
+            return []
+        operations = _take(shares, controls, now)
+        claimed = Counter(operation.system_id for operation in operations)
+        for pk, count in claimed.items():
+            if flow_control.claimed(controls[pk], count, now):
+                controls[pk].save()
+    for operation in operations:
+        operation.system = controls[operation.system_id].system
+    if any(operation.cause_id for operation in operations):
+        prefetch_related_objects(operations, "cause__system")
+    return operations
+
+
+def is_more_due() -> bool:
+    """Whether something is due that a claim may take any moment: for now the rate limit holds it back, or another
+    worker claims of the same system. Asked when a claim took nothing."""
+    sending = OutgoingOperation.objects.filter(status=DeliveryStatus.SENDING, system=OuterRef("system")).order_by()
+    count = sending.values("system").annotate(n=Count("pk")).values("n")
+    return (
+        _of_due(timezone.now())
+        .filter(breaker=Breaker.CLOSED, system__max_in_flight__gt=Coalesce(Subquery(count), 0))
+        .exists()
+    )
+
+
+def _of_due(now: datetime) -> QuerySet[DeliveryControl]:
+    """Those of the systems that flow and have something due."""
+    return DeliveryControl.objects.filter(
+        Exists(due(now).filter(system=OuterRef("system"))),
+        system__enabled=True,
+        system__paused_at=None,
+        system__delivery=Delivery.PUSH,
+    )
+
+
+def _controls_of_due(now: datetime) -> dict[int, DeliveryControl]:
+    """The same, locked, with their systems. What another worker claims from now is its own."""
+    lock = SKIP_LOCKED if connection.features.has_select_for_update_skip_locked else ""
+    moment = connection.ops.adapt_datetimefield_value(now)
+    controls = {control.pk: control for control in DeliveryControl.objects.raw(CONTROLS_OF_DUE + lock, [moment])}
+    for control in controls.values():
+        control.system = _system_of(control)
+    return controls
+
+
+def _system_of(control: Any) -> ExternalSystem:
+    """What sending needs of the system, out of the same row."""
+    values: dict[str, Any] = {"id": control.system_id, "system_id": control.name}
+    for name in ("endpoint_url", "max_in_flight", "rate_limit"):
+        values[name] = getattr(control, name)
+    for name in ("signing_secret", "previous_signing_secret"):
+        field: Any = ExternalSystem._meta.get_field(name)
+        values[name] = field.from_db_value(getattr(control, name), None, connection)
+    ordered = {field.attname: values[field.attname] for field in ExternalSystem._meta.fields if field.attname in values}
+    system = ExternalSystem.from_db(connection.alias, [*ordered], [*ordered.values()])
+    system.control = control
+    return system
+
+
+def _shares(controls: dict[int, DeliveryControl], limit: int, now: datetime) -> dict[int, int]:
+    """How many of each system may be claimed, what is under way included, and not more than `limit` together: then
+    each system gets its share, whoever waits with more."""
+    allowed = {pk: count for pk, control in controls.items() if (count := flow_control.allowance(control, now)) > 0}
+    if sum(allowed.values()) <= limit:
+        return allowed
+    sending = OutgoingOperation.objects.filter(status=DeliveryStatus.SENDING, system__in=allowed).order_by()
+    for pk, count in sending.values_list("system").annotate(n=Count("pk")):
+        allowed[pk] = min(allowed[pk], max(0, flow_control.at_once(controls[pk], now) - count))
+    systems = random.sample([*allowed], len(allowed))  # so that a share of none falls to another each time
+    shares = dict.fromkeys(systems, 0)
+    while limit and (open_to_more := [system for system in systems if shares[system] < allowed[system]]):
+        for system in open_to_more[:limit]:
+            shares[system] += 1
+        limit -= min(limit, len(open_to_more))
+    return {system: count for system, count in shares.items() if count}
+
+
+def _take(shares: dict[int, int], controls: dict[int, DeliveryControl], now: datetime) -> list[OutgoingOperation]:
+    """Claims the oldest due of each system, as many as its share and what is under way allow, in one statement."""
+    moment, lease = (
+        connection.ops.adapt_datetimefield_value(value)
+        for value in (now, now + timedelta(seconds=settings.DELIVERY_LEASE))
+    )
+    is_postgresql = connection.vendor == "postgresql"
+    part = OLDEST_OF_SYSTEM.format(lock=UNLOCKED if is_postgresql else "")
+    oldest = " UNION ALL ".join([part] * len(shares))
+    chosen: list[Any] = []
+    for system, share in shares.items():
+        most = flow_control.at_once(controls[system], now)
+        chosen += [system, moment, most, most, share, most, share, system]
+    also = NO_WAIT_FOR_THE_DISK if is_postgresql else ""
+    taken = OutgoingOperation.objects.raw(CLAIM % {"oldest": oldest, "also": also}, [*chosen, lease])
+    return sorted(taken, key=lambda operation: (operation.next_try_at, operation.pk))
+
+
+def release_stale() -> int:
+    """Frees what a worker claimed and did not finish in time, and what waits for a time that only a clock that was set
+    back makes far. Returns how many it freed."""
+    now = timezone.now()
+    _complete_controls()
+    lease = timedelta(seconds=settings.DELIVERY_LEASE)
+    longest = timedelta(seconds=1.2 * max(LONGEST_RETRY_AFTER, *settings.DELIVERY_RETRY_SCHEDULE)) + CLOCK_TOLERANCE
+    stale = Q(claimed_until__lt=now) | Q(claimed_until__gt=now + 2 * lease + CLOCK_TOLERANCE)
+    too_far = Q(tries=0, next_try_at__gt=now + CLOCK_TOLERANCE) | Q(next_try_at__gt=now + longest)
+    breaker_too_long = now + timedelta(seconds=settings.BREAKER_OPEN_SECONDS) + CLOCK_TOLERANCE
+    waiting = OutgoingOperation.objects.filter(too_far, status=DeliveryStatus.WAITING, is_next=True)
+    claimed = OutgoingOperation.objects.filter(stale, status=DeliveryStatus.SENDING)
+    DeliveryControl.objects.filter(breaker=Breaker.OPEN, breaker_until__gt=breaker_too_long).update(breaker_until=now)
+    with transaction.atomic():
+        OutgoingOperation.objects.filter(pk__in=_unlocked(waiting)).update(next_try_at=now)
+        return OutgoingOperation.objects.filter(pk__in=_unlocked(claimed)).update(
+            status=DeliveryStatus.WAITING, claimed_until=None
+        )
+
+
+def _unlocked(operations: QuerySet[OutgoingOperation]) -> list[UUID]:
+    """Those that nobody is writing now, locked: a result that is being written is no longer stale."""
+    operations = operations.select_for_update(skip_locked=True, no_key=True)
+    return list(operations.order_by("pk").values_list("pk", flat=True))
+
+
+def _complete_controls() -> None:
+    """For systems that were made without save()."""
+    without = ExternalSystem.objects.filter(control=None).values_list("pk", flat=True)
+    if missing := [DeliveryControl(system_id=pk) for pk in without]:
+        DeliveryControl.objects.bulk_create(missing, ignore_conflicts=True)

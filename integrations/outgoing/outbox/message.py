@@ -1,0 +1,53 @@
+"""What goes to the partner: the operation as it was recorded, with the external reference as it is now."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection
+from typing import Any
+
+from changes.timestamps import timestamp
+from integrations.models import ExternalReference, OutgoingOperation
+from integrations.outgoing import payloads
+
+REFERENCES = "SELECT * FROM integrations_externalreference WHERE change_id IN (%s) AND system_id IN (%s)"
+References = dict[tuple[int, int], ExternalReference]
+
+
+def references_of(operations: Collection[OutgoingOperation]) -> References:
+    """The external references that their messages name, by the keys of change and system."""
+    systems = {operation.system_id: operation.system for operation in operations}
+    changes = {operation.change_id for operation in operations}
+    if not operations:
+        return {}
+    marks = (", ".join(["%s"] * len(keys)) for keys in (changes, systems))
+    # In SQL: this too stands between a save and its arrival at the partner.
+    rows = list(ExternalReference.objects.raw(REFERENCES % tuple(marks), [*changes, *systems]))
+    for row in rows:
+        row.system = systems[row.system_id]
+    return {(row.change_id, row.system_id): row for row in rows}
+
+
+def message(operation: OutgoingOperation) -> dict[str, Any]:
+    """The operation as the partner receives it now."""
+    return {**_envelope(operation, references_of([operation])), **operation.payload}
+
+
+def body(operation: OutgoingOperation, references: References) -> bytes:
+    """The same in JSON, for an operation that was claimed. What was recorded is JSON already, and not read again."""
+    envelope = json.dumps(_envelope(operation, references), ensure_ascii=False, separators=(",", ":"))
+    recorded: str = operation.recorded  # type: ignore[attr-defined]
+    return f"{envelope[:-1]},{recorded[1:]}".encode()
+
+
+def _envelope(operation: OutgoingOperation, references: References) -> dict[str, Any]:
+    reference = references.get((operation.change_id, operation.system_id))
+    return {
+        "id": str(operation.pk),
+        "operation": operation.operation,
+        "system_id": operation.system.system_id,
+        "sequence": operation.sequence,
+        "created_at": timestamp(operation.created_at),
+        "origin": operation.cause.origin if operation.cause else None,
+        "external_reference": payloads.reference_snapshot(reference) if reference else None,
+    }

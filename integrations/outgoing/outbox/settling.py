@@ -1,0 +1,189 @@
+"""Settling: what became of tries, many in one transaction."""
+
+from __future__ import annotations
+
+import random
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from enum import Enum
+from uuid import UUID
+
+from django.conf import settings
+from django.db import transaction
+from django.db.models import OuterRef, Q, Subquery
+from django.utils import timezone
+
+from integrations.choices import SETTLED, Breaker, DeliveryStatus
+from integrations.models import DeliveryAttempt, DeliveryControl, Exchange, ExternalSystem, OutgoingOperation
+from integrations.outgoing import flow_control
+
+from .answers import keep_answers
+
+# A partner may ask for a longer pause than ours, within reason: see the longest of the schedule too.
+LONGEST_RETRY_AFTER = 86_400.0
+# A system with nothing against it: a success changes nothing for its circuit breaker.
+QUIET = Q(breaker=Breaker.CLOSED, consecutive_failures=0, window_started_at=None)
+
+
+class Outcome(Enum):
+    """What a try means. After `RETRY` it is sent again, after the last pause of the schedule refused. `REFUSED` waits
+    for a person. `PAUSE`: the partner takes no calls of ours at all, so all for it waits, and no try is used up."""
+
+    DELIVERED = "delivered"
+    RETRY = "retry"
+    REFUSED = "refused"
+    PAUSE = "pause"
+
+
+@dataclass
+class Result:
+    """One finished try of a claimed operation.
+
+    `error` says why it was not delivered, `answer` what the partner says of its record, `note` why some of that cannot
+    be used, `retry_after` how many seconds it asks us to wait.
+    """
+
+    operation: OutgoingOperation
+    attempt: DeliveryAttempt
+    outcome: Outcome
+    error: str = ""
+    answer: Mapping[str, str] = field(default_factory=dict)
+    note: str = ""
+    retry_after: float | None = None
+
+
+def settle(results: Sequence[Result], wait: bool = True) -> list[Result]:
+    """Writes these results in one transaction; the attempt in any case, the outcome where the claim still holds.
+
+    Without `wait`, those whose exchange somebody is writing now are left alone. Returns these: nothing was written of
+    them, and they are to be settled later.
+    """
+    with transaction.atomic():
+        exchanges = _lock_exchanges({result.operation.exchange_id for result in results}, wait)
+        free = [result for result in results if result.operation.exchange_id in exchanges]
+        held = _held(free)
+        now = timezone.now()
+        notes = keep_answers([result for result in held if result.answer], exchanges, now)
+        _write_attempts(free, notes)
+        _write_delivered([result for result in held if result.outcome is Outcome.DELIVERED], exchanges, now)
+        _write_others([result for result in held if result.outcome is not Outcome.DELIVERED], now)
+        _pause_systems(held, now)
+        _tell_breakers(held, now)
+    if wait:
+        return []  # an exchange that is not there now was deleted with its change
+    return [result for result in results if result.operation.exchange_id not in exchanges]
+
+
+def _lock_exchanges(ids: set[int], wait: bool) -> dict[int, Exchange]:
+    rows = Exchange.objects.filter(pk__in=ids).order_by("pk")
+    return {row.pk: row for row in rows.select_for_update(no_key=True, skip_locked=not wait)}
+
+
+def _held(results: Sequence[Result]) -> list[Result]:
+    """Those that count: whose claim is still the latest; and where the partner has it, also what a claim brought that
+    ran out meanwhile, as long as nothing newer has settled it. Else a partner that takes longer than a lease would be
+    sent the same for ever. One for each operation."""
+    open_ones = OutgoingOperation.objects.filter(
+        pk__in=[result.operation.pk for result in results],
+        status__in=(DeliveryStatus.SENDING, DeliveryStatus.WAITING),
+    ).order_by("pk")
+    rows = open_ones.select_for_update(no_key=True).values_list("pk", "status", "claim")
+    claims = {pk: (status, claim) for pk, status, claim in rows}
+    held: dict[UUID, Result] = {}
+    for result in results:
+        is_latest = claims.get(result.operation.pk) == (DeliveryStatus.SENDING, result.operation.claim)
+        if result.outcome is Outcome.DELIVERED and result.operation.pk in claims:
+            held[result.operation.pk] = result
+        elif is_latest:
+            held.setdefault(result.operation.pk, result)
+    return list(held.values())
+
+
+def _write_attempts(results: Sequence[Result], notes: Mapping[UUID, str]) -> None:
+    for result in results:
+        result.attempt.pk = None  # or it would keep the key that it got in a transaction that failed
+        note = notes.get(result.operation.pk, "")
+        result.attempt.note = f"{result.note} {note}".strip()[:500]
+    DeliveryAttempt.objects.bulk_create([result.attempt for result in results])
+
+
+def _write_delivered(results: Sequence[Result], exchanges: Mapping[int, Exchange], now: datetime) -> None:
+    if not results:
+        return
+    OutgoingOperation.objects.filter(pk__in=[result.operation.pk for result in results]).update(
+        status=DeliveryStatus.DELIVERED, is_next=False, claimed_until=None, settled_at=now, last_error=""
+    )
+    # Of the locked row, so nothing can be recorded behind the last one meanwhile.
+    promote(
+        [
+            result.operation.exchange_id
+            for result in results
+            if exchanges[result.operation.exchange_id].last_sequence > result.operation.sequence
+        ]
+    )
+
+
+def promote(exchanges: Sequence[int]) -> None:
+    """Marks the first unsettled operation of each of these exchanges, whose rows the caller has locked, as next."""
+    if not exchanges:
+        return
+    unsettled = OutgoingOperation.objects.filter(exchange=OuterRef("pk")).exclude(status__in=SETTLED)
+    first = Subquery(unsettled.order_by("sequence").values("pk")[:1])
+    rows = Exchange.objects.filter(pk__in=exchanges).order_by().annotate(first=first)
+    heads = [pk for pk in rows.values_list("first", flat=True) if pk]
+    OutgoingOperation.objects.filter(pk__in=heads, is_next=False).update(is_next=True)
+
+
+def _write_others(results: Sequence[Result], now: datetime) -> None:
+    rows = [_settled_otherwise(result, now) for result in results]
+    OutgoingOperation.objects.bulk_update(rows, ["status", "claimed_until", "tries", "next_try_at", "last_error"])
+
+
+def _settled_otherwise(result: Result, now: datetime) -> OutgoingOperation:
+    tries, schedule = result.operation.tries + 1, settings.DELIVERY_RETRY_SCHEDULE
+    row = OutgoingOperation(
+        pk=result.operation.pk,
+        status=DeliveryStatus.WAITING,
+        tries=tries,
+        next_try_at=result.operation.next_try_at,
+        last_error=result.error[:500],
+    )
+    if result.outcome is Outcome.PAUSE:
+        row.tries -= 1
+    elif result.outcome is Outcome.REFUSED:
+        row.status = DeliveryStatus.REFUSED
+    elif tries > len(schedule):
+        row.status = DeliveryStatus.REFUSED
+        row.last_error = f"{result.error[:400]} (given up after {tries} tries)"
+    else:
+        row.next_try_at = now + timedelta(seconds=_pause(schedule[tries - 1], result.retry_after))
+    return row
+
+
+def _pause(scheduled: float, retry_after: float | None) -> float:
+    pause = scheduled * random.uniform(0.8, 1.2)
+    if retry_after is None:
+        return pause
+    return max(pause, min(retry_after, max(LONGEST_RETRY_AFTER, *settings.DELIVERY_RETRY_SCHEDULE)))
+
+
+def _pause_systems(results: Sequence[Result], now: datetime) -> None:
+    reasons = {result.operation.system_id: result.error for result in results if result.outcome is Outcome.PAUSE}
+    for system, reason in sorted(reasons.items()):
+        ExternalSystem.objects.filter(pk=system, paused_at=None).update(paused_at=now, pause_reason=reason[:300])
+
+
+def _tell_breakers(results: Sequence[Result], now: datetime) -> None:
+    """Counts the tries for the circuit breakers. A refusal is an answer: the partner is there."""
+    by_system: dict[int, list[bool]] = defaultdict(list)
+    for result in results:
+        by_system[result.operation.system_id].append(result.outcome is Outcome.RETRY)
+    failed = [system for system, failures in by_system.items() if any(failures)]
+    # Of a system that is well nothing is written, and no lock is taken.
+    controls = DeliveryControl.objects.filter(Q(pk__in=failed) | ~QUIET, pk__in=by_system).order_by("pk")
+    breaker = flow_control.BreakerSettings(settings.BREAKER_FAILURES, timedelta(seconds=settings.BREAKER_OPEN_SECONDS))
+    for control in controls.select_for_update(no_key=True):
+        flow_control.tried(control, by_system[control.pk], now, breaker)
+        control.save()

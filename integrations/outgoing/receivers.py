@@ -1,0 +1,64 @@
+"""From a saved change, comment or attachment to the outbox, inside the transaction of the save.
+
+The only module that listens to the models' signals; connected in `apps.ready()`. The saving models wrap `save()`
+in a transaction under the change's row lock, so cause and operation commit together.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.db.models.signals import post_save
+
+from changes import recipients
+from changes.choices import CompletionCode
+from changes.models import Attachment, Change, Comment, FieldChange
+from integrations import rules
+
+from . import outbox, payloads
+from .external_groups import system_of
+
+
+def change_saved(sender: Any, instance: Change, created: bool, raw: bool = False, **kwargs: Any) -> None:
+    owner = instance.changed_fields.get("owning_group")
+    code = instance.changed_fields.get("completion_code")
+    withdrawn = code is not None and code.new == CompletionCode.WITHDRAWN
+    if raw or not (owner or withdrawn):
+        return
+    if created and system_of(instance.owning_group) is None:
+        return  # a new change is linked to the system of its group alone
+    if instance.is_partly_saved:
+        # What is only in memory is neither a fact for the rules nor for the partner's eyes.
+        instance, changed_fields = Change.objects.get(pk=instance.pk), instance.changed_fields
+        instance.changed_fields = changed_fields
+    owner = owner or FieldChange(instance.owning_group, instance.owning_group)
+    context = outbox.context_of(instance)
+    before = system_of(owner.old)
+    generated = rules.on_saved(before, withdrawn, context.situation)
+    outbox.record(context, generated, payloads.changed_fields(instance.changed_fields))
+
+
+def comment_added(sender: Any, instance: Comment, created: bool, raw: bool = False, **kwargs: Any) -> None:
+    if raw or not created or instance.is_private:
+        return
+    context = outbox.context_of(instance.change)
+    outbox.record(context, rules.on_added(context.situation), comment=instance)
+
+
+def attachment_added(sender: Any, instance: Attachment, created: bool, raw: bool = False, **kwargs: Any) -> None:
+    if raw or not created:
+        return
+    context = outbox.context_of(instance.change)
+    outbox.record(context, rules.on_added(context.situation), attachment=instance)
+
+
+def recipients_of(change: Change) -> list[str]:
+    """Whom something public that is added to the change, whose row is locked, is sent to."""
+    return [system for _operation, system in rules.on_added(outbox.context_of(change).situation)]
+
+
+def connect() -> None:
+    recipients.offer(recipients_of)
+    post_save.connect(change_saved, sender=Change, dispatch_uid="integrations.change_saved")
+    post_save.connect(comment_added, sender=Comment, dispatch_uid="integrations.comment_added")
+    post_save.connect(attachment_added, sender=Attachment, dispatch_uid="integrations.attachment_added")

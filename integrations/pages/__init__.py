@@ -1,0 +1,1 @@
+"""The exchange's own pages, and its parts of the changes' pages."""

@@ -1,0 +1,129 @@
+"""What the exchange adds to bulk jobs: what changes would send, the wake-up of a worker, retrying many operations."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from django.db.models import QuerySet
+from django.urls import reverse
+from django.utils.dateparse import parse_datetime
+from django.utils.formats import number_format
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
+
+from changes.bulk.drafts import Target, draft
+from changes.bulk.kind import KINDS, AlreadySo, Intent, Kind, NotDone, Preview, Result, Sent, hooks, register
+from changes.models import BulkItem, BulkJob
+from integrations.choices import SETTLED, DeliveryStatus
+from integrations.models import OutgoingOperation
+from integrations.outgoing import outbox
+from integrations.outgoing.preview import Reading
+from integrations.workers import wakeup
+
+# As many as a job has at most: the oldest ones of a time window.
+LARGEST_RETRY = 10_000
+STUCK = (DeliveryStatus.WAITING, DeliveryStatus.REFUSED)
+
+
+def forecast(intents: Sequence[Intent]) -> list[list[Sent]]:
+    """What each sends, by the rules that will do it."""
+    reading = Reading([intent.stored for intent in intents], [intent.draft.owning_group_id for intent in intents])
+    previews = [
+        reading.of_comment(intent.draft, intent.comment)
+        if intent.comment
+        else reading.of_save(intent.stored, intent.draft)
+        for intent in intents
+    ]
+    return [[Sent(operation, system) for operation, system in preview.operations] for preview in previews]
+
+
+# --- Retrying what is stuck ---
+
+
+@dataclass(frozen=True)
+class Window:
+    """When operations were recorded, and for which system; for all with an empty name."""
+
+    system: str
+    since: datetime
+    until: datetime
+
+    def stuck(self) -> QuerySet[OutgoingOperation]:
+        """What waits or was refused of it, the oldest first."""
+        rows = OutgoingOperation.objects.filter(created_at__gte=self.since, created_at__lt=self.until)
+        # Said twice, for the index of the unsettled ones.
+        rows = rows.filter(status__in=STUCK).exclude(status__in=SETTLED)
+        return (rows.filter(system__system_id=self.system) if self.system else rows).order_by("created_at", "id")
+
+
+def retry_draft(user: Any, window: Window, back: str) -> BulkJob | None:
+    """A job that retries what is stuck in this window, for its preview; None when nothing is. At most the oldest
+    `LARGEST_RETRY`."""
+    fields = ("pk", "operation", "sequence", "system__system_id", "change__number", "status", "created_at")
+    rows = list(window.stuck().values_list(*fields)[: LARGEST_RETRY + 1])
+    taken = rows[:LARGEST_RETRY]
+    if not taken:
+        return None
+    targets = [
+        Target(str(pk), f"{operation} {sequence} to {system} ({number})")
+        for pk, operation, sequence, system, number, *_ in taken
+    ]
+    shares = Counter((system, status) for _, _, _, system, _, status, _ in taken)
+    parameters = {
+        "system": window.system,
+        "since": window.since.isoformat(),
+        "until": window.until.isoformat(),
+        "oldest": taken[0][-1].isoformat(),
+        "newest": taken[-1][-1].isoformat(),
+        "shares": [[system, status, count] for (system, status), count in sorted(shares.items())],
+        "is_capped": len(rows) > LARGEST_RETRY,
+    }
+    return draft(KINDS[RetryOperations.name], user, parameters, targets, back)
+
+
+class RetryOperations(Kind):
+    name = "retry"
+    permission = "integrations.retry_outgoingoperation"
+
+    def title(self, job: BulkJob) -> str:
+        system = job.parameters["system"]
+        return _("Retry operations to %(system)s") % {"system": system} if system else _("Retry operations")
+
+    def start_label(self, job: BulkJob, count: int) -> str:
+        return ngettext("Retry %(count)s operation", "Retry %(count)s operations", count) % {"count": count}
+
+    def preview(self, job: BulkJob) -> Preview:
+        """As it was when it was chosen, a moment ago."""
+        times = {name: parse_datetime(job.parameters[name]) for name in ("since", "until", "oldest", "newest")}
+        context = {
+            **job.parameters,
+            **times,
+            "count": job.total,
+            "largest": number_format(LARGEST_RETRY, force_grouping=True),
+        }
+        return Preview(job.total, "integrations/includes/retry_preview.html", context)
+
+    def do(self, job: BulkJob, item: BulkItem, user: Any) -> Result:
+        operation = OutgoingOperation.objects.select_related("system").filter(pk=item.target).first()
+        if operation is None:
+            raise NotDone(_("There is no such operation any more."))
+        try:
+            outbox.retry_now(operation)
+        except outbox.NotOpen:
+            raise AlreadySo(_("It is %(status)s now.") % {"status": operation.status}) from None
+        if not operation.system.is_flowing:
+            return Result(_("It is sent once %(system)s is enabled and not paused.") % {"system": operation.system})
+        return Result(_("It is sent as soon as it is its turn."))
+
+    def address(self, item: BulkItem) -> str:
+        return reverse("exchange:operation", args=[item.target])
+
+
+def connect() -> None:
+    register(RetryOperations())
+    hooks.forecast = forecast
+    hooks.wake = wakeup.wake_bulk

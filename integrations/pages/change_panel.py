@@ -1,0 +1,225 @@
+"""What the page of a change tells of its exchange, gathered with five queries whatever the number of rows."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from functools import cached_property
+from typing import Any
+
+from django.db.models import CharField, Count, OuterRef, QuerySet, Subquery, Value
+from django.db.models.functions import Cast, Coalesce, Concat
+from django.utils import timezone
+
+from changes.choices import CompletionCode, Visibility
+from changes.models import Change
+from integrations import rules
+from integrations.choices import Delivery, DeliveryStatus, IncomingStatus, Operation
+from integrations.models import ExternalReference, ExternalSystem, IncomingOperation, OutgoingOperation
+from integrations.outgoing.preview import Reading
+from integrations.standing import wording
+from integrations.standing.status import SECRETS, Unsettled
+from integrations.standing.wording import State
+
+
+def with_neighbours(operations: QuerySet[OutgoingOperation]) -> QuerySet[OutgoingOperation]:
+    """Adds what an operation waits behind (`blocker`, as in `Assign 1`) and how many wait behind it (`behind`)."""
+    # By their partial index: a change may have very many operations that are settled.
+    same = OutgoingOperation.objects.filter(Unsettled("status"), exchange=OuterRef("exchange"))
+    first = same.filter(sequence__lt=OuterRef("sequence")).order_by("sequence")
+    name = Concat("operation", Value(" "), Cast("sequence", CharField()), output_field=CharField())
+    behind = same.filter(sequence__gt=OuterRef("sequence")).order_by().values("exchange").annotate(n=Count("pk"))
+    return operations.annotate(
+        blocker=Coalesce(Subquery(first.annotate(name=name).values("name")[:1]), Value("")),
+        behind=Coalesce(Subquery(behind.values("n")), Value(0)),
+    ).select_related("system__control", "skipped_by")
+
+
+@dataclass(frozen=True)
+class OutgoingRow:
+    """An outgoing operation with its state in words, and what a person may do with it now."""
+
+    operation: OutgoingOperation
+    state: State
+    blocker: str
+    behind: int
+
+    @property
+    def is_by_hand(self) -> bool:
+        """Whether it waits or was refused, so that a person may skip it."""
+        return self.operation.status in (DeliveryStatus.WAITING, DeliveryStatus.REFUSED)
+
+    @property
+    def can_retry(self) -> bool:
+        """Whether trying it now would do something: it is its turn, and its system takes our calls."""
+        system = self.operation.system
+        return self.is_by_hand and not self.blocker and system.is_flowing and system.delivery == Delivery.PUSH
+
+    @property
+    def offers_all(self) -> bool:
+        """Skipping an Assign that was never delivered offers to skip all that waits behind it."""
+        return self.is_by_hand and self.operation.operation == Operation.ASSIGN and self.behind > 0
+
+
+def outgoing_row(operation: Any, now: datetime | None = None) -> OutgoingRow:
+    """The row of an operation that was read `with_neighbours()`."""
+    state = wording.outgoing_state(operation, now or timezone.now(), operation.blocker)
+    return OutgoingRow(operation, state, operation.blocker, operation.behind)
+
+
+@dataclass(frozen=True)
+class IncomingRow:
+    operation: IncomingOperation
+    state: State
+
+
+def incoming_row(operation: IncomingOperation) -> IncomingRow:
+    return IncomingRow(operation, wording.incoming_state(operation.status, operation.error))
+
+
+# --- The exchange of one change ---
+
+
+@dataclass(frozen=True)
+class Said:
+    """What a partner last sent: the operation, when, and the comment in it, if there was a public one."""
+
+    operation: IncomingOperation
+    comment: str = ""
+
+
+@dataclass
+class Partner:
+    """How the change stands with one system. `messages` say what needs saying, what needs a person first.
+
+    `head`: the first operation that is not settled, which those behind it wait for. `told`: the last one delivered.
+    """
+
+    system: ExternalSystem
+    reference: ExternalReference | None
+    holds: bool
+    headline: State
+    messages: list[State] = field(default_factory=list)
+    head: OutgoingRow | None = None
+    told: OutgoingOperation | None = None
+    said: Said | None = None
+
+    @property
+    def summary(self) -> str:
+        """What a person hears who cannot see the page alter: no numbers that count up by themselves."""
+        return " ".join([f"{self.system.system_id}: {self.headline.short}.", *(f"{m.short}." for m in self.messages)])
+
+
+@dataclass
+class ChangeExchange:
+    """Everything of the exchange that the page of one change shows."""
+
+    change: Change
+    reading: Reading
+    partners: list[Partner]
+
+    @property
+    def recipients(self) -> list[str]:
+        """Who gets a public comment or an attachment."""
+        return [system for _operation, system in rules.on_added(self.reading.situation(self.change))]
+
+    @property
+    def references(self) -> list[ExternalReference]:
+        return [partner.reference for partner in self.partners if partner.reference]
+
+    @property
+    def summary(self) -> str:
+        return " ".join(partner.summary for partner in self.partners)
+
+    @cached_property
+    def stamp(self) -> str:
+        """Differs when what is shown does; its first part when `summary` does. "3 minutes ago" makes it new too."""
+        shown = [self.summary, *self.recipients, *(_shown(partner) for partner in self.partners)]
+        minute = int(self.reading.now.timestamp() // 60)
+        summary, everything = (hashlib.sha256(text.encode()).hexdigest()[:12] for text in (shown[0], "\n".join(shown)))
+        return f"{summary}.{everything}.{self.change.owning_group_id}.{minute}"
+
+
+def _shown(partner: Partner) -> str:
+    head = partner.head and (partner.head.state, partner.head.behind, partner.head.can_retry, partner.head.is_by_hand)
+    reference = partner.reference and (partner.reference.external_id, partner.reference.updated_at)
+    return repr((partner.headline, partner.messages, head, reference, partner.said, partner.told))
+
+
+def exchange_of(change: Change) -> ChangeExchange:
+    """The exchange of one change, in five queries. Reads only; nothing is locked."""
+    reading = Reading([change])
+    names = reading.known(change)
+    exchanges = reading.exchanges.get(change.pk, {})
+    operations = _heads_and_told(exchanges)
+    said = _last_said(change, [reading.systems[name] for name in names])
+    partners = [_partner(change, name, reading, operations.get(name, []), said.get(name)) for name in names]
+    return ChangeExchange(change, reading, partners)
+
+
+def _heads_and_told(exchanges: Mapping[str, Any]) -> dict[str, list[Any]]:
+    """Of each exchange the first operation that is not settled, and the last one delivered; in one query."""
+    keys = [key for row in exchanges.values() for key in (row.head_id, row.told_id) if key]
+    if not keys:
+        return {}
+    rows = with_neighbours(OutgoingOperation.objects.filter(pk__in=keys))
+    found: dict[str, list[Any]] = {}
+    for operation in rows.defer("payload", *(f"system__{name}" for name in SECRETS)):
+        found.setdefault(operation.system.system_id, []).append(operation)
+    return found
+
+
+def _last_said(change: Change, systems: list[ExternalSystem]) -> dict[str, Said]:
+    """The last operation of each system that meant something, in one query."""
+    if not systems:
+        return {}
+    own = change.incoming_operations.exclude(status=IncomingStatus.IGNORED).filter(system=OuterRef("pk"))
+    latest = own.order_by("-received_at", "-id").values("pk")[:1]
+    by_system = ExternalSystem.objects.filter(pk__in=[system.pk for system in systems]).order_by()
+    last = IncomingOperation.objects.filter(pk__in=by_system.annotate(said=Subquery(latest)).values("said"))
+    known = {system.pk: system for system in systems}
+    found: dict[str, Said] = {}
+    rows: Iterable[Any] = last.defer("result")
+    for row in rows:
+        row.system = known[row.system_id]
+        found[row.system.system_id] = Said(row, _comment_in(row.payload))
+    return found
+
+
+def _comment_in(payload: Any) -> str:
+    """The last public comment that came with an operation; a partner may have sent anything."""
+    comments = payload.get("comments") if isinstance(payload, dict) else None
+    for comment in reversed(comments if isinstance(comments, list) else []):
+        if isinstance(comment, dict) and comment.get("visibility", Visibility.PUBLIC) == Visibility.PUBLIC:
+            return str(comment.get("body", ""))
+    return ""
+
+
+# --- In plain words ---
+
+
+def _partner(change: Change, name: str, reading: Reading, operations: list[Any], said: Said | None) -> Partner:
+    system, now = reading.systems[name], reading.now
+    situation = reading.situation(change)
+    exchange, holds = situation.exchange(name), situation.owner == name
+    head = next((outgoing_row(row, now) for row in operations if not row.is_settled), None)
+    told = next((row for row in operations if row.status == DeliveryStatus.DELIVERED), None)
+    messages = []
+    if exchange.is_rejected and holds:
+        messages.append(wording.needs_another_group(name, change.owning_group))
+    is_withdrawn = change.completion_code == CompletionCode.WITHDRAWN
+    if exchange.is_cancelled and not exchange.is_rejected and not is_withdrawn:
+        messages.append(wording.cancelled_there(name))
+    if said is not None and said.operation.status == IncomingStatus.FAILED:
+        messages.append(wording.failed_here(name, said.operation))
+    if head is not None:
+        messages.append(wording.on_the_way(head.operation, head.state, head.behind, now))
+    else:
+        flow = wording.system_state(system, now)
+        if flow.tone != wording.OK:
+            messages.append(State(wording.WAIT, flow.short, flow.detail, flow.next_try_at))
+    headline = wording.standing(name, change.owning_group if holds else None, exchange)
+    reference = reading.references.get(change.pk, {}).get(name)
+    return Partner(system, reference, holds, headline, messages, head, told, said)

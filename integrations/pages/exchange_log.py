@@ -1,0 +1,221 @@
+"""The exchange log: all operations in either direction, the newest first, narrowed by the address.
+
+No page counts what there is, or skips over it: a page begins where the one before it ended.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cached_property, reduce
+from typing import Any
+from uuid import UUID
+
+from django import forms
+from django.core.exceptions import ValidationError
+from django.db import connection
+from django.db.models import Q, QuerySet
+from django.utils.dateparse import parse_datetime
+from django.utils.translation import gettext_lazy as _
+
+from changes.models import Change
+from changes.validators import validate_moment
+from integrations.choices import SETTLED, DeliveryStatus, IncomingKind, IncomingStatus, Operation
+from integrations.models import ExternalSystem, IncomingOperation, OutgoingOperation
+from integrations.standing.status import SECRETS
+
+from .change_panel import IncomingRow, OutgoingRow, incoming_row, outgoing_row, with_neighbours
+
+PAGE_SIZE = 50
+OPEN = "open"
+_UNREAD = [f"system__{name}" for name in SECRETS]
+# Each condition reads an index of its own: one of these alone makes a part of the log.
+_UNSETTLED = ~Q(status__in=SETTLED)
+_SKIPPED = Q(status=DeliveryStatus.SKIPPED, skipped_by__isnull=False)
+
+
+def _verbatim(choices: Any) -> list[tuple[str, str]]:
+    return [(value, value) for value in choices.values]
+
+
+class Moment(forms.DateTimeField):
+    """A time to the minute in the time zone of the page, or an exact one with its own."""
+
+    widget = forms.DateTimeInput(attrs={"type": "datetime-local"}, format="%Y-%m-%dT%H:%M")
+
+    def __init__(self, **kwargs: Any) -> None:
+        formats = ["%Y-%m-%dT%H:%M", "%Y-%m-%d %H:%M", "%Y-%m-%d"]
+        super().__init__(input_formats=formats, validators=[validate_moment], **kwargs)
+
+
+class LogForm(forms.Form):
+    """The filters. Values that do not exist are errors of the form."""
+
+    system = forms.ChoiceField(label=_("System"), required=False)
+    status = forms.ChoiceField(label=_("Status"), required=False)
+    operation = forms.ChoiceField(label=_("Operation"), required=False)
+    change = forms.CharField(label=_("Change"), required=False, max_length=22)
+    since = Moment(label=_("From"), required=False)
+    until = Moment(label=_("To"), required=False)
+    error = forms.CharField(label=_("Error contains"), required=False, max_length=200)
+
+    def __init__(self, parameters: Any, systems: Sequence[str], is_incoming: bool) -> None:
+        super().__init__(parameters)
+        fields: dict[str, Any] = self.fields
+        fields["system"].choices = [("", _("Any system")), *((name, name) for name in systems)]
+        statuses = _verbatim(IncomingStatus) if is_incoming else [(OPEN, _("Not settled")), *_verbatim(DeliveryStatus)]
+        fields["status"].choices = [("", _("Any status")), *statuses]
+        kinds = IncomingKind if is_incoming else Operation
+        fields["operation"].choices = [("", _("Any operation")), *_verbatim(kinds)]
+
+    @property
+    def active(self) -> list[str]:
+        """The names of the filters that narrow the log now."""
+        return [name for name in self.fields if self.data.get(name) not in (None, "")]
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a page ends: the time and the key of an operation."""
+
+    moment: datetime
+    key: UUID
+
+    def __str__(self) -> str:
+        return f"{self.moment.isoformat()}_{self.key}"
+
+    @classmethod
+    def of(cls, text: str) -> Place | None:
+        """None for what is no place."""
+        moment, _, key = text.partition("_")
+        try:
+            parsed = parse_datetime(moment.replace(" ", "+"))  # a plus that nobody quoted
+            if parsed is None or parsed.tzinfo is None:
+                return None
+            validate_moment(parsed)
+            return cls(parsed, UUID(key))
+        except (ValueError, ValidationError):
+            return None
+
+
+class Log:
+    """One page of one direction. `older` in the address names the place after which it begins, `newer` before which
+    it ends."""
+
+    def __init__(self, parameters: Any, is_incoming: bool) -> None:
+        self.is_incoming = is_incoming
+        self.model: Any = IncomingOperation if is_incoming else OutgoingOperation
+        self.time = "received_at" if is_incoming else "created_at"
+        self.systems = dict(ExternalSystem.objects.values_list("system_id", "pk"))
+        self.form = LogForm(parameters, [*self.systems], is_incoming)
+        self.older, self.newer = (Place.of(parameters.get(name, "")) for name in ("older", "newer"))
+
+    # --- What is asked for ---
+
+    @cached_property
+    def _parts(self) -> list[Q]:
+        """What matches is all that matches one of these. Each is found, the newest first, by one index."""
+        if not self.form.is_valid():
+            return []
+        asked = self.form.cleaned_data
+        base = Q(**{"operation": asked["operation"]} if asked["operation"] else {})
+        if asked["since"]:
+            base &= Q(**{f"{self.time}__gte": asked["since"]})
+        if asked["until"]:
+            base &= Q(**{f"{self.time}__lt": asked["until"]})
+        if asked["change"]:
+            number = asked["change"].strip().upper()
+            base &= Q(change__in=list(Change.objects.filter(number=number).values_list("pk", flat=True)))
+        if self.is_incoming:
+            return [base & self._incoming(asked)]
+        parts = [base & part for part in self._outgoing(asked)]
+        return parts if asked["change"] else [part & system for part in parts for system in self._each_system(asked)]
+
+    def _incoming(self, asked: dict[str, Any]) -> Q:
+        condition = Q(system=self.systems[asked["system"]]) if asked["system"] else Q()
+        if asked["error"]:
+            condition &= Q(status=IncomingStatus.FAILED, error__icontains=asked["error"])
+        return condition & Q(status=asked["status"]) if asked["status"] else condition
+
+    def _outgoing(self, asked: dict[str, Any]) -> list[Q]:
+        status, error = asked["status"], asked["error"]
+        chosen = Q(system=self.systems[asked["system"]]) if asked["change"] and asked["system"] else Q()
+        if error:
+            # Once it is delivered there is no error any more.
+            said = Q(last_error__icontains=error) | Q(skip_reason__icontains=error)
+            if status == DeliveryStatus.DELIVERED:
+                return []
+            if not status:
+                return [chosen & _UNSETTLED & said, chosen & _SKIPPED & said]
+            chosen &= said
+        if status == OPEN:
+            return [chosen & _UNSETTLED]
+        if status == DeliveryStatus.SKIPPED:
+            return [chosen & _SKIPPED]
+        if status and status not in SETTLED:
+            return [chosen & _UNSETTLED & Q(status=status)]
+        return [chosen & Q(status=status) if status else chosen]
+
+    def _each_system(self, asked: dict[str, Any]) -> list[Q]:
+        wanted = [self.systems[asked["system"]]] if asked["system"] else [*self.systems.values()]
+        return [Q(system=pk) for pk in wanted]
+
+    # --- One page of it ---
+
+    @cached_property
+    def _keys(self) -> list[tuple[datetime, UUID]]:
+        """Of the page and of one more in its direction, in that direction."""
+        if not self._parts:
+            return []
+        sign = "" if self.newer else "-"
+        order = (f"{sign}{self.time}", f"{sign}id")
+
+        def slice_of(condition: Q) -> Any:
+            rows = self.model.objects.filter(condition & self._beyond())
+            return rows.order_by(*order).values_list(self.time, "id")[: PAGE_SIZE + 1]
+
+        if len(self._parts) > 1 and connection.features.supports_slicing_ordering_in_compound:
+            first, *others = [slice_of(part) for part in self._parts]
+            return list(first.union(*others, all=True).order_by(*order)[: PAGE_SIZE + 1])
+        return list(slice_of(reduce(operator.or_, self._parts)))
+
+    def _beyond(self) -> Q:
+        place, side = (self.newer, "gt") if self.newer else (self.older, "lt")
+        if place is None:
+            return Q()
+        # The first condition is what an index can begin at.
+        after = Q(**{f"{self.time}__{side}": place.moment}) | Q(**{self.time: place.moment, f"id__{side}": place.key})
+        return Q(**{f"{self.time}__{side}e": place.moment}) & after
+
+    @cached_property
+    def _shown(self) -> list[tuple[datetime, UUID]]:
+        """Those of the page, the newest first."""
+        keys = self._keys[:PAGE_SIZE]
+        return keys[::-1] if self.newer else keys
+
+    @cached_property
+    def rows(self) -> list[OutgoingRow | IncomingRow]:
+        keys = [key for _, key in self._shown]
+        if not keys:
+            return []
+        found: QuerySet[Any] = self.model.objects.filter(pk__in=keys).select_related("change")
+        if self.is_incoming:
+            found = found.select_related("system", "user").defer("payload", "result", *_UNREAD)
+        else:
+            found = with_neighbours(found).defer("payload", *_UNREAD)
+        by_key = {operation.pk: operation for operation in found}
+        row: Callable[[Any], OutgoingRow | IncomingRow] = incoming_row if self.is_incoming else outgoing_row
+        return [row(by_key[key]) for key in keys if key in by_key]
+
+    @property
+    def next_older(self) -> Place | None:
+        """Where the next page begins, if there is one."""
+        is_more = bool(self.newer) or len(self._keys) > PAGE_SIZE
+        return Place(*self._shown[-1]) if is_more and self._shown else None
+
+    @property
+    def next_newer(self) -> Place | None:
+        is_more = len(self._keys) > PAGE_SIZE if self.newer else bool(self.older)
+        return Place(*self._shown[0]) if is_more and self._shown else None

@@ -1,0 +1,194 @@
+"""The pages of the exchange log: all operations, one of them, and retrying those of a time window."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+from urllib.parse import urlencode
+from uuid import UUID
+
+from django import forms
+from django.contrib import messages
+from django.http import Http404, HttpRequest, HttpResponse, QueryDict
+from django.shortcuts import redirect, render
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.formats import number_format
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+
+from changes.actor import signed_in
+from changes.pages.access import StaffPage
+from integrations.models import ExternalSystem, IncomingOperation, OutgoingOperation
+from integrations.outgoing import outbox
+
+from .bulk_operations import LARGEST_RETRY, Window, retry_draft
+from .change_panel import incoming_row, outgoing_row, with_neighbours
+from .exchange_log import Log, Moment
+
+ATTEMPTS_SHOWN = 100
+# The filters that ask while somebody types.
+TYPED = {"change", "error"}
+# Of the JSON of an operation: more of it nobody reads on a page.
+SHOWN_BYTES = 64 * 1024
+
+
+class ExchangeLog(StaffPage):
+    """All operations, out or in, the newest first. The rows are asked for alone, too."""
+
+    def get(self, request: HttpRequest) -> HttpResponse:
+        is_incoming = request.GET.get("direction") == "in"
+        log = Log(request.GET, is_incoming)
+        context = {"log": log, "filter": log.form, "is_incoming": is_incoming}
+        htmx: Any = request.htmx  # type: ignore[attr-defined]
+        if not htmx or htmx.history_restore_request:
+            return render(request, "integrations/log.html", context)
+        response = render(request, "integrations/includes/log_rows.html", context)
+        # What is in the address bar is what a person can send to another one.
+        asked = {name: value for name, value in request.GET.items() if value}
+        header = "HX-Replace-Url" if _is_typed_on(htmx.current_url or "", asked) else "HX-Push-Url"
+        response[header] = request.path + (f"?{urlencode(asked)}" if asked else "")
+        return response
+
+
+def _is_typed_on(address: str, asked: dict[str, Any]) -> bool:
+    """Whether only what somebody types differs from the address of the page: no step of its own for Back."""
+    before = QueryDict(address.partition("?")[2])
+    differing = {name for name in {*before, *asked} if before.get(name, "") != asked.get(name, "")}
+    return bool(differing) and differing <= TYPED and all(before.get(name) for name in differing)
+
+
+class OneOperation(StaffPage):
+    """One operation of either direction by its id: what it says, and what became of it."""
+
+    def get(self, request: HttpRequest, pk: UUID) -> HttpResponse:
+        outgoing = (
+            with_neighbours(OutgoingOperation.objects.all())
+            .select_related("change", "cause__system", "cause__user")
+            .filter(pk=pk)
+            .first()
+        )
+        if outgoing is not None:
+            return self._outgoing(outgoing)
+        incoming = IncomingOperation.objects.select_related("system", "user", "change").filter(pk=pk).first()
+        if incoming is None:
+            raise Http404(_("There is no operation with this id."))
+        context = {
+            "row": incoming_row(incoming),
+            "payload": Shown.of(incoming.payload),
+            "result": Shown.of(incoming.result) if incoming.result is not None else None,
+            "caused": incoming.caused.select_related("system", "change").order_by("id"),
+        }
+        return render(self.request, "integrations/incoming.html", context)
+
+    def _outgoing(self, operation: OutgoingOperation) -> HttpResponse:
+        beside = [operation.sequence - 1, operation.sequence + 1]
+        neighbours = OutgoingOperation.objects.filter(exchange=operation.exchange_id, sequence__in=beside)
+        context = {
+            "row": outgoing_row(operation),
+            "payload": Shown.of(outbox.message(operation)),
+            "attempts": operation.attempts.order_by("-started_at", "-id")[:ATTEMPTS_SHOWN],
+            "neighbours": neighbours.only("operation", "sequence", "status").order_by("sequence"),
+        }
+        return render(self.request, "integrations/outgoing.html", context)
+
+
+class OperationFile(StaffPage):
+    """What an operation says, or what was answered to it: all of it, as a file."""
+
+    def get(self, request: HttpRequest, pk: UUID, part: str) -> HttpResponse:
+        response = HttpResponse(pretty(self._found(pk, part)), content_type="application/json")
+        response["Content-Disposition"] = f'attachment; filename="{pk}-{part}.json"'
+        response["Cache-Control"] = "private, no-store"
+        return response
+
+    def _found(self, pk: UUID, part: str) -> Any:
+        outgoing = OutgoingOperation.objects.filter(pk=pk).first()
+        if outgoing is not None and part == "payload":
+            return outbox.message(outgoing)
+        incoming = IncomingOperation.objects.filter(pk=pk).first()
+        found = getattr(incoming, part) if incoming is not None and part in ("payload", "result") else None
+        if found is None:
+            raise Http404(_("There is no operation with this id."))
+        return found
+
+
+def pretty(value: Any) -> str:
+    return json.dumps(value, indent=2, ensure_ascii=False)
+
+
+@dataclass(frozen=True)
+class Shown:
+    """JSON as a page shows it: the beginning of a long one."""
+
+    text: str
+    is_cut: bool
+
+    @classmethod
+    def of(cls, value: Any) -> Shown:
+        text = pretty(value)
+        start = text.encode()[:SHOWN_BYTES].decode(errors="ignore")
+        return cls(start, len(start) < len(text))
+
+
+# --- Retrying what was stuck for a while ---
+
+
+class WindowForm(forms.Form):
+    """Which operations are retried: those of a system, or of all, that were recorded in a time window."""
+
+    system = forms.ChoiceField(label=gettext_lazy("System"), required=False)
+    since = Moment(label=gettext_lazy("Recorded from"), error_messages={"required": gettext_lazy("Say from when on.")})
+    until = Moment(label=gettext_lazy("To"), error_messages={"required": gettext_lazy("Say until when.")})
+
+    def __init__(self, data: Any = None, **kwargs: Any) -> None:
+        super().__init__(data, **kwargs)
+        names = ExternalSystem.objects.values_list("system_id", flat=True)
+        field: Any = self.fields["system"]
+        field.choices = [("", _("All systems")), *((name, name) for name in names)]
+
+    def clean(self) -> dict[str, Any]:
+        cleaned = super().clean() or self.cleaned_data
+        since, until = cleaned.get("since"), cleaned.get("until")
+        if since and until and until <= since:
+            self.add_error("until", _("The end must be after the beginning."))
+        return cleaned
+
+
+class RetryWindow(StaffPage):
+    """Chooses the operations of a time window that wait or were refused; the preview and the rest is the bulk job's."""
+
+    permission = "integrations.retry_outgoingoperation"
+    is_write_page = True
+
+    def get(self, request: HttpRequest) -> HttpResponse:
+        asked = {name: request.GET[name] for name in ("system", "since", "until") if request.GET.get(name)}
+        now = timezone.now()
+        usual = {"since": now - timedelta(days=1), "until": now + timedelta(minutes=1)}
+        return self.page(WindowForm(initial={**usual, **asked}))
+
+    def post(self, request: HttpRequest) -> HttpResponse:
+        form = WindowForm(request.POST)
+        if not form.is_valid():
+            return self.page(form)
+        window = Window(**form.cleaned_data)
+        job = retry_draft(signed_in(request), window, f"{request.path}?{self._query(request)}")
+        if job is None:
+            messages.info(request, _("Nothing of this time waits or was refused: there is nothing to retry."))
+            return self.page(form)
+        return redirect("changes:bulk_job", job.pk)
+
+    def _query(self, request: HttpRequest) -> str:
+        query = request.POST.copy()
+        query.pop("csrfmiddlewaretoken", None)
+        return query.urlencode()
+
+    def page(self, form: WindowForm) -> HttpResponse:
+        context = {
+            "form": form,
+            "largest": number_format(LARGEST_RETRY, force_grouping=True),
+            "log": reverse("exchange:log"),
+        }
+        return render(self.request, "integrations/retry_window.html", context)

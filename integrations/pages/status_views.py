@@ -1,0 +1,101 @@
+"""The page of the exchange's status, and what a person does there with a circuit breaker."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from typing import Any
+
+from django.contrib import messages
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.template.loader import render_to_string
+from django.utils import timezone
+from django.utils.translation import gettext as _
+
+from changes.pages.access import StaffPage
+from changes.pages.resume import typed_fields
+from integrations.models import ExternalSystem
+from integrations.outgoing import breaker
+from integrations.standing import status
+
+from .by_hand_forms import OpenBreakerForm
+
+
+def only_news(request: HttpRequest, page: str, part: str, context: dict[str, Any]) -> HttpResponse:
+    """The whole page; or, where its live part asks, that part alone, and 204 if it would be the same.
+
+    So nothing moves, and a screen reader is told nothing, unless something happened. The part tells the version that
+    it has in a header.
+    """
+    live = render_to_string(part, context, request)
+    # The token of a form is written anew each time.
+    told = re.sub(r'name="csrfmiddlewaretoken" value="\w+"', "", live)
+    version = hashlib.sha256(told.encode()).hexdigest()[:16]
+    context = context | {"live": live, "version": version}
+    if not request.htmx:  # type: ignore[attr-defined]
+        return render(request, page, context)
+    if request.headers.get("X-Version") == version:
+        return HttpResponse(status=204)
+    return render(request, "integrations/includes/live.html", context)
+
+
+class ExchangeStatus(StaffPage):
+    """All systems: what waits, what is in flight, what was refused, how fast they take it."""
+
+    def get(self, request: HttpRequest) -> HttpResponse:
+        now = timezone.now()
+        context = {"statuses": status.all_statuses(now), "now": now, "every": 5}
+        return only_news(request, "integrations/status.html", "integrations/includes/systems.html", context)
+
+
+class OfSystem(StaffPage):
+    """A page of one system."""
+
+    def status_of(self, system_id: str) -> status.SystemStatus:
+        now = timezone.now()
+        system = status.with_traffic(ExternalSystem.objects.filter(system_id=system_id), now).first()
+        if system is None:
+            raise Http404(_("There is no external system with this id."))
+        return status.status_of(system, now)
+
+
+class OpenBreaker(OfSystem):
+    """Asks for the reason, and says what waits, before nothing more is sent to a system."""
+
+    permission = breaker.PERMISSION
+    is_write_page = True
+
+    def get(self, request: HttpRequest, system_id: str) -> HttpResponse:
+        return self._page(self.status_of(system_id), OpenBreakerForm(initial=typed_fields(request)))
+
+    def post(self, request: HttpRequest, system_id: str) -> HttpResponse:
+        current = self.status_of(system_id)
+        form = OpenBreakerForm(request.POST)
+        if not form.is_valid():
+            return self._page(current, form)
+        breaker.open_by_hand(current.system, request.user, form.cleaned_data["reason"])
+        done = _("The circuit breaker of %(system)s is open: nothing is sent until it is closed.")
+        messages.success(request, done % {"system": system_id})
+        return redirect("exchange:status")
+
+    def _page(self, current: status.SystemStatus, form: Any) -> HttpResponse:
+        return render(self.request, "integrations/open_breaker.html", {"status": current, "form": form})
+
+
+class CloseBreaker(OfSystem):
+    permission = breaker.PERMISSION
+
+    def get(self, request: HttpRequest, system_id: str) -> HttpResponse:
+        return redirect("exchange:status")
+
+    def post(self, request: HttpRequest, system_id: str) -> HttpResponse:
+        current = self.status_of(system_id)
+        values = {"system": system_id}
+        if current.breaker.is_closed:
+            messages.info(request, _("The circuit breaker of %(system)s is closed already.") % values)
+        else:
+            breaker.close_by_hand(current.system, request.user)
+            done = _("The circuit breaker of %(system)s is closed: what is due is sent now.")
+            messages.success(request, done % values)
+        return redirect("exchange:status")

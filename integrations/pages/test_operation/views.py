@@ -1,0 +1,68 @@
+"""The pages of a test operation: what it will do, and live what became of it."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+from django.contrib import messages
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.utils.translation import gettext as _
+
+from integrations.pages.by_hand_forms import TestOperationForm
+from integrations.pages.status_views import OfSystem, only_news
+
+from . import sending
+
+# It begins quickly; once it hangs, seconds do not matter.
+QUICK_FOR = timedelta(minutes=1)
+
+
+class SendTest(OfSystem):
+    """Says what the partner will see, and sends it."""
+
+    permission = sending.PERMISSION
+    is_write_page = True
+
+    def get(self, request: HttpRequest, system_id: str) -> HttpResponse:
+        current = self.status_of(system_id)
+        return self._page(current, TestOperationForm(sending.groups_of(current.system)))
+
+    def post(self, request: HttpRequest, system_id: str) -> HttpResponse:
+        current = self.status_of(system_id)
+        form = TestOperationForm(sending.groups_of(current.system), request.POST)
+        if not form.is_valid():
+            return self._page(current, form)
+        change = sending.send(current.system, form.cleaned_data["group"], request.user)
+        messages.success(request, _("The test is recorded as %(number)s.") % {"number": change.number})
+        return redirect("exchange:test_result", system_id, change.number)
+
+    def _page(self, current: Any, form: TestOperationForm) -> HttpResponse:
+        context = {
+            "status": current,
+            "form": form,
+            "title_there": sending.title_of(current.system),
+            "description_there": sending.DESCRIPTION,
+            "has_group": form.has_group,
+            "unfinished": sending.unfinished(current.system),
+        }
+        return render(self.request, "integrations/trial.html", context)
+
+
+class TestResult(OfSystem):
+    """What became of a test until now; asked by the page itself again and again, until nothing more comes."""
+
+    def get(self, request: HttpRequest, system_id: str, number: str) -> HttpResponse:
+        found = sending.trial_of(self.status_of(system_id), number)
+        if found is None:
+            raise Http404(_("This change is no test of this system."))
+        age = found.at - found.steps[0].operation.created_at
+        context = {
+            "trial": found,
+            "status": found.status,
+            "system": found.status.system,
+            "every": 0 if found.is_settled else 1 if age < QUICK_FOR else 10,
+            "said": found.head.finding.title,
+        }
+        return only_news(request, "integrations/trial_result.html", "integrations/includes/trial_result.html", context)

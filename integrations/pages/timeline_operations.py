@@ -1,0 +1,57 @@
+"""The operations of a change, out and in, in the timeline of its page."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.db.models import CharField, F
+from django.db.models.functions import Cast, Concat
+from django.utils.translation import gettext_lazy as _
+
+from changes.models import Change
+from changes.pages.change import timeline
+from changes.pages.change.timeline import Kind, Loaded
+from integrations.models import IncomingOperation, OutgoingOperation
+from integrations.standing.status import SECRETS
+
+from .change_panel import incoming_row, outgoing_row, with_neighbours
+
+_SECRETS = [f"system__{name}" for name in SECRETS]
+
+
+def _outgoing(change: Change, keys: list[str]) -> Loaded:
+    rows = with_neighbours(OutgoingOperation.objects.filter(pk__in=keys)).defer("payload", *_SECRETS)
+    return _by_key(keys, [outgoing_row(operation) for operation in rows])
+
+
+def _incoming(change: Change, keys: list[str]) -> Loaded:
+    rows = IncomingOperation.objects.filter(pk__in=keys).select_related("system", "user")
+    return _by_key(keys, [incoming_row(operation) for operation in rows.defer("payload", "result", *_SECRETS)])
+
+
+def _by_key(keys: list[str], rows: list[Any]) -> Loaded:
+    """A database writes a UUID with hyphens or without."""
+    by_hex = {row.operation.pk.hex: row for row in rows}
+    return {key: by_hex[key.replace("-", "")] for key in keys if key.replace("-", "") in by_hex}
+
+
+def connect() -> None:
+    timeline.offer(
+        "operations",
+        _("Operations"),
+        Kind(
+            "outgoing",
+            "integrations/includes/timeline_outgoing.html",
+            lambda change: change.outgoing_operations.all(),
+            _outgoing,
+            state=Concat("status", Cast("tries", CharField()), output_field=CharField()),
+        ),
+        Kind(
+            "incoming",
+            "integrations/includes/timeline_incoming.html",
+            lambda change: change.incoming_operations.all(),
+            _incoming,
+            moment="received_at",
+            state=F("status"),
+        ),
+    )

@@ -1,0 +1,1 @@
+"""Configuration files, roles and system checks."""

@@ -1,0 +1,246 @@
+"""Systems, groups and users as a file: `load()` makes the database say what the file says, `dump()` writes the file.
+
+What a file does not name stays as it is. A list that it names, members or roles, becomes exactly that list.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import yaml
+from django.contrib.auth import get_user_model
+from django.contrib.auth.models import Group
+from django.core.exceptions import NON_FIELD_ERRORS, ValidationError
+from django.db import transaction
+from django.db.models import Model, Q
+
+from changes.choices import Role
+from changes.models import SupportGroup
+from integrations.models import ExternalGroup, ExternalSystem
+from integrations.outgoing import outbox
+
+from .configuration_file import Configuration, ConfigurationError, Entry, escape, read
+
+__all__ = ["ConfigurationError", "dump", "load"]
+
+# The outcome of these is told, their values never.
+_SECRETS = frozenset({"signing_secret"})
+
+
+def load(text: str, environment: Mapping[str, str]) -> list[str]:
+    """Creates or updates, by name, in one transaction. Returns what was changed, in words, and nothing if nothing was.
+
+    Raises ConfigurationError, with nothing changed.
+    """
+    configuration = read(text, environment)
+    with transaction.atomic():
+        return [*_users(configuration), *_systems(configuration), *_groups(configuration)]
+
+
+def _save(entry: Entry, row: Model, fields: Iterable[str] | None = None) -> None:
+    try:
+        row.full_clean()
+    except ValidationError as error:
+        field, messages = next(iter(error.message_dict.items()))
+        raise entry.error("" if field == NON_FIELD_ERRORS else field, " ".join(messages)) from error
+    row.save(update_fields=fields)
+
+
+# --- Users ---
+
+
+def _users(configuration: Configuration) -> list[str]:
+    done = []
+    for entry in configuration.users:
+        user = get_user_model().objects.filter(username=entry.name).first()
+        if user is None:
+            user = _new_user(entry, entry.name)
+            done.append(f"created user {entry.name}, without a password")
+        if "roles" in entry.values:
+            done += _set_roles(entry, user)
+    return done
+
+
+def _new_user(entry: Entry, username: str) -> Any:
+    user = get_user_model()(username=username)
+    user.set_unusable_password()
+    _save(entry, user)
+    return user
+
+
+def _set_roles(entry: Entry, user: Any) -> list[str]:
+    wanted = entry.values["roles"]
+    for index, role in enumerate(wanted):
+        if role not in Role.values:
+            raise entry.error(f"roles[{index}]", f"There is no role {role}. Roles: {', '.join(Role.values)}.")
+    present = [*user.groups.filter(name__in=Role.values).values_list("name", flat=True)]
+    added = [role for role in wanted if role not in present]
+    removed = [role for role in present if role not in wanted]
+    try:
+        user.groups.add(*Group.objects.filter(name__in=added))
+    except ValidationError as error:
+        raise entry.error("roles", " ".join(error.messages)) from error
+    user.groups.remove(*Group.objects.filter(name__in=removed))
+    return [
+        *(f"user {user.get_username()}: gave the role {role}" for role in added),
+        *(f"user {user.get_username()}: took the role {role}" for role in removed),
+    ]
+
+
+# --- External systems ---
+
+
+def _systems(configuration: Configuration) -> list[str]:
+    done = []
+    for entry in configuration.external_systems:
+        done += _system(entry)
+    return done
+
+
+def _system(entry: Entry) -> list[str]:
+    done = []
+    system = ExternalSystem.objects.filter(system_id=entry.name).first()
+    is_new = system is None
+    system = system or ExternalSystem(system_id=entry.name)
+    values = dict(entry.values)
+    if username := values.pop("authorized_user", ""):
+        user = get_user_model().objects.filter(username=username).first()
+        if user is None:
+            user = _new_user(entry, username)
+            done.append(f"created user {username}, without a password")
+        values["authorized_user"] = user
+    elif is_new:
+        raise entry.error("authorized_user", "This is needed: the local user that the partner's requests act as.")
+    if is_new:
+        told = [f"created external system {entry.name}"]
+    else:
+        values = {key: value for key, value in values.items() if getattr(system, key) != value}
+        told = [f"external system {entry.name}: {_told(system, key, value)}" for key, value in values.items()]
+    for key, value in values.items():
+        setattr(system, key, value)
+    if told:
+        # Only what the file alters: a worker may be pausing the system at this moment.
+        _save(entry, system, None if is_new else values)
+    return [*done, *told]
+
+
+def _told(system: ExternalSystem, key: str, value: Any) -> str:
+    if key in _SECRETS:
+        return f"{key} was {'set anew' if value else 'removed'}"
+    if isinstance(value, bool):
+        return f"enabled it{_waiting(system)}" if value else "disabled it"
+    return f"{key} is now {value or 'empty'}, was {getattr(system, key) or 'empty'}"
+
+
+def _waiting(system: ExternalSystem) -> str:
+    """What is sent because the system is enabled again: whoever loads the file is told."""
+    waiting = outbox.unsettled(system)
+    if not waiting:
+        return ""
+    return (
+        f"; {len(waiting)} waiting operation(s) are sent now, the oldest of {waiting[0].created_at:%Y-%m-%d %H:%M} UTC"
+    )
+
+
+# --- Groups ---
+
+
+def _groups(configuration: Configuration) -> list[str]:
+    done = []
+    for entry in configuration.groups:
+        group = SupportGroup.objects.filter(name=entry.name).first()
+        if group is None:
+            group = SupportGroup(name=entry.name)
+            _save(entry, group)
+            done.append(f"created group {entry.name}")
+        if "members" in entry.values:
+            done += _set_members(entry, group)
+        if "external_system" in entry.values:
+            done += _set_system(entry, group)
+    return done
+
+
+def _set_members(entry: Entry, group: SupportGroup) -> list[str]:
+    wanted = entry.values["members"]
+    users = {user.get_username(): user for user in get_user_model().objects.filter(username__in=wanted)}
+    for index, username in enumerate(wanted):
+        if username not in users:
+            raise entry.error(f"members[{index}]", f"There is no user {username}. Name it under users.")
+    present = {user.get_username(): user for user in group.members.all()}
+    added = [username for username in wanted if username not in present]
+    removed = [username for username in present if username not in wanted]
+    group.members.add(*(users[username] for username in added))
+    group.members.remove(*(present[username] for username in removed))
+    return [
+        *(f"group {group}: added member {username}" for username in added),
+        *(f"group {group}: removed member {username}" for username in removed),
+    ]
+
+
+def _set_system(entry: Entry, group: SupportGroup) -> list[str]:
+    name = entry.values["external_system"]
+    present = ExternalGroup.objects.filter(group=group).select_related("system").first()
+    if name is None:
+        if present is None:
+            return []
+        present.delete()
+        return [f"group {group}: is no longer a group of {present.system}"]
+    system = ExternalSystem.objects.filter(system_id=name).first()
+    if system is None:
+        raise entry.error("external_system", f"There is no external system {name}.")
+    if present is not None and present.system == system:
+        return []
+    row = present or ExternalGroup(group=group)
+    row.system = system
+    _save(entry, row)
+    return [f"group {group}: is now a group of {system}"]
+
+
+# --- The other way ---
+
+
+def dump() -> str:
+    """All systems, groups and the users that either needs, in the form that `load()` reads, without secrets."""
+    content = {
+        "external_systems": [
+            _system_entry(system) for system in ExternalSystem.objects.select_related("authorized_user")
+        ],
+        "groups": [_group_entry(group) for group in SupportGroup.objects.prefetch_related("members")],
+        "users": _user_entries(),
+    }
+    return yaml.safe_dump(content, sort_keys=False, allow_unicode=True)
+
+
+def _system_entry(system: ExternalSystem) -> dict[str, Any]:
+    return {
+        "system_id": escape(system.system_id),
+        "description": escape(system.description),
+        "authorized_user": escape(system.authorized_user.get_username()),
+        "delivery": system.delivery,
+        "endpoint_url": escape(system.endpoint_url),
+        "max_in_flight": system.max_in_flight,
+        "rate_limit": system.rate_limit,
+        "enabled": system.enabled,
+    }
+
+
+def _group_entry(group: SupportGroup) -> dict[str, Any]:
+    external = ExternalGroup.objects.filter(group=group).select_related("system").first()
+    return {
+        "name": escape(group.name),
+        "members": sorted(escape(user.get_username()) for user in group.members.all()),
+        "external_system": escape(external.system.system_id) if external else None,
+    }
+
+
+def _user_entries() -> list[dict[str, Any]]:
+    needed = Q(groups__name__in=Role.values) | Q(support_groups__isnull=False)
+    users = get_user_model().objects.filter(needed).distinct().order_by("username").prefetch_related("groups")
+    return [
+        {
+            "username": escape(user.get_username()),
+            "roles": sorted(group.name for group in user.groups.all() if group.name in Role.values),
+        }
+        for user in users
+    ]

@@ -1,0 +1,173 @@
+"""How the exchange with each system stands, in numbers: for the command, the staff's page and the administration.
+
+All numbers come with the systems in one query. Each is a subquery of one system on a partial index: those of what is
+not settled cost what waits, those of what was delivered cost the last five minutes. What was delivered before costs
+nothing, however much it is.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.db.models import BooleanField, Count, DateTimeField, Func, IntegerField, OuterRef, QuerySet, Subquery
+from django.db.models.functions import Coalesce
+from django.utils import timezone
+
+from integrations.choices import SETTLED, Breaker, Delivery, DeliveryStatus
+from integrations.models import DeliveryControl, ExternalSystem, OutgoingOperation
+
+from . import wording
+from .health import Health, health_of
+
+SECRETS = ("signing_secret", "previous_signing_secret")
+MINUTE, FIVE_MINUTES = timedelta(minutes=1), timedelta(minutes=5)
+
+
+@dataclass(frozen=True)
+class BreakerStatus:
+    """The circuit breaker. `since` it is not closed, `until` it lets one operation probe; without `until` a person
+    closes it."""
+
+    state: Breaker
+    since: datetime | None
+    until: datetime | None
+    reason: str
+    consecutive_failures: int
+
+    @property
+    def tone(self) -> str:
+        return {Breaker.CLOSED: wording.OK, Breaker.OPEN: wording.BAD, Breaker.HALF_OPEN: wording.WAIT}[self.state]
+
+    @property
+    def is_closed(self) -> bool:
+        return self.state == Breaker.CLOSED
+
+    @property
+    def is_by_hand(self) -> bool:
+        """Whether a person opened it, and so must close it."""
+        return self.state == Breaker.OPEN and self.until is None
+
+
+@dataclass(frozen=True)
+class SystemStatus:
+    """One system at one moment. `waiting`, `in_flight` and `refused` exclude each other.
+
+    `oldest_waiting` is when the oldest of those that wait was recorded, `oldest_waiting_age` its age in seconds. Since
+    `due_since` one has waited for nothing but a worker; None when nothing is due. The rates are operations delivered:
+    in the last minute, and per minute over the last five.
+    """
+
+    system: ExternalSystem
+    state: wording.State
+    waiting: int
+    oldest_waiting: datetime | None
+    oldest_waiting_age: int | None
+    due_since: datetime | None
+    at: datetime
+    in_flight: int
+    refused: int
+    breaker: BreakerStatus
+    delivered_last_minute: int
+    delivered_per_minute: float
+    last_delivered: datetime | None
+
+    @property
+    def system_id(self) -> str:
+        return self.system.system_id
+
+    @property
+    def rate_limit(self) -> int | None:
+        return self.system.rate_limit
+
+    @property
+    def max_in_flight(self) -> int:
+        return self.system.max_in_flight
+
+    @property
+    def health(self) -> Health:
+        return health_of(self, self.at)
+
+    @property
+    def is_called(self) -> bool:
+        """Whether we call this partner at all, so that its limits and its circuit breaker mean something."""
+        return self.system.delivery == Delivery.PUSH
+
+
+class Unsettled(Func):
+    """`exclude(status__in=SETTLED)` with the values in the words of the partial index: SQLite does not take the index
+    when they are parameters of an IN."""
+
+    template = "NOT (%(expressions)s IN ({}))".format(", ".join(f"'{status.value}'" for status in SETTLED))
+    output_field = BooleanField()
+
+
+def with_traffic(systems: QuerySet[ExternalSystem], now: datetime) -> QuerySet[ExternalSystem]:
+    """Adds the numbers that `status_of()` reads to each system, and leaves the secrets in the database."""
+    operations = OutgoingOperation.objects.filter(system=OuterRef("pk")).order_by()
+    unsettled = operations.filter(Unsettled("status"))
+    waiting = unsettled.filter(status=DeliveryStatus.WAITING).order_by("created_at")
+    delivered = operations.filter(status=DeliveryStatus.DELIVERED)
+    return (
+        systems.select_related("control")
+        .defer(*SECRETS)
+        .annotate(
+            unsettled_count=_count(unsettled),
+            oldest_waiting=Subquery(waiting.values("created_at")[:1], DateTimeField()),
+            # No other is sent, so no other is late.
+            next_due=Subquery(
+                operations.filter(status=DeliveryStatus.WAITING, is_next=True)
+                .order_by("next_try_at")
+                .values("next_try_at")[:1],
+                DateTimeField(),
+            ),
+            in_flight_count=_count(operations.filter(status=DeliveryStatus.SENDING)),
+            refused_count=_count(unsettled.filter(status=DeliveryStatus.REFUSED)),
+            delivered_1=_count(delivered.filter(settled_at__gt=now - MINUTE)),
+            delivered_5=_count(delivered.filter(settled_at__gt=now - FIVE_MINUTES)),
+            last_delivered=Subquery(delivered.order_by("-settled_at").values("settled_at")[:1], DateTimeField()),
+        )
+    )
+
+
+def _count(operations: QuerySet[OutgoingOperation]) -> Coalesce:
+    # Of all columns: the index has them all, so most rows are counted without being read.
+    return Coalesce(Subquery(operations.values("system").annotate(n=Count("*")).values("n"), IntegerField()), 0)
+
+
+def status_of(system: Any, now: datetime) -> SystemStatus:
+    """The status of a system that was read `with_traffic()` of the same moment."""
+    oldest, due = system.oldest_waiting, system.next_due
+    return SystemStatus(
+        system=system,
+        state=wording.system_state(system, now),
+        waiting=system.unsettled_count - system.in_flight_count - system.refused_count,
+        oldest_waiting=oldest,
+        oldest_waiting_age=max(0, int((now - oldest).total_seconds())) if oldest else None,
+        due_since=due if due and due <= now else None,
+        at=now,
+        in_flight=system.in_flight_count,
+        refused=system.refused_count,
+        breaker=breaker_of(system),
+        delivered_last_minute=system.delivered_1,
+        delivered_per_minute=round(system.delivered_5 / (FIVE_MINUTES / MINUTE), 1),
+        last_delivered=system.last_delivered,
+    )
+
+
+def breaker_of(system: ExternalSystem) -> BreakerStatus:
+    control: DeliveryControl = getattr(system, "control", None) or DeliveryControl(system=system)
+    return BreakerStatus(
+        state=Breaker(control.breaker),
+        since=control.breaker_opened_at,
+        until=control.breaker_until,
+        reason=control.breaker_reason,
+        consecutive_failures=control.consecutive_failures,
+    )
+
+
+def all_statuses(now: datetime | None = None) -> list[SystemStatus]:
+    """That of every system, by its id."""
+    now = now or timezone.now()
+    return [status_of(system, now) for system in with_traffic(ExternalSystem.objects.order_by("system_id"), now)]

@@ -1,0 +1,1 @@
+"""The background work: its wake-ups, and how it ends."""
