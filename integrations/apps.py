@@ -7,12 +7,10 @@ class IntegrationsConfig(AppConfig):
     verbose_name = _("Exchange")
 
     def ready(self) -> None:
-        from . import names
         from .outgoing import receivers
         from .pages import bulk_operations, list_columns, timeline_operations
         from .setup import checks, roles  # noqa: F401 - the checks register themselves
 
-        names.name_all()
         receivers.connect()
         roles.connect()
         list_columns.connect()

@@ -7,7 +7,6 @@ what the workflow or another person's edit forbids; `changed_fields` then tells 
 from .additions import Addition, Approval, Attachment, Comment
 from .bulk import BulkItem, BulkJob
 from .group import SupportGroup
-from .names import name_all
 from .preferences import Preferences, SavedFilter
 from .record import Change, FieldChange
 
@@ -24,5 +23,3 @@ __all__ = [
     "SavedFilter",
     "SupportGroup",
 ]
-
-name_all()

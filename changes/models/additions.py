@@ -37,10 +37,10 @@ USER = settings.AUTH_USER_MODEL
 class Addition(models.Model):
     """Something that is added to a change and never edited."""
 
-    author = models.ForeignKey(USER, on_delete=models.PROTECT, related_name="+")
-    author_name = models.CharField(max_length=200, blank=True, validators=[validate_text])
-    source_system = models.CharField(max_length=100, null=True, editable=False)
-    created_at = models.DateTimeField(auto_now_add=True)
+    author = models.ForeignKey(USER, on_delete=models.PROTECT, related_name="+", verbose_name=_("author"))
+    author_name = models.CharField(_("author's name"), max_length=200, blank=True, validators=[validate_text])
+    source_system = models.CharField(_("external system"), max_length=100, null=True, editable=False)
+    created_at = models.DateTimeField(_("created at"), auto_now_add=True)
 
     objects = AnnouncedQuerySet.as_manager()
 
@@ -87,12 +87,13 @@ class Addition(models.Model):
 class Comment(Addition):
     """A remark on a change. A private one never leaves this desk."""
 
-    change = models.ForeignKey(Change, on_delete=models.CASCADE, related_name="comments")
-    body = models.TextField(validators=[validate_text, MaxLengthValidator(TEXT_MAX_LENGTH)])
-    visibility = models.CharField(max_length=7, choices=Visibility, default=Visibility.PUBLIC)
+    change = models.ForeignKey(Change, on_delete=models.CASCADE, related_name="comments", verbose_name=_("change"))
+    body = models.TextField(_("body"), validators=[validate_text, MaxLengthValidator(TEXT_MAX_LENGTH)])
+    visibility = models.CharField(_("visibility"), max_length=7, choices=Visibility, default=Visibility.PUBLIC)
 
     class Meta(Addition.Meta):
-        pass
+        verbose_name = _("comment")
+        verbose_name_plural = _("comments")
 
     def __str__(self) -> str:
         return self.body[:80]
@@ -114,15 +115,16 @@ def storage_name(instance: Attachment, filename: str) -> str:
 class Attachment(Addition):
     """A file on a change. Its size and checksum are taken while it streams to the storage."""
 
-    change = models.ForeignKey(Change, on_delete=models.CASCADE, related_name="attachments")
-    file = models.FileField(upload_to=storage_name, max_length=200, validators=[validate_attachment])
-    file_name = models.CharField(max_length=255, validators=[validate_file_name])
-    content_type = models.CharField(max_length=100, default="application/octet-stream")
+    change = models.ForeignKey(Change, on_delete=models.CASCADE, related_name="attachments", verbose_name=_("change"))
+    file = models.FileField(_("file"), upload_to=storage_name, max_length=200, validators=[validate_attachment])
+    file_name = models.CharField(_("file name"), max_length=255, validators=[validate_file_name])
+    content_type = models.CharField(_("content type"), max_length=100, default="application/octet-stream")
     size = models.PositiveBigIntegerField(_("size in bytes"), editable=False)
-    sha256 = models.CharField(max_length=64, editable=False)
+    sha256 = models.CharField("SHA-256", max_length=64, editable=False)
 
     class Meta(Addition.Meta):
-        pass
+        verbose_name = _("attachment")
+        verbose_name_plural = _("attachments")
 
     def __str__(self) -> str:
         return self.shown_name
@@ -154,12 +156,16 @@ class Attachment(Addition):
 class Approval(Addition):
     """One person's decision on the plan, in one round. It stands: rework starts a new round."""
 
-    change = models.ForeignKey(Change, on_delete=models.CASCADE, related_name="approvals")
-    round = models.PositiveIntegerField(editable=False)
-    decision = models.CharField(max_length=8, choices=Decision)
-    comment = models.TextField(blank=True, validators=[validate_text, MaxLengthValidator(TEXT_MAX_LENGTH)])
+    change = models.ForeignKey(Change, on_delete=models.CASCADE, related_name="approvals", verbose_name=_("change"))
+    round = models.PositiveIntegerField(_("round"), editable=False)
+    decision = models.CharField(_("decision"), max_length=8, choices=Decision)
+    comment = models.TextField(
+        _("comment"), blank=True, validators=[validate_text, MaxLengthValidator(TEXT_MAX_LENGTH)]
+    )
 
     class Meta(Addition.Meta):
+        verbose_name = _("approval")
+        verbose_name_plural = _("approvals")
         constraints = [
             models.UniqueConstraint(fields=["change", "round", "author"], name="approval_once_per_person_and_round")
         ]

@@ -6,6 +6,7 @@ from typing import Any
 
 from django.conf import settings
 from django.db import models
+from django.utils.translation import gettext_lazy as _
 
 from changes.validators import validate_text
 
@@ -15,10 +16,14 @@ USER = settings.AUTH_USER_MODEL
 class SupportGroup(models.Model):
     """A team that can own changes."""
 
-    name = models.CharField(max_length=200, unique=True, validators=[validate_text])
-    members: models.ManyToManyField[Any, Any] = models.ManyToManyField(USER, blank=True, related_name="support_groups")
+    name = models.CharField(_("name"), max_length=200, unique=True, validators=[validate_text])
+    members: models.ManyToManyField[Any, Any] = models.ManyToManyField(
+        USER, blank=True, related_name="support_groups", verbose_name=_("members")
+    )
 
     class Meta:
+        verbose_name = _("support group")
+        verbose_name_plural = _("support groups")
         ordering = ["name"]
 
     def __str__(self) -> str:

@@ -76,37 +76,56 @@ class Change(models.Model):
     """
 
     number = models.GeneratedField(
-        expression=ChangeNumber("id"), output_field=models.CharField(max_length=22), db_persist=True
+        expression=ChangeNumber("id"),
+        output_field=models.CharField(max_length=22),
+        db_persist=True,
+        verbose_name=_("number"),
     )
-    title = models.CharField(max_length=200, validators=[validate_text])
-    description = _text()
+    title = models.CharField(_("title"), max_length=200, validators=[validate_text])
+    description = _text(verbose_name=_("description"))
     change_type = models.CharField(_("type"), max_length=10, choices=ChangeType, default=ChangeType.NORMAL)
-    phase = FSMField(max_length=11, choices=Phase.choices, default=Phase.LOG, protected=True, editable=False)
-    category = models.CharField(max_length=200, blank=True, validators=[validate_text])
-    service = models.CharField(max_length=200, blank=True, validators=[validate_text])
+    phase = FSMField(
+        _("phase"), max_length=11, choices=Phase.choices, default=Phase.LOG, protected=True, editable=False
+    )
+    category = models.CharField(_("category"), max_length=200, blank=True, validators=[validate_text])
+    service = models.CharField(_("service"), max_length=200, blank=True, validators=[validate_text])
     reason = _text(verbose_name=_("reason for change"))
-    justification = _text()
-    risk = models.CharField(max_length=6, choices=Risk, null=True, blank=True)
-    business_impact = models.CharField(max_length=16, choices=Impact, default=Impact.SINGLE_USER)
-    urgency = models.CharField(max_length=18, choices=Urgency, default=Urgency.SLIGHT_DISRUPTION)
-    priority = models.CharField(max_length=8, choices=Priority, editable=False)
-    completion_code = models.CharField(max_length=22, choices=CompletionCode, null=True, blank=True)
+    justification = _text(verbose_name=_("justification"))
+    risk = models.CharField(_("risk"), max_length=6, choices=Risk, null=True, blank=True)
+    business_impact = models.CharField(_("business impact"), max_length=16, choices=Impact, default=Impact.SINGLE_USER)
+    urgency = models.CharField(_("urgency"), max_length=18, choices=Urgency, default=Urgency.SLIGHT_DISRUPTION)
+    priority = models.CharField(_("priority"), max_length=8, choices=Priority, editable=False)
+    completion_code = models.CharField(
+        _("completion code"), max_length=22, choices=CompletionCode, null=True, blank=True
+    )
     owning_group = models.ForeignKey(
-        SupportGroup, null=True, blank=True, on_delete=models.PROTECT, related_name="changes", db_index=False
+        SupportGroup,
+        null=True,
+        blank=True,
+        on_delete=models.PROTECT,
+        related_name="changes",
+        db_index=False,
+        verbose_name=_("owning group"),
     )
     requested_by = models.ForeignKey(
-        USER, null=True, blank=True, on_delete=models.PROTECT, related_name="requested_changes", db_index=False
+        USER,
+        null=True,
+        blank=True,
+        on_delete=models.PROTECT,
+        related_name="requested_changes",
+        db_index=False,
+        verbose_name=_("requested by"),
     )
-    implementation_plan = _text()
-    backout_plan = _text()
-    planned_start = models.DateTimeField(null=True, blank=True, validators=[validate_moment])
-    planned_end = models.DateTimeField(null=True, blank=True, validators=[validate_moment])
-    actual_start = models.DateTimeField(null=True, blank=True, validators=[validate_moment])
-    actual_end = models.DateTimeField(null=True, blank=True, validators=[validate_moment])
-    approval_round = models.PositiveIntegerField(default=0, editable=False)
-    version = models.PositiveIntegerField(default=1, editable=False)
-    created_at = models.DateTimeField(auto_now_add=True)
-    updated_at = models.DateTimeField(auto_now=True)
+    implementation_plan = _text(verbose_name=_("implementation plan"))
+    backout_plan = _text(verbose_name=_("backout plan"))
+    planned_start = models.DateTimeField(_("planned start"), null=True, blank=True, validators=[validate_moment])
+    planned_end = models.DateTimeField(_("planned end"), null=True, blank=True, validators=[validate_moment])
+    actual_start = models.DateTimeField(_("actual start"), null=True, blank=True, validators=[validate_moment])
+    actual_end = models.DateTimeField(_("actual end"), null=True, blank=True, validators=[validate_moment])
+    approval_round = models.PositiveIntegerField(_("approval round"), default=0, editable=False)
+    version = models.PositiveIntegerField(_("version"), default=1, editable=False)
+    created_at = models.DateTimeField(_("created at"), auto_now_add=True)
+    updated_at = models.DateTimeField(_("updated at"), auto_now=True)
 
     history = SourcedRecords(excluded_fields=["number"])
     objects = ChangeQuerySet.as_manager()
@@ -137,6 +156,8 @@ class Change(models.Model):
     )
 
     class Meta:
+        verbose_name = _("change")
+        verbose_name_plural = _("changes")
         ordering = ["-id"]
         base_manager_name = "objects"
         permissions = [

@@ -1,0 +1,90 @@
+"""A change and a system: the reference to the record there, and how far the exchange has come."""
+
+from __future__ import annotations
+
+from django.core.validators import URLValidator
+from django.db import models
+from django.db.models import Q
+from django.utils.translation import gettext_lazy as _
+
+from changes.models import Change
+from changes.validators import validate_text
+from integrations.rules import ExchangeState
+
+from .systems import ExternalSystem
+
+
+class ExternalReference(models.Model):
+    """Relates one change to one record in one external system. The partner fills it, staff do not."""
+
+    change = models.ForeignKey(
+        Change, on_delete=models.CASCADE, related_name="external_references", db_index=False, verbose_name=_("change")
+    )
+    system = models.ForeignKey(
+        ExternalSystem,
+        on_delete=models.PROTECT,
+        related_name="external_references",
+        db_index=False,
+        verbose_name=_("system"),
+    )
+    external_id = models.CharField(_("external id"), max_length=255, validators=[validate_text])
+    external_url = models.URLField(
+        _("external url"), max_length=1000, blank=True, validators=[URLValidator(schemes=["http", "https"])]
+    )
+    external_status = models.CharField(_("external status"), max_length=200, blank=True, validators=[validate_text])
+    updated_at = models.DateTimeField(_("last heard of"), auto_now=True)
+
+    class Meta:
+        verbose_name = _("external reference")
+        verbose_name_plural = _("external references")
+        ordering = ["system__system_id"]
+        constraints = [
+            models.UniqueConstraint(fields=["system", "external_id"], name="external_id_once_per_system"),
+            models.UniqueConstraint(fields=["change", "system"], name="one_reference_per_change_and_system"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.system}: {self.external_id}"
+
+
+class Exchange(models.Model):
+    """How far the exchange of one change with one system has come, in terms of its outgoing sequence.
+
+    Written under the change's row lock only, so `last_sequence` has no gap and no repeat. What the other columns
+    mean for the next operation: rules.ExchangeState. The lock of this row guards which operation is next.
+    """
+
+    change = models.ForeignKey(
+        Change, on_delete=models.CASCADE, related_name="exchanges", db_index=False, verbose_name=_("change")
+    )
+    system = models.ForeignKey(
+        ExternalSystem, on_delete=models.PROTECT, related_name="exchanges", verbose_name=_("system")
+    )
+    last_sequence = models.PositiveIntegerField(_("last sequence"), default=0)
+    assigned_sequence = models.PositiveIntegerField(_("assigned sequence"), null=True)
+    cancelled_sequence = models.PositiveIntegerField(_("cancelled sequence"), null=True)
+    rejected_at_sequence = models.PositiveIntegerField(_("rejected at sequence"), null=True)
+
+    class Meta:
+        verbose_name = _("exchange")
+        verbose_name_plural = _("exchanges")
+        constraints = [models.UniqueConstraint(fields=["change", "system"], name="one_exchange_per_change_and_system")]
+        indexes = [
+            models.Index(fields=["id"], condition=Q(rejected_at_sequence__isnull=False), name="exchange_rejected")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.change_id} with {self.system_id}"
+
+    @property
+    def state(self) -> ExchangeState:
+        return ExchangeState(
+            self.last_sequence, self.assigned_sequence, self.cancelled_sequence, self.rejected_at_sequence
+        )
+
+    @state.setter
+    def state(self, state: ExchangeState) -> None:
+        self.last_sequence = state.last_sequence
+        self.assigned_sequence = state.assigned_sequence
+        self.cancelled_sequence = state.cancelled_sequence
+        self.rejected_at_sequence = state.rejected_at_sequence

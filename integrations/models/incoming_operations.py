@@ -1,0 +1,88 @@
+"""What partners sent."""
+
+from __future__ import annotations
+
+import uuid_utils.compat
+from django.conf import settings
+from django.db import models
+from django.db.models import Q
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
+
+from changes.models import Change
+from integrations.choices import IncomingKind, IncomingStatus
+from integrations.fields import JSONTextField
+
+from .systems import ExternalSystem
+
+USER = settings.AUTH_USER_MODEL
+
+
+class IncomingOperation(models.Model):
+    """What a partner sent, from whom, and what came of it; the failed ones too.
+
+    `result` is the answer that a repeat of an applied one gets again.
+    """
+
+    id = models.UUIDField(_("id"), primary_key=True, default=uuid_utils.compat.uuid7, editable=False)
+    system = models.ForeignKey(
+        ExternalSystem,
+        null=True,
+        on_delete=models.PROTECT,
+        related_name="incoming_operations",
+        verbose_name=_("system"),
+    )
+    user = models.ForeignKey(USER, on_delete=models.PROTECT, related_name="+", db_index=False, verbose_name=_("user"))
+    operation = models.CharField(_("operation"), max_length=6, choices=IncomingKind, blank=True)
+    status = models.CharField(_("status"), max_length=7, choices=IncomingStatus)
+    idempotency_key = models.CharField(_("idempotency key"), max_length=255, null=True)
+    body_sha256 = models.CharField(max_length=64)
+    payload = JSONTextField(_("payload"), help_text=_("What came, without the content of attachments."))
+    origin_system_id = models.CharField(_("origin system id"), max_length=255, blank=True)
+    origin_operation_id = models.CharField(_("origin operation id"), max_length=255, blank=True)
+    change = models.ForeignKey(
+        Change,
+        null=True,
+        on_delete=models.SET_NULL,
+        related_name="incoming_operations",
+        db_index=False,
+        verbose_name=_("change"),
+    )
+    http_status = models.PositiveSmallIntegerField(_("HTTP status"))
+    result = JSONTextField(_("result"), null=True)
+    error = models.TextField(_("error"), blank=True)
+    received_at = models.DateTimeField(_("received at"), auto_now_add=True)
+
+    class Meta:
+        verbose_name = _("incoming operation")
+        verbose_name_plural = _("incoming operations")
+        ordering = ["-received_at", "-id"]
+        constraints = [
+            # A failed operation frees its key.
+            models.UniqueConstraint(
+                fields=["system", "idempotency_key"],
+                condition=~Q(status=IncomingStatus.FAILED) & Q(idempotency_key__isnull=False),
+                name="incoming_idempotency_key",
+            )
+        ]
+        indexes = [
+            models.Index(
+                fields=["origin_operation_id"],
+                condition=~Q(origin_operation_id=""),
+                name="incoming_origin",
+            ),
+            models.Index(fields=["change", "-received_at"], name="incoming_of_change"),
+            models.Index(fields=["received_at"], condition=Q(status=IncomingStatus.FAILED), name="incoming_failed"),
+            models.Index(fields=["received_at", "id"], name="incoming_by_time"),
+        ]
+
+    def __str__(self) -> str:
+        values = {"operation": self.operation or gettext("Unreadable"), "sender": self.system or self.user}
+        return gettext("%(operation)s from %(sender)s") % values
+
+    @property
+    def origin(self) -> dict[str, str]:
+        """Where this began: the operation itself, by the sender's id or else by ours, or one that was passed on."""
+        if self.origin_operation_id:
+            return {"system_id": self.origin_system_id, "operation_id": self.origin_operation_id}
+        return {"system_id": self.system.system_id if self.system else "", "operation_id": str(self.id)}

@@ -1,0 +1,157 @@
+"""What is sent to partners, and each try."""
+
+from __future__ import annotations
+
+import uuid_utils.compat
+from django.conf import settings
+from django.db import models
+from django.db.models import Q
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
+
+from changes.models import Attachment, Change, Comment
+from integrations.choices import SETTLED, DeliveryStatus, Operation
+from integrations.fields import JSONTextField
+
+from .exchanges import Exchange
+from .incoming_operations import IncomingOperation
+from .systems import ExternalSystem
+
+USER = settings.AUTH_USER_MODEL
+
+
+class OutgoingOperation(models.Model):
+    """One message to one system, recorded in the transaction of what caused it.
+
+    `is_next` marks the one that is first of the unsettled ones of its exchange: no other is sent. `claim` counts the
+    times a worker took it: a failure is written only by the worker whose claim is the latest. `tries` counts those that
+    use up the retry schedule.
+    """
+
+    id = models.UUIDField(_("id"), primary_key=True, default=uuid_utils.compat.uuid7, editable=False)
+    exchange = models.ForeignKey(
+        Exchange, on_delete=models.CASCADE, related_name="operations", db_index=False, verbose_name=_("exchange")
+    )
+    change = models.ForeignKey(
+        Change, on_delete=models.CASCADE, related_name="outgoing_operations", verbose_name=_("change")
+    )
+    system = models.ForeignKey(
+        ExternalSystem,
+        on_delete=models.PROTECT,
+        related_name="outgoing_operations",
+        db_index=False,
+        verbose_name=_("system"),
+    )
+    sequence = models.PositiveIntegerField(_("sequence"))
+    operation = models.CharField(_("operation"), max_length=6, choices=Operation)
+    payload = JSONTextField(_("payload"), help_text=_("As recorded; the external reference is added when it is sent."))
+    cause = models.ForeignKey(
+        IncomingOperation,
+        null=True,
+        on_delete=models.PROTECT,
+        related_name="caused",
+        db_index=False,
+        verbose_name=_("cause"),
+    )
+    comment = models.ForeignKey(
+        Comment,
+        null=True,
+        on_delete=models.PROTECT,
+        related_name="outgoing_operations",
+        db_index=False,
+        verbose_name=_("comment"),
+    )
+    attachment = models.ForeignKey(
+        Attachment,
+        null=True,
+        on_delete=models.PROTECT,
+        related_name="outgoing_operations",
+        db_index=False,
+        verbose_name=_("attachment"),
+    )
+    status = models.CharField(_("status"), max_length=9, choices=DeliveryStatus, default=DeliveryStatus.WAITING)
+    is_next = models.BooleanField(default=False)
+    tries = models.PositiveIntegerField(_("tries"), default=0)
+    claim = models.PositiveIntegerField(default=0)
+    claimed_until = models.DateTimeField(null=True)
+    next_try_at = models.DateTimeField(_("next try at"))
+    last_error = models.CharField(_("last error"), max_length=500, blank=True)
+    created_at = models.DateTimeField(_("created at"))
+    settled_at = models.DateTimeField(_("settled at"), null=True, help_text=_("When it was delivered or skipped."))
+    skipped_by = models.ForeignKey(
+        USER, null=True, on_delete=models.PROTECT, related_name="+", db_index=False, verbose_name=_("skipped by")
+    )
+    skip_reason = models.CharField(_("skip reason"), max_length=500, blank=True)
+
+    class Meta:
+        verbose_name = _("outgoing operation")
+        verbose_name_plural = _("outgoing operations")
+        ordering = ["change_id", "system_id", "sequence"]
+        permissions = [
+            ("retry_outgoingoperation", "Can retry an operation now"),
+            ("skip_outgoingoperation", "Can skip an operation with a reason"),
+        ]
+        constraints = [
+            models.UniqueConstraint(fields=["exchange", "sequence"], name="outgoing_once_in_sequence"),
+        ]
+        # Every update of a row writes each index that the row is in: so those for a few rows hold these alone.
+        indexes = [
+            models.Index(
+                fields=["system", "next_try_at"],
+                condition=Q(status=DeliveryStatus.WAITING, is_next=True),
+                name="outgoing_next",
+            ),
+            models.Index(
+                fields=["system", "claimed_until"], condition=Q(status=DeliveryStatus.SENDING), name="outgoing_sending"
+            ),
+            models.Index(
+                fields=["exchange", "sequence"], condition=~Q(status__in=SETTLED), name="outgoing_open_of_exchange"
+            ),
+            models.Index(
+                fields=["system", "created_at"], condition=~Q(status__in=SETTLED), name="outgoing_open_of_system"
+            ),
+            models.Index(
+                fields=["system", "settled_at"],
+                condition=Q(status=DeliveryStatus.DELIVERED),
+                name="outgoing_delivered",
+            ),
+            models.Index(
+                fields=["system", "created_at"], condition=Q(status=DeliveryStatus.REFUSED), name="outgoing_refused"
+            ),
+            models.Index(fields=["system", "created_at"], name="outgoing_of_system"),
+            *(
+                models.Index(fields=[name], condition=Q(**{f"{name}__isnull": False}), name=f"outgoing_of_{name}")
+                for name in ("cause", "comment", "attachment", "skipped_by")
+            ),
+        ]
+
+    def __str__(self) -> str:
+        values = {"operation": self.operation, "sequence": self.sequence, "system": self.system}
+        return gettext("%(operation)s %(sequence)s to %(system)s") % values
+
+    @property
+    def is_settled(self) -> bool:
+        return self.status in SETTLED
+
+
+class DeliveryAttempt(models.Model):
+    """One try to send an operation: when, how long, and what came back."""
+
+    operation = models.ForeignKey(
+        OutgoingOperation, on_delete=models.CASCADE, related_name="attempts", verbose_name=_("operation")
+    )
+    claim = models.PositiveIntegerField()
+    started_at = models.DateTimeField(_("started at"))
+    duration = models.FloatField(_("duration"), help_text=_("Seconds."))
+    http_status = models.PositiveSmallIntegerField(_("HTTP status"), null=True)
+    answer = models.TextField(_("answer"), blank=True, help_text=_("The start of what the partner answered."))
+    error = models.CharField(_("error"), max_length=500, blank=True)
+    note = models.CharField(_("note"), max_length=500, blank=True, help_text=_("Why an answer could not be used."))
+
+    class Meta:
+        verbose_name = _("delivery attempt")
+        verbose_name_plural = _("delivery attempts")
+        ordering = ["started_at", "id"]
+
+    def __str__(self) -> str:
+        return f"{self.started_at:%Y-%m-%d %H:%M:%S} {self.http_status or self.error}"

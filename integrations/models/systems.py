@@ -1,0 +1,188 @@
+"""The partners: their systems, how they are reached, and the groups that stand for them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.conf import settings
+from django.core.exceptions import ValidationError
+from django.core.validators import MaxValueValidator, MinValueValidator, RegexValidator
+from django.db import models, transaction
+from django.db.models.functions import Lower
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
+
+from changes.models import SupportGroup
+from changes.validators import validate_text
+from integrations.choices import Breaker, Delivery
+from integrations.fields import EncryptedTextField, Undecryptable
+from integrations.transports.http import check_endpoint_url
+from integrations.transports.signing import check_secret
+
+USER = settings.AUTH_USER_MODEL
+
+
+def validate_secret(secret: str) -> None:
+    try:
+        check_secret(secret)
+    except ValueError as error:
+        raise ValidationError(str(error)) from error
+
+
+def validate_endpoint_url(url: str) -> None:
+    try:
+        check_endpoint_url(url)
+    except ValueError as error:
+        raise ValidationError(str(error)) from error
+
+
+class ExternalSystem(models.Model):
+    """A partner's service desk: who may speak for it, and how it is reached.
+
+    `enabled` is an administrator's wish. `paused_at` is set when the partner answered that it does not want our
+    calls (401, 403, 410). In both cases what is recorded for it waits.
+    """
+
+    system_id = models.CharField(
+        _("system id"),
+        max_length=100,
+        unique=True,
+        validators=[
+            RegexValidator(r"\A[A-Za-z0-9][A-Za-z0-9._-]*\Z", _("Use letters, digits, dots, hyphens, underscores."))
+        ],
+    )
+    description = models.CharField(_("description"), max_length=200, blank=True, validators=[validate_text])
+    authorized_user = models.ForeignKey(
+        USER,
+        on_delete=models.PROTECT,
+        related_name="authorized_systems",
+        help_text=_("The local user that the partner's requests act as. Not a member of staff."),
+        verbose_name=_("authorized user"),
+    )
+    delivery = models.CharField(_("delivery"), max_length=4, choices=Delivery, default=Delivery.PUSH)
+    endpoint_url = models.CharField(
+        _("endpoint URL"),
+        max_length=500,
+        blank=True,
+        validators=[validate_endpoint_url],
+        help_text=_("Where operations are POSTed. Needed for push."),
+    )
+    signing_secret = EncryptedTextField(_("signing secret"), blank=True, validators=[validate_secret])
+    previous_signing_secret = EncryptedTextField(
+        _("previous signing secret"),
+        blank=True,
+        validators=[validate_secret],
+        help_text=_("During a rotation both secrets sign."),
+    )
+    max_in_flight = models.PositiveSmallIntegerField(
+        _("most requests at a time"),
+        default=32,
+        validators=[MinValueValidator(1), MaxValueValidator(500)],
+        help_text=_("How many requests may be under way to this system at once, over all workers."),
+    )
+    rate_limit = models.PositiveIntegerField(
+        _("rate limit"),
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(1), MaxValueValidator(1_000_000)],
+        help_text=_("Operations a minute at most, over all workers. Empty: no limit."),
+    )
+    enabled = models.BooleanField(_("enabled"), default=True)
+    paused_at = models.DateTimeField(_("paused at"), null=True, blank=True, editable=False)
+    pause_reason = models.CharField(_("pause reason"), max_length=300, blank=True, editable=False)
+
+    class Meta:
+        verbose_name = _("external system")
+        verbose_name_plural = _("external systems")
+        ordering = ["system_id"]
+        constraints = [
+            models.UniqueConstraint(
+                Lower("system_id"),
+                name="external_system_id_any_case",
+                violation_error_message=_("Another system has this id, in other capitals."),
+            )
+        ]
+
+    def __str__(self) -> str:
+        return self.system_id
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        """Saves the system, and when it is new the row that controls its delivery with it."""
+        with transaction.atomic(savepoint=False):
+            is_new = self._state.adding
+            super().save(*args, **kwargs)
+            if is_new:
+                DeliveryControl.objects.create(system=self)
+
+    def clean(self) -> None:
+        if self.delivery == Delivery.PUSH and not self.endpoint_url:
+            raise ValidationError({"endpoint_url": gettext("Push needs the URL of the partner's endpoint.")})
+        if self.authorized_user_id and (self.authorized_user.is_staff or self.authorized_user.is_superuser):
+            raise ValidationError({"authorized_user": gettext("The authorized user must not be a member of staff.")})
+
+    @property
+    def signing_secrets(self) -> list[str]:
+        """Those that sign now, the newer first. Raises ValueError for one that cannot be decrypted."""
+        secrets = [secret for secret in (self.signing_secret, self.previous_signing_secret) if secret]
+        if any(isinstance(secret, Undecryptable) for secret in secrets):
+            raise ValueError(
+                f"The signing secret of {self} cannot be decrypted: SECRET_KEY was changed. "
+                "Put the former one into SECRET_KEY_FALLBACKS, or set the secret anew."
+            )
+        return secrets
+
+    @property
+    def is_flowing(self) -> bool:
+        """Whether operations are sent to it now."""
+        return self.enabled and self.paused_at is None
+
+
+class DeliveryControl(models.Model):
+    """How much may be sent to a system now: its circuit breaker and its rate limit, shared by all workers.
+
+    A worker claims operations of a system under the lock of this row, so what it allows holds over all of them.
+    Written by flow_control.py's rules: see there for what the numbers mean.
+    """
+
+    system = models.OneToOneField(
+        ExternalSystem, on_delete=models.CASCADE, primary_key=True, related_name="control", verbose_name=_("system")
+    )
+    breaker = models.CharField(_("circuit breaker"), max_length=8, choices=Breaker, default=Breaker.CLOSED)
+    breaker_reason = models.CharField(max_length=300, blank=True)
+    breaker_opened_at = models.DateTimeField(null=True)
+    breaker_until = models.DateTimeField(
+        null=True, help_text=_("When an open breaker lets one operation probe. Empty: a person closes it.")
+    )
+    consecutive_failures = models.PositiveIntegerField(default=0)
+    window_started_at = models.DateTimeField(null=True)
+    window_tries = models.PositiveIntegerField(default=0)
+    window_failures = models.PositiveIntegerField(default=0)
+    rate_used_until = models.DateTimeField(
+        null=True, help_text=_("Until when the rate limit is used up by what was sent already.")
+    )
+
+    class Meta:
+        verbose_name = _("delivery control")
+        verbose_name_plural = _("delivery controls")
+
+    def __str__(self) -> str:
+        return f"{self.system_id}: {self.breaker}"
+
+
+class ExternalGroup(models.Model):
+    """Makes a support group external: giving a change to it gives the change to that partner."""
+
+    group = models.OneToOneField(
+        SupportGroup, on_delete=models.CASCADE, related_name="external_group", verbose_name=_("group")
+    )
+    system = models.ForeignKey(
+        ExternalSystem, on_delete=models.PROTECT, related_name="external_groups", verbose_name=_("system")
+    )
+
+    class Meta:
+        verbose_name = _("external group")
+        verbose_name_plural = _("external groups")
+        ordering = ["group__name"]
+
+    def __str__(self) -> str:
+        return f"{self.group} ({self.system})"
