@@ -39,6 +39,23 @@ class DeliveryStatus(TextChoices):
     SKIPPED = "Skipped", _("Skipped")
 
 
+class Failure(TextChoices):
+    """Why a try did not do what it should. `UnusableAnswer`: it was delivered, but nothing could be kept of the
+    answer. Those that are a transport's are its `NoAnswer`."""
+
+    TIMEOUT = "timeout", _("No answer in time")
+    CONNECTION_REFUSED = "connection_refused", _("Connection refused")
+    CONNECTION_BROKEN = "connection_broken", _("Connection broken")
+    TLS = "tls", _("No secure connection")
+    NAME_RESOLUTION = "name_resolution", _("Unknown host name")
+    ADDRESS_NOT_ALLOWED = "address_not_allowed", _("Address not allowed")
+    ENDPOINT_URL = "endpoint_url", _("Unusable endpoint URL")
+    STATUS = "status", _("HTTP status")
+    UNUSABLE_ANSWER = "unusable_answer", _("Unusable answer")
+    SIGNING_SECRET = "signing_secret", _("Unreadable signing secret")
+    INTERNAL = "internal", _("Internal error")
+
+
 SETTLED = (DeliveryStatus.DELIVERED, DeliveryStatus.SKIPPED)
 
 

@@ -1,7 +1,7 @@
 from django.urls import path
 
 from .pages import by_hand_views, change_panel_views, exchange_log_views, status_views
-from .pages.test_operation import views as trial_views
+from .pages.test_operation import views as test_operation_views
 
 app_name = "exchange"
 
@@ -11,8 +11,8 @@ urlpatterns = [
     path("status/", status_views.ExchangeStatus.as_view(), name="status"),
     path("status/<str:system_id>/open/", status_views.OpenBreaker.as_view(), name="open_breaker"),
     path("status/<str:system_id>/close/", status_views.CloseBreaker.as_view(), name="close_breaker"),
-    path("status/<str:system_id>/test/", trial_views.SendTest.as_view(), name="test"),
-    path("status/<str:system_id>/test/<str:number>/", trial_views.TestResult.as_view(), name="test_result"),
+    path("status/<str:system_id>/test/", test_operation_views.SendTest.as_view(), name="test"),
+    path("status/<str:system_id>/test/<str:number>/", test_operation_views.TestResult.as_view(), name="test_result"),
     path("changes/<str:number>/", change_panel_views.ChangeExchangePart.as_view(), name="change"),
     path("<uuid:pk>/", exchange_log_views.OneOperation.as_view(), name="operation"),
     path("<uuid:pk>/<slug:part>.json", exchange_log_views.OperationFile.as_view(), name="file"),

@@ -12,7 +12,7 @@ from factory.django import DjangoModelFactory
 
 from changes.choices import ChangeType, CompletionCode, Decision, Phase, Role
 from changes.models import Approval, Change, SupportGroup
-from integrations.models import ExternalGroup, ExternalSystem
+from integrations.models import DeliveryControl, ExternalGroup, ExternalSystem
 
 PASSWORD = "correct horse battery staple"
 SECRET = "whsec_c2VjcmV0LW9mLXRoZS10ZXN0cy0wMTIzNDU2Nzg5"
@@ -62,6 +62,12 @@ class ExternalSystemFactory(DjangoModelFactory):
     )
     endpoint_url = "http://127.0.0.1:9/operations"
     signing_secret = SECRET
+
+    @factory.post_generation
+    def has_taken_operations(self, create, extracted, **kwargs):
+        """As if it had taken some before, unless False."""
+        if extracted is not False:
+            DeliveryControl.objects.filter(system=self).update(first_delivered_at=timezone.now())
 
 
 class ExternalGroupFactory(DjangoModelFactory):

@@ -97,20 +97,6 @@ class ReasonForm(forms.Form):
     )
 
 
-class SkipForm(ReasonForm):
-    """Why chosen operations are skipped, and whether what waits behind them is as well."""
-
-    and_behind = forms.BooleanField(required=False)
-    # Those recorded after the page was shown are not what the person decided about.
-    shown_until = forms.DateTimeField(
-        required=False, error_messages={"required": _("Say again what is skipped: the list is as it is now.")}
-    )
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self.fields["shown_until"].required = "and_behind" in self.data
-
-
 class StartForm(ReasonForm):
     """What becomes of the operations that wait when a system takes up again."""
 

@@ -10,10 +10,12 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.template.response import TemplateResponse
 from django.urls import reverse
+from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from integrations.models import ExternalSystem
 from integrations.outgoing import outbox
+from integrations.standing.flow import flow_of
 
 from .forms import StartForm
 
@@ -23,7 +25,8 @@ SKIP_PERMISSION = "integrations.skip_outgoingoperation"
 def start_page(admin: ModelAdmin, request: HttpRequest, system: ExternalSystem) -> HttpResponse:
     """GET shows what waits for `system`; POST sends or skips it, and lets the system flow."""
     change_url = reverse("admin:integrations_externalsystem_change", args=[system.pk])
-    if system.is_flowing:
+    flow = flow_of(system, timezone.now())
+    if not flow.is_stopped:
         text = _("Operations flow to %(system)s already.") % {"system": system}
         admin.message_user(request, text, messages.INFO)
         return redirect(change_url)
@@ -43,6 +46,7 @@ def start_page(admin: ModelAdmin, request: HttpRequest, system: ExternalSystem) 
             "title": (_("Resume %(system)s") if system.enabled else _("Enable %(system)s")) % {"system": system},
             "opts": admin.opts,
             "system": system,
+            "flow": flow,
             "form": form,
             "may_skip": may_skip,
             **_waiting(system),

@@ -1,7 +1,5 @@
 """External systems: how a partner is reached, its secrets, and whether operations flow to it."""
 
-from collections.abc import Callable
-from datetime import datetime
 from typing import Any
 
 from django.contrib import admin, messages
@@ -12,19 +10,16 @@ from django.shortcuts import redirect
 from django.urls import URLPattern, path, reverse
 from django.utils import timezone
 from django.utils.decorators import method_decorator
-from django.utils.formats import localize
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.debug import sensitive_post_parameters
 
-from integrations.choices import DeliveryStatus
 from integrations.models import ExternalSystem
 from integrations.outgoing import outbox
 from integrations.standing.status import SystemStatus, status_of, with_traffic
 
 from . import shown
-from .breaker import breaker_page
 from .forms import ExternalSystemForm
 from .once import shown_once
 from .protection import CountsWhatProtects
@@ -34,20 +29,13 @@ from .start import start_page
 @admin.register(ExternalSystem)
 class ExternalSystemAdmin(CountsWhatProtects, admin.ModelAdmin):
     form = ExternalSystemForm
-    list_display = (
-        *("system_id", "description", "health", "waiting", "oldest", "refused", "delivered"),
-        *("breaker", "way", "enabled"),
-    )
+    list_display = ("system_id", "description", "state", "way", "enabled")
     search_fields = ("system_id", "description")
     show_full_result_count = False
-    health_fields = ("health_told", "waiting", "oldest", "in_flight", "refused", "delivered", "rate")
-    breaker_fields = ("breaker", "breaker_since", "next_probe", "breaker_reason", "failures_in_a_row")
-    readonly_fields = ("paused", *health_fields, *breaker_fields, "secret", "former_secret", "groups")
+    readonly_fields = ("state_told", "secret", "former_secret", "groups")
     fieldsets = (
-        (_("Health"), {"fields": (health_fields[0], health_fields[1:4], health_fields[4:])}),
-        (None, {"fields": ("system_id", "description", "authorized_user", "groups")}),
-        (_("Delivery"), {"fields": ("delivery", "endpoint_url", "max_in_flight", "rate_limit", "enabled", "paused")}),
-        (_("Circuit breaker"), {"fields": breaker_fields}),
+        (None, {"fields": ("state_told", "system_id", "description", "authorized_user", "groups")}),
+        (_("Delivery"), {"fields": ("delivery", "endpoint_url", "max_in_flight", "rate_limit", "enabled")}),
         (_("Signing"), {"fields": ("secret", "former_secret")}),
     )
     add_fieldsets = (
@@ -81,73 +69,15 @@ class ExternalSystemAdmin(CountsWhatProtects, admin.ModelAdmin):
     def way(self, system: ExternalSystem) -> str:
         return system.delivery
 
-    @admin.display(description=_("paused"))
-    def paused(self, system: ExternalSystem) -> str:
-        if system.paused_at is None:
-            return gettext("No")
-        values = {"time": _local(system.paused_at), "reason": system.pause_reason}
-        return gettext("Since %(time)s: %(reason)s") % values
+    @admin.display(description=_("state"))
+    def state(self, system: ExternalSystem) -> SafeString:
+        """The word, which leads to the status page."""
+        return shown.state(self.status(system), is_whole=False)
 
-    @admin.display(description=_("health"))
-    def health(self, system: ExternalSystem) -> SafeString:
-        """The word and since when, in a list."""
-        return shown.health(self.status(system), is_whole=False)
-
-    @admin.display(description=_("health"))
-    def health_told(self, system: ExternalSystem) -> SafeString:
+    @admin.display(description=_("state"))
+    def state_told(self, system: ExternalSystem) -> SafeString:
         """With the reason, on the page of one system."""
-        return shown.health(self.status(system), is_whole=True)
-
-    @admin.display(description=_("waiting"), ordering="unsettled_count")
-    def waiting(self, system: ExternalSystem) -> SafeString | int:
-        return shown.operations(system, self.status(system).waiting, DeliveryStatus.WAITING)
-
-    @admin.display(description=_("oldest waiting"), ordering="oldest_waiting")
-    def oldest(self, system: ExternalSystem) -> SafeString | str:
-        return shown.moment(self.status(system).oldest_waiting, "-")
-
-    @admin.display(description=_("in flight"))
-    def in_flight(self, system: ExternalSystem) -> int:
-        return self.status(system).in_flight
-
-    @admin.display(description=_("refused"))
-    def refused(self, system: ExternalSystem) -> SafeString | int:
-        return shown.operations(system, self.status(system).refused, DeliveryStatus.REFUSED)
-
-    @admin.display(description=_("rate"))
-    def rate(self, system: ExternalSystem) -> str:
-        status = self.status(system)
-        values = {"last": status.delivered_last_minute, "average": f"{status.delivered_per_minute:g}"}
-        return gettext("%(last)s in the last minute, %(average)s a minute over the last five") % values
-
-    @admin.display(description=_("last success"), ordering="last_delivered")
-    def delivered(self, system: ExternalSystem) -> SafeString | str:
-        return shown.moment(self.status(system).last_delivered, gettext("Never"))
-
-    @admin.display(description=_("circuit breaker"), ordering="control__breaker")
-    def breaker(self, system: ExternalSystem) -> str:
-        status = self.status(system)
-        return str(status.breaker.state.label) if status.is_called else "-"
-
-    @admin.display(description=_("since"))
-    def breaker_since(self, system: ExternalSystem) -> str:
-        return _local(self.status(system).breaker.since) or "-"
-
-    @admin.display(description=_("next probe"))
-    def next_probe(self, system: ExternalSystem) -> str:
-        breaker = self.status(system).breaker
-        if breaker.is_by_hand:
-            return gettext("None: a person closes it")
-        # To the second: it may be open for less than a minute.
-        return f"{timezone.localtime(breaker.until):%Y-%m-%d %H:%M:%S}" if breaker.until else "-"
-
-    @admin.display(description=_("reason"))
-    def breaker_reason(self, system: ExternalSystem) -> str:
-        return self.status(system).breaker.reason or "-"
-
-    @admin.display(description=_("failures in a row"))
-    def failures_in_a_row(self, system: ExternalSystem) -> int:
-        return self.status(system).breaker.consecutive_failures
+        return shown.state(self.status(system), is_whole=True)
 
     @admin.display(description=_("signing secret"))
     def secret(self, system: ExternalSystem) -> str:
@@ -204,30 +134,16 @@ class ExternalSystemAdmin(CountsWhatProtects, admin.ModelAdmin):
         title = gettext("The new signing secret of %(system)s") % {"system": system}
         return shown_once(self, request, title, system.new_secret, response.get("Location") or "../")
 
-    # --- Enabling and resuming, and the circuit breaker ---
+    # --- Enabling and resuming ---
 
     def get_urls(self) -> list[URLPattern]:
-        views = {"start": self.start_view, "breaker": self.breaker_view}
-        own = [
-            path(f"<int:pk>/{name}/", self.admin_site.admin_view(view), name=f"integrations_externalsystem_{name}")
-            for name, view in views.items()
-        ]
-        return [*own, *super().get_urls()]
+        view = self.admin_site.admin_view(self.start_view)
+        return [path("<int:pk>/start/", view, name="integrations_externalsystem_start"), *super().get_urls()]
 
     def start_view(self, request: HttpRequest, pk: int) -> HttpResponse:
-        return self._decide(request, pk, start_page)
-
-    def breaker_view(self, request: HttpRequest, pk: int) -> HttpResponse:
-        return self._decide(request, pk, breaker_page)
-
-    def _decide(self, request: HttpRequest, pk: int, page: Callable[..., HttpResponse]) -> HttpResponse:
         system = self.get_object(request, str(pk))
         if not self.has_change_permission(request, system):
             raise PermissionDenied
         if system is None:
             return redirect(reverse("admin:integrations_externalsystem_changelist"))
-        return page(self, request, system)
-
-
-def _local(moment: datetime | None) -> str:
-    return localize(timezone.localtime(moment)) if moment else ""
+        return start_page(self, request, system)

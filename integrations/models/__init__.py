@@ -6,7 +6,14 @@
 from .exchanges import Exchange, ExternalReference
 from .incoming_operations import IncomingOperation
 from .outgoing_operations import DeliveryAttempt, OutgoingOperation
-from .systems import DeliveryControl, ExternalGroup, ExternalSystem, validate_endpoint_url, validate_secret
+from .systems import (
+    DeliveryControl,
+    ExternalGroup,
+    ExternalSystem,
+    SecretUnreadable,
+    validate_endpoint_url,
+    validate_secret,
+)
 
 __all__ = [
     "DeliveryAttempt",
@@ -17,6 +24,7 @@ __all__ = [
     "ExternalSystem",
     "IncomingOperation",
     "OutgoingOperation",
+    "SecretUnreadable",
     "validate_endpoint_url",
     "validate_secret",
 ]

@@ -10,7 +10,7 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from changes.models import Attachment, Change, Comment
-from integrations.choices import SETTLED, DeliveryStatus, Operation
+from integrations.choices import SETTLED, DeliveryStatus, Failure, Operation
 from integrations.fields import JSONTextField
 
 from .exchanges import Exchange
@@ -75,6 +75,8 @@ class OutgoingOperation(models.Model):
     claim = models.PositiveIntegerField(default=0)
     claimed_until = models.DateTimeField(null=True)
     next_try_at = models.DateTimeField(_("next try at"))
+    last_failure = models.CharField(_("last failure"), max_length=20, choices=Failure, blank=True)
+    last_http_status = models.PositiveSmallIntegerField(_("last HTTP status"), null=True)
     last_error = models.CharField(_("last error"), max_length=500, blank=True)
     created_at = models.DateTimeField(_("created at"))
     settled_at = models.DateTimeField(_("settled at"), null=True, help_text=_("When it was delivered or skipped."))
@@ -144,6 +146,7 @@ class DeliveryAttempt(models.Model):
     started_at = models.DateTimeField(_("started at"))
     duration = models.FloatField(_("duration"), help_text=_("Seconds."))
     http_status = models.PositiveSmallIntegerField(_("HTTP status"), null=True)
+    failure = models.CharField(_("failure"), max_length=20, choices=Failure, blank=True)
     answer = models.TextField(_("answer"), blank=True, help_text=_("The start of what the partner answered."))
     error = models.CharField(_("error"), max_length=500, blank=True)
     note = models.CharField(_("note"), max_length=500, blank=True, help_text=_("Why an answer could not be used."))

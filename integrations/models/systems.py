@@ -22,6 +22,10 @@ from integrations.transports.signing import check_secret
 USER = settings.AUTH_USER_MODEL
 
 
+class SecretUnreadable(ValueError):  # noqa: N818 - says the state, as the changes' exceptions do
+    """A signing secret cannot be decrypted: the key of the settings was changed."""
+
+
 def validate_secret(secret: str) -> None:
     try:
         check_secret(secret)
@@ -40,7 +44,8 @@ class ExternalSystem(models.Model):
     """A partner's service desk: who may speak for it, and how it is reached.
 
     `enabled` is an administrator's wish. `paused_at` is set when the partner answered that it does not want our
-    calls (401, 403, 410). In both cases what is recorded for it waits.
+    calls, and `pause_status` says how: 401, 403 or 410. In both cases what is recorded for it waits. Whether operations
+    flow to it: standing/flow.py.
     """
 
     system_id = models.CharField(
@@ -89,7 +94,7 @@ class ExternalSystem(models.Model):
     )
     enabled = models.BooleanField(_("enabled"), default=True)
     paused_at = models.DateTimeField(_("paused at"), null=True, blank=True, editable=False)
-    pause_reason = models.CharField(_("pause reason"), max_length=300, blank=True, editable=False)
+    pause_status = models.PositiveSmallIntegerField(_("pausing HTTP status"), null=True, blank=True, editable=False)
 
     class Meta:
         verbose_name = _("external system")
@@ -115,6 +120,8 @@ class ExternalSystem(models.Model):
                 DeliveryControl.objects.create(system=self)
 
     def clean(self) -> None:
+        if self.delivery == Delivery.PULL and not ExternalSystem.objects.filter(pk=self.pk, delivery=Delivery.PULL):
+            raise ValidationError({"delivery": gettext("Pull is not available yet: choose push.")})
         if self.delivery == Delivery.PUSH and not self.endpoint_url:
             raise ValidationError({"endpoint_url": gettext("Push needs the URL of the partner's endpoint.")})
         if self.authorized_user_id and (self.authorized_user.is_staff or self.authorized_user.is_superuser):
@@ -122,19 +129,14 @@ class ExternalSystem(models.Model):
 
     @property
     def signing_secrets(self) -> list[str]:
-        """Those that sign now, the newer first. Raises ValueError for one that cannot be decrypted."""
+        """Those that sign now, the newer first. Raises SecretUnreadable for one that cannot be decrypted."""
         secrets = [secret for secret in (self.signing_secret, self.previous_signing_secret) if secret]
         if any(isinstance(secret, Undecryptable) for secret in secrets):
-            raise ValueError(
+            raise SecretUnreadable(
                 f"The signing secret of {self} cannot be decrypted: SECRET_KEY was changed. "
                 "Put the former one into SECRET_KEY_FALLBACKS, or set the secret anew."
             )
         return secrets
-
-    @property
-    def is_flowing(self) -> bool:
-        """Whether operations are sent to it now."""
-        return self.enabled and self.paused_at is None
 
 
 class DeliveryControl(models.Model):
@@ -153,6 +155,7 @@ class DeliveryControl(models.Model):
     breaker_until = models.DateTimeField(
         null=True, help_text=_("When an open breaker lets one operation probe. Empty: a person closes it.")
     )
+    first_delivered_at = models.DateTimeField(null=True, help_text=_("Empty until the partner has taken an operation."))
     consecutive_failures = models.PositiveIntegerField(default=0)
     window_started_at = models.DateTimeField(null=True)
     window_tries = models.PositiveIntegerField(default=0)

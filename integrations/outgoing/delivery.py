@@ -23,10 +23,12 @@ from django.conf import settings
 from django.db import DatabaseError, InterfaceError, OperationalError, connection
 from django.utils import timezone
 
-from integrations.models import DeliveryAttempt, OutgoingOperation
+from integrations.choices import Failure
+from integrations.models import DeliveryAttempt, OutgoingOperation, SecretUnreadable
 from integrations.transports import signing
 from integrations.transports.base import Request, Response, Transport, TransportError
 from integrations.transports.http import HttpTransport
+from integrations.transports.statuses import outcome_of
 from integrations.workers import shutdown
 
 from . import outbox
@@ -34,12 +36,6 @@ from .outbox import Outcome, Result
 
 logger = logging.getLogger(__name__)
 
-RETRYABLE = frozenset({408, 425, 429})
-PAUSING = {
-    401: "does not accept our credentials (401)",
-    403: "forbids our calls (403)",
-    410: "wants no more calls (410)",
-}
 # How often a drain with requests in flight looks for operations that became due meanwhile, in seconds.
 LOOK_AGAIN = 0.1
 # How long a result waits for others, to be written with them, while there are requests in flight. Seconds.
@@ -217,6 +213,7 @@ def _unwritable(result: Result, error: DatabaseError) -> Result:
         claim=result.attempt.claim,
         started_at=result.attempt.started_at,
         duration=result.attempt.duration,
+        failure=Failure.INTERNAL,
         error=f"internal error: the result could not be written: {type(error).__name__}",
     )
     return Result(result.operation, attempt, Outcome.REFUSED, attempt.error)
@@ -242,12 +239,16 @@ def result_of(operation: OutgoingOperation, attempt: DeliveryAttempt, future: Fu
     try:
         return _classify(operation, attempt, future.result())
     except TransportError as error:
-        attempt.error = str(error)[:500]
+        attempt.failure, attempt.error = Failure(error.kind.value), str(error)[:500]
         outcome = Outcome.REFUSED if error.permanent else Outcome.RETRY
         return Result(operation, attempt, outcome, str(error))
+    except SecretUnreadable as error:
+        attempt.failure, attempt.error = Failure.SIGNING_SECRET, str(error)[:500]
+        return Result(operation, attempt, Outcome.REFUSED, str(error))
     except Exception as error:
         # Not a partner's fault but ours: it must neither stop the others nor be tried again and again.
         logger.exception("Sending %s failed unexpectedly", operation.pk)
+        attempt.failure = Failure.INTERNAL
         attempt.error = f"internal error: {type(error).__name__}: {error}"[:500]
         return Result(operation, attempt, Outcome.REFUSED, attempt.error)
 
@@ -255,18 +256,13 @@ def result_of(operation: OutgoingOperation, attempt: DeliveryAttempt, future: Fu
 def _classify(operation: OutgoingOperation, attempt: DeliveryAttempt, response: Response) -> Result:
     status = attempt.http_status = response.status
     attempt.answer = response.body.decode(errors="replace").replace("\x00", "\ufffd")[:ANSWER_KEPT]
-    if 200 <= status < 300:
+    outcome = outcome_of(status)
+    if outcome is Outcome.DELIVERED:
         answer, note = read_answer(response)
-        return Result(operation, attempt, Outcome.DELIVERED, answer=answer, note=note)
-    if status in PAUSING:
-        return Result(operation, attempt, Outcome.PAUSE, f"{operation.system} {PAUSING[status]}")
-    if status in RETRYABLE or not 300 <= status < 500:
-        asked = retry_after(response.headers)
-        return Result(operation, attempt, Outcome.RETRY, f"answered {status}", retry_after=asked)
-    if status < 400:
-        error = f"answered {status}: redirects are not followed, mend the endpoint URL"
-        return Result(operation, attempt, Outcome.REFUSED, error)
-    return Result(operation, attempt, Outcome.REFUSED, f"refused with {status}")
+        return Result(operation, attempt, outcome, answer=answer, note=note)
+    attempt.failure = Failure.STATUS
+    asked = retry_after(response.headers) if outcome is Outcome.RETRY else None
+    return Result(operation, attempt, outcome, f"answered {status}", retry_after=asked)
 
 
 def read_answer(response: Response) -> tuple[dict[str, Any], str]:

@@ -29,6 +29,7 @@ from integrations import rules
 from integrations.choices import DeliveryStatus, Operation
 from integrations.models import Exchange, ExternalGroup, ExternalReference, ExternalSystem, OutgoingOperation
 from integrations.standing import wording
+from integrations.standing.state import State
 from integrations.standing.status import SECRETS, Unsettled
 
 from . import payloads
@@ -40,7 +41,7 @@ class Planned:
 
     operation: Operation
     system: ExternalSystem
-    state: wording.State
+    state: State
     change: Change
     reference: ExternalReference | None = None
     changed: Mapping[str, FieldChange] = field(default_factory=dict)

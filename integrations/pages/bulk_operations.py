@@ -10,6 +10,7 @@ from typing import Any
 
 from django.db.models import QuerySet
 from django.urls import reverse
+from django.utils import timezone
 from django.utils.dateparse import parse_datetime
 from django.utils.formats import number_format
 from django.utils.translation import gettext as _
@@ -22,6 +23,7 @@ from integrations.choices import SETTLED, DeliveryStatus
 from integrations.models import OutgoingOperation
 from integrations.outgoing import outbox
 from integrations.outgoing.preview import Reading
+from integrations.standing.flow import flow_of
 from integrations.workers import wakeup
 
 # As many as a job has at most: the oldest ones of a time window.
@@ -108,14 +110,14 @@ class RetryOperations(Kind):
         return Preview(job.total, "integrations/includes/retry_preview.html", context)
 
     def do(self, job: BulkJob, item: BulkItem, user: Any) -> Result:
-        operation = OutgoingOperation.objects.select_related("system").filter(pk=item.target).first()
+        operation = OutgoingOperation.objects.select_related("system__control").filter(pk=item.target).first()
         if operation is None:
             raise NotDone(_("There is no such operation any more."))
         try:
             outbox.retry_now(operation)
         except outbox.NotOpen:
             raise AlreadySo(_("It is %(status)s now.") % {"status": operation.status}) from None
-        if not operation.system.is_flowing:
+        if flow_of(operation.system, timezone.now()).is_stopped:
             return Result(_("It is sent once %(system)s is enabled and not paused.") % {"system": operation.system})
         return Result(_("It is sent as soon as it is its turn."))
 

@@ -19,7 +19,7 @@ from changes.pages.resume import typed_fields
 from integrations.choices import Operation
 from integrations.models import OutgoingOperation
 from integrations.outgoing import outbox
-from integrations.standing.wording import OK, system_state
+from integrations.standing.flow import flow_of
 
 from .by_hand_forms import SkipForm
 from .change_panel import outgoing_row, with_neighbours
@@ -65,9 +65,10 @@ class Retry(ByHand):
 
 def _when_sent(operation: OutgoingOperation) -> str:
     names = {"operation": operation, "system": operation.system}
-    if not operation.system.is_flowing:
+    flow = flow_of(operation.system, timezone.now())
+    if flow.is_stopped:
         return _("%(operation)s is sent once %(system)s is enabled and not paused.") % names
-    if system_state(operation.system, timezone.now()).tone != OK:
+    if flow.is_holding:
         return _("%(operation)s is sent once the circuit breaker of %(system)s lets it through.") % names
     return _("%(operation)s is sent as soon as it is its turn.") % names
 

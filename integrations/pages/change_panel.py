@@ -20,8 +20,9 @@ from integrations.choices import Delivery, DeliveryStatus, IncomingStatus, Opera
 from integrations.models import ExternalReference, ExternalSystem, IncomingOperation, OutgoingOperation
 from integrations.outgoing.preview import Reading
 from integrations.standing import wording
+from integrations.standing.flow import flow_of
+from integrations.standing.state import WAIT, State
 from integrations.standing.status import SECRETS, Unsettled
-from integrations.standing.wording import State
 
 
 def with_neighbours(operations: QuerySet[OutgoingOperation]) -> QuerySet[OutgoingOperation]:
@@ -55,7 +56,8 @@ class OutgoingRow:
     def can_retry(self) -> bool:
         """Whether trying it now would do something: it is its turn, and its system takes our calls."""
         system = self.operation.system
-        return self.is_by_hand and not self.blocker and system.is_flowing and system.delivery == Delivery.PUSH
+        is_called = system.delivery == Delivery.PUSH and not flow_of(system, timezone.now()).is_stopped
+        return self.is_by_hand and not self.blocker and is_called
 
     @property
     def offers_all(self) -> bool:
@@ -217,9 +219,9 @@ def _partner(change: Change, name: str, reading: Reading, operations: list[Any],
     if head is not None:
         messages.append(wording.on_the_way(head.operation, head.state, head.behind, now))
     else:
-        flow = wording.system_state(system, now)
-        if flow.tone != wording.OK:
-            messages.append(State(wording.WAIT, flow.short, flow.detail, flow.next_try_at))
+        flow = flow_of(system, now)
+        if flow.is_holding:
+            messages.append(State(WAIT, flow.word, flow.detail, flow.next_try_at))
     headline = wording.standing(name, change.owning_group if holds else None, exchange)
     reference = reading.references.get(change.pk, {}).get(name)
     return Partner(system, reference, holds, headline, messages, head, told, said)

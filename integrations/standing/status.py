@@ -18,8 +18,8 @@ from django.utils import timezone
 from integrations.choices import SETTLED, Breaker, Delivery, DeliveryStatus
 from integrations.models import DeliveryControl, ExternalSystem, OutgoingOperation
 
-from . import wording
-from .health import Health, health_of
+from . import state
+from .flow import Flow, flow_of
 
 SECRETS = ("signing_secret", "previous_signing_secret")
 MINUTE, FIVE_MINUTES = timedelta(minutes=1), timedelta(minutes=5)
@@ -38,7 +38,7 @@ class BreakerStatus:
 
     @property
     def tone(self) -> str:
-        return {Breaker.CLOSED: wording.OK, Breaker.OPEN: wording.BAD, Breaker.HALF_OPEN: wording.WAIT}[self.state]
+        return {Breaker.CLOSED: state.OK, Breaker.OPEN: state.BAD, Breaker.HALF_OPEN: state.WAIT}[self.state]
 
     @property
     def is_closed(self) -> bool:
@@ -54,17 +54,15 @@ class BreakerStatus:
 class SystemStatus:
     """One system at one moment. `waiting`, `in_flight` and `refused` exclude each other.
 
-    `oldest_waiting` is when the oldest of those that wait was recorded, `oldest_waiting_age` its age in seconds. Since
-    `due_since` one has waited for nothing but a worker; None when nothing is due. The rates are operations delivered:
-    in the last minute, and per minute over the last five.
+    `oldest_waiting` is when the oldest of those that wait was recorded, `oldest_waiting_age` its age in seconds. The
+    rates are operations delivered: in the last minute, and per minute over the last five.
     """
 
     system: ExternalSystem
-    state: wording.State
+    flow: Flow
     waiting: int
     oldest_waiting: datetime | None
     oldest_waiting_age: int | None
-    due_since: datetime | None
     at: datetime
     in_flight: int
     refused: int
@@ -84,10 +82,6 @@ class SystemStatus:
     @property
     def max_in_flight(self) -> int:
         return self.system.max_in_flight
-
-    @property
-    def health(self) -> Health:
-        return health_of(self, self.at)
 
     @property
     def is_called(self) -> bool:
@@ -138,14 +132,15 @@ def _count(operations: QuerySet[OutgoingOperation]) -> Coalesce:
 
 def status_of(system: Any, now: datetime) -> SystemStatus:
     """The status of a system that was read `with_traffic()` of the same moment."""
-    oldest, due = system.oldest_waiting, system.next_due
+    oldest = system.oldest_waiting
+    next_due = oldest if system.delivery == Delivery.PULL else system.next_due
+    due = next_due if next_due and next_due <= now else None
     return SystemStatus(
         system=system,
-        state=wording.system_state(system, now),
+        flow=flow_of(system, now, due),
         waiting=system.unsettled_count - system.in_flight_count - system.refused_count,
         oldest_waiting=oldest,
         oldest_waiting_age=max(0, int((now - oldest).total_seconds())) if oldest else None,
-        due_since=due if due and due <= now else None,
         at=now,
         in_flight=system.in_flight_count,
         refused=system.refused_count,

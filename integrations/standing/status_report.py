@@ -10,7 +10,6 @@ from django.utils import timezone
 
 from changes.timestamps import timestamp
 
-from . import wording
 from .status import SystemStatus
 
 TEXTS = ("System", "State", "Breaker", "Last delivered")
@@ -30,8 +29,9 @@ def _system(status: SystemStatus) -> dict[str, Any]:
     breaker = status.breaker
     return {
         "system_id": status.system_id,
-        "state": status.state.short,
-        "detail": status.state.detail,
+        "state": status.flow.word,
+        "condition": status.flow.condition.value,
+        "detail": status.flow.detail,
         "delivery": status.system.delivery,
         "enabled": status.system.enabled,
         "paused_at": _moment(status.system.paused_at),
@@ -65,7 +65,7 @@ def as_text(statuses: Sequence[SystemStatus], now: datetime) -> str:
     if not statuses:
         return "\n".join([*lines, "No external system is registered."])
     lines += _table([_row(status) for status in statuses])
-    held = [status for status in statuses if status.state.tone != wording.OK]
+    held = [status for status in statuses if not status.flow.is_well]
     if held:
         lines += ["", *(_why(status) for status in held)]
     return "\n".join(lines)
@@ -74,7 +74,7 @@ def as_text(statuses: Sequence[SystemStatus], now: datetime) -> str:
 def _row(status: SystemStatus) -> dict[str, str]:
     cells = (
         status.system_id,
-        status.state.short,
+        status.flow.word,
         str(status.waiting),
         duration(status.oldest_waiting_age),
         f"{status.in_flight}/{status.max_in_flight}",
@@ -101,8 +101,8 @@ def _table(rows: list[dict[str, str]]) -> list[str]:
 
 
 def _why(status: SystemStatus) -> str:
-    probe = f" Next try {_local(status.state.next_try_at)}." if status.state.next_try_at else ""
-    return f"{status.system_id}: {status.state.detail}{probe}"
+    probe = f" Next try {_local(status.flow.next_try_at)}." if status.flow.next_try_at else ""
+    return f"{status.system_id}: {status.flow.detail}{probe}"
 
 
 def _local(moment: datetime) -> str:

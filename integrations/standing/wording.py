@@ -1,4 +1,4 @@
-"""The state of the exchange in plain words, for a person at three in the morning. Pure: no database, no clock.
+"""Operations and exchanges in plain words, for a person at three in the morning. Pure: no database, no clock.
 
 Whole sentences, in the language of the page. What is stored of an error stays as it was written.
 """
@@ -6,7 +6,6 @@ Whole sentences, in the language of the page. What is stored of an error stays a
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -14,67 +13,15 @@ from django.utils.text import get_text_list
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
-from integrations.choices import SETTLED, Breaker, Delivery, DeliveryStatus, IncomingStatus, Operation
+from integrations.choices import SETTLED, Delivery, DeliveryStatus, IncomingStatus, Operation
+
+from .failures import given_up, last_failure
+from .flow import Condition, Flow, flow_of
+from .state import BAD, BUSY, IDLE, OK, WAIT, State, sentence
 
 if TYPE_CHECKING:
-    from integrations.models import DeliveryControl, ExternalSystem, IncomingOperation, OutgoingOperation
+    from integrations.models import ExternalSystem, IncomingOperation, OutgoingOperation
     from integrations.rules import ExchangeState
-
-# The tone picks a colour and a sign; the words say all.
-OK, WAIT, BAD, BUSY, IDLE = "ok", "wait", "bad", "busy", "idle"
-
-
-@dataclass(frozen=True)
-class State:
-    """`short` fits a table; `detail` says why; `next_try_at` when it is tried again, where that is known."""
-
-    tone: str
-    short: str
-    detail: str = ""
-    next_try_at: datetime | None = None
-
-
-# --- A system ---
-
-
-def system_state(system: ExternalSystem, now: datetime) -> State:
-    """Whether operations flow to this system. Reads its `control`, which the callers select with it."""
-    names = {"system": system}
-    if not system.enabled:
-        detail = _("%(system)s is disabled: operations are recorded and wait until it is enabled.") % names
-        return State(BAD, _("Disabled"), detail)
-    if system.paused_at is not None:
-        reason = system.pause_reason or _("%(system)s takes no calls of ours") % names
-        detail = _("Sending is paused: %(reason)s. Operations wait until an administrator resumes it.")
-        return State(BAD, _("Paused"), detail % {"reason": reason.rstrip(".")})
-    if system.delivery == Delivery.PULL:
-        return State(OK, _("Collects"), _("%(system)s collects its operations itself.") % names)
-    # A system that was made without save() gets its row a little later.
-    control: DeliveryControl | None = getattr(system, "control", None)
-    if control is not None and control.breaker != Breaker.CLOSED:
-        return _held_back(system, control, now)
-    return State(OK, _("Flowing"), _("Operations are sent to %(system)s.") % names)
-
-
-def _held_back(system: ExternalSystem, control: DeliveryControl, now: datetime) -> State:
-    """What a circuit breaker that is not closed means."""
-    until = control.breaker_until
-    names = {"system": system, "reason": sentence(control.breaker_reason)}
-    if control.breaker == Breaker.HALF_OPEN:
-        probing = _("%(reason)s One operation is being sent to %(system)s as a probe; the others wait for it.")
-        return State(WAIT, _("Circuit breaker half-open"), probing % names)
-    if until is None:
-        opened = _(
-            "Somebody opened the circuit breaker of %(system)s: %(reason)s Nothing is sent until an administrator "
-            "closes it."
-        )
-        return State(BAD, _("Circuit breaker open"), opened % names)
-    if until <= now:
-        due = _("%(reason)s The next operation for %(system)s that is due is sent as a probe; the others wait for it.")
-        return State(BAD, _("Circuit breaker open"), due % names)
-    waiting = _("%(reason)s Nothing is sent to %(system)s until one operation gets through as a probe.")
-    return State(BAD, _("Circuit breaker open"), waiting % names, until)
-
 
 # --- An operation ---
 
@@ -90,8 +37,8 @@ def outgoing_state(operation: OutgoingOperation, now: datetime, blocker: str = "
             return State(IDLE, _("Skipped"), _("Skipped by %(user)s: %(reason)s") % by)
         return State(IDLE, _("Skipped"), _("Skipped: %(reason)s") % {"reason": operation.skip_reason})
     if status == DeliveryStatus.REFUSED:
-        refused = _("%(error)s It is not tried again until somebody does.")
-        return State(BAD, _("Refused"), refused % {"error": sentence(operation.last_error)})
+        why = [last_failure(operation), given_up(operation), _("It will not be retried automatically.")]
+        return State(BAD, _("Refused"), " ".join(filter(None, why)))
     if status == DeliveryStatus.SENDING:
         return State(BUSY, _("Sending"), _("It is being sent now."))
     return _waiting(operation, now, blocker)
@@ -99,34 +46,34 @@ def outgoing_state(operation: OutgoingOperation, now: datetime, blocker: str = "
 
 def _waiting(operation: OutgoingOperation, now: datetime, blocker: str) -> State:
     system, short = operation.system, _("Waiting")
-    if not system.is_flowing:
-        return State(WAIT, short, system_state(system, now).detail)
+    flow = flow_of(system, now)
+    if flow.is_stopped:
+        return State(WAIT, short, flow.detail)
     if blocker:
         behind = _("It waits behind %(operation)s, which must be delivered or skipped first.")
         return State(WAIT, short, behind % {"operation": blocker})
     if system.delivery == Delivery.PULL:
         return State(WAIT, short, _("It waits for %(system)s to collect it.") % {"system": system})
-    held = system_state(system, now)
-    if held.tone != OK:
-        return _waiting_for_breaker(operation, held, now)
+    if flow.is_holding:
+        return _held(operation, flow, now)
     if operation.next_try_at <= now:
         return State(WAIT, short, _("It is due now, and sent as soon as a worker is free."))
-    error = sentence(operation.last_error)
+    error = last_failure(operation)
     if not operation.tries:
-        return State(WAIT, short, _("To be sent again %(error)s") % {"error": error}, operation.next_try_at)
+        return State(WAIT, short, _("To be sent again. %(error)s") % {"error": error}, operation.next_try_at)
     again = ngettext(
-        "To be sent again after %(count)s failed try: %(error)s",
-        "To be sent again after %(count)s failed tries: %(error)s",
+        "To be sent again after %(count)s failed try. %(error)s",
+        "To be sent again after %(count)s failed tries. %(error)s",
         operation.tries,
     )
     return State(WAIT, short, again % {"count": operation.tries, "error": error}, operation.next_try_at)
 
 
-def _waiting_for_breaker(operation: OutgoingOperation, held: State, now: datetime) -> State:
+def _held(operation: OutgoingOperation, flow: Flow, now: datetime) -> State:
     """It is tried when both its own time and the circuit breaker's have come; nobody knows when a person closes it."""
-    moments = [moment for moment in (held.next_try_at, operation.next_try_at) if moment and moment > now]
-    is_by_hand = operation.system.control.breaker == Breaker.OPEN and operation.system.control.breaker_until is None
-    return State(WAIT, _("Waiting"), held.detail, None if is_by_hand else max(moments, default=None))
+    moments = [moment for moment in (flow.next_try_at, operation.next_try_at) if moment and moment > now]
+    is_by_hand = flow.condition == Condition.HELD
+    return State(WAIT, _("Waiting"), flow.detail, None if is_by_hand else max(moments, default=None))
 
 
 def incoming_state(status: str, error: str) -> State:
@@ -198,7 +145,7 @@ def on_the_way(operation: OutgoingOperation, state: State, behind: int, now: dat
         return State(BAD, _("%(operation)s was refused") % names, detail)
     if operation.status == DeliveryStatus.SENDING:
         short = _("%(operation)s is being sent")
-    elif system_state(operation.system, now).tone != OK:
+    elif flow_of(operation.system, now).is_holding:
         short = _("%(operation)s waits")
     elif operation.tries:
         short = _("%(operation)s is delayed")
@@ -226,9 +173,9 @@ def purpose(operation: str, system: str, is_attachment: bool = False) -> str:
 
 def planned_state(system: ExternalSystem, now: datetime, head: str, is_refused: bool) -> State:
     """When an operation that would be recorded now would go. `head` names the one that it would wait behind."""
-    flow = system_state(system, now)
+    flow = flow_of(system, now)
     names = {"system": system, "operation": head}
-    if flow.tone != OK:
+    if flow.is_holding:
         return State(WAIT, _("Would wait"), flow.detail, flow.next_try_at)
     if is_refused:
         behind = _("It would wait behind %(operation)s, which was refused: a person must retry or skip that first.")
@@ -237,7 +184,9 @@ def planned_state(system: ExternalSystem, now: datetime, head: str, is_refused: 
         return State(OK, _("Collected"), flow.detail)
     if head:
         return State(WAIT, _("Next in turn"), _("It would go right after %(operation)s is delivered.") % names)
-    return State(OK, _("Goes at once"), _("Operations flow to %(system)s: it would go at once.") % names)
+    if flow.condition == Condition.FAILING:
+        return State(WAIT, _("Goes at once"), flow.detail)
+    return State(OK, _("Goes at once"), _("It would be sent to %(system)s at once.") % names)
 
 
 def unsaid_rejected(system: str, holds: bool) -> str:
@@ -290,8 +239,3 @@ def private_stays() -> str:
 
 def not_sent_along() -> str:
     return _("Stays here: private comments, approvals and the history. Earlier comments and files are not sent again.")
-
-
-def sentence(text: str) -> str:
-    text = text.strip()
-    return f"{text[0].upper()}{text[1:].rstrip('.')}." if text else ""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Protocol
 
 
@@ -28,11 +29,28 @@ class Response:
     is_complete: bool = True
 
 
+class NoAnswer(StrEnum):
+    """Why no answer came. choices.Failure has each of them, with what people read."""
+
+    TIMEOUT = "timeout"
+    CONNECTION_REFUSED = "connection_refused"
+    CONNECTION_BROKEN = "connection_broken"
+    TLS = "tls"
+    NAME_RESOLUTION = "name_resolution"
+    ADDRESS_NOT_ALLOWED = "address_not_allowed"
+    ENDPOINT_URL = "endpoint_url"
+
+
+# Trying again without a person's mending would fail alike.
+PERMANENT = frozenset({NoAnswer.ADDRESS_NOT_ALLOWED, NoAnswer.ENDPOINT_URL})
+
+
 class TransportError(Exception):
     """No answer came. `permanent`: trying again without a person's mending would fail alike."""
 
-    def __init__(self, message: str, permanent: bool = False) -> None:
-        self.permanent = permanent
+    def __init__(self, message: str, kind: NoAnswer) -> None:
+        self.kind = kind
+        self.permanent = kind in PERMANENT
         super().__init__(message)
 
 

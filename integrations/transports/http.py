@@ -11,6 +11,7 @@ import asyncio
 import errno
 import ipaddress
 import socket
+import ssl
 import threading
 from collections.abc import Sequence
 from concurrent.futures import Future
@@ -19,7 +20,7 @@ from urllib.parse import urlsplit
 
 import aiohttp
 
-from .base import Request, Response, TransportError
+from .base import NoAnswer, Request, Response, TransportError
 
 ANSWER_MAX_BYTES = 64 * 1024
 GLOBAL_IPV6 = ipaddress.ip_network("2000::/3")
@@ -144,11 +145,23 @@ class HttpTransport:
                     answer.close()  # or the rest, however long, would be read before the connection is used again
                 return Response(answer.status, dict(answer.headers), bytes(body[:ANSWER_MAX_BYTES]), complete)
         except TimeoutError as error:
-            raise TransportError(f"no complete answer within {request.timeout:g} s") from error
+            raise TransportError(f"no complete answer within {request.timeout:g} s", NoAnswer.TIMEOUT) from error
         except (aiohttp.InvalidURL, aiohttp.NonHttpUrlClientError) as error:
-            raise TransportError(f"the endpoint URL cannot be used: {error}", permanent=True) from error
+            raise TransportError(f"the endpoint URL cannot be used: {error}", NoAnswer.ENDPOINT_URL) from error
         except (aiohttp.ClientError, OSError) as error:
             cause = getattr(error, "os_error", error)
-            raise TransportError(
-                str(cause) or type(cause).__name__, permanent=isinstance(cause, AddressNotAllowed)
-            ) from error
+            raise TransportError(str(cause) or type(cause).__name__, _kind_of(error, cause)) from error
+
+
+def _kind_of(error: Exception, cause: Exception) -> NoAnswer:
+    """`cause` is what the operating system said, where the client's `error` has it."""
+    if isinstance(cause, AddressNotAllowed):
+        return NoAnswer.ADDRESS_NOT_ALLOWED
+    if isinstance(error, aiohttp.ClientConnectorDNSError) or isinstance(cause, socket.gaierror):
+        return NoAnswer.NAME_RESOLUTION
+    if isinstance(error, aiohttp.ClientSSLError) or isinstance(cause, ssl.SSLError):
+        return NoAnswer.TLS
+    # Of several addresses of one host, each may have refused: then there is a number and no class for it.
+    if isinstance(cause, ConnectionRefusedError) or getattr(cause, "errno", None) == errno.ECONNREFUSED:
+        return NoAnswer.CONNECTION_REFUSED
+    return NoAnswer.CONNECTION_BROKEN

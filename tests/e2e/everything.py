@@ -81,7 +81,7 @@ def _partners() -> dict[str, str]:
     names = {"ACME": "ACME Netze", "BETA": "BETA Server", "GAMMA": "GAMMA Anwendungen", "DELTA": "DELTA Drucker"}
     groups = {name: ExternalGroupFactory(group__name=group, system__system_id=name) for name, group in names.items()}
     outbox.open_breaker(groups["BETA"].system, "BETA zieht um")
-    ExternalSystem.objects.filter(system_id="GAMMA").update(paused_at=timezone.now(), pause_reason="HTTP 410")
+    ExternalSystem.objects.filter(system_id="GAMMA").update(paused_at=timezone.now(), pause_status=410)
     ExternalSystem.objects.filter(system_id="DELTA").update(enabled=False)
     token, _ = AuthToken.objects.create(groups["ACME"].system.authorized_user)
     keys = {f"{name.lower()}_system": str(group.system_id) for name, group in groups.items()}

@@ -192,7 +192,7 @@ class Exchanging:
     def may_flow(self, name: str) -> None:
         """Of this system something was claimed. As it was before the step, whoever else was at work in it."""
         control = self.controls[name]
-        assert control.system.is_flowing
+        assert control.system.enabled and control.system.paused_at is None
         if control.breaker == "Open":
             assert control.breaker_until is not None, "opened by a person, and not closed by one"
             assert control.breaker_until <= timezone.now()
@@ -497,5 +497,5 @@ def forget_everything() -> None:
             DeliveryControl,
         ):
             cursor.execute(f"DELETE FROM {model._meta.db_table}")  # noqa: S608 - names of tables
-    ExternalSystem.objects.update(enabled=True, paused_at=None, pause_reason="", max_in_flight=16, rate_limit=None)
+    ExternalSystem.objects.update(enabled=True, paused_at=None, pause_status=None, max_in_flight=16, rate_limit=None)
     outbox.release_stale()  # which gives each system its control again

@@ -1,7 +1,6 @@
-"""The administration of operations: shown as they are; retried and skipped by those who may."""
+"""The administration of operations: shown as they are. Each leads to its page, where it is retried or skipped."""
 
 import pytest
-from django.contrib.admin.models import LogEntry
 from django.utils import timezone
 
 from changes.models import Comment
@@ -15,7 +14,6 @@ from integrations.models import (
 )
 from integrations.outgoing import outbox
 from tests.factories import ChangeFactory
-from tests.html_forms import messages, post_form, read_form
 from tests.pages import text, web
 
 LIST = "/admin/integrations/outgoingoperation/"
@@ -23,14 +21,6 @@ LIST = "/admin/integrations/outgoingoperation/"
 
 def page_of(operation):
     return f"{LIST}{operation.pk}/change/"
-
-
-def choose(client, action, *operations, **more):
-    """Ticks these operations in the list and takes the action."""
-    page = client.get(LIST)
-    form = read_form(page, "_selected_action")
-    chosen = {"_selected_action": [str(operation.pk) for operation in operations], "action": action, "index": "0"}
-    return client.post(LIST, {**form["fields"], **chosen, **more}, follow=True)
 
 
 @pytest.fixture
@@ -125,195 +115,7 @@ def test_the_lists_take_a_constant_number_of_queries(ingrid, acme, give, address
 # --- Retried ---
 
 
-def test_a_refused_operation_is_retried_from_its_page(ingrid, refused, django_capture_on_commit_callbacks):
-    client = web(ingrid)
-    with django_capture_on_commit_callbacks() as woken:
-        response = post_form(client, page_of(refused), action="retry_now", follow=True)
-    refused.refresh_from_db()
-    assert (refused.status, refused.tries) == (DeliveryStatus.WAITING, 0)
-    assert woken
-    assert response.redirect_chain[-1][0] == page_of(refused)
-    assert messages(response) == ["To be sent as soon as it is their turn: 1."]
-    assert LogEntry.objects.get().user == ingrid
-
-
-def test_several_are_retried_from_the_list(ingrid, give):
-    operations = [*give(), *give()]
-    OutgoingOperation.objects.update(status=DeliveryStatus.REFUSED, tries=10)
-    response = choose(web(ingrid), "retry_now", *operations)
-    assert messages(response) == ["To be sent as soon as it is their turn: 4."]
-    assert {operation.status for operation in OutgoingOperation.objects.all()} == {DeliveryStatus.WAITING}
-
-
-@pytest.mark.parametrize(
-    ("held", "expected"),
-    [
-        ({"enabled": False}, "To be sent once ACME is enabled, which is disabled now: 2."),
-        (
-            {"paused_at": timezone.now(), "pause_reason": "401"},
-            "To be sent once ACME is resumed, which is paused now: 2.",
-        ),
-    ],
-)
-def test_a_retry_for_a_system_that_is_held_says_what_it_waits_for(ingrid, acme, give, held, expected):
-    operations = give()
-    type(acme).objects.filter(pk=acme.pk).update(**held)
-    assert messages(choose(web(ingrid), "retry_now", *operations)) == [expected]
-
-
-@pytest.mark.parametrize("status", [DeliveryStatus.DELIVERED, DeliveryStatus.SENDING, DeliveryStatus.SKIPPED])
-@pytest.mark.parametrize("action", ["retry_now", "skip"])
-def test_what_is_settled_or_being_sent_is_left_alone_with_a_clear_message(ingrid, refused, status, action):
-    OutgoingOperation.objects.filter(pk=refused.pk).update(status=status)
-    response = choose(web(ingrid), action, refused, reason="Because")
-    assert messages(response) == [f"Assign 1 to ACME is {status} now: nothing was changed."]
-    refused.refresh_from_db()
-    assert (refused.status, refused.skip_reason) == (status, "")
-
-
 # --- Skipped ---
-
-
-def test_skipping_asks_for_a_reason(ingrid, refused):
-    client = web(ingrid)
-    asked = post_form(client, page_of(refused), action="skip")
-    assert "Reason for skipping" in text(asked)
-    response = post_form(client, LIST, page=asked, reason="Told them by telephone", follow=True)
-    assert messages(response) == ["Skipped operations: 1."]
-    refused.refresh_from_db()
-    assert (refused.status, refused.skipped_by, refused.skip_reason) == (
-        DeliveryStatus.SKIPPED,
-        ingrid,
-        "Told them by telephone",
-    )
-    assert "Told them by telephone" in text(client.get(page_of(refused)))
-    assert "ingrid" in text(client.get(page_of(refused)))
-
-
-@pytest.mark.parametrize("reason", ["", "   ", "x" * 501])
-def test_without_a_proper_reason_nothing_is_skipped(ingrid, refused, reason):
-    client = web(ingrid)
-    asked = post_form(client, page_of(refused), action="skip")
-    response = post_form(client, LIST, page=asked, reason=reason)
-    assert response.context["form"].errors["reason"]
-    refused.refresh_from_db()
-    assert refused.status == DeliveryStatus.REFUSED
-
-
-def test_skipping_frees_those_behind(ingrid, refused):
-    client = web(ingrid)
-    assert outbox.claim(10) == []
-    choose(client, "skip", refused, reason="Because")
-    assert [row.operation for row in outbox.claim(10)] == ["Update"]
-
-
-def test_skipping_an_undelivered_assign_offers_to_skip_what_waits_behind_it(ingrid, give):
-    assign, first, second = give(comments=2)
-    other = give()[0]
-    client = web(ingrid)
-    asked = post_form(client, page_of(assign), action="skip")
-    assert "Skip 2 behind as well" in text(asked)
-    response = post_form(client, LIST, page=asked, reason="Wrong partner", and_behind="on", follow=True)
-    assert messages(response) == ["Skipped operations: 3."]
-    for operation in (assign, first, second):
-        operation.refresh_from_db()
-        assert (operation.status, operation.skip_reason) == (DeliveryStatus.SKIPPED, "Wrong partner")
-    other.refresh_from_db()
-    assert other.status == DeliveryStatus.WAITING
-
-
-def test_the_offer_may_be_declined(ingrid, give):
-    assign, update = give()
-    client = web(ingrid)
-    asked = post_form(client, page_of(assign), action="skip")
-    post_form(client, LIST, page=asked, reason="Wrong partner")
-    update.refresh_from_db()
-    assert update.status == DeliveryStatus.WAITING
-
-
-def test_what_is_recorded_behind_after_the_page_was_shown_is_not_skipped(ingrid, alice, give):
-    assign, _ = give()
-    client = web(ingrid)
-    asked = post_form(client, page_of(assign), action="skip")
-    Comment(change=assign.change, author=alice, body="Meanwhile").save()
-    response = post_form(client, LIST, page=asked, reason="Wrong partner", and_behind="on", follow=True)
-    assert messages(response) == ["Skipped operations: 2."]
-    found = [operation.status for operation in assign.change.outgoing_operations.order_by("sequence")]
-    assert found == [DeliveryStatus.SKIPPED, DeliveryStatus.SKIPPED, DeliveryStatus.WAITING]
-
-
-@pytest.mark.parametrize("moment", ["", "nonsense", None])
-def test_without_the_moment_of_the_page_nothing_behind_is_skipped(ingrid, give, moment):
-    assign, _ = give()
-    client = web(ingrid)
-    asked = post_form(client, page_of(assign), action="skip")
-    answer = post_form(client, LIST, page=asked, reason="Wrong partner", and_behind="on", shown_until=moment)
-    assert answer.context["form"].errors["shown_until"]
-    assert {operation.status for operation in OutgoingOperation.objects.all()} == {DeliveryStatus.WAITING}
-
-
-@pytest.fixture
-def too_many(give):
-    """501 operations."""
-    (assign,) = give(comments=0)
-    OutgoingOperation.objects.bulk_create(
-        OutgoingOperation(
-            exchange=assign.exchange,
-            change=assign.change,
-            system=assign.system,
-            sequence=number,
-            operation="Update",
-            payload={},
-            next_try_at=assign.next_try_at,
-            created_at=assign.created_at,
-        )
-        for number in range(2, 502)
-    )
-    return assign
-
-
-def test_more_than_the_page_can_carry_are_refused_before_a_reason_is_typed(ingrid, too_many):
-    response = choose(web(ingrid), "skip", too_many, select_across="1")
-    (refusal,) = messages(response)
-    assert refusal.startswith("501 are chosen, and at most 500 are taken at a time: nothing was changed. Filter")
-    assert "Reason for skipping" not in text(response)
-
-
-def test_as_many_as_the_page_can_carry_are_skipped(ingrid, too_many):
-    too_many.delete()
-    client = web(ingrid)
-    asked = choose(client, "skip", OutgoingOperation.objects.last(), select_across="1")
-    response = post_form(client, LIST, page=asked, reason="All by telephone", follow=True)
-    assert messages(response) == ["Skipped operations: 500."]
-    assert not OutgoingOperation.objects.exclude(status=DeliveryStatus.SKIPPED).exists()
-
-
-def test_skipping_an_update_offers_nothing_more(ingrid, give):
-    _, first, _ = give(comments=2)
-    asked = post_form(web(ingrid), page_of(first), action="skip")
-    assert "behind as well" not in text(asked)
-
-
-def test_several_are_skipped_with_one_reason(ingrid, give):
-    operations = [*give(), *give()]
-    client = web(ingrid)
-    asked = choose(client, "skip", *operations)
-    assert "behind as well" not in text(asked), "all are chosen already"
-    response = post_form(client, LIST, page=asked, reason="All by telephone", follow=True)
-    assert messages(response) == ["Skipped operations: 4."]
-
-
-@pytest.mark.parametrize("who", ["alice", "carol", "audrey"])
-@pytest.mark.parametrize("action", ["retry_now", "skip"])
-def test_without_the_permission_there_is_no_action(request, who, action, refused):
-    client = web(request.getfixturevalue(who))
-    assert "Retry now" not in text(client.get(page_of(refused)))
-    assert "Skip with a reason" not in text(client.get(page_of(refused)))
-    chosen = {"_selected_action": [str(refused.pk)], "action": action, "reason": "Because", "and_behind": "on"}
-    client.post(LIST, chosen)
-    client.post(LIST, {**chosen, "index": "0"})
-    refused.refresh_from_db()
-    assert (refused.status, refused.tries) == (DeliveryStatus.REFUSED, 1)
 
 
 # --- Incoming operations, references, exchanges ---
@@ -359,3 +161,13 @@ def test_what_the_exchange_keeps_is_only_shown(root, acme, give, kind):
     assert client.get(f"{address}add/").status_code == 403
     assert client.post(f"{address}{record.pk}/delete/", {"post": "yes"}).status_code == 403
     assert model.objects.filter(pk=record.pk).exists()
+
+
+def test_an_operation_is_retried_or_skipped_on_its_page_in_the_exchange_log(ingrid, refused):
+    client = web(ingrid)
+    page = client.get(page_of(refused))
+    assert f'href="/exchange/{refused.pk}/"' in page.content.decode()
+    assert "Retry or skip in the exchange log" in text(page)
+    assert 'name="action"' not in client.get(LIST).content.decode()
+    OutgoingOperation.objects.update(status="Delivered", is_next=False)
+    assert "Show in the exchange log" in text(client.get(page_of(refused)))

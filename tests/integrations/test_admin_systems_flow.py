@@ -8,7 +8,6 @@ from django.utils import timezone
 
 from integrations.choices import Breaker, DeliveryStatus
 from integrations.models import DeliveryControl, ExternalSystem, OutgoingOperation
-from integrations.outgoing import outbox
 from tests.html_forms import errors, messages, post_form
 from tests.pages import text, web
 
@@ -117,26 +116,26 @@ def test_what_is_recorded_after_the_page_was_shown_is_not_skipped(ingrid, acme, 
 
 
 def test_a_paused_system_is_resumed(ingrid, acme, give):
-    acme.paused_at, acme.pause_reason = timezone.now(), "ACME does not accept our credentials (401)"
+    acme.paused_at, acme.pause_status = timezone.now(), 401
     acme.save()
     give(acme)
     client = web(ingrid)
-    assert "ACME does not accept our credentials (401)" in text(client.get(LIST))
+    assert "ACME does not accept our credentials (401)" in text(client.get(page_of(acme)))
     assert start_of(acme) in client.get(page_of(acme)).content.decode()
     shown = text(client.get(start_of(acme)))
     assert "Resume ACME" in shown
     assert "2 operations wait" in shown
     post_form(client, start_of(acme), having="shown_until", decision="send")
     assert stored(acme).paused_at is None
-    assert stored(acme).pause_reason == ""
+    assert stored(acme).pause_status is None
 
 
 def test_an_edit_does_not_undo_a_pause_that_a_worker_made_meanwhile(ingrid, acme):
     client = web(ingrid)
     page = client.get(page_of(acme))
-    ExternalSystem.objects.filter(pk=acme.pk).update(paused_at=timezone.now(), pause_reason="gone (410)")
+    ExternalSystem.objects.filter(pk=acme.pk).update(paused_at=timezone.now(), pause_status=410)
     post_form(client, page_of(acme), page=page, description="Other")
-    assert stored(acme).pause_reason == "gone (410)"
+    assert stored(acme).pause_status == 410
 
 
 def test_a_system_that_flows_has_nothing_to_decide(ingrid, acme):
@@ -215,89 +214,21 @@ def test_a_limit_that_cannot_be_is_an_error_at_its_field(ingrid, acme, typed, fi
     assert (stored(acme).max_in_flight, stored(acme).rate_limit) == before
 
 
-def test_the_breaker_is_shown_in_the_list_and_on_the_page(audrey, acme, beta):
-    until = failed(acme)
-    client = web(audrey)
-    probe = f"{until:%Y-%m-%d %H:%M:%S}"
-    told = (
-        "ACME - Down since just now 10 tries in a row failed. Nothing is sent to ACME until one operation gets through"
-    )
-    assert told in text(client.get(LIST))
-    shown = text(client.get(page_of(acme)))
-    assert "Circuit breaker: Open Since: " in shown
-    assert f"Next probe: {probe} Reason: 10 tries in a row failed Failures in a row: 10" in shown
-    well = text(client.get(page_of(beta)))
-    assert "Circuit breaker: Closed Since: - Next probe: - Reason: - Failures in a row: 0" in well
-
-
-def test_the_breaker_is_opened_with_a_reason_that_the_history_keeps(ingrid, acme, give):
-    give(acme)
-    client = web(ingrid)
-    assert breaker_of(acme) in client.get(page_of(acme)).content.decode()
-    response = client.post(breaker_of(acme), {"decision": "open", "reason": "ACME moves its desk"}, follow=True)
-    assert response.redirect_chain[-1][0] == page_of(acme)
-    assert "nothing is sent until it is closed" in messages(response)[0]
-    assert "Next probe: None: a person closes it Reason: ACME moves its desk (ingrid)" in text(response)
-    assert outbox.claim(10) == []
-    history = text(client.get(f"{LIST}{acme.pk}/history/"))
-    assert "Opened the circuit breaker. Reason: ACME moves its desk" in history
-
-
-def test_the_breaker_is_closed_and_what_is_due_is_sent(ingrid, acme, give, django_capture_on_commit_callbacks):
-    give(acme)
-    failed(acme)
-    client = web(ingrid)
-    shown = text(client.get(breaker_of(acme)))
-    assert "10 tries in a row failed" in shown
-    assert "2 operations wait. Failures in a row: 10." in shown
-    with django_capture_on_commit_callbacks() as woken:
-        client.post(breaker_of(acme), {"decision": "close"})
-    assert woken
-    assert len(outbox.claim(10)) == 1
-    control = DeliveryControl.objects.get(system=acme)
-    assert (control.breaker, control.consecutive_failures, control.window_tries) == (Breaker.CLOSED, 0, 0)
-    assert LogEntry.objects.get().change_message == "Closed the circuit breaker."
-
-
-@pytest.mark.parametrize("posted", [{}, {"decision": "open"}, {"decision": "open", "reason": " "}, {"decision": "x"}])
-def test_without_a_reason_or_a_decision_the_breaker_stays_as_it_is(ingrid, acme, posted):
-    response = web(ingrid).post(breaker_of(acme), posted)
-    assert response.status_code == 200
-    if posted.get("decision") == "open":
-        assert "Give a reason for opening the circuit breaker." in text(response)
-    assert DeliveryControl.objects.get(system=acme).breaker == Breaker.CLOSED
-    assert not LogEntry.objects.exists()
-
-
-def test_who_may_not_edit_systems_may_not_touch_their_breaker(audrey, alice, acme):
-    for person in (audrey, alice):
-        client = web(person)
-        assert breaker_of(acme) not in client.get(page_of(acme)).content.decode()
-        assert client.get(breaker_of(acme)).status_code == 403
-        assert client.post(breaker_of(acme), {"decision": "open", "reason": "x"}).status_code == 403
-    assert DeliveryControl.objects.get(system=acme).breaker == Breaker.CLOSED
-
-
-def test_the_page_tells_what_is_in_flight_and_how_fast_it_is_taken(audrey, acme, give):
-    give(acme, 4)
-    OutgoingOperation.objects.filter(operation="Update").update(status="Delivered", settled_at=timezone.now())
-    OutgoingOperation.objects.filter(pk=OutgoingOperation.objects.filter(operation="Assign").first().pk).update(
-        status="Refused"
-    )
-    assert len(outbox.claim(1)) == 1
-    shown = text(web(audrey).get(page_of(acme)))
-    assert "Waiting: 2 Oldest waiting: just now In flight: 1 Refused: 1 Last success: just now" in shown
-    assert "Rate: 4 in the last minute, 0.8 a minute over the last five" in shown
-
-
-def test_the_health_is_in_the_list_and_on_the_page_and_leads_to_the_operations(audrey, acme, beta, give):
+def test_the_state_is_that_of_the_status_page_and_leads_there(audrey, acme, beta, give):
     give(acme)
     OutgoingOperation.objects.update(next_try_at=timezone.now() - timedelta(minutes=10))
     client = web(audrey)
-    late = "Slow since 10 minutes ago Operations have been due for a while, and no worker has taken them."
-    for address in (LIST, page_of(acme)):
-        response = client.get(address)
-        assert late in text(response)
-        assert 'href="/exchange/?system=ACME&amp;status=Waiting"' in response.content.decode()
-    assert "BETA - Flowing 0 - 0 Never Closed push" in text(client.get(LIST))
-    assert 'href="/exchange/?system=ACME"' in client.get(page_of(acme)).content.decode()
+    listed, page = client.get(LIST), client.get(page_of(acme))
+    assert "ACME - Slow since 10 minutes ago push" in text(listed)
+    assert "BETA - Flowing push" in text(listed)
+    assert 'href="/exchange/status/"' in listed.content.decode()
+    told = "Slow since 10 minutes ago Operations have been due for a while, and no worker has taken them."
+    assert told in text(page)
+    assert told in text(client.get("/exchange/status/"))
+    assert 'href="/exchange/?system=ACME"' in page.content.decode()
+
+
+def test_pull_cannot_be_chosen_until_it_works(ingrid, acme):
+    response = post_form(web(ingrid), page_of(acme), having="description", delivery="pull")
+    assert "Pull is not available yet: choose push." in text(response)
+    assert stored(acme).delivery == "push"

@@ -67,13 +67,18 @@ def test_each_status_has_its_outcome(acme, partner, change, outcome, status):
     acme.refresh_from_db()
     assert len(partner.received) == 1
     assert operation.status == (outcome if outcome != "Paused" else "Waiting")
-    assert operation.attempts.get().http_status == status
+    attempt = operation.attempts.get()
+    assert (attempt.http_status, attempt.failure) == (status, "" if outcome == "Delivered" else "status")
+    assert (operation.last_failure, operation.last_http_status) == (
+        attempt.failure,
+        status if attempt.failure else None,
+    )
     assert (acme.paused_at is not None) == (outcome == "Paused")
     if outcome == "Waiting":
         assert (operation.tries, operation.next_try_at > before) == (1, True)
     if outcome == "Paused":
         assert operation.tries == 0
-        assert str(status) in acme.pause_reason
+        assert acme.pause_status == status
 
 
 @pytest.mark.parametrize("fault", [hang_up, short])
@@ -82,6 +87,7 @@ def test_a_broken_connection_is_retried(partner, change, fault):
     delivery.drain()
     assert (first().status, first().tries) == ("Waiting", 1)
     assert first().attempts.get().error
+    assert first().attempts.get().failure == first().last_failure == "connection_broken"
     due_now()
     delivery.drain()
     assert first().status == "Delivered"
@@ -93,6 +99,7 @@ def test_a_timeout_is_retried(partner, change, settings):
     delivery.drain()
     assert (first().status, first().tries) == ("Waiting", 1)
     assert "within 0.2 s" in first().last_error
+    assert first().last_failure == "timeout"
 
 
 def test_a_partner_that_is_not_there_is_retried(acme, change, partner):
@@ -493,6 +500,7 @@ class TestAddresses:
         assert partner.received == []
         assert first().status == "Refused"
         assert "OUTGOING_ALLOWED_NETWORKS" in first().last_error
+        assert first().last_failure == "address_not_allowed"
 
 
 def test_json_is_utf8(acme, partner, change):
@@ -534,6 +542,7 @@ class TestIndependence:
             ("BETA", "Delivered"),
         ]
         assert "a bug" in first().attempts.get().error
+        assert first().last_failure == "internal"
 
     def test_a_secret_that_cannot_be_decrypted_stops_its_own_system_only(self, acme, partner, change, other):
         with connection.cursor() as cursor:
@@ -541,6 +550,7 @@ class TestIndependence:
         delivery.drain()
         assert statuses() == ["Refused", "Delivered"]
         assert "SECRET_KEY" in first().last_error
+        assert first().last_failure == "signing_secret"
         acme.refresh_from_db()
         acme.description = "Saved since"
         acme.save()

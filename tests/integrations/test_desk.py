@@ -144,10 +144,18 @@ def test_health_is_said_in_words_with_what_waits_and_the_last_success(alice, acm
 @pytest.mark.parametrize(
     ("system", "control", "words"),
     [
-        ({"enabled": False}, {}, "Paused"),
-        ({"paused_at": ago(hours=1), "pause_reason": "ACME wants no more calls (410)"}, {}, "Paused since"),
-        ({}, {"breaker": "Open", "breaker_opened_at": ago(hours=1), "breaker_until": ago(hours=-1)}, "Down since"),
-        ({}, {"breaker": "Open", "breaker_opened_at": ago(hours=1), "breaker_reason": "Migration"}, "Paused since"),
+        ({"enabled": False}, {}, "Disabled"),
+        ({"paused_at": ago(hours=1), "pause_status": 410}, {}, "Paused since"),
+        (
+            {},
+            {"breaker": "Open", "breaker_opened_at": ago(hours=1), "breaker_until": ago(hours=-1)},
+            "Circuit breaker open since",
+        ),
+        (
+            {},
+            {"breaker": "Open", "breaker_opened_at": ago(hours=1), "breaker_reason": "Migration"},
+            "Circuit breaker opened by hand since",
+        ),
     ],
 )
 def test_a_system_that_does_not_flow_says_since_when(alice, acme, system, control, words):

@@ -61,7 +61,7 @@ def test_a_partners_word_is_shown_but_a_retry_that_counts_on_is_not_said_aloud(a
     seen = seen_on(client.get(f"/changes/{given.number}/"))
     OutgoingOperation.objects.update(tries=2, last_error="Connection refused again")
     content = ask(client, given, seen).content.decode()
-    assert "after 2 failed tries: Connection refused again." in content
+    assert "after 2 failed tries. Connection refused again." in content
     assert 'id="exchange-news"' not in content
     ExternalReference.objects.create(change=given, system=acme, external_id="A-1", external_status="In progress")
     response = ask(client, given, seen)

@@ -167,7 +167,7 @@ def test_when_nobody_takes_it_the_worker_is_missed(ingrid, acme, settings):
 @pytest.mark.parametrize(
     ("status", "title", "mend", "link"),
     [
-        (401, "ACME does not accept our credential (401). Sending is paused.", "Compare the signing secret", "start"),
+        (401, "ACME does not accept our credentials (401). Sending is paused.", "Compare the signing secret", "start"),
         (403, "ACME forbids our calls (403). Sending is paused.", "Ask ACME to allow this server", "start"),
         (410, "ACME wants no more calls at this address (410).", "Ask ACME for its new address", "start"),
         (404, "There is nothing that takes operations at the address of ACME (404).", "Compare the endpoint", "change"),
@@ -212,6 +212,7 @@ def test_where_nothing_listens_the_address_is_to_be_checked(ingrid, acme, partne
     _unreachable(acme, f"http://127.0.0.1:{free_port()}/operations")
     address = send(ingrid)
     delivery.drain()
+    assert OutgoingOperation.objects.first().last_failure == "connection_refused"
     assert "Nothing accepts connections at the address of ACME. Check the host and port" in told(ingrid, address)
 
 
@@ -219,6 +220,7 @@ def test_a_host_name_that_nobody_knows_is_named(ingrid, acme, partner):
     _unreachable(acme, "http://desk.invalid/operations")
     address = send(ingrid)
     delivery.drain()
+    assert OutgoingOperation.objects.first().last_failure == "name_resolution"
     assert "The host name of ACME is not known. Check the spelling" in told(ingrid, address)
 
 
@@ -226,6 +228,7 @@ def test_a_secure_connection_to_what_has_none_is_named(ingrid, acme, partner):
     _unreachable(acme, partner.url.replace("http:", "https:"))
     address = send(ingrid)
     delivery.drain()
+    assert OutgoingOperation.objects.first().last_failure == "tls"
     assert "There is no secure connection to ACME." in told(ingrid, address)
 
 
@@ -233,7 +236,7 @@ def test_a_connection_that_breaks_is_named(ingrid, acme, partner):
     partner.default = hang_up
     address = send(ingrid)
     delivery.drain()
-    assert "The connection to ACME failed. Check the endpoint URL, and the network" in told(ingrid, address)
+    assert "The connection to ACME broke. Check the endpoint URL, and the network" in told(ingrid, address)
 
 
 def test_a_network_that_is_not_allowed_is_named(ingrid, acme, partner, settings, monkeypatch):
@@ -253,7 +256,7 @@ def test_a_secret_that_cannot_be_read_any_more_is_named(ingrid, acme, partner, s
     address = send(ingrid)
     delivery.drain()
     assert partner.received == []
-    assert "The signing secret of ACME cannot be read here: the server's key was changed." in told(ingrid, address)
+    assert "The signing secret of ACME cannot be decrypted here. The server's key was changed." in told(ingrid, address)
 
 
 def test_a_disabled_system_gets_it_once_it_is_enabled(ingrid, acme, partner):
@@ -268,10 +271,10 @@ def test_a_disabled_system_gets_it_once_it_is_enabled(ingrid, acme, partner):
 
 
 def test_a_system_that_was_paused_before_says_so_and_leads_to_resuming_it(ingrid, acme):
-    acme.paused_at, acme.pause_reason = timezone.now(), "its desk moves"
+    acme.paused_at = timezone.now()
     acme.save()
     said = told(ingrid, send(ingrid))
-    assert "Sending to ACME is paused: its desk moves. Mend the cause. Then resume. Edit ACME Resume ACME" in said
+    assert "ACME takes no calls of ours. Sending is paused. Mend the cause. Then resume. Edit ACME Resume ACME" in said
 
 
 def test_a_circuit_breaker_that_somebody_opened_says_whose_it_is(ingrid, acme, partner):
@@ -279,7 +282,7 @@ def test_a_circuit_breaker_that_somebody_opened_says_whose_it_is(ingrid, acme, p
     address = send(ingrid)
     delivery.drain()
     said = told(ingrid, address)
-    assert "Somebody opened the circuit breaker of ACME: its desk moves (ingrid)." in said
+    assert "Somebody opened the circuit breaker of ACME: Its desk moves (ingrid)." in said
     assert "The test is sent once somebody closes it." in said
     assert partner.received == []
 
@@ -291,7 +294,7 @@ def test_a_circuit_breaker_that_opened_by_itself_says_when_it_goes_on(ingrid, ac
     address = send(ingrid)
     delivery.drain()
     said = told(ingrid, address)
-    assert "The circuit breaker of ACME is open: 10 tries in a row failed." in said
+    assert "10 tries in a row failed. Nothing is sent to ACME until one operation gets through as a probe." in said
     assert "One operation probes before the others are sent." in said
     assert "It is tried again by itself:" in said
 
@@ -357,7 +360,7 @@ def test_so_is_that_of_the_status_page(ingrid, acme):
     assert poll(ingrid, STATUS, read_version(first)).status_code == 204
     breaker.open_by_hand(acme, ingrid, "its desk moves")
     second = poll(ingrid, STATUS, read_version(first))
-    assert "Paused" in second.content.decode()
+    assert "Circuit breaker opened by hand" in second.content.decode()
     assert poll(ingrid, STATUS, read_version(second)).status_code == 204, "whatever token its forms hold"
 
 

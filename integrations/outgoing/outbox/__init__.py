@@ -16,7 +16,8 @@ from .by_hand import NotOpen, close_breaker, open_breaker, resume, retry_now, sk
 from .claiming import claim, is_more_due, release_stale
 from .message import References, body, message, references_of
 from .recording import Context, context_of, record, wake_on_commit
-from .settling import Outcome, Result, settle
+from .results import Outcome, Result
+from .settling import settle
 
 __all__ = [
     "Context",

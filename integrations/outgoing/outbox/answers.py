@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from uuid import UUID
 
 from django.core.exceptions import ValidationError
@@ -13,9 +13,7 @@ from django.db import IntegrityError, transaction
 from integrations.models import Exchange, ExternalReference
 
 from .message import references_of
-
-if TYPE_CHECKING:
-    from .settling import Result
+from .results import Result
 
 FIELDS = ("external_id", "external_url", "external_status")
 

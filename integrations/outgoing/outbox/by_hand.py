@@ -86,9 +86,9 @@ def unsettled(system: ExternalSystem) -> QuerySet[OutgoingOperation]:
 
 def resume(system: ExternalSystem) -> None:
     """Lets a paused system flow again, what waits first."""
-    system.paused_at, system.pause_reason = None, ""
+    system.paused_at, system.pause_status = None, None
     with transaction.atomic():
-        system.save(update_fields=["paused_at", "pause_reason"])
+        system.save(update_fields=["paused_at", "pause_status"])
         wake_on_commit()
 
 

@@ -5,9 +5,7 @@ from __future__ import annotations
 import random
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from enum import Enum
 from uuid import UUID
 
 from django.conf import settings
@@ -20,38 +18,14 @@ from integrations.models import DeliveryAttempt, DeliveryControl, Exchange, Exte
 from integrations.outgoing import flow_control
 
 from .answers import keep_answers
+from .results import Outcome, Result
 
 # A partner may ask for a longer pause than ours, within reason: see the longest of the schedule too.
 LONGEST_RETRY_AFTER = 86_400.0
 # A system with nothing against it: a success changes nothing for its circuit breaker.
 QUIET = Q(breaker=Breaker.CLOSED, consecutive_failures=0, window_started_at=None)
 
-
-class Outcome(Enum):
-    """What a try means. After `RETRY` it is sent again, after the last pause of the schedule refused. `REFUSED` waits
-    for a person. `PAUSE`: the partner takes no calls of ours at all, so all for it waits, and no try is used up."""
-
-    DELIVERED = "delivered"
-    RETRY = "retry"
-    REFUSED = "refused"
-    PAUSE = "pause"
-
-
-@dataclass
-class Result:
-    """One finished try of a claimed operation.
-
-    `error` says why it was not delivered, `answer` what the partner says of its record, `note` why some of that cannot
-    be used, `retry_after` how many seconds it asks us to wait.
-    """
-
-    operation: OutgoingOperation
-    attempt: DeliveryAttempt
-    outcome: Outcome
-    error: str = ""
-    answer: Mapping[str, str] = field(default_factory=dict)
-    note: str = ""
-    retry_after: float | None = None
+NOTHING_WRONG = {"last_failure": "", "last_http_status": None, "last_error": ""}
 
 
 def settle(results: Sequence[Result], wait: bool = True) -> list[Result]:
@@ -113,7 +87,7 @@ def _write_delivered(results: Sequence[Result], exchanges: Mapping[int, Exchange
     if not results:
         return
     OutgoingOperation.objects.filter(pk__in=[result.operation.pk for result in results]).update(
-        status=DeliveryStatus.DELIVERED, is_next=False, claimed_until=None, settled_at=now, last_error=""
+        status=DeliveryStatus.DELIVERED, is_next=False, claimed_until=None, settled_at=now, **NOTHING_WRONG
     )
     # Of the locked row, so nothing can be recorded behind the last one meanwhile.
     promote(
@@ -138,7 +112,7 @@ def promote(exchanges: Sequence[int]) -> None:
 
 def _write_others(results: Sequence[Result], now: datetime) -> None:
     rows = [_settled_otherwise(result, now) for result in results]
-    OutgoingOperation.objects.bulk_update(rows, ["status", "claimed_until", "tries", "next_try_at", "last_error"])
+    OutgoingOperation.objects.bulk_update(rows, ["status", "claimed_until", "tries", "next_try_at", *NOTHING_WRONG])
 
 
 def _settled_otherwise(result: Result, now: datetime) -> OutgoingOperation:
@@ -148,6 +122,8 @@ def _settled_otherwise(result: Result, now: datetime) -> OutgoingOperation:
         status=DeliveryStatus.WAITING,
         tries=tries,
         next_try_at=result.operation.next_try_at,
+        last_failure=result.attempt.failure,
+        last_http_status=result.attempt.http_status,
         last_error=result.error[:500],
     )
     if result.outcome is Outcome.PAUSE:
@@ -170,20 +146,27 @@ def _pause(scheduled: float, retry_after: float | None) -> float:
 
 
 def _pause_systems(results: Sequence[Result], now: datetime) -> None:
-    reasons = {result.operation.system_id: result.error for result in results if result.outcome is Outcome.PAUSE}
-    for system, reason in sorted(reasons.items()):
-        ExternalSystem.objects.filter(pk=system, paused_at=None).update(paused_at=now, pause_reason=reason[:300])
+    paused = {
+        result.operation.system_id: result.attempt.http_status for result in results if result.outcome is Outcome.PAUSE
+    }
+    for system, status in sorted(paused.items()):
+        ExternalSystem.objects.filter(pk=system, paused_at=None).update(paused_at=now, pause_status=status)
 
 
 def _tell_breakers(results: Sequence[Result], now: datetime) -> None:
-    """Counts the tries for the circuit breakers. A refusal is an answer: the partner is there."""
+    """Counts the tries for the circuit breakers, and notes a system's first delivery. A refusal is an answer: the
+    partner is there."""
     by_system: dict[int, list[bool]] = defaultdict(list)
     for result in results:
         by_system[result.operation.system_id].append(result.outcome is Outcome.RETRY)
     failed = [system for system, failures in by_system.items() if any(failures)]
+    delivered = {result.operation.system_id for result in results if result.outcome is Outcome.DELIVERED}
+    is_first = Q(pk__in=delivered, first_delivered_at=None)
     # Of a system that is well nothing is written, and no lock is taken.
-    controls = DeliveryControl.objects.filter(Q(pk__in=failed) | ~QUIET, pk__in=by_system).order_by("pk")
+    controls = DeliveryControl.objects.filter(Q(pk__in=failed) | ~QUIET | is_first, pk__in=by_system).order_by("pk")
     breaker = flow_control.BreakerSettings(settings.BREAKER_FAILURES, timedelta(seconds=settings.BREAKER_OPEN_SECONDS))
     for control in controls.select_for_update(no_key=True):
         flow_control.tried(control, by_system[control.pk], now, breaker)
+        if control.pk in delivered:
+            control.first_delivered_at = control.first_delivered_at or now
         control.save()

@@ -1,7 +1,7 @@
 """A test operation: a real change that is given to a partner and taken back at once, the same way as any other.
 
 The partner gets an Assign and a Cancel, so its desk ends with a cancelled record; here the change ends abandoned.
-What became of them, in words: trial_outcome.py.
+What became of them, in words: findings.py.
 """
 
 from __future__ import annotations
@@ -90,7 +90,7 @@ class Step:
 
 
 @dataclass(frozen=True)
-class Trial:
+class TestOperation:
     """A test as it stands at the moment `at`."""
 
     change: Change
@@ -119,7 +119,7 @@ class Trial:
         return max(ends) - self.steps[0].operation.created_at if len(ends) == len(self.steps) else None
 
 
-def trial_of(status: SystemStatus, number: str) -> Trial | None:
+def test_operation(status: SystemStatus, number: str) -> TestOperation | None:
     """The test of this system that the change with this number is; None if there is no such."""
     system, now = status.system, status.at
     operations = (
@@ -140,6 +140,6 @@ def trial_of(status: SystemStatus, number: str) -> Trial | None:
     steps = []
     for row in rows:
         attempt = latest.get(row.operation.pk)
-        steps.append(Step(row, attempt, finding(row.operation, attempt, status, row.blocker)))
+        steps.append(Step(row, attempt, finding(row.operation, status, row.blocker)))
     reference = ExternalReference.objects.filter(change=change, system=system).first()
-    return Trial(change, status, steps, reference, now)
+    return TestOperation(change, status, steps, reference, now)

@@ -47,22 +47,23 @@ class SendTest(OfSystem):
             "has_group": form.has_group,
             "unfinished": sending.unfinished(current.system),
         }
-        return render(self.request, "integrations/trial.html", context)
+        return render(self.request, "integrations/test_operation.html", context)
 
 
 class TestResult(OfSystem):
     """What became of a test until now; asked by the page itself again and again, until nothing more comes."""
 
     def get(self, request: HttpRequest, system_id: str, number: str) -> HttpResponse:
-        found = sending.trial_of(self.status_of(system_id), number)
+        found = sending.test_operation(self.status_of(system_id), number)
         if found is None:
             raise Http404(_("This change is no test of this system."))
         age = found.at - found.steps[0].operation.created_at
         context = {
-            "trial": found,
+            "test": found,
             "status": found.status,
             "system": found.status.system,
             "every": 0 if found.is_settled else 1 if age < QUICK_FOR else 10,
             "said": found.head.finding.title,
         }
-        return only_news(request, "integrations/trial_result.html", "integrations/includes/trial_result.html", context)
+        part = "integrations/includes/test_operation_result.html"
+        return only_news(request, "integrations/test_operation_result.html", part, context)

@@ -1,0 +1,72 @@
+"""What failures mean, in the language of the page, made from the kind and the status that are stored. Pure."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
+
+from integrations.choices import DeliveryStatus, Failure
+from integrations.transports.statuses import Outcome, outcome_of
+
+from .state import sentence
+
+if TYPE_CHECKING:
+    from integrations.models import ExternalSystem, OutgoingOperation
+
+
+def pause_cause(system: ExternalSystem) -> str:
+    """Why nothing is sent to a paused system, in a sentence."""
+    names = {"system": system, "status": system.pause_status}
+    if system.pause_status == 401:
+        return _("%(system)s does not accept our credentials (401).") % names
+    if system.pause_status == 403:
+        return _("%(system)s forbids our calls (403).") % names
+    if system.pause_status == 410:
+        return _("%(system)s wants no more calls at this address (410).") % names
+    return _("%(system)s takes no calls of ours.") % names
+
+
+def last_failure(operation: OutgoingOperation) -> str:
+    """Why the latest try did not deliver the operation, in a sentence; empty when none failed."""
+    names = {"system": operation.system, "status": operation.last_http_status}
+    texts = {
+        Failure.TIMEOUT: _("%(system)s did not answer in time."),
+        Failure.CONNECTION_REFUSED: _("Nothing accepts connections at the address of %(system)s."),
+        Failure.CONNECTION_BROKEN: _("The connection to %(system)s broke."),
+        Failure.TLS: _("There is no secure connection to %(system)s."),
+        Failure.NAME_RESOLUTION: _("The host name of %(system)s is not known."),
+        Failure.ADDRESS_NOT_ALLOWED: _("The address of %(system)s is in a network that this server may not reach."),
+        Failure.ENDPOINT_URL: _("The endpoint URL of %(system)s cannot be used."),
+        Failure.SIGNING_SECRET: _("The signing secret of %(system)s cannot be decrypted here."),
+        Failure.INTERNAL: _("The fault is here, not at %(system)s: the log of the worker says more."),
+    }
+    if operation.last_failure == Failure.STATUS and operation.last_http_status is not None:
+        return _of_status(operation.last_http_status) % names
+    text = texts.get(operation.last_failure) if operation.last_failure else None  # type: ignore[call-overload]
+    return text % names if text else sentence(operation.last_error)
+
+
+def _of_status(status: int) -> str:
+    if 300 <= status < 400:
+        return _("%(system)s answered %(status)s; redirects are not followed.")
+    return _("%(system)s answered %(status)s.")
+
+
+def given_up(operation: OutgoingOperation) -> str:
+    """That the tries of the schedule are used up, in a sentence; empty for what was refused at once."""
+    if operation.status != DeliveryStatus.REFUSED or not _is_repeated(operation):
+        return ""
+    told = ngettext("Given up after %(count)s try.", "Given up after %(count)s tries.", operation.tries)
+    return told % {"count": operation.tries}
+
+
+def _is_repeated(operation: OutgoingOperation) -> bool:
+    """Whether such a failure is tried again by itself."""
+    if operation.last_failure == Failure.STATUS:
+        return operation.last_http_status is not None and outcome_of(operation.last_http_status) is Outcome.RETRY
+    return operation.last_failure in (
+        *(Failure.TIMEOUT, Failure.CONNECTION_REFUSED, Failure.CONNECTION_BROKEN),
+        *(Failure.TLS, Failure.NAME_RESOLUTION),
+    )

@@ -1,0 +1,169 @@
+"""Whether operations flow to a system now, and why not: the one answer that every page and report takes.
+
+Pure: no database, no clock. `flow_of()` reads the system, its `control`, and when its next operation fell due.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+
+from django.db.models import TextChoices
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy, ngettext
+
+from integrations.choices import Breaker, Delivery
+
+from . import failures, state
+
+if TYPE_CHECKING:
+    from integrations.models import DeliveryControl, ExternalSystem
+
+# What is due for longer is late: workers take it within seconds.
+LATE = timedelta(minutes=1)
+# What a partner has not collected for longer is late: they ask when it suits them.
+LATE_TO_COLLECT = timedelta(hours=1)
+
+
+class Condition(TextChoices):
+    """How a system does. In each of `HOLDING` nothing is sent but a probe."""
+
+    FLOWING = "flowing", gettext_lazy("Flowing")
+    UNTRIED = "untried", gettext_lazy("No delivery yet")
+    COLLECTED = "collected", gettext_lazy("Collects")
+    FAILING = "failing", gettext_lazy("Failing")
+    SLOW = "slow", gettext_lazy("Slow")
+    UNCOLLECTED = "uncollected", gettext_lazy("Not collected")
+    PROBING = "probing", gettext_lazy("Circuit breaker half-open")
+    DOWN = "down", gettext_lazy("Circuit breaker open")
+    HELD = "held", gettext_lazy("Circuit breaker opened by hand")
+    PAUSED = "paused", gettext_lazy("Paused")
+    DISABLED = "disabled", gettext_lazy("Disabled")
+
+
+STOPPED = (Condition.DISABLED, Condition.PAUSED)
+HOLDING = (*STOPPED, Condition.HELD, Condition.DOWN, Condition.PROBING)
+TONES = {
+    Condition.FLOWING: state.OK,
+    Condition.UNTRIED: state.IDLE,
+    Condition.COLLECTED: state.OK,
+    Condition.FAILING: state.BAD,
+    Condition.SLOW: state.WAIT,
+    Condition.UNCOLLECTED: state.WAIT,
+    Condition.PROBING: state.WAIT,
+    Condition.DOWN: state.BAD,
+    Condition.HELD: state.BAD,
+    Condition.PAUSED: state.BAD,
+    Condition.DISABLED: state.IDLE,
+}
+
+
+@dataclass(frozen=True)
+class Flow:
+    """The state of a system. `detail` says why, in whole sentences; `since` where it is known; `next_try_at` when it
+    goes on by itself, where that is known."""
+
+    condition: Condition
+    detail: str
+    since: datetime | None = None
+    next_try_at: datetime | None = None
+
+    @property
+    def word(self) -> str:
+        return str(self.condition.label)
+
+    @property
+    def tone(self) -> str:
+        """Picks a colour and a sign."""
+        return TONES[self.condition]
+
+    @property
+    def is_well(self) -> bool:
+        """Whether nothing is to be said of it."""
+        return self.tone == state.OK
+
+    @property
+    def is_stopped(self) -> bool:
+        """Whether nothing at all is sent until an administrator enables or resumes it."""
+        return self.condition in STOPPED
+
+    @property
+    def is_holding(self) -> bool:
+        """Whether operations wait for the system, whatever their own turn."""
+        return self.condition in HOLDING
+
+
+def flow_of(system: ExternalSystem, now: datetime, due_since: datetime | None = None) -> Flow:
+    """`system` with its `control`. `due_since`: when the operation that is next fell due; see `status.with_due()`.
+
+    Callers that ask only whether operations are held back may leave `due_since` out: it tells slow from flowing.
+    """
+    names = {"system": system}
+    if not system.enabled:
+        told = _("%(system)s is disabled: operations are recorded and wait until it is enabled.")
+        return Flow(Condition.DISABLED, told % names)
+    if system.paused_at is not None:
+        told = _("Sending is paused: %(reason)s Operations wait until an administrator resumes it.")
+        return Flow(Condition.PAUSED, told % {"reason": failures.pause_cause(system)}, system.paused_at)
+    if system.delivery == Delivery.PULL:
+        return _of_one_that_collects(system, now, due_since)
+    # A system that was made without save() gets its row a little later.
+    control: DeliveryControl | None = getattr(system, "control", None)
+    if control is None:
+        return _untried(system)
+    return _held_back(system, control, now) or _of_one_that_is_called(system, control, now, due_since)
+
+
+def _held_back(system: ExternalSystem, control: DeliveryControl, now: datetime) -> Flow | None:
+    """What a circuit breaker that is not closed means."""
+    until, since = control.breaker_until, control.breaker_opened_at
+    names = {"system": system, "reason": state.sentence(control.breaker_reason)}
+    if control.breaker == Breaker.CLOSED:
+        return None
+    if control.breaker == Breaker.HALF_OPEN:
+        probing = _("%(reason)s One operation is being sent to %(system)s as a probe; the others wait for it.")
+        return Flow(Condition.PROBING, probing % names, since)
+    if until is None:
+        opened = _(
+            "Somebody opened the circuit breaker of %(system)s: %(reason)s Nothing is sent until an administrator "
+            "closes it."
+        )
+        return Flow(Condition.HELD, opened % names, since)
+    if until <= now:
+        due = _("%(reason)s The next operation for %(system)s that is due is sent as a probe; the others wait for it.")
+        return Flow(Condition.DOWN, due % names, since)
+    waiting = _("%(reason)s Nothing is sent to %(system)s until one operation gets through as a probe.")
+    return Flow(Condition.DOWN, waiting % names, since, until)
+
+
+def _of_one_that_collects(system: ExternalSystem, now: datetime, due_since: datetime | None) -> Flow:
+    names = {"system": system}
+    if due_since is not None and now - due_since > LATE_TO_COLLECT:
+        told = _("%(system)s has not collected its operations for a while.")
+        return Flow(Condition.UNCOLLECTED, told % names, due_since)
+    return Flow(Condition.COLLECTED, _("%(system)s collects its operations itself.") % names)
+
+
+def _of_one_that_is_called(
+    system: ExternalSystem, control: DeliveryControl, now: datetime, due_since: datetime | None
+) -> Flow:
+    failures = control.consecutive_failures
+    if failures:
+        told = ngettext(
+            "The latest try failed; it is repeated.", "The latest %(count)s tries failed; they are repeated.", failures
+        )
+        return Flow(Condition.FAILING, told % {"count": failures})
+    if due_since is not None and now - due_since > LATE:
+        told = _("Operations have been due for a while, and no worker has taken them.")
+        if system.rate_limit:
+            told = _("More is due than the limit of %(limit)s operations a minute lets through.")
+        return Flow(Condition.SLOW, told % {"limit": system.rate_limit}, due_since)
+    if control.first_delivered_at is None:
+        return _untried(system)
+    return Flow(Condition.FLOWING, _("Operations are sent to %(system)s.") % {"system": system})
+
+
+def _untried(system: ExternalSystem) -> Flow:
+    told = _("%(system)s has not taken an operation yet. A test operation shows whether it can.")
+    return Flow(Condition.UNTRIED, told % {"system": system})
