@@ -6,19 +6,17 @@ moves through `Change.move_to()`, whose FSM methods are built from this table.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from itertools import pairwise
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
 from .choices import ChangeType, CompletionCode, Decision, Phase
 from .exceptions import Unmet
-
-if TYPE_CHECKING:
-    from .models import Change
 
 PATHS = {
     ChangeType.NORMAL: (
@@ -76,34 +74,61 @@ def sources(target: Phase) -> list[Phase]:
     return [phase for phase in Phase if any(target in table[phase] for table in TRANSITIONS.values())]
 
 
+class Decided(Protocol):
+    """What the workflow reads of an approval."""
+
+    @property
+    def approver_id(self) -> int: ...
+    @property
+    def decision(self) -> str: ...
+
+
+class Record(Protocol):
+    """What the workflow reads of a change; `_filled` reads others of its fields by their names."""
+
+    @property
+    def change_type(self) -> str: ...
+    @property
+    def phase(self) -> str: ...
+    @property
+    def completion_code(self) -> str | None: ...
+    @property
+    def requested_by_id(self) -> int | None: ...
+    @property
+    def planned_start(self) -> datetime | None: ...
+    @property
+    def planned_end(self) -> datetime | None: ...
+    def current_approvals(self) -> Sequence[Decided]: ...
+
+
 @dataclass(frozen=True)
 class Condition:
     """Something that must hold for a transition, and the field that mends it. The message is in the page's language."""
 
     field: str
     message: str | Promise
-    holds: Callable[[Change], bool]
+    holds: Callable[[Record], bool]
 
 
 def _filled(field: str, message: str | Promise) -> Condition:
-    def holds(change: Change) -> bool:
+    def holds(change: Record) -> bool:
         value = getattr(change, field)
         return bool(value.strip()) if isinstance(value, str) else value is not None
 
     return Condition(field, message, holds)
 
 
-def _planned_in_order(change: Change) -> bool:
+def _planned_in_order(change: Record) -> bool:
     start, end = change.planned_start, change.planned_end
     return start is None or end is None or start < end
 
 
-def _decided(change: Change, decision: Decision) -> list[int]:
+def _decided(change: Record, decision: Decision) -> list[int]:
     """The ids of those who decided so in the current round."""
     return [approval.approver_id for approval in change.current_approvals() if approval.decision == decision]
 
 
-def _is_withdrawn_or_rejected(change: Change) -> bool:
+def _is_withdrawn_or_rejected(change: Record) -> bool:
     return change.completion_code in (CompletionCode.WITHDRAWN, CompletionCode.REJECTED)
 
 
@@ -174,7 +199,7 @@ def conditions(change_type: str, source: str, target: str) -> tuple[Condition, .
     return (*leaving, *ENTERING.get((kind, end), ()), *BETWEEN.get((start, end), ()))
 
 
-def unmet(change: Change, target: str) -> list[Unmet]:
+def unmet(change: Record, target: str) -> list[Unmet]:
     """Every condition for moving `change` to `target` that does not hold now."""
     needed: Iterable[Condition] = conditions(change.change_type, change.phase, target)
     return [Unmet(item.field, str(item.message)) for item in needed if not item.holds(change)]

@@ -75,6 +75,11 @@ class Kind(ABC):
 KINDS: dict[str, Kind] = {}
 
 
+def kind_of(job: BulkJob) -> Kind:
+    """What a job does. Raises KeyError for a kind that is not there any more."""
+    return KINDS[job.kind]
+
+
 def register(kind: Kind) -> None:
     """Makes jobs of this kind possible. Called once, when its app is ready."""
     KINDS[kind.name] = kind

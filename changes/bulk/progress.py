@@ -15,6 +15,8 @@ from django.utils.translation import gettext as _
 from changes.choices import ItemStatus
 from changes.models import BulkItem, BulkJob
 
+from .kind import kind_of
+
 PAGE_SIZE = 100
 # After so long without a worker something is wrong.
 PATIENCE = timedelta(seconds=20)
@@ -32,7 +34,7 @@ class Progress:
 
     @property
     def title(self) -> str:
-        return self.job.doing.title(self.job)
+        return kind_of(self.job).title(self.job)
 
     @property
     def done(self) -> int:
@@ -120,15 +122,14 @@ class Results:
         items = self.job.items.filter(position__gt=self.after)
         if self.show:
             items = items.filter(status=self.show)
-        found = list(items.order_by("position")[: PAGE_SIZE + 1])
-        for item in found:
-            item.job = self.job  # which is read already
-        return found
+        return list(items.order_by("position")[: PAGE_SIZE + 1])
 
     @property
-    def items(self) -> list[BulkItem]:
-        return self._page[:PAGE_SIZE]
+    def rows(self) -> list[tuple[BulkItem, str]]:
+        """Each record with the address of its page."""
+        kind = kind_of(self.job)
+        return [(item, kind.address(item)) for item in self._page[:PAGE_SIZE]]
 
     @property
     def next_after(self) -> int | None:
-        return self.items[-1].position if len(self._page) > PAGE_SIZE else None
+        return self._page[PAGE_SIZE - 1].position if len(self._page) > PAGE_SIZE else None

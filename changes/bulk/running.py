@@ -26,7 +26,7 @@ from changes.conflicts import is_unavailable, retry
 from changes.exceptions import ChangeRefused
 from changes.models import BulkItem, BulkJob
 
-from .kind import AlreadySo, NotDone, Result
+from .kind import AlreadySo, NotDone, Result, kind_of
 
 logger = logging.getLogger(__name__)
 
@@ -128,7 +128,7 @@ def _result(job: BulkJob, item: BulkItem) -> Result:
 def _do(job: BulkJob, item: BulkItem) -> Result:
     # Read anew for each record: a permission that was taken away counts from now on.
     user: Any = get_user_model().objects.get(pk=job.user_id)
-    kind = job.doing
+    kind = kind_of(job)
     if not (user.is_active and user.is_staff and user.has_perm(kind.permission)):
         raise NotDone(_("You may not do this any more."))
     with acting(user):

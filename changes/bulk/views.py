@@ -25,6 +25,7 @@ from changes.pages.resume import typed_fields
 from . import drafts
 from .change_kinds import CHANGE_KINDS, ChangeKind
 from .forms import ActionForm
+from .kind import kind_of
 from .progress import Progress, Results
 from .selection import LARGEST, Selection
 
@@ -155,13 +156,14 @@ class JobPage(OneJob):
         return retarget(render(request, "changes/includes/bulk_state.html", context), "#job")
 
     def _preview(self, job: BulkJob) -> HttpResponse:
-        require(job.user, job.doing.permission)
-        preview = job.doing.preview(job)
+        kind = kind_of(job)
+        require(job.user, kind.permission)
+        preview = kind.preview(job)
         context = {
             "job": job,
-            "title": job.doing.title(job),
+            "title": kind.title(job),
             "preview": preview,
-            "start_label": job.doing.start_label(job, preview.doable),
+            "start_label": kind.start_label(job, preview.doable),
             **preview.context,
         }
         return render(self.request, "changes/bulk_preview.html", context)
@@ -172,7 +174,7 @@ class StartJob(OneJob):
         return self.back()
 
     def post(self, request: HttpRequest, pk: UUID) -> HttpResponse:
-        require(self.job.user, self.job.doing.permission)
+        require(self.job.user, kind_of(self.job).permission)
         if not drafts.start(self.job.pk):
             messages.info(request, _("It was started already."))
         return self.back()
@@ -199,7 +201,7 @@ class ChooseAgain(OneJob):
         return self.back()
 
     def post(self, request: HttpRequest, pk: UUID) -> HttpResponse:
-        job, kind = self.job, self.job.doing
+        job, kind = self.job, kind_of(self.job)
         require(job.user, kind.permission)
         if not (job.is_draft and isinstance(kind, ChangeKind)):
             return self.back()

@@ -14,7 +14,6 @@ from django.utils import timezone
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
-from changes import recipients
 from changes.actor import current as current_actor
 from changes.choices import Decision, Phase, Visibility
 from changes.exceptions import NotDecidable
@@ -27,6 +26,7 @@ from changes.validators import (
     validate_text,
 )
 
+from . import recipients
 from .holding import held
 from .record import Change
 from .writing import within_transaction, writing
@@ -68,7 +68,7 @@ class Addition(models.Model):
             raise TypeError(f"A {self._meta.verbose_name} is added, never edited.")
         with within_transaction():
             # The lock serialises what is sent about one change, whoever adds it.
-            self.change = held(self.change_id) or Change.objects.locked().get(pk=self.change_id)
+            self.change = held(Change, self.change_id) or Change.objects.locked().get(pk=self.change_id)
             self.source_system = self.source_system or current_actor().system_id
             self._check()
             if self.shown_recipients is not None and self.is_public:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import uuid_utils.compat
 from django.conf import settings
@@ -11,9 +11,6 @@ from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
 from changes.choices import ItemStatus
-
-if TYPE_CHECKING:
-    from changes.bulk.kind import Kind
 
 
 class JobQuerySet(models.QuerySet):
@@ -69,13 +66,6 @@ class BulkJob(models.Model):
     def is_running(self) -> bool:
         return self.confirmed_at is not None and self.finished_at is None
 
-    @property
-    def doing(self) -> Kind:
-        """What its kind does. Raises KeyError for one that is not there any more."""
-        from changes.bulk.kind import KINDS
-
-        return KINDS[self.kind]
-
 
 class BulkItem(models.Model):
     """One record of a job. `seen` is the version that the preview was made of, where that matters; `told` are the
@@ -101,7 +91,3 @@ class BulkItem(models.Model):
 
     def __str__(self) -> str:
         return self.label
-
-    @property
-    def address(self) -> str:
-        return self.job.doing.address(self)

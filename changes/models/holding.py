@@ -6,17 +6,17 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from copy import copy
-from typing import TYPE_CHECKING
+from typing import TypeVar
 
-if TYPE_CHECKING:
-    from .record import Change
+from django.db.models import Model
 
+Record = TypeVar("Record", bound=Model)
 # The only change that is held, as the database has it.
-_held: ContextVar[Change | None] = ContextVar("held_change", default=None)
+_held: ContextVar[Model | None] = ContextVar("held_change", default=None)
 
 
 @contextmanager
-def holding(change: Change) -> Iterator[None]:
+def holding(change: Model) -> Iterator[None]:
     """Whatever is saved inside knows that the caller's transaction holds the row lock of `change`.
 
     `change` was inserted, or read by `locked()`, in this very transaction, and its fields are those of the row still.
@@ -28,13 +28,13 @@ def holding(change: Change) -> Iterator[None]:
         _held.reset(token)
 
 
-def held(key: int) -> Change | None:
+def held(model: type[Record], key: int) -> Record | None:
     """The change with this key as the database has it, if its lock is held by a caller."""
     change = _held.get()
-    return change if change is not None and change.pk == key else None
+    return change if isinstance(change, model) and change.pk == key else None
 
 
-def keep_as_stored(change: Change) -> None:
+def keep_as_stored(change: Model) -> None:
     """What was just written is what the database has."""
-    if held(change.pk):
+    if held(type(change), change.pk):
         _held.set(copy(change))

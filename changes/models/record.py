@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from copy import copy
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from django.conf import settings
 from django.core.exceptions import ValidationError
@@ -28,9 +28,6 @@ from .history import SourcedRecords, edits_of
 from .holding import held, keep_as_stored
 from .number import ChangeNumber
 from .writing import within_transaction, writing
-
-if TYPE_CHECKING:
-    from .additions import Approval
 
 USER = settings.AUTH_USER_MODEL
 
@@ -215,7 +212,7 @@ class Change(models.Model):
         self.changed_fields: dict[str, FieldChange] = {}
         self.is_partly_saved = False
         # All its approvals, where somebody has read them and only wants to know what is possible.
-        self.known_approvals: list[Approval] | None = None
+        self.known_approvals: list[Any] | None = None
 
     def __str__(self) -> str:
         return f"{self.number} {self.title}"
@@ -230,7 +227,7 @@ class Change(models.Model):
     def is_final(self) -> bool:
         return Phase(self.phase).is_final
 
-    def current_approvals(self) -> list[Approval]:
+    def current_approvals(self) -> Sequence[workflow.Decided]:
         """The decisions of the current round, oldest first; none outside a round."""
         if self.pk is None or self.approval_round == 0:
             return []
@@ -337,7 +334,7 @@ class Change(models.Model):
 
     def _prepare_update(self, update_fields: Iterable[str] | None) -> list[str]:
         """Compares with the locked row, and returns the fields to write: none when nothing differs."""
-        stored = held(self.pk) or Change.objects.locked().get(pk=self.pk)
+        stored = held(Change, self.pk) or Change.objects.locked().get(pk=self.pk)
         if (self._loaded_version, self._loaded_at) != (stored.version, stored.updated_at):
             raise StaleChange(stored.number, stored.version, stored.edits_since(self._loaded_version or 0))
         self.clean()

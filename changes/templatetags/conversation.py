@@ -11,12 +11,14 @@ from django.utils.safestring import SafeString
 from django.utils.text import get_text_list
 from django.utils.translation import pgettext
 
-from changes import recipients as recipients_named
 from changes.models import Attachment
+from changes.models import recipients as recipients_named
 from changes.pages import once as once_only
 from changes.pages import resume
+from changes.pages.change.page import ChangePage
 from changes.pages.conversation import attachment_previews
 from changes.pages.conversation import markdown as markdown_rendering
+from changes.pages.conversation.forms import AttachmentForm, CommentForm
 
 register = template.Library()
 
@@ -31,6 +33,17 @@ def markdown(text: str) -> SafeString:
 def beginning(text: str) -> str:
     """The beginning of what is long; else all of it."""
     return markdown_rendering.beginning(text)
+
+
+@register.simple_tag
+def comment_form_of(page: ChangePage) -> CommentForm:
+    """The one that shows its errors, else an empty one."""
+    return page.forms.get("comment_form") or CommentForm()
+
+
+@register.simple_tag
+def attachment_form_of(page: ChangePage) -> AttachmentForm:
+    return page.forms.get("attachment_form") or AttachmentForm()
 
 
 @register.simple_tag

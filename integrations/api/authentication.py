@@ -14,8 +14,8 @@ from knox.crypto import hash_token
 from knox.models import AuthToken
 from rest_framework.exceptions import AuthenticationFailed
 
-from integrations.incoming.prepared import prepared
 from integrations.models import ExternalSystem
+from integrations.prepared import prepared
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import User

@@ -18,11 +18,11 @@ from changes.models.holding import holding
 from integrations import origin
 from integrations.choices import IncomingKind, IncomingStatus
 from integrations.models import IncomingOperation, OutgoingOperation
+from integrations.prepared import prepared
 
 from .effects import carry_out, new_change
 from .entries import keep, new_entry, remembered
 from .locks import lock_origin
-from .prepared import prepared
 from .request import Answer, IncomingRequest, OperationRefused
 from .target import find, refuse_taken
 

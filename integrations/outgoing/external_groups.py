@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from changes.models import SupportGroup
-from integrations.incoming.prepared import prepared
 from integrations.models import ExternalGroup
+from integrations.prepared import prepared
 
 # Read for nearly every Create. Written out, it takes a third of the time that the ORM needs to put it together.
 _NAMED = """

@@ -10,9 +10,8 @@ from typing import Any
 
 from django.db.models.signals import post_save
 
-from changes import recipients
 from changes.choices import CompletionCode
-from changes.models import Attachment, Change, Comment, FieldChange
+from changes.models import Attachment, Change, Comment, FieldChange, recipients
 from integrations import rules
 
 from . import outbox, payloads

@@ -24,6 +24,9 @@ from integrations.standing.flow import flow_of
 from integrations.standing.state import WAIT, State
 from integrations.standing.status import SECRETS, Unsettled
 
+# On a change that is shown.
+_READ = "_exchange_read"
+
 
 def with_neighbours(operations: QuerySet[OutgoingOperation]) -> QuerySet[OutgoingOperation]:
     """Adds what an operation waits behind (`blocker`, as in `Assign 1`) and how many wait behind it (`behind`)."""
@@ -150,8 +153,19 @@ def _shown(partner: Partner) -> str:
     return repr((partner.headline, partner.messages, head, reference, partner.said, partner.told))
 
 
+def already_read(change: Change) -> ChangeExchange | None:
+    """What the page of this change has read of its exchange so far."""
+    return getattr(change, _READ, None)
+
+
 def exchange_of(change: Change) -> ChangeExchange:
-    """The exchange of one change, in five queries. Reads only; nothing is locked."""
+    """The exchange of one change, in five queries for each change that is shown. Reads only; nothing is locked."""
+    exchange = already_read(change) or _read(change)
+    setattr(change, _READ, exchange)
+    return exchange
+
+
+def _read(change: Change) -> ChangeExchange:
     reading = Reading([change])
     names = reading.known(change)
     exchanges = reading.exchanges.get(change.pk, {})

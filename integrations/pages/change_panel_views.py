@@ -8,7 +8,8 @@ from django.urls import reverse
 
 from changes.pages.access import StaffPage
 from changes.pages.change.page import find
-from integrations.templatetags.exchange import exchange_of
+
+from .change_panel import exchange_of
 
 NOTHING_NEW = 204
 

@@ -15,18 +15,7 @@ from integrations.standing import wording
 
 register = template.Library()
 
-# On a change that is shown: what its page has read of the exchange already.
-_SHOWN = "_exchange_shown"
-
-
-@register.simple_tag
-def exchange_of(change: Change) -> change_panel.ChangeExchange:
-    """Everything of the exchange of one change, to be kept with `as`. Read once for each change that is shown."""
-    shown: change_panel.ChangeExchange | None = getattr(change, _SHOWN, None)
-    if shown is None:
-        shown = change_panel.exchange_of(change)
-        setattr(change, _SHOWN, shown)
-    return shown
+register.simple_tag(change_panel.exchange_of)
 
 
 @register.simple_tag
@@ -68,7 +57,7 @@ def by_hand(context: Any, row: change_panel.OutgoingRow, back: str = "") -> dict
 
 def _reading(change: Change) -> Reading:
     """What the page has read already, else three queries."""
-    shown = getattr(change, _SHOWN, None)
+    shown = change_panel.already_read(change)
     return shown.reading if shown else Reading([change])
 
 
@@ -105,7 +94,7 @@ def will_send_save(stored: Change | None, draft: Change) -> dict[str, Any]:
 @register.simple_tag
 def will_send_transition(change: Change) -> str:
     """What a transition by itself sends: nothing; and when the partners learn of it."""
-    return wording.transition_sends(exchange_of(change).recipients)
+    return wording.transition_sends(change_panel.exchange_of(change).recipients)
 
 
 @register.filter

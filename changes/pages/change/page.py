@@ -20,11 +20,10 @@ from changes import audit, workflow
 from changes.choices import ChangeType, Decision, Phase, Role
 from changes.exceptions import FieldEdit, StaleChange, Unmet
 from changes.models import Approval, Change
-from changes.pages.conversation.forms import AttachmentForm, CommentForm
-from changes.pages.edit.forms import ApprovalForm
 from changes.roles import PERMISSIONS
 
 from . import path, timeline_kinds
+from .forms import ApprovalForm
 from .timeline import SHOWS, Show, Timeline
 
 # How many saves the history shows at a time.
@@ -173,8 +172,7 @@ class ChangePage:
 
     def __init__(self, change: Change, user: Any, query: Mapping[str, str], **forms: Any) -> None:
         self.change, self.user = change, user
-        self.comment_form = forms.get("comment_form") or CommentForm()
-        self.attachment_form = forms.get("attachment_form") or AttachmentForm()
+        self.forms = forms
         self.approval_form = forms.get("approval_form") or ApprovalForm()
         self.stale: StaleNotice | None = forms.get("stale")
         self.timeline = Timeline(

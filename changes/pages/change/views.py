@@ -20,9 +20,9 @@ from changes.choices import CompletionCode, Decision, Phase
 from changes.exceptions import ChangeRefused, ConditionsUnmet, StaleChange
 from changes.models import Approval, Change
 from changes.pages.access import StaffPage, require
-from changes.pages.edit.forms import ApprovalForm
 from changes.pages.resume import typed_fields
 
+from .forms import ApprovalForm
 from .page import ChangePage, StaleNotice, find, is_moved_already, moves, refuse_stale, stale_in_words
 
 CONFLICT = 409

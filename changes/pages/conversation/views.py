@@ -13,11 +13,10 @@ from django.shortcuts import render
 from django.utils.cache import get_conditional_response
 from django.utils.translation import gettext as _
 
-from changes import recipients
 from changes.choices import Visibility
 from changes.conflicts import is_unavailable
 from changes.exceptions import RecipientsUnseen
-from changes.models import Attachment
+from changes.models import Attachment, recipients
 from changes.pages.change.views import CONFLICT, OneChange, OnPage
 from changes.pages.once import once
 from changes.pages.resume import typed_before

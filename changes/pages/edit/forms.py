@@ -17,9 +17,9 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from changes import audit, workflow
-from changes.choices import ChangeType, CompletionCode, Decision, Impact, Phase, Risk, Urgency
+from changes.choices import ChangeType, CompletionCode, Impact, Phase, Risk, Urgency
 from changes.exceptions import ChangeRefused, ConditionsUnmet, ReadOnlyChange, StaleChange
-from changes.models import Approval, Change
+from changes.models import Change
 from changes.pages.fields import Line, Minute, PersonChoice, Text, comes_twice, first_was_taken, which_of_two
 
 LINES = ("title", "category", "service")
@@ -221,12 +221,3 @@ class ChangeForm(forms.ModelForm):
         except ValidationError as error:
             self.add_error(None, error)
         return not self.errors
-
-
-class ApprovalForm(forms.ModelForm):
-    decision = forms.ChoiceField(choices=Decision.choices, widget=forms.HiddenInput)
-    comment = Text(label=gettext_lazy("Reason"), required=False, widget=forms.Textarea(attrs={"rows": 2}))
-
-    class Meta:
-        model = Approval
-        fields = ("decision", "comment")

@@ -5,7 +5,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandParser
 
 from integrations.sandbox.local.environment import add_serve_options
-from integrations.sandbox.local.serving import serve
+from integrations.sandbox.serving import serve
 
 
 class Command(BaseCommand):

@@ -18,11 +18,11 @@ from django.db import connections
 from integrations.models import ExternalSystem
 from integrations.sandbox.demo import exchanges, load
 
-from .environment import NotPossible
-from .interruption import Interrupted, interruptible
-from .kept import Kept
-from .processes import ChildEnded, Children, commands
-from .simulation import Simulation, write_config
+from .local.environment import NotPossible
+from .local.interruption import Interrupted, interruptible
+from .local.kept import Kept
+from .local.processes import ChildEnded, Children, commands
+from .local.simulation import Simulation, write_config
 
 BANNER = """
 casexchange runs at {web}/

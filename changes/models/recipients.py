@@ -7,12 +7,10 @@ by the time it arrives is refused, under the lock of the change, until the perso
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable
-from typing import TYPE_CHECKING
 
-from .exceptions import RecipientsUnseen
+from changes.exceptions import RecipientsUnseen
 
-if TYPE_CHECKING:
-    from .models import Change
+from .record import Change
 
 # The field of a form with the names that its page showed.
 FIELD = "recipients"
