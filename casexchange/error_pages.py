@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from http import HTTPStatus
 
 from django.conf import settings
-from django.core.exceptions import RequestDataTooBig, TooManyFieldsSent, TooManyFilesSent
+from django.core.exceptions import BadRequest, RequestDataTooBig, TooManyFieldsSent, TooManyFilesSent
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import render
@@ -61,6 +61,8 @@ def bad_request(request: HttpRequest, exception: Exception) -> HttpResponseBase:
         status = HTTPStatus.REQUEST_ENTITY_TOO_LARGE if is_too_much else HTTPStatus.BAD_REQUEST
         said = "The request is too large." if is_too_much else "The request cannot be read."
         return problem(status, said, [("too_large" if is_too_much else "invalid", said)])
+    if isinstance(exception, BadRequest):
+        return render(request, "400.html", {"why": str(exception)}, status=HTTPStatus.BAD_REQUEST)
     return too_large(request) if is_too_much else defaults.bad_request(request, exception)
 
 

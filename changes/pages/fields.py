@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
 from django import forms
 from django.core.exceptions import ValidationError
 from django.utils import timezone
+from django.utils.dateparse import parse_datetime
+from django.utils.html import format_html_join
+from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
+
+from changes.validators import validate_moment
 
 
 class Text(forms.CharField):
@@ -32,19 +38,79 @@ class Line(forms.CharField):
         return super().has_changed(self.to_python(initial), data)
 
 
+# The field of a form that names the time zone it was drawn in: preferences.work_in_zone_of() reads it.
+ZONE = "zone"
+ASK, FIRST, LAST = "ask", "first", "last"
+_SHOWN = "%Y-%m-%dT%H:%M"
+
+
+class MinuteInput(forms.DateTimeInput):
+    """A time, which of the two where it comes twice, and the zone that the form is drawn in."""
+
+    def __init__(self, attrs: dict[str, Any] | None = None) -> None:
+        super().__init__({"type": "datetime-local", "step": "60", **(attrs or {})}, format=_SHOWN)
+
+    def render(self, name: str, value: Any, attrs: Any = None, renderer: Any = None) -> SafeString:
+        shown, offset = _as_shown(self.format_value(value) or "")
+        parts = [super().render(name, shown, attrs, renderer)]
+        if both := _readings(shown):
+            said = [_("the first (%(zone)s)"), _("the second (%(zone)s)")]
+            options = [(_offset(each), text % {"zone": each.tzname()}) for each, text in zip(both, said, strict=True)]
+            which = forms.Select(choices=[("", _("Which of the two?")), *options])
+            named = {"aria-label": _("Which of the two hours"), "id": f"{(attrs or {}).get('id', name)}_offset"}
+            parts.append(which.render(f"{name}_offset", offset, named, renderer))
+        parts.append(forms.HiddenInput().render(ZONE, str(timezone.get_current_timezone()), None, renderer))
+        return format_html_join("", "{}", ((part,) for part in parts))
+
+    def value_from_datadict(self, data: Mapping[str, Any], files: Any, name: str) -> Any:
+        """What was typed; with its offset where that was chosen, and the time still comes twice."""
+        text, offset = data.get(name), data.get(f"{name}_offset")
+        if text and offset and offset in map(_offset, _readings(text)):
+            return f"{text}{offset}"
+        return text
+
+
+class _BoundMinute(forms.BoundField):
+    """Its label names the zone that the time is shown and read in."""
+
+    def __init__(self, form: Any, field: forms.Field, name: str) -> None:
+        super().__init__(form, field, name)
+        zone = timezone.get_current_timezone()
+        self.label = _("%(label)s (%(zone)s)") % {"label": self.label, "zone": zone}
+
+
 class Minute(forms.DateTimeField):
     """A time to the minute, in the current time zone. What is sent as it was shown is no edit: the stored one stays.
 
-    Where the clocks are put back, an hour comes twice: what is typed is its first. Where they are put forward, one is
-    left out: what is typed in it is refused.
+    Where the clocks are put back, an hour comes twice: the person is asked which, or `of_two` says it. Where they are
+    put forward, one is left out: what is typed in it is refused.
     """
 
-    widget = forms.DateTimeInput(attrs={"type": "datetime-local", "step": "60"}, format="%Y-%m-%dT%H:%M")
+    widget = MinuteInput
+    default_validators = [validate_moment]
 
-    def __init__(self, **kwargs: Any) -> None:
-        invalid = gettext_lazy("Enter a valid date/time, as in 2026-12-01 22:00.")
-        formats = ["%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d %H:%M"]
-        super().__init__(input_formats=formats, error_messages={"invalid": invalid}, **kwargs)
+    def __init__(self, *, of_two: str = ASK, **kwargs: Any) -> None:
+        errors = {
+            "invalid": gettext_lazy("Enter a valid date/time, as in 2026-12-01 22:00."),
+            "ambiguous": gettext_lazy(
+                "%(time)s comes twice that night: choose the first (%(first)s) or the second (%(second)s)."
+            ),
+            "imaginary": gettext_lazy("That hour does not exist that night: write %(time)s."),
+            **kwargs.pop("error_messages", {}),
+        }
+        formats = [_SHOWN, "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d %H:%M", "%Y-%m-%d"]
+        super().__init__(input_formats=formats, error_messages=errors, **kwargs)
+        self.of_two = of_two
+
+    def get_bound_field(self, form: Any, field_name: str) -> forms.BoundField:
+        return _BoundMinute(form, self, field_name)
+
+    def prepare_value(self, value: Any) -> Any:
+        if not isinstance(value, datetime):
+            return value
+        local = _local(value)
+        shown = local.strftime(_SHOWN) if local else value.strftime(_SHOWN)
+        return f"{shown}{_offset(local)}" if local and _readings(shown) else shown
 
     def to_python(self, value: Any) -> datetime | None:
         try:
@@ -52,48 +118,54 @@ class Minute(forms.DateTimeField):
         except ValidationError as error:
             if error.code != "ambiguous_timezone" or not error.params:
                 raise
-            return _first(error.params["datetime"])
+            return self._of_two(error.params["datetime"])
+
+    def _of_two(self, typed: datetime) -> datetime:
+        """The moment of a time that does not come once in the current time zone. Raises ValidationError."""
+        first, last = (typed.replace(tzinfo=timezone.get_current_timezone(), fold=fold) for fold in (0, 1))
+        told = first.astimezone(UTC).astimezone(first.tzinfo)
+        if told.replace(tzinfo=None) != typed:
+            values = {"time": told.strftime("%H:%M")}
+            raise ValidationError(self.error_messages["imaginary"], code="imaginary", params=values)
+        if self.of_two == ASK:
+            values = {"time": typed.strftime("%H:%M"), "first": str(first.tzname()), "second": str(last.tzname())}
+            raise ValidationError(self.error_messages["ambiguous"], code="ambiguous", params=values)
+        return first if self.of_two == FIRST else last
 
     def has_changed(self, initial: Any, data: Any) -> bool:
         if isinstance(initial, datetime):
-            if data == self.widget.format_value(self.prepare_value(initial)):
+            if data == self.prepare_value(initial):
                 return False
             initial = initial.replace(second=0, microsecond=0)
         return super().has_changed(initial, data)
 
 
-def _first(typed: datetime) -> datetime:
-    """The moment of a time that comes twice in the current time zone; ValidationError for one that does not come."""
-    moment = typed.replace(tzinfo=timezone.get_current_timezone(), fold=0)
-    told = moment.astimezone(UTC).astimezone(moment.tzinfo)
-    if told.replace(tzinfo=None) != typed:
-        said = _("That hour does not exist that night: write %(time)s.") % {"time": told.strftime("%H:%M")}
-        raise ValidationError(said, code="imaginary")
-    return moment
+def _as_shown(text: str) -> tuple[str, str]:
+    """The time as a browser's field shows it, in the current time zone, and its offset if the text has one."""
+    try:
+        moment = parse_datetime(text)
+    except ValueError:
+        return text, ""
+    local = _local(moment) if moment and moment.tzinfo else None
+    return (local.strftime(_SHOWN), _offset(local)) if local else (text, "")
 
 
-def comes_twice(moment: datetime) -> bool:
-    """Whether the current time zone has another moment that reads the same."""
-    local = _local(moment)
-    return local is not None and local.replace(fold=0).utcoffset() != local.replace(fold=1).utcoffset()
+def _readings(text: str) -> list[datetime]:
+    """The two moments of a time that comes twice in the current time zone; nothing for any other."""
+    try:
+        typed = parse_datetime(text)
+        if typed is None or typed.tzinfo:
+            return []
+        both = [typed.replace(tzinfo=timezone.get_current_timezone(), fold=fold) for fold in (0, 1)]
+        is_twice = both[0].utcoffset() > both[1].utcoffset()  # type: ignore[operator]
+    except (ValueError, OverflowError):
+        return []
+    return both if is_twice else []
 
 
-def which_of_two(moment: Any) -> str:
-    """What to say beside a time that comes twice; nothing for any other."""
-    local = _local(moment) if isinstance(moment, datetime) else None
-    if local is None or not comes_twice(moment):
-        return ""
-    values = {"time": local.strftime("%H:%M"), "zone": local.tzname()}
-    if local.fold:
-        return _("%(time)s comes twice that night; this is the second (%(zone)s).") % values
-    return _("%(time)s comes twice that night; this is the first (%(zone)s).") % values
-
-
-def first_was_taken(field: str, moment: datetime) -> str:
-    """What to say of a time of a typed field that comes twice."""
-    local = timezone.localtime(moment)
-    values = {"field": field, "time": local.strftime("%H:%M"), "zone": local.tzname()}
-    return _("%(field)s: %(time)s comes twice that night; the first (%(zone)s) was taken.") % values
+def _offset(moment: datetime) -> str:
+    """`+02:00`."""
+    return moment.isoformat()[-6:]
 
 
 def _local(moment: datetime) -> datetime | None:

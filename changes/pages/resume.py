@@ -24,6 +24,7 @@ from django.utils.translation import gettext as _
 from django.views.csrf import csrf_failure
 
 from .once import MARK
+from .preferences.preferences import work_in_zone_of
 
 OWNER = "page_of"
 _KEPT = "typed_before"
@@ -107,6 +108,7 @@ def typed_before(request: HttpRequest) -> QueryDict | None:
     typed = QueryDict(mutable=True)
     for name, values in kept["typed"].items():
         typed.setlist(name, values)
+    work_in_zone_of(typed)
     said = _("You were signed out before this was sent. It is shown again as you typed it, and is not saved yet.")
     messages.warning(request, said)
     if kept["had_files"]:

@@ -21,6 +21,7 @@ from django.utils.dateparse import parse_datetime
 from django.utils.translation import gettext_lazy as _
 
 from changes.models import Change
+from changes.pages.fields import FIRST, LAST, Minute
 from changes.validators import validate_moment
 from integrations.choices import SETTLED, DeliveryStatus, IncomingKind, IncomingStatus, Operation
 from integrations.models import ExternalSystem, IncomingOperation, OutgoingOperation
@@ -40,16 +41,6 @@ def _verbatim(choices: Any) -> list[tuple[str, str]]:
     return [(value, value) for value in choices.values]
 
 
-class Moment(forms.DateTimeField):
-    """A time to the minute in the time zone of the page, or an exact one with its own."""
-
-    widget = forms.DateTimeInput(attrs={"type": "datetime-local"}, format="%Y-%m-%dT%H:%M")
-
-    def __init__(self, **kwargs: Any) -> None:
-        formats = ["%Y-%m-%dT%H:%M", "%Y-%m-%d %H:%M", "%Y-%m-%d"]
-        super().__init__(input_formats=formats, validators=[validate_moment], **kwargs)
-
-
 class LogForm(forms.Form):
     """The filters. Values that do not exist are errors of the form."""
 
@@ -57,8 +48,9 @@ class LogForm(forms.Form):
     status = forms.ChoiceField(label=_("Status"), required=False)
     operation = forms.ChoiceField(label=_("Operation"), required=False)
     change = forms.CharField(label=_("Change"), required=False, max_length=22)
-    since = Moment(label=_("From"), required=False)
-    until = Moment(label=_("To"), required=False)
+    # Of an hour that comes twice, all of it.
+    since = Minute(label=_("From"), required=False, of_two=FIRST)
+    until = Minute(label=_("To"), required=False, of_two=LAST)
     error = forms.CharField(label=_("Error contains"), required=False, max_length=200)
 
     def __init__(self, parameters: Any, systems: Sequence[str], is_incoming: bool) -> None:

@@ -21,12 +21,14 @@ from django.utils.translation import gettext_lazy
 
 from changes.actor import signed_in
 from changes.pages.access import StaffPage
+from changes.pages.fields import ZONE, Minute
+from changes.pages.preferences.preferences import work_in_zone_of
 from integrations.models import ExternalSystem, IncomingOperation, OutgoingOperation
 from integrations.outgoing import outbox
 
 from .bulk_operations import LARGEST_RETRY, Window, retry_draft
 from .change_panel import incoming_row, outgoing_row, with_neighbours
-from .exchange_log import Log, Moment
+from .exchange_log import Log
 
 ATTEMPTS_SHOWN = 100
 # The filters that ask while somebody types.
@@ -40,6 +42,10 @@ class ExchangeLog(StaffPage):
 
     def get(self, request: HttpRequest) -> HttpResponse:
         is_incoming = request.GET.get("direction") == "in"
+        has_times = bool(request.GET.get("since") or request.GET.get("until"))
+        if has_times:
+            # A link leads to the same operations, whoever opens it.
+            work_in_zone_of(request.GET)
         log = Log(request.GET, is_incoming)
         context = {"log": log, "filter": log.form, "is_incoming": is_incoming}
         htmx: Any = request.htmx  # type: ignore[attr-defined]
@@ -47,7 +53,7 @@ class ExchangeLog(StaffPage):
             return render(request, "integrations/log.html", context)
         response = render(request, "integrations/includes/log_rows.html", context)
         # What is in the address bar is what a person can send to another one.
-        asked = {name: value for name, value in request.GET.items() if value}
+        asked = {name: value for name, value in request.GET.items() if value and (has_times or name != ZONE)}
         header = "HX-Replace-Url" if _is_typed_on(htmx.current_url or "", asked) else "HX-Push-Url"
         response[header] = request.path + (f"?{urlencode(asked)}" if asked else "")
         return response
@@ -140,8 +146,8 @@ class WindowForm(forms.Form):
     """Which operations are retried: those of a system, or of all, that were recorded in a time window."""
 
     system = forms.ChoiceField(label=gettext_lazy("System"), required=False)
-    since = Moment(label=gettext_lazy("Recorded from"), error_messages={"required": gettext_lazy("Say from when on.")})
-    until = Moment(label=gettext_lazy("To"), error_messages={"required": gettext_lazy("Say until when.")})
+    since = Minute(label=gettext_lazy("Recorded from"), error_messages={"required": gettext_lazy("Say from when on.")})
+    until = Minute(label=gettext_lazy("To"), error_messages={"required": gettext_lazy("Say until when.")})
 
     def __init__(self, data: Any = None, **kwargs: Any) -> None:
         super().__init__(data, **kwargs)
@@ -164,6 +170,7 @@ class RetryWindow(StaffPage):
     is_write_page = True
 
     def get(self, request: HttpRequest) -> HttpResponse:
+        work_in_zone_of(request.GET)
         asked = {name: request.GET[name] for name in ("system", "since", "until") if request.GET.get(name)}
         now = timezone.now()
         usual = {"since": now - timedelta(days=1), "until": now + timedelta(minutes=1)}

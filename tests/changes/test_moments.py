@@ -36,7 +36,7 @@ def test_one_that_is_stored_all_the_same_is_shown(alice, settings, zone, year):
     assert web(alice).get("/changes/").status_code == 200
 
 
-# --- The nights in which the clocks are put back or forward ---
+# --- The nights in which the clocks are put back or forward: also test_form_zones.py ---
 
 
 def in_berlin(user):
@@ -54,31 +54,3 @@ def test_a_time_in_the_hour_that_comes_twice_stays_exactly_when_something_else_i
     assert response.status_code == 302
     change.refresh_from_db()
     assert (change.title, change.planned_start, change.planned_end, change.version) == ("After", start, end, 2)
-
-
-def test_the_form_says_which_of_the_two_hours_is_stored(alice):
-    start, end = datetime(2026, 10, 25, 0, 30, tzinfo=UTC), datetime(2026, 10, 25, 1, 30, tzinfo=UTC)
-    page = text(in_berlin(alice).get(f"/changes/{ChangeFactory(planned_start=start, planned_end=end).number}/edit/"))
-    assert "02:30 comes twice that night; this is the first (CEST)." in page
-    assert "02:30 comes twice that night; this is the second (CET)." in page
-
-
-def test_of_a_typed_time_that_comes_twice_the_first_is_taken_and_said(alice):
-    change, client = ChangeFactory(planned_start=None, planned_end=None), in_berlin(alice)
-    page = post_form(client, f"/changes/{change.number}/edit/", follow=True, planned_start="2026-10-25T02:30")
-    assert "Planned start: 02:30 comes twice that night; the first (CEST) was taken." in text(page)
-    change.refresh_from_db()
-    assert change.planned_start == datetime(2026, 10, 25, 0, 30, tzinfo=UTC)
-    page = post_form(client, "/changes/new/", follow=True, title="At night", planned_start="2026-10-25T02:45")
-    assert "Planned start: 02:45 comes twice that night; the first (CEST) was taken." in text(page)
-    assert Change.objects.get(title="At night").planned_start == datetime(2026, 10, 25, 0, 45, tzinfo=UTC)
-
-
-def test_a_time_that_the_night_leaves_out_is_refused_with_what_to_write(alice):
-    change = ChangeFactory(planned_start=None)
-    page = post_form(in_berlin(alice), f"/changes/{change.number}/edit/", planned_start="2027-03-28T02:30")
-    assert page.status_code == 200
-    assert "That hour does not exist that night: write 03:30." in text(page)
-    assert 'value="2027-03-28T02:30"' in page.content.decode()
-    change.refresh_from_db()
-    assert (change.planned_start, change.version) == (None, 1)

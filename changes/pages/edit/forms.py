@@ -11,16 +11,15 @@ from django.contrib.auth import get_user_model
 from django.core.exceptions import ValidationError
 from django.db.models import Q
 from django.http import QueryDict
-from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from changes import audit, workflow
+from changes import workflow
 from changes.choices import ChangeType, CompletionCode, Impact, Phase, Risk, Urgency
 from changes.exceptions import ChangeRefused, ConditionsUnmet, ReadOnlyChange, StaleChange
 from changes.models import Change
-from changes.pages.fields import Line, Minute, PersonChoice, Text, comes_twice, first_was_taken, which_of_two
+from changes.pages.fields import Line, Minute, PersonChoice, Text
 
 LINES = ("title", "category", "service")
 TIMES = ("planned_start", "planned_end", "actual_start", "actual_end")
@@ -96,11 +95,6 @@ class ChangeForm(forms.ModelForm):
         super().__init__(data, instance=instance, initial=initial)
         self.theirs = theirs
         self._offer_values(instance)
-        for name in TIMES:
-            zone = {"label": self.fields[name].label, "zone": timezone.get_current_timezone_name()}
-            self.fields[name].label = _("%(label)s (%(zone)s)") % zone
-            if which := which_of_two(self.initial.get(name)):
-                self.fields[name].help_text = format_html("{} {}", self.fields[name].help_text, which).strip()
         for name in TEXTS:
             self.fields[name].widget.attrs["rows"] = 6 if name.endswith("plan") else 4
         if instance.pk is None:
@@ -108,9 +102,13 @@ class ChangeForm(forms.ModelForm):
         elif instance.phase != Phase.LOG:
             self.fields["change_type"].disabled = self.fields["requested_by"].disabled = True
         self._mark_needed(instance)
-        for name, text in (typed or {}).items():
+        for name in typed or ():
             if name in self.Meta.fields and not self.fields[name].disabled:
-                self.initial[name] = text
+                self.initial[name] = self.sent(name, typed or {})
+
+    def sent(self, name: str, data: Mapping[str, Any]) -> Any:
+        """What `data` brings for this field, as its widget reads it."""
+        return self.fields[name].widget.value_from_datadict(data, {}, name)
 
     def _offer_values(self, instance: Change) -> None:
         people = Q(is_active=True) | Q(pk=instance.requested_by_id)
@@ -161,16 +159,6 @@ class ChangeForm(forms.ModelForm):
                 ("how", _("How and when"), ("implementation_plan", "backout_plan", "planned_start", "planned_end")),
                 ("outcome", _("Outcome"), ("actual_start", "actual_end", "completion_code")),
             )
-        ]
-
-    @property
-    def said_of_times(self) -> list[str]:
-        """What to say, once it is saved, of typed times that come twice."""
-        typed = {name: self.cleaned_data.get(name) for name in TIMES if name in self.changed_data}
-        return [
-            first_was_taken(audit.label(name), moment)
-            for name, moment in typed.items()
-            if moment and comes_twice(moment)
         ]
 
     @cached_property

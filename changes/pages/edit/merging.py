@@ -125,8 +125,10 @@ def _fixed_meanwhile(form: ChangeForm, fresh: ChangeForm) -> list[str]:
 
 
 def _typed(form: ChangeForm, name: str, data: Mapping[str, Any]) -> Typed:
-    text = data.get(name, "")
-    return Typed(name, audit.label(name), text, _in_words(form.fields[name], text) if name in form.fields else text)
+    if name not in form.fields:
+        return Typed(name, audit.label(name), data.get(name, ""), data.get(name, ""))
+    text = form.sent(name, data) or ""
+    return Typed(name, audit.label(name), text, _in_words(form.fields[name], text))
 
 
 def _in_words(form_field: Field, text: str) -> Any:

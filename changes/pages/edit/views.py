@@ -42,11 +42,6 @@ def previewed(request: HttpRequest, form: ChangeForm, stored: Change | None) -> 
     return HttpResponse(format_html('<input type="hidden" name="previewed" value="{}">', stamp) + part)
 
 
-def tell_of_times(request: HttpRequest, form: ChangeForm) -> None:
-    for said in form.said_of_times:
-        messages.info(request, said)
-
-
 # --- Creating ---
 
 
@@ -68,7 +63,6 @@ class ChangeCreate(StaffPage):
             said = _("%(number)s was created. The form came twice and counted once.")
         else:
             said = _("%(number)s was created.")
-            tell_of_times(request, form)
         messages.success(request, said % {"number": sent.led_to})
         return redirect("changes:detail", sent.led_to)
 
@@ -131,7 +125,6 @@ class ChangeEdit(OneChange):
             return self.back()
         if form.instance.changed_fields:
             messages.success(request, _("%(number)s was saved.") % {"number": number})
-            tell_of_times(request, form)
         else:
             messages.info(request, _("Nothing was changed, so nothing was saved."))
         return self.back()

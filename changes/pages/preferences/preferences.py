@@ -2,7 +2,7 @@
 
 What they chose is read once, when they sign in, and kept in the session, so no page asks the database. Where they
 chose nothing the browser says it: its languages by a header of each request, its time zone by a cookie that
-js/app.js sets. The API is always English and UTC.
+js/app.js sets. The API is always English and UTC. A form that is sent is read in the zone that it was drawn in.
 """
 
 from __future__ import annotations
@@ -12,15 +12,18 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from django.contrib.auth.signals import user_logged_in
+from django.core.exceptions import BadRequest
 from django.db import Error
-from django.http import HttpRequest
+from django.http import HttpRequest, QueryDict
 from django.http.response import HttpResponseBase
 from django.utils import timezone, translation
 from django.utils.cache import patch_vary_headers
+from django.utils.translation import gettext as _
 
 from changes.conflicts import is_unavailable
 from changes.models import Preferences
 from changes.models.preferences import time_zones
+from changes.pages.fields import ZONE
 
 SESSION_KEY = "preferences"
 TIME_ZONE_COOKIE = "timezone"
@@ -60,6 +63,16 @@ def time_zone_of(request: HttpRequest, *, is_chosen_asked: bool = True) -> ZoneI
     return None
 
 
+def work_in_zone_of(sent: QueryDict) -> None:
+    """Reads and shows times in the zone that this form was drawn in, until the answer is ready. Raises BadRequest."""
+    name = sent.get(ZONE)
+    if not name:
+        return
+    if name not in time_zones():
+        raise BadRequest(_("The form names a time zone that does not exist: open its page again."))
+    timezone.activate(ZoneInfo(name))
+
+
 class PreferencesMiddleware:
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
         self.get_response = get_response
@@ -74,6 +87,11 @@ class PreferencesMiddleware:
         response.headers.setdefault("Content-Language", language)
         patch_vary_headers(response, ("Accept-Language", "Cookie"))
         return response
+
+    def process_view(self, request: HttpRequest, view: Any, args: Any, kwargs: Any) -> None:
+        """The person may have chosen another zone, or travelled, since the page of this form was opened."""
+        if request.method == "POST" and not request.path.startswith(API):
+            work_in_zone_of(request.POST)
 
 
 def for_templates(request: HttpRequest) -> dict[str, Any]:
