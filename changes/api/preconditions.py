@@ -1,8 +1,15 @@
-"""ETags: the version of a change, so that two editors do not overwrite each other."""
+"""ETags: `"<version>-<digest>"` of an answer about a change.
+
+The version is what an editor read, so that two do not overwrite each other. With the digest the whole differs whenever
+the answer does: a reference or the name of a group alters it, and no version.
+"""
 
 from __future__ import annotations
 
+import hashlib
+import json
 import re
+from collections.abc import Mapping
 from typing import Any
 
 from django.utils.http import parse_etags
@@ -12,18 +19,21 @@ from changes.models import Change
 
 from .exceptions import PreconditionFailed
 
-
-def etag(change: Change) -> str:
-    return f'"{change.version}"'
+_READ = re.compile('"([0-9]{1,9})(?:-[0-9a-f]*)?"')
 
 
-def is_known(request: Any, change: Change) -> bool:
-    """Whether the caller has this version already, as If-None-Match says."""
+def etag(change: Change, answer: Mapping[str, Any]) -> str:
+    digest = hashlib.sha256(json.dumps(answer, default=str).encode()).hexdigest()[:16]
+    return f'"{change.version}-{digest}"'
+
+
+def is_known(request: Any, tag: str) -> bool:
+    """Whether the caller has the answer with this ETag already, as If-None-Match says."""
     header = request.headers.get("If-None-Match")
     if header is None:
         return False
     tags = parse_etags(header)
-    return "*" in tags or etag(change) in [tag.removeprefix("W/") for tag in tags]
+    return "*" in tags or tag in [known.removeprefix("W/") for known in tags]
 
 
 def check_if_match(request: Any, change: Change) -> None:
@@ -32,10 +42,10 @@ def check_if_match(request: Any, change: Change) -> None:
     if header is None:
         return
     tags = parse_etags(header)
-    if "*" in tags or etag(change) in tags:
+    read = [int(match[1]) for tag in tags if (match := _READ.fullmatch(tag))]
+    if "*" in tags or change.version in read:
         return
-    read = re.fullmatch('"([0-9]{1,9})"', tags[0]) if len(tags) == 1 else None
-    if read and int(read[1]) < change.version:
-        raise StaleChange(change.number, change.version, change.edits_since(int(read[1])))
-    message = f"If-Match names no version of {change.number}: its ETag now is {etag(change)}."
+    if len(tags) == 1 and read and read[0] < change.version:
+        raise StaleChange(change.number, change.version, change.edits_since(read[0]))
+    message = f"If-Match names no version of {change.number}: it is version {change.version} now."
     raise PreconditionFailed(message if tags else f"{message} ETags stand in double quotes.")

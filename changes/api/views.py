@@ -48,9 +48,16 @@ from .uploads import UploadParser, media_type_of, safe_media_type, uploaded_file
 logger = logging.getLogger(__name__)
 
 CAN_CHANGE = "changes.change_change"
-IF_MATCH = OpenApiParameter("If-Match", location="header", description="The ETag of the change as you read it.")
+IF_MATCH = OpenApiParameter(
+    "If-Match", location="header", description="The ETag of the change as you read it; its version alone counts."
+)
 IF_NONE_MATCH = OpenApiParameter("If-None-Match", location="header", description="The ETag that you have.")
-ETAG = OpenApiParameter("ETag", location="header", description="The change's version, in quotes.", response=[200, 201])
+ETAG = OpenApiParameter(
+    "ETag",
+    location="header",
+    description='`"<version>-<digest>"`: it differs whenever the answer does.',
+    response=[200, 201],
+)
 
 
 class ApiView(GenericAPIView):
@@ -121,7 +128,8 @@ class ChangeAnswers(ApiView):
 
     def answer(self, change: Change, status_code: int = status.HTTP_200_OK, **headers: str) -> Response:
         self.load_related([change])
-        return Response(self.get_serializer(change).data, status_code, headers={"ETag": etag(change), **headers})
+        data = self.get_serializer(change).data
+        return Response(data, status_code, headers={"ETag": etag(change, data), **headers})
 
     def locked_change(self, request: Request) -> Change:
         """The change under its row lock, so that nobody alters it between reading and saving."""
@@ -160,10 +168,10 @@ class ChangeView(ChangeAnswers):
 
     @extend_schema(parameters=[IF_NONE_MATCH, ETAG])
     def get(self, request: Request, number: str) -> Response:
-        change = get_object_or_404(self.changes().with_people(), number=number)
-        if is_known(request, change):
-            return Response(status=status.HTTP_304_NOT_MODIFIED, headers={"ETag": etag(change)})
-        return self.answer(change)
+        answer = self.answer(get_object_or_404(self.changes().with_people(), number=number))
+        if is_known(request, answer["ETag"]):
+            return Response(status=status.HTTP_304_NOT_MODIFIED, headers={"ETag": answer["ETag"]})
+        return answer
 
     @extend_schema(parameters=[IF_MATCH, ETAG])
     def patch(self, request: Request, number: str) -> Response:

@@ -127,7 +127,7 @@ def test_a_page_that_is_no_json_has_problems_in_json_too(api, path, method, acce
 
 def test_a_head_is_a_get_without_its_body(api, alice):
     answer = api(alice).head(f"{CHANGES}{ChangeFactory().number}/")
-    assert (answer.status_code, answer.content, answer.headers["ETag"]) == (200, b"", '"1"')
+    assert (answer.status_code, answer.content, answer.headers["ETag"][:3]) == (200, b"", '"1-')
 
 
 @pytest.mark.parametrize(
