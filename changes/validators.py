@@ -13,6 +13,8 @@ TEXT_MAX_LENGTH = 100_000
 FIRST_YEAR, LAST_YEAR = 1900, 9998
 # Zero-width joiners: Persian, Hindi and many emoji are written with them, and they turn no text around.
 _JOINERS = "\u200c\u200d"
+# Format characters that are seen all the same: signs of Arabic, Syriac and Kaithi numbers.
+_SEEN = "\u0600\u0601\u0602\u0603\u0604\u0605\u06dd\u070f\u0890\u0891\u08e2\U000110bd\U000110cd"
 
 
 def validate_text(text: str) -> None:
@@ -37,14 +39,34 @@ def validate_file_name(name: str) -> None:
     if not name.strip() or name in {".", ".."} or re.search(r"[/\\\x01-\x1f\x7f]", name):
         message = _("Give a plain file name, without folders or control characters.")
         raise ValidationError(message, code="invalid_name")
-    if unseen := sorted({code_point(char) for char in name if is_unseen(char)}):
+    if name != name.strip():
+        message = _("The file name begins or ends with white space: give it without.")
+        raise ValidationError(message, code="invalid_name")
+    if unseen := _unseen_in(name):
         message = _("The file name holds characters that nobody sees (%(codes)s): give it without them.")
-        raise ValidationError(message, code="invalid_name", params={"codes": ", ".join(unseen)})
+        raise ValidationError(message, code="invalid_name", params={"codes": unseen})
+
+
+def validate_identifier(text: str) -> None:
+    """Nothing that nobody sees, at the edges or within: two that look the same are the same."""
+    validate_text(text)
+    if text != text.strip():
+        raise ValidationError(_("White space at the beginning or the end is not allowed: remove it."), code="edges")
+    if unseen := _unseen_in(text):
+        message = _("It holds characters that nobody sees (%(codes)s): give it without them.")
+        raise ValidationError(message, code="unseen_characters", params={"codes": unseen})
+
+
+def _unseen_in(text: str) -> str:
+    """Their codes, as in `U+200B, U+202E`."""
+    if text.isascii() and text.isprintable():
+        return ""
+    return ", ".join(sorted({code_point(char) for char in text if is_unseen(char)}))
 
 
 def is_unseen(char: str) -> bool:
     """Whether it only controls how others are shown, as U+202E does, which turns `gpj.exe` into `exe.jpg`."""
-    return unicodedata.category(char) in ("Cc", "Cf", "Zl", "Zp") and char not in _JOINERS
+    return unicodedata.category(char) in ("Cc", "Cf", "Zl", "Zp") and char not in _JOINERS and char not in _SEEN
 
 
 def code_point(char: str) -> str:

@@ -1,9 +1,10 @@
-"""Columns of the exchange's own kinds: a text that is encrypted at rest, and JSON that is kept as it was written."""
+"""Columns of the exchange's own kinds: an id at a partner, a text encrypted at rest, and JSON as it was written."""
 
 from __future__ import annotations
 
 import base64
 import json
+import unicodedata
 from functools import lru_cache
 from typing import Any
 
@@ -25,6 +26,26 @@ def _cipher_of(*secrets: str) -> MultiFernet:
         return Fernet(base64.urlsafe_b64encode(derived.derive(secret.encode())))
 
     return MultiFernet([key(secret) for secret in secrets])
+
+
+class IdentifierField(models.CharField):
+    """The id that a partner's record has there: kept and compared in Unicode's NFC."""
+
+    def deconstruct(self) -> Any:
+        name, _, args, kwargs = super().deconstruct()
+        return name, "django.db.models.CharField", args, kwargs
+
+    def to_python(self, value: Any) -> Any:
+        value = super().to_python(value)
+        return unicodedata.normalize("NFC", value) if isinstance(value, str) else value
+
+    def get_prep_value(self, value: Any) -> Any:
+        return self.to_python(super().get_prep_value(value))
+
+    def pre_save(self, model_instance: models.Model, add: bool) -> Any:
+        value = self.to_python(super().pre_save(model_instance, add))
+        setattr(model_instance, self.attname, value)
+        return value
 
 
 class JSONTextField(models.TextField):

@@ -158,7 +158,9 @@ def test_only_the_outbox_writes_outgoing_operations(file: Path) -> None:
 @each_module
 def test_only_the_receivers_listen_to_saves(file: Path) -> None:
     names = {node.id for node in ast.walk(_tree(file)) if isinstance(node, ast.Name)}
-    names |= {node.attr for node in ast.walk(_tree(file)) if isinstance(node, ast.Attribute)}
+    # Of `super()`, pre_save is what a column makes of a value.
+    attributes = [node for node in ast.walk(_tree(file)) if isinstance(node, ast.Attribute)]
+    names |= {node.attr for node in attributes if not isinstance(node.value, ast.Call)}
     names |= {alias.name for node in ast.walk(_tree(file)) if isinstance(node, ast.ImportFrom) for alias in node.names}
     assert not names & {"post_save", "pre_save"} or _name(file) == "integrations/outgoing/receivers.py"
 

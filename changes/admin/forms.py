@@ -12,8 +12,9 @@ from django.utils.translation import gettext as _
 
 from changes import audit
 from changes.exceptions import StaleChange
+from changes.lines import Line
 from changes.models import Attachment, Change
-from changes.pages.edit.forms import TEXTS
+from changes.pages.edit.forms import LINES, TEXTS
 from changes.pages.fields import Text
 
 # Eighteen digits fit into 64 bits, whichever they are.
@@ -28,7 +29,7 @@ class ChangeForm(forms.ModelForm):
     class Meta:
         model = Change
         fields: tuple[str, ...] = ()
-        field_classes = dict.fromkeys(TEXTS, Text)
+        field_classes = {**dict.fromkeys(TEXTS, Text), **dict.fromkeys(LINES, Line)}
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

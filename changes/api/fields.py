@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, cast
@@ -13,9 +14,10 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 from rest_framework.validators import ProhibitSurrogateCharactersValidator
 
+from changes.lines import as_line
 from changes.models import SupportGroup
 from changes.timestamps import timestamp
-from changes.validators import FIRST_YEAR, LAST_YEAR, validate_text
+from changes.validators import FIRST_YEAR, LAST_YEAR, validate_identifier, validate_text
 
 _RFC3339 = re.compile(
     r"([0-9]{4})-([0-9]{2})-([0-9]{2})[Tt]([0-9]{2}):([0-9]{2}):([0-9]{2})(?:\.([0-9]+))?"
@@ -67,6 +69,24 @@ class TextField(serializers.CharField):
         return super().run_validation(data)
 
 
+class LineField(TextField):
+    """A text of one line: see `as_line()`."""
+
+    def run_validation(self, data: Any = serializers.empty) -> Any:
+        return super().run_validation(as_line(data) if isinstance(data, str) else data)
+
+
+class IdentifierField(TextField):
+    """An id, which is not altered but for Unicode's NFC: see `validate_identifier()`."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self.validators.append(validate_identifier)
+
+    def run_validation(self, data: Any = serializers.empty) -> Any:
+        return super().run_validation(unicodedata.normalize("NFC", data) if isinstance(data, str) else data)
+
+
 class OneOfField(serializers.ChoiceField):
     """One of some texts, letter for letter; the error lists them."""
 
@@ -108,6 +128,7 @@ class GroupNameField(serializers.Field):
     def to_internal_value(self, data: Any) -> SupportGroup:
         if not isinstance(data, str):
             self.fail("invalid")
+        data = as_line(data)
         # What cannot be a name is not looked for: PostgreSQL refuses to compare with a NUL.
         group = self.find(data) if 0 < len(data) <= 200 and "\x00" not in data else None
         if group is None:

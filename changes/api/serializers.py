@@ -23,13 +23,13 @@ from changes.choices import (
 from changes.models import Attachment, Change
 from changes.validators import TEXT_MAX_LENGTH
 
-from .fields import GroupNameField, OneOfField, StrictSerializer, TextField, TimestampField
+from .fields import GroupNameField, LineField, OneOfField, StrictSerializer, TextField, TimestampField
 
 LINE_MAX_LENGTH = 200
 
 
-def _line() -> TextField:
-    return TextField(required=False, allow_blank=True, max_length=LINE_MAX_LENGTH)
+def _line() -> LineField:
+    return LineField(required=False, allow_blank=True, max_length=LINE_MAX_LENGTH)
 
 
 def _text() -> TextField:
@@ -43,7 +43,7 @@ def _moment() -> TimestampField:
 class ChangeWriteSerializer(StrictSerializer):
     """The writable fields of a change. With `partial=True` none is required, else the title alone is."""
 
-    title = TextField(max_length=LINE_MAX_LENGTH)
+    title = LineField(max_length=LINE_MAX_LENGTH)
     description = _text()
     change_type = OneOfField(ChangeType.choices, required=False)
     category = _line()

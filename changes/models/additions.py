@@ -17,6 +17,7 @@ from django.utils.translation import gettext_lazy as _
 from changes.actor import current as current_actor
 from changes.choices import Decision, Phase, Visibility
 from changes.exceptions import NotDecidable
+from changes.lines import LineField
 from changes.querysets import AnnouncedQuerySet
 from changes.validators import (
     TEXT_MAX_LENGTH,
@@ -38,7 +39,7 @@ class Addition(models.Model):
     """Something that is added to a change and never edited."""
 
     author = models.ForeignKey(USER, on_delete=models.PROTECT, related_name="+", verbose_name=_("author"))
-    author_name = models.CharField(_("author's name"), max_length=200, blank=True, validators=[validate_text])
+    author_name = LineField(_("author's name"), max_length=200, blank=True, validators=[validate_text])
     source_system = models.CharField(_("external system"), max_length=100, null=True, editable=False)
     created_at = models.DateTimeField(_("created at"), auto_now_add=True)
 

@@ -8,6 +8,7 @@ from django.conf import settings
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
+from changes.lines import LineField
 from changes.validators import validate_text
 
 USER = settings.AUTH_USER_MODEL
@@ -16,7 +17,7 @@ USER = settings.AUTH_USER_MODEL
 class SupportGroup(models.Model):
     """A team that can own changes."""
 
-    name = models.CharField(_("name"), max_length=200, unique=True, validators=[validate_text])
+    name = LineField(_("name"), max_length=200, unique=True, validators=[validate_text])
     members: models.ManyToManyField[Any, Any] = models.ManyToManyField(
         USER, blank=True, related_name="support_groups", verbose_name=_("members")
     )

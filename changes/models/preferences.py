@@ -10,6 +10,7 @@ from django.core.exceptions import ValidationError
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
+from changes.lines import LineField
 from changes.validators import validate_text
 
 USER = settings.AUTH_USER_MODEL
@@ -48,7 +49,7 @@ class SavedFilter(models.Model):
     """A filter of the list of changes that a person keeps under a name. `query` is the address after the `?`."""
 
     user = models.ForeignKey(USER, on_delete=models.CASCADE, related_name="saved_filters")
-    name = models.CharField(_("name"), max_length=60, validators=[validate_text])
+    name = LineField(_("name"), max_length=60, validators=[validate_text])
     query = models.CharField(max_length=2000, blank=True)
     created_at = models.DateTimeField(auto_now_add=True)
 

@@ -20,6 +20,7 @@ from django_fsm import FSMField, transition
 from changes import workflow
 from changes.choices import PRIORITIES, ChangeType, CompletionCode, Impact, Phase, Priority, Risk, Urgency
 from changes.exceptions import ConditionsUnmet, FieldEdit, NoTransition, ReadOnlyChange, StaleChange
+from changes.lines import LineField, as_line
 from changes.querysets import PRIORITY_RANK, ChangeQuerySet
 from changes.validators import TEXT_MAX_LENGTH, validate_moment, validate_text
 
@@ -78,14 +79,14 @@ class Change(models.Model):
         db_persist=True,
         verbose_name=_("number"),
     )
-    title = models.CharField(_("title"), max_length=200, validators=[validate_text])
+    title = LineField(_("title"), max_length=200, validators=[validate_text])
     description = _text(verbose_name=_("description"))
     change_type = models.CharField(_("type"), max_length=10, choices=ChangeType, default=ChangeType.NORMAL)
     phase = FSMField(
         _("phase"), max_length=11, choices=Phase.choices, default=Phase.LOG, protected=True, editable=False
     )
-    category = models.CharField(_("category"), max_length=200, blank=True, validators=[validate_text])
-    service = models.CharField(_("service"), max_length=200, blank=True, validators=[validate_text])
+    category = LineField(_("category"), max_length=200, blank=True, validators=[validate_text])
+    service = LineField(_("service"), max_length=200, blank=True, validators=[validate_text])
     reason = _text(verbose_name=_("reason for change"))
     justification = _text(verbose_name=_("justification"))
     risk = models.CharField(_("risk"), max_length=6, choices=Risk, null=True, blank=True)
@@ -127,6 +128,7 @@ class Change(models.Model):
     history = SourcedRecords(excluded_fields=["number"])
     objects = ChangeQuerySet.as_manager()
 
+    LINES = ("title", "category", "service")
     # What people and partners set, and a history shows. The rest is kept by save() itself.
     TRACKED_FIELDS = (
         "title",
@@ -329,14 +331,15 @@ class Change(models.Model):
         if self.phase != Phase.LOG:
             raise NoTransition(self.change_type, "nothing", self.phase, [Phase.LOG])
         self.version = 1
-        self.clean()
         self.changed_fields = self.differences_from(None)
+        self.clean()
 
     def _prepare_update(self, update_fields: Iterable[str] | None) -> list[str]:
         """Compares with the locked row, and returns the fields to write: none when nothing differs."""
         stored = held(Change, self.pk) or Change.objects.locked().get(pk=self.pk)
         if (self._loaded_version, self._loaded_at) != (stored.version, stored.updated_at):
             raise StaleChange(stored.number, stored.version, stored.edits_since(self._loaded_version or 0))
+        self._tidy_lines(stored)
         self.clean()
         self._derive_priority()
         everything = {*self.TRACKED_FIELDS, "approval_round"} - self.get_deferred_fields()
@@ -357,12 +360,20 @@ class Change(models.Model):
         self.version = stored.version + 1
         return [*differing, "version", "updated_at"]
 
+    def _tidy_lines(self, stored: Change | None) -> None:
+        """Takes lines as a browser's field would. One that reads as the stored one is no edit, and stays as stored."""
+        for name in {*self.LINES} - self.get_deferred_fields():
+            line = as_line(getattr(self, name))
+            known = getattr(stored, name) if stored else line
+            setattr(self, name, known if as_line(known) == line else line)
+
     def differences_from(self, stored: Change | None) -> dict[str, FieldChange]:
         """What a save writes by field where the database has `stored`, and what it fills in where that is None.
 
-        Derives the priority, and touches nothing else.
+        Derives the priority and tidies the lines, and touches nothing else.
         """
         self._derive_priority()
+        self._tidy_lines(stored)
         if stored is not None:
             return self._differences(stored, {*self.TRACKED_FIELDS})
         filled = {field: getattr(self, field) for field in self.TRACKED_FIELDS}

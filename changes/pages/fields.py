@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from django import forms
-from django.core.exceptions import ValidationError
+from django.core.exceptions import BadRequest, ValidationError
+from django.http import QueryDict
 from django.utils import timezone
 from django.utils.dateparse import parse_datetime
 from django.utils.html import format_html_join
@@ -15,6 +17,7 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
+from changes.models.preferences import time_zones
 from changes.validators import validate_moment
 
 
@@ -31,17 +34,20 @@ class Text(forms.CharField):
         return super().has_changed(self.to_python(initial), data)
 
 
-class Line(forms.CharField):
-    """One line without spaces around it. Those that the stored value has are no edit."""
-
-    def has_changed(self, initial: Any, data: Any) -> bool:
-        return super().has_changed(self.to_python(initial), data)
-
-
-# The field of a form that names the time zone it was drawn in: preferences.work_in_zone_of() reads it.
+# The field of a form that names the time zone it was drawn in: work_in_zone_of() reads it.
 ZONE = "zone"
 ASK, FIRST, LAST = "ask", "first", "last"
 _SHOWN = "%Y-%m-%dT%H:%M"
+
+
+def work_in_zone_of(sent: QueryDict) -> None:
+    """Reads and shows times in the zone that this form was drawn in, until the answer is ready. Raises BadRequest."""
+    name = sent.get(ZONE)
+    if not name:
+        return
+    if name not in time_zones():
+        raise BadRequest(_("The form names a time zone that does not exist: open its page again."))
+    timezone.activate(ZoneInfo(name))
 
 
 class MinuteInput(forms.DateTimeInput):

@@ -23,8 +23,8 @@ from django.shortcuts import redirect
 from django.utils.translation import gettext as _
 from django.views.csrf import csrf_failure
 
+from .fields import work_in_zone_of
 from .once import MARK
-from .preferences.preferences import work_in_zone_of
 
 OWNER = "page_of"
 _KEPT = "typed_before"

@@ -12,7 +12,7 @@ from django.core.validators import URLValidator
 from rest_framework import serializers
 
 from changes.api.exceptions import TooLarge
-from changes.api.fields import GroupNameField, OneOfField, StrictSerializer, TextField
+from changes.api.fields import GroupNameField, IdentifierField, LineField, OneOfField, StrictSerializer, TextField
 from changes.api.serializers import LINE_MAX_LENGTH, ChangeWriteSerializer
 from changes.choices import Phase, Visibility
 from changes.models import SupportGroup
@@ -33,7 +33,7 @@ class ExternalGroupNameField(GroupNameField):
 class PropertiesSerializer(ChangeWriteSerializer):
     """The writable fields of a change, and the phase: one transition away at most."""
 
-    title = TextField(required=False, max_length=LINE_MAX_LENGTH)
+    title = LineField(required=False, max_length=LINE_MAX_LENGTH)
     owning_group = ExternalGroupNameField(required=False, allow_null=True)
     phase = OneOfField(Phase.choices, required=False)
 
@@ -41,7 +41,7 @@ class PropertiesSerializer(ChangeWriteSerializer):
 class SentCommentSerializer(StrictSerializer):
     body = TextField(max_length=TEXT_MAX_LENGTH)
     visibility = OneOfField(Visibility.choices, required=False, default=Visibility.PUBLIC.value)
-    author = TextField(required=False, allow_blank=True, default="", max_length=200)
+    author = LineField(required=False, allow_blank=True, default="", max_length=200)
 
 
 class SentAttachmentSerializer(StrictSerializer):
@@ -67,21 +67,21 @@ class SentAttachmentSerializer(StrictSerializer):
 
 
 class OriginSerializer(StrictSerializer):
-    system_id = TextField(max_length=255)
-    operation_id = TextField(max_length=255)
+    system_id = IdentifierField(max_length=255)
+    operation_id = IdentifierField(max_length=255)
 
 
 class OperationSerializer(StrictSerializer):
     """One incoming operation."""
 
-    system_id = TextField(max_length=100)
+    system_id = IdentifierField(max_length=100)
     operation = OneOfField(IncomingKind.choices)
-    external_id = TextField(required=False, max_length=255)
+    external_id = IdentifierField(required=False, max_length=255)
     external_url = TextField(
         required=False, allow_blank=True, max_length=1000, validators=[URLValidator(schemes=["http", "https"])]
     )
-    external_status = TextField(required=False, allow_blank=True, max_length=200)
-    change_number = TextField(required=False, max_length=22)
+    external_status = LineField(required=False, allow_blank=True, max_length=200)
+    change_number = IdentifierField(required=False, max_length=22)
     properties = PropertiesSerializer(required=False)
     comments = SentCommentSerializer(many=True, required=False, max_length=MOST_ADDITIONS)  # type: ignore[call-arg]
     attachments = SentAttachmentSerializer(many=True, required=False, max_length=MOST_ADDITIONS)  # type: ignore[call-arg]

@@ -21,6 +21,7 @@ from changes.api.parsers import check_has_length
 from changes.api.problems import as_api_exception
 from changes.conflicts import is_unavailable, is_undone
 from changes.exceptions import ChangeRefused
+from changes.validators import validate_identifier
 from integrations import incoming
 from integrations.incoming import OperationRefused
 from integrations.models import ExternalSystem
@@ -123,6 +124,7 @@ class _Sent:
         if not isinstance(system_id, str) or not system_id:
             message = "Name your system, as a JSON string."
             raise Problem(message, "required", {"system_id": message})
+        _check_identifier("system_id", system_id)
         systems: Any = self.request.auth
         system = next((own for own in systems if own.system_id == system_id), None)
         if system is None:
@@ -138,6 +140,8 @@ class _Sent:
         if key is not None and not 0 < len(key) <= KEY_MAX_LENGTH:
             message = f"Give 1 to {KEY_MAX_LENGTH} characters."
             raise Problem(f"{name}: {message}", "invalid", {name: message})
+        if key is not None:
+            _check_identifier(name, key)
         return key
 
     def log_failure(self, problem: APIException) -> None:
@@ -150,6 +154,14 @@ class _Sent:
             body_sha256=self.body_sha256,
             idempotency_key=self.key,
         )
+
+
+def _check_identifier(name: str, text: str) -> None:
+    try:
+        validate_identifier(text)
+    except InvalidModel as error:
+        message = " ".join(error.messages)
+        raise Problem(f"{name}: {message}", str(error.code), {name: message}) from error
 
 
 def _problem(error: Exception) -> APIException:

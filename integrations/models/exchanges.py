@@ -7,8 +7,10 @@ from django.db import models
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
+from changes.lines import LineField
 from changes.models import Change
-from changes.validators import validate_text
+from changes.validators import validate_identifier, validate_text
+from integrations.fields import IdentifierField
 from integrations.rules import ExchangeState
 
 from .systems import ExternalSystem
@@ -27,11 +29,11 @@ class ExternalReference(models.Model):
         db_index=False,
         verbose_name=_("system"),
     )
-    external_id = models.CharField(_("external id"), max_length=255, validators=[validate_text])
+    external_id = IdentifierField(_("external id"), max_length=255, validators=[validate_identifier])
     external_url = models.URLField(
         _("external url"), max_length=1000, blank=True, validators=[URLValidator(schemes=["http", "https"])]
     )
-    external_status = models.CharField(_("external status"), max_length=200, blank=True, validators=[validate_text])
+    external_status = LineField(_("external status"), max_length=200, blank=True, validators=[validate_text])
     updated_at = models.DateTimeField(_("last heard of"), auto_now=True)
 
     class Meta:

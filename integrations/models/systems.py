@@ -12,6 +12,7 @@ from django.db.models.functions import Lower
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
+from changes.lines import LineField
 from changes.models import SupportGroup
 from changes.validators import validate_text
 from integrations.choices import Breaker, Delivery
@@ -20,6 +21,7 @@ from integrations.transports.http import check_endpoint_url
 from integrations.transports.signing import check_secret
 
 USER = settings.AUTH_USER_MODEL
+SYSTEM_ID = r"\A[A-Za-z0-9][A-Za-z0-9._-]*\Z"
 
 
 class SecretUnreadable(ValueError):  # noqa: N818 - says the state, as the changes' exceptions do
@@ -52,11 +54,9 @@ class ExternalSystem(models.Model):
         _("system id"),
         max_length=100,
         unique=True,
-        validators=[
-            RegexValidator(r"\A[A-Za-z0-9][A-Za-z0-9._-]*\Z", _("Use letters, digits, dots, hyphens, underscores."))
-        ],
+        validators=[RegexValidator(SYSTEM_ID, _("Use letters, digits, dots, hyphens, underscores."))],
     )
-    description = models.CharField(_("description"), max_length=200, blank=True, validators=[validate_text])
+    description = LineField(_("description"), max_length=200, blank=True, validators=[validate_text])
     authorized_user = models.ForeignKey(
         USER,
         on_delete=models.PROTECT,

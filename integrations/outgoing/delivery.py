@@ -272,7 +272,8 @@ def read_answer(response: Response) -> tuple[dict[str, Any], str]:
     if not response.is_complete:
         return {}, "The answer is too long: it was not used."
     try:
-        answer = json.loads(response.body)
+        # A number is taken as its digits.
+        answer = json.loads(response.body, parse_int=str, parse_float=str)
     except (ValueError, RecursionError):
         return {}, "The answer is no JSON: it was not used."
     if not isinstance(answer, dict):

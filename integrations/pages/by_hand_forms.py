@@ -6,6 +6,7 @@ from django import forms
 from django.db.models import QuerySet
 from django.utils.translation import gettext_lazy as _
 
+from changes.lines import Line
 from changes.models import SupportGroup
 
 # It is kept together with the user's name, in 300 characters.
@@ -15,7 +16,7 @@ BREAKER_REASON_LENGTH = 140
 class OpenBreakerForm(forms.Form):
     """Why a person lets nothing be sent to a system."""
 
-    reason = forms.CharField(
+    reason = Line(
         max_length=BREAKER_REASON_LENGTH,
         label=_("Reason"),
         help_text=_("Shown with your name wherever somebody asks why nothing is sent."),
@@ -48,7 +49,7 @@ class TestOperationForm(forms.Form):
 class SkipForm(forms.Form):
     """Why an operation is given up, and whether all that waits behind it is given up too."""
 
-    reason = forms.CharField(
+    reason = Line(
         max_length=500,
         label=_("Reason"),
         help_text=_("Kept with the operation, for those who ask later."),
@@ -57,6 +58,3 @@ class SkipForm(forms.Form):
     all = forms.BooleanField(required=False)
     # The sequence of the last operation that the page showed as waiting: what came since was not agreed to.
     last = forms.IntegerField(required=False, min_value=0, max_value=2**31 - 1, widget=forms.HiddenInput)
-
-    def clean_reason(self) -> Any:
-        return self.cleaned_data["reason"].strip()

@@ -21,8 +21,7 @@ from django.utils.translation import gettext_lazy
 
 from changes.actor import signed_in
 from changes.pages.access import StaffPage
-from changes.pages.fields import ZONE, Minute
-from changes.pages.preferences.preferences import work_in_zone_of
+from changes.pages.fields import ZONE, Minute, work_in_zone_of
 from integrations.models import ExternalSystem, IncomingOperation, OutgoingOperation
 from integrations.outgoing import outbox
 

@@ -305,7 +305,7 @@ class TestAnswers:
         b"[" * 100_000,
         b'"text"',
         b"\xff\xfe",
-        {"external_id": 7},
+        {"external_id": [7]},
         {"external_id": "x" * 256},
         {"external_id": "\x00"},
         {"external_id": "TAKEN"},
@@ -325,7 +325,7 @@ class TestAnswers:
         assert not ExternalReference.objects.filter(change=change).exists()
 
     def test_of_one_that_can_be_used_in_part_that_part_is(self, partner, change):
-        partner.default = answer(200, {**self.RECORD, "external_status": 5})
+        partner.default = answer(200, {**self.RECORD, "external_status": True})
         delivery.drain()
         reference = ExternalReference.objects.get()
         assert (reference.external_id, reference.external_status) == ("A-1", "")

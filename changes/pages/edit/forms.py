@@ -18,10 +18,11 @@ from django.utils.translation import gettext_lazy
 from changes import workflow
 from changes.choices import ChangeType, CompletionCode, Impact, Phase, Risk, Urgency
 from changes.exceptions import ChangeRefused, ConditionsUnmet, ReadOnlyChange, StaleChange
+from changes.lines import Line
 from changes.models import Change
-from changes.pages.fields import Line, Minute, PersonChoice, Text
+from changes.pages.fields import Minute, PersonChoice, Text
 
-LINES = ("title", "category", "service")
+LINES = Change.LINES
 TIMES = ("planned_start", "planned_end", "actual_start", "actual_end")
 TEXTS = ("description", "reason", "justification", "implementation_plan", "backout_plan")
 

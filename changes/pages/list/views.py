@@ -15,6 +15,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from changes.actor import signed_in
+from changes.lines import Line
 from changes.models import SavedFilter
 from changes.pages.access import StaffPage
 from changes.validators import validate_text
@@ -98,7 +99,7 @@ class ChangeExport(StaffPage):
 
 
 class SavedFilterForm(forms.Form):
-    name = forms.CharField(
+    name = Line(
         label=gettext_lazy("Name"),
         max_length=60,
         validators=[validate_text],

@@ -12,18 +12,16 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from django.contrib.auth.signals import user_logged_in
-from django.core.exceptions import BadRequest
 from django.db import Error
-from django.http import HttpRequest, QueryDict
+from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 from django.utils import timezone, translation
 from django.utils.cache import patch_vary_headers
-from django.utils.translation import gettext as _
 
 from changes.conflicts import is_unavailable
 from changes.models import Preferences
 from changes.models.preferences import time_zones
-from changes.pages.fields import ZONE
+from changes.pages.fields import work_in_zone_of
 
 SESSION_KEY = "preferences"
 TIME_ZONE_COOKIE = "timezone"
@@ -61,16 +59,6 @@ def time_zone_of(request: HttpRequest, *, is_chosen_asked: bool = True) -> ZoneI
         if name and name in time_zones():
             return ZoneInfo(name)
     return None
-
-
-def work_in_zone_of(sent: QueryDict) -> None:
-    """Reads and shows times in the zone that this form was drawn in, until the answer is ready. Raises BadRequest."""
-    name = sent.get(ZONE)
-    if not name:
-        return
-    if name not in time_zones():
-        raise BadRequest(_("The form names a time zone that does not exist: open its page again."))
-    timezone.activate(ZoneInfo(name))
 
 
 class PreferencesMiddleware:

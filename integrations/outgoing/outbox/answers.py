@@ -69,6 +69,10 @@ def _values(reference: ExternalReference | None) -> list[str]:
     return [getattr(reference, name) for name in FIELDS] if reference else []
 
 
+def _external_id(said: Any) -> Any:
+    return ExternalReference._meta.get_field("external_id").to_python(said)
+
+
 def _fill(
     result: Result, exchange: Exchange, reference: ExternalReference | None
 ) -> tuple[ExternalReference | None, str]:
@@ -80,7 +84,7 @@ def _fill(
         if not answer.get("external_id"):
             return None, "The answer names no external_id, and there is no reference yet: it was not used."
         reference = ExternalReference(change_id=operation.change_id, system=operation.system)
-    elif answer.get("external_id") not in (None, "", reference.external_id):
+    elif _external_id(answer.get("external_id")) not in (None, "", reference.external_id):
         return (
             None,
             f"The answer names {answer['external_id']!r:.100}, but the reference is {reference.external_id!r:.100}.",

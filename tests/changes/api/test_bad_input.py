@@ -68,7 +68,6 @@ VALUES = [
     *((name, None, "null") for name in ("change_type", "business_impact", "urgency")),
     ("owning_group", "Nobody", "There is no group named Nobody."),
     ("owning_group", "network", "There is no group named network."),
-    ("owning_group", " Network", "There is no group named"),
     ("owning_group", "", "There is no group named"),
     ("owning_group", "x" * 5000, "There is no group named"),
     ("owning_group", 1, "group's name"),

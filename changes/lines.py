@@ -1,0 +1,75 @@
+"""Texts of one line that people write: taken as a browser's field would take them, on every way in."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from django import forms
+from django.db import models
+
+from .validators import is_unseen
+
+_BREAKS = re.compile("\r\n|[\n\r\t\v\f\x85\u2028\u2029]")
+# A flag of a part of a country is written with characters that nobody sees.
+_FLAG = re.compile("\U0001f3f4[\U000e0020-\U000e007e]+\U000e007f")
+
+
+def as_line(text: str) -> str:
+    """A line break or tab becomes a space; white space at the edges and characters that nobody sees go.
+
+    A NUL stays, and is refused.
+    """
+    text = text.strip()
+    if text.isascii() and text.isprintable():
+        return text
+    text = _BREAKS.sub(" ", text)
+    flags = {place for match in _FLAG.finditer(text) for place in range(*match.span())}
+    kept = [
+        char
+        for place, char in enumerate(text)
+        if char == "\0" or place in flags or not (is_unseen(char) or _is_idle_joiner(text, place))
+    ]
+    return "".join(kept).strip()
+
+
+def _is_idle_joiner(text: str, place: int) -> bool:
+    """Whether it is a joiner that has nothing to join: beside white space, or between letters of ASCII."""
+    if text[place] not in "\u200c\u200d":
+        return False
+    before, after = text[place - 1 : place], text[place + 1 : place + 2]
+    return not (before.strip() and after.strip()) or (before.isascii() and after.isascii())
+
+
+class Line(forms.CharField):
+    """One line. What a stored value has that a browser's field cannot show is no edit."""
+
+    def to_python(self, value: Any) -> Any:
+        return as_line(super().to_python(value) or "") or self.empty_value
+
+    def prepare_value(self, value: Any) -> Any:
+        return as_line(value) if isinstance(value, str) else value
+
+    def has_changed(self, initial: Any, data: Any) -> bool:
+        return super().has_changed(self.to_python(initial), data)
+
+
+class LineField(models.CharField):
+    """A column for one line, which is what is stored, whoever writes it."""
+
+    def deconstruct(self) -> Any:
+        # To the database it is a text like any other.
+        name, _, args, kwargs = super().deconstruct()
+        return name, "django.db.models.CharField", args, kwargs
+
+    def to_python(self, value: Any) -> Any:
+        value = super().to_python(value)
+        return as_line(value) if isinstance(value, str) else value
+
+    def pre_save(self, model_instance: models.Model, add: bool) -> Any:
+        value = self.to_python(super().pre_save(model_instance, add))
+        setattr(model_instance, self.attname, value)
+        return value
+
+    def formfield(self, **kwargs: Any) -> Any:
+        return super().formfield(**{"form_class": Line, **kwargs})
