@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 SYSTEMS = [f"PARTNER{number:02}" for number in range(10)]
 LOCAL_GROUP = "Network"
+AGENTS = [f"agent{number:02}" for number in range(10)]
 PROPERTIES = {
     "title": "Replace the access switches in building A, third floor",
     "description": "The access switches are end of support in March and get no more security updates. Sixteen devices "
@@ -38,15 +39,20 @@ def authorized_user(system_id: str) -> str:
     return f"{system_id.lower()}-integration"
 
 
-def create_operations(system_id: str) -> Iterator[tuple[str, bytes]]:
-    """Endless `Create` operations of one partner, each with its idempotency key."""
+def next_partner(system_id: str) -> str:
+    """Whom a partner gives its changes to where they go on to another one."""
+    return SYSTEMS[(SYSTEMS.index(system_id) + 1) % len(SYSTEMS)]
+
+
+def create_operations(system_id: str, group: str = LOCAL_GROUP) -> Iterator[tuple[str, bytes]]:
+    """Endless `Create` operations of one partner into `group`, each with its idempotency key."""
     operation = {
         "system_id": system_id,
         "operation": "Create",
         "external_id": "{external_id}",
         "external_url": "https://desk.partner.example/changes/{external_id}",
         "external_status": "New",
-        "properties": PROPERTIES,
+        "properties": {**PROPERTIES, "owning_group": group},
     }
     body = json.dumps(operation).encode()
     while True:

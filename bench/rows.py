@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from .handover import AddComment, Handover
 from .hanging import Hanging
 from .incoming import Incoming
 from .large import Size
@@ -17,6 +18,8 @@ RowMaker = Callable[[Session], Row]
 
 ROWS: dict[str, RowMaker] = {
     "create": Incoming,
+    "handover": Handover,
+    "comment": AddComment,
     "drain": Drain,
     "latency": Latency,
     "hanging": Hanging,

@@ -1,7 +1,8 @@
 """Fills our database as people would: `python -m bench.seed_ours`, with the environment of casexchange.
 
 Reads from stdin a JSON object: `configuration`, a file for load_exchange; `changes` and `comments`, how many changes
-to give to the partners in turn, with how many public comments each. Prints the partners' tokens as a JSON object.
+to give to the partners in turn, with how many public comments each. Prints the tokens of partners and agents as a
+JSON object.
 Every save is one of its own, with its own transaction and its own wake-up.
 """
 
@@ -17,7 +18,7 @@ from typing import Any
 import django
 from django.core.management import call_command
 
-from .content import COMMENT, PROPERTIES, SYSTEMS, authorized_user, external_group
+from .content import AGENTS, COMMENT, PROPERTIES, SYSTEMS, authorized_user, external_group
 
 
 def main() -> None:
@@ -28,7 +29,8 @@ def main() -> None:
     if wanted.get("configuration"):
         call_command("migrate", verbosity=0)
         call_command("load_exchange", wanted["configuration"], stdout=sys.stderr)
-        tokens = {system_id: _token(authorized_user(system_id)) for system_id in SYSTEMS}
+        users = {system_id: authorized_user(system_id) for system_id in SYSTEMS} | {name: name for name in AGENTS}
+        tokens = {name: _token(username) for name, username in users.items()}
     _add_changes(wanted["changes"], wanted["comments"])
     json.dump(tokens, sys.stdout)
 

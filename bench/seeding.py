@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import yaml
 
-from .content import LOCAL_GROUP, SYSTEMS, authorized_user, external_group
+from .content import AGENTS, LOCAL_GROUP, SYSTEMS, authorized_user, external_group
 from .stack import BASELINE, OURS, Stack
 
 # Seeding need not survive a power cut; what is measured must.
@@ -21,7 +21,8 @@ _SEEDERS = 2
 
 @dataclass(frozen=True)
 class OurSeed:
-    """Our database with its ten partners: their tokens and signing secrets, and how many operations wait.
+    """Our database with its ten partners and ten agents: their tokens, the partners' signing secrets, and how many
+    operations wait.
 
     `wake_ups` is the database of Redis that keeps what the saves left there.
     """
@@ -105,5 +106,5 @@ def _configuration(stack: Stack, signing_secrets: dict[str, str]) -> dict[str, o
             {"name": LOCAL_GROUP, "members": ["alice"]},
             *({"name": external_group(system_id), "external_system": system_id} for system_id in SYSTEMS),
         ],
-        "users": [{"username": "alice", "roles": ["Service desk agent"]}],
+        "users": [{"username": name, "roles": ["Service desk agent"]} for name in ("alice", *AGENTS)],
     }

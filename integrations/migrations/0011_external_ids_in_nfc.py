@@ -16,13 +16,15 @@ def normalise(apps, schema_editor):
 
 
 class Migration(migrations.Migration):
-    dependencies = [("integrations", "0006_incoming_by_time")]
+    dependencies = [("integrations", "0010_pause_reason_goes")]
 
     operations = [
         migrations.AlterField(
             model_name="externalreference",
             name="external_id",
-            field=models.CharField(max_length=255, validators=[changes.validators.validate_identifier]),
+            field=models.CharField(
+                max_length=255, validators=[changes.validators.validate_identifier], verbose_name="external id"
+            ),
         ),
         migrations.RunPython(normalise, migrations.RunPython.noop, elidable=True),
     ]
