@@ -55,6 +55,7 @@ class ExternalSystemFactory(DjangoModelFactory):
     class Meta:
         model = ExternalSystem
         django_get_or_create = ("system_id",)
+        skip_postgeneration_save = True
 
     system_id = factory.Sequence(lambda n: f"SYS{n}")
     authorized_user = factory.SubFactory(

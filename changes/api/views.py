@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from django.db import transaction
@@ -21,7 +21,8 @@ from rest_framework.response import Response
 
 from changes import workflow
 from changes.actor import signed_in
-from changes.models import Approval, Attachment, Change, Comment
+from changes.models import Addition, Approval, Attachment, Change, Comment
+from changes.models.holding import holding
 from changes.querysets import ChangeQuerySet
 
 from .filters import REPEATABLE, ChangeFilter
@@ -225,7 +226,20 @@ class AdditionsView(ListView):
     def get_queryset(self) -> QuerySet[Any]:
         return getattr(self.get_change(), self.additions).select_related("author")
 
-    def added(self, addition: Any) -> Response:
+    def validated(self, request: Request, **options: Any) -> Any:
+        try:
+            return super().validated(request, **options)
+        except ValidationError:
+            self.get_change()  # that there is no such change comes first
+            raise
+
+    def add(self, make: Callable[[Change], Addition]) -> Response:
+        """Adds what `make` makes, and answers with it. The body was read before, so a slow caller holds no lock."""
+        with transaction.atomic():
+            change = get_object_or_404(self.changes().locked(), number=self.kwargs["number"])
+            addition = make(change)
+            with holding(change):
+                addition.save()
         return Response(self.get_serializer(addition).data, status.HTTP_201_CREATED)
 
 
@@ -243,10 +257,8 @@ class ApprovalsView(AdditionsView):
         return change.approvals.filter(round=change.approval_round).select_related("author")
 
     def post(self, request: Request, number: str) -> Response:
-        change = self.get_change()
-        approval = Approval(change=change, author=signed_in(request), **self.validated(request).validated_data)
-        approval.save()
-        return self.added(approval)
+        written = self.validated(request).validated_data
+        return self.add(lambda change: Approval(change=change, author=signed_in(request), **written))
 
 
 class CommentsView(AdditionsView):
@@ -257,10 +269,8 @@ class CommentsView(AdditionsView):
     write_permissions = ("changes.add_comment",)
 
     def post(self, request: Request, number: str) -> Response:
-        change = self.get_change()
-        comment = Comment(change=change, author=signed_in(request), **self.validated(request).validated_data)
-        comment.save()
-        return self.added(comment)
+        written = self.validated(request).validated_data
+        return self.add(lambda change: Comment(change=change, author=signed_in(request), **written))
 
 
 class AttachmentsView(AdditionsView):
@@ -272,22 +282,24 @@ class AttachmentsView(AdditionsView):
     parser_classes = [UploadParser]
 
     def post(self, request: Request, number: str) -> Response:
-        change = self.get_change()
+        self.get_change()
         file = uploaded_file(request.data, request.FILES)
-        attachment = Attachment(
-            change=change,
-            author=signed_in(request),
-            file=file,
-            file_name=file.name or "",
-            content_type=media_type_of(file),
-        )
+        added: list[Attachment] = []
+
+        def make(change: Change) -> Attachment:
+            name, kind = file.name or "", media_type_of(file)
+            added.append(
+                Attachment(change=change, author=signed_in(request), file=file, file_name=name, content_type=kind)
+            )
+            return added[0]
+
         try:
-            attachment.save()
+            return self.add(make)
         except BaseException:
             # The rollback takes the row; the file would stay.
-            attachment.discard_file()
+            for attachment in added:
+                attachment.discard_file()
             raise
-        return self.added(attachment)
 
 
 class AttachmentContentView(ApiView):

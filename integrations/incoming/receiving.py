@@ -18,7 +18,7 @@ from changes.models.holding import holding
 from integrations import origin
 from integrations.choices import IncomingKind, IncomingStatus
 from integrations.models import IncomingOperation, OutgoingOperation
-from integrations.prepared import prepared
+from integrations.statements import prepared
 
 from .effects import carry_out, new_change
 from .entries import keep, new_entry, remembered

@@ -28,9 +28,10 @@ from changes.models import Attachment, Change, Comment, FieldChange
 from integrations import rules
 from integrations.choices import DeliveryStatus, Operation
 from integrations.models import Exchange, ExternalGroup, ExternalReference, ExternalSystem, OutgoingOperation
+from integrations.querysets import Unsettled
 from integrations.standing import wording
 from integrations.standing.state import State
-from integrations.standing.status import SECRETS, Unsettled
+from integrations.standing.status import SECRETS
 
 from . import payloads
 

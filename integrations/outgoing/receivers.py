@@ -24,16 +24,17 @@ def change_saved(sender: Any, instance: Change, created: bool, raw: bool = False
     withdrawn = code is not None and code.new == CompletionCode.WITHDRAWN
     if raw or not (owner or withdrawn):
         return
-    if created and system_of(instance.owning_group) is None:
+    owner_now = system_of(instance.owning_group) if created else None
+    if created and owner_now is None:
         return  # a new change is linked to the system of its group alone
     if instance.is_partly_saved:
         # What is only in memory is neither a fact for the rules nor for the partner's eyes.
         instance, changed_fields = Change.objects.get(pk=instance.pk), instance.changed_fields
         instance.changed_fields = changed_fields
     owner = owner or FieldChange(instance.owning_group, instance.owning_group)
-    context = outbox.context_of(instance)
+    context = outbox.context_of_new(instance, owner_now) if owner_now else outbox.context_of(instance)
     before = system_of(owner.old)
-    generated = rules.on_saved(before, withdrawn, context.situation)
+    generated = rules.on_saved(before.system_id if before else None, withdrawn, context.situation)
     outbox.record(context, generated, payloads.changed_fields(instance.changed_fields))
 
 

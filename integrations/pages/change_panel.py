@@ -19,10 +19,11 @@ from integrations import rules
 from integrations.choices import Delivery, DeliveryStatus, IncomingStatus, Operation
 from integrations.models import ExternalReference, ExternalSystem, IncomingOperation, OutgoingOperation
 from integrations.outgoing.preview import Reading
+from integrations.querysets import Unsettled
 from integrations.standing import wording
 from integrations.standing.flow import flow_of
 from integrations.standing.state import WAIT, State
-from integrations.standing.status import SECRETS, Unsettled
+from integrations.standing.status import SECRETS
 
 # On a change that is shown.
 _READ = "_exchange_read"

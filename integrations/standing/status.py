@@ -11,12 +11,13 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from django.db.models import BooleanField, Count, DateTimeField, Func, IntegerField, OuterRef, QuerySet, Subquery
+from django.db.models import Count, DateTimeField, IntegerField, OuterRef, QuerySet, Subquery
 from django.db.models.functions import Coalesce
 from django.utils import timezone
 
-from integrations.choices import SETTLED, Breaker, Delivery, DeliveryStatus
+from integrations.choices import Breaker, Delivery, DeliveryStatus
 from integrations.models import DeliveryControl, ExternalSystem, OutgoingOperation
+from integrations.querysets import Unsettled
 
 from . import state
 from .flow import Flow, flow_of
@@ -87,14 +88,6 @@ class SystemStatus:
     def is_called(self) -> bool:
         """Whether we call this partner at all, so that its limits and its circuit breaker mean something."""
         return self.system.delivery == Delivery.PUSH
-
-
-class Unsettled(Func):
-    """`exclude(status__in=SETTLED)` with the values in the words of the partial index: SQLite does not take the index
-    when they are parameters of an IN."""
-
-    template = "NOT (%(expressions)s IN ({}))".format(", ".join(f"'{status.value}'" for status in SETTLED))
-    output_field = BooleanField()
 
 
 def with_traffic(systems: QuerySet[ExternalSystem], now: datetime) -> QuerySet[ExternalSystem]:

@@ -21,6 +21,7 @@ STATEMENT = re.compile(r'\s*(\w+)(?:\s+INTO|.*?\bFROM)?(?:\s+"?(\w+))?', re.S)
 OF_TRANSACTION = {"BEGIN", "COMMIT", "SAVEPOINT", "RELEASE", "ROLLBACK"}
 PARTNER, GROUP = "SELECT knox_authtoken", "SELECT changes_supportgroup"
 FIND = ["SELECT changes_change", "SELECT integrations_externalreference"]
+KNOWN = "WITH integrations_exchange"
 PROPERTIES = {"title": "Replace the switch", "description": "x" * 1000, "risk": "Low", "owning_group": "Network"}
 
 
@@ -57,6 +58,32 @@ def test_a_create(asked):
     assert asked(201, operation="Create", properties=PROPERTIES) == CREATE
 
 
+def test_a_create_for_another_partner_reads_nothing_more_and_writes_what_goes_there(asked, beta):
+    assert asked(201, operation="Create", properties={**PROPERTIES, "owning_group": "BETA Servers"}) == [
+        *CREATE[:5],
+        "INSERT integrations_exchange",
+        "INSERT integrations_outgoingoperation",
+        *CREATE[5:],
+    ]
+
+
+def test_a_comment_of_ours_on_a_change_of_a_partner(alice, api, acme):
+    change = ChangeFactory(owning_group=acme.external_groups.get().group)
+    with CaptureQueriesContext(connection) as captured:
+        answer = api(alice).post(f"/api/v1/changes/{change.number}/comments/", {"body": "Hello"}, format="json")
+    assert answer.status_code == 201
+    found = [STATEMENT.match(query["sql"]).groups() for query in captured.captured_queries]
+    assert [f"{verb} {table}" for verb, table in found if verb not in OF_TRANSACTION] == [
+        *("INSERT knox_authtoken", "SELECT knox_authtoken"),
+        *["SELECT auth_permission"] * 2,
+        "SELECT changes_change",
+        "INSERT changes_comment",
+        KNOWN,
+        "UPDATE integrations_exchange",
+        "INSERT integrations_outgoingoperation",
+    ]
+
+
 def test_an_update_of_fields(asked, acme):
     ExternalReference.objects.create(change=ChangeFactory(), system=acme, external_id="C-1")
     assert asked(200, operation="Update", properties={"title": "New"}) == [
@@ -81,8 +108,7 @@ def test_a_comment_costs_its_row_and_the_reading_of_who_hears_of_it(asked, acme)
     asked_more = asked(200, key="k-2", operation="Update", properties={"title": "Newer"}, comments=comments)
     for each in nobody:
         asked_more.remove(each)
-    who = ["SELECT integrations_exchange", FIND[1], "SELECT integrations_externalgroup"]
-    assert asked_more == ["INSERT changes_comment", *who] * 2
+    assert asked_more == ["INSERT changes_comment", KNOWN] * 2
 
 
 def test_a_repeat_of_a_create_is_undone_at_its_reference(asked):

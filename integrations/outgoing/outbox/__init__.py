@@ -15,7 +15,7 @@ ExternalReference, ExternalSystem, DeliveryControl. A claim locks DeliveryContro
 from .by_hand import NotOpen, close_breaker, open_breaker, resume, retry_now, skip, skip_all, unsettled, waiting_behind
 from .claiming import claim, is_more_due, release_stale
 from .message import References, body, message, references_of
-from .recording import Context, context_of, record, wake_on_commit
+from .recording import Context, context_of, context_of_new, record, wake_on_commit
 from .results import Outcome, Result
 from .settling import settle
 
@@ -29,6 +29,7 @@ __all__ = [
     "claim",
     "close_breaker",
     "context_of",
+    "context_of_new",
     "is_more_due",
     "message",
     "open_breaker",

@@ -14,6 +14,7 @@ from django.db.models import Count, Exists, OuterRef, Q, QuerySet, Subquery, pre
 from django.db.models.functions import Coalesce
 from django.utils import timezone
 
+from integrations import statements
 from integrations.choices import Breaker, Delivery, DeliveryStatus
 from integrations.models import DeliveryControl, ExternalSystem, OutgoingOperation
 from integrations.outgoing import flow_control
@@ -22,41 +23,6 @@ from .settling import LONGEST_RETRY_AFTER
 
 # An operation that was never tried is due at once: one that is due later comes from a clock that was set back since.
 CLOCK_TOLERANCE = timedelta(seconds=5)
-# In SQL, since the ORM takes longer to compose these than the database to run them, and a claim stands between a save
-# and its arrival at the partner. Each part reads the index of the next operations from the front, so the cost does not
-# grow with what waits or was delivered.
-CONTROLS_OF_DUE = """
-    SELECT control.*, s.system_id AS name, s.endpoint_url, s.signing_secret, s.previous_signing_secret, s.max_in_flight,
-        s.rate_limit
-    FROM integrations_deliverycontrol control
-    JOIN integrations_externalsystem s ON s.id = control.system_id
-    WHERE s.enabled AND s.paused_at IS NULL AND s.delivery = 'push' AND EXISTS (
-        SELECT 1 FROM integrations_outgoingoperation o
-        WHERE o.system_id = s.id AND o.status = 'Waiting' AND o.is_next AND o.next_try_at <= %s
-    )
-    ORDER BY control.system_id"""
-SKIP_LOCKED = " FOR NO KEY UPDATE OF control SKIP LOCKED"
-# What is under way is counted by the statement that claims: it begins with the lock held, and sees what others took.
-OLDEST_OF_SYSTEM = """
-    SELECT id FROM (
-        SELECT id FROM integrations_outgoingoperation
-        WHERE system_id = %s AND status = 'Waiting' AND is_next AND next_try_at <= %s
-        ORDER BY next_try_at LIMIT (
-            SELECT CASE WHEN count(*) >= %s THEN 0 WHEN %s - count(*) < %s THEN %s - count(*) ELSE %s END
-            FROM integrations_outgoingoperation WHERE system_id = %s AND status = 'Sending'
-        ){lock}
-    ) AS oldest"""
-# One that a person retries or skips at this moment is left for the next claim, which no other system has to wait for.
-UNLOCKED = " FOR NO KEY UPDATE SKIP LOCKED"
-# The payload is read as the text that it is in the database, and sent so.
-CLAIM = """
-    WITH chosen AS MATERIALIZED (%(oldest)s)
-    UPDATE integrations_outgoingoperation SET status = 'Sending', claim = claim + 1, claimed_until = %%s
-    WHERE status = 'Waiting' AND id IN (SELECT id FROM chosen)
-    RETURNING id, exchange_id, change_id, system_id, sequence, operation, cause_id, created_at, status, claim, tries,
-        next_try_at, claimed_until, payload AS recorded%(also)s"""
-# Of this transaction: a claim that a power cut takes away is no loss, what it had taken is sent again with the same id.
-NO_WAIT_FOR_THE_DISK = ", set_config('synchronous_commit', 'off', true) AS synchronous_commit"
 
 
 def due(now: datetime) -> QuerySet[OutgoingOperation]:
@@ -114,9 +80,11 @@ def _of_due(now: datetime) -> QuerySet[DeliveryControl]:
 
 def _controls_of_due(now: datetime) -> dict[int, DeliveryControl]:
     """The same, locked, with their systems. What another worker claims from now is its own."""
-    lock = SKIP_LOCKED if connection.features.has_select_for_update_skip_locked else ""
+    lock = statements.SKIP_LOCKED if connection.features.has_select_for_update_skip_locked else ""
     moment = connection.ops.adapt_datetimefield_value(now)
-    controls = {control.pk: control for control in DeliveryControl.objects.raw(CONTROLS_OF_DUE + lock, [moment])}
+    controls = {
+        control.pk: control for control in DeliveryControl.objects.raw(statements.CONTROLS_OF_DUE + lock, [moment])
+    }
     for control in controls.values():
         control.system = _system_of(control)
     return controls
@@ -131,7 +99,7 @@ def _system_of(control: Any) -> ExternalSystem:
         field: Any = ExternalSystem._meta.get_field(name)
         values[name] = field.from_db_value(getattr(control, name), None, connection)
     ordered = {field.attname: values[field.attname] for field in ExternalSystem._meta.fields if field.attname in values}
-    system = ExternalSystem.from_db(connection.alias, [*ordered], [*ordered.values()])
+    system = statements.partly(ExternalSystem, **ordered)
     system.control = control
     return system
 
@@ -161,14 +129,14 @@ def _take(shares: dict[int, int], controls: dict[int, DeliveryControl], now: dat
         for value in (now, now + timedelta(seconds=settings.DELIVERY_LEASE))
     )
     is_postgresql = connection.vendor == "postgresql"
-    part = OLDEST_OF_SYSTEM.format(lock=UNLOCKED if is_postgresql else "")
+    part = statements.OLDEST_OF_SYSTEM.format(lock=statements.UNLOCKED if is_postgresql else "")
     oldest = " UNION ALL ".join([part] * len(shares))
     chosen: list[Any] = []
     for system, share in shares.items():
         most = flow_control.at_once(controls[system], now)
         chosen += [system, moment, most, most, share, most, share, system]
-    also = NO_WAIT_FOR_THE_DISK if is_postgresql else ""
-    taken = OutgoingOperation.objects.raw(CLAIM % {"oldest": oldest, "also": also}, [*chosen, lease])
+    also = statements.NO_WAIT_FOR_THE_DISK if is_postgresql else ""
+    taken = OutgoingOperation.objects.raw(statements.CLAIM % {"oldest": oldest, "also": also}, [*chosen, lease])
     return sorted(taken, key=lambda operation: (operation.next_try_at, operation.pk))
 
 

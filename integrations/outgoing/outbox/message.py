@@ -7,10 +7,10 @@ from collections.abc import Collection
 from typing import Any
 
 from changes.timestamps import timestamp
+from integrations import statements
 from integrations.models import ExternalReference, OutgoingOperation
 from integrations.outgoing import payloads
 
-REFERENCES = "SELECT * FROM integrations_externalreference WHERE change_id IN (%s) AND system_id IN (%s)"
 References = dict[tuple[int, int], ExternalReference]
 
 
@@ -20,9 +20,7 @@ def references_of(operations: Collection[OutgoingOperation]) -> References:
     changes = {operation.change_id for operation in operations}
     if not operations:
         return {}
-    marks = (", ".join(["%s"] * len(keys)) for keys in (changes, systems))
-    # In SQL: this too stands between a save and its arrival at the partner.
-    rows = list(ExternalReference.objects.raw(REFERENCES % tuple(marks), [*changes, *systems]))
+    rows = statements.references_of(changes, systems)
     for row in rows:
         row.system = systems[row.system_id]
     return {(row.change_id, row.system_id): row for row in rows}

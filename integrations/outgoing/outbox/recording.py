@@ -4,53 +4,96 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from django.conf import settings
+from django.contrib.auth import get_user_model
 from django.db import connection, transaction
-from django.db.models import QuerySet
+from django.db.models import Exists
+from django.db.models.expressions import NegatedExpression
 from django.utils import timezone
 
-from changes.models import Attachment, Change, Comment
-from integrations import origin, rules
-from integrations.choices import SETTLED
-from integrations.models import Exchange, ExternalGroup, ExternalReference, ExternalSystem, OutgoingOperation
+from changes.models import Attachment, Change, Comment, SupportGroup
+from integrations import origin, rules, statements
+from integrations.models import Exchange, ExternalReference, ExternalSystem, OutgoingOperation
 from integrations.outgoing import payloads
+from integrations.querysets import Unsettled
 from integrations.workers.wakeup import wake
+
+SEQUENCES = ("last_sequence", "assigned_sequence", "cancelled_sequence", "rejected_at_sequence")
 
 
 @dataclass
 class Context:
-    """A change with what the rules and the payloads need to know about its exchanges."""
+    """A change with what the rules and the payloads need to know about its exchanges. `systems`: those that have to do
+    with it, by their `system_id`."""
 
     change: Change
     situation: rules.Situation
-    exchanges: dict[str, Exchange]
-    references: dict[str, ExternalReference]
+    systems: dict[str, ExternalSystem] = field(default_factory=dict)
+    exchanges: dict[str, Exchange] = field(default_factory=dict)
+    references: dict[str, ExternalReference] = field(default_factory=dict)
 
 
 def context_of(change: Change) -> Context:
-    """Reads the exchanges of a change whose row is locked by the caller."""
-    exchanges = {row.system.system_id: row for row in _with_system(change.exchanges.all())}
-    references = {row.system.system_id: row for row in _with_system(change.external_references.all())}
-    owner = None
-    if change.owning_group_id:
-        external = _with_system(ExternalGroup.objects.filter(group=change.owning_group_id)).first()
-        owner = external.system.system_id if external else None
-    cause = origin.current()
-    situation = rules.Situation(
+    """Reads, in one query, the exchanges of a change whose row is locked by the caller."""
+    owner, context = None, Context(change, rules.Situation())
+    for row in statements.known_of(change.pk, change.owning_group_id, change.requested_by_id):
+        name = row.system_id
+        system = context.systems[name] = statements.partly(ExternalSystem, id=row.system_key, system_id=name)
+        if row.owner_key:
+            owner = name
+        if row.exchange_key:
+            context.exchanges[name] = _exchange(change, system, row)
+        if row.reference_key:
+            context.references[name] = _reference(change, system, row)
+        _keep_names(change, row)
+    context.situation = rules.Situation(
         owner=owner,
-        referenced=frozenset(references),
-        exchanges={name: row.state for name, row in exchanges.items()},
-        cause=cause.system.system_id if cause and cause.system else None,
+        referenced=frozenset(context.references),
+        exchanges={name: exchange.state for name, exchange in context.exchanges.items()},
+        cause=_cause(),
     )
-    return Context(change, situation, exchanges, references)
+    return context
 
 
-def _with_system(rows: QuerySet[Any]) -> QuerySet[Any]:
-    """With the system of each, but its secrets: to decrypt them takes time, and nothing here signs."""
-    return rows.select_related("system").defer("system__signing_secret", "system__previous_signing_secret")
+def context_of_new(change: Change, owner: ExternalSystem) -> Context:
+    """That of a change which was just created for one of the groups of `owner`: nothing is to be read."""
+    situation = rules.Situation(owner=owner.system_id, cause=_cause())
+    return Context(change, situation, {owner.system_id: owner})
+
+
+def _cause() -> str | None:
+    cause = origin.current()
+    return cause.system.system_id if cause and cause.system else None
+
+
+def _exchange(change: Change, system: ExternalSystem, row: statements.Known) -> Exchange:
+    sequences = {name: getattr(row, name) for name in SEQUENCES}
+    exchange = statements.partly(Exchange, id=row.exchange_key, change_id=change.pk, system_id=system.pk, **sequences)
+    exchange.system = system
+    return exchange
+
+
+def _reference(change: Change, system: ExternalSystem, row: statements.Known) -> ExternalReference:
+    said = {name: getattr(row, name) for name in ("external_id", "external_url", "external_status", "updated_at")}
+    keys = {"id": row.reference_key, "change_id": change.pk, "system_id": system.pk}
+    reference = statements.partly(ExternalReference, **keys, **said)
+    reference.system = system
+    return reference
+
+
+def _keep_names(change: Change, row: statements.Known) -> None:
+    """What the payload calls the owning group and who requested it, where they are not loaded."""
+    for name, model, said in (
+        ("owning_group", SupportGroup, {"name": row.group_name}),
+        ("requested_by", get_user_model(), {"username": row.username}),
+    ):
+        relation: Any = Change._meta.get_field(name)
+        key = getattr(change, relation.attname)
+        if key is not None and not relation.is_cached(change):
+            relation.set_cached_value(change, statements.partly(model, id=key, **said))
 
 
 def record(
@@ -64,17 +107,20 @@ def record(
     if not generated:
         return []
     names = {system for _, system in generated}
-    systems = {system.system_id: system for system in ExternalSystem.objects.filter(system_id__in=names)}
+    if missing := names - {*context.systems}:
+        found = ExternalSystem.objects.filter(system_id__in=missing).only("system_id")
+        context.systems |= {system.system_id: system for system in found}
     rows = []
     for operation, name in generated:
-        exchange = context.exchanges.setdefault(name, Exchange(change=context.change, system=systems[name]))
+        system = context.systems[name]
+        exchange = context.exchanges.setdefault(name, Exchange(change=context.change, system=system))
         exchange.state = exchange.state.after(operation)
         own = [context.references[name]] if name in context.references else []
         payload = payloads.operation(context.change, own, changed_fields, comment, attachment, settings.BASE_URL)
         rows.append(
             OutgoingOperation(
                 change=context.change,
-                system=systems[name],
+                system=system,
                 sequence=exchange.last_sequence,
                 operation=operation,
                 payload=payload,
@@ -84,30 +130,34 @@ def record(
             )
         )
     # In the order of locks, the new ones last.
-    busy = _save_exchanges(sorted((context.exchanges[name] for name in names), key=lambda row: row.pk or math.inf))
+    _save_exchanges(sorted((context.exchanges[name] for name in names), key=lambda row: row.pk or math.inf))
     now = timezone.now()
+    followed: set[int] = set()
     for row in rows:
         row.exchange = context.exchanges[row.system.system_id]
         row.created_at = row.next_try_at = now
-        row.is_next = row.exchange.pk not in busy
-        busy.add(row.exchange.pk)
+        row.is_next = row.exchange.pk not in followed and _is_next(row)
+        followed.add(row.exchange.pk)
     created = OutgoingOperation.objects.bulk_create(rows)
     wake_on_commit()
     return created
 
 
-def _save_exchanges(exchanges: list[Exchange]) -> set[int]:
-    """Saves them, which locks them, and returns the keys of those with something unsettled.
-
-    Asked after the lock: what settles at the same time has then either been seen, or sees what is recorded.
-    """
-    old = [exchange.pk for exchange in exchanges if exchange.pk]
+def _save_exchanges(exchanges: list[Exchange]) -> None:
+    """Saves them, which locks them until the transaction ends."""
     for exchange in exchanges:
-        exchange.save()
-    if not old:
-        return set()
-    unsettled = OutgoingOperation.objects.filter(exchange__in=old).exclude(status__in=SETTLED)
-    return set(unsettled.order_by().values_list("exchange", flat=True).distinct())
+        exchange.save(update_fields=SEQUENCES if exchange.pk else None)
+
+
+def _is_next(row: OutgoingOperation) -> bool | NegatedExpression:
+    """Whether nothing unsettled stands before it: said by the statement that inserts it.
+
+    That statement begins with the exchange locked: what settles at the same time has then either been seen, or sees
+    what is recorded.
+    """
+    if row.sequence == 1:
+        return True
+    return ~Exists(OutgoingOperation.objects.filter(Unsettled("status"), exchange=row.exchange_id))
 
 
 def wake_on_commit() -> None:

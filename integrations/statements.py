@@ -1,0 +1,218 @@
+"""The statements that run for every operation, written in SQL: hot paths, where the ORM takes longer to compose them
+than the database to run them. All of them are here; docs/performance.md says what each earns.
+
+Each returns rows or models that are read in part: whatever else of a model is asked for is read then.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from typing import Any, NamedTuple, TypeVar
+
+import psycopg
+from django.conf import settings
+from django.contrib.auth import get_user_model
+from django.db import connection
+from django.db.models import DateTimeField, Model, Value
+from knox.models import AuthToken
+
+from changes.models import SupportGroup
+
+from .models import ExternalReference, ExternalSystem
+
+AnyModel = TypeVar("AnyModel", bound=Model)
+
+
+def partly(model: type[AnyModel], **values: Any) -> AnyModel:
+    """As if read with `only()`. Takes the values in the order of the model's fields."""
+    return model.from_db(connection.alias, [*values], [*values.values()])
+
+
+# --- Prepared ---
+
+# A statement is prepared when a connection runs it for this time.
+THRESHOLD = 3
+
+
+@contextmanager
+def prepared() -> Iterator[None]:
+    """Around a few statements that run over and over, such as those of one operation.
+
+    Not around a query that needs a partial index: a plan that fits all values does not know that the value is that of
+    the index's condition. `DATABASE_PREPARED_STATEMENTS` turns it off, for a PgBouncer that cannot keep them.
+    """
+    # Who looks at the queries, in a test or with DEBUG, sees them with their values.
+    is_wanted = settings.DATABASE_PREPARED_STATEMENTS and not connection.queries_logged
+    if connection.vendor != "postgresql" or not is_wanted:
+        yield
+        return
+    connection.ensure_connection()
+    session: Any = connection.connection  # of the driver
+    ordinary = session.cursor_factory, session.prepare_threshold
+    session.cursor_factory, session.prepare_threshold = psycopg.Cursor, THRESHOLD
+    try:
+        yield
+    finally:
+        session.cursor_factory, session.prepare_threshold = ordinary
+
+
+# --- Who calls ---
+
+_PARTNER = """
+SELECT t.digest, t.user_id, t.expiry, u.username, u.is_active,
+    s.id AS system_key, s.system_id AS system_id, s.enabled AS system_enabled
+FROM knox_authtoken t
+JOIN auth_user u ON u.id = t.user_id
+LEFT JOIN integrations_externalsystem s ON s.authorized_user_id = u.id
+WHERE t.digest = %s
+"""
+
+
+def partner_of_token(digest: str) -> tuple[AuthToken | None, list[ExternalSystem]]:
+    """The token with its user, and the systems that the user speaks for."""
+    with prepared():
+        rows: list[Any] = list(AuthToken.objects.raw(_PARTNER, [digest]))
+    if not rows:
+        return None, []
+    token = rows[0]
+    token.user = partly(get_user_model(), id=token.user_id, username=token.username, is_active=bool(token.is_active))
+    systems = []
+    for row in rows:
+        if row.system_key is not None:
+            columns = {"id": row.system_key, "system_id": row.system_id, "authorized_user_id": token.user_id}
+            system = partly(ExternalSystem, **columns, enabled=bool(row.system_enabled))
+            system.authorized_user = token.user
+            systems.append(system)
+    return token, systems
+
+
+# --- Which partner a group belongs to ---
+
+_GROUP = """
+SELECT g.id, g.name, s.id AS system_key, s.system_id AS system_name
+FROM changes_supportgroup g
+LEFT JOIN integrations_externalgroup e ON e.group_id = g.id
+LEFT JOIN integrations_externalsystem s ON s.id = e.system_id
+WHERE g.name = %s
+"""
+
+
+def group_with_system(name: str) -> tuple[SupportGroup, ExternalSystem | None] | None:
+    """The group of this name and the partner whose it is."""
+    with prepared():
+        found: Any = next(iter(SupportGroup.objects.raw(_GROUP, [name])), None)
+    if found is None:
+        return None
+    system = None
+    if found.system_key is not None:
+        system = partly(ExternalSystem, id=found.system_key, system_id=found.system_name)
+    return found, system
+
+
+# --- What is known of a change's exchanges ---
+
+_KNOWN = """
+WITH known AS (
+    SELECT system_id FROM integrations_exchange WHERE change_id = %(change)s
+    UNION SELECT system_id FROM integrations_externalreference WHERE change_id = %(change)s
+    UNION SELECT system_id FROM integrations_externalgroup WHERE group_id = %(group)s
+)
+SELECT s.id, s.system_id, owner.id,
+    e.id, e.last_sequence, e.assigned_sequence, e.cancelled_sequence, e.rejected_at_sequence,
+    r.id, r.external_id, r.external_url, r.external_status, r.updated_at,
+    (SELECT name FROM changes_supportgroup WHERE id = %(group)s),
+    (SELECT username FROM auth_user WHERE id = %(user)s)
+FROM known
+JOIN integrations_externalsystem s ON s.id = known.system_id
+LEFT JOIN integrations_exchange e ON e.change_id = %(change)s AND e.system_id = s.id
+LEFT JOIN integrations_externalreference r ON r.change_id = %(change)s AND r.system_id = s.id
+LEFT JOIN integrations_externalgroup owner ON owner.group_id = %(group)s AND owner.system_id = s.id
+"""
+
+
+class Known(NamedTuple):
+    """A system that has to do with a change. The keys are None where there is no such row."""
+
+    system_key: int
+    system_id: str
+    owner_key: int | None
+    exchange_key: int | None
+    last_sequence: int
+    assigned_sequence: int | None
+    cancelled_sequence: int | None
+    rejected_at_sequence: int | None
+    reference_key: int | None
+    external_id: str
+    external_url: str
+    external_status: str
+    updated_at: datetime
+    group_name: str | None
+    username: str | None
+
+
+def known_of(change: int, group: int | None, user: int | None) -> list[Known]:
+    """One row for each system that has an exchange or a reference with `change`, or that `group` belongs to; each
+    with the names of the group and the user."""
+    with prepared(), connection.cursor() as cursor:
+        cursor.execute(_KNOWN, {"change": change, "group": group, "user": user})
+        rows = [Known(*row) for row in cursor.fetchall()]
+    return [row._replace(updated_at=_moment(row.updated_at)) for row in rows]
+
+
+def _moment(value: Any) -> Any:
+    """As the ORM reads it: SQLite keeps times as texts."""
+    column = Value(None, output_field=DateTimeField())
+    for convert in connection.ops.get_db_converters(column):
+        value = convert(value, column, connection)
+    return value
+
+
+# --- What goes with a message ---
+
+_REFERENCES = "SELECT * FROM integrations_externalreference WHERE change_id IN (%s) AND system_id IN (%s)"
+
+
+def references_of(changes: Collection[int], systems: Collection[int]) -> list[ExternalReference]:
+    """The references of these changes to these systems; neither is empty."""
+    marks = (", ".join(["%s"] * len(keys)) for keys in (changes, systems))
+    return list(ExternalReference.objects.raw(_REFERENCES % tuple(marks), [*changes, *systems]))
+
+
+# --- Claiming ---
+
+# A claim stands between a save and its arrival at the partner. Each part reads the index of the next operations from
+# the front, so the cost does not grow with what waits or was delivered.
+CONTROLS_OF_DUE = """
+    SELECT control.*, s.system_id AS name, s.endpoint_url, s.signing_secret, s.previous_signing_secret, s.max_in_flight,
+        s.rate_limit
+    FROM integrations_deliverycontrol control
+    JOIN integrations_externalsystem s ON s.id = control.system_id
+    WHERE s.enabled AND s.paused_at IS NULL AND s.delivery = 'push' AND EXISTS (
+        SELECT 1 FROM integrations_outgoingoperation o
+        WHERE o.system_id = s.id AND o.status = 'Waiting' AND o.is_next AND o.next_try_at <= %s
+    )
+    ORDER BY control.system_id"""
+SKIP_LOCKED = " FOR NO KEY UPDATE OF control SKIP LOCKED"
+# What is under way is counted by the statement that claims: it begins with the lock held, and sees what others took.
+OLDEST_OF_SYSTEM = """
+    SELECT id FROM (
+        SELECT id FROM integrations_outgoingoperation
+        WHERE system_id = %s AND status = 'Waiting' AND is_next AND next_try_at <= %s
+        ORDER BY next_try_at LIMIT (
+            SELECT CASE WHEN count(*) >= %s THEN 0 WHEN %s - count(*) < %s THEN %s - count(*) ELSE %s END
+            FROM integrations_outgoingoperation WHERE system_id = %s AND status = 'Sending'
+        ){lock}
+    ) AS oldest"""
+# One that a person retries or skips at this moment is left for the next claim, which no other system has to wait for.
+UNLOCKED = " FOR NO KEY UPDATE SKIP LOCKED"
+# The payload is read as the text that it is in the database, and sent so.
+CLAIM = """
+    WITH chosen AS MATERIALIZED (%(oldest)s)
+    UPDATE integrations_outgoingoperation SET status = 'Sending', claim = claim + 1, claimed_until = %%s
+    WHERE status = 'Waiting' AND id IN (SELECT id FROM chosen)
+    RETURNING id, exchange_id, change_id, system_id, sequence, operation, cause_id, created_at, status, claim, tries,
+        next_try_at, claimed_until, payload AS recorded%(also)s"""
+# Of this transaction: a claim that a power cut takes away is no loss, what it had taken is sent again with the same id.
+NO_WAIT_FOR_THE_DISK = ", set_config('synchronous_commit', 'off', true) AS synchronous_commit"
