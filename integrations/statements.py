@@ -60,6 +60,47 @@ def prepared() -> Iterator[None]:
 
 # --- Who calls ---
 
+_CALLER = """
+SELECT t.digest, t.user_id, t.expiry, u.username, u.is_active, u.is_staff, u.is_superuser
+FROM knox_authtoken t
+JOIN auth_user u ON u.id = t.user_id
+WHERE t.digest = %s
+"""
+_PERMISSIONS = """
+SELECT c.app_label, p.codename
+FROM auth_permission p
+JOIN django_content_type c ON c.id = p.content_type_id
+WHERE p.id IN (
+    SELECT permission_id FROM auth_user_user_permissions WHERE user_id = %s
+    UNION SELECT g.permission_id FROM auth_group_permissions g
+    JOIN auth_user_groups m ON m.group_id = g.group_id WHERE m.user_id = %s
+)
+"""
+
+
+def token_with_user(digest: str) -> AuthToken | None:
+    """The token with its user; one who is staff knows their permissions, as Django's backend keeps them."""
+    with prepared():
+        token: Any = next(iter(AuthToken.objects.raw(_CALLER, [digest])), None)
+        if token is None:
+            return None
+        flags = {name: bool(getattr(token, name)) for name in ("is_superuser", "is_staff", "is_active")}
+        user = partly(
+            get_user_model(),
+            id=token.user_id,
+            is_superuser=flags["is_superuser"],
+            username=token.username,
+            is_staff=flags["is_staff"],
+            is_active=flags["is_active"],
+        )
+        if user.is_staff and not user.is_superuser:
+            with connection.cursor() as cursor:
+                cursor.execute(_PERMISSIONS, [user.pk, user.pk])
+                user._perm_cache = {f"{app}.{codename}" for app, codename in cursor.fetchall()}
+    token.user = user
+    return token
+
+
 _PARTNER = """
 SELECT t.digest, t.user_id, t.expiry, u.username, u.is_active,
     s.id AS system_key, s.system_id AS system_id, s.enabled AS system_enabled

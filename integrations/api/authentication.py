@@ -12,7 +12,7 @@ from knox.models import AuthToken
 from rest_framework.exceptions import AuthenticationFailed
 
 from integrations.models import ExternalSystem
-from integrations.statements import partner_of_token
+from integrations.statements import partner_of_token, token_with_user
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import User
@@ -29,8 +29,7 @@ class BearerAuthentication(TokenAuthentication):
 
     def caller(self, digest: str) -> Any:
         """The user and the token. Raises AuthenticationFailed."""
-        token = AuthToken.objects.select_related("user").filter(digest=digest).first()
-        checked = self.check(token)
+        checked = self.check(token_with_user(digest))
         return checked.user, checked
 
     def check(self, token: AuthToken | None) -> AuthToken:

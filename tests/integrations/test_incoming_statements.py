@@ -75,7 +75,7 @@ def test_a_comment_of_ours_on_a_change_of_a_partner(alice, api, acme):
     found = [STATEMENT.match(query["sql"]).groups() for query in captured.captured_queries]
     assert [f"{verb} {table}" for verb, table in found if verb not in OF_TRANSACTION] == [
         *("INSERT knox_authtoken", "SELECT knox_authtoken"),
-        *["SELECT auth_permission"] * 2,
+        "SELECT auth_permission",
         "SELECT changes_change",
         "INSERT changes_comment",
         KNOWN,
