@@ -6,10 +6,11 @@ Each returns rows or models that are read in part: whatever else of a model is a
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from typing import Any, NamedTuple, TypeVar
+from uuid import UUID
 
 import psycopg
 from django.conf import settings
@@ -20,7 +21,7 @@ from knox.models import AuthToken
 
 from changes.models import SupportGroup
 
-from .models import ExternalReference, ExternalSystem
+from .models import DeliveryControl, Exchange, ExternalReference, ExternalSystem
 
 AnyModel = TypeVar("AnyModel", bound=Model)
 
@@ -96,7 +97,9 @@ def token_with_user(digest: str) -> AuthToken | None:
         if user.is_staff and not user.is_superuser:
             with connection.cursor() as cursor:
                 cursor.execute(_PERMISSIONS, [user.pk, user.pk])
-                user._perm_cache = {f"{app}.{codename}" for app, codename in cursor.fetchall()}
+                user._perm_cache = {  # type: ignore[attr-defined]
+                    f"{app}.{codename}" for app, codename in cursor.fetchall()
+                }
     token.user = user
     return token
 
@@ -257,3 +260,88 @@ CLAIM = """
         next_try_at, claimed_until, payload AS recorded%(also)s"""
 # Of this transaction: a claim that a power cut takes away is no loss, what it had taken is sent again with the same id.
 NO_WAIT_FOR_THE_DISK = ", set_config('synchronous_commit', 'off', true) AS synchronous_commit"
+
+
+_IS_DUE = """
+SELECT 1 FROM integrations_externalsystem s
+WHERE s.enabled AND s.paused_at IS NULL AND s.delivery = 'push' AND EXISTS (
+    SELECT 1 FROM integrations_outgoingoperation o
+    WHERE o.system_id = s.id AND o.status = 'Waiting' AND o.is_next AND o.next_try_at <= %s
+)
+LIMIT 1"""
+
+
+def is_due(now: datetime) -> bool:
+    """Whether anything is due for a system that is enabled, pushed to and not paused, whatever its limits say."""
+    with prepared(), connection.cursor() as cursor:
+        cursor.execute(_IS_DUE, [connection.ops.adapt_datetimefield_value(now)])
+        return cursor.fetchone() is not None
+
+
+# --- Settling ---
+
+_LOCKED = " FOR NO KEY UPDATE"
+_EXCHANGES = "SELECT * FROM integrations_exchange WHERE {keys} ORDER BY id"
+_OPEN = """
+SELECT id, status, claim FROM integrations_outgoingoperation
+WHERE {keys} AND status IN ('Sending', 'Waiting') ORDER BY id"""
+_DELIVERED = """
+UPDATE integrations_outgoingoperation
+SET status = 'Delivered', is_next = %s, claimed_until = NULL, settled_at = %s,
+    last_failure = '', last_http_status = NULL, last_error = ''
+WHERE {keys}"""
+# Of a system with nothing against it a success changes nothing.
+_CONTROLS = """
+SELECT * FROM integrations_deliverycontrol
+WHERE {keys} AND (
+    {failed} OR breaker <> 'Closed' OR consecutive_failures <> 0 OR window_started_at IS NOT NULL
+    OR (first_delivered_at IS NULL AND {delivered})
+)
+ORDER BY system_id"""
+
+
+def _among(column: str, keys: Iterable[Any]) -> tuple[str, list[Any]]:
+    """The condition that `column` is one of these, and its parameters: on PostgreSQL one, so that the statement is the
+    same however many they are."""
+    if connection.vendor == "postgresql":
+        return f"{column} = ANY(%s)", [[*keys]]
+    adapted = [key.hex if isinstance(key, UUID) else key for key in keys]
+    return f"{column} IN ({', '.join(['%s'] * len(adapted))})", adapted
+
+
+def _lock(skips_locked: bool = False) -> str:
+    if not connection.features.has_select_for_update:
+        return ""
+    return _LOCKED + (" SKIP LOCKED" if skips_locked else "")
+
+
+def lock_exchanges(keys: Iterable[int], wait: bool) -> list[Exchange]:
+    """These exchanges, locked in order; without `wait` those that nobody else has locked."""
+    among, parameters = _among("id", keys)
+    with prepared():
+        return list(Exchange.objects.raw(_EXCHANGES.format(keys=among) + _lock(not wait), parameters))
+
+
+def lock_open(keys: Iterable[UUID]) -> dict[UUID, tuple[str, int]]:
+    """The status and the claim of those of these operations that are sent or wait, locked in order."""
+    among, parameters = _among("id", keys)
+    with prepared(), connection.cursor() as cursor:
+        cursor.execute(_OPEN.format(keys=among) + _lock(), parameters)
+        return {key if isinstance(key, UUID) else UUID(key): (status, claim) for key, status, claim in cursor}
+
+
+def write_delivered(keys: Iterable[UUID], now: datetime) -> None:
+    among, parameters = _among("id", keys)
+    with prepared(), connection.cursor() as cursor:
+        moment = connection.ops.adapt_datetimefield_value(now)
+        cursor.execute(_DELIVERED.format(keys=among), [False, moment, *parameters])
+
+
+def lock_controls(systems: Collection[int], failed: Collection[int], delivered: Collection[int]) -> list[Any]:
+    """The controls, locked in order, of those of `systems` for which something is to be written: where a try failed,
+    where something stands against the system already, and where it was the first delivery."""
+    parts = [_among("system_id", keys) for keys in (systems, failed or [0], delivered or [0])]
+    names = dict(zip(("keys", "failed", "delivered"), (among for among, _ in parts), strict=True))
+    parameters = [parameter for _, own in parts for parameter in own]
+    with prepared():
+        return list(DeliveryControl.objects.raw(_CONTROLS.format(**names) + _lock(), parameters))

@@ -88,13 +88,18 @@ class _Drain:
         while True:
             try:
                 self._claim_and_send()
-                if not (self.in_flight or self.results or self.claimed) and not self._stays():
+                if self._is_idle() and not self._stays():
                     return self.tries
                 self._collect()
                 self._write()
+                if self._is_idle() and not outbox.is_due():
+                    return self.tries
                 self.database_lost_at = None
             except (OperationalError, InterfaceError) as error:
                 self._bear(error)
+
+    def _is_idle(self) -> bool:
+        return not (self.in_flight or self.results or self.claimed)
 
     def _stays(self) -> bool:
         """Whether to look again soon, though nothing was there to claim; not for longer than a sweep takes to come."""

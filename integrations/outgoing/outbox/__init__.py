@@ -13,7 +13,7 @@ ExternalReference, ExternalSystem, DeliveryControl. A claim locks DeliveryContro
 """
 
 from .by_hand import NotOpen, close_breaker, open_breaker, resume, retry_now, skip, skip_all, unsettled, waiting_behind
-from .claiming import claim, is_more_due, release_stale
+from .claiming import claim, is_due, is_more_due, release_stale
 from .message import References, body, message, references_of
 from .recording import Context, context_of, context_of_new, record, wake_on_commit
 from .results import Outcome, Result
@@ -30,6 +30,7 @@ __all__ = [
     "close_breaker",
     "context_of",
     "context_of_new",
+    "is_due",
     "is_more_due",
     "message",
     "open_breaker",

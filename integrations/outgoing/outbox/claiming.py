@@ -56,6 +56,11 @@ def claim(limit: int) -> list[OutgoingOperation]:
     return operations
 
 
+def is_due() -> bool:
+    """Whether a claim is worth its transaction: one statement, which locks nothing."""
+    return statements.is_due(timezone.now())
+
+
 def is_more_due() -> bool:
     """Whether something is due that a claim may take any moment: for now the rate limit holds it back, or another
     worker claims of the same system. Asked when a claim took nothing."""

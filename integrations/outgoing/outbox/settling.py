@@ -10,11 +10,12 @@ from uuid import UUID
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import OuterRef, Q, Subquery
+from django.db.models import OuterRef, Subquery
 from django.utils import timezone
 
-from integrations.choices import SETTLED, Breaker, DeliveryStatus
-from integrations.models import DeliveryAttempt, DeliveryControl, Exchange, ExternalSystem, OutgoingOperation
+from integrations import statements
+from integrations.choices import SETTLED, DeliveryStatus
+from integrations.models import DeliveryAttempt, Exchange, ExternalSystem, OutgoingOperation
 from integrations.outgoing import flow_control
 
 from .answers import keep_answers
@@ -22,10 +23,8 @@ from .results import Outcome, Result
 
 # A partner may ask for a longer pause than ours, within reason: see the longest of the schedule too.
 LONGEST_RETRY_AFTER = 86_400.0
-# A system with nothing against it: a success changes nothing for its circuit breaker.
-QUIET = Q(breaker=Breaker.CLOSED, consecutive_failures=0, window_started_at=None)
 
-NOTHING_WRONG = {"last_failure": "", "last_http_status": None, "last_error": ""}
+WRITTEN = ["status", "claimed_until", "tries", "next_try_at", "last_failure", "last_http_status", "last_error"]
 
 
 def settle(results: Sequence[Result], wait: bool = True) -> list[Result]:
@@ -51,20 +50,14 @@ def settle(results: Sequence[Result], wait: bool = True) -> list[Result]:
 
 
 def _lock_exchanges(ids: set[int], wait: bool) -> dict[int, Exchange]:
-    rows = Exchange.objects.filter(pk__in=ids).order_by("pk")
-    return {row.pk: row for row in rows.select_for_update(no_key=True, skip_locked=not wait)}
+    return {row.pk: row for row in statements.lock_exchanges(ids, wait)}
 
 
 def _held(results: Sequence[Result]) -> list[Result]:
     """Those that count: whose claim is still the latest; and where the partner has it, also what a claim brought that
     ran out meanwhile, as long as nothing newer has settled it. Else a partner that takes longer than a lease would be
     sent the same for ever. One for each operation."""
-    open_ones = OutgoingOperation.objects.filter(
-        pk__in=[result.operation.pk for result in results],
-        status__in=(DeliveryStatus.SENDING, DeliveryStatus.WAITING),
-    ).order_by("pk")
-    rows = open_ones.select_for_update(no_key=True).values_list("pk", "status", "claim")
-    claims = {pk: (status, claim) for pk, status, claim in rows}
+    claims = statements.lock_open([result.operation.pk for result in results]) if results else {}
     held: dict[UUID, Result] = {}
     for result in results:
         is_latest = claims.get(result.operation.pk) == (DeliveryStatus.SENDING, result.operation.claim)
@@ -86,9 +79,7 @@ def _write_attempts(results: Sequence[Result], notes: Mapping[UUID, str]) -> Non
 def _write_delivered(results: Sequence[Result], exchanges: Mapping[int, Exchange], now: datetime) -> None:
     if not results:
         return
-    OutgoingOperation.objects.filter(pk__in=[result.operation.pk for result in results]).update(
-        status=DeliveryStatus.DELIVERED, is_next=False, claimed_until=None, settled_at=now, **NOTHING_WRONG
-    )
+    statements.write_delivered([result.operation.pk for result in results], now)
     # Of the locked row, so nothing can be recorded behind the last one meanwhile.
     promote(
         [
@@ -112,7 +103,7 @@ def promote(exchanges: Sequence[int]) -> None:
 
 def _write_others(results: Sequence[Result], now: datetime) -> None:
     rows = [_settled_otherwise(result, now) for result in results]
-    OutgoingOperation.objects.bulk_update(rows, ["status", "claimed_until", "tries", "next_try_at", *NOTHING_WRONG])
+    OutgoingOperation.objects.bulk_update(rows, WRITTEN)
 
 
 def _settled_otherwise(result: Result, now: datetime) -> OutgoingOperation:
@@ -156,16 +147,15 @@ def _pause_systems(results: Sequence[Result], now: datetime) -> None:
 def _tell_breakers(results: Sequence[Result], now: datetime) -> None:
     """Counts the tries for the circuit breakers, and notes a system's first delivery. A refusal is an answer: the
     partner is there."""
+    if not results:
+        return
     by_system: dict[int, list[bool]] = defaultdict(list)
     for result in results:
         by_system[result.operation.system_id].append(result.outcome is Outcome.RETRY)
     failed = [system for system, failures in by_system.items() if any(failures)]
     delivered = {result.operation.system_id for result in results if result.outcome is Outcome.DELIVERED}
-    is_first = Q(pk__in=delivered, first_delivered_at=None)
-    # Of a system that is well nothing is written, and no lock is taken.
-    controls = DeliveryControl.objects.filter(Q(pk__in=failed) | ~QUIET | is_first, pk__in=by_system).order_by("pk")
     breaker = flow_control.BreakerSettings(settings.BREAKER_FAILURES, timedelta(seconds=settings.BREAKER_OPEN_SECONDS))
-    for control in controls.select_for_update(no_key=True):
+    for control in statements.lock_controls([*by_system], failed, delivered):
         flow_control.tried(control, by_system[control.pk], now, breaker)
         if control.pk in delivered:
             control.first_delivered_at = control.first_delivered_at or now
