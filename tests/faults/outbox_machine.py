@@ -27,7 +27,7 @@ from integrations.models import (
 )
 from integrations.outgoing import delivery, outbox
 from integrations.outgoing.outbox import Outcome
-from integrations.transports.base import Response, TransportError
+from integrations.transports.base import NoAnswer, Response, TransportError
 from tests.factories import ChangeFactory, SupportGroupFactory, UserFactory
 
 from .outbox_model import (
@@ -60,8 +60,8 @@ BEHAVIOURS = {
     "asks to wait": (Response(429, {"Retry-After": "30"}, b""), Outcome.RETRY),
     "refuses": (Response(400, {}, b"{}"), Outcome.REFUSED),
     "forbids": (Response(401, {}, b""), Outcome.PAUSE),
-    "takes, but its answer is lost": (TransportError("no answer"), Outcome.RETRY),
-    "is not there": (TransportError("refused"), Outcome.RETRY),
+    "takes, but its answer is lost": (TransportError("no answer", NoAnswer.TIMEOUT), Outcome.RETRY),
+    "is not there": (TransportError("refused", NoAnswer.CONNECTION_REFUSED), Outcome.RETRY),
 }
 TAKES = {"takes", "takes and answers", "takes, but its answer is lost"}
 
