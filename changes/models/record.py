@@ -12,10 +12,9 @@ from django.core.exceptions import ValidationError
 from django.core.validators import MaxLengthValidator
 from django.db import models
 from django.db.models import F, Q
-from django.utils import timezone
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
-from django_fsm import FSMField, transition
+from django_fsm import FSMField
 
 from changes import workflow
 from changes.choices import PRIORITIES, ChangeType, CompletionCode, Impact, Phase, Priority, Risk, Urgency
@@ -27,6 +26,7 @@ from changes.validators import TEXT_MAX_LENGTH, validate_moment, validate_text
 from .group import SupportGroup
 from .history import SourcedRecords, edits_of
 from .holding import held, keep_as_stored
+from .moving import Movable
 from .number import ChangeNumber
 from .writing import within_transaction, writing
 
@@ -41,30 +41,11 @@ class FieldChange:
     new: Any
 
 
-def _enter(target: Phase) -> Any:
-    """The FSM method that moves a change to `target`, from wherever the workflow table allows it."""
-
-    def in_table(change: Any) -> bool:
-        return target in workflow.targets(change.change_type, change.phase)
-
-    def conditions_met(change: Any) -> bool:
-        return not workflow.unmet(change, target)
-
-    def enter(change: Change) -> None:
-        change._passing(target)
-
-    enter.__name__ = f"to_{target.name.lower()}"
-    enter.__doc__ = f"Moves the change to {target.value}; `save()` then makes it last."
-    return transition(
-        field="phase", source=workflow.sources(target), target=target.value, conditions=[in_table, conditions_met]
-    )(enter)
-
-
 def _text(**options: Any) -> models.TextField:
     return models.TextField(blank=True, validators=[validate_text, MaxLengthValidator(TEXT_MAX_LENGTH)], **options)
 
 
-class Change(models.Model):
+class Change(Movable):
     """An ITIL change record: what is to be changed, why, when, by whom, in which phase.
 
     `version` counts the saves that altered it. `save()` raises `StaleChange` when the row was saved by somebody
@@ -243,41 +224,6 @@ class Change(models.Model):
         records = self.history.filter(version__gte=version).select_related("history_user").order_by("version")
         names = {field: self._meta.get_field(field).attname for field in self.TRACKED_FIELDS}  # type: ignore[union-attr]
         return edits_of(list(records), names)
-
-    # --- The workflow ---
-
-    to_log = _enter(Phase.LOG)
-    to_evaluate = _enter(Phase.EVALUATE)
-    to_plan = _enter(Phase.PLAN)
-    to_approve_plan = _enter(Phase.APPROVE_PLAN)
-    to_deploy = _enter(Phase.DEPLOY)
-    to_backout = _enter(Phase.BACKOUT)
-    to_validate = _enter(Phase.VALIDATE)
-    to_review = _enter(Phase.REVIEW)
-    to_close = _enter(Phase.CLOSE)
-    to_abandon = _enter(Phase.ABANDON)
-
-    def move_to(self, target: str) -> None:
-        """Makes the transition to `target`; call `save()` to keep it.
-
-        Raises `NoTransition`, or `ConditionsUnmet` with every unmet condition.
-        """
-        possible = workflow.targets(self.change_type, self.phase)
-        if target not in possible:
-            raise NoTransition(self.change_type, self.phase, target, possible)
-        if missing := workflow.unmet(self, target):
-            raise ConditionsUnmet(target, missing)
-        getattr(self, f"to_{Phase(target).name.lower()}")()
-
-    def _passing(self, target: Phase) -> None:
-        """What leaving the present phase and entering `target` fills in."""
-        now = timezone.now()
-        if self.phase == Phase.DEPLOY and self.actual_end is None:
-            self.actual_end = max(now, self.actual_start or now)
-        if target == Phase.DEPLOY and self.actual_start is None:
-            self.actual_start = min(now, self.actual_end or now)
-        if target == Phase.APPROVE_PLAN:
-            self.approval_round += 1
 
     # --- Writing ---
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext
+from playwright.sync_api import Browser, BrowserContext, Page
 
 from tests import services
 from tests.exchange import ROOT
@@ -89,17 +89,17 @@ def served(request: pytest.FixtureRequest) -> Iterator[ServedPages]:
     pages.stop()
 
 
-@pytest.fixture(scope="module")
-def looking(served: ServedPages, browser: Browser) -> Iterator[Callable[..., BrowserContext]]:
-    """`looking("alice")` is the browser of that person, which all tests of a module share; others by `options`."""
-    contexts: dict[str, BrowserContext] = {}
+@pytest.fixture(scope="session")
+def looking(served: ServedPages, browser: Browser) -> Iterator[Callable[..., Page]]:
+    """`looking("alice")` is the one page of that person, which all tests of a run share; others by `options`."""
+    pages: dict[str, Page] = {}
 
-    def context(person: str | None, **options: Any) -> BrowserContext:
+    def page(person: str | None, **options: Any) -> Page:
         name = repr((person, sorted(options.items())))
-        if name not in contexts:
-            contexts[name] = served.context(browser, person, **options)
-        return contexts[name]
+        if name not in pages:
+            pages[name] = served.context(browser, person, **options).new_page()
+        return pages[name]
 
-    yield context
-    for opened in contexts.values():
-        opened.close()
+    yield page
+    for opened in pages.values():
+        opened.context.close()

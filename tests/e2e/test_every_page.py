@@ -1,35 +1,43 @@
-"""What holds for every page, as it is served: no barrier, nothing forbidden, fits the screen, the focus can be seen."""
+"""What holds for every page, as it is served: light, no barrier, nothing forbidden, fits the screen, the focus is seen.
+
+A page is opened as seldom as can be, so each of the table is one test, whose parts fail each on its own.
+"""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import BrowserContext, Page, Response
+from axe_playwright_python.base import AXE_SCRIPT
+from playwright.sync_api import Page, Response
 
 from .conftest import ServedPages
 from .pages_to_look_at import LOOKS, Look
+from .scales import Scales
 
-pytestmark = pytest.mark.any_database
+pytestmark = [pytest.mark.xdist_group("pages"), pytest.mark.any_database]
 
-WIDTHS = (1280, 375)
+WIDE, NARROW = 1280, 375
+# Bytes on the wire: at the first visit, and when the browser knows the style sheets, scripts and the font.
+FIRST = 100 * 1024
+SECOND = 20 * 1024
 # WCAG 2.2 A and AA, and what is good practice besides. The size of targets is left out by axe unless it is asked for.
 AXE = {
     "runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"],
     "rules": {"target-size": {"enabled": True}},
     "resultTypes": ["violations"],
 }
-# What may differ where only the theme does.
-OF_THEMES = {
-    "runOnly": {"type": "rule", "values": ["color-contrast", "link-in-text-block"]},
-    "resultTypes": ["violations"],
-}
-CHECKS = ((1280, "light", AXE), (1280, "dark", OF_THEMES), (375, "dark", AXE), (375, "light", OF_THEMES))
+# Each page in both themes and on both widths, by turns: what all pages share is seen in all four ways.
+CHECKS = (((WIDE, "light"), (NARROW, "dark")), ((WIDE, "dark"), (NARROW, "light")))
 TABS = 250
+# Each row of a table and each entry of the timeline is drawn by the same rules: so many are looked at closely.
+_SHORTEN = """() => document.querySelectorAll(
+    'tbody tr:nth-child(n+13), #entries > .entry:nth-child(n+13)'
+).forEach(element => element.remove())"""
 # What a template that went wrong leaves behind.
 LEFTOVERS = re.compile(
     r"\bNone\b(?! available)"  # Django's own, of recent actions
@@ -77,6 +85,8 @@ _FOCUSED = """() => {
     };
 }"""
 
+_LEAVE_FOCUS = "document.activeElement?.blur(); scrollTo(0, 0)"
+
 # Colours that fade into those of the other theme would be measured half way.
 _END_ANIMATIONS = """() => {
     for (const animation of document.getAnimations()) {
@@ -85,107 +95,109 @@ _END_ANIMATIONS = """() => {
 }"""
 
 
-# Two workers share them, each with one installation and one browser for each person.
-GROUPS = [pytest.mark.xdist_group(f"pages-{half}") for half in range(2)]
-each_page = pytest.mark.parametrize(
-    "look", [pytest.param(look, marks=GROUPS[place % 2], id=look.name) for place, look in enumerate(LOOKS)]
-)
-# The one width or the other: what has the focus is drawn by the same rules on both.
-each_page_once = pytest.mark.parametrize(
-    ("look", "width"),
-    [
-        pytest.param(look, WIDTHS[place // 2 % 2], marks=GROUPS[place % 2], id=f"{look.name}-{WIDTHS[place // 2 % 2]}")
-        for place, look in enumerate(LOOKS)
-    ],
-)
+class Visit:
+    """A page of the table in the browser of its person, with what is found to be wrong on it."""
+
+    def __init__(self, look: Look, page: Page, served: ServedPages) -> None:
+        self.look = look
+        self.page = page
+        self.faults: list[str] = []
+        self._address = look.address.format(**served.keys)
+        self._own = urlsplit(served.url).netloc
+
+    def open(self) -> Response:
+        response = self.page.goto(self._address)
+        assert response is not None
+        assert response.status == self.look.status, f"{response.url} answered {response.status}"
+        return response
+
+    @contextmanager
+    def listening(self) -> Iterator[None]:
+        """Notes what goes wrong meanwhile without anybody looking."""
+        listeners = (("console", self._note_message), ("request", self._note_request), ("weberror", self._note_error))
+        for event, listener in listeners:
+            self.page.context.on(event, listener)  # type: ignore[call-overload]
+        try:
+            yield
+        finally:
+            for event, listener in listeners:
+                self.page.context.remove_listener(event, listener)
+
+    def _note_message(self, message: Any) -> None:
+        # A page that answers 404 is told of in the console, as all that is not found.
+        is_told = any(f"status of {status} " in message.text for status in (self.look.status, self.look.answer))
+        if message.type in ("error", "warning") and not is_told:
+            self.faults.append(f"console: {message.text}")
+
+    def _note_request(self, request: Any) -> None:
+        parts = urlsplit(request.url)
+        if parts.scheme in ("http", "https", "ws", "wss") and parts.netloc != self._own:
+            self.faults.append(f"request to another host: {request.url}")
+
+    def _note_error(self, error: Any) -> None:
+        self.faults.append(f"script: {error.error}")
 
 
 @pytest.fixture
-def open_look(
-    served: ServedPages, looking: Callable[..., BrowserContext]
-) -> Iterator[Callable[..., tuple[Page, Response]]]:
-    """Opens a page of the table in the browser of its person, and does what has to be done there."""
-    opened: list[Page] = []
+def visit(served: ServedPages, looking: Callable[..., Page]) -> Callable[[Look], Visit]:
+    def begin(look: Look) -> Visit:
+        page = looking(look.person, reduced_motion="reduce")
+        page.set_viewport_size({"width": WIDE, "height": 800})
+        page.emulate_media(color_scheme="light")
+        return Visit(look, page, served)
 
-    def open_(look: Look, **options: Any) -> tuple[Page, Response]:
-        page = looking(look.person, **options).new_page()
-        opened.append(page)
-        page.set_viewport_size({"width": WIDTHS[0], "height": 800})
-        response = page.goto(look.address.format(**served.keys))
-        assert response is not None
-        assert response.status == look.status, f"{response.url} answered {response.status}"
-        if look.act:
-            look.act(page)
-        return page, response
-
-    yield open_
-    for page in opened:
-        page.close()
+    return begin
 
 
-def violations(page: Page, options: dict[str, Any]) -> list[str]:
-    """One line for each rule that is broken, with the first element that breaks it."""
-    lines = []
-    for rule in Axe().run(page, options=options).response["violations"]:
-        first = rule["nodes"][0]
-        lines.append(f"{rule['id']}, {len(rule['nodes'])} times: {first['html'][:200]} {first['failureSummary']}")
-    return lines
+@pytest.mark.parametrize(("place", "look"), [*enumerate(LOOKS)], ids=[look.name for look in LOOKS])
+def test_a_page(place, look, visit, subtests):
+    visited = visit(look)
+    page = visited.page
+    with visited.listening():
+        # What is done on a page is no part of its weight; error pages bring nothing of their own.
+        if look.act is None and look.status == 200:
+            with subtests.test("it is light, and lighter the second time"):
+                check_weight(visited)
+        with subtests.test("it fits the screen, asks for nothing forbidden, and every text is whole"):
+            check_content(visited)
+    page.evaluate(_SHORTEN)
+    with subtests.test("the focus can be seen wherever Tab leads"):
+        # The one width or the other: what has the focus is drawn by the same rules on both.
+        check_focus(page, (WIDE, NARROW)[place // 2 % 2])
+    with subtests.test("it has no barrier in either theme, nor on a wide or a narrow screen"):
+        check_barriers(page, CHECKS[place % 2])
 
 
-@each_page
-def test_it_has_no_barrier_in_either_theme_on_a_wide_and_on_a_narrow_screen(look, open_look):
-    # The checker writes styles into the page, which the policy forbids.
-    page, _ = open_look(look, bypass_csp=True, reduced_motion="reduce")
-    faults = {}
-    for width, theme, options in CHECKS:
+def check_weight(visited: Visit) -> None:
+    scales = Scales(visited.page)
+    scales.empty_cache()
+    weights = []
+    for _ in range(2):
+        visited.open()
+        visited.page.evaluate("document.fonts.ready")
+        weights.append(scales.read())
+    first, second = weights
+    assert 0 < sum(first.values()) <= FIRST, first
+    assert 0 < sum(second.values()) <= SECOND, second
+
+
+def check_content(visited: Visit) -> None:
+    page, faults = visited.page, visited.faults
+    response = visited.open()
+    if visited.look.act:
+        visited.look.act(page)
+    policy = response.headers.get("content-security-policy", "")
+    if "unsafe" in policy or "default-src 'self'" not in policy:
+        faults.append(f"content security policy: {policy}")
+    for width in (NARROW, WIDE):
         page.set_viewport_size({"width": width, "height": 800})
-        page.emulate_media(color_scheme=theme)
-        page.evaluate(_END_ANIMATIONS)
-        if found := violations(page, options):
-            faults[width, theme] = found
-    assert faults == {}
-
-
-@each_page
-def test_it_fits_the_screen_asks_for_nothing_forbidden_and_every_text_is_whole(served, look, open_look, looking):
-    context = looking(look.person)
-    faults: list[str] = []
-    own = urlsplit(served.url).netloc
-
-    def note_message(message: Any) -> None:
-        # A page that answers 404 is told of in the console, as all that is not found.
-        is_told = any(f"status of {status} " in message.text for status in (look.status, look.answer))
-        if message.type in ("error", "warning") and not is_told:
-            faults.append(f"console: {message.text}")
-
-    def note_request(request: Any) -> None:
-        parts = urlsplit(request.url)
-        if parts.scheme in ("http", "https", "ws", "wss") and parts.netloc != own:
-            faults.append(f"request to another host: {request.url}")
-
-    def note_error(error: Any) -> None:
-        faults.append(f"script: {error.error}")
-
-    listeners = (("console", note_message), ("request", note_request), ("weberror", note_error))
-    for event, listener in listeners:
-        context.on(event, listener)  # type: ignore[call-overload]
-    try:
-        page, response = open_look(look)
-        policy = response.headers.get("content-security-policy", "")
-        if "unsafe" in policy or "default-src 'self'" not in policy:
-            faults.append(f"content security policy: {policy}")
-        for width in reversed(WIDTHS):
-            page.set_viewport_size({"width": width, "height": 800})
-            if (needed := page.evaluate("document.documentElement.scrollWidth")) > width:
-                faults.append(f"{width} px wide, it needs {needed}: {_wide(page, width)}")
-        texts = page.evaluate(_TEXTS)
-        around = (texts[max(0, found.start() - 40) : found.end() + 40] for found in LEFTOVERS.finditer(texts))
-        faults += [f"text: …{text!r}…" for text in around]
-        if (headings := page.locator("h1").count()) != 1:
-            faults.append(f"{headings} main headings")
-    finally:
-        for event, listener in listeners:
-            context.remove_listener(event, listener)
+        if (needed := page.evaluate("document.documentElement.scrollWidth")) > width:
+            faults.append(f"{width} px wide, it needs {needed}: {_wide(page, width)}")
+    texts = page.evaluate(_TEXTS)
+    around = (texts[max(0, found.start() - 40) : found.end() + 40] for found in LEFTOVERS.finditer(texts))
+    faults += [f"text: …{text!r}…" for text in around]
+    if (headings := page.locator("h1").count()) != 1:
+        faults.append(f"{headings} main headings")
     assert faults == []
 
 
@@ -200,11 +212,9 @@ def _wide(page: Page, width: int) -> list[str]:
     )
 
 
-@each_page_once
-def test_the_focus_can_be_seen_wherever_tab_leads(look, open_look, width):
-    page, _ = open_look(look, reduced_motion="reduce")
+def check_focus(page: Page, width: int) -> None:
     page.set_viewport_size({"width": width, "height": 800})
-    page.evaluate("document.activeElement?.blur(); scrollTo(0, 0)")
+    page.evaluate(_LEAVE_FOCUS)
     faults: dict[str, str] = {}
     for number in range(TABS):
         page.keyboard.press("Tab")
@@ -217,3 +227,23 @@ def test_the_focus_can_be_seen_wherever_tab_leads(look, open_look, width):
         if not focused["shown"]:
             faults[focused["name"]] = "it cannot be seen"
     assert faults == {}
+
+
+def check_barriers(page: Page, checks: tuple[tuple[int, str], ...]) -> None:
+    page.evaluate(_LEAVE_FOCUS)
+    page.evaluate(AXE_SCRIPT)
+    faults = {}
+    for width, theme in checks:
+        page.set_viewport_size({"width": width, "height": 800})
+        page.emulate_media(color_scheme=theme)
+        page.evaluate(_END_ANIMATIONS)
+        broken = page.evaluate("options => axe.run(options).then(results => results.violations)", AXE)
+        if broken:
+            faults[width, theme] = [_in_words(rule) for rule in broken]
+    assert faults == {}
+
+
+def _in_words(rule: dict[str, Any]) -> str:
+    """The rule that is broken, with the first element that breaks it."""
+    first = rule["nodes"][0]
+    return f"{rule['id']}, {len(rule['nodes'])} times: {first['html'][:200]} {first['failureSummary']}"

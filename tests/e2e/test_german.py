@@ -8,7 +8,7 @@ import pytest
 
 from .pages_to_look_at import LOOKS
 
-pytestmark = [pytest.mark.xdist_group("pages-0"), pytest.mark.any_database]
+pytestmark = [pytest.mark.xdist_group("pages"), pytest.mark.any_database]
 
 # Words that no German text has; the data of everything.py is German, and the terms of the exchange are none of these.
 ENGLISH = re.compile(
@@ -35,11 +35,7 @@ _TEXTS = """() => {
 
 @pytest.mark.parametrize("look", [look for look in LOOKS if look.act is None], ids=lambda look: look.name)
 def test_a_german_page_has_no_english_text(served, looking, look):
-    page = looking(look.person, locale="de-DE").new_page()
-    try:
-        page.goto(look.address.format(**served.keys))
-        assert page.locator("html").get_attribute("lang") == "de"
-        texts = page.evaluate(_TEXTS)
-    finally:
-        page.close()
-    assert [text for text in texts if ENGLISH.search(text)] == []
+    page = looking(look.person, locale="de-DE")
+    page.goto(look.address.format(**served.keys))
+    assert page.locator("html").get_attribute("lang") == "de"
+    assert [text for text in page.evaluate(_TEXTS) if ENGLISH.search(text)] == []
