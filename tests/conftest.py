@@ -24,7 +24,7 @@ from rest_framework.test import APIClient
 
 from changes.choices import Role
 
-from . import services
+from . import databases, services
 from .exchange import RunningExchange
 from .factories import ExternalGroupFactory, ExternalSystemFactory, UserFactory
 
@@ -42,18 +42,25 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 @pytest.fixture(scope="session")
-def django_db_modify_db_settings(django_db_modify_db_settings_parallel_suffix: None) -> None:
-    """SQLite works on a file, as in production: several threads write to it at once."""
-    database = settings.DATABASES["default"]
-    if database["ENGINE"] == "django.db.backends.sqlite3":
-        database["TEST"]["NAME"] = str(settings.VAR_DIR / "test.sqlite3")
-        database["OPTIONS"]["init_command"] = "PRAGMA journal_mode=WAL; PRAGMA synchronous=OFF;"
+def new_database(django_test_environment: None, django_db_blocker: Any) -> Callable[[str], str]:
+    """`new_database("pages")` makes one of that name, migrated, and returns its DATABASE_URL."""
+
+    def new(name: str) -> str:
+        with django_db_blocker.unblock():
+            return databases.url_of_copy(name)
+
+    return new
 
 
 @pytest.fixture(scope="session")
-def django_db_keepdb() -> bool:
-    """Dropping the databases is left to the end of the run, which removes all of it."""
-    return True
+def django_db_setup(django_test_environment: None, django_db_blocker: Any) -> None:
+    """The database of this worker. The end of the run removes it with all the rest."""
+    database = settings.DATABASES["default"]
+    if database["ENGINE"] == "django.db.backends.sqlite3":
+        # A file, as in production: several threads write to it at once.
+        database["OPTIONS"]["init_command"] = "PRAGMA journal_mode=WAL; PRAGMA synchronous=OFF;"
+    with django_db_blocker.unblock():
+        databases.use_copy(f"test_{services.worker_number()}")
 
 
 @pytest.fixture(autouse=True)
@@ -184,15 +191,18 @@ def signed_in_page(live_server: Any, open_page: Callable[..., Page]) -> Callable
 
 
 @pytest.fixture(scope="session")
-def running_exchange(request: pytest.FixtureRequest) -> Iterator[RunningExchange]:
+def running_exchange(request: pytest.FixtureRequest, new_database: Callable[[str], str]) -> Iterator[RunningExchange]:
     """An installation of real processes; see exchange.py for what it can do.
 
-    On PostgreSQL and Redis with `--database postgresql`, else on the embedded default. One of it serves all tests of
-    a run, so a test makes changes of its own and sets a partner's behaviour back.
+    On PostgreSQL and Redis, or with `--database sqlite` on the embedded default. One of it serves all tests of a run,
+    so a test makes changes of its own and sets a partner's behaviour back.
     """
-    if request.param["DATABASE_URL"].startswith("postgres"):
-        services.create_postgresql_database("exchange")
-    exchange = RunningExchange(services.run_dir() / "exchange", request.param)
+    broker = "filesystem://"
+    if request.config.getoption("database") == "postgresql":
+        # The last of the Redis databases: the first ones are those of xdist's workers.
+        broker = services.redis_url(services.REDIS_DATABASES - 1)
+    environment = {"DATABASE_URL": new_database("exchange"), "CELERY_BROKER_URL": broker}
+    exchange = RunningExchange(services.run_dir() / "exchange", environment)
     try:
         exchange.start()
         yield exchange
@@ -200,38 +210,29 @@ def running_exchange(request: pytest.FixtureRequest) -> Iterator[RunningExchange
         exchange.stop()
 
 
-def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    if "running_exchange" not in metafunc.fixturenames:
-        return
-    # One group, so that xdist gives all of them to one worker, and one installation serves them.
-    group = pytest.mark.xdist_group("running_exchange")
-    if metafunc.config.getoption("database") == "postgresql":
-        kind, environment = "postgresql-redis", _production()
-    else:
-        kind, environment = "embedded", _embedded()
-    metafunc.parametrize(
-        "running_exchange", [pytest.param(environment, id=kind, marks=group)], indirect=True, scope="session"
-    )
+# --- What runs where ---
 
 
-def _embedded() -> dict[str, str]:
-    folder = services.run_dir() / "exchange"
-    return {"DATABASE_URL": f"sqlite:///{folder / 'db.sqlite3'}", "CELERY_BROKER_URL": "filesystem://"}
-
-
-def _production() -> dict[str, str]:
-    # The last of the Redis databases: the first ones are those of xdist's workers.
-    broker = services.redis_url(services.REDIS_DATABASES - 1)
-    return {"DATABASE_URL": services.postgresql_url("exchange"), "CELERY_BROKER_URL": broker}
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """On SQLite only the modules of databases.py are looked at; named by hand, each."""
+    if config.getoption("database") != "sqlite" or not collection_path.is_file() or _is_named(config):
+        return None
+    return collection_path not in databases.MODULES_ON_SQLITE or None
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """On PostgreSQL, what never touches the run's database is left to the SQLite run; named by hand, it runs."""
-    if config.getoption("database") == "sqlite" or any(Path(name).is_file() for name in config.args):
-        return
-    left_out = [item for item in items if item.get_closest_marker("any_database")]
-    items[:] = [item for item in items if item not in left_out]
-    config.hook.pytest_deselected(items=left_out)
+    """On SQLite, what never touches a database is left out. All that share an installation go to one worker."""
+    for item in items:
+        if "running_exchange" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.xdist_group("running_exchange"))
+    if config.getoption("database") == "sqlite":
+        left_out = [item for item in items if item.get_closest_marker("any_database")]
+        items[:] = [item for item in items if item not in left_out]
+        config.hook.pytest_deselected(items=left_out)
+
+
+def _is_named(config: pytest.Config) -> bool:
+    return any(Path(name.partition("::")[0]).is_file() for name in config.args)
 
 
 @pytest.hookimpl(wrapper=True)

@@ -4,8 +4,8 @@ A pytest plugin (`-p tests.services` in pyproject.toml), because pytest-django r
 is imported. The process that collects the run starts the services; xdist's workers inherit its environment. Nothing
 of this survives the run, even one that is killed: see tests/processes.py.
 
-`--database sqlite` (default) or `--database postgresql` chooses what the run's tests work on. Both services are there
-in either case.
+`--database postgresql` (default) or `--database sqlite` chooses what the run's tests work on. Only with the former
+is a PostgreSQL started.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ import redis
 
 from .processes import Process, free_port, start, until
 
-DATABASES = ("sqlite", "postgresql")
+DATABASES = ("postgresql", "sqlite")
 RUN_DIR = "CASEXCHANGE_TEST_RUN"
 REDIS_DATABASES = 64
 _running: list[Service] = []
@@ -34,7 +34,7 @@ _running: list[Service] = []
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
-        "--database", choices=DATABASES, default="sqlite", help="what the tests work on (default: %(default)s)"
+        "--database", choices=DATABASES, default=DATABASES[0], help="what the tests work on (default: %(default)s)"
     )
 
 
@@ -43,7 +43,7 @@ def pytest_load_initial_conftests(early_config: pytest.Config) -> Iterator[None]
     options = early_config.known_args_namespace
     if not (options.help or options.version):
         if "PYTEST_XDIST_WORKER" not in os.environ:
-            _start_services()
+            _start_services(options.database)
         _set_environment(options.database)
     return (yield)
 
@@ -67,9 +67,10 @@ def postgresql_url(database: str) -> str:
     return f"postgres://postgres@/{run_dir() / 'postgresql'}/{database}"
 
 
-def create_postgresql_database(name: str) -> None:
+def create_postgresql_database(name: str, template: str = "template0") -> None:
+    names = map(psycopg.sql.Identifier, (name, template))
     with psycopg.connect(f"host={run_dir() / 'postgresql'} user=postgres dbname=postgres", autocommit=True) as server:
-        server.execute(psycopg.sql.SQL("CREATE DATABASE {}").format(psycopg.sql.Identifier(name)))
+        server.execute(psycopg.sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(*names))
 
 
 def redis_url(number: int) -> str:
@@ -96,22 +97,23 @@ def _set_environment(database: str) -> None:
     )
 
 
-def _start_services() -> None:
+def _start_services(database: str) -> None:
     folder = Path(tempfile.mkdtemp(prefix="casexchange-tests-"))
     folder.chmod(0o711)  # the owner of the PostgreSQL cluster must get to it
     os.environ[RUN_DIR] = str(folder)
     os.environ.setdefault("FAULTS_SEED", str(secrets.randbelow(1_000_000)))
     atexit.register(_end_services, folder)
-    postgresql = PostgreSQL(folder / "postgresql")
-    # Nothing here must survive even a crash.
-    postgresql.start("-csynchronous_commit=off", "-cautovacuum=off")
-    _running.append(postgresql)
     redis_server = Redis(folder / "redis")
     redis_server.start()
     _running.append(redis_server)
     os.environ["CASEXCHANGE_TEST_REDIS_PORT"] = str(redis_server.port)
-    redis_server.until_ready()
-    postgresql.until_ready()
+    if database == "postgresql":
+        postgresql = PostgreSQL(folder / "postgresql")
+        # Nothing here must survive even a crash.
+        postgresql.start("-csynchronous_commit=off", "-cautovacuum=off")
+        _running.append(postgresql)
+    for server in _running:
+        server.until_ready()
 
 
 def _end_services(folder: Path) -> None:

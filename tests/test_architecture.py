@@ -17,9 +17,8 @@ from django.core.management import get_commands, load_command_class
 
 from changes.models import Approval, Attachment, Change, Comment, SupportGroup
 
+from .databases import ON_SQLITE_TOO
 from .factories import ChangeFactory, UserFactory
-
-pytestmark = pytest.mark.any_database
 
 ROOT = Path(__file__).resolve().parent.parent
 STATEMENTS = "integrations/statements.py"
@@ -175,6 +174,10 @@ def test_rules_and_payloads_import_nothing_that_does_io(module: str) -> None:
         if isinstance(node, ast.Import | ast.ImportFrom)
     }
     assert imported <= pure
+
+
+def test_what_runs_on_sqlite_too_is_there() -> None:
+    assert [name for name in ON_SQLITE_TOO if not (ROOT / "tests" / name).is_file()] == []
 
 
 def test_every_command_says_what_it_does() -> None:

@@ -18,8 +18,6 @@ import pytest
 
 from . import services
 
-pytestmark = pytest.mark.any_database
-
 ROOT = Path(__file__).resolve().parent.parent
 LOCKS = ["bootstrap", "dev", "run"]
 # What any Debian has.

@@ -8,8 +8,6 @@ import pytest
 
 from .exchange import ROOT
 
-pytestmark = pytest.mark.any_database
-
 BAD = [
     ("SECRET_KEY", "", "SECRET_KEY is not set"),
     ("DATABASE_URL", "garbage", "DATABASE_URL: write sqlite:///FILE or postgres://"),

@@ -13,8 +13,6 @@ from django.template.base import Lexer, TokenType
 
 from .exchange import ROOT
 
-pytestmark = pytest.mark.any_database
-
 CATALOG = ROOT / "locale/de/LC_MESSAGES"
 SOURCES = ("casexchange", "changes", "integrations", "templates", "locale")
 

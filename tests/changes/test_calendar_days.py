@@ -11,8 +11,6 @@ from changes.pages.calendar import days as calendar
 from changes.pages.calendar import drawing as timeline_drawing
 from changes.pages.calendar.days import DAY, MONTH, VIEWS, WEEK, Window, by_day, day_start, overlaps, period, share_time
 
-pytestmark = pytest.mark.any_database
-
 BERLIN = ZoneInfo("Europe/Berlin")
 ZONES = [UTC, BERLIN, ZoneInfo("America/Sao_Paulo"), ZoneInfo("Australia/Lord_Howe"), ZoneInfo("Pacific/Apia")]
 BEGIN = datetime(2026, 10, 1, tzinfo=UTC)

@@ -10,8 +10,6 @@ from changes.choices import ChangeType, Phase
 from changes.pages.workflow.diagram import BACK, BOX_WIDTH, MAIN, WIDTH, Diagram
 from changes.workflow import PATHS, TRANSITIONS
 
-pytestmark = pytest.mark.any_database
-
 each_type = pytest.mark.parametrize("change_type", list(ChangeType))
 
 

@@ -76,15 +76,10 @@ class ServedPages:
 
 
 @pytest.fixture(scope="session")
-def served(request: pytest.FixtureRequest) -> Iterator[ServedPages]:
+def served(new_database: Callable[[str], str]) -> Iterator[ServedPages]:
     """The product on a database of its own, of the kind that the run is for; one for each worker that needs it."""
-    name = f"pages_{os.environ.get('PYTEST_XDIST_WORKER', 'alone')}"
-    folder = services.run_dir() / name
-    url = f"sqlite:///{folder / 'db.sqlite3'}"
-    if request.config.getoption("database") == "postgresql":
-        services.create_postgresql_database(name)
-        url = services.postgresql_url(name)
-    pages = ServedPages(folder, url)
+    name = f"pages_{services.worker_number()}"
+    pages = ServedPages(services.run_dir() / name, new_database(name))
     yield pages
     pages.stop()
 

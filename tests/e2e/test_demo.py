@@ -12,8 +12,6 @@ import requests
 from tests.exchange import ROOT
 from tests.processes import start, until
 
-pytestmark = pytest.mark.any_database
-
 
 class Demo:
     """A demo that was started as a person does, in a folder for its temporary files."""

@@ -19,7 +19,7 @@ from .conftest import ServedPages
 from .pages_to_look_at import LOOKS, Look
 from .scales import Scales
 
-pytestmark = [pytest.mark.xdist_group("pages"), pytest.mark.any_database]
+pytestmark = pytest.mark.xdist_group("pages")
 
 WIDE, NARROW = 1280, 375
 # Bytes on the wire: at the first visit, and when the browser knows the style sheets, scripts and the font.

@@ -8,7 +8,7 @@ import pytest
 
 from .pages_to_look_at import LOOKS
 
-pytestmark = [pytest.mark.xdist_group("pages"), pytest.mark.any_database]
+pytestmark = pytest.mark.xdist_group("pages")
 
 # Words that no German text has; the data of everything.py is German, and the terms of the exchange are none of these.
 ENGLISH = re.compile(

@@ -17,7 +17,7 @@ from tests.exchange import ROOT, Client
 from tests.processes import free_port, start, until
 
 # All of it uses one installation.
-pytestmark = [pytest.mark.xdist_group("serve"), pytest.mark.any_database]
+pytestmark = pytest.mark.xdist_group("serve")
 
 ROLES = {
     "alice": "Service desk agent",

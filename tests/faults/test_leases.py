@@ -8,7 +8,7 @@ import pytest
 
 from .stack import WORKERS
 
-pytestmark = [pytest.mark.any_database, pytest.mark.xdist_group("faults")]
+pytestmark = pytest.mark.xdist_group("faults")
 
 # Many times the lease, and within the five minutes that a partner allows for in a signature.
 WRONG_CLOCKS = {"ahead": "+240s", "behind": "-240s"}

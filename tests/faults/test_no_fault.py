@@ -2,7 +2,7 @@
 
 import pytest
 
-pytestmark = [pytest.mark.any_database, pytest.mark.xdist_group("faults")]
+pytestmark = pytest.mark.xdist_group("faults")
 
 
 def test_without_a_fault_all_is_delivered_and_no_request_fails(exchange, load, nothing_is_lost):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-pytestmark = [pytest.mark.any_database, pytest.mark.xdist_group("faults")]
+pytestmark = pytest.mark.xdist_group("faults")
 
 # BETA is the one with TLS. After a fault the operation is delivered all the same ("taken"), tried again until the
 # partner is well ("retried"), or waits for a person ("refused").

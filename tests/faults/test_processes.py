@@ -15,7 +15,7 @@ from tests.processes import is_running, until
 
 from .stack import WORKERS
 
-pytestmark = [pytest.mark.any_database, pytest.mark.xdist_group("faults")]
+pytestmark = pytest.mark.xdist_group("faults")
 
 
 def lose_the_host(exchange, name, random):

@@ -5,8 +5,6 @@ import threading
 import pytest
 from kombu import Connection
 
-pytestmark = pytest.mark.any_database
-
 MESSAGES = 100
 
 
