@@ -97,7 +97,8 @@ TEMPLATES = [
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
                 "changes.pages.preferences.preferences.for_templates",
-            ]
+            ],
+            "builtins": ["changes.templatetags.isolation"],
         },
     }
 ]

@@ -47,6 +47,9 @@ class Line(forms.CharField):
     def to_python(self, value: Any) -> Any:
         return as_line(super().to_python(value) or "") or self.empty_value
 
+    def widget_attrs(self, widget: forms.Widget) -> dict[str, Any]:
+        return {**super().widget_attrs(widget), "dir": "auto"}
+
     def prepare_value(self, value: Any) -> Any:
         return as_line(value) if isinstance(value, str) else value
 

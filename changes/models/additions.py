@@ -17,6 +17,7 @@ from django.utils.translation import gettext_lazy as _
 from changes.actor import current as current_actor
 from changes.choices import Decision, Phase, Visibility
 from changes.exceptions import NotDecidable
+from changes.isolation import apart
 from changes.lines import LineField
 from changes.querysets import AnnouncedQuerySet
 from changes.validators import (
@@ -97,7 +98,7 @@ class Comment(Addition):
         verbose_name_plural = _("comments")
 
     def __str__(self) -> str:
-        return self.body[:80]
+        return apart(self.body[:80])
 
     @property
     def is_private(self) -> bool:
@@ -128,7 +129,7 @@ class Attachment(Addition):
         verbose_name_plural = _("attachments")
 
     def __str__(self) -> str:
-        return self.shown_name
+        return apart(self.shown_name)
 
     @property
     def shown_name(self) -> str:

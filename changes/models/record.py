@@ -19,6 +19,7 @@ from django_fsm import FSMField
 from changes import workflow
 from changes.choices import PRIORITIES, ChangeType, CompletionCode, Impact, Phase, Priority, Risk, Urgency
 from changes.exceptions import ConditionsUnmet, FieldEdit, NoTransition, ReadOnlyChange, StaleChange
+from changes.isolation import apart
 from changes.lines import LineField, as_line
 from changes.querysets import PRIORITY_RANK, ChangeQuerySet
 from changes.validators import TEXT_MAX_LENGTH, validate_moment, validate_text
@@ -198,7 +199,7 @@ class Change(Movable):
         self.known_approvals: list[Any] | None = None
 
     def __str__(self) -> str:
-        return f"{self.number} {self.title}"
+        return f"{self.number} {apart(self.title)}"
 
     # --- Reading ---
 

@@ -22,6 +22,7 @@ from django.utils.translation import gettext_lazy
 from changes.actor import signed_in
 from changes.pages.access import StaffPage
 from changes.pages.fields import ZONE, Minute, work_in_zone_of
+from changes.validators import is_unseen
 from integrations.models import ExternalSystem, IncomingOperation, OutgoingOperation
 from integrations.outgoing import outbox
 
@@ -121,7 +122,11 @@ class OperationFile(StaffPage):
 
 
 def pretty(value: Any) -> str:
-    return json.dumps(value, indent=2, ensure_ascii=False)
+    """Readable JSON. What nobody would see is written as JSON's escape of it."""
+    text = json.dumps(value, indent=2, ensure_ascii=False)
+    if text.isascii():
+        return text
+    return "".join(json.dumps(char)[1:-1] if char != "\n" and is_unseen(char) else char for char in text)
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
+from changes.isolation import apart
 from integrations.choices import DeliveryStatus, Failure
 from integrations.transports.statuses import Outcome, outcome_of
 
@@ -45,7 +46,7 @@ def last_failure(operation: OutgoingOperation) -> str:
     if operation.last_failure == Failure.STATUS and operation.last_http_status is not None:
         return _of_status(operation.last_http_status) % names
     text = texts.get(operation.last_failure) if operation.last_failure else None  # type: ignore[call-overload]
-    return text % names if text else sentence(operation.last_error)
+    return text % names if text else apart(sentence(operation.last_error))
 
 
 def _of_status(status: int) -> str:

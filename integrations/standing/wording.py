@@ -13,6 +13,7 @@ from django.utils.text import get_text_list
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
+from changes.isolation import apart
 from integrations.choices import SETTLED, Delivery, DeliveryStatus, IncomingStatus, Operation
 
 from .failures import given_up, last_failure
@@ -33,9 +34,9 @@ def outgoing_state(operation: OutgoingOperation, now: datetime, blocker: str = "
         return State(OK, _("Delivered"), "")
     if status == DeliveryStatus.SKIPPED:
         if operation.skipped_by_id:
-            by = {"user": operation.skipped_by, "reason": operation.skip_reason}
+            by = {"user": operation.skipped_by, "reason": apart(operation.skip_reason)}
             return State(IDLE, _("Skipped"), _("Skipped by %(user)s: %(reason)s") % by)
-        return State(IDLE, _("Skipped"), _("Skipped: %(reason)s") % {"reason": operation.skip_reason})
+        return State(IDLE, _("Skipped"), _("Skipped: %(reason)s") % {"reason": apart(operation.skip_reason)})
     if status == DeliveryStatus.REFUSED:
         why = [last_failure(operation), given_up(operation), _("It will not be retried automatically.")]
         return State(BAD, _("Refused"), " ".join(filter(None, why)))
@@ -81,7 +82,7 @@ def incoming_state(status: str, error: str) -> State:
         return State(OK, _("Applied"))
     if status == IncomingStatus.IGNORED:
         return State(IDLE, _("Ignored"), _("It began here or came before: nothing was changed."))
-    return State(BAD, _("Failed"), error)
+    return State(BAD, _("Failed"), apart(error))
 
 
 def pair_state(statuses: set[str], is_rejected: bool) -> State:
@@ -102,7 +103,7 @@ def pair_state(statuses: set[str], is_rejected: bool) -> State:
 
 def standing(system: str, group: Any, exchange: ExchangeState) -> State:
     """In a word and a sentence. `group`: the owning group where it is one of the partner's, else None."""
-    names = {"system": system, "group": group}
+    names = {"system": system, "group": apart(group)}
     if exchange.is_rejected:
         return State(BAD, _("Rejected"), _("%(system)s rejected this change.") % names)
     if exchange.is_cancelled:
@@ -118,7 +119,7 @@ def needs_another_group(system: str, group: Any) -> State:
         "%(system)s rejected this change, but %(group)s still owns it, and nothing more is sent. "
         "Give the change to another group."
     )
-    return State(BAD, _("Needs another group"), detail % {"system": system, "group": group})
+    return State(BAD, _("Needs another group"), detail % {"system": system, "group": apart(group)})
 
 
 def cancelled_there(system: str) -> State:
@@ -130,7 +131,7 @@ def cancelled_there(system: str) -> State:
 
 
 def failed_here(system: str, operation: IncomingOperation) -> State:
-    names = {"system": system, "operation": operation.operation, "error": sentence(operation.error)}
+    names = {"system": system, "operation": operation.operation, "error": apart(sentence(operation.error))}
     short = _("%(operation)s of %(system)s failed here") % names
     detail = _("%(error)s Nothing of it was kept, and %(system)s was told so.") % names
     return State(BAD, short, detail)

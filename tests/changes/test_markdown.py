@@ -47,7 +47,8 @@ def check(text):
     read = _Reader(render(text))
     for tag, attrs in read.tags:
         assert tag in TAGS
-        assert {*attrs} <= ATTRIBUTES.get(tag, set()), (tag, attrs)
+        assert {*attrs} <= ATTRIBUTES.get(tag, set()) | {"dir"}, (tag, attrs)
+        assert attrs.get("dir", "auto") == "auto"
         assert attrs.get("class", "scroll") in CLASSES
         if "href" in attrs:
             assert attrs["href"].lower().startswith(("http://", "https://", "mailto:"))

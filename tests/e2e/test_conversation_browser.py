@@ -246,3 +246,16 @@ def test_all_of_a_long_comment_is_shown_in_its_place(signed_in_page, alice, chan
     expect(article).to_be_focused()
     expect(page.locator("#timeline")).to_have_attribute("data-extended", "yes")
     assert page.url.endswith(f"/changes/{change.number}/")
+
+
+def test_a_right_to_left_text_reads_right_and_turns_nothing_around(signed_in_page, alice, change):
+    Comment(change=change, author=alice, body="שלום עולם.\n\n- פריט\n\nLatin again.", author_name="דנה").save()
+    page = signed_in_page(alice)
+    page.goto(f"/changes/{change.number}/")
+    comment = page.locator(".comment")
+    sides = [
+        comment.locator(part).evaluate("part => getComputedStyle(part).direction")
+        for part in (".written p >> nth=0", ".written li", ".written p >> nth=-1", ".comment-head")
+    ]
+    assert sides == ["rtl", "rtl", "ltr", "ltr"]
+    assert comment.locator(".comment-head bdi").inner_text() == "דנה"

@@ -21,6 +21,8 @@ from markdown_it.rules_block import StateBlock, table
 from markdown_it.rules_core import StateCore
 from markdown_it.token import Token
 
+from changes import isolation
+
 # A longer text is shown as it was typed: the time that the parser needs may grow faster than the text.
 MAX_LENGTH = 20_000
 # More cells in its tables, or more of anything: shown as it was typed too. Of one line, a table makes a row of as many
@@ -42,6 +44,7 @@ TAGS = {
     *("table", "thead", "tbody", "tr", "th", "td"),
     *(f"h{level}" for level in range(FIRST_HEADING, LAST_HEADING + 1)),
 }
+DIRECTED = ("p", "li", "th", "td", "pre", *(f"h{level}" for level in range(FIRST_HEADING, LAST_HEADING + 1)))
 _ALIGNMENTS = {"align-left", "align-center", "align-right"}
 
 
@@ -67,9 +70,12 @@ def kept(text: str, language: str) -> str:
 
 
 def _rendered(text: str, language: str) -> str:
+    # Then each part reads in its own direction, and turns nothing around that stands beside it.
+    is_turned = isolation.is_turned(text)
     tokens = _parsed(text)
     if not tokens:
-        return format_html('<div class="as-typed">{}</div>', text)
+        as_typed = '<div class="as-typed" dir="auto">{}</div>' if is_turned else '<div class="as-typed">{}</div>'
+        return format_html(as_typed, text)
     html = _parser.renderer.render(tokens, _parser.options, {})
     return nh3.clean(
         html,
@@ -81,6 +87,7 @@ def _rendered(text: str, language: str) -> str:
             "th": {"class": _ALIGNMENTS},
             "td": {"class": _ALIGNMENTS},
         },
+        set_tag_attribute_values={tag: {"dir": "auto"} for tag in DIRECTED} if is_turned else {},
         url_schemes=SCHEMES,
         url_relative="deny",
         link_rel="noopener noreferrer nofollow",

@@ -1,0 +1,21 @@
+"""Filters for what somebody wrote, in every template without loading them: see changes/isolation.py."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django import template
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+
+from changes import isolation
+
+register = template.Library()
+register.filter("apart", isolation.apart)
+
+
+@register.filter
+def bdi(value: Any) -> SafeString | str:
+    """For a page; `apart` is for an attribute or a title."""
+    text = "" if value is None else str(value)
+    return format_html("<bdi>{}</bdi>", isolation.without_turning(text)) if isolation.is_turned(text) else text
