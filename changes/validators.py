@@ -2,7 +2,7 @@
 
 import re
 import unicodedata
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from django.conf import settings
@@ -27,10 +27,18 @@ def validate_text(text: str) -> None:
 
 
 def validate_moment(moment: datetime) -> None:
-    """A year that every time zone has room for."""
-    if not FIRST_YEAR <= moment.year <= LAST_YEAR:
+    """A year, in UTC, that every time zone has room for."""
+    if not is_possible(moment):
         values = {"first": FIRST_YEAR, "last": LAST_YEAR}
         raise ValidationError(_("The year must lie between %(first)s and %(last)s."), code="year", params=values)
+
+
+def is_possible(moment: datetime) -> bool:
+    """Whether its year lies within the limits, in UTC: whatever the zone it is given in, the same are taken."""
+    try:
+        return FIRST_YEAR <= moment.astimezone(UTC).year <= LAST_YEAR
+    except OverflowError:
+        return False
 
 
 def validate_file_name(name: str) -> None:
@@ -39,6 +47,8 @@ def validate_file_name(name: str) -> None:
     if not name.strip() or name in {".", ".."} or re.search(r"[/\\\x01-\x1f\x7f]", name):
         message = _("Give a plain file name, without folders or control characters.")
         raise ValidationError(message, code="invalid_name")
+    if "\ufffd" in name:
+        raise ValidationError(_("The file name is no valid UTF-8: rename the file."), code="invalid_name")
     if name != name.strip():
         message = _("The file name begins or ends with white space: give it without.")
         raise ValidationError(message, code="invalid_name")

@@ -12,6 +12,7 @@ from django.utils.translation import gettext as _
 
 from changes import audit
 from changes.exceptions import StaleChange
+from changes.file_names import sent_name
 from changes.lines import Line
 from changes.models import Attachment, Change
 from changes.pages.edit.forms import LINES, TEXTS
@@ -107,7 +108,8 @@ class AttachmentForm(forms.ModelForm):
 
     def clean_file(self) -> Any:
         file = self.cleaned_data["file"]
-        Attachment._meta.get_field("file_name").run_validators(file.name)
-        self.instance.file_name = file.name
+        name = sent_name(file)
+        Attachment._meta.get_field("file_name").run_validators(name)
+        self.instance.file_name = name
         self.instance.content_type = (file.content_type or "application/octet-stream")[:100]
         return file

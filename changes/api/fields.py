@@ -17,7 +17,7 @@ from rest_framework.validators import ProhibitSurrogateCharactersValidator
 from changes.lines import as_line
 from changes.models import SupportGroup
 from changes.timestamps import timestamp
-from changes.validators import FIRST_YEAR, LAST_YEAR, validate_identifier, validate_text
+from changes.validators import FIRST_YEAR, LAST_YEAR, is_possible, validate_identifier, validate_text
 
 _RFC3339 = re.compile(
     r"([0-9]{4})-([0-9]{2})-([0-9]{2})[Tt]([0-9]{2}):([0-9]{2}):([0-9]{2})(?:\.([0-9]+))?"
@@ -42,7 +42,7 @@ def parse_timestamp(text: str) -> datetime:
         moment = datetime.fromisoformat(f"{date}T{time}.{(fraction or '0')[:6]:0<6}{offset}")
     except ValueError as error:
         raise ValueError("There is no such date or time.") from error
-    if not FIRST_YEAR <= moment.year <= LAST_YEAR:
+    if not is_possible(moment):
         raise ValueError(f"The year must lie between {FIRST_YEAR} and {LAST_YEAR}.")
     return moment.astimezone(UTC)
 

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import html
 from collections.abc import Mapping
 from typing import Any
 
 from django.conf import settings
 from django.core.exceptions import ValidationError as DjangoValidationError
 from django.core.files.uploadedfile import UploadedFile
-from django.http.multipartparser import MultiPartParser as DjangoMultiPartParser
 from django.http.multipartparser import MultiPartParserError
 from rest_framework.exceptions import ErrorDetail, ParseError, ValidationError
 from rest_framework.parsers import DataAndFiles, MultiPartParser
 
+from changes.file_names import NamedParts
 from changes.models import Attachment
 from changes.validators import validate_attachment, validate_content_type, validate_file_name
 
@@ -26,10 +25,9 @@ FRAME_MAX_BYTES = 64 * 1024
 DEFAULT_MEDIA_TYPE = "application/octet-stream"
 
 
-class _Parts(DjangoMultiPartParser):
-    def sanitize_file_name(self, file_name: str) -> str | None:
-        """A name with folders is refused; Django would cut them off and keep the file under another name."""
-        name = html.unescape(file_name)
+class _Parts(NamedParts):
+    def sanitize_file_name(self, name: str) -> str | None:
+        """What cannot be kept under its name is refused before it is received."""
         limit = Attachment._meta.get_field("file_name").max_length or 0
         if len(name) > limit:
             _refuse(f"The file name has {len(name)} characters; at most {limit} are taken.", "max_length")
@@ -37,7 +35,7 @@ class _Parts(DjangoMultiPartParser):
             validate_file_name(name)
         except DjangoValidationError as error:
             _refuse(error.messages[0], error.code or "invalid")
-        return super().sanitize_file_name(file_name)
+        return super().sanitize_file_name(name)
 
 
 class UploadParser(MultiPartParser):

@@ -21,6 +21,7 @@ from rest_framework.response import Response
 
 from changes import workflow
 from changes.actor import signed_in
+from changes.file_names import disposition, sent_name
 from changes.models import Addition, Approval, Attachment, Change, Comment
 from changes.models.holding import holding
 from changes.querysets import ChangeQuerySet
@@ -287,7 +288,7 @@ class AttachmentsView(AdditionsView):
         added: list[Attachment] = []
 
         def make(change: Change) -> Attachment:
-            name, kind = file.name or "", media_type_of(file)
+            name, kind = sent_name(file), media_type_of(file)
             added.append(
                 Attachment(change=change, author=signed_in(request), file=file, file_name=name, content_type=kind)
             )
@@ -317,12 +318,8 @@ class AttachmentContentView(ApiView):
         except FileNotFoundError as error:
             logger.error("The file of attachment %s is missing: %s", attachment.pk, attachment.file.name)
             raise NotFound("The file is no longer here. The administrator's log says which.") from error
-        response = FileResponse(
-            file,
-            as_attachment=True,
-            filename=attachment.shown_name,
-            content_type=safe_media_type(attachment.content_type),
-        )
+        response = FileResponse(file, as_attachment=True, content_type=safe_media_type(attachment.content_type))
+        response["Content-Disposition"] = disposition("attachment", attachment.shown_name)
         # What a stranger uploaded is shown, if a browser shows it at all, as a page that can do nothing.
         response["Content-Security-Policy"] = "sandbox; default-src 'none'"
         response["X-Content-Type-Options"] = "nosniff"

@@ -20,7 +20,7 @@ from changes import workflow
 from changes.choices import PRIORITIES, ChangeType, CompletionCode, Impact, Phase, Priority, Risk, Urgency
 from changes.exceptions import ConditionsUnmet, FieldEdit, NoTransition, ReadOnlyChange, StaleChange
 from changes.isolation import apart
-from changes.lines import LineField, as_line
+from changes.lines import LineField
 from changes.querysets import PRIORITY_RANK, ChangeQuerySet
 from changes.validators import TEXT_MAX_LENGTH, validate_moment, validate_text
 
@@ -29,6 +29,7 @@ from .history import SourcedRecords, edits_of
 from .holding import held, keep_as_stored
 from .moving import Movable
 from .number import ChangeNumber
+from .values import refuse_impossible_times, tidy_lines
 from .writing import within_transaction, writing
 
 USER = settings.AUTH_USER_MODEL
@@ -110,6 +111,7 @@ class Change(Movable):
     history = SourcedRecords(excluded_fields=["number"])
     objects = ChangeQuerySet.as_manager()
 
+    TIMES = ("planned_start", "planned_end", "actual_start", "actual_end")
     LINES = ("title", "category", "service")
     # What people and partners set, and a history shows. The rest is kept by save() itself.
     TRACKED_FIELDS = (
@@ -279,6 +281,7 @@ class Change(Movable):
             raise NoTransition(self.change_type, "nothing", self.phase, [Phase.LOG])
         self.version = 1
         self.changed_fields = self.differences_from(None)
+        refuse_impossible_times(self)
         self.clean()
 
     def _prepare_update(self, update_fields: Iterable[str] | None) -> list[str]:
@@ -286,7 +289,7 @@ class Change(Movable):
         stored = held(Change, self.pk) or Change.objects.locked().get(pk=self.pk)
         if (self._loaded_version, self._loaded_at) != (stored.version, stored.updated_at):
             raise StaleChange(stored.number, stored.version, stored.edits_since(self._loaded_version or 0))
-        self._tidy_lines(stored)
+        tidy_lines(self, stored)
         self.clean()
         self._derive_priority()
         everything = {*self.TRACKED_FIELDS, "approval_round"} - self.get_deferred_fields()
@@ -299,6 +302,7 @@ class Change(Movable):
         self.changed_fields = self._differences(stored, written)
         self.is_partly_saved = written < everything and bool(self._differences(stored, everything - written))
         self._refuse_forbidden(stored)
+        refuse_impossible_times(self)
         differing = [*self.changed_fields]
         if stored.approval_round != self.approval_round:
             differing.append("approval_round")
@@ -307,20 +311,13 @@ class Change(Movable):
         self.version = stored.version + 1
         return [*differing, "version", "updated_at"]
 
-    def _tidy_lines(self, stored: Change | None) -> None:
-        """Takes lines as a browser's field would. One that reads as the stored one is no edit, and stays as stored."""
-        for name in {*self.LINES} - self.get_deferred_fields():
-            line = as_line(getattr(self, name))
-            known = getattr(stored, name) if stored else line
-            setattr(self, name, known if as_line(known) == line else line)
-
     def differences_from(self, stored: Change | None) -> dict[str, FieldChange]:
         """What a save writes by field where the database has `stored`, and what it fills in where that is None.
 
         Derives the priority and tidies the lines, and touches nothing else.
         """
         self._derive_priority()
-        self._tidy_lines(stored)
+        tidy_lines(self, stored)
         if stored is not None:
             return self._differences(stored, {*self.TRACKED_FIELDS})
         filled = {field: getattr(self, field) for field in self.TRACKED_FIELDS}

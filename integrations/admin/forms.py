@@ -12,6 +12,7 @@ from django.utils.translation import gettext_lazy as _
 from knox.models import AuthToken
 
 from changes.pages.fields import Minute
+from changes.validators import validate_moment
 from integrations.models import ExternalSystem, OutgoingOperation, validate_secret
 from integrations.transports import signing
 
@@ -104,7 +105,9 @@ class StartForm(ReasonForm):
 
     decision = forms.ChoiceField(choices=[(SEND, _("Send")), (SKIP, _("Skip"))])
     # Those recorded after the page was shown are not what the person decided about.
-    shown_until = forms.DateTimeField(error_messages={"required": _("Open this page anew: it says what is skipped.")})
+    shown_until = forms.DateTimeField(
+        validators=[validate_moment], error_messages={"required": _("Open this page anew: it says what is skipped.")}
+    )
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

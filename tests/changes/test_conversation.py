@@ -290,9 +290,10 @@ def test_a_comment_of_another_change_is_not_found_under_this_one(alice, change):
 # --- Names that look like others ---
 
 
-def test_of_a_name_that_a_browser_sends_what_nobody_sees_is_left_out(alice, change):
-    assert attach(alice, change, SimpleUploadedFile("inv\u202egpj.exe", b"x"), **HTMX).status_code == 201
-    assert names() == ["invgpj.exe"]
+def test_a_name_with_what_nobody_sees_is_refused_with_its_code(alice, change):
+    refused = attach(alice, change, SimpleUploadedFile("inv\u202egpj.exe", b"x"), **HTMX)
+    assert refused.status_code == 422 and "U+202E" in refused.json()["error"]
+    assert names() == []
 
 
 @pytest.mark.parametrize("name", ["Größe – Plan (2).pdf", "計画.pdf", "تقرير.pdf"])

@@ -15,6 +15,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from changes.choices import Visibility
+from changes.file_names import sent_name
 from changes.models import Attachment, Change, Comment
 from changes.pages.fields import Text
 from changes.validators import TEXT_MAX_LENGTH, validate_attachment
@@ -107,8 +108,11 @@ def attachment(change: Change, author: Any, upload: UploadedFile) -> Attachment:
         change=change,
         author=author,
         file=upload,
-        file_name=upload.name or "",
+        file_name=sent_name(upload),
         content_type=(upload.content_type or "application/octet-stream")[:100],
     )
-    made.clean_fields(exclude=["size", "sha256", "change", "file"])
+    try:
+        made.clean_fields(exclude=["size", "sha256", "change", "file"])
+    except ValidationError as error:
+        raise ValidationError([each for found in error.error_dict.values() for each in found]) from error
     return made

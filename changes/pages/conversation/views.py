@@ -16,6 +16,8 @@ from django.utils.translation import gettext as _
 from changes.choices import Visibility
 from changes.conflicts import is_unavailable
 from changes.exceptions import RecipientsUnseen
+from changes.file_names import disposition, sent_name
+from changes.isolation import apart
 from changes.models import Attachment, recipients
 from changes.pages.change.views import CONFLICT, OneChange, OnPage
 from changes.pages.once import once
@@ -166,10 +168,10 @@ class AttachmentAdd(WithRecipients):
 
     def _tell(self, upload: UploadedFile, refusal: ValidationError | None) -> None:
         if refusal is None:
-            messages.success(self.request, _("%(name)s was attached.") % {"name": upload.name})
+            messages.success(self.request, _("%(name)s was attached.") % {"name": apart(sent_name(upload))})
             return
         said = _("%(name)s was not attached. %(why)s")
-        messages.error(self.request, said % {"name": upload.name, "why": " ".join(refusal.messages)})
+        messages.error(self.request, said % {"name": apart(sent_name(upload)), "why": " ".join(refusal.messages)})
 
 
 def _is_unseen(refusal: ValidationError | None) -> bool:
@@ -185,7 +187,9 @@ class OneAttachment(OneChange):
         except FileNotFoundError as error:
             said = _("The content of %(name)s is missing in the storage.")
             raise Http404(said % {"name": attachment.shown_name}) from error
-        response = FileResponse(file, filename=attachment.shown_name, **how)
+        response = FileResponse(file, **how)
+        kind = "attachment" if how.get("as_attachment") else "inline"
+        response["Content-Disposition"] = disposition(kind, attachment.shown_name)
         response["X-Content-Type-Options"] = "nosniff"
         return response
 

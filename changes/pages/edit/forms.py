@@ -23,7 +23,7 @@ from changes.models import Change
 from changes.pages.fields import Minute, PersonChoice, Text
 
 LINES = Change.LINES
-TIMES = ("planned_start", "planned_end", "actual_start", "actual_end")
+TIMES = Change.TIMES
 TEXTS = ("description", "reason", "justification", "implementation_plan", "backout_plan")
 
 

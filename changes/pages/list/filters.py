@@ -23,13 +23,12 @@ from changes.choices import ChangeType, CompletionCode, Metaphase, Phase, Priori
 from changes.models import Change, SavedFilter, SupportGroup
 from changes.querysets import ChangeQuerySet
 from changes.search import has_words
-from changes.validators import validate_text
+from changes.validators import FIRST_YEAR, LAST_YEAR, validate_text
 
 from .paging import DEFAULT
 
 SEARCH_MAX_LENGTH = 200
 MINE, NOTHING = "mine", "null"
-_YEARS = (1900, 9000)
 
 
 class InvalidFilter(ValueError):  # noqa: N818 - says the state, as the other exceptions do
@@ -124,9 +123,9 @@ class ListForm(forms.Form):
         cleaned = super().clean() or self.cleaned_data
         start, end = cleaned.get("planned_from"), cleaned.get("planned_to")
         for name, day in (("planned_from", start), ("planned_to", end)):
-            if day and not _YEARS[0] <= day.year <= _YEARS[1]:
-                first, last = _YEARS
-                self.add_error(name, _("Give a year from %(first)s to %(last)s.") % {"first": first, "last": last})
+            if day and not FIRST_YEAR <= day.year <= LAST_YEAR:
+                values = {"first": FIRST_YEAR, "last": LAST_YEAR}
+                self.add_error(name, _("Give a year from %(first)s to %(last)s.") % values)
         if start and end and end < start:
             self.add_error("planned_to", _("The last day must not be before the first one."))
         return cleaned

@@ -113,8 +113,12 @@ class TestAttachments:
         ("name", "content_type", "disposition"),
         [
             ("plan.pdf", "application/pdf", 'attachment; filename="plan.pdf"'),
-            ("Prüf “plan”.txt", "text/plain", "attachment; filename*=utf-8''Pr%C3%BCf%20%E2%80%9Cplan%E2%80%9D.txt"),
-            ('a"b.html', "text/html", 'attachment; filename="a\\"b.html"'),
+            (
+                "Prüf “plan”.txt",
+                "text/plain",
+                "attachment; filename=\"Pruf _plan_.txt\"; filename*=UTF-8''Pr%C3%BCf%20%E2%80%9Cplan%E2%80%9D.txt",
+            ),
+            ('a"b.html', "text/html", "attachment; filename=\"a_b.html\"; filename*=UTF-8''a%22b.html"),
             ("no-extension", "application/octet-stream", 'attachment; filename="no-extension"'),
         ],
     )
@@ -152,7 +156,6 @@ class TestAttachments:
             ("..\\\\boot.ini", "plain file name"),
             ("/etc/passwd", "plain file name"),
             ("..", "plain file name"),
-            ("a&#47;b", "plain file name"),
             ("a\x01b", "plain file name"),
             ("inv\u202egpj.exe", "U+202E"),
             ("x" * 256, "at most 255"),

@@ -1,0 +1,67 @@
+"""The names of files that people send and fetch: kept letter for letter, or refused."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+from urllib.parse import quote
+
+from django.core.files.uploadedfile import UploadedFile
+from django.http import HttpRequest
+from django.http.multipartparser import MultiPartParser
+from django.http.response import HttpResponseBase
+from django.utils.datastructures import ImmutableList
+
+# Under which name the framework has a file while it is received: it names nothing that is kept.
+_RECEIVED = "upload"
+# What a quoted name cannot hold, or what browsers read in different ways.
+_UNQUOTABLE = re.compile(r'[^\x20-\x7e]|["\\%]')
+
+
+class NamedParts(MultiPartParser):
+    """Reads a form with files. Django's own alters their names: entities, folders, spaces that are not printable."""
+
+    def sanitize_file_name(self, file_name: str) -> str | None:
+        self._sent_name = file_name
+        return _RECEIVED
+
+    def handle_file_complete(self, old_field_name: str, counters: Any) -> None:
+        super().handle_file_complete(old_field_name, counters)
+        for upload in self._files.getlist(str(old_field_name))[-1:]:  # type: ignore[attr-defined]
+            if not hasattr(upload, "sent_name"):
+                upload.sent_name = self._sent_name
+
+
+class FileNamesMiddleware:
+    """Lets `NamedParts` read the forms of the pages. It stands before what reads the first form."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        request.parse_file_upload = partial(_parse, request)  # type: ignore[method-assign]
+        return self.get_response(request)
+
+
+def _parse(request: Any, meta: Any, body: Any) -> Any:
+    """As HttpRequest.parse_file_upload()."""
+    warning = "You cannot alter upload handlers after the upload has been processed."
+    request.upload_handlers = ImmutableList(request.upload_handlers, warning=warning)
+    return NamedParts(meta, body, request.upload_handlers, request.encoding).parse()
+
+
+def sent_name(upload: UploadedFile) -> str:
+    """The name that the file has where it came from."""
+    return getattr(upload, "sent_name", None) or upload.name or ""
+
+
+def disposition(kind: str, name: str) -> str:
+    """`Content-Disposition` in both forms of RFC 6266: one for programs that know ASCII alone, and the exact name."""
+    letters = unicodedata.normalize("NFKD", name)
+    plain = _UNQUOTABLE.sub("_", "".join(char for char in letters if not unicodedata.combining(char)))
+    if plain == name:
+        return f'{kind}; filename="{name}"'
+    return f"{kind}; filename=\"{plain}\"; filename*=UTF-8''{quote(name, safe='')}"

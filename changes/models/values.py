@@ -1,0 +1,35 @@
+"""What a save makes of the values that it was given, and which it refuses."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from django.core.exceptions import ValidationError
+
+from changes.lines import as_line
+from changes.validators import validate_moment
+
+if TYPE_CHECKING:
+    from .record import Change
+
+
+def tidy_lines(change: Change, stored: Change | None) -> None:
+    """Takes lines as a browser's field would. One that reads as the stored one is no edit, and stays as stored."""
+    for name in {*change.LINES} - change.get_deferred_fields():
+        line = as_line(getattr(change, name))
+        known = getattr(stored, name) if stored else line
+        setattr(change, name, known if as_line(known) == line else line)
+
+
+def refuse_impossible_times(change: Change) -> None:
+    """Raises ValidationError for those that this save alters: an earlier release may have stored others."""
+    errors = {}
+    for name in change.TIMES:
+        moment = getattr(change, name) if name in change.changed_fields else None
+        if moment is not None:
+            try:
+                validate_moment(moment)
+            except ValidationError as error:
+                errors[name] = error
+    if errors:
+        raise ValidationError(errors)

@@ -1,0 +1,123 @@
+"""What a person uploads keeps its name, or is refused; what is downloaded is named for every program."""
+
+import base64
+from urllib.parse import unquote
+
+import pytest
+from django.core.files.base import ContentFile
+
+from changes.models import Attachment
+from tests.factories import ChangeFactory, UserFactory
+from tests.html_forms import read_form
+from tests.pages import text, web
+
+pytestmark = pytest.mark.django_db
+KEPT = [
+    "R&D&notes.txt",
+    "a&#47;b&amp;c.txt",
+    "1\u202f000\u00a0€.pdf",
+    "می\u200cخواهم.txt",
+    "👩\u200d👩\u200d👧.png",
+    "Ba\u0308nder.pdf",
+    "100% (copy).txt",
+    "it's; a=b.txt",
+    "x" * 251 + ".txt",
+]
+REFUSED = [
+    "folder/name.txt",
+    "folder\\name.txt",
+    " edge.txt",
+    "edge.txt\u00a0",
+    "zero\u200bwidth.txt",
+    "turned\u202egpj.exe",
+    "bell\x07.txt",
+    b"latin-\xe9.txt",
+    "..",
+    "x" * 256,
+]
+
+
+def form(name, field="file", **fields):
+    """A form as a browser sends it: nothing of the name is altered on the way."""
+    raw = name if isinstance(name, bytes) else name.encode().replace(b"\\", b"\\\\")
+    parts = [
+        b'--x\r\nContent-Disposition: form-data; name="%s"\r\n\r\n%s\r\n' % (key.encode(), str(value).encode())
+        for key, value in fields.items()
+    ]
+    head = b'--x\r\nContent-Disposition: form-data; name="%s"; filename="%s"\r\n' % (field.encode(), raw)
+    return b"".join(parts) + head + b"Content-Type: text/plain\r\n\r\ncontent\r\n--x--\r\n"
+
+
+MULTIPART = "multipart/form-data; boundary=x"
+
+
+def ways(alice, api, acme, partner_api):
+    """By name: a function that uploads a file of that name to a change."""
+    root = web(UserFactory(username="root", is_superuser=True, is_staff=True))
+
+    def page(change, name):
+        return web(alice).generic("POST", f"/changes/{change.number}/attachments/", form(name), MULTIPART)
+
+    def script(change, name):
+        headers = {"HX-Request": "true"}
+        address = f"/changes/{change.number}/attachments/"
+        return web(alice).generic("POST", address, form(name), MULTIPART, headers=headers)
+
+    def rest(change, name):
+        return api(alice).generic("POST", f"/api/v1/changes/{change.number}/attachments/", form(name), MULTIPART)
+
+    def admin(change, name):
+        address = f"/admin/changes/change/{change.pk}/change/"
+        fields = {key: values[-1] for key, values in read_form(root.get(address), "title")["fields"].items() if values}
+        return root.generic("POST", address, form(name, "attachments-0-file", **fields), MULTIPART)
+
+    def operation(change, name):
+        text = name.decode("utf-8", "replace") if isinstance(name, bytes) else name
+        file = {"file_name": text, "content_base64": base64.b64encode(b"content").decode()}
+        change.external_references.get_or_create(system=acme, external_id="C-1")
+        sent = {"system_id": "ACME", "operation": "Update", "external_id": "C-1", "attachments": [file]}
+        return partner_api(acme).post("/api/v1/operations/", sent, format="json")
+
+    return [page, script, rest, admin, operation]
+
+
+def test_a_name_is_kept_letter_for_letter_or_refused(alice, api, acme, partner_api):
+    change = ChangeFactory()
+    for upload in ways(alice, api, acme, partner_api):
+        for name in KEPT:
+            answer = upload(change, name)
+            assert answer.status_code in (200, 201, 302), (upload, name, answer.content)
+            assert Attachment.objects.latest("pk").file_name == name, upload
+        count = Attachment.objects.count()
+        for name in REFUSED:
+            answer = upload(change, name)
+            assert answer.status_code in (200, 302, 400, 422), (upload, name)
+            assert Attachment.objects.count() == count, (upload, name)
+            if answer.status_code in (400, 422):
+                # A part whose head is no UTF-8 is no file to the parser.
+                assert b"name" in answer.content or isinstance(name, bytes)
+    client = web(alice)
+    client.generic("POST", f"/changes/{change.number}/attachments/", form("a/b.txt"), MULTIPART)
+    assert "a/b.txt was not attached. Give a plain file name" in text(client.get(f"/changes/{change.number}/"))
+
+
+def test_a_download_is_named_in_both_forms(alice, api, acme):
+    for name, plain in [
+        ("plan.pdf", "plan.pdf"),
+        ("Bänder.pdf", "Bander.pdf"),
+        ("Ba\u0308nder.pdf", "Bander.pdf"),
+        ('a"b%20\u202fc.txt', "a_b_20 c.txt"),
+        ("日本.txt", "__.txt"),
+    ]:
+        made = Attachment(change=ChangeFactory(), author=alice, file=ContentFile(b"%PDF-", name="x"), file_name=name)
+        made.save()
+        for client, address in (
+            (web(alice), f"/changes/{made.change.number}/attachments/{made.pk}/"),
+            (web(alice), f"/changes/{made.change.number}/attachments/{made.pk}/preview/"),
+            (api(alice), f"/api/v1/attachments/{made.pk}/content/"),
+        ):
+            kind, first, *exact = client.get(address)["Content-Disposition"].split("; ")
+            assert kind == ("inline" if "preview" in address else "attachment")
+            assert first == f'filename="{plain}"'
+            told = [unquote(part.removeprefix("filename*=UTF-8''")) for part in exact]
+            assert told == ([] if plain == name else [name])
