@@ -4,6 +4,7 @@ import re
 import unicodedata
 from datetime import UTC, datetime
 from typing import Any
+from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.core.exceptions import ValidationError
@@ -39,6 +40,18 @@ def is_possible(moment: datetime) -> bool:
         return FIRST_YEAR <= moment.astimezone(UTC).year <= LAST_YEAR
     except OverflowError:
         return False
+
+
+def validate_web_address(url: str) -> None:
+    """An http(s) address with a host, of whatever kind: short names, underscores and ports are usual in a company."""
+    try:
+        parts = urlsplit(url)
+        is_one = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        is_one = False
+    if not is_one or any(char.isspace() or is_unseen(char) for char in url):
+        message = _("Give a web address that begins with http:// or https:// and names a host, without spaces.")
+        raise ValidationError(message, code="invalid_url")
 
 
 def validate_file_name(name: str) -> None:

@@ -2,18 +2,29 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import Any, Protocol
 
 from django.core.exceptions import ValidationError
 
 from changes.lines import as_line
 from changes.validators import validate_moment
 
-if TYPE_CHECKING:
-    from .record import Change
+
+class Valued(Protocol):
+    """What is looked at of a change."""
+
+    @property
+    def LINES(self) -> tuple[str, ...]: ...  # noqa: N802 - as the change names them
+    @property
+    def TIMES(self) -> tuple[str, ...]: ...  # noqa: N802
+    @property
+    def changed_fields(self) -> Mapping[str, Any]: ...
+
+    def get_deferred_fields(self) -> set[str]: ...
 
 
-def tidy_lines(change: Change, stored: Change | None) -> None:
+def tidy_lines(change: Valued, stored: Valued | None) -> None:
     """Takes lines as a browser's field would. One that reads as the stored one is no edit, and stays as stored."""
     for name in {*change.LINES} - change.get_deferred_fields():
         line = as_line(getattr(change, name))
@@ -21,7 +32,7 @@ def tidy_lines(change: Change, stored: Change | None) -> None:
         setattr(change, name, known if as_line(known) == line else line)
 
 
-def refuse_impossible_times(change: Change) -> None:
+def refuse_impossible_times(change: Valued) -> None:
     """Raises ValidationError for those that this save alters: an earlier release may have stored others."""
     errors = {}
     for name in change.TIMES:

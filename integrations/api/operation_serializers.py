@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from typing import Any
 
 from django.conf import settings
-from django.core.validators import URLValidator
 from rest_framework import serializers
 
 from changes.api.exceptions import TooLarge
@@ -16,7 +15,7 @@ from changes.api.fields import GroupNameField, IdentifierField, LineField, OneOf
 from changes.api.serializers import LINE_MAX_LENGTH, ChangeWriteSerializer
 from changes.choices import Phase, Visibility
 from changes.models import SupportGroup
-from changes.validators import TEXT_MAX_LENGTH, validate_content_type, validate_file_name
+from changes.validators import TEXT_MAX_LENGTH, validate_content_type, validate_file_name, validate_web_address
 from integrations.choices import IncomingKind, IncomingStatus
 from integrations.incoming import IncomingRequest
 from integrations.models import ExternalSystem
@@ -77,9 +76,7 @@ class OperationSerializer(StrictSerializer):
     system_id = IdentifierField(max_length=100)
     operation = OneOfField(IncomingKind.choices)
     external_id = IdentifierField(required=False, max_length=255)
-    external_url = TextField(
-        required=False, allow_blank=True, max_length=1000, validators=[URLValidator(schemes=["http", "https"])]
-    )
+    external_url = TextField(required=False, allow_blank=True, max_length=1000, validators=[validate_web_address])
     external_status = LineField(required=False, allow_blank=True, max_length=200)
     change_number = IdentifierField(required=False, max_length=22)
     properties = PropertiesSerializer(required=False)

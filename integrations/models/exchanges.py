@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from django.core.validators import URLValidator
 from django.db import models
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
 from changes.lines import LineField
 from changes.models import Change
-from changes.validators import validate_identifier, validate_text
+from changes.validators import validate_identifier, validate_text, validate_web_address
 from integrations.fields import IdentifierField
 from integrations.rules import ExchangeState
 
@@ -30,9 +29,7 @@ class ExternalReference(models.Model):
         verbose_name=_("system"),
     )
     external_id = IdentifierField(_("external id"), max_length=255, validators=[validate_identifier])
-    external_url = models.URLField(
-        _("external url"), max_length=1000, blank=True, validators=[URLValidator(schemes=["http", "https"])]
-    )
+    external_url = models.CharField(_("external url"), max_length=1000, blank=True, validators=[validate_web_address])
     external_status = LineField(_("external status"), max_length=200, blank=True, validators=[validate_text])
     updated_at = models.DateTimeField(_("last heard of"), auto_now=True)
 

@@ -95,7 +95,7 @@ def test_a_name_is_kept_letter_for_letter_or_refused(alice, api, acme, partner_a
             assert Attachment.objects.count() == count, (upload, name)
             if answer.status_code in (400, 422):
                 # A part whose head is no UTF-8 is no file to the parser.
-                assert b"name" in answer.content or isinstance(name, bytes)
+                assert b"name" in answer.content or b"255" in answer.content or isinstance(name, bytes)
     client = web(alice)
     client.generic("POST", f"/changes/{change.number}/attachments/", form("a/b.txt"), MULTIPART)
     assert "a/b.txt was not attached. Give a plain file name" in text(client.get(f"/changes/{change.number}/"))
