@@ -18,3 +18,4 @@ class ChangesConfig(AppConfig):
         timeline_kinds.connect()
         preferences.connect()
         receivers.connect()
+        search.connect()

@@ -57,16 +57,11 @@ class ChangeQuerySet(AnnouncedQuerySet):
     def in_metaphase(self, metaphase: str) -> Self:
         return self.filter(phase__in=[phase for phase in METAPHASES if METAPHASES[phase] == Metaphase(metaphase)])
 
-    def search(self, text: str) -> Self:
-        """Changes whose number, title, description, service or category contains `text`."""
-        return self._with_text().filter(search_text__icontains=text)
-
-    def find(self, typed: str) -> Self:
-        """Changes that have every word that a person typed: see search.py."""
-        return self._with_text().filter(reading(typed))
-
-    def _with_text(self) -> Self:
-        return self.alias(search_text=SearchText())
+    def find(self, typed: str, viewer: Any = None, *, is_by_row: bool = False) -> Self:
+        """Changes that have every word that was typed, of what `viewer` may see of them: see search.py."""
+        everything = self.model._base_manager.all().alias(search_text=SearchText())
+        condition = reading(typed, everything, viewer, is_by_row=is_by_row)
+        return self.alias(search_text=SearchText()).filter(condition)
 
     def planned_within(self, start: datetime | None, end: datetime | None) -> Self:
         """Changes whose planned window has some time in common with this one: see windows.py."""

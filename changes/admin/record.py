@@ -105,6 +105,9 @@ class ChangeAdmin(PlainChoices, admin.ModelAdmin):
         (_("Result"), {"fields": ("actual_start", "actual_end", "completion_code")}),
     )
 
+    def get_search_results(self, request: HttpRequest, queryset: Any, search_term: str) -> tuple[Any, bool]:
+        return queryset.find(search_term), False
+
     # --- What may be edited ---
 
     def get_fieldsets(self, request: HttpRequest, obj: Change | None = None) -> Any:

@@ -74,7 +74,8 @@ class ChangeFilter(FilterSet):
     search = CharFilter(
         method="matching",
         max_length=SEARCH_MAX_LENGTH,
-        help_text="Part of the number, title, description, service or category.",
+        help_text="Words, or phrases in quotes, that the number, title, description, service, category, comments or "
+        "external ids have. `CHG219` and `219` find CHG0000219.",
     )
 
     class Meta:
@@ -87,7 +88,7 @@ class ChangeFilter(FilterSet):
         return queryset.filter(phase__in=[phase for phase, metaphase in METAPHASES.items() if metaphase in values])
 
     def matching(self, queryset: ChangeQuerySet, name: str, text: str) -> ChangeQuerySet:
-        return queryset.search(text)
+        return queryset.find(text, self.request.parser_context["view"].viewer)
 
 
 # A filter that takes several values.

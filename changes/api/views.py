@@ -75,6 +75,8 @@ class ApiView(GenericAPIView):
     write_permissions: tuple[str, ...] = (CAN_CHANGE,)
     write_serializer_class: Any = None
     summaries: Mapping[str, str] = {}
+    # What a search asks of what the caller may see: see changes/search.py.
+    viewer: Any = None
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         super().initial(request, *args, **kwargs)

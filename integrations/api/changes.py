@@ -6,6 +6,8 @@ from what the caller may see, so no search, filter or page depends on anything e
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.db.models import Prefetch, QuerySet, prefetch_related_objects
 from rest_framework import serializers
 
@@ -56,6 +58,10 @@ class PartnerView(views.ApiView):
 
     permission_classes = [StaffOrPartner]
     partner: list[ExternalSystem] | None = None
+
+    @property
+    def viewer(self) -> Any:
+        return self.partner
 
     def changes(self) -> ChangeQuerySet:
         return super().changes() if self.partner is None else reachable(self.partner)

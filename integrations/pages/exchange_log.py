@@ -22,9 +22,10 @@ from django.utils.translation import gettext_lazy as _
 
 from changes.models import Change
 from changes.pages.fields import FIRST, LAST, Minute
+from changes.search import SearchText, numbered
 from changes.validators import validate_moment
 from integrations.choices import SETTLED, DeliveryStatus, IncomingKind, IncomingStatus, Operation
-from integrations.models import ExternalSystem, IncomingOperation, OutgoingOperation
+from integrations.models import ExternalReference, ExternalSystem, IncomingOperation, OutgoingOperation
 from integrations.standing.status import SECRETS
 
 from .change_panel import IncomingRow, OutgoingRow, incoming_row, outgoing_row, with_neighbours
@@ -41,13 +42,23 @@ def _verbatim(choices: Any) -> list[tuple[str, str]]:
     return [(value, value) for value in choices.values]
 
 
+def _named(typed: str) -> list[int]:
+    """The keys of the changes that have this number, with its zeros or without, or this id at a partner."""
+    own = Change.objects.filter(numbered(typed)).values_list("pk", flat=True)
+    # The first condition is what an index can find.
+    there = ExternalReference.objects.alias(search_text=SearchText("external_id")).filter(
+        search_text__icontains=typed, external_id__iexact=typed
+    )
+    return [*own, *there.values_list("change", flat=True)]
+
+
 class LogForm(forms.Form):
     """The filters. Values that do not exist are errors of the form."""
 
     system = forms.ChoiceField(label=_("System"), required=False)
     status = forms.ChoiceField(label=_("Status"), required=False)
     operation = forms.ChoiceField(label=_("Operation"), required=False)
-    change = forms.CharField(label=_("Change"), required=False, max_length=22)
+    change = forms.CharField(label=_("Change or external id"), required=False, max_length=255)
     # Of an hour that comes twice, all of it.
     since = Minute(label=_("From"), required=False, of_two=FIRST)
     until = Minute(label=_("To"), required=False, of_two=LAST)
@@ -118,8 +129,7 @@ class Log:
         if asked["until"]:
             base &= Q(**{f"{self.time}__lt": asked["until"]})
         if asked["change"]:
-            number = asked["change"].strip().upper()
-            base &= Q(change__in=list(Change.objects.filter(number=number).values_list("pk", flat=True)))
+            base &= Q(change__in=_named(asked["change"]))
         if self.is_incoming:
             return [base & self._incoming(asked)]
         parts = [base & part for part in self._outgoing(asked)]

@@ -25,6 +25,7 @@ from django.db.models.functions import Cast
 from django.db.models.lookups import IsNull
 from django.utils.translation import gettext_lazy
 
+from changes import search
 from changes.models import Change
 from changes.pages.list import export, filters
 from changes.querysets import ChangeQuerySet
@@ -98,14 +99,25 @@ def connect() -> None:
             method=by_exchange,
         ),
     )
-    export.offer(("partners", "exchange_states"), exported)
+    export.offer(("partners", "exchange_states", "external_ids"), exported)
+    search.offer(search.Source(references, "external_id", is_id=True))
+
+
+def references(viewer: Any) -> QuerySet[Any]:
+    """The external references that are searched: a partner's own alone."""
+    found = ExternalReference.objects.all()
+    return found if viewer is None else found.filter(system__in=viewer)
 
 
 def exported(changes: Sequence[Change]) -> dict[int, tuple[str, ...]]:
-    """The partners of each change and, in the same order, how it stands with them."""
+    """The partners of each change and, in the same order, how it stands with them and its ids there."""
     pairs = overview(changes).pairs
     return {
-        pk: ("; ".join(pair.system_id for pair in own), "; ".join(pair.state.short for pair in own))
+        pk: (
+            "; ".join(pair.system_id for pair in own),
+            "; ".join(pair.state.short for pair in own),
+            "; ".join(pair.external_id for pair in own).strip("; "),
+        )
         for pk, own in pairs.items()
     }
 
@@ -116,6 +128,7 @@ class Pair:
 
     system_id: str
     state: State
+    external_id: str = ""
 
 
 @dataclass
@@ -135,7 +148,10 @@ def overview(changes: Iterable[Change]) -> Overview:
             owners.setdefault(change.owning_group_id, []).append(change.pk)
     result = Overview()
     states: dict[tuple[int, str], State] = {}
-    for kind, key, system_id, assigned, rejected, refused, is_open, delivered in _rows(ids, [*owners]):
+    external_ids: dict[tuple[int, str], str] = {}
+    for kind, key, system_id, assigned, rejected, refused, is_open, delivered, external_id in _rows(ids, [*owners]):
+        if external_id:
+            external_ids[key, system_id] = external_id
         if kind == "exchange":
             exchange = ExchangeState(assigned_sequence=assigned, rejected_at_sequence=rejected)
             found = {DeliveryStatus.REFUSED: refused, DeliveryStatus.WAITING: is_open, "Delivered": delivered}
@@ -144,21 +160,31 @@ def overview(changes: Iterable[Change]) -> Overview:
             for pk in owners[key] if kind == "owner" else [key]:
                 states.setdefault((pk, system_id), pair_state(set(), False))
     for (pk, system_id), state in sorted(states.items()):
-        result.pairs.setdefault(pk, []).append(Pair(system_id, state))
+        result.pairs.setdefault(pk, []).append(Pair(system_id, state, external_ids.get((pk, system_id), "")))
     return result
 
 
 def _rows(ids: list[int], groups: list[int]) -> QuerySet[Any, Any]:
     """Exchanges, references and external owners in one UNION: the list may make few queries."""
     number, flag = Cast(Value(None), IntegerField()), Cast(Value(False), BooleanField())
-    nothing = {"assigned": number, "rejected": number, "refused": flag, "is_open": flag, "delivered": flag}
+    no_id = Value("", CharField())
+    nothing = {
+        "external": no_id,
+        "assigned": number,
+        "rejected": number,
+        "refused": flag,
+        "is_open": flag,
+        "delivered": flag,
+    }
 
     def rows(queryset: QuerySet, kind: str, key: Any, system_id: str, **more: Any) -> QuerySet[Any, Any]:
         values = {"key": key, "system_name": F(system_id), **nothing, **more}
         return (
             queryset.order_by()
             .annotate(kind=Value(kind, CharField()), **values)
-            .values_list("kind", "key", "system_name", "assigned", "rejected", "refused", "is_open", "delivered")
+            .values_list(
+                "kind", "key", "system_name", "assigned", "rejected", "refused", "is_open", "delivered", "external"
+            )
         )
 
     def has(*statuses: str) -> IsNull:
@@ -178,7 +204,13 @@ def _rows(ids: list[int], groups: list[int]) -> QuerySet[Any, Any]:
         delivered=has(DeliveryStatus.DELIVERED),
     )
     return exchanges.union(
-        rows(ExternalReference.objects.filter(change__in=ids), "reference", F("change_id"), "system__system_id"),
+        rows(
+            ExternalReference.objects.filter(change__in=ids),
+            "reference",
+            F("change_id"),
+            "system__system_id",
+            external=F("external_id"),
+        ),
         rows(ExternalGroup.objects.filter(group__in=groups), "owner", F("group_id"), "system__system_id"),
         all=True,
     )

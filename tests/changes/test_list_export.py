@@ -41,7 +41,7 @@ def test_names_and_values_are_the_same_in_every_language(alice, acme, language):
     response = web(alice).get("/changes/export.csv", headers={"Accept-Language": language})
     content = b"".join(response.streaming_content).decode()
     assert content.startswith('"number","title","change_type",')
-    assert '"ACME","waiting"\r\n' in content
+    assert '"ACME","waiting",""\r\n' in content
 
 
 def test_it_holds_what_the_filters_match_in_the_order_of_the_list(alice):

@@ -187,13 +187,14 @@ class ChangeFilter(django_filters.FilterSet):
     def __init__(self, data: QueryDict, user: Any) -> None:
         super().__init__(data, queryset=Change.objects.visible_to(user))
         self.user = user
+        self.is_by_row = False
         for name, filter_ in self._with_options.items():
             filter_.take(self.options.by_filter.get(name, []))
         for name in ("planned_from", "planned_to"):
             self.filters[name].extra["widget"] = forms.DateInput(attrs={"type": "date"}, format="%Y-%m-%d")
 
     def search(self, queryset: ChangeQuerySet, name: str, value: str) -> ChangeQuerySet:
-        return queryset.find(value)
+        return queryset.find(value, is_by_row=self.is_by_row)
 
     def by_metaphase(self, queryset: ChangeQuerySet, name: str, value: str) -> ChangeQuerySet:
         return queryset.in_metaphase(value)
@@ -252,6 +253,15 @@ class ChangeFilter(django_filters.FilterSet):
     def active_selects(self) -> list[str]:
         """Those of them that are folded away on a narrow screen."""
         return [name for name in self.active if name not in ("q", "open")]
+
+    @property
+    def nearby(self) -> ChangeQuerySet:
+        """What `qs` has, asked so that it is quick for few changes."""
+        self.is_by_row = True
+        try:
+            return self.filter_queryset(self.queryset.all())
+        finally:
+            self.is_by_row = False
 
     @property
     def is_scattered(self) -> bool:

@@ -189,12 +189,14 @@ class Page:
 class Walk:
     """A way through a queryset in an order.
 
-    `is_scattered`: there may be many or few, near or far away, and no index has them in the order.
+    `is_scattered`: there may be many or few, near or far away, and no index has them in the order. `nearby` then finds
+    the same, and is quick for few changes.
     """
 
     queryset: ChangeQuerySet
     order: Order
     is_scattered: bool = False
+    nearby: ChangeQuerySet | None = None
 
     def page(self, after: str = "", before: str = "", size: int | None = None) -> Page:
         """The page after the place, before it, or the first one. An address's nonsense leads to the first."""
@@ -222,7 +224,9 @@ class Walk:
         found = order.sorted(order.beyond(order.narrowed(self.queryset), place))
         if not self.is_scattered:
             return list(found[:limit])
-        near = list(found.filter(order.is_near(place))[:limit])
+        nearby = self.queryset if self.nearby is None else self.nearby
+        nearest = order.sorted(order.beyond(order.narrowed(nearby), place))
+        near = list(nearest.filter(order.is_near(place))[:limit])
         if len(near) == limit:
             return near
         rest = order.beyond(order.narrowed(self.queryset), order.place_of(near[-1]) if near else place)

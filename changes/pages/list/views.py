@@ -75,7 +75,7 @@ class ChangeList(StaffPage):
     def _page(self, filterset: ChangeFilter, order: Order) -> Page:
         if not filterset.is_valid():
             return Page([], "", "", is_first=True)
-        walk = Walk(filterset.qs.for_rows(), order, filterset.is_scattered)
+        walk = Walk(filterset.qs.for_rows(), order, filterset.is_scattered, filterset.nearby.for_rows())
         return walk.page(self.request.GET.get("after", ""), self.request.GET.get("before", ""))
 
 
@@ -87,7 +87,8 @@ class ChangeExport(StaffPage):
         if not filterset.is_valid():
             return redirect(_address(tidy(request.GET).urlencode()))
         rows = filterset.qs.for_rows().select_related("owning_group", "requested_by")
-        walk = Walk(rows, _order(request.GET), filterset.is_scattered)
+        nearby = filterset.nearby.for_rows().select_related("owning_group", "requested_by")
+        walk = Walk(rows, _order(request.GET), filterset.is_scattered, nearby)
         response = StreamingHttpResponse(export.lines(walk), content_type="text/csv; charset=utf-8")
         name = f"changes-{timezone.localtime():%Y-%m-%d-%H%M}.csv"
         response["Content-Disposition"] = f'attachment; filename="{name}"'

@@ -130,7 +130,7 @@ class TestFilters:
             ("search=storage", "logged"),
             ("search=CHG", "logged planned deployed closed abandoned"),
             ("search=100%25", "closed"),
-            ("search=k_", "closed"),
+            ("search=isk_", "closed"),
             ("search=", "logged planned deployed closed abandoned"),
             ("search=disk&phase=Deploy&priority=Medium", "deployed"),
             ("search=disk&phase=Plan", ""),

@@ -1,0 +1,128 @@
+"""A change is found by its ids, comments and words in every search; a partner finds by what it may see alone."""
+
+import csv
+import io
+import unicodedata
+
+import pytest
+from django.db import connection
+
+from changes.models import Change, Comment
+from integrations.models import ExternalReference, IncomingOperation
+from tests.factories import ChangeFactory, SupportGroupFactory, UserFactory
+from tests.pages import text, web
+
+pytestmark = pytest.mark.django_db
+PLAIN = {"description": "-", "service": "", "category": ""}
+
+
+@pytest.fixture
+def shelf(alice, acme, beta):
+    """Some changes by name; 219 is the one that all is about."""
+    mail = ChangeFactory(pk=219, **PLAIN | {"title": "Relay (pre-VM) for core mail, Größe 2", "owning_group": None})
+    other = ChangeFactory(pk=2190, **PLAIN | {"title": "Core and mail relay", "owning_group": None})
+    ExternalReference.objects.create(change=mail, system=acme, external_id="INC-Störung/4711")
+    ExternalReference.objects.create(change=mail, system=beta, external_id="CHG0030001")
+    ExternalReference.objects.create(change=other, system=acme, external_id="OPS-1")
+    Comment(change=mail, author=alice, body="Parts ordered.\nRa\u0308der too").save()
+    Comment(change=mail, author=alice, body="Between us: sacrebleu", visibility="private").save()
+    return {"mail": mail.number, "other": other.number}
+
+
+FOUND = [  # what is typed: what staff find
+    ("CHG219", "mail"),  # and what begins so: CHG2190000 to CHG2199999
+    ("#CHG0000219", "mail"),
+    ("chg0000219", "mail"),
+    ("219", "mail other"),  # a part of CHG0002190, too
+    ("#219", "mail"),
+    ("2190", "other"),
+    ("0000219", "mail"),
+    ("CHG02", ""),
+    ("CHG0000", "mail"),
+    ("CHG000", "mail other"),
+    ("4711", "mail"),
+    ("inc-STÖRUNG", "mail"),
+    (unicodedata.normalize("NFD", "Störung/4711"), "mail"),
+    ("CHG0030001", "mail"),
+    ("OPS-1", "other"),
+    ("ordered", "mail"),
+    ("ordered core OPS", ""),
+    ("ordered core 4711 219", "mail"),
+    ("räder", "mail"),
+    (unicodedata.normalize("NFD", "GRÖ"), "mail"),
+    (unicodedata.normalize("NFD", "Größe"), "mail"),
+    ("vm", "mail"),
+    ("sacrebleu", "mail"),
+    ('"core mail"', "mail"),
+    ('"mail relay" core', "other"),
+    ("„core mail“", "mail"),
+    ('core "mail', "mail other"),
+    ('""', "mail other"),
+]
+
+
+def test_every_search_finds_the_same(shelf, alice, api):
+    root = web(UserFactory(username="root", is_superuser=True, is_staff=True))
+    client, rest = web(alice), api(alice)
+    for typed, expected in FOUND:
+        wanted = {shelf[name] for name in expected.split()}
+        page = text(client.get("/changes/", {"q": typed, "sort": "number"}))
+        assert {number for number in shelf.values() if number in page.partition("Title")[2]} == wanted, typed
+        exported = b"".join(client.get("/changes/export.csv", {"q": typed}).streaming_content).decode("utf-8-sig")
+        assert {row["number"] for row in csv.DictReader(io.StringIO(exported))} == wanted, typed
+        answer = rest.get("/api/v1/changes/", {"search": typed})
+        assert {row["number"] for row in answer.json()["results"]} == wanted, typed
+        listed = root.get("/admin/changes/change/", {"q": typed}).content.decode()
+        assert {number for number in shelf.values() if f">{number}</a>" in listed} == wanted, typed
+    rows = list(csv.DictReader(io.StringIO(exported)))
+    ids = {row["number"]: (row["partners"], row["external_ids"]) for row in rows}
+    assert ids[shelf["mail"]] == ("ACME; BETA", "INC-Störung/4711; CHG0030001")
+
+
+def test_far_from_the_first_changes_it_finds_the_same(shelf, alice, monkeypatch):
+    monkeypatch.setattr("changes.pages.list.paging.WINDOW", 0)
+    for typed, expected in FOUND:
+        page = text(web(alice).get("/changes/", {"q": typed, "sort": "-number"})).partition("Title")[2]
+        assert {name for name, number in shelf.items() if number in page} == {*expected.split()}, typed
+
+
+def test_a_partner_finds_nothing_by_what_it_may_not_see(shelf, acme, partner_api):
+    for typed, expected in FOUND:
+        answer = partner_api(acme).get("/api/v1/changes/", {"search": typed})
+        hidden = typed in ("CHG0030001", "sacrebleu")
+        wanted = set() if hidden else {shelf[name] for name in expected.split()}
+        assert {row["number"] for row in answer.json()["results"]} == wanted, typed
+
+
+def test_the_exchange_log_takes_numbers_and_external_ids(alice, acme):
+    change = ChangeFactory(pk=219, owning_group=SupportGroupFactory(name="ACME Networks"))
+    another = ChangeFactory(pk=220, owning_group=SupportGroupFactory(name="ACME Networks"))
+    ExternalReference.objects.create(change=change, system=acme, external_id="INC-4711")
+    for row in (change, another):
+        IncomingOperation.objects.create(
+            system=acme,
+            user=acme.authorized_user,
+            operation="Update",
+            status="Applied",
+            payload={},
+            change=row,
+            http_status=200,
+            body_sha256="0" * 64,
+        )
+    for direction in ("", "in"):
+        for typed in ("CHG0000219", "#chg219", "219", " 219 ", "INC-4711", "inc-4711"):
+            page = text(web(alice).get("/exchange/", {"change": typed, "direction": direction}))
+            assert change.number in page and another.number not in page, typed
+        for typed in ("INC-47", "21", "CHG21", "x" * 255):
+            page = text(web(alice).get("/exchange/", {"change": typed, "direction": direction}))
+            assert change.number not in page, typed
+
+
+def test_postgresql_finds_words_of_comments_and_ids_by_their_indexes(shelf):
+    if connection.vendor != "postgresql":
+        return  # SQLite reads the rows
+    with connection.cursor() as cursor:
+        cursor.execute("SET LOCAL enable_seqscan = off")
+        plan = Change.objects.find("ordered").explain()
+    for index in ("change_search", "comment_search", "reference_search"):
+        assert index in plan, plan
