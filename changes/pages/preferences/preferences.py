@@ -53,7 +53,7 @@ def language_of(request: HttpRequest) -> str:
 
 
 def time_zone_of(request: HttpRequest, *, is_chosen_asked: bool = True) -> ZoneInfo | None:
-    """The chosen time zone, or the browser's; None where neither is known to us."""
+    """The chosen time zone, or the browser's; None where neither is known to us: see `unknown_zone_of()`."""
     chosen = of_session(request).get("time_zone") if is_chosen_asked else None
     for name in (chosen, request.COOKIES.get(TIME_ZONE_COOKIE)):
         if name and name in time_zones():
@@ -83,8 +83,19 @@ class PreferencesMiddleware:
 
 
 def for_templates(request: HttpRequest) -> dict[str, Any]:
-    """Context processor: `has_shortcuts`, whether single keys do something on the pages."""
-    return {"has_shortcuts": of_session(request).get("keyboard_shortcuts", True)}
+    """Context processor: `has_shortcuts`, whether single keys do something on the pages, and `unknown_zone`."""
+    return {
+        "has_shortcuts": of_session(request).get("keyboard_shortcuts", True),
+        "unknown_zone": unknown_zone_of(request),
+    }
+
+
+def unknown_zone_of(request: HttpRequest) -> str:
+    """The time zone that was asked for and that nobody here knows, where the pages follow another one therefore."""
+    for name in (of_session(request).get("time_zone"), request.COOKIES.get(TIME_ZONE_COOKIE)):
+        if name:
+            return "" if name in time_zones() else name[:64]
+    return ""
 
 
 def read(sender: Any, request: HttpRequest, user: Any, **kwargs: Any) -> None:
