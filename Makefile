@@ -22,7 +22,7 @@ demo: ## Plays every operation with real processes on throw-away data, and check
 	@sh requirements/install.sh run
 	@exec .venv/bin/python manage.py demo
 
-test: ## Runs all tests on SQLite, then on PostgreSQL; some of them: make test ARGS="-k workflow"
+test: ## Runs all tests on PostgreSQL, and on SQLite what depends on it; some of them: make test ARGS="-k workflow"
 	@sh requirements/install.sh test
 	@exec .venv/bin/python -m tests.run $(ARGS)
 

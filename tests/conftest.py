@@ -9,6 +9,7 @@ Ways in: `api(user)`, `partner_api(system)`, `page` and `signed_in_page(user)`, 
 
 from __future__ import annotations
 
+import gc
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -36,6 +37,13 @@ def pytest_configure(config: pytest.Config) -> None:
     settings.WHITENOISE_AUTOREFRESH = True
     # A busy machine is slow, not wrong.
     expect.set_options(timeout=30_000)
+
+
+def pytest_collection_finish() -> None:
+    """What was imported and collected stays: the collector need not look at it again and again."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 50, 50)
 
 
 # --- Database ---

@@ -16,6 +16,7 @@ from integrations.models import DeliveryAttempt, ExternalReference, ExternalSyst
 from .factories import ChangeFactory, ExternalGroupFactory, ExternalSystemFactory, UserFactory
 from .html_forms import read_form
 from .pages import text, web
+from .rows import each_row
 
 PEOPLE = {
     "alice": Role.AGENT,
@@ -43,7 +44,7 @@ ACCESS = {
     "axes/accessfailurelog": ({"root"}, set(), set()),
 }
 CELLS = [(who, kind) for kind in ACCESS for who in sorted(ALL)]
-each_cell = pytest.mark.parametrize(("who", "kind"), CELLS, ids=[f"{who}-{kind}" for who, kind in CELLS])
+each_cell = each_row(("who", "kind"), CELLS)
 
 
 @pytest.fixture

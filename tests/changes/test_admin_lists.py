@@ -9,6 +9,7 @@ from django.contrib import admin
 from integrations.models import ExternalReference, IncomingOperation
 from tests.factories import ChangeFactory, UserFactory
 from tests.pages import text, web
+from tests.rows import each_row
 
 
 @pytest.fixture
@@ -16,7 +17,7 @@ def root(db):
     return UserFactory(username="root", is_superuser=True, is_staff=True)
 
 
-@pytest.mark.parametrize(
+@each_row(
     "query",
     [
         "changes/change/?title__regex=(a%2B)%2B$",
@@ -48,8 +49,8 @@ def test_a_filter_that_the_list_does_not_offer_is_a_bad_request(root, query):
 OPERATIONS = ["outgoingoperation/?created_at", "incomingoperation/?received_at"]
 
 
-@pytest.mark.parametrize("days", OPERATIONS)
-@pytest.mark.parametrize(
+@each_row("days", OPERATIONS)
+@each_row(
     "asked",
     [
         "__year=9999",
@@ -71,17 +72,15 @@ def test_a_day_that_no_calendar_has_is_a_bad_request(root, days, asked):
     assert web(root).get(f"/admin/integrations/{days}{asked.format(name)}").status_code == 400
 
 
-@pytest.mark.parametrize("days", OPERATIONS)
-@pytest.mark.parametrize("asked", ["__year=2026", "__year=9998&{0}__month=12&{0}__day=31", "__year=2&{0}__month=1"])
+@each_row("days", OPERATIONS)
+@each_row("asked", ["__year=2026", "__year=9998&{0}__month=12&{0}__day=31", "__year=2&{0}__month=1"])
 def test_a_day_that_the_calendar_has_is_found(root, days, asked):
     name = days.partition("?")[2]
     assert web(root).get(f"/admin/integrations/{days}{asked.format(name)}").status_code == 200
 
 
-@pytest.mark.parametrize(
-    "kind", ["changes/change", "changes/supportgroup", "auth/user", "auth/group", "knox/authtoken"]
-)
-@pytest.mark.parametrize("more", ["_popup=1&_to_field=id", "q=x&o=1.-2&p=1", "all=", "e=1", "_facets=True"])
+@each_row("kind", ["changes/change", "changes/supportgroup", "auth/user", "auth/group", "knox/authtoken"])
+@each_row("more", ["_popup=1&_to_field=id", "q=x&o=1.-2&p=1", "all=", "e=1", "_facets=True"])
 def test_what_each_list_takes_besides_its_filters_is_no_bad_request(root, kind, more):
     if kind == "knox/authtoken":
         more = more.replace("_to_field=id", "_to_field=digest")
@@ -106,7 +105,7 @@ def test_every_link_of_every_list_leads_somewhere(root, acme):
     assert followed > 100
 
 
-@pytest.mark.parametrize(
+@each_row(
     "query",
     [
         "integrations/outgoingoperation/?system__id__exact={}",
@@ -122,7 +121,7 @@ def test_every_link_of_every_list_leads_somewhere(root, acme):
         "changes/change/?o={}",
     ],
 )
-@pytest.mark.parametrize("value", ["nonsense", "9" * 30, "-1", "", "%ED%A0%80"])
+@each_row("value", ["nonsense", "9" * 30, "-1", "", "%ED%A0%80"])
 def test_a_filter_with_a_value_that_nothing_has_is_no_error_of_the_server(root, acme, query, value):
     answer = web(root).get(f"/admin/{query.format(value)}", follow=True)
     assert answer.status_code in {200, 400}

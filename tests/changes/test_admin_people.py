@@ -8,6 +8,7 @@ from changes.choices import Role
 from tests.factories import PASSWORD, UserFactory
 from tests.html_forms import errors, post_form, read_form
 from tests.pages import text, web
+from tests.rows import each_row
 
 USERS = "/admin/auth/user/"
 
@@ -94,8 +95,8 @@ def test_a_nul_in_an_address_is_a_bad_request(root, address):
     assert web(root).get(f"/admin/{address}").status_code == 400
 
 
-@pytest.mark.parametrize("chosen", ["nonsense", "\x00", ""])
-@pytest.mark.parametrize(
+@each_row("chosen", ["nonsense", "\x00", ""])
+@each_row(
     ("kind", "action"), [("integrations/outgoingoperation", "skip"), ("integrations/externalsystem", "delete_selected")]
 )
 def test_a_forged_choice_in_a_list_is_a_bad_request(root, kind, action, chosen):
@@ -103,7 +104,7 @@ def test_a_forged_choice_in_a_list_is_a_bad_request(root, kind, action, chosen):
     assert answer.status_code == 400
 
 
-@pytest.mark.parametrize(
+@each_row(
     "address",
     [
         "changes/change/?p=none&o=x",
@@ -292,8 +293,8 @@ def test_the_log_of_signing_in_is_only_shown(root, kept):
 # --- Choices ---
 
 
-@pytest.mark.parametrize("key", ["9" * 30, "-" + "9" * 30, "9" * 19, "9" * 18, "nonsense"])
-@pytest.mark.parametrize("field", ["groups", "permissions", "members"])
+@each_row("key", ["9" * 30, "-" + "9" * 30, "9" * 19, "9" * 18, "nonsense"])
+@each_row("field", ["groups", "permissions", "members"])
 def test_a_key_that_no_record_has_is_an_error_at_its_field(root, acme, field, key):
     role, team = Group.objects.first(), acme.external_groups.get().group
     page = {

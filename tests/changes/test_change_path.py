@@ -9,6 +9,7 @@ from changes.pages.change.path import stages
 from changes.workflow import TRANSITIONS
 from tests.factories import change_in
 from tests.pages import text, web
+from tests.rows import each_row
 
 # Section 2 of the contract, written down once more.
 METAPHASES = {
@@ -71,13 +72,13 @@ def offered(response):
     return labels
 
 
-@pytest.mark.parametrize(("kind", "phase"), PLACES)
+@each_row(("kind", "phase"), PLACES)
 def test_the_page_offers_the_transitions_of_the_contract_and_no_other(carol, kind, phase):
     response = page_of(carol, change_in(Phase(phase), ChangeType(kind)))
     assert sorted(offered(response)) == sorted(targets(kind, phase))
 
 
-@pytest.mark.parametrize(("kind", "phase"), [place for place in PLACES if place[1] not in ("Backout", "Abandon")])
+@each_row(("kind", "phase"), [place for place in PLACES if place[1] not in ("Backout", "Abandon")])
 def test_the_path_is_the_contracts_grouped_by_metaphase(kind, phase):
     order = path_of(kind)
     drawn = [(stage.metaphase.value, [step.phase.value for step in stage.steps]) for stage in stages(kind, phase)]
@@ -89,7 +90,7 @@ def test_the_path_is_the_contracts_grouped_by_metaphase(kind, phase):
     assert states == ["done"] * here + ["now", "next", *["later"] * len(order)][: len(order) - here]
 
 
-@pytest.mark.parametrize(("kind", "phase"), [place for place in PLACES if place[1] not in ("Close", "Abandon")])
+@each_row(("kind", "phase"), [place for place in PLACES if place[1] not in ("Close", "Abandon")])
 def test_side_paths_are_visible_and_say_whether_they_can_be_taken_now(carol, kind, phase):
     content = card(page_of(carol, change_in(Phase(phase), ChangeType(kind))))
     sides = {
@@ -121,7 +122,7 @@ ALL = [(kind, phase) for kind in ChangeType for phase in Phase if TRANSITIONS[ki
 NOT_THERE = {(ChangeType.STANDARD, Phase.EVALUATE), (ChangeType.STANDARD, Phase.APPROVE_PLAN)}
 
 
-@pytest.mark.parametrize(("kind", "phase"), [pair for pair in ALL if pair not in NOT_THERE])
+@each_row(("kind", "phase"), [pair for pair in ALL if pair not in NOT_THERE])
 def test_each_phase_of_each_type_is_shown_as_the_present_one(carol, kind, phase):
     change = change_in(phase, kind)
     content = page_of(carol, change).content.decode()

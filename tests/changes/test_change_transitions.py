@@ -12,6 +12,7 @@ from changes.choices import ChangeType, Phase
 from changes.models import Change
 from tests.factories import ChangeFactory, change_in
 from tests.pages import text, web
+from tests.rows import each_row
 
 
 def page_of(user, change, query=""):
@@ -66,7 +67,7 @@ CONDITIONS = [
 ]
 
 
-@pytest.mark.parametrize(("kind", "phase", "target", "missing"), CONDITIONS)
+@each_row(("kind", "phase", "target", "missing"), CONDITIONS)
 def test_the_next_step_says_every_unmet_condition_with_a_link_to_its_field(alice, kind, phase, target, missing):
     change = change_in(Phase(phase), ChangeType(kind))
     empty = {"description", "reason", "justification", "category", "service", "implementation_plan", "backout_plan"}
@@ -85,7 +86,7 @@ def test_the_next_step_says_every_unmet_condition_with_a_link_to_its_field(alice
     assert Change.objects.get().phase == phase
 
 
-@pytest.mark.parametrize(("kind", "phase", "target"), [row[:3] for row in CONDITIONS])
+@each_row(("kind", "phase", "target"), [row[:3] for row in CONDITIONS])
 def test_once_all_conditions_are_met_the_next_step_is_one_button(alice, kind, phase, target):
     change = change_in(Phase(phase), ChangeType(kind))
     if target == "Close":
@@ -132,7 +133,7 @@ def test_who_may_not_edit_reads_the_conditions_without_links_and_who_may(audrey,
     assert "<form" not in markup
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("start", "end", "said"),
     [
         (timedelta(hours=5, minutes=1), timedelta(hours=9), "starts in 5 hours"),

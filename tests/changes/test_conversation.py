@@ -13,6 +13,7 @@ from changes.pages.conversation.forms import MOST_FILES
 from tests.factories import change_in
 from tests.html_forms import read_form
 from tests.pages import text, web
+from tests.rows import each_row
 
 HTMX = {"HX-Request": "true"}
 
@@ -199,7 +200,7 @@ def test_a_pdf_may_stand_in_a_frame_of_our_own_pages_and_nowhere_else(alice, cha
     )
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("content", "name", "content_type"),
     [
         (HTML, "a.png", "image/png"),

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.django import TransactionTestCase
 
 from changes.models import Change
+from tests.examples import examples
 from tests.factories import ChangeFactory, UserFactory
 from tests.pages import text, web
 
@@ -63,7 +64,7 @@ class AnyRows(TransactionTestCase):
     def _small(self, small_pages):
         pass
 
-    @settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+    @settings(max_examples=examples(8), deadline=None, suppress_health_check=[HealthCheck.too_slow])
     @given(rows=ROWS, order=st.sampled_from(ORDERS), query=st.sampled_from(["", "&q=row", "&planned_from=2026-03-01"]))
     def test_every_row_comes_once_and_in_order_forward_and_back_while_rows_are_inserted(self, rows, order, query):
         client = web(UserFactory(username="alice", roles=["Service desk agent"]))

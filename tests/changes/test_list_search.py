@@ -11,6 +11,7 @@ from changes.pages.list import filters
 from changes.querysets import ChangeQuerySet
 from tests.factories import ChangeFactory, SupportGroupFactory, UserFactory
 from tests.pages import text, web
+from tests.rows import each_row
 
 from .test_list_paging import numbers
 
@@ -32,7 +33,7 @@ def library(db):
     }
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("typed", "expected"),
     [
         ("switch", "switch router"),
@@ -141,7 +142,7 @@ def planned(db):
     }
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("query", "expected"),
     [
         ("planned_from=2026-03-01&planned_to=2026-03-01", "night week"),
@@ -169,7 +170,7 @@ def test_the_days_are_those_of_the_persons_time_zone(alice, planned):
     assert {*numbers(response)} == {planned[name].number for name in ("night", "week")}
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("query", "message"),
     [
         ("planned_from=yesterday", "Enter a valid date"),

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from changes.choices import Phase
 from changes.models import Comment
 from changes.pages.conversation.markdown import MAX_CELLS, MAX_LENGTH, TAGS, kept, render
+from tests.examples import examples
 from tests.factories import change_in
 from tests.pages import web
 
@@ -183,13 +184,13 @@ WORDS = [
 PIECES = st.sampled_from([*MARKS, *WORDS, "\n# "])
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(st.one_of(st.lists(PIECES, max_size=60).map("".join), st.text(max_size=200)))
 def test_whatever_is_written_only_what_is_allowed_comes_of_it(typed):
     check(typed)
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=examples(30), deadline=None)
 @given(st.text(alphabet="abcäß <>&'\"", min_size=1, max_size=80).map(lambda text: f"x{text}x"))
 def test_plain_words_are_shown_as_they_were_typed(typed):
     assert check(typed).text.split() == typed.split()
@@ -297,7 +298,7 @@ PARTS_THAT_GROW = st.sampled_from(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(30), deadline=None)
 @given(st.lists(st.tuples(PARTS_THAT_GROW, st.integers(1, 400)), min_size=1, max_size=8))
 def test_no_text_makes_very_much_more_of_itself(parts):
     typed = "".join(piece * times for piece, times in parts)

@@ -8,6 +8,7 @@ from changes.choices import ChangeType, Phase
 from changes.models import Change
 from tests.factories import PASSWORD, UserFactory, change_in
 from tests.pages import text, web
+from tests.rows import each_row
 
 READ = ["/", "/changes/", "/changes/{number}/", "/exchange/", "/exchange/?direction=in"]
 WRITE_PAGES = ["/changes/new/", "/changes/{number}/edit/", "/changes/{number}/abandon/"]
@@ -43,7 +44,7 @@ def change(db):
     return change_in(Phase.LOG)
 
 
-@pytest.mark.parametrize("path", [*READ, *WRITE_PAGES])
+@each_row("path", [*READ, *WRITE_PAGES])
 def test_without_signing_in_every_page_leads_to_the_sign_in_page_and_back(change, path):
     path = path.format(number=change.number)
     response = web().get(path)
@@ -51,7 +52,7 @@ def test_without_signing_in_every_page_leads_to_the_sign_in_page_and_back(change
     assert response["Location"].startswith("/accounts/login/?next=")
 
 
-@pytest.mark.parametrize("path", [*READ, *WRITE_PAGES, *WRITES])
+@each_row("path", [*READ, *WRITE_PAGES, *WRITES])
 def test_a_partners_user_gets_403_on_every_page(change, acme, path):
     path = path.format(number=change.number)
     client = web(acme.authorized_user)
@@ -60,14 +61,14 @@ def test_a_partners_user_gets_403_on_every_page(change, acme, path):
         assert "for the staff of this service desk" in text(response)
 
 
-@pytest.mark.parametrize("path", READ)
-@pytest.mark.parametrize("person", ["alice", "carol", "ingrid", "audrey"])
+@each_row("path", READ)
+@each_row("person", ["alice", "carol", "ingrid", "audrey"])
 def test_all_staff_see_all_pages(people, change, person, path):
     assert web(people[person]).get(path.format(number=change.number)).status_code == 200
 
 
-@pytest.mark.parametrize("path", WRITES)
-@pytest.mark.parametrize("person", ["alice", "carol", "ingrid", "audrey"])
+@each_row("path", WRITES)
+@each_row("person", ["alice", "carol", "ingrid", "audrey"])
 def test_a_write_needs_the_roles_permission_and_a_refusal_names_the_roles(people, change, person, path):
     response = web(people[person]).post(path.format(number=change.number), WRITES[path])
     if person in NEEDS[path]:
@@ -80,8 +81,8 @@ def test_a_write_needs_the_roles_permission_and_a_refusal_names_the_roles(people
     assert not stored.comments.exists() and not stored.attachments.exists() and not stored.approvals.exists()
 
 
-@pytest.mark.parametrize("person", ["ingrid", "audrey"])
-@pytest.mark.parametrize("path", WRITE_PAGES)
+@each_row("person", ["ingrid", "audrey"])
+@each_row("path", WRITE_PAGES)
 def test_who_may_not_write_does_not_even_see_the_form(people, change, person, path):
     response = web(people[person]).get(path.format(number=change.number))
     assert response.status_code == 403
@@ -141,7 +142,7 @@ def test_signing_out_is_a_post(alice):
     assert client.get("/changes/").status_code == 302
 
 
-@pytest.mark.parametrize("path", WRITES)
+@each_row("path", WRITES)
 def test_every_write_is_refused_without_a_csrf_token(carol, change, path):
     client = Client(enforce_csrf_checks=True)
     client.force_login(carol, backend="django.contrib.auth.backends.ModelBackend")

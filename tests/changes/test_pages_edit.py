@@ -9,6 +9,7 @@ from changes.choices import Phase
 from changes.models import Change
 from tests.factories import ChangeFactory, SupportGroupFactory, UserFactory, change_in
 from tests.pages import posted, text, web
+from tests.rows import each_row
 
 EVERYTHING = {
     "title": "Replace core switch",
@@ -75,7 +76,7 @@ def test_times_are_those_of_the_current_time_zone(alice):
     assert 'value="2026-12-01T22:00"' in content
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("fields", "field", "said"),
     [
         ({"title": ""}, "title", "Give the change a title."),
@@ -346,7 +347,7 @@ def test_a_value_that_was_changed_and_changed_back_is_said(alice, carol):
     assert "Somebody saved it meanwhile" in text(response)
 
 
-@pytest.mark.parametrize("version", ["", "x", "0", "-3", "²", "99999999999999999999999", "1.5"])
+@each_row("version", ["", "x", "0", "-3", "²", "99999999999999999999999", "1.5"])
 def test_a_version_that_was_never_seen_is_refused_and_keeps_what_was_typed(alice, version):
     change = change_in(Phase.PLAN)
     response = edit(alice, change, version=version, title="Alice's title")

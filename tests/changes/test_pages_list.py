@@ -12,6 +12,7 @@ from changes.models import Change, SavedFilter
 from integrations.models import Exchange, ExternalReference, OutgoingOperation
 from tests.factories import ChangeFactory, SupportGroupFactory, change_in
 from tests.pages import text, web
+from tests.rows import each_row
 
 
 def numbers(response) -> list[str]:
@@ -40,7 +41,7 @@ def desk(db, acme, beta):
     }
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("query", "expected"),
     [
         ("", {"logged", "planned", "deployed", "closed", "abandoned"}),
@@ -81,7 +82,7 @@ def test_the_owning_group_is_a_filter(alice, desk):
     assert f'<option value="{group.pk}" selected>Data</option>' in response.content.decode()
 
 
-@pytest.mark.parametrize("query", ["phase=Nowhere", "priority=1", "group=999999", "type=x", "q=%00", "exchange=x"])
+@each_row("query", ["phase=Nowhere", "priority=1", "group=999999", "type=x", "q=%00", "exchange=x"])
 def test_a_filter_that_does_not_exist_is_said_and_lists_nothing(alice, desk, query):
     response = web(alice).get(f"/changes/?{query}")
     assert response.status_code == 200
@@ -89,14 +90,12 @@ def test_a_filter_that_does_not_exist_is_said_and_lists_nothing(alice, desk, que
     assert "A filter has a value that does not exist" in text(response)
 
 
-@pytest.mark.parametrize(
-    "query", ["partner=%00", "page=x", "page=0", "page=99999", "sort=x", "sort=--number", "open=x"]
-)
+@each_row("query", ["partner=%00", "page=x", "page=0", "page=99999", "sort=x", "sort=--number", "open=x"])
 def test_nonsense_in_the_address_never_breaks_the_page(alice, desk, query):
     assert web(alice).get(f"/changes/?{query}").status_code == 200
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("order", "expected"),
     [
         ("", ["abandoned", "closed", "deployed", "planned", "logged"]),
@@ -133,7 +132,7 @@ def test_sorting_keeps_the_filters_and_turns_round_on_the_second_click(alice, de
     assert "?open=true&amp;sort=-updated" in content
 
 
-@pytest.mark.parametrize("order", ["title", "-group", "phase", "type", "x", "--number", "-"])
+@each_row("order", ["title", "-group", "phase", "type", "x", "--number", "-"])
 def test_an_old_bookmark_with_an_order_that_is_gone_gets_the_newest_first_and_a_word_about_it(alice, desk, order):
     response = web(alice).get(f"/changes/?sort={order}&open=true")
     assert numbers(response) == [desk[name].number for name in ("deployed", "planned", "logged")]

@@ -11,6 +11,7 @@ from changes.choices import ChangeType, CompletionCode, Decision, Impact, Phase,
 from changes.exceptions import ConditionsUnmet, NotDecidable, NoTransition, ReadOnlyChange
 from changes.models import Approval, Change, Comment
 from tests.factories import ChangeFactory, SupportGroupFactory, UserFactory, change_in
+from tests.rows import each_row
 
 pytestmark = pytest.mark.django_db
 
@@ -69,8 +70,8 @@ def test_each_phase_belongs_to_its_metaphase():
     assert {phase.value: phase.metaphase.value for phase in Phase} == table
 
 
-@pytest.mark.parametrize("change_type", ChangeType.values)
-@pytest.mark.parametrize("phase", Phase.values)
+@each_row("change_type", ChangeType.values)
+@each_row("phase", Phase.values)
 def test_a_transition_is_possible_exactly_where_the_table_says(change_type, phase):
     expected = REACHABLE.get((change_type, phase), [])
     assert [str(target) for target in workflow.targets(change_type, phase)] == expected
@@ -148,7 +149,7 @@ CONDITIONS = [
 ]
 
 
-@pytest.mark.parametrize(("change_type", "source", "target", "field", "value"), CONDITIONS)
+@each_row(("change_type", "source", "target", "field", "value"), CONDITIONS)
 def test_an_unmet_condition_stops_the_transition_and_names_its_field(change_type, source, target, field, value):
     change = change_in(source, change_type)
     ready_for(target, change)
@@ -344,8 +345,8 @@ class TestNoWayAround:
         with pytest.raises(AttributeError):
             change.phase = "Plan"  # still protected after the refresh
 
-    @pytest.mark.parametrize("call", ["update", "bulk_create", "bulk_update"])
-    @pytest.mark.parametrize("model", [Change, Comment, Approval])
+    @each_row("call", ["update", "bulk_create", "bulk_update"])
+    @each_row("model", [Change, Comment, Approval])
     def test_bulk_writes_are_refused(self, model, call):
         arguments = {"update": {}, "bulk_create": {"objs": []}, "bulk_update": {"objs": [], "fields": []}}[call]
         with pytest.raises(TypeError):

@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule, run_state_machine_as_test
 
 from integrations.models import OutgoingOperation
+from tests.examples import examples
 from tests.factories import ExternalGroupFactory
 
 from .outbox_machine import BEHAVIOURS, CHANGES, SYSTEMS, WORKERS, Exchanging, Work, rotated
@@ -261,8 +262,8 @@ class Outbox(Exchanging, RuleBasedStateMachine):
 
 
 @pytest.mark.django_db(transaction=True)
-@pytest.mark.parametrize(("focus", "examples"), [("leases", 15), ("races", 25), ("limits", 15)])
-def test_whatever_happens_each_operation_is_delivered_in_order_and_none_is_lost(settings_of_the_model, focus, examples):
+@pytest.mark.parametrize(("focus", "count"), [("leases", 10), ("races", 16), ("limits", 10)])
+def test_whatever_happens_each_operation_is_delivered_in_order_and_none_is_lost(settings_of_the_model, focus, count):
     for group, system in GROUPS.items():
         if system:
             ExternalGroupFactory(group__name=group, system__system_id=system)
@@ -272,7 +273,7 @@ def test_whatever_happens_each_operation_is_delivered_in_order_and_none_is_lost(
         run_state_machine_as_test(
             lambda: Outbox(focus, sessions),
             settings=settings(
-                max_examples=examples if is_postgresql else examples // 4,
+                max_examples=examples(count if is_postgresql else count // 4),
                 stateful_step_count=40,
                 deadline=None,
                 suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],

@@ -11,6 +11,7 @@ from knox.models import AuthToken
 from changes.models import Attachment, Change, Comment
 from integrations.models import ExternalReference, IncomingOperation, OutgoingOperation
 from tests.factories import ChangeFactory
+from tests.rows import each_row
 
 pytestmark = pytest.mark.django_db
 
@@ -140,7 +141,7 @@ BAD_FIELDS = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("fields", "attr"), BAD_FIELDS, ids=[f"{n}-{row[1]}" for n, row in enumerate(BAD_FIELDS)])
+@each_row(("fields", "attr"), BAD_FIELDS)
 def test_a_bad_field_is_named_and_nothing_changes(change, acme, partner_api, fields, attr):
     before = everything()
     body = json.dumps({**VALID, "comments": [{"body": "Lost"}], **fields})
@@ -174,7 +175,7 @@ BAD_BODIES = [
 ]
 
 
-@pytest.mark.parametrize(("body", "status"), BAD_BODIES, ids=range(len(BAD_BODIES)))
+@each_row(("body", "status"), BAD_BODIES)
 def test_what_is_no_json_object_is_refused(change, acme, partner_api, body, status):
     before = everything()
     response = partner_api(acme).post("/api/v1/operations/", body, content_type="application/json")
@@ -232,9 +233,7 @@ class TestTokens:
     def test_none(self, change, api):
         self.refused(api())
 
-    @pytest.mark.parametrize(
-        "header", ["Bearer", "Bearer x", "Bearer a b", "Token {}", "bearer", "Basic eDp5", "Bearer \xff"]
-    )
+    @each_row("header", ["Bearer", "Bearer x", "Bearer a b", "Token {}", "bearer", "Basic eDp5", "Bearer \xff"])
     def test_malformed(self, change, acme, api, header):
         _, token = AuthToken.objects.create(acme.authorized_user)
         client = api()

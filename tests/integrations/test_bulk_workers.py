@@ -75,7 +75,7 @@ def test_deliver_carries_out_what_was_started_and_sends_it(partner, alice, no_br
 
 
 def test_a_process_that_is_killed_in_the_middle_doubles_nothing_and_loses_nothing(partner, alice, no_broker, tmp_path):
-    client, job = started(alice, 150)
+    client, job = started(alice, 60)
     client.post(f"{job}start/")
     process = start_manage(tmp_path / "deliver.log", "deliver", "--forever", **no_broker)
     done = BulkItem.objects.filter(status="done")
@@ -83,9 +83,9 @@ def test_a_process_that_is_killed_in_the_middle_doubles_nothing_and_loses_nothin
     process.kill()
     # What was open in the database is rolled back, which the server may learn a moment later.
     until("each comment has its result", lambda: Comment.objects.count() == done.count())
-    assert done.count() < 150
+    assert done.count() < 60
     assert manage("deliver", **no_broker).returncode == 0
-    assert done.count() == Comment.objects.count() == 150
+    assert done.count() == Comment.objects.count() == 60
     assert {row.comments.count() for row in alice.requested_changes.all()} == {1}
-    assert OutgoingOperation.objects.filter(operation="Update").count() == 150
+    assert OutgoingOperation.objects.filter(operation="Update").count() == 60
     assert BulkJob.objects.get().finished_at is not None

@@ -9,6 +9,7 @@ from django.core.management import CommandError, call_command
 from changes.models import SupportGroup
 from integrations.models import ExternalGroup, ExternalSystem
 from tests.factories import SECRET, ChangeFactory, ExternalGroupFactory, ExternalSystemFactory, UserFactory
+from tests.rows import each_row
 
 EXAMPLE = """
 external_systems:
@@ -305,7 +306,7 @@ REFUSED = {
 }
 
 
-@pytest.mark.parametrize("fault", REFUSED)
+@each_row("fault", REFUSED)
 def test_a_faulty_file_is_refused_with_the_place_of_the_fault_and_changes_nothing(load, fault):
     load(EXAMPLE)
     before = everything()

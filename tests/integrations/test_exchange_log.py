@@ -11,6 +11,7 @@ from changes.models import BulkItem, BulkJob, Comment, Preferences
 from integrations.models import ExternalSystem, IncomingOperation, OutgoingOperation
 from tests.factories import ChangeFactory
 from tests.pages import text, web
+from tests.rows import each_row
 
 NOW = timezone.now().replace(microsecond=0, second=0)
 
@@ -172,7 +173,7 @@ def test_a_time_that_is_none_is_said(audrey, given):
     assert shown(response) == []
 
 
-@pytest.mark.parametrize("status", ["", "open", "Refused", "Skipped", "Waiting", "Delivered"])
+@each_row("status", ["", "open", "Refused", "Skipped", "Waiting", "Delivered"])
 def test_the_text_of_the_error_is_a_filter(audrey, ingrid, acme, given, to_beta, status):
     comment(given, 2)
     refused, skipped, delivered = given.outgoing_operations.order_by("sequence")
@@ -357,9 +358,9 @@ def zone(request, ingrid):
     Preferences.objects.update_or_create(user=ingrid, defaults={"time_zone": request.param})
 
 
-@pytest.mark.parametrize("direction", ["out", "in"])
-@pytest.mark.parametrize("name", ["since", "until"])
-@pytest.mark.parametrize("moment", FAR)
+@each_row("direction", ["out", "in"])
+@each_row("name", ["since", "until"])
+@each_row("moment", FAR)
 def test_a_far_time_is_a_mistake_in_the_filter(ingrid, zone, acme, given, direction, name, moment):
     came(acme, given)
     response = web(ingrid).get("/exchange/", {"direction": direction, name: moment})
@@ -367,16 +368,16 @@ def test_a_far_time_is_a_mistake_in_the_filter(ingrid, zone, acme, given, direct
     assert shown(response) == []
 
 
-@pytest.mark.parametrize("direction", ["out", "in"])
-@pytest.mark.parametrize("name", ["older", "newer"])
-@pytest.mark.parametrize("moment", ["0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-12:00", "0001-01-01T00:00:00Z"])
+@each_row("direction", ["out", "in"])
+@each_row("name", ["older", "newer"])
+@each_row("moment", ["0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-12:00", "0001-01-01T00:00:00Z"])
 def test_a_place_outside_the_years_is_the_first_page(ingrid, zone, acme, given, direction, name, moment):
     came(acme, given)
     response = web(ingrid).get("/exchange/", {"direction": direction, name: f"{moment}_{NOBODY}"})
     assert len(shown(response)) == 1
 
 
-@pytest.mark.parametrize("moment", FAR)
+@each_row("moment", FAR)
 def test_a_far_time_retries_nothing(ingrid, zone, given, moment):
     for window in ({"since": moment, "until": "2026-01-01T00:00"}, {"since": "2026-01-01T00:00", "until": moment}):
         response = web(ingrid).post("/exchange/retry/", window)

@@ -22,6 +22,7 @@ from integrations.models import (
 from integrations.outgoing import outbox
 from tests.factories import SupportGroupFactory, change_in
 from tests.pages import text, web
+from tests.rows import each_row
 
 PERSONS_ALLOWED = {"ingrid"}
 
@@ -267,8 +268,8 @@ def test_retry_and_skip_are_offered_to_who_may_and_only_where_they_do_something(
     assert "/retry/" in web(people["ingrid"]).get(f"/changes/{given.number}/").content.decode()
 
 
-@pytest.mark.parametrize("person", ["alice", "carol", "audrey"])
-@pytest.mark.parametrize("action", ["retry", "skip"])
+@each_row("person", ["alice", "carol", "audrey"])
+@each_row("action", ["retry", "skip"])
 def test_who_may_not_is_refused_with_the_role_that_may(people, given, person, action):
     operation = assign(given)
     refuse(operation)
@@ -412,7 +413,7 @@ def listed(response):
     return sorted(rows)
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("query", "expected"),
     [
         ("", [("Assign 1", "given"), ("Assign 1", "other"), ("Update 2", "given")]),

@@ -13,6 +13,7 @@ from integrations.outgoing import delivery, flow_control, outbox
 from integrations.outgoing.flow_control import BreakerSettings
 from integrations.outgoing.outbox import Outcome
 from tests.factories import ChangeFactory, SupportGroupFactory
+from tests.rows import each_row
 from tests.threads import at_once
 
 from .partner import Partner, answer, hang_up
@@ -68,7 +69,7 @@ ALLOWED = [
 ]
 
 
-@pytest.mark.parametrize(("state", "sending", "expected"), ALLOWED, ids=range(len(ALLOWED)))
+@each_row(("state", "sending", "expected"), ALLOWED)
 def test_how_many_may_be_claimed(state, sending, expected):
     allowed = min(flow_control.allowance(state, NOW), flow_control.at_once(state, NOW) - sending)
     assert max(0, allowed) == expected
@@ -86,7 +87,7 @@ CLAIMED = [
 ]
 
 
-@pytest.mark.parametrize(("state", "count", "expected"), CLAIMED, ids=range(len(CLAIMED)))
+@each_row(("state", "count", "expected"), CLAIMED)
 def test_what_a_claim_notes(state, count, expected):
     before = fields_of(state)
     assert flow_control.claimed(state, count, NOW) == bool(expected)
@@ -117,8 +118,8 @@ TRIED = [
 ]
 
 
-@pytest.mark.parametrize(("tries", "expected"), TRIED)
-@pytest.mark.parametrize("at_once", [True, False], ids=["in one batch", "one by one"])
+@each_row(("tries", "expected"), TRIED)
+@each_row("at_once", [True, False])
 def test_when_it_opens(tries, expected, at_once):
     state = control()
     for batch in [tries] if at_once else tries:

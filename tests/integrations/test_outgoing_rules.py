@@ -18,6 +18,7 @@ from tests.factories import (
     UserFactory,
     change_in,
 )
+from tests.rows import each_row
 
 pytestmark = pytest.mark.django_db
 
@@ -110,8 +111,8 @@ def rows(table):
         yield [cell if cell != "-" else None for cell in cells]
 
 
-@pytest.mark.parametrize(("before", "after", "operations"), [*rows(REASSIGNMENTS)])
-@pytest.mark.parametrize("phase", ["Log", "Evaluate", "Plan", "ApprovePlan", "Deploy", "Backout", "Validate", "Review"])
+@each_row(("before", "after", "operations"), [*rows(REASSIGNMENTS)])
+@each_row("phase", ["Log", "Evaluate", "Plan", "ApprovePlan", "Deploy", "Backout", "Validate", "Review"])
 def test_a_change_of_the_owning_group(phase, before, after, operations):
     """The same in all metaphases."""
     change = change_in(phase)
@@ -121,7 +122,7 @@ def test_a_change_of_the_owning_group(phase, before, after, operations):
     assert sent(change, already) == (operations.split(", ") if operations else [])
 
 
-@pytest.mark.parametrize("name", [None, *GROUPS])
+@each_row("name", [None, *GROUPS])
 def test_creating_a_record_is_a_change_from_nothing(name):
     change = ChangeFactory(owning_group=group(name))
     assert sent(change) == ([f"Assign {GROUPS[name]}"] if GROUPS.get(name) else [])
@@ -134,9 +135,7 @@ def test_creating_a_withdrawn_record_assigns_and_cancels():
 
 
 class TestCancel:
-    @pytest.mark.parametrize(
-        "phase", ["Log", "Evaluate", "Plan", "ApprovePlan", "Deploy", "Backout", "Validate", "Review"]
-    )
+    @each_row("phase", ["Log", "Evaluate", "Plan", "ApprovePlan", "Deploy", "Backout", "Validate", "Review"])
     def test_withdrawn_cancels_at_every_linked_system_in_every_phase(self, phase):
         change = change_in(phase)
         assign(change, "BETA Hosting")
@@ -146,7 +145,7 @@ class TestCancel:
         complete(change, "Withdrawn")
         assert sent(change, already) == ["Cancel ACME", "Cancel BETA", "Cancel GAMMA"]
 
-    @pytest.mark.parametrize("code", ["Successful", "SuccessfulWithProblems", "Failed", "BackedOut", "Rejected", None])
+    @each_row("code", ["Successful", "SuccessfulWithProblems", "Failed", "BackedOut", "Rejected", None])
     def test_no_other_completion_code_sends_anything(self, code):
         change = ChangeFactory(owning_group=group("ACME Networks"))
         complete(change, "Failed" if code != "Failed" else "Rejected")
@@ -179,8 +178,8 @@ class TestCancel:
 
 
 class TestUpdate:
-    @pytest.mark.parametrize("add", [comment, attach])
-    @pytest.mark.parametrize("phase", Phase.values)
+    @each_row("add", [comment, attach])
+    @each_row("phase", Phase.values)
     def test_each_addition_goes_to_every_linked_system_in_every_phase(self, phase, add):
         change = change_in("Log" if phase == "Evaluate" else phase)
         refer(change, "BETA")
@@ -265,7 +264,7 @@ AFTER_A_REJECT = [
 ]
 
 
-@pytest.mark.parametrize(("what", "act", "operations"), AFTER_A_REJECT, ids=[row[0] for row in AFTER_A_REJECT])
+@each_row(("what", "act", "operations"), AFTER_A_REJECT)
 def test_after_a_reject_nothing_but_a_new_assign_goes_there(what, act, operations):
     change = ChangeFactory(owning_group=group("ACME Networks"))
     refer(change, "ACME")
@@ -286,7 +285,7 @@ UNRELATED = [
 ]
 
 
-@pytest.mark.parametrize(("field", "value"), UNRELATED)
+@each_row(("field", "value"), UNRELATED)
 def test_other_fields_send_nothing(field, value):
     change = ChangeFactory(owning_group=group("ACME Networks"))
     setattr(change, field, value)

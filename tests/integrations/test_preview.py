@@ -15,6 +15,7 @@ from changes.choices import CompletionCode, Phase
 from changes.models import Attachment, Change, Comment, SupportGroup
 from integrations.models import OutgoingOperation
 from integrations.outgoing.preview import Reading, draft_of
+from tests.examples import examples
 from tests.factories import ChangeFactory, ExternalGroupFactory, ExternalSystemFactory, SupportGroupFactory, change_in
 
 GROUPS = {
@@ -114,7 +115,7 @@ def do(desk, change, kind, what):
 
 
 @settings(
-    max_examples=40,
+    max_examples=examples(20),
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
     print_blob=True,

@@ -29,6 +29,7 @@ from rest_framework.test import APIClient
 from changes.choices import CompletionCode, Phase, Role
 from changes.models import Change, Comment
 from integrations.models import OutgoingOperation
+from tests.examples import examples
 from tests.factories import ExternalGroupFactory, ExternalSystemFactory, SupportGroupFactory, UserFactory
 
 SYSTEMS = ("ACME", "BETA", "GAMMA")
@@ -296,7 +297,7 @@ def test_any_sequence_of_edits_generates_what_the_contract_says():
     run_state_machine_as_test(
         OneChange,
         settings=settings(
-            max_examples=25,
+            max_examples=examples(12),
             stateful_step_count=20,
             deadline=None,
             suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],

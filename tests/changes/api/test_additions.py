@@ -10,6 +10,7 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from changes.choices import ChangeType, Phase
 from changes.models import Approval, Attachment, Change, Comment
 from tests.factories import ChangeFactory, UserFactory, change_in
+from tests.rows import each_row
 
 PDF = b"%PDF-1.7 \x00\xff content"
 
@@ -149,7 +150,7 @@ class TestAttachments:
         answer = api(alice).get(f"/api/v1/attachments/{attachment.pk}/content/")
         assert (answer.status_code, answer.headers["Content-Type"]) == (200, "application/octet-stream")
 
-    @pytest.mark.parametrize(
+    @each_row(
         ("name", "words"),
         [
             ("../../etc/passwd", "plain file name"),
@@ -252,8 +253,8 @@ def test_what_a_partner_added_names_its_system(api, alice, kind):
     assert (row["author"], row["system_id"]) == ("J. Doe", "ACME")
 
 
-@pytest.mark.parametrize("kind", ["comments", "attachments", "approvals", "transitions"])
-@pytest.mark.parametrize("number", ["CHG0000000", "CHG9999999999999999999", "CHG1", "chg0000001", "x", "CHG0000001%00"])
+@each_row("kind", ["comments", "attachments", "approvals", "transitions"])
+@each_row("number", ["CHG0000000", "CHG9999999999999999999", "CHG1", "chg0000001", "x", "CHG0000001%00"])
 def test_additions_of_an_unknown_change_are_not_found(api, carol, kind, number):
     for call in (api(carol).get, api(carol).post):
         answer = call(f"/api/v1/changes/{number}/{kind}/")

@@ -8,6 +8,7 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from changes.choices import Phase
 from changes.models import Approval, Attachment, Change, Comment
 from tests.factories import ChangeFactory, change_in
+from tests.rows import each_row
 
 CHANGES = "/api/v1/changes/"
 LONG = "x" * 201
@@ -133,15 +134,15 @@ def refused(api, change, carol):
     return refused
 
 
-@pytest.mark.parametrize("name", BODIES)
-@pytest.mark.parametrize(("method", "path"), [("POST", ""), ("PATCH", "{change}/")])
+@each_row("name", BODIES)
+@each_row(("method", "path"), [("POST", ""), ("PATCH", "{change}/")])
 def test_a_body_that_cannot_be_read(refused, name, method, path):
     body, attr, words = BODIES[name]
     (error,) = refused(method, path, body)
     assert (error["attr"], words in error["detail"]) == (attr, True), error
 
 
-@pytest.mark.parametrize(("name", "value", "words"), [*VALUES, *UNKNOWN])
+@each_row(("name", "value", "words"), [*VALUES, *UNKNOWN])
 def test_a_value_that_a_field_does_not_take(refused, name, value, words):
     for method, path in (("POST", ""), ("PATCH", "{change}/")):
         (error,) = refused(method, path, {"title": "Another", name: value})
@@ -160,7 +161,7 @@ def test_a_million_wrong_fields_are_not_all_named(refused):
     assert len(refused("PATCH", "{change}/", body)) == 20
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("path", "body", "attr", "words"),
     [
         ("comments", {}, "body", "required"),
@@ -208,7 +209,7 @@ class TestUploads:
     def file(self, content=b"content", name="plan.pdf", content_type="application/pdf"):
         return SimpleUploadedFile(name, content, content_type)
 
-    @pytest.mark.parametrize(
+    @each_row(
         ("form", "status", "attr", "words"),
         [
             (lambda file: {}, 400, "file", "exactly one file"),

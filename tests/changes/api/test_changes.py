@@ -14,6 +14,7 @@ from changes.models import Change
 from integrations.models import ExternalReference
 from integrations.outgoing.payloads import change_snapshot
 from tests.factories import ChangeFactory, SupportGroupFactory, UserFactory, change_in
+from tests.rows import each_row
 
 CHANGES = "/api/v1/changes/"
 FULL = {
@@ -75,7 +76,7 @@ def test_the_etag_of_a_change_begins_with_its_version(api, alice):
     assert re.fullmatch('"2-[0-9a-f]{16}"', answer.headers["ETag"])
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("header", "status"),
     [
         ("{tag}", 304),
@@ -109,7 +110,7 @@ class TestFilters:
             "abandoned": change_in(Phase.ABANDON, title="Old", owning_group=network),
         }
 
-    @pytest.mark.parametrize(
+    @each_row(
         ("query", "found"),
         [
             ("", "logged planned deployed closed abandoned"),
@@ -151,7 +152,7 @@ class TestFilters:
         assert numbers(api(audrey).get(f"{CHANGES}?updated_since={later}")) == []
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("query", "attr", "words"),
     [
         ("phase=Planned", "phase", "Give one of: Log, Evaluate, Plan"),
@@ -234,7 +235,7 @@ class TestPages:
             changes.reverse()
         return [change.number for change in changes]
 
-    @pytest.mark.parametrize(
+    @each_row(
         ("ordering", "limit"),
         [(sign + name, 4) for name in ORDERINGS for sign in ("", "-")]
         + [("-priority", limit) for limit in (1, 12, 13, 14, 200)],
@@ -272,7 +273,7 @@ class TestPages:
         assert "search=touched" in answer.json()["next"]
         assert len(numbers(api(audrey).get(answer.json()["next"]))) == 2
 
-    @pytest.mark.parametrize(
+    @each_row(
         "cursor",
         [
             "x",
@@ -365,7 +366,7 @@ class TestEditing:
     def address(self, change):
         return f"{CHANGES}{change.number}/"
 
-    @pytest.mark.parametrize("name", [name for name in FULL if name != "owning_group"])
+    @each_row("name", [name for name in FULL if name != "owning_group"])
     def test_one_field_is_changed_and_the_rest_left(self, api, alice, change, address, name):
         before = api(alice).get(address).json()
         value = {"actual_start": "2026-11-24T09:30:00Z", "completion_code": "Withdrawn"}.get(name, FULL[name])
@@ -383,7 +384,7 @@ class TestEditing:
         }
         assert answer.json() == api(alice).get(address).json()
 
-    @pytest.mark.parametrize(
+    @each_row(
         "name",
         ["risk", "completion_code", "owning_group", "planned_start", "planned_end", "actual_start", "actual_end"],
     )
@@ -399,7 +400,7 @@ class TestEditing:
         assert answer.status_code == 200
         assert answer.json()[name] is None
 
-    @pytest.mark.parametrize(
+    @each_row(
         "name", ["description", "category", "service", "reason", "justification", "implementation_plan", "backout_plan"]
     )
     def test_text_may_be_empty(self, api, alice, address, name):
@@ -434,7 +435,7 @@ class TestEditing:
         assert details["risk"].endswith("from “Low” to nothing.")
         assert Change.objects.get().title == "Carol's"
 
-    @pytest.mark.parametrize(
+    @each_row(
         "header",
         ["1", '"2"', '"2-0123456789abcdef"', 'W/"1"', '"x"', "", '"', "x" * 4000, '"999999999999999999"', '"0"'],
     )

@@ -12,6 +12,7 @@ from knox.models import AuthToken
 
 from changes.models import Attachment, Change
 from tests.factories import ChangeFactory
+from tests.rows import each_row
 
 CHANGES = "/api/v1/changes/"
 
@@ -32,7 +33,7 @@ def problem(answer, status):
     return body
 
 
-@pytest.mark.parametrize(
+@each_row(
     "authorization",
     [
         None,
@@ -81,11 +82,11 @@ def test_an_expired_or_revoked_token_and_an_inactive_user_are_refused(api, alice
     problem(client.get(CHANGES), 401)
 
 
-@pytest.mark.parametrize(
+@each_row(
     "path",
     ["", "nothing/", "changes", "changes/CHG0000001", "changes/x/", "operations", "attachments/", "schema", "../x/"],
 )
-@pytest.mark.parametrize("signed_in", [True, False])
+@each_row("signed_in", [True, False])
 def test_an_unknown_address_is_a_problem_too(api, alice, path, signed_in):
     client = api(alice) if signed_in else api()
     for method in ("get", "post", "put", "patch", "delete", "options"):
@@ -98,7 +99,7 @@ def test_an_unknown_change_reads_as_any_unknown_address(api, alice):
     problem(api(alice).patch(f"{CHANGES}CHG0000000/", {"title": 5}), 404)
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("path", "method", "allowed"),
     [
         ("", "put", "GET, POST, HEAD"),
@@ -130,7 +131,7 @@ def test_a_head_is_a_get_without_its_body(api, alice):
     assert (answer.status_code, answer.content, answer.headers["ETag"][:3]) == (200, b"", '"1-')
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("accept", "status"),
     [
         ("application/json", 200),
@@ -149,7 +150,7 @@ def test_answers_are_json(api, alice, accept, status):
         problem(answer, status)
 
 
-@pytest.mark.parametrize(
+@each_row(
     "content_type",
     [
         "text/plain",

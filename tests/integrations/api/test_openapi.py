@@ -23,6 +23,7 @@ from schemathesis.specs.openapi.checks import (
 )
 
 from changes.models import Attachment, Change, Comment
+from tests.examples import examples
 from tests.factories import SupportGroupFactory, change_in
 
 API = "/api/v1/"
@@ -137,7 +138,7 @@ def test_no_call_fails_and_every_answer_is_as_described(request, description, wo
         strategy = operation.as_strategy(generation_mode=mode, path_parameters=parameters or None)
 
         @settings(
-            max_examples=8,
+            max_examples=examples(4),
             deadline=None,
             database=None,
             derandomize=True,

@@ -14,6 +14,7 @@ from changes.models import Approval, Attachment, Change, Comment
 from integrations.models import ExternalReference
 from integrations.outgoing.payloads import change_snapshot
 from tests.factories import ChangeFactory, ExternalSystemFactory, SupportGroupFactory, UserFactory, change_in
+from tests.rows import each_row
 
 CHANGES = "/api/v1/changes/"
 LISTS = ("transitions/", "approvals/", "comments/", "attachments/")
@@ -201,7 +202,7 @@ def test_what_only_a_disabled_system_of_the_user_reaches_is_not_seen(partner_api
     assert [row["system_id"] for row in references] == ["ACME"]
 
 
-@pytest.mark.parametrize("path", ["", "{number}/", *(f"{{number}}/{name}" for name in LISTS)])
+@each_row("path", ["", "{number}/", *(f"{{number}}/{name}" for name in LISTS)])
 def test_the_partner_of_a_disabled_system_is_refused(partner_api, acme, world, path):
     client = partner_api(acme)
     acme.enabled = False
@@ -217,7 +218,7 @@ def test_a_paused_system_may_read(partner_api, acme, world):
     assert numbers(partner_api(acme).get(CHANGES))
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("method", "path", "body"),
     [
         ("post", "", {"title": "New"}),
@@ -230,7 +231,7 @@ def test_a_paused_system_may_read(partner_api, acme, world):
         ("patch", "CHG9999999/", {"title": "Another"}),
     ],
 )
-@pytest.mark.parametrize("whose", ["owned", "hidden"])
+@each_row("whose", ["owned", "hidden"])
 def test_a_partner_writes_by_operations_alone(partner_api, acme, world, method, path, body, whose):
     before = [list(model.objects.order_by("pk").values()) for model in (Change, Comment, Attachment, Approval)]
     options = {}
