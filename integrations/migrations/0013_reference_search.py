@@ -22,6 +22,6 @@ def drop(apps, schema_editor):
 
 class Migration(migrations.Migration):
     # The extension pg_trgm comes with the first of the changes' own.
-    dependencies = [("integrations", "0008_external_url_of_any_host"), ("changes", "0009_comment_search")]
+    dependencies = [("integrations", "0012_external_url_of_any_host"), ("changes", "0010_comment_search")]
 
     operations = [migrations.RunPython(create, drop)]

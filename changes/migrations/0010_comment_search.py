@@ -20,6 +20,6 @@ def drop(apps, schema_editor):
 
 
 class Migration(migrations.Migration):
-    dependencies = [("changes", "0008_bulk_recipients")]
+    dependencies = [("changes", "0009_verbose_names")]
 
     operations = [migrations.RunPython(create, drop)]
