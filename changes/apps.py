@@ -10,6 +10,7 @@ class ChangesConfig(AppConfig):
     def ready(self) -> None:
         from . import receivers, search
         from .bulk import change_kinds
+        from .models.additions import searched_by
         from .pages.change import timeline_kinds
         from .pages.preferences import preferences
 
@@ -18,4 +19,4 @@ class ChangesConfig(AppConfig):
         timeline_kinds.connect()
         preferences.connect()
         receivers.connect()
-        search.connect()
+        search.offer(search.Source(searched_by, "body"))

@@ -14,8 +14,6 @@ from django.db.models import F, Func, OuterRef, Q, QuerySet, Subquery, TextField
 from django.db.models.expressions import Combinable
 from django.db.models.lookups import IContains, IsNull
 
-from .choices import Visibility
-
 # A number has this many digits at least, with zeros before it.
 DIGITS = 7
 LARGEST_KEY = 2**63 - 1
@@ -95,16 +93,6 @@ _sources: list[Source] = []
 def offer(source: Source) -> None:
     """Adds rows to the search. Called once, when the app is ready. An index should have their `SearchText`."""
     _sources.append(source)
-
-
-def _comments(viewer: Any) -> QuerySet[Any]:
-    from .models import Comment
-
-    return Comment.objects.all() if viewer is None else Comment.objects.filter(visibility=Visibility.PUBLIC)
-
-
-def connect() -> None:
-    offer(Source(_comments, "body"))
 
 
 # --- What was typed ---

@@ -109,6 +109,11 @@ class Comment(Addition):
         return not self.is_private
 
 
+def searched_by(viewer: Any) -> models.QuerySet[Comment]:
+    """The comments that a search reads: all for staff, of whom `viewer` is None, else the public ones."""
+    return Comment.objects.all() if viewer is None else Comment.objects.filter(visibility=Visibility.PUBLIC)
+
+
 def storage_name(instance: Attachment, filename: str) -> str:
     # Never the sender's file name: it is shown, but names no file here.
     return f"attachments/{timezone.now():%Y/%m}/{uuid.uuid4().hex}"
