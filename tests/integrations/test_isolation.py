@@ -97,7 +97,7 @@ def change(acme, alice):
             "UPDATE changes_supportgroup SET name = %s",
             "UPDATE integrations_externalreference SET external_id = %s",
             "UPDATE integrations_externalreference SET external_status = %s",
-            "UPDATE integrations_externalsystem SET pause_reason = %s",
+            "UPDATE integrations_deliverycontrol SET breaker = 'Open', breaker_reason = %s",
             "UPDATE integrations_outgoingoperation SET last_error = %s",
         ):
             cursor.execute(statement, [NASTY])
