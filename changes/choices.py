@@ -106,6 +106,13 @@ class Visibility(TextChoices):
     PRIVATE = "private", _("Private")
 
 
+class TextFormat(TextChoices):
+    """How a comment is shown: as it was typed, or as Markdown."""
+
+    PLAIN = "Plain"
+    MARKDOWN = "Markdown"
+
+
 class Decision(TextChoices):
     APPROVED = "Approved", _("Approved")
     DENIED = "Denied", _("Denied")

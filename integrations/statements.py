@@ -106,7 +106,8 @@ def token_with_user(digest: str) -> AuthToken | None:
 
 _PARTNER = """
 SELECT t.digest, t.user_id, t.expiry, u.username, u.is_active,
-    s.id AS system_key, s.system_id AS system_id, s.enabled AS system_enabled
+    s.id AS system_key, s.system_id AS system_id, s.enabled AS system_enabled,
+    s.sends_markdown AS system_sends_markdown
 FROM knox_authtoken t
 JOIN auth_user u ON u.id = t.user_id
 LEFT JOIN integrations_externalsystem s ON s.authorized_user_id = u.id
@@ -126,7 +127,12 @@ def partner_of_token(digest: str) -> tuple[AuthToken | None, list[ExternalSystem
     for row in rows:
         if row.system_key is not None:
             columns = {"id": row.system_key, "system_id": row.system_id, "authorized_user_id": token.user_id}
-            system = partly(ExternalSystem, **columns, enabled=bool(row.system_enabled))
+            system = partly(
+                ExternalSystem,
+                **columns,
+                enabled=bool(row.system_enabled),
+                sends_markdown=bool(row.system_sends_markdown),
+            )
             system.authorized_user = token.user
             systems.append(system)
     return token, systems

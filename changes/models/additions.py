@@ -15,7 +15,7 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from changes.actor import current as current_actor
-from changes.choices import Decision, Phase, Visibility
+from changes.choices import Decision, Phase, TextFormat, Visibility
 from changes.exceptions import NotDecidable
 from changes.isolation import apart
 from changes.lines import LineField
@@ -92,6 +92,8 @@ class Comment(Addition):
     change = models.ForeignKey(Change, on_delete=models.CASCADE, related_name="comments", verbose_name=_("change"))
     body = models.TextField(_("body"), validators=[validate_text, MaxLengthValidator(TEXT_MAX_LENGTH)])
     visibility = models.CharField(_("visibility"), max_length=7, choices=Visibility, default=Visibility.PUBLIC)
+    # Empty: Markdown, if it was written here.
+    format = models.CharField(_("format"), max_length=8, choices=TextFormat, blank=True, editable=False)
 
     class Meta(Addition.Meta):
         verbose_name = _("comment")
@@ -99,6 +101,10 @@ class Comment(Addition):
 
     def __str__(self) -> str:
         return apart(self.body[:80])
+
+    @property
+    def is_markdown(self) -> bool:
+        return self.format == TextFormat.MARKDOWN if self.format else self.source_system is None
 
     @property
     def is_private(self) -> bool:

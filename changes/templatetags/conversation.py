@@ -11,7 +11,7 @@ from django.utils.safestring import SafeString
 from django.utils.text import get_text_list
 from django.utils.translation import pgettext
 
-from changes.models import Attachment
+from changes.models import Attachment, Comment
 from changes.models import recipients as recipients_named
 from changes.pages import once as once_only
 from changes.pages import resume
@@ -27,6 +27,12 @@ register = template.Library()
 def markdown(text: str) -> SafeString:
     """What a person or a partner wrote as Markdown, as safe HTML."""
     return markdown_rendering.render(text)
+
+
+@register.filter
+def written(text: str, comment: Comment) -> SafeString:
+    """A comment, or its beginning, in the way that its writer meant it."""
+    return markdown_rendering.render(text) if comment.is_markdown else markdown_rendering.as_typed(text)
 
 
 @register.filter

@@ -46,7 +46,7 @@ class ExternalSystemForm(forms.ModelForm):
         model = ExternalSystem
         fields = (
             *("system_id", "description", "authorized_user", "delivery", "endpoint_url"),
-            *("max_in_flight", "rate_limit", "enabled"),
+            *("max_in_flight", "rate_limit", "enabled", "sends_markdown"),
         )
         labels = {"rate_limit": _("Rate limit")}
         error_messages = {

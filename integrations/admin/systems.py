@@ -34,12 +34,12 @@ class ExternalSystemAdmin(CountsWhatProtects, admin.ModelAdmin):
     show_full_result_count = False
     readonly_fields = ("state_told", "secret", "former_secret", "groups")
     fieldsets = (
-        (None, {"fields": ("state_told", "system_id", "description", "authorized_user", "groups")}),
+        (None, {"fields": ("state_told", "system_id", "description", "authorized_user", "groups", "sends_markdown")}),
         (_("Delivery"), {"fields": ("delivery", "endpoint_url", "max_in_flight", "rate_limit", "enabled")}),
         (_("Signing"), {"fields": ("secret", "former_secret")}),
     )
     add_fieldsets = (
-        (None, {"fields": ("system_id", "description", "authorized_user")}),
+        (None, {"fields": ("system_id", "description", "authorized_user", "sends_markdown")}),
         (_("Delivery"), {"fields": ("delivery", "endpoint_url", "max_in_flight", "rate_limit", "enabled")}),
         (_("Signing"), {"fields": ("new_signing_secret", "generate_secret")}),
     )

@@ -7,7 +7,7 @@ from typing import Any
 
 from django.core.files.base import ContentFile
 
-from changes.choices import CompletionCode, Phase
+from changes.choices import CompletionCode, Phase, TextFormat
 from changes.models import Attachment, Change, Comment
 from integrations.choices import IncomingKind
 from integrations.models import Exchange, ExternalReference, ExternalSystem
@@ -113,6 +113,7 @@ def _add(request: IncomingRequest, change: Change, stored: list[Attachment]) -> 
             author_name=comment["author"],
             body=comment["body"],
             visibility=comment["visibility"],
+            format=TextFormat.MARKDOWN if request.system.sends_markdown else TextFormat.PLAIN,
         ).save()
     for sent in request.attachments:
         attachment = Attachment(

@@ -5,7 +5,7 @@ import django.core.validators
 import django.db.models.deletion
 import django.db.models.functions.text
 import integrations.fields
-import integrations.models
+import integrations.validators
 import uuid_utils.compat
 from django.conf import settings
 from django.db import migrations, models
@@ -28,9 +28,9 @@ class Migration(migrations.Migration):
                 ('system_id', models.CharField(max_length=100, unique=True, validators=[django.core.validators.RegexValidator('\\A[A-Za-z0-9][A-Za-z0-9._-]*\\Z', 'Use letters, digits, dots, hyphens, underscores.')], verbose_name='system id')),
                 ('description', models.CharField(blank=True, max_length=200, validators=[changes.validators.validate_text])),
                 ('delivery', models.CharField(choices=[('push', 'Push: we call the partner'), ('pull', 'Pull: the partner asks')], default='push', max_length=4)),
-                ('endpoint_url', models.CharField(blank=True, help_text='Where operations are POSTed. Needed for push.', max_length=500, validators=[integrations.models.validate_endpoint_url], verbose_name='endpoint URL')),
-                ('signing_secret', integrations.fields.EncryptedTextField(blank=True, validators=[integrations.models.validate_secret])),
-                ('previous_signing_secret', integrations.fields.EncryptedTextField(blank=True, help_text='During a rotation both secrets sign.', validators=[integrations.models.validate_secret])),
+                ('endpoint_url', models.CharField(blank=True, help_text='Where operations are POSTed. Needed for push.', max_length=500, validators=[integrations.validators.validate_endpoint_url], verbose_name='endpoint URL')),
+                ('signing_secret', integrations.fields.EncryptedTextField(blank=True, validators=[integrations.validators.validate_secret])),
+                ('previous_signing_secret', integrations.fields.EncryptedTextField(blank=True, help_text='During a rotation both secrets sign.', validators=[integrations.validators.validate_secret])),
                 ('enabled', models.BooleanField(default=True)),
                 ('paused_at', models.DateTimeField(blank=True, editable=False, null=True)),
                 ('pause_reason', models.CharField(blank=True, editable=False, max_length=300)),

@@ -4,7 +4,7 @@ import changes.validators
 import django.core.validators
 import django.db.models.deletion
 import integrations.fields
-import integrations.models.systems
+import integrations.validators
 import uuid_utils.compat
 from django.conf import settings
 from django.db import migrations, models
@@ -196,7 +196,7 @@ class Migration(migrations.Migration):
                 migrations.AlterField(
                     model_name='externalsystem',
                     name='previous_signing_secret',
-                    field=integrations.fields.EncryptedTextField(blank=True, help_text='During a rotation both secrets sign.', validators=[integrations.models.systems.validate_secret], verbose_name='previous signing secret'),
+                    field=integrations.fields.EncryptedTextField(blank=True, help_text='During a rotation both secrets sign.', validators=[integrations.validators.validate_secret], verbose_name='previous signing secret'),
                 ),
                 migrations.AlterField(
                     model_name='externalsystem',
@@ -206,7 +206,7 @@ class Migration(migrations.Migration):
                 migrations.AlterField(
                     model_name='externalsystem',
                     name='signing_secret',
-                    field=integrations.fields.EncryptedTextField(blank=True, validators=[integrations.models.systems.validate_secret], verbose_name='signing secret'),
+                    field=integrations.fields.EncryptedTextField(blank=True, validators=[integrations.validators.validate_secret], verbose_name='signing secret'),
                 ),
                 migrations.AlterField(
                     model_name='incomingoperation',

@@ -17,8 +17,7 @@ from changes.models import SupportGroup
 from changes.validators import validate_text
 from integrations.choices import Breaker, Delivery
 from integrations.fields import EncryptedTextField, Undecryptable
-from integrations.transports.http import check_endpoint_url
-from integrations.transports.signing import check_secret
+from integrations.validators import validate_endpoint_url, validate_secret
 
 USER = settings.AUTH_USER_MODEL
 SYSTEM_ID = r"\A[A-Za-z0-9][A-Za-z0-9._-]*\Z"
@@ -26,20 +25,6 @@ SYSTEM_ID = r"\A[A-Za-z0-9][A-Za-z0-9._-]*\Z"
 
 class SecretUnreadable(ValueError):  # noqa: N818 - says the state, as the changes' exceptions do
     """A signing secret cannot be decrypted: the key of the settings was changed."""
-
-
-def validate_secret(secret: str) -> None:
-    try:
-        check_secret(secret)
-    except ValueError as error:
-        raise ValidationError(str(error)) from error
-
-
-def validate_endpoint_url(url: str) -> None:
-    try:
-        check_endpoint_url(url)
-    except ValueError as error:
-        raise ValidationError(str(error)) from error
 
 
 class ExternalSystem(models.Model):
@@ -93,6 +78,11 @@ class ExternalSystem(models.Model):
         help_text=_("Operations a minute at most, over all workers. Empty: no limit."),
     )
     enabled = models.BooleanField(_("enabled"), default=True)
+    sends_markdown = models.BooleanField(
+        _("sends Markdown"),
+        default=False,
+        help_text=_("Its comments are formatted as Markdown. Otherwise they are shown as they were typed."),
+    )
     paused_at = models.DateTimeField(_("paused at"), null=True, blank=True, editable=False)
     pause_status = models.PositiveSmallIntegerField(_("pausing HTTP status"), null=True, blank=True, editable=False)
 

@@ -128,9 +128,14 @@ def _system(entry: Entry) -> list[str]:
 def _told(system: ExternalSystem, key: str, value: Any) -> str:
     if key in _SECRETS:
         return f"{key} was {'set anew' if value else 'removed'}"
-    if isinstance(value, bool):
+    if key == "enabled":
         return f"enabled it{_waiting(system)}" if value else "disabled it"
-    return f"{key} is now {value or 'empty'}, was {getattr(system, key) or 'empty'}"
+    now, was = (_written(each) for each in (value, getattr(system, key)))
+    return f"{key} is now {now}, was {was}"
+
+
+def _written(value: Any) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value or "empty")
 
 
 def _waiting(system: ExternalSystem) -> str:
@@ -222,6 +227,7 @@ def _system_entry(system: ExternalSystem) -> dict[str, Any]:
         "max_in_flight": system.max_in_flight,
         "rate_limit": system.rate_limit,
         "enabled": system.enabled,
+        "sends_markdown": system.sends_markdown,
     }
 
 

@@ -56,6 +56,7 @@ _KEYS = {
         "max_in_flight": _NUMBER,
         "rate_limit": _OPTIONAL_NUMBER,
         "enabled": _SWITCH,
+        "sends_markdown": _SWITCH,
     },
     "groups": {"name": _TEXT, "members": _TEXTS, "external_system": _OPTIONAL_TEXT},
     "users": {"username": _TEXT, "roles": _TEXTS},

@@ -22,7 +22,7 @@ COMMENT, ATTACHMENT, APPROVAL, SAVE = "comment", "attachment", "approval", "save
 _COMMON = ("id", "author_id", "author__username", "author_name", "source_system", "created_at")
 # The columns of their own, in the order (text, word, number, more, file).
 _OWN: Mapping[str, tuple[type[Any], tuple[str, ...]]] = {
-    COMMENT: (Comment, ("body", "visibility", "", "", "")),
+    COMMENT: (Comment, ("body", "visibility", "", "format", "")),
     ATTACHMENT: (Attachment, ("file_name", "content_type", "size", "sha256", "file")),
     APPROVAL: (Approval, ("comment", "decision", "round", "", "")),
 }

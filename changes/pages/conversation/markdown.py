@@ -17,8 +17,9 @@ from django.utils.safestring import SafeString, mark_safe
 from django.utils.translation import get_language, gettext
 from markdown_it import MarkdownIt
 from markdown_it.renderer import RendererHTML
-from markdown_it.rules_block import StateBlock, table
+from markdown_it.rules_block import StateBlock, heading, table
 from markdown_it.rules_core import StateCore
+from markdown_it.rules_inline import StateInline, emphasis
 from markdown_it.token import Token
 
 from changes import isolation
@@ -54,6 +55,19 @@ def render(text: str) -> SafeString:
     return mark_safe(made(text, get_language() or ""))  # noqa: S308 - sanitised
 
 
+def as_typed(text: str) -> SafeString:
+    """`text` letter for letter, with its addresses as links."""
+    has_links = len(text) <= MAX_LENGTH and ("://" in text or "@" in text)
+    return _as_typed(text, mark_safe(urlize(text, nofollow=True, autoescape=True)) if has_links else text)  # noqa: S308
+
+
+def _as_typed(text: str, shown: str) -> SafeString:
+    is_turned = isolation.is_turned(text)
+    return format_html(
+        '<div class="as-typed" dir="auto">{}</div>' if is_turned else '<div class="as-typed">{}</div>', shown
+    )
+
+
 def beginning(text: str) -> str:
     """As much of it as a page with many texts shows, cut between lines or words where there are any; or all of it."""
     if len(text) <= BEGINNING:
@@ -74,8 +88,7 @@ def _rendered(text: str, language: str) -> str:
     is_turned = isolation.is_turned(text)
     tokens = _parsed(text)
     if not tokens:
-        as_typed = '<div class="as-typed" dir="auto">{}</div>' if is_turned else '<div class="as-typed">{}</div>'
-        return format_html(as_typed, text)
+        return _as_typed(text, text)
     html = _parser.renderer.render(tokens, _parser.options, {})
     return nh3.clean(
         html,
@@ -114,6 +127,26 @@ def _is_too_much(tokens: Sequence[Token], length: int) -> bool:
     every = [part for token in tokens for part in (token, *(token.children or ()))]
     size = sum(len(str(token.attrs.get("href", ""))) + len(token.content) for token in every)
     return len(every) > MAX_TOKENS or size > MAX_GROWTH * max(length, 1000)
+
+
+def _emphasis(state: StateInline, silent: bool) -> bool:
+    """The parser's own rule for asterisks alone: underscores belong to names, as in `__init__.py`."""
+    return state.src[state.pos] != "_" and emphasis.tokenize(state, silent)
+
+
+def _heading(state: StateBlock, start: int, end: int, silent: bool) -> bool:
+    """The parser's own rule, for a line that stands by itself: those among others are of a log or a shell."""
+    signs = [_signs(state, line) for line in (start - 1, start, start + 1) if 0 <= line < end]
+    place = 1 if start > 0 else 0
+    is_among_like = signs.count(signs[place]) > 1
+    has_text_before = start > 0 and signs[0] == 0 and not state.isEmpty(start - 1)
+    return not (is_among_like or has_text_before) and heading(state, start, end, silent)
+
+
+def _signs(state: StateBlock, line: int) -> int:
+    """With how many number signs the line begins."""
+    text = state.src[state.bMarks[line] + state.tShift[line] : state.eMarks[line]]
+    return len(text) - len(text.lstrip("#"))
 
 
 class _TooManyCells(Exception):  # noqa: N818 - it ends the parsing, and is no error
@@ -225,7 +258,10 @@ def _make_parser() -> MarkdownIt:
     parser.enable(["table", "strikethrough"])
     parser.block.ruler.at("table", _table, {"alt": ["paragraph", "reference"]})
     # A line of dashes below a text is meant as a line. No HTML: neither read nor, as the entities are, lost.
-    parser.disable(["lheading", "html_block", "html_inline"])
+    # A backslash stays what it is, as in the name of a share.
+    parser.disable(["lheading", "html_block", "html_inline", "escape"])
+    parser.block.ruler.at("heading", _heading, {"alt": ["paragraph", "reference", "blockquote"]})
+    parser.inline.ruler.at("emphasis", _emphasis)
     parser.validateLink = _is_allowed  # type: ignore[method-assign]
     for settle in (_settle_headings, _settle_alignment, _settle_inline):
         parser.core.ruler.push(settle.__name__, settle)

@@ -1,0 +1,17 @@
+
+from django.db import migrations, models
+
+
+class Migration(migrations.Migration):
+
+    dependencies = [
+        ('changes', '0010_comment_search'),
+    ]
+
+    operations = [
+        migrations.AddField(
+            model_name='comment',
+            name='format',
+            field=models.CharField(blank=True, choices=[('Plain', 'Plain'), ('Markdown', 'Markdown')], editable=False, max_length=8, verbose_name='format'),
+        ),
+    ]
