@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import json
 import math
 import re
@@ -18,6 +19,8 @@ from .exceptions import LengthRequired, TooLarge
 MAX_DEPTH = 32
 # More digits than any number of the contract has; int() itself takes a long time for very many.
 MAX_DIGITS = 19
+# Of ASCII, each text is one of UTF-8.
+CHARSETS = {"utf-8", "utf8", "us-ascii", "ascii"}
 _UNFIT = re.compile("[\x00\ud800-\udfff]")
 
 
@@ -33,7 +36,7 @@ class StrictJSONParser(BaseParser):
 
     def parse(self, stream: Any, media_type: str | None = None, parser_context: Mapping[str, Any] | None = None) -> Any:
         _, parameters = parse_header_parameters(media_type or "")
-        if parameters.get("charset", "utf-8").lower() not in {"utf-8", "utf8"}:
+        if parameters.get("charset", "utf-8").lower() not in CHARSETS:
             raise UnsupportedMediaType(media_type or "", detail="JSON must be in UTF-8 here.")
         body = read_limited(stream, parser_context or {}, settings.API_REQUEST_MAX_BYTES)
         try:
@@ -45,7 +48,7 @@ class StrictJSONParser(BaseParser):
 
 def _json_object(body: bytes) -> dict[str, Any]:
     try:
-        value = loads(body.decode())
+        value = loads(body.removeprefix(codecs.BOM_UTF8).decode())
     except UnicodeDecodeError as error:
         raise ParseError(f"The body is not UTF-8: see byte {error.start}.") from error
     if not isinstance(value, dict):
@@ -72,9 +75,16 @@ def check_length(parser_context: Mapping[str, Any], limit: int) -> None:
 
 
 def check_has_length(request: Any) -> None:
-    """Raises LengthRequired for a body sent in chunks: Django would take it for empty, and mislead the caller."""
+    """Raises LengthRequired for a body sent in chunks: Django would take it for empty, and mislead the caller.
+
+    UnsupportedMediaType for a compressed one.
+    """
     if "Transfer-Encoding" in request.headers and not request.META.get("CONTENT_LENGTH"):
         raise LengthRequired("Send the body with its Content-Length, not in chunks.")
+    encoding = request.headers.get("Content-Encoding", "identity").strip().lower()
+    if encoding not in {"", "identity"}:
+        said = f"A body with Content-Encoding {encoding:.50} is not taken: send it as it is."
+        raise UnsupportedMediaType(encoding, detail=said)
 
 
 def _too_large(limit: int) -> NoReturn:

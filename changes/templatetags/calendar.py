@@ -2,14 +2,31 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import date, datetime
 
 from django import template
 from django.utils import timezone
+from django.utils.dateformat import format as formatted
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
+from django.utils.translation import pgettext_lazy
 
 register = template.Library()
+# How a day is written: German has a dot behind its number.
+_FORMATS = {
+    "weekday": pgettext_lazy("format of a date", "l, j F"),
+    "weekday_year": pgettext_lazy("format of a date", "l, j F Y"),
+    "short": pgettext_lazy("format of a date", "D j M"),
+    "day": pgettext_lazy("format of a date", "j F"),
+    "day_year": pgettext_lazy("format of a date", "j F Y"),
+}
+
+
+@register.filter
+def dated(day: date, form: str) -> str:
+    """A day in the language of the page; a moment in the current time zone."""
+    local = timezone.localtime(day) if isinstance(day, datetime) else day
+    return formatted(local, str(_FORMATS[form]))
 
 
 @register.simple_tag

@@ -18,7 +18,7 @@ def exported(user, query="") -> list[dict[str, str]]:
     response = web(user).get(f"/changes/export.csv{query}")
     assert response.status_code == 200
     assert response["Content-Type"] == "text/csv; charset=utf-8"
-    return list(csv.DictReader(io.StringIO(b"".join(response.streaming_content).decode())))
+    return list(csv.DictReader(io.StringIO(b"".join(response.streaming_content).decode("utf-8-sig"))))
 
 
 def test_every_field_has_its_name_and_its_value_as_in_the_api(audrey, acme):
@@ -39,7 +39,7 @@ def test_every_field_has_its_name_and_its_value_as_in_the_api(audrey, acme):
 def test_names_and_values_are_the_same_in_every_language(alice, acme, language):
     ChangeFactory(owning_group=acme.external_groups.get().group)
     response = web(alice).get("/changes/export.csv", headers={"Accept-Language": language})
-    content = b"".join(response.streaming_content).decode()
+    content = b"".join(response.streaming_content).decode("utf-8-sig")
     assert content.startswith('"number","title","change_type",')
     assert '"ACME","waiting",""\r\n' in content
 
@@ -50,6 +50,13 @@ def test_it_holds_what_the_filters_match_in_the_order_of_the_list(alice):
     query = "?q=switch&sort=number&after=1.1&page=3"
     assert [row["title"] for row in exported(alice, query)] == ["Switch A", "Switch B"]
     assert exported(alice, "?q=nothing+like+it") == []
+
+
+def test_it_opens_in_excel_with_its_umlauts(alice):
+    ChangeFactory(title="Größe")
+    content = b"".join(web(alice).get("/changes/export.csv").streaming_content)
+    assert content.startswith(b'\xef\xbb\xbf"number"') and content.count(b"\xef\xbb\xbf") == 1
+    assert "Größe" in content.decode()
 
 
 def test_what_is_private_is_not_in_it(alice):
@@ -86,7 +93,7 @@ def test_no_part_of_a_text_is_a_formula_for_a_program_that_splits_elsewhere(alic
 
 def test_every_field_is_in_quotes(alice):
     ChangeFactory(title="Router", requested_by=None)
-    lines = b"".join(web(alice).get("/changes/export.csv").streaming_content).decode().splitlines()
+    lines = b"".join(web(alice).get("/changes/export.csv").streaming_content).decode("utf-8-sig").splitlines()
     assert len(lines) == 2
     for line in lines:
         assert line.startswith('"') and line.endswith('"')
@@ -110,7 +117,7 @@ def test_it_is_read_some_changes_at_a_time(alice, monkeypatch):
         if len(parts) == 2:
             numbers.append(ChangeFactory().number)  # as others go on working meanwhile
     assert [part.count("\r\n") for part in parts] == [1, 2, 2, 2]
-    rows = list(csv.DictReader(io.StringIO("".join(parts))))
+    rows = list(csv.DictReader(io.StringIO("".join(parts).removeprefix("\ufeff"))))
     assert [row["number"] for row in rows] == numbers
 
 

@@ -188,3 +188,18 @@ def test_the_number_of_queries_does_not_depend_on_the_changes(alice, query):
     for number in range(12):
         plan(owning_group=SupportGroupFactory(name=f"Group {number % 3}"))
     assert queries() == few <= 8
+
+
+def test_german_days_have_their_dot(alice):
+    start = datetime(2026, 3, 18, 12, tzinfo=UTC)
+    ChangeFactory(planned_start=start, planned_end=start + timedelta(hours=1))
+    client = web(alice)
+    for view, written in (
+        ("day", "Sonntag, 22. März 2026"),
+        ("week", "16. März – 22. März 2026"),
+        ("month", "Sonntag, 22. März"),
+        ("week", "So 22. Mär"),
+    ):
+        page = client.get(f"/calendar/?view={view}&date=2026-03-22", headers={"Accept-Language": "de"})
+        assert written in text(page), (view, written)
+    assert "Sunday, 22 March 2026" in text(client.get("/calendar/?view=day&date=2026-03-22"))

@@ -20,6 +20,7 @@ from changes.timestamps import timestamp
 from .paging import Walk
 
 AT_ONCE = 1000
+BYTE_ORDER_MARK = "\ufeff"
 # A spreadsheet takes a text that begins so for a formula, and runs it. One that divides lines at semicolons or tabs,
 # whatever the quotes, takes what stands behind them for such a text.
 _FORMULA = re.compile(r"(\A|[;\t\r\n])(?= *[=+\-@])|\A(?=[\t\r\n])")
@@ -64,7 +65,8 @@ class _Line:
 def lines(walk: Walk) -> Iterator[str]:
     """The file, some lines at a time."""
     write = csv.writer(_Line(), quoting=csv.QUOTE_ALL).writerow
-    yield write([*FIELDS, *(name for names, _ in _offered for name in names)])
+    # By this mark Excel knows that it is UTF-8.
+    yield BYTE_ORDER_MARK + write([*FIELDS, *(name for names, _ in _offered for name in names)])
     for changes in walk.chunks(AT_ONCE):
         # For each part anew: between two parts the server does other things.
         with override("en"):

@@ -90,7 +90,7 @@ def test_the_page_shows_the_calls_and_asks_no_other_host(page, live_server):
     assert "default-src 'self'" in answer.headers["content-security-policy"]
     expect(page.get_by_text("Changes that you see")).to_be_visible()
     page.get_by_text("Changes that you see").click()
-    expect(page.get_by_text("Part of the number, title, description, service or category.")).to_be_visible()
+    expect(page.get_by_text("Words, or phrases in quotes, that the number")).to_be_visible()
     page.get_by_role("button", name="Authorize").click()
     expect(page.get_by_text("(http, Bearer)")).to_be_visible()
     assert errors == []
