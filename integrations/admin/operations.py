@@ -12,7 +12,6 @@ from django.utils.translation import gettext_lazy as _
 
 from changes.admin.readonly import ReadOnlyAdmin, ShownOnly
 from integrations.models import DeliveryAttempt, IncomingOperation, OutgoingOperation
-from integrations.standing.status import SECRETS
 
 
 def pretty(value: Any) -> SafeString | str:
@@ -38,11 +37,11 @@ class ForSystemAdmin(ReadOnlyAdmin):
 
     search_fields = ("change__number",)
     heavy: tuple[str, ...] = ("payload",)
-    related: tuple[str, ...] = ("change", "system")
+    related: tuple[str, ...] = ("change",)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
-        operations = super().get_queryset(request).select_related(*self.related)
-        return operations.defer(*self.heavy, *(f"system__{secret}" for secret in SECRETS))
+        operations: Any = super().get_queryset(request)
+        return operations.with_system(*self.related).defer(*self.heavy)
 
     @admin.display(description=_("change"), ordering="change")
     def number(self, operation: Any) -> str:
@@ -89,7 +88,7 @@ class IncomingOperationAdmin(ForSystemAdmin):
     ordering = ("-received_at", "-id")
     date_hierarchy = "received_at"
     heavy = ("payload", "result")
-    related = ("change", "system", "user")
+    related = ("change", "user")
     fieldsets = (
         (None, {"fields": ("id", "system", "user", "operation", "change", "received_at")}),
         (_("What came of it"), {"fields": ("status", "http_status", "error", "pretty_result")}),

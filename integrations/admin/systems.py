@@ -48,7 +48,8 @@ class ExternalSystemAdmin(CountsWhatProtects, admin.ModelAdmin):
     # --- What is shown ---
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[ExternalSystem]:
-        return with_traffic(super().get_queryset(request), timezone.now())
+        systems: Any = super().get_queryset(request)
+        return with_traffic(systems, timezone.now())
 
     def status(self, system: ExternalSystem) -> SystemStatus:
         return status_of(system, timezone.now())

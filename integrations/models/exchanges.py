@@ -10,6 +10,7 @@ from changes.lines import LineField
 from changes.models import Change
 from changes.validators import validate_identifier, validate_text, validate_web_address
 from integrations.fields import IdentifierField
+from integrations.querysets import OfSystemQuerySet
 from integrations.rules import ExchangeState
 
 from .systems import ExternalSystem
@@ -32,6 +33,8 @@ class ExternalReference(models.Model):
     external_url = models.CharField(_("external url"), max_length=1000, blank=True, validators=[validate_web_address])
     external_status = LineField(_("external status"), max_length=200, blank=True, validators=[validate_text])
     updated_at = models.DateTimeField(_("last heard of"), auto_now=True)
+
+    objects = OfSystemQuerySet.as_manager()
 
     class Meta:
         verbose_name = _("external reference")
@@ -63,6 +66,8 @@ class Exchange(models.Model):
     assigned_sequence = models.PositiveIntegerField(_("assigned sequence"), null=True)
     cancelled_sequence = models.PositiveIntegerField(_("cancelled sequence"), null=True)
     rejected_at_sequence = models.PositiveIntegerField(_("rejected at sequence"), null=True)
+
+    objects = OfSystemQuerySet.as_manager()
 
     class Meta:
         verbose_name = _("exchange")

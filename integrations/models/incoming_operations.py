@@ -12,6 +12,7 @@ from django.utils.translation import gettext_lazy as _
 from changes.models import Change
 from integrations.choices import IncomingKind, IncomingStatus
 from integrations.fields import JSONTextField
+from integrations.querysets import OfSystemQuerySet
 
 from .systems import ExternalSystem
 
@@ -52,6 +53,8 @@ class IncomingOperation(models.Model):
     result = JSONTextField(_("result"), null=True)
     error = models.TextField(_("error"), blank=True)
     received_at = models.DateTimeField(_("received at"), auto_now_add=True)
+
+    objects = OfSystemQuerySet.as_manager()
 
     class Meta:
         verbose_name = _("incoming operation")

@@ -12,6 +12,7 @@ from django.utils.translation import gettext_lazy as _
 from changes.models import Attachment, Change, Comment
 from integrations.choices import SETTLED, DeliveryStatus, Failure, Operation
 from integrations.fields import JSONTextField
+from integrations.querysets import OutgoingQuerySet
 
 from .exchanges import Exchange
 from .incoming_operations import IncomingOperation
@@ -84,6 +85,8 @@ class OutgoingOperation(models.Model):
         USER, null=True, on_delete=models.PROTECT, related_name="+", db_index=False, verbose_name=_("skipped by")
     )
     skip_reason = models.CharField(_("skip reason"), max_length=500, blank=True)
+
+    objects = OutgoingQuerySet.as_manager()
 
     class Meta:
         verbose_name = _("outgoing operation")

@@ -17,6 +17,7 @@ from changes.models import SupportGroup
 from changes.validators import validate_text
 from integrations.choices import Breaker, Delivery
 from integrations.fields import EncryptedTextField, Undecryptable
+from integrations.querysets import OfSystemQuerySet, SystemQuerySet
 from integrations.validators import validate_endpoint_url, validate_secret
 
 USER = settings.AUTH_USER_MODEL
@@ -85,6 +86,8 @@ class ExternalSystem(models.Model):
     )
     paused_at = models.DateTimeField(_("paused at"), null=True, blank=True, editable=False)
     pause_status = models.PositiveSmallIntegerField(_("pausing HTTP status"), null=True, blank=True, editable=False)
+
+    objects = SystemQuerySet.as_manager()
 
     class Meta:
         verbose_name = _("external system")
@@ -171,6 +174,8 @@ class ExternalGroup(models.Model):
     system = models.ForeignKey(
         ExternalSystem, on_delete=models.PROTECT, related_name="external_groups", verbose_name=_("system")
     )
+
+    objects = OfSystemQuerySet.as_manager()
 
     class Meta:
         verbose_name = _("external group")

@@ -18,8 +18,7 @@ from functools import cached_property
 from typing import Any
 
 from django.conf import settings
-from django.db.models import CharField, OuterRef, QuerySet, Subquery, Value
-from django.db.models.functions import Cast, Concat
+from django.db.models import OuterRef, QuerySet, Subquery
 from django.utils import timezone
 
 from changes import audit
@@ -28,10 +27,9 @@ from changes.models import Attachment, Change, Comment, FieldChange
 from integrations import rules
 from integrations.choices import DeliveryStatus, Operation
 from integrations.models import Exchange, ExternalGroup, ExternalReference, ExternalSystem, OutgoingOperation
-from integrations.querysets import Unsettled
+from integrations.querysets import operation_name
 from integrations.standing import wording
 from integrations.standing.state import State
-from integrations.standing.status import SECRETS
 
 from . import payloads
 
@@ -121,11 +119,11 @@ class Reading:
         self.references: dict[int, dict[str, ExternalReference]] = {}
         self.owners: dict[int, str] = {}
         self.systems: dict[str, ExternalSystem] = {}
-        for exchange in _with_system(_with_head(Exchange.objects.filter(change__in=keys))) if keys else ():
+        for exchange in _with_head(Exchange.objects.filter(change__in=keys).with_control()) if keys else ():
             self.exchanges.setdefault(exchange.change_id, {})[self._seen(exchange)] = exchange
-        for reference in _with_system(ExternalReference.objects.filter(change__in=keys)) if keys else ():
+        for reference in ExternalReference.objects.filter(change__in=keys).with_control() if keys else ():
             self.references.setdefault(reference.change_id, {})[self._seen(reference)] = reference
-        for external in _with_system(ExternalGroup.objects.filter(group__in=self.groups)) if self.groups else ():
+        for external in ExternalGroup.objects.filter(group__in=self.groups).with_control() if self.groups else ():
             self.owners[external.group_id] = self._seen(external)
 
     def _seen(self, row: Any) -> str:
@@ -250,16 +248,10 @@ def _with_head(exchanges: QuerySet[Exchange]) -> QuerySet[Any]:
     And `told_id`, the last one delivered. Keys, since a condition on these subqueries would look at all operations.
     """
     delivered = OutgoingOperation.objects.filter(status=DeliveryStatus.DELIVERED, exchange=OuterRef("pk"))
-    unsettled = OutgoingOperation.objects.filter(Unsettled("status"), exchange=OuterRef("pk")).order_by("sequence")
-    name = Concat("operation", Value(" "), Cast("sequence", CharField()), output_field=CharField())
+    unsettled = OutgoingOperation.objects.unsettled().filter(exchange=OuterRef("pk")).order_by("sequence")
     return exchanges.annotate(
-        head=Subquery(unsettled.annotate(name=name).values("name")[:1]),
+        head=Subquery(unsettled.annotate(name=operation_name()).values("name")[:1]),
         head_id=Subquery(unsettled.values("pk")[:1]),
         told_id=Subquery(delivered.order_by("-sequence").values("pk")[:1]),
         head_status=Subquery(unsettled.values("status")[:1]),
     )
-
-
-def _with_system(rows: QuerySet[Any]) -> QuerySet[Any]:
-    """With the system of each and what controls its delivery, and without its secrets."""
-    return rows.select_related("system__control").defer(*(f"system__{name}" for name in SECRETS))

@@ -19,7 +19,7 @@ from django.utils.translation import ngettext
 from changes.bulk.drafts import Target, draft
 from changes.bulk.kind import KINDS, AlreadySo, Intent, Kind, NotDone, Preview, Result, Sent, hooks, register
 from changes.models import BulkItem, BulkJob
-from integrations.choices import SETTLED, DeliveryStatus
+from integrations.choices import DeliveryStatus
 from integrations.models import OutgoingOperation
 from integrations.outgoing import outbox
 from integrations.outgoing.preview import Reading
@@ -56,9 +56,8 @@ class Window:
 
     def stuck(self) -> QuerySet[OutgoingOperation]:
         """What waits or was refused of it, the oldest first."""
-        rows = OutgoingOperation.objects.filter(created_at__gte=self.since, created_at__lt=self.until)
-        # Said twice, for the index of the unsettled ones.
-        rows = rows.filter(status__in=STUCK).exclude(status__in=SETTLED)
+        rows = OutgoingOperation.objects.unsettled().filter(created_at__gte=self.since, created_at__lt=self.until)
+        rows = rows.filter(status__in=STUCK)
         return (rows.filter(system__system_id=self.system) if self.system else rows).order_by("created_at", "id")
 
 

@@ -22,7 +22,7 @@ from integrations.outgoing import outbox
 from integrations.standing.flow import flow_of
 
 from .by_hand_forms import SkipForm
-from .change_panel import outgoing_row, with_neighbours
+from .change_panel import outgoing_row
 
 BEHIND_SHOWN = 20
 
@@ -32,7 +32,7 @@ class ByHand(StaffPage):
 
     def operation(self, pk: UUID) -> OutgoingOperation:
         visible = Change.objects.visible_to(self.request.user)
-        operations = with_neighbours(OutgoingOperation.objects.all()).select_related("change")
+        operations = OutgoingOperation.objects.with_neighbours().select_related("change")
         operation = operations.filter(pk=pk, change__in=visible).first()
         if operation is None:
             raise Http404(_("There is no outgoing operation with this id."))

@@ -9,8 +9,7 @@ from datetime import datetime
 from functools import cached_property
 from typing import Any
 
-from django.db.models import CharField, Count, OuterRef, QuerySet, Subquery, Value
-from django.db.models.functions import Cast, Coalesce, Concat
+from django.db.models import OuterRef, Subquery
 from django.utils import timezone
 
 from changes.choices import CompletionCode, Visibility
@@ -19,27 +18,12 @@ from integrations import rules
 from integrations.choices import Delivery, DeliveryStatus, IncomingStatus, Operation
 from integrations.models import ExternalReference, ExternalSystem, IncomingOperation, OutgoingOperation
 from integrations.outgoing.preview import Reading
-from integrations.querysets import Unsettled
 from integrations.standing import wording
 from integrations.standing.flow import flow_of
 from integrations.standing.state import WAIT, State
-from integrations.standing.status import SECRETS
 
 # On a change that is shown.
 _READ = "_exchange_read"
-
-
-def with_neighbours(operations: QuerySet[OutgoingOperation]) -> QuerySet[OutgoingOperation]:
-    """Adds what an operation waits behind (`blocker`, as in `Assign 1`) and how many wait behind it (`behind`)."""
-    # By their partial index: a change may have very many operations that are settled.
-    same = OutgoingOperation.objects.filter(Unsettled("status"), exchange=OuterRef("exchange"))
-    first = same.filter(sequence__lt=OuterRef("sequence")).order_by("sequence")
-    name = Concat("operation", Value(" "), Cast("sequence", CharField()), output_field=CharField())
-    behind = same.filter(sequence__gt=OuterRef("sequence")).order_by().values("exchange").annotate(n=Count("pk"))
-    return operations.annotate(
-        blocker=Coalesce(Subquery(first.annotate(name=name).values("name")[:1]), Value("")),
-        behind=Coalesce(Subquery(behind.values("n")), Value(0)),
-    ).select_related("system__control", "skipped_by")
 
 
 @dataclass(frozen=True)
@@ -181,9 +165,9 @@ def _heads_and_told(exchanges: Mapping[str, Any]) -> dict[str, list[Any]]:
     keys = [key for row in exchanges.values() for key in (row.head_id, row.told_id) if key]
     if not keys:
         return {}
-    rows = with_neighbours(OutgoingOperation.objects.filter(pk__in=keys))
+    rows: Iterable[Any] = OutgoingOperation.objects.filter(pk__in=keys).with_neighbours().defer("payload")
     found: dict[str, list[Any]] = {}
-    for operation in rows.defer("payload", *(f"system__{name}" for name in SECRETS)):
+    for operation in rows:
         found.setdefault(operation.system.system_id, []).append(operation)
     return found
 

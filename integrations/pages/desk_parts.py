@@ -24,7 +24,7 @@ from integrations.choices import DeliveryStatus, IncomingStatus
 from integrations.models import Exchange, ExternalSystem, IncomingOperation, OutgoingOperation
 from integrations.standing import status
 
-from .change_panel import IncomingRow, OutgoingRow, incoming_row, outgoing_row, with_neighbours
+from .change_panel import IncomingRow, OutgoingRow, incoming_row, outgoing_row
 
 SHOWN, COUNTED = 5, 50
 # An operation that waits for longer needs somebody's eyes; a retry or two have passed by then.
@@ -99,8 +99,8 @@ def _keys(joined: str | None) -> list[UUID]:
 def _rows(keys: list[UUID], now: datetime) -> dict[UUID, OutgoingRow]:
     if not keys:
         return {}
-    operations = with_neighbours(OutgoingOperation.objects.filter(pk__in=keys)).select_related("change")
-    shown = operations.defer("payload", "change__description", *(f"system__{name}" for name in status.SECRETS))
+    operations = OutgoingOperation.objects.filter(pk__in=keys).with_neighbours().select_related("change")
+    shown = operations.defer("payload", "change__description")
     return {operation.pk: outgoing_row(operation, now) for operation in shown}
 
 
@@ -118,8 +118,8 @@ def _failed(now: datetime) -> Part:
     failed = (
         IncomingOperation.objects.filter(status=IncomingStatus.FAILED, received_at__gte=now - FAILED_WITHIN)
         .exclude(Exists(repeated))
-        .select_related("system", "user", "change")
-        .defer("payload", "result", "change__description", *(f"system__{name}" for name in status.SECRETS))
+        .with_system("user", "change")
+        .defer("payload", "result", "change__description")
         .order_by("-received_at")
     )
     rows: list[IncomingRow] = [incoming_row(operation) for operation in failed[: COUNTED + 1]]
@@ -134,8 +134,8 @@ def _rejected() -> Part:
         .filter(Q(assigned_sequence=None) | Q(assigned_sequence__lte=F("rejected_at_sequence")))
         .filter(change__owning_group__external_group__system=F("system"))
         .exclude(change__phase__in=FINAL_PHASES)
-        .select_related("system", "change__owning_group")
-        .defer("change__description", *(f"system__{name}" for name in status.SECRETS))
+        .with_system("change__owning_group")
+        .defer("change__description")
         .order_by("-pk")
     )
     rows = list(rejected[: COUNTED + 1])

@@ -26,13 +26,11 @@ from changes.search import SearchText, numbered
 from changes.validators import validate_moment
 from integrations.choices import SETTLED, DeliveryStatus, IncomingKind, IncomingStatus, Operation
 from integrations.models import ExternalReference, ExternalSystem, IncomingOperation, OutgoingOperation
-from integrations.standing.status import SECRETS
 
-from .change_panel import IncomingRow, OutgoingRow, incoming_row, outgoing_row, with_neighbours
+from .change_panel import IncomingRow, OutgoingRow, incoming_row, outgoing_row
 
 PAGE_SIZE = 50
 OPEN = "open"
-_UNREAD = [f"system__{name}" for name in SECRETS]
 # Each condition reads an index of its own: one of these alone makes a part of the log.
 _UNSETTLED = ~Q(status__in=SETTLED)
 _SKIPPED = Q(status=DeliveryStatus.SKIPPED, skipped_by__isnull=False)
@@ -202,11 +200,13 @@ class Log:
         keys = [key for _, key in self._shown]
         if not keys:
             return []
-        found: QuerySet[Any] = self.model.objects.filter(pk__in=keys).select_related("change")
+        found: QuerySet[Any]
         if self.is_incoming:
-            found = found.select_related("system", "user").defer("payload", "result", *_UNREAD)
+            found = IncomingOperation.objects.filter(pk__in=keys).with_system("change", "user")
+            found = found.defer("payload", "result")
         else:
-            found = with_neighbours(found).defer("payload", *_UNREAD)
+            found = OutgoingOperation.objects.filter(pk__in=keys).with_neighbours().select_related("change")
+            found = found.defer("payload")
         by_key = {operation.pk: operation for operation in found}
         row: Callable[[Any], OutgoingRow | IncomingRow] = incoming_row if self.is_incoming else outgoing_row
         return [row(by_key[key]) for key in keys if key in by_key]

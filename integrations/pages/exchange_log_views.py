@@ -27,7 +27,7 @@ from integrations.models import ExternalSystem, IncomingOperation, OutgoingOpera
 from integrations.outgoing import outbox
 
 from .bulk_operations import LARGEST_RETRY, Window, retry_draft
-from .change_panel import incoming_row, outgoing_row, with_neighbours
+from .change_panel import incoming_row, outgoing_row
 from .exchange_log import Log
 
 ATTEMPTS_SHOWN = 100
@@ -71,7 +71,7 @@ class OneOperation(StaffPage):
 
     def get(self, request: HttpRequest, pk: UUID) -> HttpResponse:
         outgoing = (
-            with_neighbours(OutgoingOperation.objects.all())
+            OutgoingOperation.objects.with_neighbours()
             .select_related("change", "cause__system", "cause__user")
             .filter(pk=pk)
             .first()

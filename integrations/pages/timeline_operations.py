@@ -12,21 +12,18 @@ from changes.models import Change
 from changes.pages.change import timeline
 from changes.pages.change.timeline import Kind, Loaded
 from integrations.models import IncomingOperation, OutgoingOperation
-from integrations.standing.status import SECRETS
 
-from .change_panel import incoming_row, outgoing_row, with_neighbours
-
-_SECRETS = [f"system__{name}" for name in SECRETS]
+from .change_panel import incoming_row, outgoing_row
 
 
 def _outgoing(change: Change, keys: list[str]) -> Loaded:
-    rows = with_neighbours(OutgoingOperation.objects.filter(pk__in=keys)).defer("payload", *_SECRETS)
+    rows = OutgoingOperation.objects.filter(pk__in=keys).with_neighbours().defer("payload")
     return _by_key(keys, [outgoing_row(operation) for operation in rows])
 
 
 def _incoming(change: Change, keys: list[str]) -> Loaded:
-    rows = IncomingOperation.objects.filter(pk__in=keys).select_related("system", "user")
-    return _by_key(keys, [incoming_row(operation) for operation in rows.defer("payload", "result", *_SECRETS)])
+    rows = IncomingOperation.objects.filter(pk__in=keys).with_system("user").defer("payload", "result")
+    return _by_key(keys, [incoming_row(operation) for operation in rows])
 
 
 def _by_key(keys: list[str], rows: list[Any]) -> Loaded:

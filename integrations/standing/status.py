@@ -17,12 +17,11 @@ from django.utils import timezone
 
 from integrations.choices import Breaker, Delivery, DeliveryStatus
 from integrations.models import DeliveryControl, ExternalSystem, OutgoingOperation
-from integrations.querysets import Unsettled
+from integrations.querysets import SystemQuerySet
 
 from . import state
 from .flow import Flow, flow_of
 
-SECRETS = ("signing_secret", "previous_signing_secret")
 MINUTE, FIVE_MINUTES = timedelta(minutes=1), timedelta(minutes=5)
 
 
@@ -90,15 +89,15 @@ class SystemStatus:
         return self.system.delivery == Delivery.PUSH
 
 
-def with_traffic(systems: QuerySet[ExternalSystem], now: datetime) -> QuerySet[ExternalSystem]:
+def with_traffic(systems: SystemQuerySet, now: datetime) -> SystemQuerySet:
     """Adds the numbers that `status_of()` reads to each system, and leaves the secrets in the database."""
     operations = OutgoingOperation.objects.filter(system=OuterRef("pk")).order_by()
-    unsettled = operations.filter(Unsettled("status"))
+    unsettled = operations.unsettled()
     waiting = unsettled.filter(status=DeliveryStatus.WAITING).order_by("created_at")
     delivered = operations.filter(status=DeliveryStatus.DELIVERED)
     return (
         systems.select_related("control")
-        .defer(*SECRETS)
+        .without_secrets()
         .annotate(
             unsettled_count=_count(unsettled),
             oldest_waiting=Subquery(waiting.values("created_at")[:1], DateTimeField()),

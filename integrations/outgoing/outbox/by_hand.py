@@ -10,7 +10,7 @@ from django.db.models import QuerySet
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from integrations.choices import SETTLED, DeliveryStatus
+from integrations.choices import DeliveryStatus
 from integrations.models import DeliveryControl, Exchange, ExternalSystem, OutgoingOperation
 from integrations.outgoing import flow_control
 
@@ -73,15 +73,15 @@ def skip_all(operations: Iterable[OutgoingOperation], user: Any, reason: str) ->
 def waiting_behind(operation: OutgoingOperation) -> QuerySet[OutgoingOperation]:
     """What waits for the same change and system behind this one, in order."""
     return (
-        OutgoingOperation.objects.filter(exchange=operation.exchange_id, sequence__gt=operation.sequence)
-        .exclude(status__in=SETTLED)
+        OutgoingOperation.objects.unsettled()
+        .filter(exchange=operation.exchange_id, sequence__gt=operation.sequence)
         .order_by("sequence")
     )
 
 
 def unsettled(system: ExternalSystem) -> QuerySet[OutgoingOperation]:
     """What waits for a system, oldest first."""
-    return system.outgoing_operations.exclude(status__in=SETTLED).order_by("created_at", "id")
+    return OutgoingOperation.objects.unsettled().filter(system=system).order_by("created_at", "id")
 
 
 def resume(system: ExternalSystem) -> None:

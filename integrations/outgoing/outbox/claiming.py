@@ -18,16 +18,12 @@ from integrations import statements
 from integrations.choices import Breaker, Delivery, DeliveryStatus
 from integrations.models import DeliveryControl, ExternalSystem, OutgoingOperation
 from integrations.outgoing import flow_control
+from integrations.querysets import SECRETS
 
 from .settling import LONGEST_RETRY_AFTER
 
 # An operation that was never tried is due at once: one that is due later comes from a clock that was set back since.
 CLOCK_TOLERANCE = timedelta(seconds=5)
-
-
-def due(now: datetime) -> QuerySet[OutgoingOperation]:
-    """The next ones of their exchanges whose time has come."""
-    return OutgoingOperation.objects.filter(status=DeliveryStatus.WAITING, is_next=True, next_try_at__lte=now)
 
 
 def claim(limit: int) -> list[OutgoingOperation]:
@@ -76,7 +72,7 @@ def is_more_due() -> bool:
 def _of_due(now: datetime) -> QuerySet[DeliveryControl]:
     """Those of the systems that flow and have something due."""
     return DeliveryControl.objects.filter(
-        Exists(due(now).filter(system=OuterRef("system"))),
+        Exists(OutgoingOperation.objects.due(now).filter(system=OuterRef("system"))),
         system__enabled=True,
         system__paused_at=None,
         system__delivery=Delivery.PUSH,
@@ -100,7 +96,7 @@ def _system_of(control: Any) -> ExternalSystem:
     values: dict[str, Any] = {"id": control.system_id, "system_id": control.name}
     for name in ("endpoint_url", "max_in_flight", "rate_limit"):
         values[name] = getattr(control, name)
-    for name in ("signing_secret", "previous_signing_secret"):
+    for name in SECRETS:
         field: Any = ExternalSystem._meta.get_field(name)
         values[name] = field.from_db_value(getattr(control, name), None, connection)
     ordered = {field.attname: values[field.attname] for field in ExternalSystem._meta.fields if field.attname in values}

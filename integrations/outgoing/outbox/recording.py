@@ -18,7 +18,6 @@ from changes.models import Attachment, Change, Comment, SupportGroup
 from integrations import origin, rules, statements
 from integrations.models import Exchange, ExternalReference, ExternalSystem, OutgoingOperation
 from integrations.outgoing import payloads
-from integrations.querysets import Unsettled
 from integrations.workers.wakeup import wake
 
 SEQUENCES = ("last_sequence", "assigned_sequence", "cancelled_sequence", "rejected_at_sequence")
@@ -157,7 +156,7 @@ def _is_next(row: OutgoingOperation) -> bool | NegatedExpression:
     """
     if row.sequence == 1:
         return True
-    return ~Exists(OutgoingOperation.objects.filter(Unsettled("status"), exchange=row.exchange_id))
+    return ~Exists(OutgoingOperation.objects.unsettled().filter(exchange=row.exchange_id))
 
 
 def wake_on_commit() -> None:

@@ -14,7 +14,7 @@ from django.db.models import OuterRef, Subquery
 from django.utils import timezone
 
 from integrations import statements
-from integrations.choices import SETTLED, DeliveryStatus
+from integrations.choices import DeliveryStatus
 from integrations.models import DeliveryAttempt, Exchange, ExternalSystem, OutgoingOperation
 from integrations.outgoing import flow_control
 
@@ -94,7 +94,7 @@ def promote(exchanges: Sequence[int]) -> None:
     """Marks the first unsettled operation of each of these exchanges, whose rows the caller has locked, as next."""
     if not exchanges:
         return
-    unsettled = OutgoingOperation.objects.filter(exchange=OuterRef("pk")).exclude(status__in=SETTLED)
+    unsettled = OutgoingOperation.objects.unsettled().filter(exchange=OuterRef("pk"))
     first = Subquery(unsettled.order_by("sequence").values("pk")[:1])
     rows = Exchange.objects.filter(pk__in=exchanges).order_by().annotate(first=first)
     heads = [pk for pk in rows.values_list("first", flat=True) if pk]

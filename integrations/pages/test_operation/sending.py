@@ -17,9 +17,9 @@ from django.db.models import QuerySet
 from changes.actor import acting
 from changes.choices import ChangeType, CompletionCode, Phase
 from changes.models import Change, SupportGroup
-from integrations.choices import SETTLED, DeliveryStatus
+from integrations.choices import DeliveryStatus
 from integrations.models import DeliveryAttempt, ExternalReference, ExternalSystem, OutgoingOperation
-from integrations.pages.change_panel import OutgoingRow, outgoing_row, with_neighbours
+from integrations.pages.change_panel import OutgoingRow, outgoing_row
 from integrations.standing.status import SystemStatus
 
 from .findings import Finding, finding
@@ -69,7 +69,7 @@ def send(system: ExternalSystem, group: SupportGroup, user: Any) -> Change:
 
 def unfinished(system: ExternalSystem) -> Change | None:
     """The latest test of which the partner has not taken everything yet."""
-    operations = OutgoingOperation.objects.exclude(status__in=SETTLED).filter(
+    operations = OutgoingOperation.objects.unsettled().filter(
         system=system, change__title=title_of(system), change__phase=Phase.ABANDON
     )
     latest = operations.select_related("change").order_by("-created_at", "-id").first()
@@ -123,10 +123,10 @@ def test_operation(status: SystemStatus, number: str) -> TestOperation | None:
     """The test of this system that the change with this number is; None if there is no such."""
     system, now = status.system, status.at
     operations = (
-        with_neighbours(OutgoingOperation.objects.filter(system=system, change__number=number))
-        .filter(change__title=title_of(system))
+        OutgoingOperation.objects.filter(system=system, change__number=number, change__title=title_of(system))
+        .with_neighbours()
         .select_related("change")
-        .defer("payload", "system__signing_secret", "system__previous_signing_secret")
+        .defer("payload")
         .order_by("sequence")
     )
     rows = [outgoing_row(operation) for operation in operations]
