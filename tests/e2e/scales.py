@@ -30,4 +30,9 @@ class Scales:
         self._addresses[event["requestId"]] = event["request"]["url"].rpartition("/")[2] or event["request"]["url"]
 
     def _end(self, event: dict) -> None:
-        self._weights[event["requestId"]] = event["encodedDataLength"]
+        # What the page before had asked for may end now, and is none of this one's.
+        if event["requestId"] in self._addresses:
+            self._weights[event["requestId"]] = event["encodedDataLength"]
+
+    def close(self) -> None:
+        self._session.detach()

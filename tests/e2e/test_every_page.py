@@ -176,6 +176,7 @@ def check_weight(visited: Visit) -> None:
         visited.open()
         visited.page.evaluate("document.fonts.ready")
         weights.append(scales.read())
+    scales.close()
     first, second = weights
     assert 0 < sum(first.values()) <= FIRST, first
     assert 0 < sum(second.values()) <= SECOND, second
