@@ -1,23 +1,33 @@
 """Operations in both directions, as they are. A person retries or skips one on its page in the exchange log."""
 
-import json
 from typing import Any
 
 from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
+from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 
 from changes.admin.readonly import ReadOnlyAdmin, ShownOnly
+from integrations.json_text import Shown
 from integrations.models import DeliveryAttempt, IncomingOperation, OutgoingOperation
 
 
-def pretty(value: Any) -> SafeString | str:
+def pretty(value: Any, address: str) -> SafeString | str:
     if value is None:
         return "-"
-    return format_html('<pre class="payload">{}</pre>', json.dumps(value, indent=2, ensure_ascii=False))
+    shown = Shown.of(value)
+    text = format_html('<pre class="payload" dir="auto">{}</pre>', shown.text)
+    if not shown.is_cut:
+        return text
+    said, rest = _("The first 64 kB are shown."), _("Download all of it")
+    return format_html('{}<p>{} <a href="{}" download>{}</a></p>', text, said, address, rest)
+
+
+def _file(operation: OutgoingOperation | IncomingOperation, part: str) -> str:
+    return reverse("exchange:file", args=[operation.pk, part])
 
 
 class DeliveryAttemptInline(ShownOnly, admin.TabularInline):
@@ -78,7 +88,7 @@ class OutgoingOperationAdmin(ForSystemAdmin):
 
     @admin.display(description=_("as recorded"))
     def pretty_payload(self, operation: OutgoingOperation) -> SafeString | str:
-        return pretty(operation.payload)
+        return pretty(operation.payload, _file(operation, "payload"))
 
 
 @admin.register(IncomingOperation)
@@ -98,8 +108,8 @@ class IncomingOperationAdmin(ForSystemAdmin):
 
     @admin.display(description=_("as it came"))
     def pretty_payload(self, operation: IncomingOperation) -> SafeString | str:
-        return pretty(operation.payload)
+        return pretty(operation.payload, _file(operation, "payload"))
 
     @admin.display(description=_("answer"))
     def pretty_result(self, operation: IncomingOperation) -> SafeString | str:
-        return pretty(operation.result)
+        return pretty(operation.result, _file(operation, "result"))

@@ -24,13 +24,13 @@ from changes.exceptions import ChangeRefused
 from changes.validators import validate_identifier
 from integrations import incoming
 from integrations.incoming import OperationRefused
+from integrations.json_text import KEPT_BYTES
 from integrations.models import ExternalSystem
 
 from .authentication import PartnerAuthentication
 from .operation_serializers import OperationAnswerSerializer, OperationSerializer, valid_request
 
 KEY_MAX_LENGTH = 255
-UNREADABLE_KEPT = 2000
 
 
 class NoSuchChange(Problem):
@@ -115,7 +115,7 @@ class _Sent:
             return self.request.data
         except APIException as error:
             if raw := getattr(error, "body", b""):
-                text = raw[:UNREADABLE_KEPT].decode(errors="replace").replace("\x00", "\ufffd")
+                text = raw[:KEPT_BYTES].decode(errors="replace").replace("\x00", "\ufffd")
                 self.payload = {"unreadable": text}
                 self.body_sha256 = hashlib.sha256(raw).hexdigest()
             raise
@@ -145,6 +145,8 @@ class _Sent:
         return key
 
     def log_failure(self, problem: APIException) -> None:
+        if not self.request.auth:
+            return  # of callers that speak for no system, nothing is kept
         incoming.log_failure(
             user=self.request.user,
             system=self.system,

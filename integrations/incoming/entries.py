@@ -8,6 +8,7 @@ from typing import Any
 from changes.models import Change
 from integrations.access import reachable
 from integrations.choices import IncomingKind, IncomingStatus
+from integrations.json_text import kept
 from integrations.models import ExternalReference, ExternalSystem, IncomingOperation
 from integrations.outgoing import payloads
 
@@ -76,7 +77,7 @@ def log_failure(
     body_sha256: str,
     idempotency_key: str | None,
 ) -> None:
-    """Keeps what came, from whom, and why it was refused."""
+    """Keeps what came, from whom, and why it was refused: of a large body the beginning, and the hash of all of it."""
     operation = payload.get("operation")
     change = _named_by(payload, system) if system else None
     IncomingOperation.objects.create(
@@ -86,7 +87,7 @@ def log_failure(
         status=IncomingStatus.FAILED,
         idempotency_key=idempotency_key,
         body_sha256=body_sha256,
-        payload=payload,
+        payload=kept(payload),
         change=change,
         http_status=http_status,
         error=error,

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 from urllib.parse import urlencode
@@ -22,7 +20,7 @@ from django.utils.translation import gettext_lazy
 from changes.actor import signed_in
 from changes.pages.access import StaffPage
 from changes.pages.fields import ZONE, Minute, work_in_zone_of
-from changes.validators import is_unseen
+from integrations.json_text import Shown, pretty
 from integrations.models import ExternalSystem, IncomingOperation, OutgoingOperation
 from integrations.outgoing import outbox
 
@@ -33,8 +31,6 @@ from .exchange_log import Log
 ATTEMPTS_SHOWN = 100
 # The filters that ask while somebody types.
 TYPED = {"change", "error"}
-# Of the JSON of an operation: more of it nobody reads on a page.
-SHOWN_BYTES = 64 * 1024
 
 
 class ExchangeLog(StaffPage):
@@ -119,28 +115,6 @@ class OperationFile(StaffPage):
         if found is None:
             raise Http404(_("There is no operation with this id."))
         return found
-
-
-def pretty(value: Any) -> str:
-    """Readable JSON. What nobody would see is written as JSON's escape of it."""
-    text = json.dumps(value, indent=2, ensure_ascii=False)
-    if text.isascii():
-        return text
-    return "".join(json.dumps(char)[1:-1] if char != "\n" and is_unseen(char) else char for char in text)
-
-
-@dataclass(frozen=True)
-class Shown:
-    """JSON as a page shows it: the beginning of a long one."""
-
-    text: str
-    is_cut: bool
-
-    @classmethod
-    def of(cls, value: Any) -> Shown:
-        text = pretty(value)
-        start = text.encode()[:SHOWN_BYTES].decode(errors="ignore")
-        return cls(start, len(start) < len(text))
 
 
 # --- Retrying what was stuck for a while ---
