@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from django.conf import settings
+from django.core.exceptions import ValidationError
 from django.db import models
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from changes.lines import LineField
@@ -26,6 +28,13 @@ class SupportGroup(models.Model):
         verbose_name = _("support group")
         verbose_name_plural = _("support groups")
         ordering = ["name"]
+
+    def clean(self) -> None:
+        """Two names that differ in capitals alone would be taken for one another."""
+        other = SupportGroup.objects.filter(name__iexact=self.name).exclude(pk=self.pk).first()
+        if other is not None and other.name != self.name:
+            said = gettext("There is a group %(name)s already, in other capitals.") % {"name": other.name}
+            raise ValidationError({"name": said})
 
     def __str__(self) -> str:
         return self.name

@@ -48,7 +48,7 @@ class SentAttachmentSerializer(StrictSerializer):
     content_type = TextField(
         required=False, default="application/octet-stream", max_length=100, validators=[validate_content_type]
     )
-    content_base64 = TextField()
+    content_base64 = TextField(allow_blank=True)  # that it is empty is said of the file
 
     def validate_content_base64(self, text: str) -> bytes:
         limit = settings.ATTACHMENT_MAX_BYTES

@@ -55,14 +55,17 @@ def _users(configuration: Configuration) -> list[str]:
     for entry in configuration.users:
         user = get_user_model().objects.filter(username=entry.name).first()
         if user is None:
-            user = _new_user(entry, entry.name)
+            user = _new_user(entry, "username", entry.name)
             done.append(f"created user {entry.name}, without a password")
         if "roles" in entry.values:
             done += _set_roles(entry, user)
     return done
 
 
-def _new_user(entry: Entry, username: str) -> Any:
+def _new_user(entry: Entry, key: str, username: str) -> Any:
+    other = get_user_model().objects.filter(username__iexact=username).first()
+    if other is not None:
+        raise entry.error(key, f"There is a user {other.get_username()} already, in other capitals.")
     user = get_user_model()(username=username)
     user.set_unusable_password()
     _save(entry, user)
@@ -107,7 +110,7 @@ def _system(entry: Entry) -> list[str]:
     if username := values.pop("authorized_user", ""):
         user = get_user_model().objects.filter(username=username).first()
         if user is None:
-            user = _new_user(entry, username)
+            user = _new_user(entry, "authorized_user", username)
             done.append(f"created user {username}, without a password")
         values["authorized_user"] = user
     elif is_new:

@@ -6,11 +6,16 @@ Every error names the place in the file by its path, such as `groups[1].external
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import yaml
+from django.core.exceptions import ValidationError
+
+from changes.lines import as_line
+from changes.validators import validate_identifier
 
 VARIABLE = re.compile(r"\$(\$\{|\{([A-Za-z_][A-Za-z0-9_]*)\})")
 
@@ -42,14 +47,24 @@ class Configuration:
     users: list[Entry] = field(default_factory=list)
 
 
-_TEXT, _SWITCH, _TEXTS, _OPTIONAL_TEXT = "a text", "true or false", "a list of texts", "a text or null"
+_TEXT, _SWITCH = "a text", "true or false"
 _NUMBER, _OPTIONAL_NUMBER = "a whole number", "a whole number or null"
+_LINE, _IDENTIFIER, _USERNAME, _OPTIONAL_IDENTIFIER = "a line of text", "an id", "a user name", "an id or null"
+_LINES, _USERNAMES = "a list of texts", "a list of user names"
+# What is said where something else stands.
+_SAID = {
+    **dict.fromkeys((_LINE, _IDENTIFIER, _USERNAME), _TEXT),
+    **dict.fromkeys((_LINES, _USERNAMES), "a list of texts"),
+    _OPTIONAL_IDENTIFIER: "a text or null",
+}
+# What each item of a list is.
+_ITEMS = {_LINES: _LINE, _USERNAMES: _USERNAME}
 # The first key of each names the entry.
 _KEYS = {
     "external_systems": {
-        "system_id": _TEXT,
-        "description": _TEXT,
-        "authorized_user": _TEXT,
+        "system_id": _IDENTIFIER,
+        "description": _LINE,
+        "authorized_user": _USERNAME,
         "delivery": _TEXT,
         "endpoint_url": _TEXT,
         "signing_secret": _TEXT,
@@ -58,8 +73,8 @@ _KEYS = {
         "enabled": _SWITCH,
         "sends_markdown": _SWITCH,
     },
-    "groups": {"name": _TEXT, "members": _TEXTS, "external_system": _OPTIONAL_TEXT},
-    "users": {"username": _TEXT, "roles": _TEXTS},
+    "groups": {"name": _LINE, "members": _USERNAMES, "external_system": _OPTIONAL_IDENTIFIER},
+    "users": {"username": _USERNAME, "roles": _LINES},
 }
 
 
@@ -138,25 +153,38 @@ def _refuse_unknown(mapping: Mapping[Any, Any], known: Mapping[str, Any], prefix
 
 
 def _value(path: str, value: Any, kind: str, environment: Mapping[str, str]) -> Any:
-    if kind == _TEXTS:
+    if kind in _ITEMS:
         if not isinstance(value, list):
-            raise ConfigurationError(path, f"Write {kind}.")
-        texts = [_value(f"{path}[{index}]", item, _TEXT, environment) for index, item in enumerate(value)]
+            raise ConfigurationError(path, f"Write {_SAID.get(kind, kind)}.")
+        texts = [_value(f"{path}[{index}]", item, _ITEMS[kind], environment) for index, item in enumerate(value)]
         return list(dict.fromkeys(texts))
     if kind == _SWITCH:
         if not isinstance(value, bool):
-            raise ConfigurationError(path, f"Write {kind}.")
+            raise ConfigurationError(path, f"Write {_SAID.get(kind, kind)}.")
         return value
-    if value is None and kind in (_OPTIONAL_TEXT, _OPTIONAL_NUMBER):
+    if value is None and kind in (_OPTIONAL_IDENTIFIER, _OPTIONAL_NUMBER):
         return None
     if kind in (_NUMBER, _OPTIONAL_NUMBER):
         # To Python, true is a number too.
         if not isinstance(value, int) or isinstance(value, bool):
-            raise ConfigurationError(path, f"Write {kind}.")
+            raise ConfigurationError(path, f"Write {_SAID.get(kind, kind)}.")
         return value
     if not isinstance(value, str):
-        raise ConfigurationError(path, f"Write {kind}; put it in quotes if it is one.")
-    return _filled_in(path, value, environment)
+        raise ConfigurationError(path, f"Write {_SAID.get(kind, kind)}; put it in quotes if it is one.")
+    return _tidy(path, _filled_in(path, value, environment), kind)
+
+
+def _tidy(path: str, text: str, kind: str) -> str:
+    """Names as the administration takes them: of lines and of users the edges go, identifiers are not altered."""
+    if kind == _LINE:
+        return as_line(text)
+    if kind in (_USERNAME, _IDENTIFIER, _OPTIONAL_IDENTIFIER):
+        text = unicodedata.normalize("NFKC", text.strip()) if kind == _USERNAME else text
+        try:
+            validate_identifier(text)
+        except ValidationError as error:
+            raise ConfigurationError(path, " ".join(error.messages)) from error
+    return text
 
 
 def _filled_in(path: str, text: str, environment: Mapping[str, str]) -> str:
