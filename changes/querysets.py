@@ -59,7 +59,7 @@ class ChangeQuerySet(AnnouncedQuerySet):
 
     def find(self, typed: str, viewer: Any = None, *, is_by_row: bool = False) -> Self:
         """Changes that have every word that was typed, of what `viewer` may see of them: see search.py."""
-        everything = self.__class__(self.model, using=self._db).alias(search_text=SearchText())
+        everything = self.__class__(self.model, using=self.db).alias(search_text=SearchText())
         condition = reading(typed, everything, viewer, is_by_row=is_by_row)
         return self.alias(search_text=SearchText()).filter(condition)
 

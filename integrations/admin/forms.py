@@ -59,7 +59,8 @@ class ExternalSystemForm(forms.ModelForm):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         if "system_id" in self.fields:
-            self.fields["system_id"].strip = False  # an identifier is not altered
+            system_id: Any = self.fields["system_id"]
+            system_id.strip = False  # an identifier is not altered
         for name in {"max_in_flight", "rate_limit"} & {*self.fields}:
             self.fields[name].widget.attrs["min"] = 1
         if "authorized_user" in self.fields:
