@@ -13,6 +13,6 @@ def tidy(apps, schema_editor):
 
 
 class Migration(migrations.Migration):
-    dependencies = [("changes", "0010_comment_format")]
+    dependencies = [("changes", "0011_comment_format")]
 
     operations = [migrations.RunPython(tidy, migrations.RunPython.noop, elidable=True)]
