@@ -91,7 +91,7 @@ _sources: list[Source] = []
 
 
 def offer(source: Source) -> None:
-    """Adds rows to the search. Called once, when the app is ready. An index should have their `SearchText`."""
+    """Adds rows to the search. See changes/extensions.py. An index should have their `SearchText`."""
     _sources.append(source)
 
 

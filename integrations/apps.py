@@ -7,12 +7,12 @@ class IntegrationsConfig(AppConfig):
     verbose_name = _("Exchange")
 
     def ready(self) -> None:
+        from changes import extensions
+
         from .outgoing import receivers
-        from .pages import bulk_operations, list_columns, timeline_operations
+        from .pages.extension import extension
         from .setup import checks, roles  # noqa: F401 - the checks register themselves
 
         receivers.connect()
         roles.connect()
-        list_columns.connect()
-        bulk_operations.connect()
-        timeline_operations.connect()
+        extensions.register(extension())

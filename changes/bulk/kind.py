@@ -81,7 +81,7 @@ def kind_of(job: BulkJob) -> Kind:
 
 
 def register(kind: Kind) -> None:
-    """Makes jobs of this kind possible. Called once, when its app is ready."""
+    """Makes jobs of this kind possible. See changes/extensions.py."""
     KINDS[kind.name] = kind
 
 

@@ -1,4 +1,4 @@
-"""Whom a public comment or a file reaches: another app that sends them says so with `offer()`.
+"""Whom a public comment or a file reaches: another app that sends them says so.
 
 A page names them before a person sends something, and its form carries what it named. What would reach anybody else
 by the time it arrives is refused, under the lock of the change, until the person has seen that too.
@@ -15,12 +15,19 @@ from .record import Change
 # The field of a form with the names that its page showed.
 FIELD = "recipients"
 
-_sources: list[Callable[[Change], Iterable[str]]] = []
+Source = Callable[[Change], Iterable[str]]
+# Whom something is sent to, and the same as a page has read it.
+_sources: list[tuple[Source, Source]] = []
 
 
-def offer(source: Callable[[Change], Iterable[str]]) -> None:
-    """`source` names whom something public on a change is sent to. Called once, when the app is ready."""
-    _sources.append(source)
+def offer(source: Source, shown: Source) -> None:
+    """See changes/extensions.py."""
+    _sources.append((source, shown))
+
+
+def shown_on(change: Change) -> list[str]:
+    """Whom something public on a change that a page shows is sent to now."""
+    return sorted({name for _, shown in _sources for name in shown(change)})
 
 
 def as_field(names: Iterable[str]) -> str:
@@ -35,6 +42,6 @@ def from_field(value: str | None) -> frozenset[str] | None:
 
 def refuse_unseen(change: Change, shown: Collection[str]) -> None:
     """Raises RecipientsUnseen where something public would reach somebody who is not among `shown`."""
-    unseen = sorted({name for source in _sources for name in source(change)} - {*shown})
+    unseen = sorted({name for source, _ in _sources for name in source(change)} - {*shown})
     if unseen:
         raise RecipientsUnseen(unseen, is_more=bool(shown))

@@ -7,14 +7,16 @@ from typing import Any
 
 from django import template
 from django.forms import BaseForm, BoundField, RadioSelect, Select
+from django.template import Context
 from django.templatetags.static import static
 from django.utils import timezone
 from django.utils.html import format_html
-from django.utils.safestring import SafeString
+from django.utils.safestring import SafeString, mark_safe
 from django.utils.timesince import timesince, timeuntil
 from django.utils.translation import gettext as _
 
 from changes.choices import PRIORITIES, Impact, Phase
+from changes.pages import parts as parts_of_pages
 
 register = template.Library()
 NEWEST_FIRST = {"number": "-number", "updated": "-updated"}
@@ -28,6 +30,16 @@ def icon(name: str) -> SafeString:
         static("changes/icons.svg"),
         name,
     )
+
+
+@register.simple_tag(takes_context=True)
+def parts(context: Context, place: str, **values: Any) -> SafeString:
+    """What other apps show at this place of the page: see pages/parts.py."""
+    shown = []
+    for part in parts_of_pages.at(place):
+        with context.push(**values), context.push(**part.values(context)):
+            shown.append(context.template.engine.get_template(part.template).render(context))  # type: ignore[union-attr]
+    return mark_safe("".join(shown))  # noqa: S308 - rendered templates
 
 
 @register.simple_tag

@@ -11,7 +11,7 @@ from django.utils.safestring import SafeString
 from django.utils.text import get_text_list
 from django.utils.translation import pgettext
 
-from changes.models import Attachment, Comment
+from changes.models import Attachment, Change, Comment
 from changes.models import recipients as recipients_named
 from changes.pages import once as once_only
 from changes.pages import resume
@@ -65,6 +65,12 @@ def preview_of(attachment: Attachment) -> str:
 def in_words(names: Sequence[str]) -> str:
     """`ACME`, `ACME and BETA`, `ACME, BETA and GAMMA`."""
     return get_text_list(list(names), pgettext("between the last two of a list", "and"))
+
+
+@register.simple_tag
+def recipients_of(change: Change) -> list[str]:
+    """Whom something public on the change that is shown is sent to now."""
+    return recipients_named.shown_on(change)
 
 
 @register.filter

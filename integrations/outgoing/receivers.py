@@ -11,7 +11,7 @@ from typing import Any
 from django.db.models.signals import post_save
 
 from changes.choices import CompletionCode
-from changes.models import Attachment, Change, Comment, FieldChange, recipients
+from changes.models import Attachment, Change, Comment, FieldChange
 from integrations import rules
 
 from . import outbox, payloads
@@ -52,13 +52,7 @@ def attachment_added(sender: Any, instance: Attachment, created: bool, raw: bool
     outbox.record(context, rules.on_added(context.situation), attachment=instance)
 
 
-def recipients_of(change: Change) -> list[str]:
-    """Whom something public that is added to the change, whose row is locked, is sent to."""
-    return [system for _operation, system in rules.on_added(outbox.context_of(change).situation)]
-
-
 def connect() -> None:
-    recipients.offer(recipients_of)
     post_save.connect(change_saved, sender=Change, dispatch_uid="integrations.change_saved")
     post_save.connect(comment_added, sender=Comment, dispatch_uid="integrations.comment_added")
     post_save.connect(attachment_added, sender=Attachment, dispatch_uid="integrations.attachment_added")

@@ -17,14 +17,13 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from changes.bulk.drafts import Target, draft
-from changes.bulk.kind import KINDS, AlreadySo, Intent, Kind, NotDone, Preview, Result, Sent, hooks, register
+from changes.bulk.kind import KINDS, AlreadySo, Intent, Kind, NotDone, Preview, Result, Sent
 from changes.models import BulkItem, BulkJob
 from integrations.choices import DeliveryStatus
 from integrations.models import OutgoingOperation
 from integrations.outgoing import outbox
 from integrations.outgoing.preview import Reading
 from integrations.standing.flow import flow_of
-from integrations.workers import wakeup
 
 # As many as a job has at most: the oldest ones of a time window.
 LARGEST_RETRY = 10_000
@@ -122,9 +121,3 @@ class RetryOperations(Kind):
 
     def address(self, item: BulkItem) -> str:
         return reverse("exchange:operation", args=[item.target])
-
-
-def connect() -> None:
-    register(RetryOperations())
-    hooks.forecast = forecast
-    hooks.wake = wakeup.wake_bulk

@@ -77,32 +77,6 @@ def by_exchange(queryset: ChangeQuerySet, name: str, value: str) -> ChangeQueryS
     return queryset.filter(Exists(OutgoingOperation.objects.filter(change=OuterRef("pk"), status__in=statuses)))
 
 
-def connect() -> None:
-    filters.offer(
-        "partner",
-        filters.OptionFilter(
-            label=gettext_lazy("Partner"),
-            options=systems,
-            narrow=by_partner,
-            empty_label=gettext_lazy("Any partner"),
-        ),
-    )
-    filters.offer(
-        "exchange",
-        django_filters.ChoiceFilter(
-            label=gettext_lazy("Exchange"),
-            choices=[
-                ("refused", gettext_lazy("Refused: needs a person")),
-                ("waiting", gettext_lazy("Waiting to be delivered")),
-            ],
-            empty_label=gettext_lazy("Any state"),
-            method=by_exchange,
-        ),
-    )
-    export.offer(("partners", "exchange_states", "external_ids"), exported)
-    search.offer(search.Source(references, "external_id", is_id=True))
-
-
 def references(viewer: Any) -> QuerySet[Any]:
     """The external references that are searched: a partner's own alone."""
     found = ExternalReference.objects.all()
@@ -120,6 +94,27 @@ def exported(changes: Sequence[Change]) -> dict[int, tuple[str, ...]]:
         )
         for pk, own in pairs.items()
     }
+
+
+FILTERS = {
+    "partner": filters.OptionFilter(
+        label=gettext_lazy("Partner"),
+        options=systems,
+        narrow=by_partner,
+        empty_label=gettext_lazy("Any partner"),
+    ),
+    "exchange": django_filters.ChoiceFilter(
+        label=gettext_lazy("Exchange"),
+        choices=[
+            ("refused", gettext_lazy("Refused: needs a person")),
+            ("waiting", gettext_lazy("Waiting to be delivered")),
+        ],
+        empty_label=gettext_lazy("Any state"),
+        method=by_exchange,
+    ),
+}
+COLUMNS = export.Columns(("partners", "exchange_states", "external_ids"), exported)
+SEARCHED = search.Source(references, "external_id", is_id=True)
 
 
 @dataclass(frozen=True)

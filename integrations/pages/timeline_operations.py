@@ -9,8 +9,7 @@ from django.db.models.functions import Cast, Concat
 from django.utils.translation import gettext_lazy as _
 
 from changes.models import Change
-from changes.pages.change import timeline
-from changes.pages.change.timeline import Kind, Loaded
+from changes.pages.change.timeline import Kind, Loaded, Show
 from integrations.models import IncomingOperation, OutgoingOperation
 
 from .change_panel import incoming_row, outgoing_row
@@ -32,10 +31,10 @@ def _by_key(keys: list[str], rows: list[Any]) -> Loaded:
     return {key: by_hex[key.replace("-", "")] for key in keys if key.replace("-", "") in by_hex}
 
 
-def connect() -> None:
-    timeline.offer(
-        "operations",
-        _("Operations"),
+SHOW = Show(
+    "operations",
+    _("Operations"),
+    [
         Kind(
             "outgoing",
             "integrations/includes/timeline_outgoing.html",
@@ -51,4 +50,5 @@ def connect() -> None:
             moment="received_at",
             state=F("status"),
         ),
-    )
+    ],
+)

@@ -1,4 +1,4 @@
-"""How the pages of a change show its exchange, without the changes knowing of it."""
+"""Template tags of the exchange's own templates."""
 
 from __future__ import annotations
 
@@ -6,27 +6,12 @@ from typing import Any
 
 from django import template
 
-from changes.choices import Visibility
-from changes.models import Attachment, Change, Comment, SupportGroup
 from integrations.models import ExternalGroup
-from integrations.outgoing.preview import Planned, Reading, draft_of
-from integrations.pages import change_panel, list_columns
+from integrations.outgoing.preview import Planned
+from integrations.pages import change_panel
 from integrations.standing import wording
 
 register = template.Library()
-
-register.simple_tag(change_panel.exchange_of)
-
-
-@register.simple_tag
-def exchange_overview(changes: Any) -> list_columns.Overview:
-    """How the changes of a list stand with their partners, to be kept with `as`."""
-    return list_columns.overview(changes)
-
-
-@register.filter
-def pairs_of(overview: list_columns.Overview, change: Change) -> list[list_columns.Pair]:
-    return overview.pairs.get(change.pk, [])
 
 
 @register.simple_tag
@@ -50,51 +35,6 @@ def by_hand(context: Any, row: change_panel.OutgoingRow, back: str = "") -> dict
     # Ids of its own: an operation may stand on the page twice.
     prefix = "head-" if context.get("partner") else ""
     return {"row": row, "back": back, "prefix": prefix, "perms": context["perms"], "csrf_token": context["csrf_token"]}
-
-
-# --- What would be sent ---
-
-
-def _reading(change: Change) -> Reading:
-    """What the page has read already, else three queries."""
-    shown = change_panel.already_read(change)
-    return shown.reading if shown else Reading([change])
-
-
-@register.inclusion_tag("integrations/includes/will_send_short.html", takes_context=True)
-def will_send_comment(context: Any, change: Change) -> dict[str, Any]:
-    """Whom a public comment goes to, how each of them stands, and who would hear nothing."""
-    comment = Comment(change=change, author=context["request"].user, visibility=Visibility.PUBLIC)
-    return {"preview": _reading(change).of_comment(change, comment)}
-
-
-@register.inclusion_tag("integrations/includes/will_send_short.html", takes_context=True)
-def will_send_attachment(context: Any, change: Change) -> dict[str, Any]:
-    """The same for a file, which is never private."""
-    attachment = Attachment(change=change, author=context["request"].user)
-    return {"preview": _reading(change).of_attachment(change, attachment)}
-
-
-@register.inclusion_tag("integrations/includes/will_send.html")
-def will_send_values(change: Change, **values: Any) -> dict[str, Any]:
-    """What a save of the change with these values would send, as in `completion_code="Withdrawn"`."""
-    group: SupportGroup | None = values.get("owning_group")
-    reading = Reading([change], [group.pk]) if group else _reading(change)
-    return {"preview": reading.of_save(change, draft_of(change, **values)), "is_changed": True}
-
-
-@register.inclusion_tag("integrations/includes/will_send.html")
-def will_send_save(stored: Change | None, draft: Change) -> dict[str, Any]:
-    """What a save of `draft` would send, where the database has `stored`; None creates it."""
-    reading = Reading([stored] if stored else [], [draft.owning_group_id])
-    is_changed = bool(draft.differences_from(stored))
-    return {"preview": reading.of_save(stored, draft), "is_changed": is_changed}
-
-
-@register.simple_tag
-def will_send_transition(change: Change) -> str:
-    """What a transition by itself sends: nothing; and when the partners learn of it."""
-    return wording.transition_sends(change_panel.exchange_of(change).recipients)
 
 
 @register.filter

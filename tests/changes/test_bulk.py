@@ -568,9 +568,9 @@ def test_results_are_narrowed_and_paged_by_the_address(alice, network, storage, 
     client = web(alice)
     address = started(client, "reassign", changes, group=storage.pk)
     work()
-    assert [item.label[-1] for item in client.get(address).context["results"].items] == ["4", "3"]
+    assert [item.label[-1] for item, _ in client.get(address).context["results"].rows] == ["4", "3"]
     page = client.get(f"{address}?show=done&after=2")
-    assert [item.label[-1] for item in page.context["results"].items] == ["2", "1"]
+    assert [item.label[-1] for item, _ in page.context["results"].rows] == ["2", "1"]
     assert 'href="?show=done&amp;after=4"' in page.content.decode()
     assert client.get(f"{address}?show=nonsense&after=-1").status_code == 200
 

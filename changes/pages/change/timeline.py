@@ -63,7 +63,7 @@ SHOWS: dict[str, Show] = {ALL: Show(ALL, _("Everything"))}
 
 
 def offer(show: str, label: StrOrPromise, *kinds: Kind, in_all: bool = True) -> None:
-    """Adds kinds under a filter of their own, and to everything. Called once, when the app is ready."""
+    """Adds kinds under a filter of their own, and to everything. See changes/extensions.py."""
     SHOWS[show] = Show(show, label, [*kinds])
     if in_all:
         everything = SHOWS[ALL].kinds

@@ -9,6 +9,7 @@ from __future__ import annotations
 import csv
 import re
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -46,13 +47,22 @@ FIELDS = (
     "created_at",
     "updated_at",
 )
-# What other apps add: the names of their columns, and a function from changes to the values of each, by its key.
-_offered: list[tuple[tuple[str, ...], Callable[[Sequence[Change]], dict[int, tuple[str, ...]]]]] = []
 
 
-def offer(names: tuple[str, ...], values: Callable[[Sequence[Change]], dict[int, tuple[str, ...]]]) -> None:
-    """Adds columns of another app. Called once, when the app is ready."""
-    _offered.append((names, values))
+@dataclass(frozen=True)
+class Columns:
+    """What another app adds: the names of its columns, and from changes the values of each, by its key."""
+
+    names: tuple[str, ...]
+    values: Callable[[Sequence[Change]], dict[int, tuple[str, ...]]]
+
+
+_offered: list[Columns] = []
+
+
+def offer(columns: Columns) -> None:
+    """See changes/extensions.py."""
+    _offered.append(columns)
 
 
 class _Line:
@@ -66,11 +76,11 @@ def lines(walk: Walk) -> Iterator[str]:
     """The file, some lines at a time."""
     write = csv.writer(_Line(), quoting=csv.QUOTE_ALL).writerow
     # By this mark Excel knows that it is UTF-8.
-    yield BYTE_ORDER_MARK + write([*FIELDS, *(name for names, _ in _offered for name in names)])
+    yield BYTE_ORDER_MARK + write([*FIELDS, *(name for columns in _offered for name in columns.names)])
     for changes in walk.chunks(AT_ONCE):
         # For each part anew: between two parts the server does other things.
         with override("en"):
-            added = [(names, values(changes)) for names, values in _offered]
+            added = [(columns.names, columns.values(changes)) for columns in _offered]
             rows = [
                 [
                     *(_cell(_value(change, name)) for name in FIELDS),

@@ -281,7 +281,7 @@ _NO = Value(False, BooleanField())
 
 
 def offer(name: str, filter_: django_filters.Filter) -> None:
-    """Adds a filter of another app to the list, under `name` in the URL. Called once, when the app is ready."""
+    """Adds a filter of another app to the list, under `name` in the URL. See changes/extensions.py."""
     ChangeFilter.base_filters[name] = filter_
 
 

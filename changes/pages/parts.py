@@ -1,0 +1,49 @@
+"""Places on the staff's pages where another app shows something of its own: `{% parts "change.panels" %}`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from django.template import Context
+
+# Every place, and what its template has in its context beside the page's own.
+PLACES = {
+    "desk.now": "the part of the desk that updates by itself",
+    "desk.traffic": "the desk's charts",
+    "list.row": "a row of the list: change, page",
+    "change.holder": "the head of a change, behind its owning group: change",
+    "change.panels": "the panels beside a change: change",
+    "move.sends": "a transition that can be made: change",
+    "abandon.sends": "a change that is abandoned: change, code",
+    "edit.sends": "a form that is edited: stored (None for a new change), draft",
+    "edit.groups": "the choice of the owning group",
+    "comment.sends": "the form of a public comment: change",
+    "file.sends": "the form of files: change",
+}
+
+
+def _nothing(context: Context) -> dict[str, Any]:
+    return {}
+
+
+@dataclass(frozen=True)
+class Part:
+    """A template, which sees what is around it; `values` adds to that, from the context of the place."""
+
+    template: str
+    values: Callable[[Context], dict[str, Any]] = _nothing
+
+
+_offered: dict[str, list[Part]] = {place: [] for place in PLACES}
+
+
+def offer(place: str, part: Part) -> None:
+    """Raises KeyError for a place that does not exist."""
+    _offered[place].append(part)
+
+
+def at(place: str) -> list[Part]:
+    """What is shown there, in the order in which it was offered."""
+    return _offered[place]
