@@ -113,12 +113,15 @@ class ExternalSystem(models.Model):
                 DeliveryControl.objects.create(system=self)
 
     def clean(self) -> None:
+        errors = {}
         if self.delivery == Delivery.PULL and not ExternalSystem.objects.filter(pk=self.pk, delivery=Delivery.PULL):
-            raise ValidationError({"delivery": gettext("Pull is not available yet: choose push.")})
+            errors["delivery"] = gettext("Pull is not available yet: choose push.")
         if self.delivery == Delivery.PUSH and not self.endpoint_url:
-            raise ValidationError({"endpoint_url": gettext("Push needs the URL of the partner's endpoint.")})
+            errors["endpoint_url"] = gettext("Push needs the URL of the partner's endpoint.")
         if self.authorized_user_id and (self.authorized_user.is_staff or self.authorized_user.is_superuser):
-            raise ValidationError({"authorized_user": gettext("The authorized user must not be a member of staff.")})
+            errors["authorized_user"] = gettext("The authorized user must not be a member of staff.")
+        if errors:
+            raise ValidationError(errors)
 
     @property
     def signing_secrets(self) -> list[str]:

@@ -253,6 +253,10 @@ REFUSED = {
     "a switch for a number": (SYSTEM + "max_in_flight: true}]", "external_systems[0].max_in_flight: Write a whole"),
     "null for a number": (SYSTEM + "max_in_flight: null}]", "external_systems[0].max_in_flight: Write a whole number."),
     "half a number": (SYSTEM + "rate_limit: 1.5}]", "external_systems[0].rate_limit: Write a whole number or null."),
+    "pull, which does not work yet": (
+        SYSTEM + "delivery: pull}]",
+        "external_systems[0].delivery: Pull is not available yet: choose push.",
+    ),
     "nothing in flight": (SYSTEM + "delivery: pull, max_in_flight: 0}]", "external_systems[0].max_in_flight: Ensure"),
     "too many in flight": (
         SYSTEM + "delivery: pull, max_in_flight: 501}]",
@@ -284,7 +288,7 @@ REFUSED = {
         "external_systems[0].authorized_user: This is needed",
     ),
     "a member of staff as authorized user": (
-        "external_systems: [{system_id: BETA, authorized_user: alice, delivery: pull}]",
+        "external_systems: [{system_id: BETA, authorized_user: alice, endpoint_url: 'http://127.0.0.1:9'}]",
         "external_systems[0].authorized_user: The authorized user must not be a member of staff.",
     ),
     "an unknown delivery": (SYSTEM + "delivery: carrier pigeon}]", "external_systems[0].delivery: "),
@@ -295,7 +299,7 @@ REFUSED = {
         "external_systems[0].signing_secret: Write the secret as whsec_",
     ),
     "a system id of another case": (
-        "external_systems: [{system_id: acme, authorized_user: acme-integration, delivery: pull}]",
+        "external_systems: [{system_id: acme, authorized_user: acme-integration, endpoint_url: 'http://127.0.0.1:9'}]",
         "external_systems[0]: Another system has this id, in other capitals.",
     ),
     "a name that is too long": (

@@ -137,7 +137,7 @@ def test_a_delay_says_why_and_when_it_is_tried_again(alice, given):
     settle(operation, tried(operation, error=error), outbox.Outcome.RETRY, error)
     said = page(alice, given)
     operation.refresh_from_db()
-    assert "Assign 1 is delayed. To be sent again after 1 failed try: Connection refused." in said
+    assert "Assign 1 is delayed. To be sent again after 1 failed try. Connection refused." in said
     assert f"Next try {operation.next_try_at:%Y-%m-%d %H:%M} (in" in said
 
 
@@ -146,8 +146,7 @@ def test_a_refusal_says_what_waits_behind_it_and_that_a_person_is_needed(alice, 
     comment(given, alice, 2)
     said = page(alice, given)
     assert (
-        "Assign 1 was refused. Refused with 422. It is not tried again until somebody does. 2 more wait behind it."
-        in said
+        "Assign 1 was refused. Refused with 422. It will not be retried automatically. 2 more wait behind it." in said
     )
     assert "It waits behind Assign 1, which must be delivered or skipped first." in said
 
@@ -480,7 +479,7 @@ def test_the_page_of_an_outgoing_operation_shows_payload_and_attempts(audrey, bu
     response = web(audrey).get(f"/exchange/{operation.pk}/")
     said = text(response)
     assert "Assign 1 to BETA Refused" in said
-    assert "Refused with 422. It is not tried again until somebody does." in said
+    assert "Refused with 422. It will not be retried automatically." in said
     assert "0.25 s 422" in said
     assert '{"detail": "no <b>markup</b>"}' in said
     assert "<b>markup" not in response.content.decode()
