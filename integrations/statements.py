@@ -59,6 +59,15 @@ def prepared() -> Iterator[None]:
         session.cursor_factory, session.prepare_threshold = ordinary
 
 
+def _among(column: str, keys: Iterable[Any]) -> tuple[str, list[Any]]:
+    """The condition that `column` is one of these, and its parameters: on PostgreSQL one, so that the statement is the
+    same however many they are."""
+    if connection.vendor == "postgresql":
+        return f"{column} = ANY(%s)", [[*keys]]
+    adapted = [key.hex if isinstance(key, UUID) else key for key in keys]
+    return f"{column} IN ({', '.join(['%s'] * len(adapted))})", adapted
+
+
 # --- Who calls ---
 
 _CALLER = """
@@ -221,13 +230,16 @@ def _moment(value: Any) -> Any:
 
 # --- What goes with a message ---
 
-_REFERENCES = "SELECT * FROM integrations_externalreference WHERE change_id IN (%s) AND system_id IN (%s)"
+_REFERENCES = "SELECT * FROM integrations_externalreference WHERE {changes} AND {systems}"
 
 
 def references_of(changes: Collection[int], systems: Collection[int]) -> list[ExternalReference]:
     """The references of these changes to these systems; neither is empty."""
-    marks = (", ".join(["%s"] * len(keys)) for keys in (changes, systems))
-    return list(ExternalReference.objects.raw(_REFERENCES % tuple(marks), [*changes, *systems]))
+    of_changes, parameters = _among("change_id", changes)
+    of_systems, more = _among("system_id", systems)
+    with prepared():
+        sql = _REFERENCES.format(changes=of_changes, systems=of_systems)
+        return list(ExternalReference.objects.raw(sql, [*parameters, *more]))
 
 
 # --- Claiming ---
@@ -304,15 +316,6 @@ WHERE {keys} AND (
     OR (first_delivered_at IS NULL AND {delivered})
 )
 ORDER BY system_id"""
-
-
-def _among(column: str, keys: Iterable[Any]) -> tuple[str, list[Any]]:
-    """The condition that `column` is one of these, and its parameters: on PostgreSQL one, so that the statement is the
-    same however many they are."""
-    if connection.vendor == "postgresql":
-        return f"{column} = ANY(%s)", [[*keys]]
-    adapted = [key.hex if isinstance(key, UUID) else key for key in keys]
-    return f"{column} IN ({', '.join(['%s'] * len(adapted))})", adapted
 
 
 def _lock(skips_locked: bool = False) -> str:

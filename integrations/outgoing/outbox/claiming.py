@@ -35,7 +35,7 @@ def claim(limit: int) -> list[OutgoingOperation]:
     now = timezone.now()
     if limit <= 0:
         return []
-    with transaction.atomic():
+    with statements.prepared(), transaction.atomic():
         controls = _controls_of_due(now)
         shares = _shares(controls, limit, now)
         if not shares:
