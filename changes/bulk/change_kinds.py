@@ -197,7 +197,9 @@ class Abandon(ChangeKind):
             raise AlreadySo(_("It was abandoned as %(code)s already.") % {"code": code.label})
         _writable(change)
         if before != code and not user.has_perm("changes.change_change"):
-            raise NotDone(_("You may not edit changes, and its completion code is not %(code)s.") % {"code": code.label})
+            raise NotDone(
+                _("You may not edit changes, and its completion code is not %(code)s.") % {"code": code.label}
+            )
         change.completion_code = code
         change.move_to(Phase.ABANDON)
         change.clean()

@@ -91,9 +91,7 @@ def edits_of(changed: Mapping[str, FieldChange]) -> list[audit.Edit]:
         return value if isinstance(value, datetime) else str(value)
 
     return [
-        audit.Edit(
-            name, audit.label(name), word(audit.in_word(name, edit.old)), word(audit.in_word(name, edit.new))
-        )
+        audit.Edit(name, audit.label(name), word(audit.in_word(name, edit.old)), word(audit.in_word(name, edit.new)))
         for name, edit in changed.items()
     ]
 
