@@ -95,7 +95,7 @@ def test_once_all_conditions_are_met_the_next_step_is_one_button(alice, kind, ph
     markup = next_step(page_of(alice, change))
     assert re.search(rf'class="button primary" type="submit" id="move-{target}">Move to {Phase(target).label}<', markup)
     assert "Before it can" not in markup
-    assert f"{change.number} is in {target} now." in text(move(alice, change, target))
+    assert f"{change.number} is in {Phase(target).label} now." in text(move(alice, change, target))
     assert Change.objects.get().phase == target
 
 
