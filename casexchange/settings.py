@@ -309,6 +309,8 @@ DRF_STANDARDIZED_ERRORS = {
     "ENABLE_IN_DEBUG_FOR_UNHANDLED_EXCEPTIONS": True,
 }
 SPECTACULAR_SETTINGS = {
+    # The values alone: their labels are for people.
+    "ENUM_GENERATE_CHOICE_DESCRIPTION": False,
     "TITLE": "casexchange",
     "DESCRIPTION": "Case exchange of change records between a service desk and its partners.",
     "VERSION": "1",

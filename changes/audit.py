@@ -12,6 +12,7 @@ from django.db.models import Q
 from django.utils.translation import gettext as _
 
 from . import text_diff
+from .choices import Phase
 from .exceptions import FieldEdit
 from .models import Change, SupportGroup
 from .models.history import edits_of
@@ -53,6 +54,10 @@ class Save:
     phase: str
     is_creation: bool
     edits: list[Edit] = field(default_factory=list)
+
+    @property
+    def phase_label(self) -> str:
+        return str(Phase(self.phase).label)
 
     @property
     def move(self) -> Edit | None:
@@ -124,7 +129,7 @@ def _recorded(record: Any, name: str) -> Any:
     """The value in words, with the name of a group or person that was loaded with the record."""
     key = _raw(record, name) if record is not None else None
     if key is None or name not in RELATED:
-        return "" if key is None else key
+        return in_word(name, key)
     related = getattr(record, name)
     return str(related) if related is not None else _gone(key)
 
@@ -151,14 +156,20 @@ def labels(names: Iterable[str]) -> str:
     return ", ".join(map(label, names))
 
 
+def in_word(name: str, value: Any) -> Any:
+    """The value of a field that is no relation: one of choices.py by its label, a time as it is, nothing as empty."""
+    if value is None:
+        return ""
+    choices = dict(Change._meta.get_field(name).flatchoices)  # type: ignore[union-attr]
+    return str(choices.get(value, value)) if choices else value
+
+
 def in_words(edits: Mapping[str, FieldEdit]) -> list[Edit]:
     """What somebody else changed, with names instead of keys."""
     names = {name: _names(name, edits[name]) for name in RELATED if name in edits}
 
     def word(name: str, value: Any) -> Any:
-        if value is None:
-            return ""
-        return names[name].get(value, _gone(value)) if name in names else value
+        return names[name].get(value, _gone(value)) if name in names and value is not None else in_word(name, value)
 
     return [
         Edit(name, label(name), word(name, edit.old), word(name, edit.new), edit.user, edit.at)

@@ -1,34 +1,38 @@
-"""The values of a change record, verbatim as in the API, the pages and the rules."""
+"""The values of a change record, verbatim as in the API, files and the rules, and the label of each, which people read.
+
+Pages take `.label` or `get_FOO_display()`; whatever a program reads takes the value.
+"""
 
 from django.db.models import TextChoices
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
 
 
 class ChangeType(TextChoices):
-    NORMAL = "Normal", "Normal"
-    STANDARD = "Standard", "Standard"
-    EMERGENCY = "Emergency", "Emergency"
+    NORMAL = "Normal", pgettext_lazy("type of a change", "Normal")
+    STANDARD = "Standard", pgettext_lazy("type of a change", "Standard")
+    EMERGENCY = "Emergency", pgettext_lazy("type of a change", "Emergency")
 
 
 class Metaphase(TextChoices):
-    CLASSIFICATION = "Classification", "Classification"
-    PLANNING = "Planning", "Planning"
-    DEPLOYMENT = "Deployment", "Deployment"
-    VALIDATION = "Validation", "Validation"
-    DONE = "Done", "Done"
+    CLASSIFICATION = "Classification", pgettext_lazy("metaphase", "Classification")
+    PLANNING = "Planning", pgettext_lazy("metaphase", "Planning")
+    DEPLOYMENT = "Deployment", pgettext_lazy("metaphase", "Deployment")
+    VALIDATION = "Validation", pgettext_lazy("metaphase", "Validation")
+    DONE = "Done", pgettext_lazy("metaphase", "Done")
 
 
 class Phase(TextChoices):
-    LOG = "Log", "Log"
-    EVALUATE = "Evaluate", "Evaluate"
-    PLAN = "Plan", "Plan"
-    APPROVE_PLAN = "ApprovePlan", "ApprovePlan"
-    DEPLOY = "Deploy", "Deploy"
-    BACKOUT = "Backout", "Backout"
-    VALIDATE = "Validate", "Validate"
-    REVIEW = "Review", "Review"
-    CLOSE = "Close", "Close"
-    ABANDON = "Abandon", "Abandon"
+    LOG = "Log", pgettext_lazy("phase", "Log")
+    EVALUATE = "Evaluate", pgettext_lazy("phase", "Evaluate")
+    PLAN = "Plan", pgettext_lazy("phase", "Plan")
+    APPROVE_PLAN = "ApprovePlan", pgettext_lazy("phase", "Approve plan")
+    DEPLOY = "Deploy", pgettext_lazy("phase", "Deploy")
+    BACKOUT = "Backout", pgettext_lazy("phase", "Backout")
+    VALIDATE = "Validate", pgettext_lazy("phase", "Validate")
+    REVIEW = "Review", pgettext_lazy("phase", "Review")
+    CLOSE = "Close", pgettext_lazy("phase", "Close")
+    ABANDON = "Abandon", pgettext_lazy("phase", "Abandon")
 
     @property
     def metaphase(self) -> Metaphase:
@@ -55,39 +59,39 @@ FINAL_PHASES = frozenset({Phase.CLOSE, Phase.ABANDON})
 
 
 class CompletionCode(TextChoices):
-    SUCCESSFUL = "Successful", "Successful"
-    SUCCESSFUL_WITH_PROBLEMS = "SuccessfulWithProblems", "SuccessfulWithProblems"
-    FAILED = "Failed", "Failed"
-    BACKED_OUT = "BackedOut", "BackedOut"
-    REJECTED = "Rejected", "Rejected"
-    WITHDRAWN = "Withdrawn", "Withdrawn"
+    SUCCESSFUL = "Successful", pgettext_lazy("completion code", "Successful")
+    SUCCESSFUL_WITH_PROBLEMS = "SuccessfulWithProblems", pgettext_lazy("completion code", "Successful with problems")
+    FAILED = "Failed", pgettext_lazy("completion code", "Failed")
+    BACKED_OUT = "BackedOut", pgettext_lazy("completion code", "Backed out")
+    REJECTED = "Rejected", pgettext_lazy("completion code", "Rejected")
+    WITHDRAWN = "Withdrawn", pgettext_lazy("completion code", "Withdrawn")
 
 
 class Risk(TextChoices):
-    LOW = "Low", "Low"
-    MEDIUM = "Medium", "Medium"
-    HIGH = "High", "High"
+    LOW = "Low", pgettext_lazy("risk", "Low")
+    MEDIUM = "Medium", pgettext_lazy("risk", "Medium")
+    HIGH = "High", pgettext_lazy("risk", "High")
 
 
 class Impact(TextChoices):
-    ENTERPRISE = "Enterprise", "Enterprise"
-    SITE_OR_DEPARTMENT = "SiteOrDepartment", "SiteOrDepartment"
-    MULTIPLE_USERS = "MultipleUsers", "MultipleUsers"
-    SINGLE_USER = "SingleUser", "SingleUser"
+    ENTERPRISE = "Enterprise", pgettext_lazy("impact", "Enterprise")
+    SITE_OR_DEPARTMENT = "SiteOrDepartment", pgettext_lazy("impact", "Site or department")
+    MULTIPLE_USERS = "MultipleUsers", pgettext_lazy("impact", "Multiple users")
+    SINGLE_USER = "SingleUser", pgettext_lazy("impact", "Single user")
 
 
 class Urgency(TextChoices):
-    TOTAL_LOSS_OF_SERVICE = "TotalLossOfService", "TotalLossOfService"
-    SEVERE_DISRUPTION = "SevereDisruption", "SevereDisruption"
-    SLIGHT_DISRUPTION = "SlightDisruption", "SlightDisruption"
-    NO_DISRUPTION = "NoDisruption", "NoDisruption"
+    TOTAL_LOSS_OF_SERVICE = "TotalLossOfService", pgettext_lazy("urgency", "Total loss of service")
+    SEVERE_DISRUPTION = "SevereDisruption", pgettext_lazy("urgency", "Severe disruption")
+    SLIGHT_DISRUPTION = "SlightDisruption", pgettext_lazy("urgency", "Slight disruption")
+    NO_DISRUPTION = "NoDisruption", pgettext_lazy("urgency", "No disruption")
 
 
 class Priority(TextChoices):
-    CRITICAL = "Critical", "Critical"
-    HIGH = "High", "High"
-    MEDIUM = "Medium", "Medium"
-    LOW = "Low", "Low"
+    CRITICAL = "Critical", pgettext_lazy("priority", "Critical")
+    HIGH = "High", pgettext_lazy("priority", "High")
+    MEDIUM = "Medium", pgettext_lazy("priority", "Medium")
+    LOW = "Low", pgettext_lazy("priority", "Low")
 
 
 PRIORITIES = {
@@ -109,8 +113,8 @@ class Visibility(TextChoices):
 class TextFormat(TextChoices):
     """How a comment is shown: as it was typed, or as Markdown."""
 
-    PLAIN = "Plain"
-    MARKDOWN = "Markdown"
+    PLAIN = "Plain", pgettext_lazy("format of a text", "Plain")
+    MARKDOWN = "Markdown", "Markdown"
 
 
 class Decision(TextChoices):

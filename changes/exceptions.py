@@ -5,10 +5,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from django.db.models import Choices
 from django.utils.text import get_text_list
 from django.utils.translation import gettext as _
 
-from .choices import Phase
+from .choices import ChangeType, Phase
 
 
 @dataclass(frozen=True)
@@ -30,9 +31,24 @@ class FieldEdit:
 
 
 class ChangeRefused(Exception):  # noqa: N818 - the field's word, and each subclass says what is wrong
-    """The record stays as it was."""
+    """The record stays as it was.
+
+    As a text it is for people, who read labels; `for_programs` says the same with the values of the API.
+    """
 
     field: str = ""
+
+    def __init__(self, message: str, values: Mapping[str, Any] | None = None) -> None:
+        values = values or {}
+        self.for_programs = message % {name: _named(value, "value") for name, value in values.items()}
+        super().__init__(message % {name: _named(value, "label") for name, value in values.items()})
+
+
+def _named(value: Any, by: str) -> Any:
+    """A value of choices.py, or several of them, by its value or its label; anything else as it is."""
+    if isinstance(value, tuple):
+        return ", ".join(str(_named(each, by)) for each in value)
+    return str(getattr(value, by)) if isinstance(value, Choices) else value
 
 
 class NoTransition(ChangeRefused):
@@ -42,13 +58,19 @@ class NoTransition(ChangeRefused):
 
     def __init__(self, change_type: str, source: str, target: str, possible: Sequence[Phase]) -> None:
         self.target, self.possible = target, possible
-        values = {"type": change_type, "source": source, "target": target, "possible": ", ".join(possible)}
+        ends = {"source": source, "target": target}
+        values = {
+            "type": ChangeType(change_type),
+            # Either may be none: nothing was there before a new change, and a program can ask for any word.
+            **{key: Phase(name) if name in Phase.values else name for key, name in ends.items()},
+            "possible": tuple(possible),
+        }
         message = _("%(type)s changes have no transition from %(source)s to %(target)s. Possible: %(possible)s.")
         if not possible:
             message = _(
                 "%(type)s changes have no transition from %(source)s to %(target)s. Possible: none, the phase is final."
             )
-        super().__init__(message % values)
+        super().__init__(message, values)
 
 
 class ConditionsUnmet(ChangeRefused):
@@ -58,8 +80,8 @@ class ConditionsUnmet(ChangeRefused):
 
     def __init__(self, target: str, unmet: Sequence[Unmet]) -> None:
         self.target, self.unmet = target, unmet
-        values = {"phase": target, "conditions": " ".join(item.message for item in unmet)}
-        super().__init__(_("Not ready for %(phase)s: %(conditions)s") % values)
+        values = {"phase": Phase(target), "conditions": " ".join(item.message for item in unmet)}
+        super().__init__(_("Not ready for %(phase)s: %(conditions)s"), values)
 
 
 class StaleChange(ChangeRefused):
@@ -72,16 +94,16 @@ class StaleChange(ChangeRefused):
         message = _("%(number)s was changed by somebody else since you read it (%(fields)s). Read it again first.")
         if not edits:
             message = _("%(number)s was changed by somebody else since you read it. Read it again first.")
-        super().__init__(message % {"number": number, "fields": ", ".join(edits)})
+        super().__init__(message, {"number": number, "fields": ", ".join(edits)})
 
 
 class ReadOnlyChange(ChangeRefused):
     """The phase is final, or the field is fixed since Log; `fields` are those that may not change."""
 
-    def __init__(self, message: str, fields: Sequence[str]) -> None:
+    def __init__(self, message: str, fields: Sequence[str], values: Mapping[str, Any] | None = None) -> None:
         self.fields = fields
         self.field = fields[0]
-        super().__init__(message)
+        super().__init__(message, values)
 
 
 class NotDecidable(ChangeRefused):
@@ -100,4 +122,4 @@ class RecipientsUnseen(ChangeRefused):
             message = _(
                 "It would now be sent to %(partners)s too, whom the page did not name. Send it again if that is right."
             )
-        super().__init__(message % {"partners": get_text_list([*partners], _("and"))})
+        super().__init__(message, {"partners": get_text_list([*partners], _("and"))})

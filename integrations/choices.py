@@ -1,4 +1,7 @@
-"""The values of the exchange, verbatim as in the API, the pages and the rules."""
+"""The values of the exchange, verbatim as in the API, files and the rules, and the label of each, which people read.
+
+The names of operations are terms of the exchange: they are the same in every language.
+"""
 
 from django.db.models import TextChoices
 from django.utils.translation import gettext_lazy as _

@@ -180,4 +180,4 @@ class ChangeAdmin(PlainChoices, admin.ModelAdmin):
 
     @admin.display(description=_("metaphase"))
     def metaphase(self, change: Change) -> str:
-        return change.metaphase
+        return str(Phase(change.phase).metaphase.label)

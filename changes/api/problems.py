@@ -70,7 +70,7 @@ def as_api_exception(error: Exception, prefix: str = "", if_match: bool = False)
 
 
 def _refusal(error: ChangeRefused, prefix: str, if_match: bool) -> Problem:
-    summary = str(error)
+    summary = error.for_programs
     if isinstance(error, ConditionsUnmet):
         unmet: dict[str, list[str]] = {}
         for item in error.unmet:

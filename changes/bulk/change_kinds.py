@@ -14,7 +14,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from changes import audit
-from changes.choices import Phase, Visibility
+from changes.choices import CompletionCode, Phase, Visibility
 from changes.exceptions import ChangeRefused, ReadOnlyChange
 from changes.models import BulkItem, BulkJob, Change, Comment, SupportGroup
 
@@ -115,8 +115,8 @@ def _moved_on(change: Change, item: BulkItem) -> str:
 def _writable(change: Change) -> None:
     """Raises ReadOnlyChange in a final phase, as its save would."""
     if change.is_final:
-        message = _("It is in %(phase)s: its fields are read-only.") % {"phase": change.phase}
-        raise ReadOnlyChange(message, ["phase"])
+        message = _("It is in %(phase)s: its fields are read-only.")
+        raise ReadOnlyChange(message, ["phase"], {"phase": Phase(change.phase)})
 
 
 class Reassign(ChangeKind):
@@ -186,24 +186,26 @@ class Abandon(ChangeKind):
     form = AbandonForm
 
     def title(self, job: BulkJob) -> str:
-        return _("Abandon as %(code)s") % {"code": job.parameters["code"]}
+        return _("Abandon as %(code)s") % {"code": CompletionCode(job.parameters["code"]).label}
 
     def start_label(self, job: BulkJob, count: int) -> str:
         return ngettext("Abandon %(count)s change", "Abandon %(count)s changes", count) % {"count": count}
 
     def alter(self, change: Change, parameters: Mapping[str, Any], prepared: Any, user: Any) -> None:
-        before, code = change.completion_code, parameters["code"]
+        before, code = change.completion_code, CompletionCode(parameters["code"])
         if change.phase == Phase.ABANDON and before == code:
-            raise AlreadySo(_("It was abandoned as %(code)s already.") % {"code": code})
+            raise AlreadySo(_("It was abandoned as %(code)s already.") % {"code": code.label})
         _writable(change)
         if before != code and not user.has_perm("changes.change_change"):
-            raise NotDone(_("You may not edit changes, and its completion code is not %(code)s.") % {"code": code})
+            raise NotDone(
+                _("You may not edit changes, and its completion code is not %(code)s.") % {"code": code.label}
+            )
         change.completion_code = code
         change.move_to(Phase.ABANDON)
         change.clean()
 
     def told(self, change: Change) -> str:
-        return _("It went from %(phase)s to Abandon.") % {"phase": change.changed_fields["phase"].old}
+        return _("It went from %(phase)s to Abandon.") % {"phase": Phase(change.changed_fields["phase"].old).label}
 
 
 CHANGE_KINDS: Sequence[ChangeKind] = (Reassign(), AddComment(), Abandon())

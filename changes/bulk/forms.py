@@ -64,8 +64,8 @@ class AbandonForm(ActionForm):
     code = forms.ChoiceField(
         label=_("Completion code"),
         choices=[
-            (CompletionCode.WITHDRAWN, CompletionCode.WITHDRAWN.value),
-            (CompletionCode.REJECTED, CompletionCode.REJECTED.value),
+            (CompletionCode.WITHDRAWN, CompletionCode.WITHDRAWN.label),
+            (CompletionCode.REJECTED, CompletionCode.REJECTED.label),
         ],
         widget=forms.RadioSelect,
         error_messages={"required": _("Choose Withdrawn or Rejected.")},

@@ -196,8 +196,9 @@ class Approval(Addition):
 
     def _check(self) -> None:
         if self.change.phase != Phase.APPROVE_PLAN:
-            message = gettext("%(number)s is in %(phase)s: a plan is decided in ApprovePlan.")
-            raise NotDecidable(message % {"number": self.change.number, "phase": self.change.phase})
+            message = gettext("%(number)s is in %(phase)s: a plan is decided in %(approve_plan)s.")
+            phases = {"phase": Phase(self.change.phase), "approve_plan": Phase.APPROVE_PLAN}
+            raise NotDecidable(message, {"number": self.change.number, **phases})
         if self.decision == Decision.APPROVED and self.author_id == self.change.requested_by_id:
             raise NotDecidable(gettext("Nobody may approve a change that they requested."))
         self.round = self.change.approval_round

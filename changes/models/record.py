@@ -339,7 +339,7 @@ class Change(Movable):
         changed = self.changed_fields
         if changed and stored.is_final:
             message = gettext("%(number)s is in %(phase)s: its fields are read-only. Add a comment instead.")
-            raise ReadOnlyChange(message % {"number": stored.number, "phase": stored.phase}, list(changed))
+            raise ReadOnlyChange(message, list(changed), {"number": stored.number, "phase": Phase(stored.phase)})
         if "change_type" in changed and stored.phase != Phase.LOG:
             raise ReadOnlyChange(gettext("The type of a change can be altered only in Log."), ["change_type"])
         if "phase" in changed:

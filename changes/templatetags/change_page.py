@@ -16,4 +16,4 @@ register = template.Library()
 @register.filter
 def phases_in_words(phases: Iterable[Phase]) -> str:
     """`Deploy or Validate`."""
-    return get_text_list([phase.value for phase in phases], _("or"))
+    return get_text_list([str(phase.label) for phase in phases], _("or"))

@@ -15,7 +15,7 @@ from django.utils.safestring import SafeString, mark_safe
 from django.utils.timesince import timesince, timeuntil
 from django.utils.translation import gettext as _
 
-from changes.choices import PRIORITIES, Impact, Phase
+from changes.choices import PRIORITIES, Impact, Phase, Priority
 from changes.pages import parts as parts_of_pages
 
 register = template.Library()
@@ -104,19 +104,19 @@ def phase(value: str) -> dict[str, Any]:
     """A phase as a badge in the colour of its metaphase."""
     current = Phase(value)
     special = current.value.lower() if current in (Phase.BACKOUT, Phase.ABANDON) else ""
-    return {"phase": current.value, "metaphase": current.metaphase.value, "tone": special or current.metaphase.lower()}
+    return {"phase": current.label, "metaphase": current.metaphase.label, "tone": special or current.metaphase.lower()}
 
 
 @register.inclusion_tag("includes/priority.html")
-def priority(value: str) -> dict[str, str]:
-    return {"priority": value}
+def priority(value: str) -> dict[str, Priority]:
+    return {"priority": Priority(value)}
 
 
 @register.simple_tag
 def priority_matrix() -> dict[str, Any]:
     return {
-        "impacts": Impact.values,
-        "rows": [(urgency.value, [row[impact].value for impact in Impact]) for urgency, row in PRIORITIES.items()],
+        "impacts": [*Impact],
+        "rows": [(urgency, [row[impact].value for impact in Impact]) for urgency, row in PRIORITIES.items()],
     }
 
 

@@ -6,7 +6,7 @@ from django import template
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from changes.choices import Phase
+from changes.choices import Phase, Priority
 
 from .changes import icon
 
@@ -18,17 +18,17 @@ def phase_badge(value: str) -> SafeString:
     """The same as the tag `phase`."""
     phase = Phase(value)
     tone = phase.lower() if phase in (Phase.BACKOUT, Phase.ABANDON) else phase.metaphase.lower()
-    return format_html('<span class="badge phase-{}" title="{}">{}</span>', tone, phase.metaphase.value, phase.value)
+    return format_html('<span class="badge phase-{}" title="{}">{}</span>', tone, phase.metaphase.label, phase.label)
 
 
 @register.simple_tag
 def priority_sign(value: str) -> SafeString:
     """A priority as its sign alone, with the word for who cannot see it."""
-    name = value.lower()
+    name, word = value.lower(), Priority(value).label
     return format_html(
         '<span class="priority priority-{}" title="{}">{}<span class="visually-hidden">{}</span></span>',
         name,
-        value,
+        word,
         icon(name),
-        value,
+        word,
     )

@@ -88,9 +88,12 @@ class Preview:
 
 def edits_of(changed: Mapping[str, FieldChange]) -> list[audit.Edit]:
     def word(value: Any) -> Any:
-        return "" if value is None else value if isinstance(value, datetime) else str(value)
+        return value if isinstance(value, datetime) else str(value)
 
-    return [audit.Edit(name, audit.label(name), word(edit.old), word(edit.new)) for name, edit in changed.items()]
+    return [
+        audit.Edit(name, audit.label(name), word(audit.in_word(name, edit.old)), word(audit.in_word(name, edit.new)))
+        for name, edit in changed.items()
+    ]
 
 
 def draft_of(change: Change, **values: Any) -> Change:

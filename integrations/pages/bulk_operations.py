@@ -102,6 +102,7 @@ class RetryOperations(Kind):
         context = {
             **job.parameters,
             **times,
+            "shares": [(name, DeliveryStatus(status).label, count) for name, status, count in job.parameters["shares"]],
             "count": job.total,
             "largest": number_format(LARGEST_RETRY, force_grouping=True),
         }
@@ -114,7 +115,7 @@ class RetryOperations(Kind):
         try:
             outbox.retry_now(operation)
         except outbox.NotOpen:
-            raise AlreadySo(_("It is %(status)s now.") % {"status": operation.status}) from None
+            raise AlreadySo(_("It is %(status)s now.") % {"status": operation.get_status_display()}) from None
         if flow_of(operation.system, timezone.now()).is_stopped:
             return Result(_("It is sent once %(system)s is enabled and not paused.") % {"system": operation.system})
         return Result(_("It is sent as soon as it is its turn."))

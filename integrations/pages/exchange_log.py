@@ -36,10 +36,6 @@ _UNSETTLED = ~Q(status__in=SETTLED)
 _SKIPPED = Q(status=DeliveryStatus.SKIPPED, skipped_by__isnull=False)
 
 
-def _verbatim(choices: Any) -> list[tuple[str, str]]:
-    return [(value, value) for value in choices.values]
-
-
 def _named(typed: str) -> list[int]:
     """The keys of the changes that have this number, with its zeros or without, or this id at a partner."""
     own = Change.objects.filter(numbered(typed)).values_list("pk", flat=True)
@@ -66,10 +62,10 @@ class LogForm(forms.Form):
         super().__init__(parameters)
         fields: dict[str, Any] = self.fields
         fields["system"].choices = [("", _("Any system")), *((name, name) for name in systems)]
-        statuses = _verbatim(IncomingStatus) if is_incoming else [(OPEN, _("Not settled")), *_verbatim(DeliveryStatus)]
+        statuses = IncomingStatus.choices if is_incoming else [(OPEN, _("Not settled")), *DeliveryStatus.choices]
         fields["status"].choices = [("", _("Any status")), *statuses]
         kinds = IncomingKind if is_incoming else Operation
-        fields["operation"].choices = [("", _("Any operation")), *_verbatim(kinds)]
+        fields["operation"].choices = [("", _("Any operation")), *kinds.choices]
 
     @property
     def active(self) -> list[str]:

@@ -70,14 +70,14 @@ def test_who_may_not_decide_reads_who_does(alice):
 @pytest.mark.parametrize(
     ("kind", "said"),
     [
-        (ChangeType.NORMAL, "A plan is approved or denied while the change is in ApprovePlan."),
+        (ChangeType.NORMAL, "A plan is approved or denied while the change is in Approve plan."),
         (ChangeType.STANDARD, "A Standard change is pre-approved: it needs no approval."),
     ],
 )
 def test_outside_approveplan_the_page_says_when_a_plan_is_decided(carol, alice, kind, said):
     change = change_in(Phase.PLAN, kind, requested_by=alice)
     assert said in text(page_of(carol, change))
-    assert "a plan is decided in ApprovePlan" in text(decide(carol, change))
+    assert "a plan is decided in Approve plan" in text(decide(carol, change))
     assert not Approval.objects.exists()
 
 

@@ -35,7 +35,7 @@ ABANDON_FROM = {
     "Standard": "Log, Plan",
     "Emergency": "Log, ApprovePlan",
 }
-REWORK = {"Normal": "Rework: ApprovePlan back to Plan", "Emergency": "Rework: ApprovePlan back to Log"}
+REWORK = {"Normal": "Rework: Approve plan back to Plan", "Emergency": "Rework: Approve plan back to Log"}
 
 
 def path_of(kind):
@@ -128,7 +128,7 @@ def test_each_phase_of_each_type_is_shown_as_the_present_one(carol, kind, phase)
     content = page_of(carol, change).content.decode()
     assert content.count('aria-current="step"') == 1
     present = content.partition('aria-current="step"')[2].partition("</li>")[0]
-    assert f'<span class="step-name">{phase.value}</span>' in present
+    assert f'<span class="step-name">{phase.label}</span>' in present
 
 
 def steps(kind, current, visited=()):

@@ -75,7 +75,7 @@ def test_the_next_step_says_every_unmet_condition_with_a_link_to_its_field(alice
         setattr(change, field, "" if field in empty else None)
     change.save()
     markup = next_step(page_of(alice, change))
-    assert f"Before it can move to {target}:" in markup
+    assert f"Before it can move to {Phase(target).label}:" in markup
     assert links(markup) == [(f"/changes/{change.number}/edit/#id_{field}", said) for field, said in missing.items()]
     first = next(iter(missing))
     assert f'href="/changes/{change.number}/edit/#id_{first}" id="fill-in"' in markup
@@ -93,9 +93,9 @@ def test_once_all_conditions_are_met_the_next_step_is_one_button(alice, kind, ph
         change.completion_code = "Successful"
         change.save()
     markup = next_step(page_of(alice, change))
-    assert re.search(rf'class="button primary" type="submit" id="move-{target}">Move to {target}<', markup)
+    assert re.search(rf'class="button primary" type="submit" id="move-{target}">Move to {Phase(target).label}<', markup)
     assert "Before it can" not in markup
-    assert f"{change.number} is in {target} now." in text(move(alice, change, target))
+    assert f"{change.number} is in {Phase(target).label} now." in text(move(alice, change, target))
     assert Change.objects.get().phase == target
 
 

@@ -134,7 +134,7 @@ def test_the_chart_of_phases_says_its_numbers_in_a_table(alice, network):
     ChangeFactory(owning_group=None)
     change_in(Phase.CLOSE)
     part = section(web(alice).get("/"), "phases-title")
-    rows = dict(re.findall(r'<th scope="row">(\w+)</th>(<td>\d+</td><td>\d+</td>)', part))
+    rows = dict(re.findall(r'<th scope="row">([\w ]+)</th>(<td>\d+</td><td>\d+</td>)', part))
     assert rows["Log"] == "<td>2</td><td>3</td>"
     assert rows["Review"] == "<td>0</td><td>0</td>"
     assert len(rows) == len(Phase) - 2

@@ -227,8 +227,8 @@ def test_what_people_typed_is_never_markup(alice):
 
 def test_closing_codes_are_those_of_the_contract(alice, desk):
     content = web(alice).get("/changes/").content.decode()
-    for code in CompletionCode.values:
-        assert f'<option value="{code}">{code}</option>' in content
+    for code in CompletionCode:
+        assert f'<option value="{code.value}">{code.label}</option>' in content
     assert Change.objects.count() == 5
 
 

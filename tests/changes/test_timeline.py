@@ -80,7 +80,7 @@ def test_all_kinds_stand_in_one_timeline_the_newest_first(alice, busy):
         "Assign 1",
     ]
     assert any(line.startswith("plan.txt") for line in said)
-    assert "moved it from Plan to ApprovePlan" in " ".join(said)
+    assert "moved it from Plan to Approve plan" in " ".join(said)
     assert "created the change in Log" in said[-1] or "created the change in Log" in said[-2]
 
 

@@ -40,10 +40,15 @@ def main() -> None:
     from django.core.management import call_command
 
     call_command("migrate", verbosity=0)
+    people, keys = fill()
+    print(json.dumps({"sessions": {name: _session(user) for name, user in people.items()}, "keys": keys}))
+
+
+def fill() -> tuple[dict[str, Any], dict[str, str]]:
+    """The people, and what the addresses of pages are made of."""
     people = _people()
     keys = _partners() | _changes(people)
-    keys |= {f"{name}_user": str(user.pk) for name, user in people.items()}
-    print(json.dumps({"sessions": {name: _session(user) for name, user in people.items()}, "keys": keys}))
+    return people, keys | {f"{name}_user": str(user.pk) for name, user in people.items()}
 
 
 def _people() -> dict[str, Any]:

@@ -59,7 +59,7 @@ def test_the_button_acts_on_the_change_as_it_is_shown_after_it_was_renewed(signe
     expect(page.locator("#details")).to_contain_text("High", timeout=SOON)
     expect(page.locator("#move-ApprovePlan")).to_be_focused()
     page.keyboard.press("Enter")
-    expect(page.locator("main")).to_contain_text(f"{change.number} is in ApprovePlan now.")
+    expect(page.locator("main")).to_contain_text(f"{change.number} is in Approve plan now.")
 
 
 @pytest.mark.django_db(transaction=True)

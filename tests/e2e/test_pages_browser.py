@@ -50,7 +50,7 @@ def test_a_change_from_its_creation_to_close(page, signed_in_page, alice, carol,
     page.get_by_label(re.compile("Planned end")).fill("2026-12-02T02:00")
     page.get_by_role("button", name="Save").click()
     expect(page.get_by_text("ACME holds this change, through ACME Networks.")).to_be_visible()
-    for phase in ("Evaluate", "Plan", "ApprovePlan"):
+    for phase in ("Evaluate", "Plan", "Approve plan"):
         move(page, phase)
     expect(page.get_by_role("link", name="At least one approval in the current round is needed.")).to_be_visible()
 

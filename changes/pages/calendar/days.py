@@ -47,6 +47,10 @@ class Window:
         """Picks a colour: that of the metaphase."""
         return Phase(self.phase).metaphase.lower()
 
+    @property
+    def phase_label(self) -> str:
+        return str(Phase(self.phase).label)
+
 
 def share_time(one: Window, other: Window) -> bool:
     """Whether both are planned for some moment. A window ends just before its end."""

@@ -142,8 +142,8 @@ def roles_for(permission: str) -> str:
 
 def _move_label(change: Change, target: Phase) -> str:
     if change.phase == Phase.APPROVE_PLAN and target in (Phase.PLAN, Phase.LOG):
-        return _("Send back to %(phase)s for rework") % {"phase": target.value}
-    return _("Move to %(phase)s") % {"phase": target.value}
+        return _("Send back to %(phase)s for rework") % {"phase": target.label}
+    return _("Move to %(phase)s") % {"phase": target.label}
 
 
 def moves(change: Change, user: Any) -> list[Move]:
@@ -339,7 +339,7 @@ class ChangePage:
         if self.change.phase != Phase.APPROVE_PLAN:
             if Phase.APPROVE_PLAN not in workflow.PATHS[ChangeType(self.change.change_type)]:
                 return _("A Standard change is pre-approved: it needs no approval.")
-            return _("A plan is approved or denied while the change is in ApprovePlan.")
+            return _("A plan is approved or denied while the change is in Approve plan.")
         if not self.user.has_perm("changes.approve_change"):
             return _("A %(role)s approves or denies.") % {"role": roles_for("changes.approve_change")}
         if any(item.author_id == self.user.pk for item in self.current_approvals):

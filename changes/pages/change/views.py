@@ -119,7 +119,7 @@ def _not_moved(number: str, why: str) -> str:
 
 
 def _is_in(number: str, phase: str) -> str:
-    return _("%(number)s is in %(phase)s now.") % {"number": number, "phase": Phase(phase).value}
+    return _("%(number)s is in %(phase)s now.") % {"number": number, "phase": Phase(phase).label}
 
 
 class Abandon(OneChange):
@@ -167,7 +167,7 @@ class Abandon(OneChange):
         return render(self.request, "changes/abandon.html", context)
 
     def _why_not(self) -> str:
-        refused = _("A change in %(phase)s cannot be abandoned.") % {"phase": self.change.phase}
+        refused = _("A change in %(phase)s cannot be abandoned.") % {"phase": Phase(self.change.phase).label}
         return _not_moved(self.change.number, refused)
 
 

@@ -10,7 +10,7 @@ from changes.subqueries import Count
 
 WIDTH = 360
 # Changes by phase: names on the left, bars from BAR_LEFT on, the number behind each.
-BAR_LEFT, BAR_WIDTH, ROW, BAR_HEIGHT = 88, 216, 22, 14
+BAR_LEFT, BAR_WIDTH, ROW, BAR_HEIGHT = 112, 192, 22, 14
 # Operations by hour: out stands on the axis, in hangs from it.
 HOUR_LEFT, HOUR_WIDTH, AXIS, HOUR_HEIGHT, HOUR_GAP = 36, 13.5, 64, 50, 2.5
 LABEL_EVERY = 6

@@ -177,7 +177,9 @@ class Desk:
             own = sum(min(held.count, COUNTED) for held in self._held if held.phase == phase)
             total = capped(everything.get(f"all_{phase.name}", 0), ALL_COUNTED)
             counts.append((phase, min(own, total.number), total))
-        return charts.phase_bars([(phase.value, phase.metaphase.lower(), own, total) for phase, own, total in counts])
+        return charts.phase_bars(
+            [(str(phase.label), phase.metaphase.lower(), own, total) for phase, own, total in counts]
+        )
 
 
 def _places(joined: str | None) -> list[tuple[int, int]]:

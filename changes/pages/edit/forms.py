@@ -9,7 +9,7 @@ from typing import Any
 from django import forms
 from django.contrib.auth import get_user_model
 from django.core.exceptions import ValidationError
-from django.db.models import Q
+from django.db.models import Choices, Q
 from django.http import QueryDict
 from django.utils.html import format_html
 from django.utils.translation import gettext as _
@@ -27,9 +27,8 @@ TIMES = Change.TIMES
 TEXTS = ("description", "reason", "justification", "implementation_plan", "backout_plan")
 
 
-def _verbatim(choices: Any, empty: str = "") -> list[tuple[str, str]]:
-    values = [(value, value) for value in choices.values]
-    return [("", empty), *values] if empty else values
+def _labelled(choices: type[Choices], empty: str = "") -> list[tuple[str, str]]:
+    return [("", empty), *choices.choices] if empty else choices.choices
 
 
 class ChangeForm(forms.ModelForm):
@@ -122,7 +121,7 @@ class ChangeForm(forms.ModelForm):
             ("risk", Risk, _("Not set")),
             ("completion_code", CompletionCode, _("Not set")),
         ):
-            fields[name].choices = _verbatim(choices, empty)
+            fields[name].choices = _labelled(choices, empty)
         fields["owning_group"].empty_label = _("No group")
         fields["requested_by"].empty_label = _("Nobody yet")
 
@@ -137,7 +136,7 @@ class ChangeForm(forms.ModelForm):
                 missing[condition.field] = missing.get(condition.field, False) or not condition.holds(instance)
         for name, is_missing in missing.items():
             said = _("Still needed for %(phase)s.") if is_missing else _("Needed for %(phase)s.")
-            said %= {"phase": possible[0].value}
+            said %= {"phase": possible[0].label}
             kind = "needed is-missing" if is_missing else "needed"
             own_help = self.fields[name].help_text
             self.fields[name].help_text = format_html('<span class="{}">{}</span> {}', kind, said, own_help)

@@ -128,12 +128,12 @@ def _typed(form: ChangeForm, name: str, data: Mapping[str, Any]) -> Typed:
     if name not in form.fields:
         return Typed(name, audit.label(name), data.get(name, ""), data.get(name, ""))
     text = form.sent(name, data) or ""
-    return Typed(name, audit.label(name), text, _in_words(form.fields[name], text))
+    return Typed(name, audit.label(name), text, _in_words(name, form.fields[name], text))
 
 
-def _in_words(form_field: Field, text: str) -> Any:
+def _in_words(name: str, form_field: Field, text: str) -> Any:
     try:
         value = form_field.clean(text)
     except ValidationError:
         return text  # it is shown as it was typed
-    return "" if value is None else str(value) if hasattr(value, "pk") else value
+    return str(value) if hasattr(value, "pk") else audit.in_word(name, value)

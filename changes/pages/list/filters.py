@@ -39,11 +39,6 @@ class InvalidFilter(ValueError):  # noqa: N818 - says the state, as the other ex
         super().__init__(" ".join(f"{name}: {' '.join(messages)}" for name, messages in errors.items()))
 
 
-def _verbatim(choices: Any) -> list[tuple[str, str]]:
-    """The terms of the contract are shown as they are, not in other words."""
-    return [(value, value) for value in choices.values]
-
-
 # --- Filters whose values are records ---
 
 
@@ -138,22 +133,22 @@ class ChangeFilter(django_filters.FilterSet):
         label=gettext_lazy("Search"), method="search", max_length=SEARCH_MAX_LENGTH, validators=[validate_text]
     )
     phase = django_filters.ChoiceFilter(
-        label=gettext_lazy("Phase"), choices=_verbatim(Phase), empty_label=gettext_lazy("Any phase")
+        label=gettext_lazy("Phase"), choices=Phase.choices, empty_label=gettext_lazy("Any phase")
     )
     metaphase = django_filters.ChoiceFilter(
         label=gettext_lazy("Metaphase"),
-        choices=_verbatim(Metaphase),
+        choices=Metaphase.choices,
         empty_label=gettext_lazy("Any metaphase"),
         method="by_metaphase",
     )
     type = django_filters.ChoiceFilter(
         label=gettext_lazy("Type"),
         field_name="change_type",
-        choices=_verbatim(ChangeType),
+        choices=ChangeType.choices,
         empty_label=gettext_lazy("Any type"),
     )
     priority = django_filters.ChoiceFilter(
-        label=gettext_lazy("Priority"), choices=_verbatim(Priority), empty_label=gettext_lazy("Any priority")
+        label=gettext_lazy("Priority"), choices=Priority.choices, empty_label=gettext_lazy("Any priority")
     )
     group = GroupFilter(
         label=gettext_lazy("Owning group"),
@@ -164,7 +159,7 @@ class ChangeFilter(django_filters.FilterSet):
     code = django_filters.ChoiceFilter(
         label=gettext_lazy("Completion code"),
         field_name="completion_code",
-        choices=_verbatim(CompletionCode),
+        choices=CompletionCode.choices,
         empty_label=gettext_lazy("Any code"),
         null_label=gettext_lazy("Not set"),
     )

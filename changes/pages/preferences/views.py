@@ -27,7 +27,9 @@ class PreferencesForm(forms.ModelForm):
         fields = ("language", "time_zone", "keyboard_shortcuts")
         labels = {"language": _("Language"), "keyboard_shortcuts": _("Keyboard shortcuts")}
         help_texts = {
-            "language": _("Phases, operations and codes keep their English names: partners use the same."),
+            "language": _(
+                "Operations keep their English names: partners use the same. So do the values in a CSV file."
+            ),
             "keyboard_shortcuts": _(
                 "Single keys go to pages and rows. Turn them off if you dictate, or hit keys by chance."
             ),

@@ -16,8 +16,8 @@ from changes.choices import ChangeType, Metaphase, Phase
 from changes.workflow import PATHS, TRANSITIONS
 
 LEFT, MIDDLE, RIGHT = 0, 1, 2
-WIDTH = 388
-BOX_X, BOX_WIDTH = (12, 134, 270), (88, 108, 92)
+WIDTH = 396
+BOX_X, BOX_WIDTH = (12, 134, 278), (88, 116, 92)
 BOX_HEIGHT, ROW, HEAD, GAP = 34, 54, 24, 6
 RADIUS = 9
 # How far an arrow that goes round other boxes stands off their side, and how much further each next one.

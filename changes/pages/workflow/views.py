@@ -47,11 +47,11 @@ class Kind:
 
     @property
     def name(self) -> str:
-        return self.change_type.value
+        return str(self.change_type.label)
 
     @property
     def path(self) -> str:
-        return ", ".join(phase.value for phase in self.diagram.path)
+        return ", ".join(str(phase.label) for phase in self.diagram.path)
 
 
 def kind_of(change_type: ChangeType) -> Kind:
@@ -77,7 +77,7 @@ class WorkflowPage(StaffPage):
         wanted = request.GET.get("type", "")
         shown = [kind for kind in ChangeType if kind.value == wanted] or list(ChangeType)
         context = {
-            "types": ChangeType.values,
+            "types": [*ChangeType],
             "shown": wanted if wanted in ChangeType.values else "",
             "kinds": [kind_of(change_type) for change_type in shown],
         }
