@@ -11,11 +11,11 @@ from django.contrib.auth import get_user_model
 from django.db.models import Q
 from django.utils.translation import gettext as _
 
-from . import text_diff
 from .choices import Phase
 from .exceptions import FieldEdit
 from .models import Change, SupportGroup
 from .models.history import edits_of
+from .texts import text_diff
 
 RELATED = ("owning_group", "requested_by")
 # Characters of a text whose old and new value are compared by eye.

@@ -12,11 +12,11 @@ from django.utils.translation import gettext as _
 
 from changes import audit
 from changes.exceptions import StaleChange
-from changes.file_names import sent_name
-from changes.lines import Line
 from changes.models import Attachment, Change
 from changes.pages.edit.forms import LINES, TEXTS
 from changes.pages.fields import Text
+from changes.texts.file_names import sent_name
+from changes.texts.lines import Line
 
 # Eighteen digits fit into 64 bits, whichever they are.
 LONGEST_KEY = 18

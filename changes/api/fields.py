@@ -14,9 +14,9 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 from rest_framework.validators import ProhibitSurrogateCharactersValidator
 
-from changes.lines import as_line
 from changes.models import SupportGroup
-from changes.timestamps import timestamp
+from changes.texts.lines import as_line
+from changes.texts.timestamps import timestamp
 from changes.validators import FIRST_YEAR, LAST_YEAR, is_possible, validate_identifier, validate_text
 
 _RFC3339 = re.compile(

@@ -32,7 +32,7 @@ from rest_framework.settings import api_settings
 from changes.conflicts import is_unavailable
 from changes.exceptions import ChangeRefused, ConditionsUnmet, FieldEdit, NoTransition, ReadOnlyChange, StaleChange
 from changes.models import Change
-from changes.timestamps import timestamp
+from changes.texts.timestamps import timestamp
 
 from .exceptions import ConditionsNotMet, Conflict, PreconditionFailed, Problem, TooLarge, Unavailable
 

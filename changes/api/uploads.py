@@ -12,8 +12,8 @@ from django.http.multipartparser import MultiPartParserError
 from rest_framework.exceptions import ErrorDetail, ParseError, ValidationError
 from rest_framework.parsers import DataAndFiles, MultiPartParser
 
-from changes.file_names import NamedParts
 from changes.models import Attachment
+from changes.texts.file_names import NamedParts
 from changes.validators import validate_attachment, validate_content_type, validate_file_name
 
 from .parsers import check_length

@@ -21,10 +21,10 @@ from rest_framework.response import Response
 
 from changes import workflow
 from changes.actor import signed_in
-from changes.file_names import disposition, sent_name
 from changes.models import Addition, Approval, Attachment, Change, Comment
 from changes.models.holding import holding
 from changes.querysets import ChangeQuerySet
+from changes.texts.file_names import disposition, sent_name
 
 from .filters import REPEATABLE, ChangeFilter
 from .negotiation import AnyMediaType

@@ -1,6 +1,6 @@
 from django.db import migrations
 
-from changes.lines import as_line
+from changes.texts.lines import as_line
 
 
 def tidy(apps, schema_editor):

@@ -17,9 +17,9 @@ from django.utils.translation import gettext_lazy as _
 from changes.actor import current as current_actor
 from changes.choices import Decision, Phase, TextFormat, Visibility
 from changes.exceptions import NotDecidable
-from changes.isolation import apart
-from changes.lines import LineField
 from changes.querysets import AnnouncedQuerySet
+from changes.texts.isolation import apart
+from changes.texts.lines import LineField
 from changes.validators import (
     TEXT_MAX_LENGTH,
     made_visible,

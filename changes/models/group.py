@@ -10,7 +10,7 @@ from django.db import models
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
-from changes.lines import LineField
+from changes.texts.lines import LineField
 from changes.validators import validate_text
 
 USER = settings.AUTH_USER_MODEL

@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 from django.core.exceptions import ValidationError
 
-from changes.lines import as_line
+from changes.texts.lines import as_line
 from changes.validators import validate_moment
 
 

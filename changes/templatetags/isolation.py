@@ -1,4 +1,4 @@
-"""Filters for what somebody wrote, in every template without loading them: see changes/isolation.py."""
+"""Filters for what somebody wrote, in every template without loading them: see changes/texts/isolation.py."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from django import template
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from changes import isolation
+from changes.texts import isolation
 
 register = template.Library()
 register.filter("apart", isolation.apart)

@@ -6,8 +6,8 @@ from django.db import models
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
-from changes.lines import LineField
 from changes.models import Change
+from changes.texts.lines import LineField
 from changes.validators import validate_identifier, validate_text, validate_web_address
 from integrations.fields import IdentifierField
 from integrations.querysets import OfSystemQuerySet

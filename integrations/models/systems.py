@@ -12,8 +12,8 @@ from django.db.models.functions import Lower
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
-from changes.lines import LineField
 from changes.models import SupportGroup
+from changes.texts.lines import LineField
 from changes.validators import validate_text
 from integrations.choices import Breaker, Delivery
 from integrations.fields import EncryptedTextField, Undecryptable

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from changes.timestamps import timestamp
+from changes.texts.timestamps import timestamp
 
 if TYPE_CHECKING:
     from changes.models import Attachment, Change, Comment, FieldChange

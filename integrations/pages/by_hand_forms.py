@@ -6,8 +6,8 @@ from django import forms
 from django.db.models import QuerySet
 from django.utils.translation import gettext_lazy as _
 
-from changes.lines import Line
 from changes.models import SupportGroup
+from changes.texts.lines import Line
 
 # It is kept together with the user's name, in 300 characters.
 BREAKER_REASON_LENGTH = 140

@@ -14,7 +14,7 @@ from typing import Any
 import yaml
 from django.core.exceptions import ValidationError
 
-from changes.lines import as_line
+from changes.texts.lines import as_line
 from changes.validators import validate_identifier
 
 VARIABLE = re.compile(r"\$(\$\{|\{([A-Za-z_][A-Za-z0-9_]*)\})")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
-from changes.isolation import apart
+from changes.texts.isolation import apart
 from integrations.choices import DeliveryStatus, Failure
 from integrations.transports.statuses import Outcome, outcome_of
 

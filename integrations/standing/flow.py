@@ -13,7 +13,7 @@ from django.db.models import TextChoices
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
-from changes.isolation import apart
+from changes.texts.isolation import apart
 from integrations.choices import Breaker, Delivery
 
 from . import failures, state

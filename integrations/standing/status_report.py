@@ -8,7 +8,7 @@ from typing import Any
 
 from django.utils import timezone
 
-from changes.timestamps import timestamp
+from changes.texts.timestamps import timestamp
 
 from .status import SystemStatus
 

@@ -13,7 +13,7 @@ from django.utils.text import get_text_list
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
-from changes.isolation import apart
+from changes.texts.isolation import apart
 from integrations.choices import SETTLED, Delivery, DeliveryStatus, IncomingStatus, Operation
 
 from .failures import given_up, last_failure

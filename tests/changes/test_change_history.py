@@ -5,10 +5,10 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
-from changes import text_diff
 from changes.actor import acting
 from changes.choices import Phase
 from changes.pages.change.page import HISTORY_SIZE
+from changes.texts import text_diff
 from tests.factories import change_in
 from tests.pages import text, web
 

@@ -15,9 +15,9 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from changes.choices import Visibility
-from changes.file_names import sent_name
 from changes.models import Attachment, Change, Comment
 from changes.pages.fields import Text
+from changes.texts.file_names import sent_name
 from changes.validators import TEXT_MAX_LENGTH, validate_attachment
 
 from . import markdown

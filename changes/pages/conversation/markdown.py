@@ -22,7 +22,7 @@ from markdown_it.rules_core import StateCore
 from markdown_it.rules_inline import StateInline, emphasis
 from markdown_it.token import Token
 
-from changes import isolation
+from changes.texts import isolation
 
 # A longer text is shown as it was typed: the time that the parser needs may grow faster than the text.
 MAX_LENGTH = 20_000

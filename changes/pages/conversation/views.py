@@ -16,12 +16,12 @@ from django.utils.translation import gettext as _
 from changes.choices import Visibility
 from changes.conflicts import is_unavailable
 from changes.exceptions import RecipientsUnseen
-from changes.file_names import disposition, sent_name
-from changes.isolation import apart
 from changes.models import Attachment, recipients
 from changes.pages.change.views import CONFLICT, OneChange, OnPage
 from changes.pages.once import once
 from changes.pages.resume import typed_before
+from changes.texts.file_names import disposition, sent_name
+from changes.texts.isolation import apart
 
 from . import attachment_previews
 from .forms import MOST_FILES, CommentForm, attachment, uploads

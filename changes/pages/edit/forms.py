@@ -18,9 +18,9 @@ from django.utils.translation import gettext_lazy
 from changes import workflow
 from changes.choices import ChangeType, CompletionCode, Impact, Phase, Risk, Urgency
 from changes.exceptions import ChangeRefused, ConditionsUnmet, ReadOnlyChange, StaleChange
-from changes.lines import Line
 from changes.models import Change
 from changes.pages.fields import Minute, PersonChoice, Text
+from changes.texts.lines import Line
 
 LINES = Change.LINES
 TIMES = Change.TIMES

@@ -16,7 +16,7 @@ from typing import Any
 from django.utils.translation import override
 
 from changes.models import Change
-from changes.timestamps import timestamp
+from changes.texts.timestamps import timestamp
 
 from .paging import Walk
 

@@ -15,9 +15,9 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from changes.actor import signed_in
-from changes.lines import Line
 from changes.models import SavedFilter
 from changes.pages.access import StaffPage
+from changes.texts.lines import Line
 from changes.validators import validate_text
 
 from . import export

@@ -6,7 +6,7 @@ import json
 from collections.abc import Collection
 from typing import Any
 
-from changes.timestamps import timestamp
+from changes.texts.timestamps import timestamp
 from integrations import statements
 from integrations.models import ExternalReference, OutgoingOperation
 from integrations.outgoing import payloads

@@ -8,7 +8,7 @@ from typing import Any
 from django import forms
 from django.db import models
 
-from .validators import is_unseen
+from changes.validators import is_unseen
 
 _BREAKS = re.compile("\r\n|[\n\r\t\v\f\x85\u2028\u2029]")
 # A flag of a part of a country is written with characters that nobody sees.

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from .validators import code_point
+from changes.validators import code_point
 
 # They begin and end a run of text in another direction. One that does not end turns all that follows.
 _TURNING = re.compile("[\u202a-\u202e\u2066-\u2069]")

@@ -1,0 +1,1 @@
+"""Texts: lines and file names as they are kept, the direction of letters, differences, times."""
