@@ -294,21 +294,14 @@ def test_a_bad_attachment_is_an_error_and_nothing_is_saved(alice, change, settin
     assert Change.objects.get().title == change.title
 
 
-@pytest.mark.parametrize(
-    ("sent", "kept"),
-    [
-        ("../../etc/passwd", "passwd"),
-        ("bad\x01name.txt", "badname.txt"),
-        ("x" * 300 + ".txt", "x" * 251 + ".txt"),
-    ],
-)
-def test_a_file_name_is_kept_without_folders_and_control_characters(alice, change, sent, kept):
+@pytest.mark.parametrize("sent", ["bad\x01name.txt", "x" * 300 + ".txt"])
+def test_a_file_name_that_cannot_be_kept_is_refused(alice, change, sent):
     upload = SimpleUploadedFile("x", b"x")
     upload._name = sent
-    assert post_form(web(alice), page_of(change), **{"attachments-0-file": upload}).status_code == 302
-    attachment = change.attachments.get()
-    assert attachment.file_name == kept
-    assert attachment.file.name.startswith("attachments/")
+    page = post_form(web(alice), page_of(change), **{"attachments-0-file": upload})
+    assert page.status_code == 200
+    assert errors(page)["attachments-0-file"]
+    assert not change.attachments.exists()
 
 
 def test_approvals_are_shown_and_not_given_here(root, carol):

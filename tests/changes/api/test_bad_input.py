@@ -23,7 +23,7 @@ BODIES = {
     "two values": ('{"title": "Another"} {}', None, "Not JSON: Extra data"),
     "single quotes": ("{'title': 'Another'}", None, "Not JSON"),
     "control character": ('{"title": "An\nother"}', None, "Not JSON: Invalid control character"),
-    "byte order mark": ('\ufeff{"title": "Another"}', None, "BOM"),
+    "two byte order marks": ('\ufeff\ufeff{"title": "Another"}', None, "BOM"),
     "list": ('[{"title": "Another"}]', None, "must be a JSON object"),
     "text": ('"Another"', None, "must be a JSON object"),
     "null": ("null", None, "must be a JSON object"),
