@@ -18,7 +18,7 @@ from django.template.loader import render_to_string
 from django.views import defaults
 
 from casexchange.error_pages import API, problem, refused
-from changes.conflicts import RETRY_AFTER, in_words, is_unavailable, is_undone, retry
+from changes.conflicts import RETRY_AFTER, is_unavailable, is_undone, retry, what_to_do
 from changes.exceptions import ChangeRefused
 
 logger = logging.getLogger(__name__)
@@ -116,7 +116,7 @@ def not_now(request: HttpRequest, error: Exception, may_be_saved: bool) -> HttpR
 
 
 def _problem(is_read: bool, may_be_saved: bool) -> JsonResponse:
-    detail = in_words(is_read, may_be_saved)
+    detail = what_to_do(is_read, may_be_saved)
     return problem(HTTPStatus.SERVICE_UNAVAILABLE, detail, [("service_unavailable", detail)])
 
 

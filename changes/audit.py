@@ -164,7 +164,7 @@ def in_word(name: str, value: Any) -> Any:
     return str(choices.get(value, value)) if choices else value
 
 
-def in_words(edits: Mapping[str, FieldEdit]) -> list[Edit]:
+def edits_in_words(edits: Mapping[str, FieldEdit]) -> list[Edit]:
     """What somebody else changed, with names instead of keys."""
     names = {name: _names(name, edits[name]) for name in RELATED if name in edits}
 

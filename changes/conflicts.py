@@ -60,7 +60,7 @@ def is_undone(error: BaseException) -> bool:
     )
 
 
-def in_words(is_read: bool = False, may_be_saved: bool = False) -> str:
+def what_to_do(is_read: bool = False, may_be_saved: bool = False) -> str:
     """What a caller is told when the database cannot do it now."""
     text = "The database is busy or not reachable."
     if may_be_saved:

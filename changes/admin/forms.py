@@ -74,7 +74,7 @@ def _stale(change: Change, opened_version: int) -> list[str]:
                 "new": _quoted(edit.new),
                 "user": edit.user or _("somebody"),
             }
-            for edit in audit.in_words(edits)
+            for edit in audit.edits_in_words(edits)
         ),
     ]
 

@@ -8,7 +8,7 @@ from typing import Any
 from rest_framework import status
 from rest_framework.exceptions import APIException, ErrorDetail
 
-from changes.conflicts import RETRY_AFTER, in_words
+from changes.conflicts import RETRY_AFTER, what_to_do
 
 
 class Problem(APIException):
@@ -66,4 +66,4 @@ class Unavailable(Problem):
     wait = RETRY_AFTER
 
     def __init__(self) -> None:
-        super().__init__(in_words())
+        super().__init__(what_to_do())

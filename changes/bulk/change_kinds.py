@@ -20,8 +20,8 @@ from changes.models import BulkItem, BulkJob, Change, Comment, SupportGroup
 
 from .drafts import Target
 from .forms import AbandonForm, ActionForm, CommentForm, ReassignForm
-from .kind import AlreadySo, Intent, Kind, NotDone, Outdated, Preview, Result, hooks, register
-from .preview import newly_told, preview_of, told
+from .kind import AlreadySo, Intent, Kind, NotDone, Outdated, Proposal, Result, hooks, register
+from .proposal import newly_told, preview_of
 
 
 class ChangeKind(Kind):
@@ -42,10 +42,10 @@ class ChangeKind(Kind):
         """
 
     @abstractmethod
-    def told(self, change: Change) -> str:
+    def outcome(self, change: Change) -> str:
         """The result in words, once it is saved."""
 
-    def preview(self, job: BulkJob) -> Preview:
+    def preview(self, job: BulkJob) -> Proposal:
         try:
             prepared = self.prepared(job.parameters)
         except NotDone as refused:
@@ -71,7 +71,7 @@ class ChangeKind(Kind):
             for change in changes:
                 with suppress(AlreadySo, NotDone, ChangeRefused, ValidationError):
                     intents[change.pk] = self._intent(copy(change), parameters, prepared, user)
-        partners = dict(zip(intents, told(list(intents.values())), strict=True))
+        partners = dict(zip(intents, partners_told(list(intents.values())), strict=True))
         return [
             Target(str(change.pk), str(change), change.version if self.is_tied else None, partners.get(change.pk, []))
             for change in changes
@@ -84,7 +84,7 @@ class ChangeKind(Kind):
         if more := newly_told(item, hooks.forecast([intent])[0]):
             raise more
         (intent.comment or change).save()
-        return Result(self.told(change))
+        return Result(self.outcome(change))
 
     def _checked(self, item: BulkItem, change: Change | None, stale: Callable[[Change, BulkItem], str]) -> Change:
         if change is None:
@@ -148,7 +148,7 @@ class Reassign(ChangeKind):
         change.owning_group = prepared
         change.clean()
 
-    def told(self, change: Change) -> str:
+    def outcome(self, change: Change) -> str:
         edit = change.changed_fields["owning_group"]
         groups = {"old": edit.old, "new": edit.new}
         if edit.old is None:
@@ -175,7 +175,7 @@ class AddComment(ChangeKind):
     def alter(self, change: Change, parameters: Mapping[str, Any], prepared: Any, user: Any) -> Comment:
         return Comment(change=change, author=user, body=parameters["body"], visibility=parameters["visibility"])
 
-    def told(self, change: Change) -> str:
+    def outcome(self, change: Change) -> str:
         return _("The comment was added.")
 
 
@@ -204,7 +204,7 @@ class Abandon(ChangeKind):
         change.move_to(Phase.ABANDON)
         change.clean()
 
-    def told(self, change: Change) -> str:
+    def outcome(self, change: Change) -> str:
         return _("It went from %(phase)s to Abandon.") % {"phase": Phase(change.changed_fields["phase"].old).label}
 
 

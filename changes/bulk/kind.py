@@ -34,7 +34,7 @@ class Result:
 
 
 @dataclass(frozen=True)
-class Preview:
+class Proposal:
     """What a draft would do: how many records, and whatever else `template` shows of it."""
 
     doable: int
@@ -57,7 +57,7 @@ class Kind(ABC):
         """What the button that starts it says."""
 
     @abstractmethod
-    def preview(self, job: BulkJob) -> Preview:
+    def preview(self, job: BulkJob) -> Proposal:
         """Reads only. As many queries for many records as for few."""
 
     @abstractmethod

@@ -62,7 +62,7 @@ def preview_of(attachment: Attachment) -> str:
 
 
 @register.filter
-def in_words(names: Sequence[str]) -> str:
+def listed(names: Sequence[str]) -> str:
     """`ACME`, `ACME and BETA`, `ACME, BETA and GAMMA`."""
     return get_text_list(list(names), pgettext("between the last two of a list", "and"))
 

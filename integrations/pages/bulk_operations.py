@@ -17,7 +17,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from changes.bulk.drafts import Target, draft
-from changes.bulk.kind import KINDS, AlreadySo, Intent, Kind, NotDone, Preview, Result, Sent
+from changes.bulk.kind import KINDS, AlreadySo, Intent, Kind, NotDone, Proposal, Result, Sent
 from changes.models import BulkItem, BulkJob
 from integrations.choices import DeliveryStatus
 from integrations.models import OutgoingOperation
@@ -96,7 +96,7 @@ class RetryOperations(Kind):
     def start_label(self, job: BulkJob, count: int) -> str:
         return ngettext("Retry %(count)s operation", "Retry %(count)s operations", count) % {"count": count}
 
-    def preview(self, job: BulkJob) -> Preview:
+    def preview(self, job: BulkJob) -> Proposal:
         """As it was when it was chosen, a moment ago."""
         times = {name: parse_datetime(job.parameters[name]) for name in ("since", "until", "oldest", "newest")}
         context = {
@@ -106,7 +106,7 @@ class RetryOperations(Kind):
             "count": job.total,
             "largest": number_format(LARGEST_RETRY, force_grouping=True),
         }
-        return Preview(job.total, "integrations/includes/retry_preview.html", context)
+        return Proposal(job.total, "integrations/includes/retry_preview.html", context)
 
     def do(self, job: BulkJob, item: BulkItem, user: Any) -> Result:
         operation = OutgoingOperation.objects.select_related("system__control").filter(pk=item.target).first()

@@ -36,7 +36,7 @@ class OutgoingRow:
     behind: int
 
     @property
-    def is_by_hand(self) -> bool:
+    def may_be_skipped(self) -> bool:
         """Whether it waits or was refused, so that a person may skip it."""
         return self.operation.status in (DeliveryStatus.WAITING, DeliveryStatus.REFUSED)
 
@@ -45,12 +45,12 @@ class OutgoingRow:
         """Whether trying it now would do something: it is its turn, and its system takes our calls."""
         system = self.operation.system
         is_called = system.delivery == Delivery.PUSH and not flow_of(system, timezone.now()).is_stopped
-        return self.is_by_hand and not self.blocker and is_called
+        return self.may_be_skipped and not self.blocker and is_called
 
     @property
     def offers_all(self) -> bool:
         """Skipping an Assign that was never delivered offers to skip all that waits behind it."""
-        return self.is_by_hand and self.operation.operation == Operation.ASSIGN and self.behind > 0
+        return self.may_be_skipped and self.operation.operation == Operation.ASSIGN and self.behind > 0
 
 
 def outgoing_row(operation: Any, now: datetime | None = None) -> OutgoingRow:
@@ -133,7 +133,12 @@ class ChangeExchange:
 
 
 def _shown(partner: Partner) -> str:
-    head = partner.head and (partner.head.state, partner.head.behind, partner.head.can_retry, partner.head.is_by_hand)
+    head = partner.head and (
+        partner.head.state,
+        partner.head.behind,
+        partner.head.can_retry,
+        partner.head.may_be_skipped,
+    )
     reference = partner.reference and (partner.reference.external_id, partner.reference.updated_at)
     return repr((partner.headline, partner.messages, head, reference, partner.said, partner.told))
 

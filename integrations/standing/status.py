@@ -45,7 +45,7 @@ class BreakerStatus:
         return self.state == Breaker.CLOSED
 
     @property
-    def is_by_hand(self) -> bool:
+    def is_opened_by_hand(self) -> bool:
         """Whether a person opened it, and so must close it."""
         return self.state == Breaker.OPEN and self.until is None
 

@@ -94,7 +94,7 @@ def is_moved_already(change: Change, user: Any, seen: Any, target: str) -> bool:
 
 def stale_in_words(stale: StaleChange, what_happened: str) -> str:
     """What a person reads who acted on a page that was out of date."""
-    edits = audit.in_words(stale.edits)
+    edits = audit.edits_in_words(stale.edits)
     who = sorted({edit.user for edit in edits if edit.user})
     names = ", ".join(edit.label.lower() for edit in edits) or _("and changed back")
     return _(

@@ -57,7 +57,7 @@ class OneChange(StaffPage):
     def out_of_date(self, stale: StaleChange, what_happened: str, **forms: Any) -> HttpResponse:
         """The page as it is now, with what somebody else changed on it; nothing was done."""
         del self.change
-        notice = StaleNotice(stale_in_words(stale, what_happened), audit.in_words(stale.edits))
+        notice = StaleNotice(stale_in_words(stale, what_happened), audit.edits_in_words(stale.edits))
         return self.page(CONFLICT, stale=notice, **forms)
 
 

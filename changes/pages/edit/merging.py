@@ -95,7 +95,7 @@ def merge(form: ChangeForm, resolution: Resolution, edits: Mapping[str, FieldEdi
     result = Merge()
     names = [*form.changed_data, *resolution.theirs, *_fixed_meanwhile(form, fresh)]
     typed = {name: _typed(form, name, resolution.data) for name in names}
-    others = {edit.field: edit for edit in audit.in_words(edits)}
+    others = {edit.field: edit for edit in audit.edits_in_words(edits)}
     for name, mine in typed.items():
         if name not in ChangeForm.Meta.fields:
             continue

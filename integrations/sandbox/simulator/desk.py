@@ -47,7 +47,7 @@ def _part(value: Any) -> Mapping[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
-class Desk:
+class PlayedDesk:
     """The records of all played partners, and every message in either direction, in order."""
 
     def __init__(self, base_url: str) -> None:

@@ -17,7 +17,7 @@ from integrations.transports import signing
 from .behaviour import AT_THE_DOOR, DEAF, Behaviour, Mode
 from .client import Answer, post_operation
 from .config import Partner
-from .desk import Desk, Event
+from .desk import Event, PlayedDesk
 from .journal import Journal
 
 
@@ -40,7 +40,7 @@ class Simulator:
     def __init__(self, partners: Mapping[str, Partner], journal_path: Path, base_url: str) -> None:
         self.partners = partners
         self.journal = Journal(journal_path)
-        self.desk = Desk(base_url)
+        self.desk = PlayedDesk(base_url)
         self.desk.replay(self.journal.events())
         self._behaviours: dict[str, Behaviour] = {}
         self._session: aiohttp.ClientSession | None = None

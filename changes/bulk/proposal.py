@@ -17,7 +17,7 @@ from changes.choices import ItemStatus
 from changes.exceptions import ChangeRefused
 from changes.models import BulkItem, BulkJob, Change
 
-from .kind import AlreadySo, Intent, NotDone, Outdated, Preview, Sent, hooks
+from .kind import AlreadySo, Intent, NotDone, Outdated, Proposal, Sent, hooks
 
 TEMPLATE = "changes/includes/bulk_preview.html"
 # The intent of one record; raises why there is none, as `Kind.do()` does.
@@ -51,7 +51,7 @@ class PartnerShare:
     counts: list[tuple[str, int]]
 
 
-def preview_of(job: BulkJob, foreseen: Foreseen) -> Preview:
+def preview_of(job: BulkJob, foreseen: Foreseen) -> Proposal:
     items = list(job.items.order_by("position"))
     found = Change.objects.visible_to(job.user).with_people().in_bulk([int(item.target) for item in items])
     rows, intents = [], []
@@ -86,7 +86,7 @@ def preview_of(job: BulkJob, foreseen: Foreseen) -> Preview:
         "partners": _shares(doable),
         "silent": sum(not row.sent for row in doable),
     }
-    return Preview(len(doable), TEMPLATE, context)
+    return Proposal(len(doable), TEMPLATE, context)
 
 
 def _say_who_changed(rows: list[Row]) -> None:
@@ -101,7 +101,7 @@ def _say_who_changed(rows: list[Row]) -> None:
             row.reason = _("It was changed by %(who)s since it was chosen (%(what)s).") % words
 
 
-def told(intents: Sequence[Intent]) -> list[list[str]]:
+def partners_told(intents: Sequence[Intent]) -> list[list[str]]:
     """The partners that would hear of each, by name."""
     return [sorted({sent.system for sent in each}) for each in hooks.forecast(intents)]
 
