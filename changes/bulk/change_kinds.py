@@ -21,7 +21,7 @@ from changes.models import BulkItem, BulkJob, Change, Comment, SupportGroup
 from .drafts import Target
 from .forms import AbandonForm, ActionForm, CommentForm, ReassignForm
 from .kind import AlreadySo, Intent, Kind, NotDone, Outdated, Proposal, Result, hooks, register
-from .proposal import newly_told, preview_of
+from .proposal import newly_told, partners_told, preview_of
 
 
 class ChangeKind(Kind):
