@@ -160,7 +160,7 @@ def test_a_signature_with_another_secret_is_refused_by_the_partner_and_pauses_th
     state = f"{find}print(s.paused_at is not None, *{rows.format(number)})"
     running_exchange.until("BETA is paused", lambda: running_exchange.shell(state).startswith("True"))
     assert running_exchange.shell(state).strip() == "True ('Waiting', 0)"
-    resume = f"from integrations import outbox; s.signing_secret = {secret!r}; s.save(); outbox.resume(s)"
+    resume = f"from integrations.outgoing import outbox; s.signing_secret = {secret!r}; s.save(); outbox.resume(s)"
     running_exchange.shell(find + resume)
     running_exchange.until_received("BETA", number, ["Assign"])
 
