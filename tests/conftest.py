@@ -228,6 +228,7 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
     return collection_path not in databases.MODULES_ON_SQLITE or None
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """On SQLite, what never touches a database is left out. All that share an installation go to one worker."""
     for item in items:

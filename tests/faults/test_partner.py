@@ -78,10 +78,9 @@ def assigned(exchange, group):
 
 
 def retry_by_hand(exchange, operation):
-    """As ingrid does in the administration."""
+    """As ingrid does on the operation's page."""
     pages = exchange.pages("ingrid")
-    address = "/admin/integrations/outgoingoperation/"
+    address = f"/exchange/{operation}/"
     pages.get(address)
-    form = {"action": "retry_now", "_selected_action": operation, "csrfmiddlewaretoken": pages.cookies["csrftoken"]}
-    answer = pages.post(address, data=form)
+    answer = pages.post(f"{address}retry/", data={"csrfmiddlewaretoken": pages.cookies["csrftoken"]})
     assert answer.status_code == 200, answer.text

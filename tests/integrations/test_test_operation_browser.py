@@ -48,7 +48,7 @@ def test_what_is_to_be_mended_is_one_press_of_a_key_away(signed_in_page, ingrid,
     page.get_by_role("button", name="Send the test").press("Enter")
     expect(page.get_by_role("heading", name="The Assign is recorded.")).to_be_visible()
     delivery.drain()
-    expect(page.get_by_role("heading", name="ACME does not accept our credential (401).")).to_be_visible()
+    expect(page.get_by_role("heading", name="ACME does not accept our credentials (401).")).to_be_visible()
     page.get_by_role("link", name="Resume ACME").press("Enter")
     expect(page.get_by_role("heading", name="Resume ACME")).to_be_visible()
 
