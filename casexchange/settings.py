@@ -180,7 +180,7 @@ else:
         "idle_in_transaction_session_timeout": zero_or_more("DATABASE_IDLE_TIMEOUT", 10),
     }
     _default["OPTIONS"] = postgresql_options(_limits, _default.get("OPTIONS", {}))
-DATABASE_PREPARED_STATEMENTS = env.bool("DATABASE_PREPARED_STATEMENTS", True)  # see integrations/prepared.py
+DATABASE_PREPARED_STATEMENTS = env.bool("DATABASE_PREPARED_STATEMENTS", True)  # see integrations/statements.py
 
 # --- Celery: the broker only wakes workers; what is to be sent stands in the database ---
 

@@ -1,5 +1,5 @@
 """Section 3 of the rules: which operations a save generates, by table. Each scenario runs through the models' own
-signals; tests/integrations/test_ways_in.py repeats the main ones from the page, the admin and the API."""
+signals; tests/integrations/test_state_machine.py comes in by the page, the admin and the API too."""
 
 import pytest
 from django.core.files.base import ContentFile
