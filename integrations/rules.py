@@ -5,10 +5,13 @@ The rules are those of the case exchange contract, in docs/rules.md; each functi
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from typing import Any, Protocol
 
 from .choices import Operation
+
+WITHDRAWN = "Withdrawn"
 
 
 @dataclass(frozen=True)
@@ -61,6 +64,13 @@ def _or(number: int | None, default: int) -> int:
     return default if number is None else number
 
 
+class Pair(Protocol):
+    """A change and a system, with how far their exchange has come."""
+
+    @property
+    def state(self) -> ExchangeState: ...
+
+
 @dataclass(frozen=True)
 class Situation:
     """A change after a save. Systems are named by their `system_id`.
@@ -74,6 +84,14 @@ class Situation:
     referenced: frozenset[str] = frozenset()
     exchanges: Mapping[str, ExchangeState] = field(default_factory=dict)
     cause: str | None = None
+
+    @classmethod
+    def of(
+        cls, owner: str | None, references: Iterable[str], exchanges: Mapping[str, Pair], cause: str | None = None
+    ) -> Situation:
+        """From what was read of a change: the systems that it has references to, and its exchanges."""
+        states = {name: pair.state for name, pair in exchanges.items()}
+        return cls(owner, frozenset(references), states, cause)
 
     def exchange(self, system: str) -> ExchangeState:
         return self.exchanges.get(system, ExchangeState())
@@ -95,6 +113,17 @@ class Situation:
 
 
 Generated = list[tuple[Operation, str]]
+
+
+def is_withdrawn_by(changed: Mapping[str, Any]) -> bool:
+    """Whether a save that changed these fields, each with its `old` and `new` value, makes the code Withdrawn."""
+    code = changed.get("completion_code")
+    return code is not None and code.new == WITHDRAWN
+
+
+def matters(changed: Mapping[str, Any]) -> bool:
+    """Whether a save that changed these fields may generate anything (rule 3)."""
+    return "owning_group" in changed or is_withdrawn_by(changed)
 
 
 def on_saved(before: str | None, withdrawn: bool, situation: Situation) -> Generated:

@@ -144,11 +144,8 @@ class Reading:
 
     def situation(self, change: Change) -> rules.Situation:
         """That of the change as it is in memory."""
-        return rules.Situation(
-            owner=self.owner_of(change),
-            referenced=frozenset(self.references.get(change.pk, ())),
-            exchanges={name: row.state for name, row in self.exchanges.get(change.pk, {}).items()},
-        )
+        references, exchanges = self.references.get(change.pk, {}), self.exchanges.get(change.pk, {})
+        return rules.Situation.of(self.owner_of(change), references, exchanges)
 
     def known(self, change: Change) -> list[str]:
         """Every system that has to do with the change, those that rejected it too, by name."""
@@ -161,9 +158,7 @@ class Reading:
         changed = draft.differences_from(stored)
         situation = self.situation(draft)
         before = self.owner_of(stored) if stored else None
-        code = changed.get("completion_code")
-        withdrawn = code is not None and code.new == CompletionCode.WITHDRAWN
-        generated = rules.on_saved(before, withdrawn, situation)
+        generated = rules.on_saved(before, rules.is_withdrawn_by(changed), situation)
         as_saved = copy(draft)
         if stored is None:
             as_saved.number = None  # the database gives it

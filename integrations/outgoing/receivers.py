@@ -10,7 +10,6 @@ from typing import Any
 
 from django.db.models.signals import post_save
 
-from changes.choices import CompletionCode
 from changes.models import Attachment, Change, Comment, FieldChange
 from integrations import rules
 
@@ -19,10 +18,7 @@ from .external_groups import system_of
 
 
 def change_saved(sender: Any, instance: Change, created: bool, raw: bool = False, **kwargs: Any) -> None:
-    owner = instance.changed_fields.get("owning_group")
-    code = instance.changed_fields.get("completion_code")
-    withdrawn = code is not None and code.new == CompletionCode.WITHDRAWN
-    if raw or not (owner or withdrawn):
+    if raw or not rules.matters(instance.changed_fields):
         return
     owner_now = system_of(instance.owning_group) if created else None
     if created and owner_now is None:
@@ -31,7 +27,8 @@ def change_saved(sender: Any, instance: Change, created: bool, raw: bool = False
         # What is only in memory is neither a fact for the rules nor for the partner's eyes.
         instance, changed_fields = Change.objects.get(pk=instance.pk), instance.changed_fields
         instance.changed_fields = changed_fields
-    owner = owner or FieldChange(instance.owning_group, instance.owning_group)
+    withdrawn = rules.is_withdrawn_by(instance.changed_fields)
+    owner = instance.changed_fields.get("owning_group") or FieldChange(instance.owning_group, instance.owning_group)
     context = outbox.context_of_new(instance, owner_now) if owner_now else outbox.context_of(instance)
     before = system_of(owner.old)
     generated = rules.on_saved(before.system_id if before else None, withdrawn, context.situation)

@@ -48,18 +48,13 @@ def context_of(change: Change) -> Context:
         if row.reference_key:
             context.references[name] = _reference(change, system, row)
         _keep_names(change, row)
-    context.situation = rules.Situation(
-        owner=owner,
-        referenced=frozenset(context.references),
-        exchanges={name: exchange.state for name, exchange in context.exchanges.items()},
-        cause=_cause(),
-    )
+    context.situation = rules.Situation.of(owner, context.references, context.exchanges, _cause())
     return context
 
 
 def context_of_new(change: Change, owner: ExternalSystem) -> Context:
     """That of a change which was just created for one of the groups of `owner`: nothing is to be read."""
-    situation = rules.Situation(owner=owner.system_id, cause=_cause())
+    situation = rules.Situation.of(owner.system_id, (), {}, _cause())
     return Context(change, situation, {owner.system_id: owner})
 
 
