@@ -18,7 +18,9 @@ from typing import Any
 import pytest
 from django.conf import settings
 from django.core.cache import cache
-from django.test import Client
+from django.core.management import CommandError
+from django.db import OperationalError
+from django.test import Client, TransactionTestCase
 from knox.models import AuthToken
 from playwright.sync_api import BrowserContext, ConsoleMessage, Page, expect
 from rest_framework.test import APIClient
@@ -47,6 +49,21 @@ def pytest_collection_finish() -> None:
 
 
 # --- Database ---
+
+
+def _emptied_again(test_case: TransactionTestCase) -> None:
+    """Empties the database after a test. The last request of a page that was just closed may still hold a lock, and
+    PostgreSQL then ends one of the two as a deadlock: a second time nobody is there any more."""
+    try:
+        _emptied(test_case)
+    except CommandError as error:
+        if not isinstance(error.__cause__, OperationalError):
+            raise
+        _emptied(test_case)
+
+
+_emptied = TransactionTestCase._fixture_teardown
+TransactionTestCase._fixture_teardown = _emptied_again
 
 
 @pytest.fixture(scope="session")
