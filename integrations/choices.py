@@ -43,8 +43,8 @@ class DeliveryStatus(TextChoices):
 
 
 class Failure(TextChoices):
-    """Why a try did not do what it should. `UnusableAnswer`: it was delivered, but nothing could be kept of the
-    answer. Those that are a transport's are its `NoAnswer`."""
+    """Why a try did not do what it should. `unusable_answer`: it was delivered, but some of the
+    answer could not be kept. Those that are a transport's are its `NoAnswer`."""
 
     TIMEOUT = "timeout", _("No answer in time")
     CONNECTION_REFUSED = "connection_refused", _("Connection refused")

@@ -321,6 +321,7 @@ class TestAnswers:
         assert first().status == "Delivered"
         attempt = DeliveryAttempt.objects.get()
         assert attempt.note
+        assert (attempt.failure, first().last_failure) == ("unusable_answer", "")
         assert attempt.answer
         assert not ExternalReference.objects.filter(change=change).exists()
 
@@ -357,7 +358,8 @@ class TestAnswers:
     def test_an_empty_one_is_fine(self, partner, change):
         partner.default = answer(204)
         delivery.drain()
-        assert (first().status, DeliveryAttempt.objects.get().note) == ("Delivered", "")
+        attempt = DeliveryAttempt.objects.get()
+        assert (first().status, attempt.note, attempt.failure) == ("Delivered", "", "")
 
 
 class TestWhatIsSent:

@@ -14,7 +14,7 @@ from django.db.models import OuterRef, Subquery
 from django.utils import timezone
 
 from integrations import statements
-from integrations.choices import DeliveryStatus
+from integrations.choices import DeliveryStatus, Failure
 from integrations.models import DeliveryAttempt, Exchange, ExternalSystem, OutgoingOperation
 from integrations.outgoing import flow_control
 
@@ -73,6 +73,8 @@ def _write_attempts(results: Sequence[Result], notes: Mapping[UUID, str]) -> Non
         result.attempt.pk = None  # or it would keep the key that it got in a transaction that failed
         note = notes.get(result.operation.pk, "")
         result.attempt.note = f"{result.note} {note}".strip()[:500]
+        if result.attempt.note and result.outcome is Outcome.DELIVERED:
+            result.attempt.failure = Failure.UNUSABLE_ANSWER
     DeliveryAttempt.objects.bulk_create([result.attempt for result in results])
 
 
