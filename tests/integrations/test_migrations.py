@@ -93,3 +93,31 @@ def test_without_any_operation_it_goes_both_ways(migrate):
     migrate(BEFORE)
     migrate()
     assert OutgoingOperation.objects.count() == DeliveryControl.objects.count() == 0
+
+
+def test_what_waits_gets_the_kind_of_its_failure_and_a_paused_system_its_status(migrate):
+    change, user = ChangeFactory(owning_group=None), UserFactory()
+    old = migrate(("integrations", "0008_failure_kinds"))
+    system, control, exchange, operation, attempt = (
+        old.get_model("integrations", name).objects
+        for name in ("ExternalSystem", "DeliveryControl", "Exchange", "OutgoingOperation", "DeliveryAttempt")
+    )
+    paused = {"paused_at": NOW, "pause_reason": "ACME forbids our calls (403)"}
+    acme = system.create(system_id="ACME", authorized_user_id=user.pk, endpoint_url="http://127.0.0.1:9/", **paused)
+    control.create(system=acme)
+    pair = exchange.create(change_id=change.pk, system=acme, last_sequence=4)
+    failures = [(503, "answered 503"), (None, "no complete answer within 15 s"), (None, "Connect call failed")]
+    times = {"created_at": NOW, "next_try_at": NOW}
+    for sequence, (status, error) in enumerate(failures, start=1):
+        row = {"exchange": pair, "change_id": change.pk, "system": acme, "sequence": sequence, "payload": {}, **times}
+        waiting = operation.create(operation="Update", status="Waiting", last_error=error, **row)
+        attempt.create(
+            operation=waiting, claim=1, started_at=NOW, duration=0.1, http_status=status, error="" if status else error
+        )
+    row = {"exchange": pair, "change_id": change.pk, "system": acme, "sequence": 4, "payload": {}, **times}
+    operation.create(operation="Update", status="Delivered", settled_at=NOW, **row)
+    migrate()
+    kinds = OutgoingOperation.objects.order_by("sequence").values_list("last_failure", "last_http_status")
+    assert list(kinds) == [("status", 503), ("timeout", None), ("connection_refused", None), ("", None)]
+    control = DeliveryControl.objects.select_related("system").get()
+    assert (control.system.pause_status, control.first_delivered_at) == (403, NOW)
