@@ -24,6 +24,28 @@ PRIORITY_RANK = Case(
 )
 
 
+class PlannedStart(models.Func):
+    """The planned start, or the first moment of 9999 where there is none: the index `change_planned_start` has it.
+
+    The moment is written out, and not a parameter, because SQLite takes an index only for the very same words.
+    """
+
+    function = "COALESCE"
+    template = "COALESCE(%(expressions)s, '9999-01-01 00:00:00+00'::timestamptz)"
+    output_field = models.DateTimeField()
+
+    def __init__(self, expression: Any = "planned_start") -> None:
+        super().__init__(expression)
+
+    def as_sqlite(self, compiler: Any, connection: Any, **extra: Any) -> Any:
+        return super().as_sql(
+            compiler, connection, template="COALESCE(%(expressions)s, '9999-01-01 00:00:00')", **extra
+        )
+
+
+PLANNED_START = PlannedStart()
+
+
 class AnnouncedQuerySet(models.QuerySet):
     """Rows are written one by one by `save()`, whose signals the exchange hangs on.
 

@@ -21,14 +21,16 @@ from rest_framework.response import Response
 
 from changes import workflow
 from changes.actor import signed_in
+from changes.keyset import Column
 from changes.models import Addition, Approval, Attachment, Change, Comment
 from changes.models.holding import holding
+from changes.orders import ORDERS
 from changes.querysets import ChangeQuerySet
 from changes.texts.file_names import disposition, sent_name
 
 from .filters import REPEATABLE, ChangeFilter
 from .negotiation import AnyMediaType
-from .pagination import CHANGE_SORTS, KeysetPagination, OnePage, Sort
+from .pagination import KeysetPagination, OnePage
 from .parsers import check_has_length
 from .permissions import StaffAccess, require
 from .preconditions import check_if_match, etag, is_known
@@ -69,7 +71,7 @@ class ApiView(GenericAPIView):
     http_method_names = ["get", "head", "post", "patch"]
     filter_backends: list[Any] = []
     pagination_class: Any = None
-    sorts: Mapping[str, Sort] = {}
+    orders: Mapping[str, tuple[Column, ...]] = {}
     default_ordering = ""
     query_parameters: frozenset[str] = frozenset()
     write_permissions: tuple[str, ...] = (CAN_CHANGE,)
@@ -146,7 +148,7 @@ class ChangeListView(ListView, ChangeAnswers):
     summaries = {"GET": "Changes that you see", "POST": "Create a change (staff)"}
     filter_backends = ApiView.settings.DEFAULT_FILTER_BACKENDS
     filterset_class = ChangeFilter
-    sorts = CHANGE_SORTS
+    orders = ORDERS
     default_ordering = "-number"
     query_parameters = ListView.query_parameters | {"ordering", *ChangeFilter.base_filters}
     write_permissions = ("changes.add_change",)

@@ -12,7 +12,7 @@ from django.urls import reverse
 
 from changes.models import Change
 from changes.pages.list import filters
-from changes.pages.list.paging import Order
+from changes.pages.list.paging import Sort
 from changes.querysets import ChangeQuerySet
 
 # More than this nobody looks through before the start.
@@ -65,8 +65,8 @@ class Selection:
             found = filters.matching(self.query, self.user)
         except filters.InvalidFilter:
             return Change.objects.none()  # as the list itself shows it
-        order = Order.read(QueryDict(self.query).get("sort", ""))
-        return order.narrowed(found) if order else found
+        sort = Sort.read(QueryDict(self.query).get("sort", ""))
+        return sort.narrowed(found) if sort else found
 
     @property
     def changes(self) -> list[Change]:

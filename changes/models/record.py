@@ -19,7 +19,7 @@ from django_fsm import FSMField
 from changes import workflow
 from changes.choices import PRIORITIES, ChangeType, CompletionCode, Impact, Phase, Priority, Risk, Urgency
 from changes.exceptions import ConditionsUnmet, FieldEdit, NoTransition, ReadOnlyChange, StaleChange
-from changes.querysets import PRIORITY_RANK, ChangeQuerySet
+from changes.querysets import PLANNED_START, PRIORITY_RANK, ChangeQuerySet
 from changes.texts.isolation import apart
 from changes.texts.lines import LineField
 from changes.validators import TEXT_MAX_LENGTH, validate_moment, validate_text
@@ -155,9 +155,9 @@ class Change(Movable):
             models.Index(fields=["updated_at", "id"], name="change_updated"),
             models.Index(fields=["requested_by", "-id"], name="change_requested_by"),
             models.Index(PRIORITY_RANK, F("id"), name="change_priority"),
-            models.Index(
-                fields=["planned_start", "id"], condition=Q(planned_start__isnull=False), name="change_planned_start"
-            ),
+            models.Index(PLANNED_START, F("id"), name="change_planned_start"),
+            models.Index(fields=["created_at", "id"], name="change_created"),
+            models.Index(fields=["title", "id"], name="change_title"),
             # The open ones in the order of their numbers, and what they are filtered by.
             models.Index(
                 fields=["id", "phase", "owning_group", "priority"],

@@ -7,23 +7,21 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property, reduce
+from operator import itemgetter
 from typing import Any
 from uuid import UUID
 
 from django import forms
-from django.core.exceptions import ValidationError
 from django.db import connection
-from django.db.models import Q, QuerySet
-from django.utils.dateparse import parse_datetime
+from django.db.models import F, Q, QuerySet
 from django.utils.translation import gettext_lazy as _
 
+from changes.keyset import MOMENT, UUID_KEY, Column, Order, Page, Place, page
 from changes.models import Change
 from changes.pages.fields import FIRST, LAST, Minute
 from changes.search import SearchText, numbered
-from changes.validators import validate_moment
 from integrations.choices import SETTLED, DeliveryStatus, IncomingKind, IncomingStatus, Operation
 from integrations.models import ExternalReference, ExternalSystem, IncomingOperation, OutgoingOperation
 
@@ -73,33 +71,13 @@ class LogForm(forms.Form):
         return [name for name in self.fields if self.data.get(name) not in (None, "")]
 
 
-@dataclass(frozen=True)
-class Place:
-    """Where a page ends: the time and the key of an operation."""
-
-    moment: datetime
-    key: UUID
-
-    def __str__(self) -> str:
-        return f"{self.moment.isoformat()}_{self.key}"
-
-    @classmethod
-    def of(cls, text: str) -> Place | None:
-        """None for what is no place."""
-        moment, _, key = text.partition("_")
-        try:
-            parsed = parse_datetime(moment.replace(" ", "+"))  # a plus that nobody quoted
-            if parsed is None or parsed.tzinfo is None:
-                return None
-            validate_moment(parsed)
-            return cls(parsed, UUID(key))
-        except (ValueError, ValidationError):
-            return None
+# The time and the id of an operation.
+_Key = tuple[datetime, UUID]
 
 
 class Log:
-    """One page of one direction. `older` in the address names the place after which it begins, `newer` before which
-    it ends."""
+    """One page of one direction, the newest first. `after` in the address names the place after which it begins,
+    `before` the place before which it ends."""
 
     def __init__(self, parameters: Any, is_incoming: bool) -> None:
         self.is_incoming = is_incoming
@@ -107,7 +85,7 @@ class Log:
         self.time = "received_at" if is_incoming else "created_at"
         self.systems = dict(ExternalSystem.objects.values_list("system_id", "pk"))
         self.form = LogForm(parameters, [*self.systems], is_incoming)
-        self.older, self.newer = (Place.of(parameters.get(name, "")) for name in ("older", "newer"))
+        self.parameters = parameters
 
     # --- What is asked for ---
 
@@ -161,39 +139,29 @@ class Log:
     # --- One page of it ---
 
     @cached_property
-    def _keys(self) -> list[tuple[datetime, UUID]]:
-        """Of the page and of one more in its direction, in that direction."""
+    def page(self) -> Page[_Key]:
+        """The keys of the operations of the page."""
+        moment = Column(F(self.time), MOMENT, itemgetter(0))
+        order = Order((moment, Column(F("id"), UUID_KEY, itemgetter(1))), is_descending=True)
+        after, before = (order.read(self.parameters.get(name, "")) for name in ("after", "before"))
+        return page(order, self._load_keys, PAGE_SIZE, after=after, before=before)
+
+    def _load_keys(self, order: Order, place: Place | None, limit: int) -> list[_Key]:
         if not self._parts:
             return []
-        sign = "" if self.newer else "-"
-        order = (f"{sign}{self.time}", f"{sign}id")
 
-        def slice_of(condition: Q) -> Any:
-            rows = self.model.objects.filter(condition & self._beyond())
-            return rows.order_by(*order).values_list(self.time, "id")[: PAGE_SIZE + 1]
+        def first_of(condition: Q) -> Any:
+            rows = order.sorted(order.beyond(self.model.objects.filter(condition), place))
+            return rows.values_list(self.time, "id")[:limit]
 
         if len(self._parts) > 1 and connection.features.supports_slicing_ordering_in_compound:
-            first, *others = [slice_of(part) for part in self._parts]
-            return list(first.union(*others, all=True).order_by(*order)[: PAGE_SIZE + 1])
-        return list(slice_of(reduce(operator.or_, self._parts)))
-
-    def _beyond(self) -> Q:
-        place, side = (self.newer, "gt") if self.newer else (self.older, "lt")
-        if place is None:
-            return Q()
-        # The first condition is what an index can begin at.
-        after = Q(**{f"{self.time}__{side}": place.moment}) | Q(**{self.time: place.moment, f"id__{side}": place.key})
-        return Q(**{f"{self.time}__{side}e": place.moment}) & after
-
-    @cached_property
-    def _shown(self) -> list[tuple[datetime, UUID]]:
-        """Those of the page, the newest first."""
-        keys = self._keys[:PAGE_SIZE]
-        return keys[::-1] if self.newer else keys
+            first, *others = map(first_of, self._parts)
+            return list(order.sorted(first.union(*others, all=True))[:limit])
+        return list(first_of(reduce(operator.or_, self._parts)))
 
     @cached_property
     def rows(self) -> list[OutgoingRow | IncomingRow]:
-        keys = [key for _, key in self._shown]
+        keys = [key for _, key in self.page.rows]
         if not keys:
             return []
         found: QuerySet[Any]
@@ -206,14 +174,3 @@ class Log:
         by_key = {operation.pk: operation for operation in found}
         row: Callable[[Any], OutgoingRow | IncomingRow] = incoming_row if self.is_incoming else outgoing_row
         return [row(by_key[key]) for key in keys if key in by_key]
-
-    @property
-    def next_older(self) -> Place | None:
-        """Where the next page begins, if there is one."""
-        is_more = bool(self.newer) or len(self._keys) > PAGE_SIZE
-        return Place(*self._shown[-1]) if is_more and self._shown else None
-
-    @property
-    def next_newer(self) -> Place | None:
-        is_more = len(self._keys) > PAGE_SIZE if self.newer else bool(self.older)
-        return Place(*self._shown[0]) if is_more and self._shown else None

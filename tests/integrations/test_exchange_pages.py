@@ -468,7 +468,7 @@ def test_the_log_pages_and_makes_few_queries_whatever_the_number_of_rows(ingrid,
     assert counts[0] == counts[1]
     assert counts[0] <= 8
     assert response.content.decode().count('data-label="Operation"') == 50
-    assert f'rel="next" href="/exchange/?direction={direction}&amp;older=' in response.content.decode()
+    assert f'rel="next" href="/exchange/?direction={direction}&amp;after=' in response.content.decode()
 
 
 # --- One operation ---

@@ -166,7 +166,7 @@ def moves(change: Change, user: Any) -> list[Move]:
 class ChangePage:
     """The parts of one change's page for one person, with few queries whatever the number of rows.
 
-    `query` is the address's: `show` and `before` of the timeline, `history` of the history. `forms` replaces a form by
+    `query` is the address's: `show` and `after` of the timeline, `history` of the history. `forms` replaces a form by
     one that shows its errors.
     """
 
@@ -178,7 +178,7 @@ class ChangePage:
         self.timeline = Timeline(
             change,
             query.get("show", ""),
-            query.get("before", ""),
+            query.get("after", ""),
             {
                 timeline_kinds.COMMENT: lambda keys: self._added[timeline_kinds.COMMENT],
                 timeline_kinds.ATTACHMENT: lambda keys: self._added[timeline_kinds.ATTACHMENT],

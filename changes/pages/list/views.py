@@ -15,14 +15,15 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from changes.actor import signed_in
-from changes.models import SavedFilter
+from changes.keyset import Page
+from changes.models import Change, SavedFilter
 from changes.pages.access import StaffPage
 from changes.texts.lines import Line
 from changes.validators import validate_text
 
 from . import export
 from .filters import ChangeFilter, tidy
-from .paging import DEFAULT, Order, Page, Walk
+from .paging import DEFAULT, Sort, Walk
 
 # The field of the page that asks while somebody types.
 SEARCH = "search"
@@ -30,9 +31,9 @@ SEARCH = "search"
 BULK_PERMISSIONS = ("changes.change_change", "changes.add_comment", "changes.abandon_change")
 
 
-def _order(data: QueryDict) -> Order:
+def _sort(data: QueryDict) -> Sort:
     """The newest first, where the address has no order or one that the list does not have."""
-    return Order.read(data.get("sort", "")) or Order.read(DEFAULT) or Order("number", True)
+    return Sort.read(data.get("sort", "")) or Sort.read(DEFAULT) or Sort("number", True)
 
 
 def _address(query: str) -> str:
@@ -50,15 +51,15 @@ class ChangeList(StaffPage):
     """All changes; for a script only what the filters alter."""
 
     def get(self, request: HttpRequest) -> HttpResponse:
-        filterset, order = ChangeFilter(request.GET, request.user), _order(request.GET)
+        filterset, sort = ChangeFilter(request.GET, request.user), _sort(request.GET)
         query, wanted = tidy(request.GET), request.GET.get("sort", "")
         is_kept = query.urlencode() in {saved.query for saved in filterset.options.saved}
-        is_known = not wanted or Order.read(wanted) is not None
+        is_known = not wanted or Sort.read(wanted) is not None
         context = {
             "filter": filterset,
-            "order": order,
+            "order": sort,
             "is_known_order": is_known,
-            "page": self._page(filterset, order),
+            "page": self._page(filterset, sort),
             "tidy": query,
             "query": query.urlencode(),
             "may_tick": any(map(request.user.has_perm, BULK_PERMISSIONS)),
@@ -72,10 +73,10 @@ class ChangeList(StaffPage):
         response[_history_header(htmx)] = _address(query.urlencode())
         return response
 
-    def _page(self, filterset: ChangeFilter, order: Order) -> Page:
+    def _page(self, filterset: ChangeFilter, sort: Sort) -> Page[Change]:
         if not filterset.is_valid():
-            return Page([], "", "", is_first=True)
-        walk = Walk(filterset.qs.for_rows(), order, filterset.is_scattered, filterset.nearby.for_rows())
+            return Page([])
+        walk = Walk(filterset.qs.for_rows(), sort, filterset.is_scattered, filterset.nearby.for_rows())
         return walk.page(self.request.GET.get("after", ""), self.request.GET.get("before", ""))
 
 
@@ -88,7 +89,7 @@ class ChangeExport(StaffPage):
             return redirect(_address(tidy(request.GET).urlencode()))
         rows = filterset.qs.for_rows().select_related("owning_group", "requested_by")
         nearby = filterset.nearby.for_rows().select_related("owning_group", "requested_by")
-        walk = Walk(rows, _order(request.GET), filterset.is_scattered, nearby)
+        walk = Walk(rows, _sort(request.GET), filterset.is_scattered, nearby)
         response = StreamingHttpResponse(export.lines(walk), content_type="text/csv; charset=utf-8")
         name = f"changes-{timezone.localtime():%Y-%m-%d-%H%M}.csv"
         response["Content-Disposition"] = f'attachment; filename="{name}"'

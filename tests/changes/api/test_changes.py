@@ -1,5 +1,6 @@
 """The list of changes, and reading, creating and editing one."""
 
+import base64
 import re
 from datetime import UTC, datetime, timedelta
 
@@ -274,37 +275,35 @@ class TestPages:
         assert len(numbers(api(audrey).get(answer.json()["next"]))) == 2
 
     @each_row(
-        "cursor",
+        ("ordering", "said"),
         [
-            "x",
-            "%00",
-            "%E2%82%AC",
-            "W10",  # []
-            "bnVsbA",  # null
-            "WyItbnVtYmVyIiwieCIsMSwwXQ",  # ["-number","x",1,0]
-            "WyItbnVtYmVyIiwxLCJ4IiwwXQ",  # ["-number",1,"x",0]
-            "WyItbnVtYmVyIiwxZTk5OSwxLDBd",  # ["-number",1e999,1,0]
-            "WyItbnVtYmVyIiw5OTk5OTk5OTk5OTk5OTk5OTk5OTksMSwwXQ",  # ["-number",99999999999999999999999,1,0]
-            "WyJ0aXRsZSIsIngiLDEsMF0",  # ["title","x",1,0]
-            "W1tbW1tbW1tb" * 200,
+            ("-number", "-number after"),
+            ("-number", "-number after x"),
+            ("-number", "-number beside 1"),
+            ("-number", "-number after 1 1"),
+            ("-number", "-number after 1.1"),
+            ("-number", "-number after 1e999"),
+            ("-number", "-number after 99999999999999999999999"),
+            ("-number", "number after 1"),
+            ("title", "title after 1.1"),  # the title is encoded
+            ("title", "title after AA.1"),  # NUL
+            ("title", "title after 7aCA.1"),  # half of a surrogate pair
+            ("created_at", "created_at after 2026-01-01T00:00:00Z.1"),
+            ("created_at", "created_at after -99999999999999999.1"),  # before year 1
+            ("created_at", "created_at after 9999999999999999999.1"),  # after year 9999
         ],
     )
-    def test_a_cursor_that_was_not_given_out_is_refused(self, api, audrey, cursor):
-        answer = api(audrey).get(f"{CHANGES}?cursor={cursor}")
+    def test_a_forged_cursor_is_refused(self, api, audrey, ordering, said):
+        cursor = base64.urlsafe_b64encode(said.encode()).decode().rstrip("=")
+        self.refused(api(audrey).get(f"{CHANGES}?ordering={ordering}&cursor={cursor}"))
+
+    @each_row("cursor", ["x", "%00", "%E2%82%AC", "W10", "bnVsbA", "gICAgA", "W1tbW1tbW1tb" * 200])
+    def test_what_is_no_cursor_is_refused(self, api, audrey, cursor):
+        self.refused(api(audrey).get(f"{CHANGES}?cursor={cursor}"))
+
+    def refused(self, answer):
         assert answer.status_code == 400
         assert answer.json()["errors"][0]["attr"] == "cursor"
-
-    @pytest.mark.parametrize(
-        ("ordering", "cursor"),
-        [
-            ("title", "WyJ0aXRsZSIsIlx1ZDgwMCIsMSwwXQ"),  # ["title","\ud800",1,0]
-            ("title", "WyJ0aXRsZSIsIlx1MDAwMCIsMSwwXQ"),  # ["title","\u0000",1,0]
-            ("created_at", "WyJjcmVhdGVkX2F0IiwiMjAyNi0wMS0wMVQwMDowMDowMCIsMSwwXQ"),  # without an offset
-            ("created_at", "WyJjcmVhdGVkX2F0IiwiMDAwMS0wMS0wMVQwMDowMDowMCsyMzowMCIsMSwwXQ"),  # before year 1
-        ],
-    )
-    def test_a_forged_value_in_a_cursor_is_refused(self, api, audrey, ordering, cursor):
-        assert api(audrey).get(f"{CHANGES}?ordering={ordering}&cursor={cursor}").status_code == 400
 
     def test_a_cursor_of_another_ordering_is_refused(self, api, audrey):
         answer = api(audrey).get(f"{CHANGES}?limit=2&ordering=title")
