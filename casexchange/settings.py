@@ -168,6 +168,7 @@ if _default["ENGINE"].endswith("sqlite3"):
         "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;",
     }
 else:
+    _default["ENGINE"] = "casexchange.postgresql"
     # Each thread keeps its connection, and there are few threads: a pool would add its own locks and checks to each
     # request, and save no connection.
     _default["CONN_MAX_AGE"] = int(positive("DATABASE_CONN_MAX_AGE", 60))

@@ -6,9 +6,11 @@ Each returns rows or models that are read in part: whatever else of a model is a
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
+from functools import lru_cache
 from typing import Any, NamedTuple, TypeVar
 from uuid import UUID
 
@@ -21,7 +23,7 @@ from knox.models import AuthToken
 
 from changes.models import SupportGroup
 
-from .models import DeliveryControl, Exchange, ExternalReference, ExternalSystem
+from .models import DeliveryControl, Exchange, ExternalReference, ExternalSystem, OutgoingOperation
 
 AnyModel = TypeVar("AnyModel", bound=Model)
 
@@ -29,6 +31,32 @@ AnyModel = TypeVar("AnyModel", bound=Model)
 def partly(model: type[AnyModel], **values: Any) -> AnyModel:
     """As if read with `only()`. Takes the values in the order of the model's fields."""
     return model.from_db(connection.alias, [*values], [*values.values()])
+
+
+@lru_cache(maxsize=64)
+def _reading(model: type[Model], names: tuple[str, ...]) -> tuple[frozenset[str], list[int], list[tuple[int, str]]]:
+    """Of rows with these columns: the fields that they hold, their places in the order of the model, and the rest."""
+    places = {name: place for place, name in enumerate(names)}
+    fields = [field.attname for field in model._meta.concrete_fields if field.attname in places]
+    others = [(place, name) for name, place in places.items() if name not in fields]
+    return frozenset(fields), [places[name] for name in fields], others
+
+
+def _read(model: type[AnyModel], sql: str, parameters: list[Any]) -> list[AnyModel]:
+    """What `model.objects.raw()` returns, for columns that are named like their fields and need no conversion."""
+    if connection.vendor != "postgresql":
+        return list(model._default_manager.raw(sql, parameters))
+    with connection.cursor() as cursor:
+        cursor.execute(sql, parameters)
+        rows = cursor.fetchall()
+        fields, places, others = _reading(model, tuple(column.name for column in cursor.description))
+    found = []
+    for row in rows:
+        instance = model.from_db(connection.alias, fields, [row[place] for place in places])
+        for place, name in others:
+            setattr(instance, name, row[place])
+        found.append(instance)
+    return found
 
 
 # --- Prepared ---
@@ -91,7 +119,7 @@ WHERE p.id IN (
 def token_with_user(digest: str) -> AuthToken | None:
     """The token with its user; one who is staff knows their permissions, as Django's backend keeps them."""
     with prepared():
-        token: Any = next(iter(AuthToken.objects.raw(_CALLER, [digest])), None)
+        token: Any = next(iter(_read(AuthToken, _CALLER, [digest])), None)
         if token is None:
             return None
         flags = {name: bool(getattr(token, name)) for name in ("is_superuser", "is_staff", "is_active")}
@@ -127,7 +155,7 @@ WHERE t.digest = %s
 def partner_of_token(digest: str) -> tuple[AuthToken | None, list[ExternalSystem]]:
     """The token with its user, and the systems that the user speaks for."""
     with prepared():
-        rows: list[Any] = list(AuthToken.objects.raw(_PARTNER, [digest]))
+        rows: list[Any] = _read(AuthToken, _PARTNER, [digest])
     if not rows:
         return None, []
     token = rows[0]
@@ -161,7 +189,7 @@ WHERE g.name = %s
 def group_with_system(name: str) -> tuple[SupportGroup, ExternalSystem | None] | None:
     """The group of this name and the partner whose it is."""
     with prepared():
-        found: Any = next(iter(SupportGroup.objects.raw(_GROUP, [name])), None)
+        found: Any = next(iter(_read(SupportGroup, _GROUP, [name])), None)
     if found is None:
         return None
     system = None
@@ -239,26 +267,26 @@ def references_of(changes: Collection[int], systems: Collection[int]) -> list[Ex
     of_systems, more = _among("system_id", systems)
     with prepared():
         sql = _REFERENCES.format(changes=of_changes, systems=of_systems)
-        return list(ExternalReference.objects.raw(sql, [*parameters, *more]))
+        return _read(ExternalReference, sql, [*parameters, *more])
 
 
 # --- Claiming ---
 
 # A claim stands between a save and its arrival at the partner. Each part reads the index of the next operations from
 # the front, so the cost does not grow with what waits or was delivered.
-CONTROLS_OF_DUE = """
-    SELECT control.*, s.system_id AS name, s.endpoint_url, s.signing_secret, s.previous_signing_secret, s.max_in_flight,
-        s.rate_limit
-    FROM integrations_deliverycontrol control
-    JOIN integrations_externalsystem s ON s.id = control.system_id
-    WHERE s.enabled AND s.paused_at IS NULL AND s.delivery = 'push' AND EXISTS (
-        SELECT 1 FROM integrations_outgoingoperation o
-        WHERE o.system_id = s.id AND o.status = 'Waiting' AND o.is_next AND o.next_try_at <= %s
-    )
-    ORDER BY control.system_id"""
-SKIP_LOCKED = " FOR NO KEY UPDATE OF control SKIP LOCKED"
+_CONTROLS_OF_DUE = """
+SELECT control.*, s.system_id AS name, s.endpoint_url, s.signing_secret, s.previous_signing_secret, s.max_in_flight,
+    s.rate_limit
+FROM integrations_deliverycontrol control
+JOIN integrations_externalsystem s ON s.id = control.system_id
+WHERE s.enabled AND s.paused_at IS NULL AND s.delivery = 'push' AND EXISTS (
+    SELECT 1 FROM integrations_outgoingoperation o
+    WHERE o.system_id = s.id AND o.status = 'Waiting' AND o.is_next AND o.next_try_at <= %s
+)
+ORDER BY control.system_id"""
+_SKIP_LOCKED = " FOR NO KEY UPDATE OF control SKIP LOCKED"
 # What is under way is counted by the statement that claims: it begins with the lock held, and sees what others took.
-OLDEST_OF_SYSTEM = """
+_OLDEST_OF_SYSTEM = """
     SELECT id FROM (
         SELECT id FROM integrations_outgoingoperation
         WHERE system_id = %s AND status = 'Waiting' AND is_next AND next_try_at <= %s
@@ -268,16 +296,80 @@ OLDEST_OF_SYSTEM = """
         ){lock}
     ) AS oldest"""
 # One that a person retries or skips at this moment is left for the next claim, which no other system has to wait for.
-UNLOCKED = " FOR NO KEY UPDATE SKIP LOCKED"
-# The payload is read as the text that it is in the database, and sent so.
-CLAIM = """
-    WITH chosen AS MATERIALIZED (%(oldest)s)
-    UPDATE integrations_outgoingoperation SET status = 'Sending', claim = claim + 1, claimed_until = %%s
-    WHERE status = 'Waiting' AND id IN (SELECT id FROM chosen)
-    RETURNING id, exchange_id, change_id, system_id, sequence, operation, cause_id, created_at, status, claim, tries,
-        next_try_at, claimed_until, payload AS recorded%(also)s"""
+_UNLOCKED = " FOR NO KEY UPDATE SKIP LOCKED"
+# The payload is read as the text that it is in the database, and sent so. What the message says besides, the external
+# reference as it is now, comes along: no statement is left between the claim and the sending.
+_CLAIM = """
+WITH chosen AS MATERIALIZED ({oldest})
+UPDATE integrations_outgoingoperation SET status = 'Sending', claim = claim + 1, claimed_until = %s
+WHERE status = 'Waiting' AND id IN (SELECT id FROM chosen)
+RETURNING id, exchange_id, change_id, system_id, sequence, operation, cause_id, created_at, status, claim, tries,
+    next_try_at, claimed_until, payload AS recorded, (
+        SELECT {json_array}(external_id, external_url, external_status, updated_at)
+        FROM integrations_externalreference r
+        WHERE r.change_id = integrations_outgoingoperation.change_id
+            AND r.system_id = integrations_outgoingoperation.system_id
+    ) AS reference{also}"""
 # Of this transaction: a claim that a power cut takes away is no loss, what it had taken is sent again with the same id.
-NO_WAIT_FOR_THE_DISK = ", set_config('synchronous_commit', 'off', true) AS synchronous_commit"
+_NO_WAIT_FOR_THE_DISK = ", set_config('synchronous_commit', 'off', true) AS synchronous_commit"
+
+
+def controls_of_due(now: datetime) -> list[Any]:
+    """The controls of the systems that flow and have something due, locked, each with what sending needs of its system.
+
+    Those that another worker claims from now are left out.
+    """
+    lock = _SKIP_LOCKED if connection.features.has_select_for_update_skip_locked else ""
+    with prepared():
+        return _read(DeliveryControl, _CONTROLS_OF_DUE + lock, [connection.ops.adapt_datetimefield_value(now)])
+
+
+class Share(NamedTuple):
+    """So many operations of a system may be claimed, and so many may be under way."""
+
+    system: int
+    claimed: int
+    at_once: int
+
+
+def claim(shares: Iterable[Share], now: datetime, until: datetime) -> list[OutgoingOperation]:
+    """Claims the oldest due operations of each system, as many as its share and what is under way allow.
+
+    Each has what its message is made of: `recorded`, its payload as JSON, and `reference`, the external reference.
+    """
+    is_postgresql = connection.vendor == "postgresql"
+    moment, lease = (connection.ops.adapt_datetimefield_value(value) for value in (now, until))
+    parameters: list[Any] = []
+    parts = []
+    for system, count, most in shares:
+        parts.append(_OLDEST_OF_SYSTEM.format(lock=_UNLOCKED if is_postgresql else ""))
+        parameters += [system, moment, most, most, count, most, count, system]
+    sql = _CLAIM.format(
+        oldest=" UNION ALL ".join(parts),
+        json_array="json_build_array" if is_postgresql else "json_array",
+        also=_NO_WAIT_FOR_THE_DISK if is_postgresql else "",
+    )
+    with prepared():
+        operations = _read(OutgoingOperation, sql, [*parameters, lease])
+    for operation in operations:
+        operation.reference = _reference(operation)  # type: ignore[attr-defined]
+    return operations
+
+
+def _reference(operation: Any) -> ExternalReference | None:
+    said = operation.reference
+    if said is None:
+        return None
+    external_id, url, status, updated_at = json.loads(said) if isinstance(said, str) else said
+    return partly(
+        ExternalReference,
+        change_id=operation.change_id,
+        system_id=operation.system_id,
+        external_id=external_id,
+        external_url=url,
+        external_status=status,
+        updated_at=_moment(updated_at if connection.vendor == "sqlite" else datetime.fromisoformat(updated_at)),
+    )
 
 
 _IS_DUE = """
@@ -328,7 +420,7 @@ def lock_exchanges(keys: Iterable[int], wait: bool) -> list[Exchange]:
     """These exchanges, locked in order; without `wait` those that nobody else has locked."""
     among, parameters = _among("id", keys)
     with prepared():
-        return list(Exchange.objects.raw(_EXCHANGES.format(keys=among) + _lock(not wait), parameters))
+        return _read(Exchange, _EXCHANGES.format(keys=among) + _lock(not wait), parameters)
 
 
 def lock_open(keys: Iterable[UUID]) -> dict[UUID, tuple[str, int]]:
@@ -346,6 +438,16 @@ def write_delivered(keys: Iterable[UUID], now: datetime) -> None:
         cursor.execute(_DELIVERED.format(keys=among), [False, moment, *parameters])
 
 
+_HEARD_OF = "UPDATE integrations_externalreference SET updated_at = %s WHERE {keys}"
+
+
+def write_heard_of(keys: Iterable[int], now: datetime) -> None:
+    """That the partner said the same of these references again."""
+    among, parameters = _among("id", keys)
+    with prepared(), connection.cursor() as cursor:
+        cursor.execute(_HEARD_OF.format(keys=among), [connection.ops.adapt_datetimefield_value(now), *parameters])
+
+
 def lock_controls(systems: Collection[int], failed: Collection[int], delivered: Collection[int]) -> list[Any]:
     """The controls, locked in order, of those of `systems` for which something is to be written: where a try failed,
     where something stands against the system already, and where it was the first delivery."""
@@ -353,4 +455,4 @@ def lock_controls(systems: Collection[int], failed: Collection[int], delivered: 
     names = dict(zip(("keys", "failed", "delivered"), (among for among, _ in parts), strict=True))
     parameters = [parameter for _, own in parts for parameter in own]
     with prepared():
-        return list(DeliveryControl.objects.raw(_CONTROLS.format(**names) + _lock(), parameters))
+        return _read(DeliveryControl, _CONTROLS.format(**names) + _lock(), parameters)

@@ -120,7 +120,6 @@ class _Drain:
                 self.claimed_at = began
         if not self.claimed:
             return
-        references = outbox.references_of(self.claimed)
         operations, self.claimed = self.claimed, []
         if time.monotonic() - self.claimed_at > settings.DELIVERY_LEASE:
             return  # this process slept: they are somebody else's by now, and a person may have skipped one
@@ -128,7 +127,7 @@ class _Drain:
         for operation in operations:
             attempt = DeliveryAttempt(operation=operation, claim=operation.claim, started_at=timezone.now())
             try:
-                requests.append(request_for(operation, references))
+                requests.append(request_for(operation))
                 sent.append((operation, attempt))
             except Exception as error:  # noqa: BLE001 - settled with the others, where it is logged
                 failed: Future[Response] = Future()
@@ -224,9 +223,9 @@ def _unwritable(result: Result, error: DatabaseError) -> Result:
     return Result(result.operation, attempt, Outcome.REFUSED, attempt.error)
 
 
-def request_for(operation: OutgoingOperation, references: outbox.References | None = None) -> Request:
-    """The signed POST of this claimed operation. `references`: those of many, where they were read at once."""
-    body = outbox.body(operation, outbox.references_of([operation]) if references is None else references)
+def request_for(operation: OutgoingOperation) -> Request:
+    """The signed POST of this claimed operation."""
+    body = outbox.body(operation)
     headers = {
         "Content-Type": "application/json",
         "Accept": "application/json",

@@ -274,7 +274,7 @@ class Exchanging:
             record = {"external_id": f"{operation.system.system_id}-{operation.change_id}"}
             answer = Response(200, {}, json.dumps(record).encode())
         attempt = DeliveryAttempt(operation=operation, claim=operation.claim, started_at=timezone.now(), duration=0.1)
-        message = json.loads(delivery.request_for(operation, outbox.references_of([operation])).body)
+        message = json.loads(delivery.request_for(operation).body)
         if behaviour != "is not there":
             skipped = {str(row.id) for row in self.rows.values() if row.status == "Skipped"}
             self.is_its_turn(operation)

@@ -14,7 +14,7 @@ ExternalReference, ExternalSystem, DeliveryControl. A claim locks DeliveryContro
 
 from .by_hand import NotOpen, close_breaker, open_breaker, resume, retry_now, skip, skip_all, unsettled, waiting_behind
 from .claiming import claim, is_due, is_more_due, release_stale
-from .message import References, body, message, references_of
+from .message import body, message
 from .recording import Context, context_of, context_of_new, record, wake_on_commit
 from .results import Outcome, Result
 from .settling import settle
@@ -23,7 +23,6 @@ __all__ = [
     "Context",
     "NotOpen",
     "Outcome",
-    "References",
     "Result",
     "body",
     "claim",
@@ -35,7 +34,6 @@ __all__ = [
     "message",
     "open_breaker",
     "record",
-    "references_of",
     "release_stale",
     "resume",
     "retry_now",

@@ -10,6 +10,7 @@ from uuid import UUID
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
 
+from integrations import statements
 from integrations.models import Exchange, ExternalReference
 
 from .message import references_of
@@ -43,7 +44,7 @@ def keep_answers(results: Sequence[Result], exchanges: Mapping[int, Exchange], n
         else:
             heard_of.append(reference.pk)
     if heard_of:
-        ExternalReference.objects.filter(pk__in=heard_of).update(updated_at=now)
+        statements.write_heard_of(heard_of, now)
     if altered:
         ExternalReference.objects.bulk_update(altered, [*FIELDS, "updated_at"])
     for pk in _insert(new):

@@ -35,7 +35,7 @@ def claim(limit: int) -> list[OutgoingOperation]:
     now = timezone.now()
     if limit <= 0:
         return []
-    with statements.prepared(), transaction.atomic():
+    with transaction.atomic():
         controls = _controls_of_due(now)
         shares = _shares(controls, limit, now)
         if not shares:
@@ -47,6 +47,8 @@ def claim(limit: int) -> list[OutgoingOperation]:
                 controls[pk].save()
     for operation in operations:
         operation.system = controls[operation.system_id].system
+        if reference := operation.reference:  # type: ignore[attr-defined]
+            reference.system = operation.system
     if any(operation.cause_id for operation in operations):
         prefetch_related_objects(operations, "cause__system")
     return operations
@@ -81,11 +83,7 @@ def _of_due(now: datetime) -> QuerySet[DeliveryControl]:
 
 def _controls_of_due(now: datetime) -> dict[int, DeliveryControl]:
     """The same, locked, with their systems. What another worker claims from now is its own."""
-    lock = statements.SKIP_LOCKED if connection.features.has_select_for_update_skip_locked else ""
-    moment = connection.ops.adapt_datetimefield_value(now)
-    controls = {
-        control.pk: control for control in DeliveryControl.objects.raw(statements.CONTROLS_OF_DUE + lock, [moment])
-    }
+    controls = {control.pk: control for control in statements.controls_of_due(now)}
     for control in controls.values():
         control.system = _system_of(control)
     return controls
@@ -125,19 +123,10 @@ def _shares(controls: dict[int, DeliveryControl], limit: int, now: datetime) -> 
 
 def _take(shares: dict[int, int], controls: dict[int, DeliveryControl], now: datetime) -> list[OutgoingOperation]:
     """Claims the oldest due of each system, as many as its share and what is under way allow, in one statement."""
-    moment, lease = (
-        connection.ops.adapt_datetimefield_value(value)
-        for value in (now, now + timedelta(seconds=settings.DELIVERY_LEASE))
-    )
-    is_postgresql = connection.vendor == "postgresql"
-    part = statements.OLDEST_OF_SYSTEM.format(lock=statements.UNLOCKED if is_postgresql else "")
-    oldest = " UNION ALL ".join([part] * len(shares))
-    chosen: list[Any] = []
-    for system, share in shares.items():
-        most = flow_control.at_once(controls[system], now)
-        chosen += [system, moment, most, most, share, most, share, system]
-    also = statements.NO_WAIT_FOR_THE_DISK if is_postgresql else ""
-    taken = OutgoingOperation.objects.raw(statements.CLAIM % {"oldest": oldest, "also": also}, [*chosen, lease])
+    wanted = [
+        statements.Share(system, count, flow_control.at_once(controls[system], now)) for system, count in shares.items()
+    ]
+    taken = statements.claim(wanted, now, now + timedelta(seconds=settings.DELIVERY_LEASE))
     return sorted(taken, key=lambda operation: (operation.next_try_at, operation.pk))
 
 

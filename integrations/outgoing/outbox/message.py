@@ -28,18 +28,18 @@ def references_of(operations: Collection[OutgoingOperation]) -> References:
 
 def message(operation: OutgoingOperation) -> dict[str, Any]:
     """The operation as the partner receives it now."""
-    return {**_envelope(operation, references_of([operation])), **operation.payload}
+    reference = references_of([operation]).get((operation.change_id, operation.system_id))
+    return {**_envelope(operation, reference), **operation.payload}
 
 
-def body(operation: OutgoingOperation, references: References) -> bytes:
+def body(operation: OutgoingOperation) -> bytes:
     """The same in JSON, for an operation that was claimed. What was recorded is JSON already, and not read again."""
-    envelope = json.dumps(_envelope(operation, references), ensure_ascii=False, separators=(",", ":"))
-    recorded: str = operation.recorded  # type: ignore[attr-defined]
-    return f"{envelope[:-1]},{recorded[1:]}".encode()
+    claimed: Any = operation
+    envelope = json.dumps(_envelope(operation, claimed.reference), ensure_ascii=False, separators=(",", ":"))
+    return f"{envelope[:-1]},{claimed.recorded[1:]}".encode()
 
 
-def _envelope(operation: OutgoingOperation, references: References) -> dict[str, Any]:
-    reference = references.get((operation.change_id, operation.system_id))
+def _envelope(operation: OutgoingOperation, reference: ExternalReference | None) -> dict[str, Any]:
     return {
         "id": str(operation.pk),
         "operation": operation.operation,
