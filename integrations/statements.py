@@ -7,21 +7,19 @@ Each returns rows or models that are read in part: whatever else of a model is a
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Collection, Iterable
 from datetime import datetime
 from functools import lru_cache
 from typing import Any, NamedTuple, TypeVar
 from uuid import UUID
 
-import psycopg
-from django.conf import settings
 from django.contrib.auth import get_user_model
 from django.db import connection
 from django.db.models import DateTimeField, Model, Value
 from knox.models import AuthToken
 
 from changes.models import SupportGroup
+from changes.prepared import prepared
 
 from .models import DeliveryControl, Exchange, ExternalReference, ExternalSystem, OutgoingOperation
 
@@ -57,34 +55,6 @@ def _read(model: type[AnyModel], sql: str, parameters: list[Any]) -> list[AnyMod
             setattr(instance, name, row[place])
         found.append(instance)
     return found
-
-
-# --- Prepared ---
-
-# A statement is prepared when a connection runs it for this time.
-THRESHOLD = 3
-
-
-@contextmanager
-def prepared() -> Iterator[None]:
-    """Around a few statements that run over and over, such as those of one operation.
-
-    Not around a query that needs a partial index: a plan that fits all values does not know that the value is that of
-    the index's condition. `DATABASE_PREPARED_STATEMENTS` turns it off, for a PgBouncer that cannot keep them.
-    """
-    # Who looks at the queries, in a test or with DEBUG, sees them with their values.
-    is_wanted = settings.DATABASE_PREPARED_STATEMENTS and not connection.queries_logged
-    if connection.vendor != "postgresql" or not is_wanted:
-        yield
-        return
-    connection.ensure_connection()
-    session: Any = connection.connection  # of the driver
-    ordinary = session.cursor_factory, session.prepare_threshold
-    session.cursor_factory, session.prepare_threshold = psycopg.Cursor, THRESHOLD
-    try:
-        yield
-    finally:
-        session.cursor_factory, session.prepare_threshold = ordinary
 
 
 def _among(column: str, keys: Iterable[Any]) -> tuple[str, list[Any]]:

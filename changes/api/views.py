@@ -25,6 +25,7 @@ from changes.keyset import Column
 from changes.models import Addition, Approval, Attachment, Change, Comment
 from changes.models.holding import holding
 from changes.orders import ORDERS
+from changes.prepared import prepared
 from changes.querysets import ChangeQuerySet
 from changes.texts.file_names import disposition, sent_name
 
@@ -240,7 +241,7 @@ class AdditionsView(ListView):
 
     def add(self, make: Callable[[Change], Addition]) -> Response:
         """Adds what `make` makes, and answers with it. The body was read before, so a slow caller holds no lock."""
-        with transaction.atomic():
+        with prepared(), transaction.atomic():
             change = get_object_or_404(self.changes().locked(), number=self.kwargs["number"])
             addition = make(change)
             with holding(change):

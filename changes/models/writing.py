@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 from django.db import transaction
+
+from changes.prepared import prepared
 
 
 def within_transaction() -> AbstractContextManager[None]:
@@ -12,6 +15,8 @@ def within_transaction() -> AbstractContextManager[None]:
     return nullcontext() if transaction.get_connection().in_atomic_block else transaction.atomic()
 
 
-def writing() -> AbstractContextManager[None]:
+@contextmanager
+def writing() -> Iterator[None]:
     """Around what writes: it is kept whole, or the caller's transaction is lost with it."""
-    return transaction.atomic(savepoint=False)
+    with prepared(), transaction.atomic(savepoint=False):
+        yield

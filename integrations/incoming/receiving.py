@@ -15,10 +15,10 @@ from changes.actor import acting
 from changes.exceptions import ChangeRefused
 from changes.models import Attachment
 from changes.models.holding import holding
+from changes.prepared import prepared
 from integrations import origin
 from integrations.choices import IncomingKind, IncomingStatus
 from integrations.models import IncomingOperation, OutgoingOperation
-from integrations.statements import prepared
 
 from .effects import carry_out, new_change
 from .entries import keep, new_entry, remembered
