@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, NoReturn, Self
 
-from django.db import models
+from django.db import connection, models
 from django.db.models import Case, IntegerField, Value, When
 
 from .choices import FINAL_PHASES, METAPHASES, Metaphase, Priority
@@ -44,6 +45,14 @@ class PlannedStart(models.Func):
 
 
 PLANNED_START = PlannedStart()
+
+
+def rows_of_each(parts: Sequence[ChangeQuerySet], *columns: str) -> list[tuple[Any, ...]]:
+    """These columns of the changes of all parts, each of which has a limit of its own, in one query."""
+    if not connection.features.supports_slicing_ordering_in_compound:
+        parts = [part.model._default_manager.filter(pk__in=part.values("pk")).order_by() for part in parts]
+    first, *others = (part.values_list(*columns) for part in parts)
+    return list(first.union(*others, all=True))
 
 
 class AnnouncedQuerySet(models.QuerySet):
