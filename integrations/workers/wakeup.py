@@ -31,6 +31,10 @@ PAUSE = 1.0
 LAST_WAIT = 1.0
 # How long, in seconds, the one who asks gives way to the thread.
 GIVE_WAY = 0.002
+# Seconds between two messages of one process. The first leaves at once, so an idle exchange waits for nothing. A busy
+# one has one message for many operations: a message costs both ends a millisecond, and a drain that finds one
+# operation costs the worker as much as one that finds ten.
+BETWEEN = 0.05
 # With so many messages that nobody has taken, no more are sent: without workers they would pile up, and hold these up
 # once they start. How many there are is asked at most once in so many seconds.
 ENOUGH = 200
@@ -112,12 +116,13 @@ class Publisher:
         self._changed = threading.Condition()
         # How many wake-ups were asked for, and how many of them a message was sent for.
         self._asked = self._sent = 0
+        self._free_at = 0.0  # on the monotonic clock
         threading.Thread(target=self._run, name="wake-up", daemon=True).start()
 
     def ask(self) -> None:
         """Has a message sent, after this call."""
         with self._changed:
-            is_idle = self._sent == self._asked
+            is_idle = self._sent == self._asked and time.monotonic() >= self._free_at
             self._asked += 1
             self._changed.notify_all()
             if is_idle:
@@ -136,13 +141,15 @@ class Publisher:
         while True:
             with self._changed:
                 self._changed.wait_for(lambda: self._sent < self._asked)
+            time.sleep(max(0.0, self._free_at - time.monotonic()))
+            with self._changed:
                 # What is asked for from now on may have been committed too late for this message.
                 asked = self._asked
             if not link.send(self.task, expires=settings.WAKE_UP_EXPIRES):
                 time.sleep(PAUSE)
                 continue
             with self._changed:
-                self._sent = asked
+                self._sent, self._free_at = asked, time.monotonic() + BETWEEN
                 self._changed.notify_all()
             while time.monotonic() >= next_look:
                 next_look = time.monotonic() + LOOK_EVERY
