@@ -7,13 +7,13 @@ from typing import Any
 from django.contrib.auth.models import Group
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
-from django.utils.cache import patch_cache_control, patch_vary_headers
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from django.views import View
 
 from changes.choices import Role
 
+from .htmx import asks_for_part, keep_apart
 from .resume import to_sign_in
 
 # What a person reads who lacks the permission: "<sentence> The roles that may: <roles>."
@@ -62,7 +62,7 @@ class StaffPage(View):
 
     def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
         if not request.user.is_authenticated:
-            if request.headers.get("HX-Request"):
+            if asks_for_part(request):
                 # A part of a page: the page stays, with what was typed, and js/app.js says what to do.
                 return HttpResponse(status=401)
             return to_sign_in(request)
@@ -71,8 +71,5 @@ class StaffPage(View):
         if self.permission and (self.is_write_page or request.method == "POST"):
             require(request.user, self.permission)
         response = super().dispatch(request, *args, **kwargs)
-        if not response.has_header("Cache-Control"):
-            patch_cache_control(response, private=True, no_cache=True)
-        # A part of a page has the page's own address.
-        patch_vary_headers(response, ["HX-Request"])
+        keep_apart(response)
         return response

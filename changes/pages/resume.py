@@ -24,6 +24,7 @@ from django.utils.translation import gettext as _
 from django.views.csrf import csrf_failure
 
 from .fields import work_in_zone_of
+from .htmx import asks_for_part
 from .once import MARK
 
 OWNER = "page_of"
@@ -124,7 +125,7 @@ def typed_fields(request: HttpRequest) -> dict[str, Any]:
 
 def form_out_of_date(request: HttpRequest, reason: str = "") -> HttpResponseBase:
     """Named in the settings: a form from before the person signed in again is shown once more, with what was typed."""
-    if request.headers.get("HX-Request"):
+    if asks_for_part(request):
         # A part of a page: the page stays, with what was typed.
         return csrf_failure(request, reason) if request.user.is_authenticated else HttpResponse(status=401)
     if not request.user.is_authenticated and _owner(request):

@@ -124,7 +124,7 @@ class ChangeExchange:
         return " ".join(partner.summary for partner in self.partners)
 
     @cached_property
-    def stamp(self) -> str:
+    def version(self) -> str:
         """Differs when what is shown does; its first part when `summary` does. "3 minutes ago" makes it new too."""
         shown = [self.summary, *self.recipients, *(_shown(partner) for partner in self.partners)]
         minute = int(self.reading.now.timestamp() // 60)

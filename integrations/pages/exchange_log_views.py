@@ -9,7 +9,7 @@ from uuid import UUID
 
 from django import forms
 from django.contrib import messages
-from django.http import Http404, HttpRequest, HttpResponse, QueryDict
+from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils import timezone
@@ -20,6 +20,7 @@ from django.utils.translation import gettext_lazy
 from changes.actor import signed_in
 from changes.pages.access import StaffPage
 from changes.pages.fields import ZONE, Minute, work_in_zone_of
+from changes.pages.htmx import asks_for_part, lead_to
 from integrations.json_text import Shown, pretty
 from integrations.models import ExternalSystem, IncomingOperation, OutgoingOperation
 from integrations.outgoing import outbox
@@ -30,7 +31,7 @@ from .exchange_log import Log
 
 ATTEMPTS_SHOWN = 100
 # The filters that ask while somebody types.
-TYPED = {"change", "error"}
+TYPED = ("change", "error")
 
 
 class ExchangeLog(StaffPage):
@@ -44,22 +45,12 @@ class ExchangeLog(StaffPage):
             work_in_zone_of(request.GET)
         log = Log(request.GET, is_incoming)
         context = {"log": log, "filter": log.form, "is_incoming": is_incoming}
-        htmx: Any = request.htmx  # type: ignore[attr-defined]
-        if not htmx or htmx.history_restore_request:
+        if not asks_for_part(request):
             return render(request, "integrations/log.html", context)
         response = render(request, "integrations/includes/log_rows.html", context)
-        # What is in the address bar is what a person can send to another one.
         asked = {name: value for name, value in request.GET.items() if value and (has_times or name != ZONE)}
-        header = "HX-Replace-Url" if _is_typed_on(htmx.current_url or "", asked) else "HX-Push-Url"
-        response[header] = request.path + (f"?{urlencode(asked)}" if asked else "")
+        lead_to(response, request, request.path + (f"?{urlencode(asked)}" if asked else ""), TYPED)
         return response
-
-
-def _is_typed_on(address: str, asked: dict[str, Any]) -> bool:
-    """Whether only what somebody types differs from the address of the page: no step of its own for Back."""
-    before = QueryDict(address.partition("?")[2])
-    differing = {name for name in {*before, *asked} if before.get(name, "") != asked.get(name, "")}
-    return bool(differing) and differing <= TYPED and all(before.get(name) for name in differing)
 
 
 class OneOperation(StaffPage):

@@ -243,9 +243,14 @@ class ChangePage:
     # --- What happened ---
 
     @property
-    def stamp(self) -> str:
-        """Differs when anything does that the page renews by itself; its first part is the version."""
+    def version(self) -> str:
+        """That of all that the page renews by itself: of the record, its decisions, and the timeline."""
         return f"{self.change.version}.{self.change.decided}.{self.timeline.stamp}"  # type: ignore[attr-defined]
+
+    def version_with_timeline(self, shown: str) -> str:
+        """That of a page of the version `shown`, once its timeline alone is of now."""
+        record, dot, _timeline = shown.rpartition(".")
+        return f"{record}.{self.timeline.stamp}" if dot else self.version
 
     @property
     def shows(self) -> list[Show]:

@@ -19,14 +19,15 @@ from changes.actor import signed_in
 from changes.choices import CompletionCode, Decision, Phase
 from changes.exceptions import ChangeRefused, ConditionsUnmet, StaleChange
 from changes.models import Approval, Change
+from changes.pages import renewal
 from changes.pages.access import StaffPage, require
+from changes.pages.htmx import asks_for_part, target
 from changes.pages.resume import typed_fields
 
 from .forms import ApprovalForm
 from .page import ChangePage, StaleNotice, find, is_moved_already, moves, refuse_stale, stale_in_words
 
 CONFLICT = 409
-NOTHING_NEW = 204
 # What a change that is abandoned may say, in the order in which it is offered.
 ABANDONING_CODES = (CompletionCode.WITHDRAWN, CompletionCode.REJECTED)
 
@@ -65,22 +66,30 @@ class ChangeDetail(OneChange):
     """The page of a change, and the parts of it that htmx asks for: see templates/changes/detail.html."""
 
     def get(self, request: HttpRequest, number: str) -> HttpResponse:
-        part = request.headers.get("HX-Target")
-        if part == "timeline" or part == "older":
+        part = target(request) if asks_for_part(request) else ""
+        if part == "timeline":
+            return self.chosen_timeline()
+        if part == "older":
             return self.part("changes/includes/timeline.html")
         if part == "news":
             return self.news()
         return self.page()
 
-    def news(self) -> HttpResponse:
-        """All parts that may have changed since the page was made; nothing when none has."""
+    def chosen_timeline(self) -> HttpResponse:
+        """The timeline alone. What else is new on the page is still to be asked for."""
         page = ChangePage(self.change, self.request.user, self.request.GET.dict())
-        seen = self.request.GET.get("seen", "")
-        if seen == page.stamp:
-            return HttpResponse(status=NOTHING_NEW)
-        is_edited = not seen.startswith(f"{self.change.version}.")
+        version = page.version_with_timeline(renewal.shown_version(self.request))
+        context = {"change": self.change, "page": page, "version": version}
+        return render(self.request, "changes/includes/timeline_chosen.html", context)
+
+    def news(self) -> HttpResponse:
+        """All parts that may have changed since the page was made."""
+        page = ChangePage(self.change, self.request.user, self.request.GET.dict())
+        is_edited = not renewal.shown_version(self.request).startswith(f"{self.change.version}.")
         context = {"change": self.change, "page": page, "is_edited": is_edited, "now": timezone.now()}
-        return render(self.request, "changes/includes/news.html", context)
+        return renewal.answer(
+            self.request, page.version, lambda: render(self.request, "changes/includes/news.html", context)
+        )
 
 
 # --- What is done on the page of a change ---

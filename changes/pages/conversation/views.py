@@ -18,6 +18,7 @@ from changes.conflicts import is_unavailable
 from changes.exceptions import RecipientsUnseen
 from changes.models import Attachment, recipients
 from changes.pages.change.views import CONFLICT, OneChange, OnPage
+from changes.pages.htmx import asks_for_part
 from changes.pages.once import once
 from changes.pages.resume import typed_before
 from changes.texts.file_names import disposition, sent_name
@@ -100,7 +101,7 @@ class CommentPreview(CommentPage):
 
     def post(self, request: HttpRequest, number: str) -> HttpResponse:
         form = CommentForm(request.POST, wants_preview=True, is_shown_again=True)
-        if request.headers.get("HX-Request"):
+        if asks_for_part(request):
             return render(request, "changes/includes/comment_preview.html", {"change": self.change, "form": form})
         return self.page(comment_form=form)
 
@@ -115,7 +116,7 @@ class AttachmentAdd(WithRecipients):
 
     def post(self, request: HttpRequest, number: str) -> HttpResponse:
         files = list(uploads(request.FILES))
-        if request.headers.get("HX-Request"):
+        if asks_for_part(request):
             return self._one(files)
         if not files:
             messages.error(request, _("Choose a file first."))

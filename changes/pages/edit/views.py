@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from copy import copy
 from typing import Any
 
@@ -17,29 +16,30 @@ from changes import audit
 from changes.actor import signed_in
 from changes.exceptions import StaleChange
 from changes.models import Change
+from changes.pages import renewal
 from changes.pages.access import StaffPage
 from changes.pages.change.page import own_save, refuse_stale
 from changes.pages.change.views import OneChange
+from changes.pages.htmx import asks_for_part
 from changes.pages.once import once
 from changes.pages.resume import typed_before
 
 from .forms import ChangeForm
 from .merging import Resolution, merge
 
-CONFLICT, NOTHING_NEW = 409, 204
+CONFLICT = 409
 FORM, WILL_SEND = "changes/form.html", "changes/includes/edit_preview.html"
 
 
 def previewed(request: HttpRequest, form: ChangeForm, stored: Change | None) -> HttpResponse | None:
     """For htmx what a save of this form would send, or that this is shown already; None for a whole page."""
-    if not request.headers.get("HX-Request"):
+    if not asks_for_part(request):
         return None
     context = {"form": form, "stored": stored, "draft": form.instance, "is_part": True}
     part = render_to_string(WILL_SEND, context, request)
-    stamp = hashlib.sha256(part.encode()).hexdigest()[:16]
-    if stamp == request.POST.get("previewed"):
-        return HttpResponse(status=NOTHING_NEW)
-    return HttpResponse(format_html('<input type="hidden" name="previewed" value="{}">', stamp) + part)
+    version = renewal.version_of(part)
+    held = format_html("<span {} hidden></span>", renewal.attributes(version))
+    return renewal.answer(request, version, lambda: HttpResponse(held + part))
 
 
 # --- Creating ---

@@ -10,8 +10,10 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils.translation import gettext as _
 
+from changes.pages.htmx import asks_for_part
+from changes.pages.renewal import Part
 from integrations.pages.by_hand_forms import TestOperationForm
-from integrations.pages.status_views import OfSystem, only_news
+from integrations.pages.status_views import OfSystem
 
 from . import sending
 
@@ -62,8 +64,10 @@ class TestResult(OfSystem):
             "test": found,
             "status": found.status,
             "system": found.status.system,
-            "every": 0 if found.is_settled else 1 if age < QUICK_FOR else 10,
-            "said": found.head.finding.title,
         }
-        part = "integrations/includes/test_operation_result.html"
-        return only_news(request, "integrations/test_operation_result.html", part, context)
+        every = 0 if found.is_settled else 1 if age < QUICK_FOR else 10
+        template, said = "integrations/includes/test_operation_result.html", found.head.finding.title
+        part = Part.of(request, "live", template, context, every, said)
+        if asks_for_part(request):
+            return part.answer(request)
+        return render(request, "integrations/test_operation_result.html", {**context, "part": part})
