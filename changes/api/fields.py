@@ -98,6 +98,28 @@ class OneOfField(serializers.ChoiceField):
         return str(data)
 
 
+class WholeNumberField(serializers.IntegerField):
+    """A whole number: no text that looks like one, no fraction, and not true, which Python takes for one."""
+
+    default_error_messages = {"invalid": "Give a whole number."}
+
+    def to_internal_value(self, data: object) -> int:
+        if not isinstance(data, int) or isinstance(data, bool):
+            self.fail("invalid")
+        return data
+
+
+class SwitchField(serializers.BooleanField):
+    """True or false: neither "yes" nor 1 is made one of them."""
+
+    default_error_messages = {"invalid": "Give true or false."}
+
+    def to_internal_value(self, data: object) -> bool:
+        if not isinstance(data, bool):
+            self.fail("invalid")
+        return data
+
+
 @extend_schema_field(OpenApiTypes.DATETIME)
 class TimestampField(serializers.Field):
     """A moment as RFC 3339 has it. Read with any offset, but with one; written in UTC."""

@@ -35,7 +35,7 @@ def test_while_nobody_looks_nothing_is_asked_and_once_somebody_does_it_is_at_onc
 def test_back_on_a_page_that_renews_itself_shows_what_is_so_now(signed_in_page, ingrid, acme):
     page = signed_in_page(ingrid)
     page.goto("/exchange/status/")
-    expect(page.get_by_role("row", name="ACME")).to_contain_text("No delivery yet")
+    expect(page.get_by_role("row", name="ACME")).to_contain_text("Flowing")
     page.clock.install()  # so that it does not ask by its clock
     page.get_by_role("link", name="Log", exact=True).click()
     expect(page.get_by_role("heading", name="Exchange log")).to_be_visible()
