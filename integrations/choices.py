@@ -70,6 +70,14 @@ class Breaker(TextChoices):
     HALF_OPEN = "HalfOpen", _("Half-open")
 
 
+class BreakerCause(TextChoices):
+    """Why a circuit breaker is not closed."""
+
+    IN_A_ROW = "in_a_row", _("Tries in a row failed")
+    SHARE = "share", _("Half of the tries failed")
+    BY_HAND = "by_hand", _("Opened by hand")
+
+
 class IncomingStatus(TextChoices):
     APPLIED = "Applied", _("Applied")
     IGNORED = "Ignored", _("Ignored")

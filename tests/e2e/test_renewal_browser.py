@@ -37,7 +37,7 @@ def test_back_on_a_page_that_renews_itself_shows_what_is_so_now(signed_in_page, 
     page.goto("/exchange/status/")
     expect(page.get_by_role("row", name="ACME")).to_contain_text("Flowing")
     page.clock.install()  # so that it does not ask by its clock
-    page.get_by_role("link", name="Log", exact=True).click()
+    page.get_by_role("link", name="Outgoing", exact=True).click()
     expect(page.get_by_role("heading", name="Exchange log")).to_be_visible()
     breaker.open_by_hand(acme, ingrid, "its desk moves")
     page.go_back()

@@ -290,7 +290,7 @@ def test_a_circuit_breaker_that_somebody_opened_says_whose_it_is(ingrid, acme, p
 def test_a_circuit_breaker_that_opened_by_itself_says_when_it_goes_on(ingrid, acme, partner):
     now = timezone.now()
     opened = {"breaker": "Open", "breaker_opened_at": now, "breaker_until": now + timedelta(hours=1)}
-    DeliveryControl.objects.update(**opened, breaker_reason="10 tries in a row failed", consecutive_failures=10)
+    DeliveryControl.objects.update(**opened, breaker_cause="in_a_row", consecutive_failures=10)
     address = send(ingrid)
     delivery.drain()
     said = told(ingrid, address)
