@@ -3,6 +3,8 @@
 The names of operations are terms of the exchange: they are the same in every language.
 """
 
+from datetime import timedelta
+
 from django.db.models import TextChoices
 from django.utils.translation import gettext_lazy as _
 
@@ -68,6 +70,10 @@ class Breaker(TextChoices):
     CLOSED = "Closed", _("Closed")
     OPEN = "Open", _("Open")
     HALF_OPEN = "HalfOpen", _("Half-open")
+
+
+# Of the tries of so long a time the share of failed ones counts.
+BREAKER_WINDOW = timedelta(seconds=60)
 
 
 class BreakerCause(TextChoices):

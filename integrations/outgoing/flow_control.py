@@ -4,7 +4,7 @@ The state stands in `DeliveryControl`, one row for each system, which the caller
 holds over all workers.
 
 The breaker opens after `failures` failed tries in a row, or when half of the tries of a window failed. A window of
-`WINDOW` begins with a failure, so nothing is counted, or written, for a system that is well. While it is not closed
+`BREAKER_WINDOW` begins with a failure, so nothing is counted, or written, for a system that is well. While it is not closed
 nothing is counted, so the counts say why it opened: standing/failures.py makes a text of them. While it is open nothing
 is sent, and no operation uses up a try. After `open_for` one operation probes: taken, the breaker closes; failed, it is
 open again. One that a person opened stays open until a person closes it.
@@ -17,12 +17,11 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-from integrations.choices import Breaker, BreakerCause
+from integrations.choices import BREAKER_WINDOW, Breaker, BreakerCause
 
 if TYPE_CHECKING:
     from integrations.models import DeliveryControl
 
-WINDOW = timedelta(seconds=60)
 WINDOW_SHARE = 0.5
 # How much of a rate limit may be used at once after a quiet time.
 BURST = timedelta(seconds=1)
@@ -119,7 +118,7 @@ def tried(control: DeliveryControl, failures: Sequence[bool], now: datetime, set
 def _count(control: DeliveryControl, failed: bool, now: datetime) -> None:
     control.consecutive_failures = control.consecutive_failures + 1 if failed else 0
     started = control.window_started_at
-    if started is not None and not now - WINDOW < started <= now:
+    if started is not None and not now - BREAKER_WINDOW < started <= now:
         control.window_started_at = started = None
     if started is None:
         if not failed:

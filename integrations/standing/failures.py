@@ -8,8 +8,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from changes.texts.isolation import apart
-from integrations.choices import BreakerCause, DeliveryStatus, Failure
-from integrations.outgoing.flow_control import WINDOW
+from integrations.choices import BREAKER_WINDOW, BreakerCause, DeliveryStatus, Failure
 from integrations.transports.statuses import Outcome, outcome_of
 
 from .state import sentence
@@ -38,7 +37,7 @@ def breaker_reason(control: DeliveryControl) -> str:
         return told % counts
     if control.breaker_cause == BreakerCause.SHARE:
         told = _("%(failures)s of %(tries)s tries failed within %(seconds)s s")
-        return told % {**counts, "seconds": f"{WINDOW.total_seconds():g}"}
+        return told % {**counts, "seconds": f"{BREAKER_WINDOW.total_seconds():g}"}
     return control.breaker_reason
 
 
