@@ -4,10 +4,10 @@ The state stands in `DeliveryControl`, one row for each system, which the caller
 holds over all workers.
 
 The breaker opens after `failures` failed tries in a row, or when half of the tries of a window failed. A window of
-`BREAKER_WINDOW` begins with a failure, so nothing is counted, or written, for a system that is well. While it is not closed
-nothing is counted, so the counts say why it opened: standing/failures.py makes a text of them. While it is open nothing
-is sent, and no operation uses up a try. After `open_for` one operation probes: taken, the breaker closes; failed, it is
-open again. One that a person opened stays open until a person closes it.
+`BREAKER_WINDOW` begins with a failure, so nothing is counted, or written, for a system that is well. While the breaker
+is not closed nothing is counted, so the counts say why it opened: standing/failures.py makes a text of them. While it
+is open nothing is sent, and no operation uses up a try. After `open_for` one operation probes: taken, the breaker
+closes; failed, it is open again. One that a person opened stays open until a person closes it.
 """
 
 from __future__ import annotations

@@ -7,10 +7,8 @@ from django.db import connection
 from django.db.migrations.executor import MigrationExecutor
 from django.utils import timezone, translation
 
-from integrations.choices import Failure
 from integrations.models import DeliveryControl
 from integrations.standing.flow import flow_of
-from integrations.transports.base import NoAnswer
 from tests.factories import UserFactory
 from tests.rows import each_row
 
@@ -41,10 +39,6 @@ def test_the_cause_is_told_in_the_language_of_the_page(acme, stored, english, ge
     for language, said in (("en", english), ("de", german)):
         with translation.override(language):
             assert said in flow_of(control.system, NOW).detail
-
-
-def test_each_reason_why_no_answer_came_has_a_kind_of_failure():
-    assert {*NoAnswer} <= {*Failure.values}
 
 
 # What an installation of before has stored, and what becomes of it.
