@@ -17,7 +17,7 @@ from django.utils.functional import cached_property
 from django.utils.translation import gettext as _
 from django_htmx.http import retarget
 
-from changes.actor import signed_in
+from changes.actor import Person, signed_in
 from changes.models import BulkJob, Change
 from changes.pages.access import StaffPage, require
 from changes.pages.htmx import asks_for_part
@@ -42,7 +42,7 @@ class Choose(StaffPage):
 
     is_write_page = True
 
-    def setup(self, request: HttpRequest, *args: Any, **kwargs: Any) -> None:
+    def setup(self, request: HttpRequest, *args: object, **kwargs: object) -> None:
         super().setup(request, *args, **kwargs)
         found = [kind for kind in CHANGE_KINDS if kind.name == kwargs["kind"]]
         if not found:
@@ -132,7 +132,7 @@ class OneJob(StaffPage):
             job.user = user  # whose permissions are read already
         return job
 
-    def _is_overseen(self, job: BulkJob, user: Any) -> bool:
+    def _is_overseen(self, job: BulkJob, user: Person) -> bool:
         return self.is_for_overseers and not job.is_draft and user.has_perm(OVERSEE)
 
     def back(self) -> HttpResponse:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from django.contrib.auth.models import Group
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
@@ -11,6 +9,7 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from django.views import View
 
+from changes.actor import Person
 from changes.choices import Role
 
 from .htmx import asks_for_part, keep_apart
@@ -43,7 +42,7 @@ def roles_with(permission: str) -> list[str]:
     return sorted(groups.values_list("name", flat=True))
 
 
-def require(user: Any, permission: str) -> None:
+def require(user: Person, permission: str) -> None:
     """Raises PermissionDenied, saying who may, unless `user` holds `permission`."""
     if user.has_perm(permission):
         return
@@ -60,7 +59,7 @@ class StaffPage(View):
     permission = ""
     is_write_page = False
 
-    def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+    def dispatch(self, request: HttpRequest, *args: object, **kwargs: object) -> HttpResponseBase:
         if not request.user.is_authenticated:
             if asks_for_part(request):
                 # A part of a page: the page stays, with what was typed, and js/app.js says what to do.

@@ -23,6 +23,8 @@ from django.shortcuts import redirect
 from django.utils.translation import gettext as _
 from django.views.csrf import csrf_failure
 
+from changes.actor import Person
+
 from .fields import work_in_zone_of
 from .htmx import asks_for_part
 from .once import MARK
@@ -39,7 +41,7 @@ _SECRET = ("csrf", "password", "passwd", "secret", "token")
 _signer = TimestampSigner(salt="changes.resume")
 
 
-def owner_mark(user: Any) -> str:
+def owner_mark(user: Person) -> str:
     """Names `user` in a form, so that what is typed there is shown to nobody else."""
     return _signer.sign(str(user.pk))
 

@@ -194,7 +194,7 @@ def _last_said(change: Change, systems: list[ExternalSystem]) -> dict[str, Said]
     return found
 
 
-def _comment_in(payload: Any) -> str:
+def _comment_in(payload: object) -> str:
     """The last public comment that came with an operation; a partner may have sent anything."""
     comments = payload.get("comments") if isinstance(payload, dict) else None
     for comment in reversed(comments if isinstance(comments, list) else []):

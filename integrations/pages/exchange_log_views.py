@@ -9,7 +9,7 @@ from uuid import UUID
 
 from django import forms
 from django.contrib import messages
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils import timezone
@@ -118,7 +118,7 @@ class WindowForm(forms.Form):
     since = Minute(label=gettext_lazy("Recorded from"), error_messages={"required": gettext_lazy("Say from when on.")})
     until = Minute(label=gettext_lazy("To"), error_messages={"required": gettext_lazy("Say until when.")})
 
-    def __init__(self, data: Any = None, **kwargs: Any) -> None:
+    def __init__(self, data: QueryDict | None = None, **kwargs: Any) -> None:
         super().__init__(data, **kwargs)
         names = ExternalSystem.objects.values_list("system_id", flat=True)
         field: Any = self.fields["system"]

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from django.contrib import messages
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
@@ -63,7 +61,7 @@ class OpenBreaker(OfSystem):
         messages.success(request, done % {"system": system_id})
         return redirect("exchange:status")
 
-    def _page(self, current: status.SystemStatus, form: Any) -> HttpResponse:
+    def _page(self, current: status.SystemStatus, form: OpenBreakerForm) -> HttpResponse:
         return render(self.request, "integrations/open_breaker.html", {"status": current, "form": form})
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import yaml
 from django.contrib.auth import get_user_model
-from django.contrib.auth.models import Group
+from django.contrib.auth.models import Group, User
 from django.core.exceptions import NON_FIELD_ERRORS, ValidationError
 from django.db import transaction
 from django.db.models import Model, Q
@@ -81,7 +81,7 @@ def _new_user(entry: Entry, key: str, username: str) -> Any:
     return user
 
 
-def _set_roles(entry: Entry, user: Any) -> list[str]:
+def _set_roles(entry: Entry, user: User) -> list[str]:
     wanted = _texts(entry, "roles")
     present = [*user.groups.filter(name__in=Role.values).values_list("name", flat=True)]
     added = [role for role in wanted if role not in present]
@@ -134,7 +134,7 @@ def _system(entry: Entry) -> list[str]:
     return [*done, *told]
 
 
-def _told(system: ExternalSystem, key: str, value: Any) -> str:
+def _told(system: ExternalSystem, key: str, value: object) -> str:
     if key in _SECRETS:
         return f"{key} was {'set anew' if value else 'removed'}"
     if key == "enabled":
@@ -143,7 +143,7 @@ def _told(system: ExternalSystem, key: str, value: Any) -> str:
     return f"{key} is now {now}, was {was}"
 
 
-def _written(value: Any) -> str:
+def _written(value: object) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value or "empty")
 
 

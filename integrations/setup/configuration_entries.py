@@ -32,15 +32,15 @@ USERNAME_MAX_LENGTH = 150
 class UsernameField(IdentifierField):
     """As the administration takes it: the edges go, and letters that look alike become one."""
 
-    def __init__(self, **options: Any) -> None:
+    def __init__(self, **options: object) -> None:
         super().__init__(max_length=USERNAME_MAX_LENGTH, **options)
 
-    def run_validation(self, data: Any = serializers.empty) -> Any:
+    def run_validation(self, data: object = serializers.empty) -> Any:
         return super().run_validation(unicodedata.normalize("NFKC", data.strip()) if isinstance(data, str) else data)
 
 
 class SystemIdField(IdentifierField):
-    def __init__(self, **options: Any) -> None:
+    def __init__(self, **options: object) -> None:
         super().__init__(max_length=_SYSTEM.get_field("system_id").max_length, **options)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django import template
+from django.template import Context
 
 from changes.pages.htmx import address_of_page
 from integrations.models import ExternalGroup
@@ -28,7 +29,7 @@ def is_web_address(url: str) -> bool:
 
 
 @register.inclusion_tag("integrations/includes/by_hand.html", takes_context=True)
-def by_hand(context: Any, row: change_panel.OutgoingRow, back: str = "") -> dict[str, Any]:
+def by_hand(context: Context, row: change_panel.OutgoingRow, back: str = "") -> dict[str, Any]:
     """Retry now and Skip for an operation that is stuck, for who may; leads back to `back`, or the present page."""
     request = context["request"]
     back = back or address_of_page(request)

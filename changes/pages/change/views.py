@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from django.contrib import messages
 from django.core.exceptions import ValidationError
 from django.db import transaction
@@ -39,10 +37,10 @@ class OneChange(StaffPage):
     def change(self) -> Change:
         return find(self.request.user, self.kwargs["number"])
 
-    def page(self, status: int = 200, **forms: Any) -> HttpResponse:
+    def page(self, status: int = 200, **forms: object) -> HttpResponse:
         return self.part("changes/detail.html", status, **forms)
 
-    def part(self, template: str, status: int = 200, **forms: Any) -> HttpResponse:
+    def part(self, template: str, status: int = 200, **forms: object) -> HttpResponse:
         """The page, or a part of it that is a template of its own."""
         page = ChangePage(self.change, self.request.user, self.request.GET.dict(), **forms)
         return render(self.request, template, {"change": self.change, "page": page}, status=status)
@@ -55,7 +53,7 @@ class OneChange(StaffPage):
         del self.change
         return is_moved_already(self.change, self.request.user, self.request.POST.get("version"), target)
 
-    def out_of_date(self, stale: StaleChange, what_happened: str, **forms: Any) -> HttpResponse:
+    def out_of_date(self, stale: StaleChange, what_happened: str, **forms: object) -> HttpResponse:
         """The page as it is now, with what somebody else changed on it; nothing was done."""
         del self.change
         notice = StaleNotice(stale_in_words(stale, what_happened), audit.edits_in_words(stale.edits))
@@ -98,7 +96,7 @@ class ChangeDetail(OneChange):
 class OnPage(OneChange):
     """Something that is POSTed from the page of a change; its address, opened, leads back there."""
 
-    def get(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+    def get(self, request: HttpRequest, *args: object, **kwargs: object) -> HttpResponse:
         return self.back()
 
 
@@ -183,7 +181,7 @@ class Abandon(OneChange):
 class ApprovalAdd(OnPage):
     permission = "changes.approve_change"
 
-    def get(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+    def get(self, request: HttpRequest, *args: object, **kwargs: object) -> HttpResponse:
         typed = typed_fields(request)
         return self.page(approval_form=ApprovalForm(initial=typed)) if typed else self.back()
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 
+from changes.actor import signed_in
 from changes.pages.access import StaffPage
 from changes.pages.htmx import asks_for_part
 from changes.pages.renewal import Part
@@ -25,4 +26,4 @@ class DeskPage(StaffPage):
         part = Part.of(request, "desk-now", "changes/includes/desk_now.html", {"is_live": is_live}, every)
         if asks_for_part(request):
             return part.answer(request)
-        return render(request, "changes/desk.html", {"desk": Desk(request.user), "part": part})
+        return render(request, "changes/desk.html", {"desk": Desk(signed_in(request)), "part": part})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from copy import copy
 from typing import Any
 
@@ -25,7 +26,7 @@ from changes.pages.once import once
 from changes.pages.resume import typed_before
 
 from .forms import ChangeForm
-from .merging import Resolution, merge
+from .merging import Clash, Resolution, Typed, merge
 
 CONFLICT = 409
 FORM, WILL_SEND = "changes/form.html", "changes/includes/edit_preview.html"
@@ -72,7 +73,7 @@ class ChangeCreate(StaffPage):
             return ChangeForm(instance=new, typed=data)
         return ChangeForm(data, instance=new)
 
-    def page(self, form: ChangeForm, **context: Any) -> HttpResponse:
+    def page(self, form: ChangeForm, **context: object) -> HttpResponse:
         return render(self.request, FORM, {"form": form, "change": None, **context})
 
 
@@ -146,7 +147,7 @@ class ChangeEdit(OneChange):
         base = self._as_seen(sent.get("version", ""))
         return resolution, ChangeForm(resolution.data, instance=self.change, base=base, theirs=resolution.theirs)
 
-    def form_page(self, form: ChangeForm, status: int = 200, **context: Any) -> HttpResponse:
+    def form_page(self, form: ChangeForm, status: int = 200, **context: object) -> HttpResponse:
         context = {"form": form, "change": self.change, **context}
         return render(self.request, FORM, context, status=status)
 
@@ -159,7 +160,9 @@ class ChangeEdit(OneChange):
             return {}
         return {name: getattr(record, audit.attname(name)) for name in ChangeForm.Meta.fields}
 
-    def conflict_page(self, form: ChangeForm, resolution: Resolution, is_stale: bool, **context: Any) -> HttpResponse:
+    def conflict_page(
+        self, form: ChangeForm, resolution: Resolution, is_stale: bool, **context: object
+    ) -> HttpResponse:
         """Both versions field by field, with everything that was typed. `began`: the version that it began with."""
         sent = resolution.data
         began = sent.get("began") or sent.get("version", "")
@@ -172,7 +175,7 @@ class ChangeEdit(OneChange):
         return self.form_page(form, CONFLICT, **refused, **context)
 
 
-def _values(clashes: Any, kept: Any) -> QueryDict:
+def _values(clashes: Iterable[Clash], kept: Iterable[Typed]) -> QueryDict:
     values = QueryDict(mutable=True)
     for typed in [*(clash.mine for clash in clashes), *kept]:
         values[typed.name] = typed.text

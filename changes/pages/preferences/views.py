@@ -59,7 +59,7 @@ class EditPreferences(StaffPage):
             messages.success(request, _("Your preferences were saved."))
         return redirect("changes:preferences")
 
-    def _form(self, data: Any = None) -> PreferencesForm:
+    def _form(self, data: object = None) -> PreferencesForm:
         user: Any = self.request.user
         known = Preferences.objects.filter(user=user).first() or Preferences(user=user)
         return PreferencesForm(data, instance=known, browser_zone=self._browser_zone())

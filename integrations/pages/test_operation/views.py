@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import Any
 
 from django.contrib import messages
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils.translation import gettext as _
 
+from changes.actor import signed_in
 from changes.pages.htmx import asks_for_part
 from changes.pages.renewal import Part
 from integrations.pages.by_hand_forms import TestOperationForm
 from integrations.pages.status_views import OfSystem
+from integrations.standing.status import SystemStatus
 
 from . import sending
 
@@ -36,11 +37,11 @@ class SendTest(OfSystem):
         form = TestOperationForm(sending.groups_of(current.system), request.POST)
         if not form.is_valid():
             return self._page(current, form)
-        change = sending.send(current.system, form.cleaned_data["group"], request.user)
+        change = sending.send(current.system, form.cleaned_data["group"], signed_in(request))
         messages.success(request, _("The test is recorded as %(number)s.") % {"number": change.number})
         return redirect("exchange:test_result", system_id, change.number)
 
-    def _page(self, current: Any, form: TestOperationForm) -> HttpResponse:
+    def _page(self, current: SystemStatus, form: TestOperationForm) -> HttpResponse:
         context = {
             "status": current,
             "form": form,
