@@ -66,7 +66,7 @@ class CaseExchangeAdminSite(AdminSite):
     # The lists need the width; each page has a way back to the first, which names them all.
     enable_nav_sidebar = False
 
-    def register(self, model_or_iterable: Any, admin_class: Any = None, **options: Any) -> None:
+    def register(self, model_or_iterable: Any, admin_class: Any = None, **options: object) -> None:
         admin_class = admin_class or ModelAdmin
         light = type(admin_class.__name__, (LightMedia, admin_class), {"__module__": admin_class.__module__})
         super().register(model_or_iterable, light, **options)

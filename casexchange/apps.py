@@ -1,5 +1,3 @@
-from typing import Any
-
 from django.apps import apps
 from django.contrib.admin.apps import AdminConfig
 from django.db import connections
@@ -23,12 +21,12 @@ class CaseExchangeAdminConfig(AdminConfig):
         post_migrate.connect(_restore_limits, sender=first, dispatch_uid="casexchange.restore_limits")
 
 
-def _lift_limits(using: str, **kwargs: Any) -> None:
+def _lift_limits(using: str, **kwargs: object) -> None:
     """`migrate` has no limits: an index on a large table takes its time."""
     _execute(using, [f"SET {name} = 0" for name in LIMITS])
 
 
-def _restore_limits(using: str, **kwargs: Any) -> None:
+def _restore_limits(using: str, **kwargs: object) -> None:
     _execute(using, [f"RESET {name}" for name in LIMITS])
 
 

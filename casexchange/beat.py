@@ -15,7 +15,7 @@ from integrations.workers.wakeup import Link
 
 
 class Scheduler(beat.Scheduler):
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
+    def __init__(self, *args: object, **kwargs: object) -> None:
         self.link = Link("sweeps")
         super().__init__(*args, **kwargs)
         self.latest = self.app.now()
@@ -25,7 +25,7 @@ class Scheduler(beat.Scheduler):
         """None is kept here: the link has its own."""
         return
 
-    def tick(self, *args: Any, **kwargs: Any) -> float:
+    def tick(self, *args: object, **kwargs: object) -> float:
         """Sends the next sweep that is due. Returns the seconds until the one after it."""
         now = self.app.now()
         if now < self.latest:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from django.middleware.gzip import GZipMiddleware
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 class PageCompressionMiddleware(GZipMiddleware):
     """Leaves the API alone: its answers are small, and programs that take thousands a second have no slow line."""
 
-    def process_response(self, request: HttpRequest, response: Any) -> HttpResponseBase:
+    def process_response(self, request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
         if request.path.startswith("/api/"):
             return response
         return super().process_response(request, response)

@@ -7,7 +7,6 @@ message, and ends with an error. Here a draft is written and then renamed.
 import uuid
 from pathlib import Path
 from time import monotonic_ns
-from typing import Any
 
 from kombu.exceptions import ChannelError
 from kombu.transport import filesystem
@@ -25,7 +24,7 @@ def _write(file: Path, content: str) -> None:
 
 
 class Channel(filesystem.Channel):
-    def _put(self, queue: str, payload: Any, **kwargs: Any) -> None:  # type: ignore[override]
+    def _put(self, queue: str, payload: object, **kwargs: object) -> None:  # type: ignore[override]
         # The name begins with the time, as messages are read in the order of their names.
         name = f"{monotonic_ns() // 1_000_000}_{uuid.uuid4()}.{queue}.msg"
         _write(Path(self.data_folder_out, name), dumps(payload))

@@ -1,7 +1,5 @@
 """Where style sheets and scripts are served from."""
 
-from typing import Any
-
 from whitenoise.storage import CompressedManifestStaticFilesStorage
 
 
@@ -14,7 +12,7 @@ class CollectedOrPlainStaticFilesStorage(CompressedManifestStaticFilesStorage):
 
     manifest_strict = False
 
-    def hashed_name(self, name: str, content: Any = None, filename: str | None = None) -> str:
+    def hashed_name(self, name: str, content: object = None, filename: str | None = None) -> str:
         if content is None and not self.hashed_files:
             return name
         return super().hashed_name(name, content, filename)

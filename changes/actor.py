@@ -10,12 +10,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
+from django.http import HttpRequest
 from simple_history.models import HistoricalRecords
 
 if TYPE_CHECKING:
-    from django.contrib.auth.models import User
+    from django.contrib.auth.models import AnonymousUser, User
+
+# Who a request is of, signed in or not.
+Person: TypeAlias = "User | AnonymousUser"
 
 
 @dataclass(frozen=True)
@@ -30,7 +34,7 @@ _current: ContextVar[Actor | None] = ContextVar("actor", default=None)
 
 
 @contextmanager
-def acting(user: Any, system_id: str | None = None) -> Iterator[None]:
+def acting(user: Person, system_id: str | None = None) -> Iterator[None]:
     """Whatever is saved inside is recorded as done by `user`, for the external system `system_id`."""
     token = _current.set(Actor(user, system_id))
     try:
@@ -39,7 +43,7 @@ def acting(user: Any, system_id: str | None = None) -> Iterator[None]:
         _current.reset(token)
 
 
-def signed_in(request: Any) -> User:
+def signed_in(request: HttpRequest) -> User:
     """The user of a request that nobody makes without signing in."""
     return cast("User", request.user)
 

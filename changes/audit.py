@@ -121,11 +121,11 @@ def _differing(before: Any, after: Any) -> list[str]:
     return [name for name in Change.TRACKED_FIELDS if _raw(before, name) != _raw(after, name)]
 
 
-def _raw(record: Any, name: str) -> Any:
+def _raw(record: object, name: str) -> Any:
     return getattr(record, Change._meta.get_field(name).attname)  # type: ignore[union-attr]
 
 
-def _recorded(record: Any, name: str) -> Any:
+def _recorded(record: object, name: str) -> Any:
     """The value in words, with the name of a group or person that was loaded with the record."""
     key = _raw(record, name) if record is not None else None
     if key is None or name not in RELATED:
@@ -156,7 +156,7 @@ def labels(names: Iterable[str]) -> str:
     return ", ".join(map(label, names))
 
 
-def in_word(name: str, value: Any) -> Any:
+def in_word(name: str, value: object) -> Any:
     """The value of a field that is no relation: one of choices.py by its label, a time as it is, nothing as empty."""
     if value is None:
         return ""
@@ -168,7 +168,7 @@ def edits_in_words(edits: Mapping[str, FieldEdit]) -> list[Edit]:
     """What somebody else changed, with names instead of keys."""
     names = {name: _names(name, edits[name]) for name in RELATED if name in edits}
 
-    def word(name: str, value: Any) -> Any:
+    def word(name: str, value: object) -> Any:
         return names[name].get(value, _gone(value)) if name in names and value is not None else in_word(name, value)
 
     return [
@@ -184,5 +184,5 @@ def _names(name: str, edit: FieldEdit) -> dict[Any, str]:
     return {key: str(row) for key, row in found.items()}
 
 
-def _gone(key: Any) -> str:
+def _gone(key: object) -> str:
     return _("no longer here (id %(key)s)") % {"key": key}

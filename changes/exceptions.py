@@ -44,7 +44,7 @@ class ChangeRefused(Exception):  # noqa: N818 - the field's word, and each subcl
         super().__init__(message % {name: _named(value, "label") for name, value in values.items()})
 
 
-def _named(value: Any, by: str) -> Any:
+def _named(value: object, by: str) -> Any:
     """A value of choices.py, or several of them, by its value or its label; anything else as it is."""
     if isinstance(value, tuple):
         return ", ".join(str(_named(each, by)) for each in value)

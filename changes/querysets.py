@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, NoReturn, Self
 
@@ -61,7 +61,7 @@ class AnnouncedQuerySet(models.QuerySet):
     The bulk calls of a plain QuerySet bypass these signals, so they are refused here.
     """
 
-    def _refuse(self, *args: Any, **kwargs: Any) -> NoReturn:
+    def _refuse(self, *args: object, **kwargs: object) -> NoReturn:
         raise TypeError(f"{self.model.__name__} is written by save() only: a bulk write would send nothing.")
 
     update = bulk_create = bulk_update = aupdate = abulk_create = abulk_update = _refuse
@@ -88,7 +88,7 @@ class ChangeQuerySet(AnnouncedQuerySet):
     def in_metaphase(self, metaphase: str) -> Self:
         return self.filter(phase__in=[phase for phase in METAPHASES if METAPHASES[phase] == Metaphase(metaphase)])
 
-    def find(self, typed: str, viewer: Any = None, *, is_by_row: bool = False) -> Self:
+    def find(self, typed: str, viewer: Collection[models.Model] | None = None, *, is_by_row: bool = False) -> Self:
         """Changes that have every word that was typed, of what `viewer` may see of them: see search.py."""
         everything = self.__class__(self.model, using=self.db).alias(search_text=SearchText())
         condition = reading(typed, everything, viewer, is_by_row=is_by_row)

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from django.apps import apps
+from django.apps import AppConfig, apps
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import Group
 from django.db.models.signals import m2m_changed, post_migrate
@@ -11,11 +11,13 @@ from .choices import Role
 from .roles import PERMISSIONS, grant
 
 
-def grant_permissions(sender: Any, **kwargs: Any) -> None:
+def grant_permissions(sender: AppConfig, **kwargs: object) -> None:
     grant(PERMISSIONS, [apps.get_app_config("auth"), sender])
 
 
-def follow_roles(sender: Any, instance: Any, action: str, reverse: bool, pk_set: Any, **kwargs: Any) -> None:
+def follow_roles(
+    sender: object, instance: Any, action: str, reverse: bool, pk_set: set[int] | None, **kwargs: object
+) -> None:
     """A user with a role is staff; one whose last role was taken is not, superusers aside."""
     if action not in {"post_add", "post_remove", "post_clear"}:
         return

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from functools import reduce
 from operator import or_
 from typing import Any
 
-from django.db.models import F, Func, OuterRef, Q, QuerySet, Subquery, TextField
+from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.models import F, Func, Model, OuterRef, Q, QuerySet, Subquery, TextField
 from django.db.models.expressions import Combinable
 from django.db.models.lookups import IContains, IsNull
+from django.db.models.sql.compiler import SQLCompiler
 
 # A number has this many digits at least, with zeros before it.
 DIGITS = 7
@@ -35,13 +37,13 @@ class Searched(TextField):
 class Within(IContains):
     """SQLite's own comparison knows the letters of ASCII alone."""
 
-    def as_sqlite(self, compiler: Any, connection: Any) -> Any:
+    def as_sqlite(self, compiler: SQLCompiler, connection: BaseDatabaseWrapper) -> Any:
         text, params = self.process_lhs(compiler, connection)
         word, own = self.process_rhs(compiler, connection)
         return f"{FOLDED}({text}) LIKE {FOLDED}({word}) ESCAPE '\\'", [*params, *own]
 
 
-def teach_sqlite(connection: Any, **kwargs: Any) -> None:
+def teach_sqlite(connection: BaseDatabaseWrapper, **kwargs: object) -> None:
     """Called for each new connection."""
     if connection.vendor == "sqlite":
         connection.connection.create_function(FOLDED, 1, str.casefold, deterministic=True)
@@ -60,16 +62,17 @@ class SearchText(Func):
     def __init__(self, *expressions: Combinable | str, **extra: Any) -> None:
         super().__init__(*(expressions or map(F, self.fields)), **extra)
 
-    def as_sql(self, compiler: Any, connection: Any, *args: Any, **extra: Any) -> Any:
+    def as_sql(self, compiler: SQLCompiler, connection: BaseDatabaseWrapper, *args: object, **extra: object) -> Any:
         line_end = extra.get("line_end", "chr(10)")
-        parts, params = [], []
+        parts: list[str] = []
+        params: list[Any] = []
         for expression in self.source_expressions:
             sql, own = compiler.compile(expression)
             parts.append(sql)
             params += own
         return "(' ' || " + f" || {line_end} || ' ' || ".join(parts) + ")", params
 
-    def as_sqlite(self, compiler: Any, connection: Any, **extra: Any) -> Any:
+    def as_sqlite(self, compiler: SQLCompiler, connection: BaseDatabaseWrapper, **extra: object) -> Any:
         return self.as_sql(compiler, connection, line_end="char(10)")
 
 
@@ -98,7 +101,9 @@ def offer(source: Source) -> None:
 # --- What was typed ---
 
 
-def reading(typed: str, changes: QuerySet[Any], viewer: Any = None, *, is_by_row: bool = False) -> Q:
+def reading(
+    typed: str, changes: QuerySet[Any], viewer: Collection[Model] | None = None, *, is_by_row: bool = False
+) -> Q:
     """The condition for what was typed, on `changes` with a `SearchText` as `search_text`: each word must be there.
 
     `CHG0012` is the beginning of a number, or all of it without its zeros. A word of one or two characters must begin
@@ -117,7 +122,7 @@ def reading(typed: str, changes: QuerySet[Any], viewer: Any = None, *, is_by_row
     return condition
 
 
-def _by_row(own: Q, word: str, sources: list[Source], viewer: Any) -> Q:
+def _by_row(own: Q, word: str, sources: list[Source], viewer: Collection[Model] | None) -> Q:
     for source in sources:
         # Not EXISTS, which would be answered for all changes at once.
         first = _matching(source, word, viewer).filter(change=OuterRef("pk")).values("pk")[:1]
@@ -125,12 +130,12 @@ def _by_row(own: Q, word: str, sources: list[Source], viewer: Any) -> Q:
     return own
 
 
-def _by_index(own: Q, word: str, sources: list[Source], changes: QuerySet[Any], viewer: Any) -> Q:
+def _by_index(own: Q, word: str, sources: list[Source], changes: QuerySet[Any], viewer: Collection[Model] | None) -> Q:
     parts = [_matching(source, word, viewer).values("change") for source in sources]
     return Q(pk__in=changes.filter(own).order_by().values("pk").union(*parts, all=True)) if parts else own
 
 
-def _matching(source: Source, word: str, viewer: Any) -> QuerySet[Any]:
+def _matching(source: Source, word: str, viewer: Collection[Model] | None) -> QuerySet[Any]:
     return source.rows(viewer).order_by().alias(search_text=SearchText(source.field)).filter(_has(word))
 
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models import CharField, IntegerField, QuerySet, Subquery
+from django.db.models.sql.compiler import SQLCompiler
 
 
 @dataclass(frozen=True)
@@ -37,9 +39,9 @@ class Joined(Subquery):
     template = "(SELECT STRING_AGG(joined.value, ',') FROM (%(subquery)s) joined)"
     output_field = CharField()
 
-    def __init__(self, queryset: QuerySet[Any], column: Any, limit: int) -> None:
+    def __init__(self, queryset: QuerySet[Any], column: object, limit: int) -> None:
         super().__init__(queryset.annotate(value=column).values("value")[:limit])
 
-    def as_sqlite(self, compiler: Any, connection: Any) -> tuple[str, Any]:
+    def as_sqlite(self, compiler: SQLCompiler, connection: BaseDatabaseWrapper) -> tuple[str, Any]:
         template = self.template.replace("STRING_AGG", "GROUP_CONCAT")
         return self.as_sql(compiler, connection, template=template)

@@ -1,13 +1,15 @@
 """Checks on what people and partners send, each with a message that says what mends it."""
 
+from __future__ import annotations
+
 import re
 import unicodedata
 from datetime import UTC, datetime
-from typing import Any
 from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.core.exceptions import ValidationError
+from django.core.files import File
 from django.utils.translation import gettext_lazy as _
 
 TEXT_MAX_LENGTH = 100_000
@@ -108,7 +110,7 @@ def validate_content_type(content_type: str) -> None:
         raise ValidationError(_("Give a media type, such as application/pdf."), code="invalid_content_type")
 
 
-def validate_attachment(file: Any) -> None:
+def validate_attachment(file: File[bytes]) -> None:
     """Not empty, and at most `ATTACHMENT_MAX_BYTES`."""
     if not file.size:
         raise ValidationError(_("The file is empty: attach one with content."), code="empty")

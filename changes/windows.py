@@ -5,7 +5,9 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
+from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models import BooleanField, DateTimeField, F, Func, Q, Value
+from django.db.models.sql.compiler import SQLCompiler
 
 
 class _MayOverlap(Func):
@@ -19,12 +21,12 @@ class _MayOverlap(Func):
         moments = (Value(moment, DateTimeField()) for moment in (start, end))
         super().__init__(F("planned_start"), F("planned_end"), *moments)
 
-    def as_sql(self, compiler: Any, connection: Any, *args: Any, **extra: Any) -> Any:
+    def as_sql(self, compiler: SQLCompiler, connection: BaseDatabaseWrapper, *args: object, **extra: object) -> Any:
         parts = [compiler.compile(expression) for expression in self.source_expressions]
         params = [param for _, own in parts for param in own]
         return self.template.format(*(sql for sql, _ in parts)), params
 
-    def as_sqlite(self, compiler: Any, connection: Any, *args: Any, **extra: Any) -> Any:
+    def as_sqlite(self, compiler: SQLCompiler, connection: BaseDatabaseWrapper, *args: object, **extra: object) -> Any:
         return "1 = 1", []
 
 

@@ -3,6 +3,8 @@
 The names of operations are terms of the exchange: they are the same in every language.
 """
 
+from datetime import timedelta
+
 from django.db.models import TextChoices
 from django.utils.translation import gettext_lazy as _
 
@@ -68,6 +70,18 @@ class Breaker(TextChoices):
     CLOSED = "Closed", _("Closed")
     OPEN = "Open", _("Open")
     HALF_OPEN = "HalfOpen", _("Half-open")
+
+
+# Of the tries of so long a time the share of failed ones counts.
+BREAKER_WINDOW = timedelta(seconds=60)
+
+
+class BreakerCause(TextChoices):
+    """Why a circuit breaker is not closed."""
+
+    IN_A_ROW = "in_a_row", _("Tries in a row failed")
+    SHARE = "share", _("Half of the tries failed")
+    BY_HAND = "by_hand", _("Opened by hand")
 
 
 class IncomingStatus(TextChoices):

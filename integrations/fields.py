@@ -13,6 +13,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from django.conf import settings
 from django.db import models
+from django.db.backends.base.base import BaseDatabaseWrapper
 
 
 def _cipher() -> MultiFernet:
@@ -35,11 +36,11 @@ class IdentifierField(models.CharField):
         name, _, args, kwargs = super().deconstruct()
         return name, "django.db.models.CharField", args, kwargs
 
-    def to_python(self, value: Any) -> Any:
+    def to_python(self, value: object) -> Any:
         value = super().to_python(value)
         return unicodedata.normalize("NFC", value) if isinstance(value, str) else value
 
-    def get_prep_value(self, value: Any) -> Any:
+    def get_prep_value(self, value: object) -> Any:
         return self.to_python(super().get_prep_value(value))
 
     def pre_save(self, model_instance: models.Model, add: bool) -> Any:
@@ -56,16 +57,16 @@ class JSONTextField(models.TextField):
     _pyi_private_set_type: Any
     _pyi_private_get_type: Any
 
-    def get_prep_value(self, value: Any) -> Any:
+    def get_prep_value(self, value: object) -> Any:
         return value if value is None else json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 
-    def from_db_value(self, value: str | None, expression: Any, connection: Any) -> Any:
+    def from_db_value(self, value: str | None, expression: object, connection: BaseDatabaseWrapper) -> Any:
         return value if value is None else json.loads(value)
 
-    def to_python(self, value: Any) -> Any:
+    def to_python(self, value: object) -> Any:
         return json.loads(value) if isinstance(value, str) and value else value
 
-    def value_to_string(self, obj: Any) -> str:
+    def value_to_string(self, obj: models.Model) -> str:
         return self.get_prep_value(self.value_from_object(obj)) or ""
 
 
@@ -87,13 +88,13 @@ class EncryptedTextField(models.TextField):
     reads as `Undecryptable`, so that it stops what needs this secret and nothing else.
     """
 
-    def get_prep_value(self, value: Any) -> Any:
+    def get_prep_value(self, value: object) -> Any:
         if isinstance(value, Undecryptable):
             return value.token
-        value = super().get_prep_value(value)
-        return _cipher().encrypt(value.encode()).decode() if value else value
+        secret = super().get_prep_value(value)
+        return _cipher().encrypt(secret.encode()).decode() if secret else secret
 
-    def from_db_value(self, value: str | None, expression: Any, connection: Any) -> str | None:
+    def from_db_value(self, value: str | None, expression: object, connection: BaseDatabaseWrapper) -> str | None:
         if not value:
             return value
         try:

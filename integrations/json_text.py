@@ -14,7 +14,7 @@ SHOWN_BYTES = 64 * 1024
 KEPT_BYTES = 64 * 1024
 
 
-def pretty(value: Any) -> str:
+def pretty(value: object) -> str:
     """Readable JSON. What nobody would see is written as JSON's escape of it."""
     text = json.dumps(value, indent=2, ensure_ascii=False)
     if text.isascii():
@@ -35,13 +35,13 @@ class Shown:
     is_cut: bool
 
     @classmethod
-    def of(cls, value: Any) -> Shown:
+    def of(cls, value: object) -> Shown:
         text = pretty(value)
         start = beginning(text, SHOWN_BYTES)
         return cls(start, len(start) < len(text))
 
 
-def kept(value: Any) -> Any:
+def kept(value: object) -> Any:
     """What is kept of it: all, or of what takes more than `KEPT_BYTES` the beginning of its text, and its size."""
     text = _written(value)
     size = len(text.encode())
@@ -58,5 +58,5 @@ def kept(value: Any) -> Any:
         room = min(room - 1, room * KEPT_BYTES // taken)
 
 
-def _written(value: Any) -> str:
+def _written(value: object) -> str:
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"))

@@ -21,6 +21,16 @@ def text(response) -> str:
     return re.sub(r"\s+([.,;:])", r"\1", re.sub(r"\s+", " ", html.unescape(body)))
 
 
+def version_in(response) -> str:
+    """That of the first part of the page, or of the part, which renews itself."""
+    return re.search(r'data-version="([^"]+)"', response.content.decode())[1]
+
+
+def asked_for(version="", **headers) -> dict[str, str]:
+    """What htmx sends with a request for a part; `Target="news"` is the id of the element that it is for."""
+    return {"HX-Request": "true", "X-Version": version, **{f"HX-{name}": value for name, value in headers.items()}}
+
+
 def posted(change, **fields) -> dict[str, str]:
     """What the edit page of `change` posts when nothing but `fields` was typed."""
     from changes.pages.edit.forms import ChangeForm

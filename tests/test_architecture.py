@@ -29,6 +29,8 @@ MODULES = sorted(
 ANNOUNCED = {"Change", "Comment", "Attachment", "Approval"}
 # Managers and querysets of these models that are reached from another record.
 RELATED_TO_ANNOUNCED = {"changes", "requested_changes", "comments", "attachments", "approvals"}
+# Of the annotated arguments.
+MOST_ANY = 0.08
 BULK = {"update", "bulk_create", "bulk_update", "aupdate", "abulk_create", "abulk_update"}
 RAW = {"raw", "extra", "cursor", "save_base", "_raw_delete", "RawSQL"}
 
@@ -165,6 +167,24 @@ def test_modules_stay_under_400_lines() -> None:
     assert {name: count for name, count in lines.items() if count >= 400} == {}
 
 
+def test_few_arguments_have_any_for_a_type() -> None:
+    annotations = [annotation for tree in _trees().values() for annotation in _annotations_of_arguments(tree)]
+    bare = [annotation for annotation in annotations if isinstance(annotation, ast.Name) and annotation.id == "Any"]
+    assert len(bare) <= MOST_ANY * len(annotations), "give them real types, or `object` where any value is taken"
+
+
+HTMX_AND_RENEWAL = ("changes/pages/htmx.py", "changes/pages/renewal.py")
+
+
+def test_one_module_reads_what_htmx_sends_and_one_says_how_a_part_renews_itself() -> None:
+    own = re.compile(r"\bHX-|request\.htmx\b|X-Version|status=204|NOTHING_NEW|patch_vary|hx-trigger=.{0,30}\bevery\b")
+    files = [*MODULES, *(ROOT / "templates").rglob("*.html")]
+    pages = [file for file in files if "simulator" not in file.parts]
+    found = {_name(file): found for file in pages if (found := own.findall(file.read_text()))}
+    languages = {"changes/pages/preferences/preferences.py": ["patch_vary"] * 2}  # of every answer, the API's too
+    assert {name: texts for name, texts in found.items() if name not in HTMX_AND_RENEWAL} == languages
+
+
 @pytest.mark.parametrize("module", ["rules", "outgoing/payloads"])
 def test_rules_and_payloads_import_nothing_that_does_io(module: str) -> None:
     pure = {
@@ -217,6 +237,14 @@ def test_a_bulk_write_over_a_related_record_is_refused(db: None) -> None:
 
 
 # --- Reading the code ---
+
+
+def _annotations_of_arguments(tree: ast.Module) -> Iterator[ast.expr]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            own = node.args
+            named = [*own.posonlyargs, *own.args, own.vararg, *own.kwonlyargs, own.kwarg]
+            yield from (one.annotation for one in named if one is not None and one.annotation is not None)
 
 
 def _writes_of_operations(tree: ast.Module) -> list[str]:

@@ -88,7 +88,7 @@ def _quoted(value: Any) -> str:
 class ChosenRecords(forms.ModelMultipleChoiceField):
     """Says that a key which no database can hold is no choice, as of any other key that is not there."""
 
-    def clean(self, value: Any) -> Any:
+    def clean(self, value: object) -> Any:
         for key in value if isinstance(value, list | tuple) else ():
             if len(str(key)) > LONGEST_KEY:
                 raise ValidationError(

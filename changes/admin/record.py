@@ -5,7 +5,7 @@ from typing import Any
 
 from django.contrib import admin
 from django.db import models, transaction
-from django.db.models import QuerySet
+from django.db.models import Model, QuerySet
 from django.forms.models import BaseInlineFormSet
 from django.http import HttpRequest, HttpResponse
 from django.utils.translation import gettext_lazy as _
@@ -42,10 +42,10 @@ class AdditionInline(admin.StackedInline):
     formset = AdditionFormSet
     extra = 1
 
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+    def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
         return False
 
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
         return False
 
 
@@ -165,7 +165,9 @@ class ChangeAdmin(PlainChoices, admin.ModelAdmin):
 
     # --- Showing ---
 
-    def change_view(self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None) -> Any:
+    def change_view(
+        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, object] | None = None
+    ) -> Any:
         return super().change_view(request, object_id, form_url, {"title": _("Change record"), **(extra_context or {})})
 
     def history_view(

@@ -1,10 +1,9 @@
 """What django-axes keeps of signing in: for superusers, to look at. Deleting an attempt unlocks its user."""
 
-from typing import Any
-
 from axes import admin as axes_admin
 from axes.models import AccessAttempt, AccessFailureLog, AccessLog
 from django.contrib import admin
+from django.db.models import Model
 from django.http import HttpRequest
 
 from .readonly import ShownOnly
@@ -15,7 +14,7 @@ for model in (AccessAttempt, AccessFailureLog, AccessLog):
 
 @admin.register(AccessAttempt)
 class AttemptAdmin(axes_admin.AccessAttemptAdmin):
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+    def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
         return False
 
 

@@ -23,6 +23,6 @@ class UnknownAddressView(APIView):
     throttle_classes: list[Any] = []
     content_negotiation_class = AnyMediaType
 
-    def initial(self, request: Request, *args: Any, **kwargs: Any) -> NoReturn:
+    def initial(self, request: Request, *args: object, **kwargs: object) -> NoReturn:
         super().initial(request, *args, **kwargs)
         raise NotFound(NOT_FOUND)

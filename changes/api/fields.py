@@ -58,12 +58,12 @@ class TextField(serializers.CharField):
         self.validators = [each for each in self.validators if not isinstance(each, _SLOW_VALIDATORS)]
         self.validators.append(validate_text)
 
-    def to_internal_value(self, data: Any) -> str:
+    def to_internal_value(self, data: object) -> str:
         if not isinstance(data, str):
             self.fail("invalid")
         return data
 
-    def run_validation(self, data: Any = serializers.empty) -> Any:
+    def run_validation(self, data: object = serializers.empty) -> Any:
         if not self.allow_blank and isinstance(data, str) and not data.strip():
             self.fail("blank")
         return super().run_validation(data)
@@ -72,18 +72,18 @@ class TextField(serializers.CharField):
 class LineField(TextField):
     """A text of one line: see `as_line()`."""
 
-    def run_validation(self, data: Any = serializers.empty) -> Any:
+    def run_validation(self, data: object = serializers.empty) -> Any:
         return super().run_validation(as_line(data) if isinstance(data, str) else data)
 
 
 class IdentifierField(TextField):
     """An id, which is not altered but for Unicode's NFC: see `validate_identifier()`."""
 
-    def __init__(self, **options: Any) -> None:
+    def __init__(self, **options: object) -> None:
         super().__init__(**options)
         self.validators.append(validate_identifier)
 
-    def run_validation(self, data: Any = serializers.empty) -> Any:
+    def run_validation(self, data: object = serializers.empty) -> Any:
         return super().run_validation(unicodedata.normalize("NFC", data) if isinstance(data, str) else data)
 
 
@@ -92,10 +92,32 @@ class OneOfField(serializers.ChoiceField):
 
     default_error_messages = {"invalid_choice": "Give one of: {names}."}
 
-    def to_internal_value(self, data: Any) -> str:
+    def to_internal_value(self, data: object) -> str:
         if not isinstance(data, str) or data not in self.choice_strings_to_values:
             self.fail("invalid_choice", names=", ".join(self.choice_strings_to_values))
         return str(data)
+
+
+class WholeNumberField(serializers.IntegerField):
+    """A whole number: no text that looks like one, no fraction, and not true, which Python takes for one."""
+
+    default_error_messages = {"invalid": "Give a whole number."}
+
+    def to_internal_value(self, data: object) -> int:
+        if not isinstance(data, int) or isinstance(data, bool):
+            self.fail("invalid")
+        return data
+
+
+class SwitchField(serializers.BooleanField):
+    """True or false: neither "yes" nor 1 is made one of them."""
+
+    default_error_messages = {"invalid": "Give true or false."}
+
+    def to_internal_value(self, data: object) -> bool:
+        if not isinstance(data, bool):
+            self.fail("invalid")
+        return data
 
 
 @extend_schema_field(OpenApiTypes.DATETIME)
@@ -104,7 +126,7 @@ class TimestampField(serializers.Field):
 
     default_error_messages = {"invalid": "Give a time as a JSON string, such as 2026-11-24T09:30:00Z."}
 
-    def to_internal_value(self, data: Any) -> datetime:
+    def to_internal_value(self, data: object) -> datetime:
         if not isinstance(data, str):
             self.fail("invalid")
         try:
@@ -125,7 +147,7 @@ class GroupNameField(serializers.Field):
         "does_not_exist": "There is no group named {name}.",
     }
 
-    def to_internal_value(self, data: Any) -> SupportGroup:
+    def to_internal_value(self, data: object) -> SupportGroup:
         if not isinstance(data, str):
             self.fail("invalid")
         data = as_line(data)
@@ -147,7 +169,7 @@ class StrictSerializer(serializers.Serializer):
 
     default_error_messages = {"invalid": "Give a JSON object."}
 
-    def to_internal_value(self, data: Any) -> Any:
+    def to_internal_value(self, data: object) -> Any:
         errors: dict[str, Any] = {}
         if isinstance(data, Mapping):
             errors = self._unknown(data)

@@ -6,13 +6,14 @@ import codecs
 import json
 import math
 import re
-from collections.abc import Iterator, Mapping
-from typing import Any, NoReturn
+from collections.abc import Iterable, Iterator, Mapping
+from typing import IO, Any, NoReturn
 
 from django.conf import settings
 from django.utils.http import parse_header_parameters
 from rest_framework.exceptions import APIException, ParseError, UnsupportedMediaType, ValidationError
 from rest_framework.parsers import BaseParser
+from rest_framework.request import Request
 
 from .exceptions import LengthRequired, TooLarge
 
@@ -34,7 +35,9 @@ class StrictJSONParser(BaseParser):
     # Not a subclass of the library's JSONParser: for those it reads the whole body before the length is checked.
     media_type = "application/json"
 
-    def parse(self, stream: Any, media_type: str | None = None, parser_context: Mapping[str, Any] | None = None) -> Any:
+    def parse(
+        self, stream: IO[bytes], media_type: str | None = None, parser_context: Mapping[str, Any] | None = None
+    ) -> Any:
         _, parameters = parse_header_parameters(media_type or "")
         if parameters.get("charset", "utf-8").lower() not in CHARSETS:
             raise UnsupportedMediaType(media_type or "", detail="JSON must be in UTF-8 here.")
@@ -74,7 +77,7 @@ def check_length(parser_context: Mapping[str, Any], limit: int) -> None:
         _too_large(limit)
 
 
-def check_has_length(request: Any) -> None:
+def check_has_length(request: Request) -> None:
     """Raises LengthRequired for a body sent in chunks: Django would take it for empty, and mislead the caller.
 
     UnsupportedMediaType for a compressed one.
@@ -126,7 +129,7 @@ def loads(text: str) -> Any:
 _TOO_DEEP = f"The JSON is nested too deeply: at most {MAX_DEPTH} levels are taken."
 
 
-def _check(value: Any, escapes: bool) -> None:
+def _check(value: object, escapes: bool) -> None:
     """Looks at every value. Only an escape can bring in an unfit character, so without one texts are not read."""
     waiting: list[tuple[Any, tuple[Any, ...]]] = [(value, ())]
     while waiting:
@@ -148,7 +151,7 @@ def _check(value: Any, escapes: bool) -> None:
             _check_text(item, path)
 
 
-def _children(items: Any, path: tuple[Any, ...]) -> Iterator[tuple[Any, tuple[Any, ...]]]:
+def _children(items: Iterable[tuple[object, object]], path: tuple[Any, ...]) -> Iterator[tuple[Any, tuple[Any, ...]]]:
     # A plain number or literal cannot be wrong; leaving it out keeps long lists cheap.
     return ((item, (*path, name)) for name, item in items if isinstance(item, str | dict | list | float))
 

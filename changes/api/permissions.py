@@ -2,27 +2,33 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rest_framework.exceptions import PermissionDenied
 from rest_framework.permissions import SAFE_METHODS, BasePermission
 
+from changes.actor import Person
 
-def require(user: Any, *permissions: str) -> None:
+if TYPE_CHECKING:
+    from rest_framework.request import Request
+    from rest_framework.views import APIView
+
+
+def require(user: Person, *permissions: str) -> None:
     """Raises PermissionDenied, which names what is missing, unless the user has one of these."""
     if not any(user.has_perm(permission) for permission in permissions):
         raise PermissionDenied(f"This needs the permission {' or '.join(permissions)}, which you do not have.")
 
 
-def is_write(request: Any, view: Any) -> bool:
+def is_write(request: Request, view: APIView) -> bool:
     """Whether the call changes something. A method that the view does not have is answered as such, later."""
-    return request.method not in SAFE_METHODS and hasattr(view, request.method.lower())
+    return request.method not in SAFE_METHODS and hasattr(view, (request.method or "").lower())
 
 
 class StaffAccess(BasePermission):
     """For views that name their `write_permissions`: one of them is needed."""
 
-    def has_permission(self, request: Any, view: Any) -> bool:
+    def has_permission(self, request: Request, view: Any) -> bool:
         if not request.user.is_authenticated:
             return False
         if not request.user.is_staff:

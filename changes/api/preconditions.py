@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from django.utils.http import parse_etags
+from rest_framework.request import Request
 
 from changes.exceptions import StaleChange
 from changes.models import Change
@@ -27,7 +28,7 @@ def etag(change: Change, answer: Mapping[str, Any]) -> str:
     return f'"{change.version}-{digest}"'
 
 
-def is_known(request: Any, tag: str) -> bool:
+def is_known(request: Request, tag: str) -> bool:
     """Whether the caller has the answer with this ETag already, as If-None-Match says."""
     header = request.headers.get("If-None-Match")
     if header is None:
@@ -36,7 +37,7 @@ def is_known(request: Any, tag: str) -> bool:
     return "*" in tags or tag in [known.removeprefix("W/") for known in tags]
 
 
-def check_if_match(request: Any, change: Change) -> None:
+def check_if_match(request: Request, change: Change) -> None:
     """Raises unless the change is as the caller read it, or the caller does not say. The row must be locked."""
     header = request.headers.get("If-Match")
     if header is None:

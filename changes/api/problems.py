@@ -6,6 +6,7 @@ import logging
 import math
 import re
 from collections.abc import Iterator
+from datetime import datetime
 from http import HTTPStatus
 from itertools import islice
 from typing import Any
@@ -92,14 +93,14 @@ def _describe(field: str, edit: FieldEdit) -> str:
     return f"Changed{who}{when} from {_shown(field, edit.old)} to {_shown(field, edit.new)}."
 
 
-def _shown(field: str, value: Any) -> str:
+def _shown(field: str, value: object) -> str:
     if value in (None, ""):
         return "nothing"
     related = Change._meta.get_field(field).related_model
     if related and isinstance(value, int):
         # The history keeps keys; a reader knows names.
         value = related._default_manager.filter(pk=value).first() or value
-    text = timestamp(value) if hasattr(value, "astimezone") else str(value)
+    text = timestamp(value) if isinstance(value, datetime) else str(value)
     return f"“{text[:200]}{'…' if len(text) > 200 else ''}”"
 
 
@@ -192,7 +193,7 @@ def _summary(errors: list[Error]) -> str:
     return f"{len(errors)} things are wrong with the request; `errors` lists them."
 
 
-def _flatten(detail: Any, path: str) -> Iterator[Error]:
+def _flatten(detail: object, path: str) -> Iterator[Error]:
     """The errors one by one, so that a reader can stop; the library's own collects all of them first."""
     if isinstance(detail, dict):
         for key, value in detail.items():

@@ -45,7 +45,7 @@ class ProblemSchema(AutoSchema):
     def get_request_serializer(self) -> Any:
         return getattr(self.view, "write_serializer_class", None) or super().get_request_serializer()
 
-    def _is_list_view(self, serializer: Any = None) -> bool:
+    def _is_list_view(self, serializer: object = None) -> bool:
         return self.method == "GET" and getattr(self.view, "lists", False)
 
     def get_filter_backends(self) -> list[Any]:

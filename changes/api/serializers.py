@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from django.conf import settings
+from django.contrib.auth.models import User
 from django.urls import reverse
 from rest_framework import serializers
 
@@ -199,7 +198,7 @@ class TransitionSerializer(serializers.Serializer):
     unmet_conditions = UnmetSerializer(many=True, read_only=True)
 
 
-def created_by(user: Any, serializer: ChangeWriteSerializer) -> Change:
+def created_by(user: User, serializer: ChangeWriteSerializer) -> Change:
     """A new change, not saved yet, that `user` asks for."""
     change = Change(requested_by=user)
     serializer.set_on(change)

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import time
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django.core.cache import cache
 from rest_framework.settings import api_settings
 from rest_framework.throttling import UserRateThrottle
+
+if TYPE_CHECKING:
+    from rest_framework.request import Request
+    from rest_framework.views import APIView
 
 
 class PerUserThrottle(UserRateThrottle):
@@ -25,7 +29,7 @@ class PerUserThrottle(UserRateThrottle):
         rates: Any = api_settings.DEFAULT_THROTTLE_RATES
         return rates.get(self.scope)
 
-    def allow_request(self, request: Any, view: Any) -> bool:
+    def allow_request(self, request: Request, view: APIView) -> bool:
         if self.rate is None:
             return True
         now = time.time()

@@ -81,7 +81,7 @@ class ApiView(GenericAPIView):
     # What a search asks of what the caller may see: see changes/search.py.
     viewer: Any = None
 
-    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+    def initial(self, request: Request, *args: object, **kwargs: object) -> None:
         super().initial(request, *args, **kwargs)
         check_has_length(request)
         self._check_parameters(request)
@@ -106,7 +106,7 @@ class ApiView(GenericAPIView):
     def get_change(self) -> Change:
         return get_object_or_404(self.changes(), number=self.kwargs["number"])
 
-    def validated(self, request: Request, **options: Any) -> Any:
+    def validated(self, request: Request, **options: object) -> Any:
         serializer = self.write_serializer_class(data=request.data, **options)
         serializer.is_valid(raise_exception=True)
         return serializer
@@ -120,7 +120,7 @@ class ListView(ApiView):
     pagination_class = KeysetPagination
     query_parameters = frozenset({"cursor", "limit"})
 
-    def get(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+    def get(self, request: Request, *args: object, **kwargs: object) -> Response:
         page = self.paginate_queryset(self.filter_queryset(self.get_queryset()))
         return self.get_paginated_response(self.get_serializer(page, many=True).data)
 
@@ -161,7 +161,7 @@ class ChangeListView(ListView, ChangeAnswers):
     @extend_schema(parameters=[ETAG])
     def post(self, request: Request) -> Response:
         serializer = self.validated(request)
-        change = created_by(request.user, serializer)
+        change = created_by(signed_in(request), serializer)
         change.save()
         location = request.build_absolute_uri(reverse("api:change", args=[change.number]))
         return self.answer(change, status.HTTP_201_CREATED, Location=location)
@@ -232,7 +232,7 @@ class AdditionsView(ListView):
     def get_queryset(self) -> QuerySet[Any]:
         return getattr(self.get_change(), self.additions).select_related("author")
 
-    def validated(self, request: Request, **options: Any) -> Any:
+    def validated(self, request: Request, **options: object) -> Any:
         try:
             return super().validated(request, **options)
         except ValidationError:

@@ -8,6 +8,7 @@ from contextlib import suppress
 from copy import copy
 from typing import Any, ClassVar
 
+from django.contrib.auth.models import User
 from django.core.exceptions import ValidationError
 from django.urls import reverse
 from django.utils.translation import gettext as _
@@ -35,7 +36,7 @@ class ChangeKind(Kind):
         return None
 
     @abstractmethod
-    def alter(self, change: Change, parameters: Mapping[str, Any], prepared: Any, user: Any) -> Comment | None:
+    def alter(self, change: Change, parameters: Mapping[str, Any], prepared: object, user: User) -> Comment | None:
         """Alters `change` in memory, or makes the comment to add to it. Makes no query.
 
         Raises AlreadySo, or when it cannot be done NotDone, ChangeRefused or ValidationError.
@@ -58,12 +59,12 @@ class ChangeKind(Kind):
 
         return preview_of(job, foreseen)
 
-    def _intent(self, change: Change, parameters: Mapping[str, Any], prepared: Any, user: Any) -> Intent:
+    def _intent(self, change: Change, parameters: Mapping[str, Any], prepared: object, user: User) -> Intent:
         """Alters `change`. Raises what `alter()` does."""
         stored = copy(change)
         return Intent(stored, change, self.alter(change, parameters, prepared, user))
 
-    def targets(self, changes: Sequence[Change], parameters: Mapping[str, Any], user: Any) -> list[Target]:
+    def targets(self, changes: Sequence[Change], parameters: Mapping[str, Any], user: User) -> list[Target]:
         """Each as it is now, with the partners that it would be sent to now."""
         intents: dict[int, Intent] = {}
         with suppress(NotDone):
@@ -77,7 +78,7 @@ class ChangeKind(Kind):
             for change in changes
         ]
 
-    def do(self, job: BulkJob, item: BulkItem, user: Any) -> Result:
+    def do(self, job: BulkJob, item: BulkItem, user: User) -> Result:
         found = Change.objects.visible_to(user).locked().filter(pk=item.target).first()
         change = self._checked(item, found, _moved_on)
         intent = self._intent(change, job.parameters, self.prepared(job.parameters), user)
@@ -141,7 +142,7 @@ class Reassign(ChangeKind):
             raise NotDone(_("There is no group %(group)s any more.") % {"group": parameters["group_name"]})
         return group
 
-    def alter(self, change: Change, parameters: Mapping[str, Any], prepared: Any, user: Any) -> None:
+    def alter(self, change: Change, parameters: Mapping[str, Any], prepared: Any, user: User) -> None:
         if change.owning_group_id == parameters["group"]:
             raise AlreadySo(_("%(group)s has it already.") % {"group": prepared} if prepared else _("It has no group."))
         _writable(change)
@@ -172,7 +173,7 @@ class AddComment(ChangeKind):
     def start_label(self, job: BulkJob, count: int) -> str:
         return ngettext("Comment on %(count)s change", "Comment on %(count)s changes", count) % {"count": count}
 
-    def alter(self, change: Change, parameters: Mapping[str, Any], prepared: Any, user: Any) -> Comment:
+    def alter(self, change: Change, parameters: Mapping[str, Any], prepared: object, user: User) -> Comment:
         return Comment(change=change, author=user, body=parameters["body"], visibility=parameters["visibility"])
 
     def outcome(self, change: Change) -> str:
@@ -191,7 +192,7 @@ class Abandon(ChangeKind):
     def start_label(self, job: BulkJob, count: int) -> str:
         return ngettext("Abandon %(count)s change", "Abandon %(count)s changes", count) % {"count": count}
 
-    def alter(self, change: Change, parameters: Mapping[str, Any], prepared: Any, user: Any) -> None:
+    def alter(self, change: Change, parameters: Mapping[str, Any], prepared: object, user: User) -> None:
         before, code = change.completion_code, CompletionCode(parameters["code"])
         if change.phase == Phase.ABANDON and before == code:
             raise AlreadySo(_("It was abandoned as %(code)s already.") % {"code": code.label})

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
+from django.contrib.auth.models import User
 from django.db import transaction
 from django.utils import timezone
 from django.utils.translation import get_language
@@ -29,7 +30,7 @@ class Target:
     told: list[str] | None = None
 
 
-def draft(kind: Kind, user: Any, parameters: dict[str, Any], targets: Sequence[Target], back: str = "") -> BulkJob:
+def draft(kind: Kind, user: User, parameters: dict[str, Any], targets: Sequence[Target], back: str = "") -> BulkJob:
     """Keeps what was chosen, for its preview. Nothing is done yet."""
     with transaction.atomic():
         job = BulkJob.objects.create(

@@ -7,6 +7,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from django.contrib.auth.models import User
+
 from changes.choices import ItemStatus
 
 if TYPE_CHECKING:
@@ -61,7 +63,7 @@ class Kind(ABC):
         """Reads only. As many queries for many records as for few."""
 
     @abstractmethod
-    def do(self, job: BulkJob, item: BulkItem, user: Any) -> Result:
+    def do(self, job: BulkJob, item: BulkItem, user: User) -> Result:
         """Does one record, inside of a transaction, as `user`.
 
         Raises AlreadySo, or when it cannot NotDone, ChangeRefused or ValidationError: whatever it wrote is then undone.

@@ -6,9 +6,9 @@ from collections import Counter
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import cached_property
-from typing import Any
 
 from django.db.models import Count
+from django.http import QueryDict
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
@@ -94,7 +94,7 @@ class Tab:
 class Results:
     """One page of the records, by their place in the job; `show` in the address narrows them, `after` pages."""
 
-    def __init__(self, job: BulkJob, progress: Progress, parameters: Any) -> None:
+    def __init__(self, job: BulkJob, progress: Progress, parameters: QueryDict) -> None:
         self.job, self.progress = job, progress
         shown = parameters.get("show", "")
         self.show = shown if shown in ItemStatus.values else ""

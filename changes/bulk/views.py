@@ -17,9 +17,11 @@ from django.utils.functional import cached_property
 from django.utils.translation import gettext as _
 from django_htmx.http import retarget
 
-from changes.actor import signed_in
+from changes.actor import Person, signed_in
 from changes.models import BulkJob, Change
 from changes.pages.access import StaffPage, require
+from changes.pages.htmx import asks_for_part
+from changes.pages.renewal import Part
 from changes.pages.resume import typed_fields
 
 from . import drafts
@@ -40,7 +42,7 @@ class Choose(StaffPage):
 
     is_write_page = True
 
-    def setup(self, request: HttpRequest, *args: Any, **kwargs: Any) -> None:
+    def setup(self, request: HttpRequest, *args: object, **kwargs: object) -> None:
         super().setup(request, *args, **kwargs)
         found = [kind for kind in CHANGE_KINDS if kind.name == kwargs["kind"]]
         if not found:
@@ -130,7 +132,7 @@ class OneJob(StaffPage):
             job.user = user  # whose permissions are read already
         return job
 
-    def _is_overseen(self, job: BulkJob, user: Any) -> bool:
+    def _is_overseen(self, job: BulkJob, user: Person) -> bool:
         return self.is_for_overseers and not job.is_draft and user.has_perm(OVERSEE)
 
     def back(self) -> HttpResponse:
@@ -147,13 +149,17 @@ class JobPage(OneJob):
         if job.is_draft:
             return self._preview(job)
         progress = Progress.of(job)
-        context = {"job": job, "progress": progress, "results": Results(job, progress, request.GET)}
-        if not request.htmx:  # type: ignore[attr-defined]
+        context: dict[str, Any] = {"job": job, "progress": progress}
+        every = 1 if job.is_running else 0
+        part = Part.of(request, "job-progress", "changes/includes/bulk_progress.html", context, every)
+        if asks_for_part(request) and job.is_running:
+            return part.answer(request)
+        context |= {"part": part, "results": Results(job, progress, request.GET)}
+        if not asks_for_part(request):
             return render(request, "changes/bulk_job.html", context)
-        if job.is_running:
-            return render(request, "changes/includes/bulk_progress.html", context)
         # It is done: the results come with it.
-        return retarget(render(request, "changes/includes/bulk_state.html", context), "#job")
+        done = render(request, "changes/includes/bulk_state.html", {**context, "is_part": True})
+        return retarget(done, "#job")
 
     def _preview(self, job: BulkJob) -> HttpResponse:
         kind = kind_of(job)

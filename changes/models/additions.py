@@ -79,7 +79,7 @@ class Addition(models.Model):
             with writing():
                 super().save(*args, **kwargs)
 
-    def delete(self, *args: Any, **kwargs: Any) -> Any:
+    def delete(self, *args: object, **kwargs: object) -> Any:
         raise TypeError(f"A {self._meta.verbose_name} is kept.")
 
     def _check(self) -> None:
@@ -115,7 +115,7 @@ class Comment(Addition):
         return not self.is_private
 
 
-def searched_by(viewer: Any) -> models.QuerySet[Comment]:
+def searched_by(viewer: Collection[models.Model] | None) -> models.QuerySet[Comment]:
     """The comments that a search reads: all for staff, of whom `viewer` is None, else the public ones."""
     return Comment.objects.all() if viewer is None else Comment.objects.filter(visibility=Visibility.PUBLIC)
 

@@ -31,10 +31,10 @@ class SourcedRecords(HistoricalRecords):
     takes a third less time than with an instance of the history's model.
     """
 
-    def __init__(self, **options: Any) -> None:
+    def __init__(self, **options: object) -> None:
         super().__init__(bases=[SourcedHistory], cascade_delete_history=True, **options)
 
-    def create_history_model(self, model: Any, inherited: bool) -> Any:
+    def create_history_model(self, model: type[models.Model], inherited: bool) -> Any:
         self._history = super().create_history_model(model, inherited)
         for field in self._history._meta.local_fields:
             if field.remote_field:
@@ -56,7 +56,7 @@ class SourcedRecords(HistoricalRecords):
             f"SELECT {copied}, {values} FROM {quote(source)} WHERE id = %s"
         )
 
-    def create_historical_record(self, instance: Any, history_type: str, using: str | None = None) -> None:
+    def create_historical_record(self, instance: models.Model, history_type: str, using: str | None = None) -> None:
         actor = current_actor()
         date = connection.ops.adapt_datetimefield_value(getattr(instance, "_history_date", None) or timezone.now())
         user = actor.user.pk if actor.user is not None else None

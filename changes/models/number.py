@@ -3,7 +3,9 @@
 from typing import Any
 
 from django.db import models
+from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models import Func
+from django.db.models.sql.compiler import SQLCompiler
 
 
 class ChangeNumber(Func):
@@ -11,9 +13,9 @@ class ChangeNumber(Func):
 
     output_field = models.CharField()
 
-    def as_sql(self, compiler: Any, connection: Any, *args: Any, **extra: Any) -> Any:
+    def as_sql(self, compiler: SQLCompiler, connection: BaseDatabaseWrapper, *args: Any, **extra: Any) -> Any:
         template = "'CHG' || lpad(%(expressions)s::text, greatest(7, length(%(expressions)s::text)), '0')"
         return super().as_sql(compiler, connection, template=template, **extra)
 
-    def as_sqlite(self, compiler: Any, connection: Any, **extra: Any) -> Any:
+    def as_sqlite(self, compiler: SQLCompiler, connection: BaseDatabaseWrapper, **extra: str) -> Any:
         return super().as_sql(compiler, connection, template="printf('CHG%%%%07d', %(expressions)s)", **extra)

@@ -193,7 +193,7 @@ class Change(Movable):
             ),
         ]
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
+    def __init__(self, *args: object, **kwargs: object) -> None:
         super().__init__(*args, **kwargs)
         self.changed_fields: dict[str, FieldChange] = {}
         self.is_partly_saved = False

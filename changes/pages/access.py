@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from django.contrib.auth.models import Group
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
-from django.utils.cache import patch_cache_control, patch_vary_headers
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from django.views import View
 
+from changes.actor import Person
 from changes.choices import Role
 
+from .htmx import asks_for_part, keep_apart
 from .resume import to_sign_in
 
 # What a person reads who lacks the permission: "<sentence> The roles that may: <roles>."
@@ -43,7 +42,7 @@ def roles_with(permission: str) -> list[str]:
     return sorted(groups.values_list("name", flat=True))
 
 
-def require(user: Any, permission: str) -> None:
+def require(user: Person, permission: str) -> None:
     """Raises PermissionDenied, saying who may, unless `user` holds `permission`."""
     if user.has_perm(permission):
         return
@@ -60,9 +59,9 @@ class StaffPage(View):
     permission = ""
     is_write_page = False
 
-    def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+    def dispatch(self, request: HttpRequest, *args: object, **kwargs: object) -> HttpResponseBase:
         if not request.user.is_authenticated:
-            if request.headers.get("HX-Request"):
+            if asks_for_part(request):
                 # A part of a page: the page stays, with what was typed, and js/app.js says what to do.
                 return HttpResponse(status=401)
             return to_sign_in(request)
@@ -71,8 +70,5 @@ class StaffPage(View):
         if self.permission and (self.is_write_page or request.method == "POST"):
             require(request.user, self.permission)
         response = super().dispatch(request, *args, **kwargs)
-        if not response.has_header("Cache-Control"):
-            patch_cache_control(response, private=True, no_cache=True)
-        # A part of a page has the page's own address.
-        patch_vary_headers(response, ["HX-Request"])
+        keep_apart(response)
         return response

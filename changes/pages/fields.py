@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 
 from django import forms
 from django.core.exceptions import BadRequest, ValidationError
+from django.forms.renderers import BaseRenderer
 from django.http import QueryDict
 from django.utils import timezone
 from django.utils.dateparse import parse_datetime
@@ -30,10 +31,10 @@ class Text(forms.CharField):
     def widget_attrs(self, widget: forms.Widget) -> dict[str, Any]:
         return {**super().widget_attrs(widget), "dir": "auto"}
 
-    def to_python(self, value: Any) -> str:
+    def to_python(self, value: object) -> str:
         return (super().to_python(value) or "").replace("\r\n", "\n").replace("\r", "\n")
 
-    def has_changed(self, initial: Any, data: Any) -> bool:
+    def has_changed(self, initial: object, data: object) -> bool:
         return super().has_changed(self.to_python(initial), data)
 
 
@@ -59,7 +60,9 @@ class MinuteInput(forms.DateTimeInput):
     def __init__(self, attrs: dict[str, Any] | None = None) -> None:
         super().__init__({"type": "datetime-local", "step": "60", **(attrs or {})}, format=_SHOWN)
 
-    def render(self, name: str, value: Any, attrs: Any = None, renderer: Any = None) -> SafeString:
+    def render(
+        self, name: str, value: Any, attrs: dict[str, Any] | None = None, renderer: BaseRenderer | None = None
+    ) -> SafeString:
         shown, offset = _as_shown(self.format_value(value) or "")
         parts = [super().render(name, shown, attrs, renderer)]
         if both := _readings(shown):
@@ -71,7 +74,7 @@ class MinuteInput(forms.DateTimeInput):
         parts.append(forms.HiddenInput().render(ZONE, str(timezone.get_current_timezone()), None, renderer))
         return format_html_join("", "{}", ((part,) for part in parts))
 
-    def value_from_datadict(self, data: Mapping[str, Any], files: Any, name: str) -> Any:
+    def value_from_datadict(self, data: Mapping[str, Any], files: object, name: str) -> Any:
         """What was typed; with its offset where that was chosen, and the time still comes twice."""
         text, offset = data.get(name), data.get(f"{name}_offset")
         if text and offset and offset in map(_offset, _readings(text)):
@@ -111,10 +114,10 @@ class Minute(forms.DateTimeField):
         super().__init__(input_formats=formats, error_messages=errors, **kwargs)
         self.of_two = of_two
 
-    def get_bound_field(self, form: Any, field_name: str) -> forms.BoundField:
+    def get_bound_field(self, form: object, field_name: str) -> forms.BoundField:
         return _BoundMinute(form, self, field_name)
 
-    def prepare_value(self, value: Any) -> Any:
+    def prepare_value(self, value: object) -> Any:
         if not isinstance(value, datetime):
             return value
         local = _local(value)
@@ -141,7 +144,7 @@ class Minute(forms.DateTimeField):
             raise ValidationError(self.error_messages["ambiguous"], code="ambiguous", params=values)
         return first if self.of_two == FIRST else last
 
-    def has_changed(self, initial: Any, data: Any) -> bool:
+    def has_changed(self, initial: object, data: object) -> bool:
         if isinstance(initial, datetime):
             if data == self.prepare_value(initial):
                 return False

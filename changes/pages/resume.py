@@ -23,7 +23,10 @@ from django.shortcuts import redirect
 from django.utils.translation import gettext as _
 from django.views.csrf import csrf_failure
 
+from changes.actor import Person
+
 from .fields import work_in_zone_of
+from .htmx import asks_for_part
 from .once import MARK
 
 OWNER = "page_of"
@@ -38,7 +41,7 @@ _SECRET = ("csrf", "password", "passwd", "secret", "token")
 _signer = TimestampSigner(salt="changes.resume")
 
 
-def owner_mark(user: Any) -> str:
+def owner_mark(user: Person) -> str:
     """Names `user` in a form, so that what is typed there is shown to nobody else."""
     return _signer.sign(str(user.pk))
 
@@ -124,7 +127,7 @@ def typed_fields(request: HttpRequest) -> dict[str, Any]:
 
 def form_out_of_date(request: HttpRequest, reason: str = "") -> HttpResponseBase:
     """Named in the settings: a form from before the person signed in again is shown once more, with what was typed."""
-    if request.headers.get("HX-Request"):
+    if asks_for_part(request):
         # A part of a page: the page stays, with what was typed.
         return csrf_failure(request, reason) if request.user.is_authenticated else HttpResponse(status=401)
     if not request.user.is_authenticated and _owner(request):

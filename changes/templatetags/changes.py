@@ -33,7 +33,7 @@ def icon(name: str) -> SafeString:
 
 
 @register.simple_tag(takes_context=True)
-def parts(context: Context, place: str, **values: Any) -> SafeString:
+def parts(context: Context, place: str, **values: object) -> SafeString:
     """What other apps show at this place of the page: see pages/parts.py."""
     shown = []
     for part in parts_of_pages.at(place):
@@ -60,7 +60,7 @@ def when(moment: datetime | None, empty: str = "") -> SafeString | str:
 
 
 @register.inclusion_tag("changes/includes/sort_head.html", takes_context=True)
-def sort_head(context: Any, name: str, label: str) -> dict[str, Any]:
+def sort_head(context: Context, name: str, label: str) -> dict[str, Any]:
     """The head of a column that the list can be sorted by. A second click turns the order round."""
     order = str(context["order"])
     direction = {name: "ascending", f"-{name}": "descending"}.get(order, "")
@@ -95,7 +95,7 @@ def ago(moment: datetime) -> str:
 
 
 @register.filter
-def is_moment(value: Any) -> bool:
+def is_moment(value: object) -> bool:
     return isinstance(value, datetime)
 
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from django import template
+from django.template import Context
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.text import get_text_list
@@ -86,7 +86,7 @@ def once() -> SafeString:
 
 
 @register.simple_tag(takes_context=True)
-def page_of(context: Any) -> SafeString:
+def page_of(context: Context) -> SafeString:
     """A hidden field that names the person whose page the form is on; see resume.py."""
     request = context["request"]
     if not request.user.is_authenticated:

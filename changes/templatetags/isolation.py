@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from django import template
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
@@ -15,7 +13,7 @@ register.filter("apart", isolation.apart)
 
 
 @register.filter
-def bdi(value: Any) -> SafeString | str:
+def bdi(value: object) -> SafeString | str:
     """For a page; `apart` is for an attribute or a title."""
     text = "" if value is None else str(value)
     return format_html("<bdi>{}</bdi>", isolation.without_turning(text)) if isolation.is_turned(text) else text

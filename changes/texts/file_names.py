@@ -28,7 +28,7 @@ class NamedParts(MultiPartParser):
         self._sent_name = file_name
         return _RECEIVED
 
-    def handle_file_complete(self, old_field_name: str, counters: Any) -> None:
+    def handle_file_complete(self, old_field_name: str, counters: list[int]) -> None:
         super().handle_file_complete(old_field_name, counters)
         for upload in self._files.getlist(str(old_field_name))[-1:]:  # type: ignore[attr-defined]
             if not hasattr(upload, "sent_name"):

@@ -6,7 +6,6 @@ A text of several lines has an element of its own with `dir="auto"`. These are f
 from __future__ import annotations
 
 import re
-from typing import Any
 
 from changes.validators import code_point
 
@@ -29,7 +28,7 @@ def without_turning(text: str) -> str:
     return _TURNING.sub(lambda found: f"[{code_point(found[0])}]", text)
 
 
-def apart(value: Any) -> str:
+def apart(value: object) -> str:
     """For an attribute, a title or a sentence."""
     text = "" if value is None else str(value)
     return f"{_FIRST_STRONG_ISOLATE}{without_turning(text)}{_POP_ISOLATE}" if is_turned(text) else text

@@ -44,16 +44,16 @@ def _is_idle_joiner(text: str, place: int) -> bool:
 class Line(forms.CharField):
     """One line. What a stored value has that a browser's field cannot show is no edit."""
 
-    def to_python(self, value: Any) -> Any:
+    def to_python(self, value: object) -> Any:
         return as_line(super().to_python(value) or "") or self.empty_value
 
     def widget_attrs(self, widget: forms.Widget) -> dict[str, Any]:
         return {**super().widget_attrs(widget), "dir": "auto"}
 
-    def prepare_value(self, value: Any) -> Any:
+    def prepare_value(self, value: object) -> Any:
         return as_line(value) if isinstance(value, str) else value
 
-    def has_changed(self, initial: Any, data: Any) -> bool:
+    def has_changed(self, initial: object, data: object) -> bool:
         return super().has_changed(self.to_python(initial), data)
 
 
@@ -65,7 +65,7 @@ class LineField(models.CharField):
         name, _, args, kwargs = super().deconstruct()
         return name, "django.db.models.CharField", args, kwargs
 
-    def to_python(self, value: Any) -> Any:
+    def to_python(self, value: object) -> Any:
         value = super().to_python(value)
         return as_line(value) if isinstance(value, str) else value
 

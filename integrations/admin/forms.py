@@ -11,6 +11,7 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 from knox.models import AuthToken
 
+from changes.actor import Person
 from changes.pages.fields import Minute
 from changes.validators import validate_moment
 from integrations.models import ExternalSystem, OutgoingOperation, validate_secret
@@ -132,7 +133,7 @@ class TokenForm(forms.ModelForm):
         fields = ("user", "expiry")
 
     @staticmethod
-    def users_for(creator: Any) -> QuerySet[Any]:
+    def users_for(creator: Person) -> QuerySet[Any]:
         """A superuser makes tokens for anybody; others for themselves and for partners, whose users are not staff."""
         users = get_user_model().objects.filter(is_active=True).order_by("username")
         if creator.is_superuser:

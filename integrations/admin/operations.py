@@ -15,7 +15,7 @@ from integrations.json_text import Shown
 from integrations.models import DeliveryAttempt, IncomingOperation, OutgoingOperation
 
 
-def pretty(value: Any, address: str) -> SafeString | str:
+def pretty(value: object, address: str) -> SafeString | str:
     if value is None:
         return "-"
     shown = Shown.of(value)

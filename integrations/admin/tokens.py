@@ -29,7 +29,7 @@ class ExpiredFilter(admin.SimpleListFilter):
     title = _("expiry")
     parameter_name = "expired"
 
-    def lookups(self, request: HttpRequest, model_admin: Any) -> Any:
+    def lookups(self, request: HttpRequest, model_admin: object) -> Any:
         return [("yes", _("Expired")), ("no", _("Not expired"))]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[AuthToken]) -> QuerySet[AuthToken]:
@@ -91,7 +91,9 @@ class TokenAdmin(PlainChoices, admin.ModelAdmin):
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
         return super().changelist_view(request, {"title": _("API tokens"), **(extra_context or {})})
 
-    def change_view(self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None) -> Any:
+    def change_view(
+        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, object] | None = None
+    ) -> Any:
         token = self.get_object(request, object_id)
         context = {
             "title": self._label(token) if token else None,
@@ -106,12 +108,14 @@ class TokenAdmin(PlainChoices, admin.ModelAdmin):
 
     # --- Making ---
 
-    def add_view(self, request: HttpRequest, form_url: str = "", extra_context: Any = None) -> Any:
+    def add_view(self, request: HttpRequest, form_url: str = "", extra_context: dict[str, object] | None = None) -> Any:
         # The one answer to a new token is the page that shows it.
         context = {"title": _("New API token"), "show_save_and_continue": False, "show_save_and_add_another": False}
         return super().add_view(request, form_url, {**context, **(extra_context or {})})
 
-    def get_form(self, request: HttpRequest, obj: AuthToken | None = None, change: bool = False, **kwargs: Any) -> Any:
+    def get_form(
+        self, request: HttpRequest, obj: AuthToken | None = None, change: bool = False, **kwargs: object
+    ) -> Any:
         form = super().get_form(request, obj, change, **kwargs)
         if "user" in form.base_fields:
             user: Any = form.base_fields["user"]
@@ -129,7 +133,7 @@ class TokenAdmin(PlainChoices, admin.ModelAdmin):
         title = gettext("The new token of %(user)s") % {"user": obj.user}
         return shown_once(self, request, title, obj.token, reverse("admin:knox_authtoken_changelist"))
 
-    def log_addition(self, request: HttpRequest, obj: AuthToken, message: Any) -> Any:
+    def log_addition(self, request: HttpRequest, obj: AuthToken, message: object) -> Any:
         return self._log(request, obj, ADDITION)
 
     def _log(self, request: HttpRequest, token: AuthToken, action: int) -> LogEntry:

@@ -12,7 +12,7 @@ from django.utils.translation import gettext as _
 MOST = 500
 
 
-def are_too_many(admin: ModelAdmin, request: HttpRequest, chosen: QuerySet[Any], advice: Any) -> bool:
+def are_too_many(admin: ModelAdmin, request: HttpRequest, chosen: QuerySet[Any], advice: object) -> bool:
     """Whether more are chosen than the page that asks can carry, which the person is told then."""
     count = chosen.count()
     if count > MOST:

@@ -56,5 +56,5 @@ class BearerScheme(OpenApiAuthenticationExtension):
     match_subclasses = True
     name = "token"
 
-    def get_security_definition(self, auto_schema: Any) -> dict[str, str]:
+    def get_security_definition(self, auto_schema: object) -> dict[str, str]:
         return {"type": "http", "scheme": "bearer"}

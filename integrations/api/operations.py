@@ -120,7 +120,7 @@ class _Sent:
                 self.body_sha256 = hashlib.sha256(raw).hexdigest()
             raise
 
-    def _authorized_system(self, system_id: Any) -> ExternalSystem:
+    def _authorized_system(self, system_id: object) -> ExternalSystem:
         if not isinstance(system_id, str) or not system_id:
             message = "Name your system, as a JSON string."
             raise Problem(message, "required", {"system_id": message})

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from django.contrib.auth.models import User
 from django.urls import reverse
 from rest_framework.exceptions import PermissionDenied
 
 from changes.api.permissions import StaffAccess, is_write
 from integrations.models import ExternalSystem
 
+if TYPE_CHECKING:
+    from rest_framework.request import Request
 
-def partner_systems(user: Any) -> list[ExternalSystem]:
+
+def partner_systems(user: User) -> list[ExternalSystem]:
     """The enabled systems that the user may speak for. Raises PermissionDenied when there is none."""
     systems = list(ExternalSystem.objects.filter(authorized_user=user))
     enabled = [system for system in systems if system.enabled]
@@ -26,7 +30,7 @@ class StaffOrPartner(StaffAccess):
     """As StaffAccess, and for a partner reading alone. Leaves the partner's systems in `view.partner`; None for
     staff."""
 
-    def has_permission(self, request: Any, view: Any) -> bool:
+    def has_permission(self, request: Request, view: Any) -> bool:
         view.partner = None
         if not request.user.is_authenticated or request.user.is_staff:
             return super().has_permission(request, view)

@@ -15,7 +15,7 @@ from django.utils.translation import gettext_lazy as _
 from changes.models import SupportGroup
 from changes.texts.lines import LineField
 from changes.validators import validate_text
-from integrations.choices import Breaker, Delivery
+from integrations.choices import Breaker, BreakerCause, Delivery
 from integrations.fields import EncryptedTextField, Undecryptable
 from integrations.querysets import OfSystemQuerySet, SystemQuerySet
 from integrations.validators import validate_endpoint_url, validate_secret
@@ -146,7 +146,10 @@ class DeliveryControl(models.Model):
         ExternalSystem, on_delete=models.CASCADE, primary_key=True, related_name="control", verbose_name=_("system")
     )
     breaker = models.CharField(_("circuit breaker"), max_length=8, choices=Breaker, default=Breaker.CLOSED)
-    breaker_reason = models.CharField(max_length=300, blank=True)
+    breaker_cause = models.CharField(max_length=8, choices=BreakerCause, blank=True)
+    breaker_reason = models.CharField(
+        max_length=300, blank=True, help_text=_("What the person wrote who opened it, and who that was.")
+    )
     breaker_opened_at = models.DateTimeField(null=True)
     breaker_until = models.DateTimeField(
         null=True, help_text=_("When an open breaker lets one operation probe. Empty: a person closes it.")

@@ -4,9 +4,10 @@ The state stands in `DeliveryControl`, one row for each system, which the caller
 holds over all workers.
 
 The breaker opens after `failures` failed tries in a row, or when half of the tries of a window failed. A window of
-`WINDOW` begins with a failure, so nothing is counted, or written, for a system that is well. While it is open nothing
-is sent, and no operation uses up a try. After `open_for` one operation probes: taken, the breaker closes; failed, it is
-open again. One that a person opened stays open until a person closes it.
+`BREAKER_WINDOW` begins with a failure, so nothing is counted, or written, for a system that is well. While the breaker
+is not closed nothing is counted, so the counts say why it opened: standing/failures.py makes a text of them. While it
+is open nothing is sent, and no operation uses up a try. After `open_for` one operation probes: taken, the breaker
+closes; failed, it is open again. One that a person opened stays open until a person closes it.
 """
 
 from __future__ import annotations
@@ -16,12 +17,11 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-from integrations.choices import Breaker
+from integrations.choices import BREAKER_WINDOW, Breaker, BreakerCause
 
 if TYPE_CHECKING:
     from integrations.models import DeliveryControl
 
-WINDOW = timedelta(seconds=60)
 WINDOW_SHARE = 0.5
 # How much of a rate limit may be used at once after a quiet time.
 BURST = timedelta(seconds=1)
@@ -100,26 +100,25 @@ def tried(control: DeliveryControl, failures: Sequence[bool], now: datetime, set
             return  # sent before it opened: that the partner had trouble is known
         if control.breaker == Breaker.HALF_OPEN:
             if failed:
-                _open(control, "the probe failed too", now, settings)
+                _reopen(control, now, settings)
             else:
                 close(control)
             continue
         _count(control, failed, now)
         if control.consecutive_failures >= settings.failures:
-            _open(control, f"{control.consecutive_failures} tries in a row failed", now, settings)
+            _open(control, BreakerCause.IN_A_ROW, now, settings)
         elif (
             failed
             and control.window_tries >= settings.window_tries
             and control.window_failures >= WINDOW_SHARE * control.window_tries
         ):
-            share = f"{control.window_failures} of {control.window_tries} tries failed"
-            _open(control, f"{share} within {WINDOW.total_seconds():g} s", now, settings)
+            _open(control, BreakerCause.SHARE, now, settings)
 
 
 def _count(control: DeliveryControl, failed: bool, now: datetime) -> None:
     control.consecutive_failures = control.consecutive_failures + 1 if failed else 0
     started = control.window_started_at
-    if started is not None and not now - WINDOW < started <= now:
+    if started is not None and not now - BREAKER_WINDOW < started <= now:
         control.window_started_at = started = None
     if started is None:
         if not failed:
@@ -129,10 +128,12 @@ def _count(control: DeliveryControl, failed: bool, now: datetime) -> None:
     control.window_failures += failed
 
 
-def _open(control: DeliveryControl, reason: str, now: datetime, settings: BreakerSettings) -> None:
-    if control.breaker == Breaker.CLOSED:
-        control.breaker_opened_at = now
-        control.breaker_reason = reason
+def _open(control: DeliveryControl, cause: BreakerCause, now: datetime, settings: BreakerSettings) -> None:
+    control.breaker_opened_at, control.breaker_cause = now, cause
+    _reopen(control, now, settings)
+
+
+def _reopen(control: DeliveryControl, now: datetime, settings: BreakerSettings) -> None:
     control.breaker = Breaker.OPEN
     control.breaker_until = now + settings.open_for
 
@@ -140,12 +141,12 @@ def _open(control: DeliveryControl, reason: str, now: datetime, settings: Breake
 def open_by_hand(control: DeliveryControl, reason: str, now: datetime) -> None:
     """Sends nothing more until a person closes it."""
     control.breaker, control.breaker_opened_at, control.breaker_until = Breaker.OPEN, now, None
-    control.breaker_reason = reason[:300]
+    control.breaker_cause, control.breaker_reason = BreakerCause.BY_HAND, reason[:300]
 
 
 def close(control: DeliveryControl) -> None:
     """Lets the system flow, with nothing counted against it."""
     control.breaker, control.breaker_opened_at, control.breaker_until = Breaker.CLOSED, None, None
-    control.breaker_reason = ""
+    control.breaker_cause = control.breaker_reason = ""
     control.consecutive_failures = control.window_tries = control.window_failures = 0
     control.window_started_at = None

@@ -6,8 +6,8 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
+from django.contrib.auth.models import User
 from django.db.models import QuerySet
 from django.urls import reverse
 from django.utils import timezone
@@ -60,7 +60,7 @@ class Window:
         return (rows.filter(system__system_id=self.system) if self.system else rows).order_by("created_at", "id")
 
 
-def retry_draft(user: Any, window: Window, back: str) -> BulkJob | None:
+def retry_draft(user: User, window: Window, back: str) -> BulkJob | None:
     """A job that retries what is stuck in this window, for its preview; None when nothing is. At most the oldest
     `LARGEST_RETRY`."""
     fields = ("pk", "operation", "sequence", "system__system_id", "change__number", "status", "created_at")
@@ -108,7 +108,7 @@ class RetryOperations(Kind):
         }
         return Proposal(job.total, "integrations/includes/retry_preview.html", context)
 
-    def do(self, job: BulkJob, item: BulkItem, user: Any) -> Result:
+    def do(self, job: BulkJob, item: BulkItem, user: User) -> Result:
         operation = OutgoingOperation.objects.select_related("system__control").filter(pk=item.target).first()
         if operation is None:
             raise NotDone(_("There is no such operation any more."))

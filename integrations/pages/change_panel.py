@@ -124,7 +124,7 @@ class ChangeExchange:
         return " ".join(partner.summary for partner in self.partners)
 
     @cached_property
-    def stamp(self) -> str:
+    def version(self) -> str:
         """Differs when what is shown does; its first part when `summary` does. "3 minutes ago" makes it new too."""
         shown = [self.summary, *self.recipients, *(_shown(partner) for partner in self.partners)]
         minute = int(self.reading.now.timestamp() // 60)
@@ -194,7 +194,7 @@ def _last_said(change: Change, systems: list[ExternalSystem]) -> dict[str, Said]
     return found
 
 
-def _comment_in(payload: Any) -> str:
+def _comment_in(payload: object) -> str:
     """The last public comment that came with an operation; a partner may have sent anything."""
     comments = payload.get("comments") if isinstance(payload, dict) else None
     for comment in reversed(comments if isinstance(comments, list) else []):

@@ -6,25 +6,24 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
 
+from changes.pages import renewal
 from changes.pages.access import StaffPage
 from changes.pages.change.page import find
+from changes.pages.htmx import asks_for_part
 
 from .change_panel import exchange_of
 
-NOTHING_NEW = 204
-
 
 class ChangeExchangePart(StaffPage):
-    """The panels of the exchange for htmx, or 204 while they are as `seen` says; opened by a person, the change."""
+    """The panels of the exchange for htmx, while there is anything new in them; opened by a person, the change."""
 
     def get(self, request: HttpRequest, number: str) -> HttpResponse:
-        if not request.headers.get("HX-Request"):
+        if not asks_for_part(request):
             return redirect(reverse("changes:detail", args=[number]) + "#exchange")
         change = find(request.user, number)
         exchange = exchange_of(change)
-        seen = request.GET.get("seen", "")
-        if seen == exchange.stamp:
-            return HttpResponse(status=NOTHING_NEW)
-        is_news = seen.partition(".")[0] != exchange.stamp.partition(".")[0]
+        shown, version = renewal.shown_version(request), exchange.version
+        is_news = shown.partition(".")[0] != version.partition(".")[0]
         context = {"change": change, "exchange": exchange, "is_news": is_news}
-        return render(request, "integrations/includes/exchange_news.html", context)
+        template = "integrations/includes/exchange_news.html"
+        return renewal.answer(request, version, lambda: render(request, template, context))

@@ -12,6 +12,7 @@ from typing import Any
 from uuid import UUID
 
 from django.contrib.auth import get_user_model
+from django.contrib.auth.models import User
 from django.core.cache import cache
 from django.db.models import CharField, Exists, F, OuterRef, Q, QuerySet
 from django.db.models.functions import Cast
@@ -145,7 +146,7 @@ def _rejected() -> Part:
 # --- The traffic of the last day ---
 
 
-def traffic(user: Any, now: datetime | None = None) -> charts.HourChart:
+def traffic(user: User, now: datetime | None = None) -> charts.HourChart:
     """The operations recorded (out) and received (in) in each of the last 24 hours, in one query.
 
     The count of an hour that is over is kept: nothing is added to it.
@@ -165,7 +166,7 @@ def traffic(user: Any, now: datetime | None = None) -> charts.HourChart:
     )
 
 
-def _count(user: Any, hours: list[datetime]) -> dict[datetime, tuple[int, int]]:
+def _count(user: User, hours: list[datetime]) -> dict[datetime, tuple[int, int]]:
     """How much went out and came in within each hour, told by the keys, which sort by time: on the primary index."""
     columns: dict[str, CappedCount] = {}
     for place, hour in enumerate(hours):

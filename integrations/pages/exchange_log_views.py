@@ -20,6 +20,7 @@ from django.utils.translation import gettext_lazy
 from changes.actor import signed_in
 from changes.pages.access import StaffPage
 from changes.pages.fields import ZONE, Minute, work_in_zone_of
+from changes.pages.htmx import asks_for_part, lead_to
 from integrations.json_text import Shown, pretty
 from integrations.models import ExternalSystem, IncomingOperation, OutgoingOperation
 from integrations.outgoing import outbox
@@ -30,7 +31,7 @@ from .exchange_log import Log
 
 ATTEMPTS_SHOWN = 100
 # The filters that ask while somebody types.
-TYPED = {"change", "error"}
+TYPED = ("change", "error")
 
 
 class ExchangeLog(StaffPage):
@@ -44,22 +45,12 @@ class ExchangeLog(StaffPage):
             work_in_zone_of(request.GET)
         log = Log(request.GET, is_incoming)
         context = {"log": log, "filter": log.form, "is_incoming": is_incoming}
-        htmx: Any = request.htmx  # type: ignore[attr-defined]
-        if not htmx or htmx.history_restore_request:
+        if not asks_for_part(request):
             return render(request, "integrations/log.html", context)
         response = render(request, "integrations/includes/log_rows.html", context)
-        # What is in the address bar is what a person can send to another one.
         asked = {name: value for name, value in request.GET.items() if value and (has_times or name != ZONE)}
-        header = "HX-Replace-Url" if _is_typed_on(htmx.current_url or "", asked) else "HX-Push-Url"
-        response[header] = request.path + (f"?{urlencode(asked)}" if asked else "")
+        lead_to(response, request, request.path + (f"?{urlencode(asked)}" if asked else ""), TYPED)
         return response
-
-
-def _is_typed_on(address: str, asked: dict[str, Any]) -> bool:
-    """Whether only what somebody types differs from the address of the page: no step of its own for Back."""
-    before = QueryDict(address.partition("?")[2])
-    differing = {name for name in {*before, *asked} if before.get(name, "") != asked.get(name, "")}
-    return bool(differing) and differing <= TYPED and all(before.get(name) for name in differing)
 
 
 class OneOperation(StaffPage):
@@ -127,7 +118,7 @@ class WindowForm(forms.Form):
     since = Minute(label=gettext_lazy("Recorded from"), error_messages={"required": gettext_lazy("Say from when on.")})
     until = Minute(label=gettext_lazy("To"), error_messages={"required": gettext_lazy("Say until when.")})
 
-    def __init__(self, data: Any = None, **kwargs: Any) -> None:
+    def __init__(self, data: QueryDict | None = None, **kwargs: Any) -> None:
         super().__init__(data, **kwargs)
         names = ExternalSystem.objects.values_list("system_id", flat=True)
         field: Any = self.fields["system"]

@@ -39,7 +39,7 @@ def _pairs(context: Context) -> dict[str, Any]:
 # --- What would be sent ---
 
 
-def _reading(change: Any) -> Reading:
+def _reading(change: Change) -> Reading:
     """What the page has read already, else three queries."""
     shown = already_read(change)
     return shown.reading if shown else Reading([change])

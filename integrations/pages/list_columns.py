@@ -3,7 +3,7 @@ same in an export."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -77,7 +77,7 @@ def by_exchange(queryset: ChangeQuerySet, name: str, value: str) -> ChangeQueryS
     return queryset.filter(Exists(OutgoingOperation.objects.filter(change=OuterRef("pk"), status__in=statuses)))
 
 
-def references(viewer: Any) -> QuerySet[Any]:
+def references(viewer: Collection[ExternalSystem] | None) -> QuerySet[Any]:
     """The external references that are searched: a partner's own alone."""
     found = ExternalReference.objects.all()
     return found if viewer is None else found.filter(system__in=viewer)
@@ -172,7 +172,7 @@ def _rows(ids: list[int], groups: list[int]) -> QuerySet[Any, Any]:
         "delivered": flag,
     }
 
-    def rows(queryset: QuerySet, kind: str, key: Any, system_id: str, **more: Any) -> QuerySet[Any, Any]:
+    def rows(queryset: QuerySet, kind: str, key: object, system_id: str, **more: Any) -> QuerySet[Any, Any]:
         values = {"key": key, "system_name": F(system_id), **nothing, **more}
         return (
             queryset.order_by()

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
-import re
-from typing import Any
-
 from django.contrib import messages
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
-from django.template.loader import render_to_string
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from changes.pages.access import StaffPage
+from changes.pages.htmx import asks_for_part
+from changes.pages.renewal import Part
 from changes.pages.resume import typed_fields
 from integrations.models import ExternalSystem
 from integrations.outgoing import breaker
@@ -22,31 +19,16 @@ from integrations.standing import status
 from .by_hand_forms import OpenBreakerForm
 
 
-def only_news(request: HttpRequest, page: str, part: str, context: dict[str, Any]) -> HttpResponse:
-    """The whole page; or, where its live part asks, that part alone, and 204 if it would be the same.
-
-    So nothing moves, and a screen reader is told nothing, unless something happened. The part tells the version that
-    it has in a header.
-    """
-    live = render_to_string(part, context, request)
-    # The token of a form is written anew each time.
-    told = re.sub(r'name="csrfmiddlewaretoken" value="\w+"', "", live)
-    version = hashlib.sha256(told.encode()).hexdigest()[:16]
-    context = context | {"live": live, "version": version}
-    if not request.htmx:  # type: ignore[attr-defined]
-        return render(request, page, context)
-    if request.headers.get("X-Version") == version:
-        return HttpResponse(status=204)
-    return render(request, "integrations/includes/live.html", context)
-
-
 class ExchangeStatus(StaffPage):
     """All systems: what waits, what is in flight, what was refused, how fast they take it."""
 
     def get(self, request: HttpRequest) -> HttpResponse:
         now = timezone.now()
-        context = {"statuses": status.all_statuses(now), "now": now, "every": 5}
-        return only_news(request, "integrations/status.html", "integrations/includes/systems.html", context)
+        context = {"statuses": status.all_statuses(now), "now": now}
+        part = Part.of(request, "live", "integrations/includes/systems.html", context, every=5)
+        if asks_for_part(request):
+            return part.answer(request)
+        return render(request, "integrations/status.html", {**context, "part": part})
 
 
 class OfSystem(StaffPage):
@@ -79,7 +61,7 @@ class OpenBreaker(OfSystem):
         messages.success(request, done % {"system": system_id})
         return redirect("exchange:status")
 
-    def _page(self, current: status.SystemStatus, form: Any) -> HttpResponse:
+    def _page(self, current: status.SystemStatus, form: OpenBreakerForm) -> HttpResponse:
         return render(self.request, "integrations/open_breaker.html", {"status": current, "form": form})
 
 

@@ -9,10 +9,10 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 from django.conf import settings
 from django.core.management import call_command
+from django.core.management.base import OutputWrapper
 from django.db import connections
 
 from integrations.models import ExternalSystem
@@ -36,7 +36,7 @@ Files and logs:      {folder}
 Ctrl-C stops everything."""
 
 
-def serve(port: int, simulator_port: int, output: Any) -> None:
+def serve(port: int, simulator_port: int, output: OutputWrapper) -> None:
     """Runs until somebody stops it, then returns. Exits with 1 and the reason when it cannot go on."""
     folder: Path = settings.VAR_DIR
     children = Children(folder / "logs", {})
@@ -53,7 +53,7 @@ def serve(port: int, simulator_port: int, output: Any) -> None:
         sys.exit(f"casexchange: {error}")
 
 
-def _run(folder: Path, port: int, simulator_port: int, children: Children, output: Any) -> None:
+def _run(folder: Path, port: int, simulator_port: int, children: Children, output: OutputWrapper) -> None:
     simulator_url = f"http://127.0.0.1:{simulator_port}"
     _say(output, "Preparing the database ...")
     call_command("migrate", verbosity=0, interactive=False)
@@ -75,7 +75,7 @@ def _run(folder: Path, port: int, simulator_port: int, children: Children, outpu
     children.watch()
 
 
-def _load(folder: Path, simulator_url: str, output: Any) -> Kept:
+def _load(folder: Path, simulator_url: str, output: OutputWrapper) -> Kept:
     """What the first start keeps: the demo data and its accounts. Directs the demo systems to the simulator."""
     kept = Kept.of(folder)
     if not load.is_empty() and not kept.passwords:
@@ -89,7 +89,7 @@ def _load(folder: Path, simulator_url: str, output: Any) -> Kept:
     return kept
 
 
-def _exchange(kept: Kept, simulation: Simulation, output: Any) -> None:
+def _exchange(kept: Kept, simulation: Simulation, output: OutputWrapper) -> None:
     """The first operations with the partners, once. What goes wrong in them stops nothing else."""
     _say(output, "Exchanging the first operations with the partners ...")
     try:
@@ -144,6 +144,6 @@ def _check_ports(**ports: int) -> None:
             ) from error
 
 
-def _say(output: Any, text: str) -> None:
+def _say(output: OutputWrapper, text: str) -> None:
     output.write(text)
     output.flush()

@@ -1,13 +1,11 @@
 """System checks: a configuration that would weaken a promise is named at the start."""
 
-from typing import Any
-
 from django.conf import settings
 from django.core.checks import CheckMessage, Warning, register
 
 
 @register
-def lease_outlasts_a_try(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
+def lease_outlasts_a_try(app_configs: object, **kwargs: object) -> list[CheckMessage]:
     if settings.DELIVERY_LEASE > settings.DELIVERY_TIMEOUT:
         return []
     return [

@@ -10,7 +10,7 @@ from typing import Any
 
 import yaml
 from django.contrib.auth import get_user_model
-from django.contrib.auth.models import Group
+from django.contrib.auth.models import Group, User
 from django.core.exceptions import NON_FIELD_ERRORS, ValidationError
 from django.db import transaction
 from django.db.models import Model, Q
@@ -42,9 +42,18 @@ def _save(entry: Entry, row: Model, fields: Iterable[str] | None = None) -> None
     try:
         row.full_clean()
     except ValidationError as error:
-        field, messages = next(iter(error.message_dict.items()))
-        raise entry.error("" if field == NON_FIELD_ERRORS else field, " ".join(messages)) from error
+        faults = [
+            (entry.at("" if field == NON_FIELD_ERRORS else field), " ".join(messages))
+            for field, messages in error.message_dict.items()
+        ]
+        raise ConfigurationError(*faults) from error
     row.save(update_fields=fields)
+
+
+def _texts(entry: Entry, key: str) -> list[str]:
+    """A list of texts, each once."""
+    texts: Any = entry.values[key]
+    return [*dict.fromkeys(texts)]
 
 
 # --- Users ---
@@ -72,11 +81,8 @@ def _new_user(entry: Entry, key: str, username: str) -> Any:
     return user
 
 
-def _set_roles(entry: Entry, user: Any) -> list[str]:
-    wanted = entry.values["roles"]
-    for index, role in enumerate(wanted):
-        if role not in Role.values:
-            raise entry.error(f"roles[{index}]", f"There is no role {role}. Roles: {', '.join(Role.values)}.")
+def _set_roles(entry: Entry, user: User) -> list[str]:
+    wanted = _texts(entry, "roles")
     present = [*user.groups.filter(name__in=Role.values).values_list("name", flat=True)]
     added = [role for role in wanted if role not in present]
     removed = [role for role in present if role not in wanted]
@@ -107,7 +113,7 @@ def _system(entry: Entry) -> list[str]:
     is_new = system is None
     system = system or ExternalSystem(system_id=entry.name)
     values = dict(entry.values)
-    if username := values.pop("authorized_user", ""):
+    if username := str(values.pop("authorized_user", "")):
         user = get_user_model().objects.filter(username=username).first()
         if user is None:
             user = _new_user(entry, "authorized_user", username)
@@ -128,7 +134,7 @@ def _system(entry: Entry) -> list[str]:
     return [*done, *told]
 
 
-def _told(system: ExternalSystem, key: str, value: Any) -> str:
+def _told(system: ExternalSystem, key: str, value: object) -> str:
     if key in _SECRETS:
         return f"{key} was {'set anew' if value else 'removed'}"
     if key == "enabled":
@@ -137,7 +143,7 @@ def _told(system: ExternalSystem, key: str, value: Any) -> str:
     return f"{key} is now {now}, was {was}"
 
 
-def _written(value: Any) -> str:
+def _written(value: object) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value or "empty")
 
 
@@ -170,7 +176,7 @@ def _groups(configuration: Configuration) -> list[str]:
 
 
 def _set_members(entry: Entry, group: SupportGroup) -> list[str]:
-    wanted = entry.values["members"]
+    wanted = _texts(entry, "members")
     users = {user.get_username(): user for user in get_user_model().objects.filter(username__in=wanted)}
     for index, username in enumerate(wanted):
         if username not in users:

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from django.apps import apps
+from django.apps import AppConfig, apps
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import Group
 from django.core.exceptions import ValidationError
@@ -38,11 +38,13 @@ PERMISSIONS = {
 }
 
 
-def grant_permissions(sender: Any, **kwargs: Any) -> None:
+def grant_permissions(sender: AppConfig, **kwargs: object) -> None:
     grant(PERMISSIONS, [sender, apps.get_app_config("knox")])
 
 
-def refuse_partners(sender: Any, instance: Any, action: str, reverse: bool, pk_set: Any, **kwargs: Any) -> None:
+def refuse_partners(
+    sender: object, instance: Any, action: str, reverse: bool, pk_set: set[int] | None, **kwargs: object
+) -> None:
     """A partner's authorized user holds no role: it would be staff, and see all changes."""
     if action != "pre_add" or not pk_set:
         return

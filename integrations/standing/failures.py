@@ -8,13 +8,13 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from changes.texts.isolation import apart
-from integrations.choices import DeliveryStatus, Failure
+from integrations.choices import BREAKER_WINDOW, BreakerCause, DeliveryStatus, Failure
 from integrations.transports.statuses import Outcome, outcome_of
 
 from .state import sentence
 
 if TYPE_CHECKING:
-    from integrations.models import ExternalSystem, OutgoingOperation
+    from integrations.models import DeliveryControl, ExternalSystem, OutgoingOperation
 
 
 def pause_cause(system: ExternalSystem) -> str:
@@ -27,6 +27,18 @@ def pause_cause(system: ExternalSystem) -> str:
     if system.pause_status == 410:
         return _("%(system)s wants no more calls at this address (410).") % names
     return _("%(system)s takes no calls of ours.") % names
+
+
+def breaker_reason(control: DeliveryControl) -> str:
+    """Why the circuit breaker is not closed: made from the counts that opened it, or what the person wrote."""
+    counts = {"count": control.consecutive_failures, "failures": control.window_failures, "tries": control.window_tries}
+    if control.breaker_cause == BreakerCause.IN_A_ROW:
+        told = ngettext("%(count)s try failed", "%(count)s tries in a row failed", control.consecutive_failures)
+        return told % counts
+    if control.breaker_cause == BreakerCause.SHARE:
+        told = _("%(failures)s of %(tries)s tries failed within %(seconds)s s")
+        return told % {**counts, "seconds": f"{BREAKER_WINDOW.total_seconds():g}"}
+    return control.breaker_reason
 
 
 def last_failure(operation: OutgoingOperation) -> str:

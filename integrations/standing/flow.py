@@ -119,7 +119,7 @@ def flow_of(system: ExternalSystem, now: datetime, due_since: datetime | None = 
 def _held_back(system: ExternalSystem, control: DeliveryControl, now: datetime) -> Flow | None:
     """What a circuit breaker that is not closed means."""
     until, since = control.breaker_until, control.breaker_opened_at
-    names = {"system": system, "reason": apart(state.sentence(control.breaker_reason))}
+    names = {"system": system, "reason": apart(state.sentence(failures.breaker_reason(control)))}
     if control.breaker == Breaker.CLOSED:
         return None
     if control.breaker == Breaker.HALF_OPEN:

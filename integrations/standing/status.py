@@ -19,7 +19,7 @@ from integrations.choices import Breaker, Delivery, DeliveryStatus
 from integrations.models import DeliveryControl, ExternalSystem, OutgoingOperation
 from integrations.querysets import SystemQuerySet
 
-from . import state
+from . import failures, state
 from .flow import Flow, flow_of
 
 MINUTE, FIVE_MINUTES = timedelta(minutes=1), timedelta(minutes=5)
@@ -33,6 +33,7 @@ class BreakerStatus:
     state: Breaker
     since: datetime | None
     until: datetime | None
+    cause: str
     reason: str
     consecutive_failures: int
 
@@ -149,7 +150,8 @@ def breaker_of(system: ExternalSystem) -> BreakerStatus:
         state=Breaker(control.breaker),
         since=control.breaker_opened_at,
         until=control.breaker_until,
-        reason=control.breaker_reason,
+        cause=control.breaker_cause,
+        reason=failures.breaker_reason(control),
         consecutive_failures=control.consecutive_failures,
     )
 

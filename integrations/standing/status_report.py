@@ -45,6 +45,7 @@ def _system(status: SystemStatus) -> dict[str, Any]:
             "state": breaker.state.value,
             "since": _moment(breaker.since),
             "until": _moment(breaker.until),
+            "cause": breaker.cause or None,
             "reason": breaker.reason,
             "consecutive_failures": breaker.consecutive_failures,
         },

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from django.utils.text import get_text_list
 from django.utils.translation import gettext as _
@@ -21,6 +21,7 @@ from .flow import Condition, Flow, flow_of
 from .state import BAD, BUSY, IDLE, OK, WAIT, State, sentence
 
 if TYPE_CHECKING:
+    from changes.models import SupportGroup
     from integrations.models import ExternalSystem, IncomingOperation, OutgoingOperation
     from integrations.rules import ExchangeState
 
@@ -101,7 +102,7 @@ def pair_state(statuses: set[str], is_rejected: bool) -> State:
 # --- How a change stands with one partner ---
 
 
-def standing(system: str, group: Any, exchange: ExchangeState) -> State:
+def standing(system: str, group: SupportGroup | None, exchange: ExchangeState) -> State:
     """In a word and a sentence. `group`: the owning group where it is one of the partner's, else None."""
     names = {"system": system, "group": apart(group)}
     if exchange.is_rejected:
@@ -114,7 +115,7 @@ def standing(system: str, group: Any, exchange: ExchangeState) -> State:
     return State(IDLE, _("Linked"), linked % names)
 
 
-def needs_another_group(system: str, group: Any) -> State:
+def needs_another_group(system: str, group: SupportGroup | None) -> State:
     detail = _(
         "%(system)s rejected this change, but %(group)s still owns it, and nothing more is sent. "
         "Give the change to another group."

@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from django import template
+from django.template import Context
 
+from changes.pages.htmx import address_of_page
 from integrations.models import ExternalGroup
 from integrations.outgoing.preview import Planned
 from integrations.pages import change_panel
@@ -27,11 +29,10 @@ def is_web_address(url: str) -> bool:
 
 
 @register.inclusion_tag("integrations/includes/by_hand.html", takes_context=True)
-def by_hand(context: Any, row: change_panel.OutgoingRow, back: str = "") -> dict[str, Any]:
+def by_hand(context: Context, row: change_panel.OutgoingRow, back: str = "") -> dict[str, Any]:
     """Retry now and Skip for an operation that is stuck, for who may; leads back to `back`, or the present page."""
     request = context["request"]
-    # A part of a page was asked for under an address of its own, or with what htmx adds to it.
-    back = back or request.htmx.current_url_abs_path or request.get_full_path()
+    back = back or address_of_page(request)
     # Ids of its own: an operation may stand on the page twice.
     prefix = "head-" if context.get("partner") else ""
     return {"row": row, "back": back, "prefix": prefix, "perms": context["perms"], "csrf_token": context["csrf_token"]}

@@ -4,7 +4,6 @@ The flag is memory that a worker shares with the pool processes it forked, since
 """
 
 import mmap
-from typing import Any
 
 from celery.signals import worker_shutting_down
 
@@ -20,5 +19,5 @@ def is_asked() -> bool:
 
 
 @worker_shutting_down.connect(dispatch_uid="integrations.workers.shutdown")
-def _worker_shuts_down(**kwargs: Any) -> None:
+def _worker_shuts_down(**kwargs: object) -> None:
     ask()

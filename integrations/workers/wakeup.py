@@ -49,7 +49,7 @@ class Link:
         self._connection: Any = None
         self._is_out = False
 
-    def send(self, task: str, unless_flooded: str = "", **options: Any) -> bool:
+    def send(self, task: str, unless_flooded: str = "", **options: object) -> bool:
         """Sends a message that calls the task, unless more than anybody needs wait in the queue of that name.
 
         Returns whether the broker could be used.

@@ -540,7 +540,7 @@ def test_the_progress_is_asked_for_alone_until_it_is_done_and_then_comes_with_th
     address = started(client, "comment", [ChangeFactory(), ChangeFactory()], body="Hello", visibility="public")
     part = client.get(address, headers={"HX-Request": "true"}).content.decode()
     assert "<html" not in part
-    assert 'hx-trigger="every 1s"' in part
+    assert 'hx-trigger="every 1s, renew"' in part
     assert "Waiting for a worker" in part
     work()
     response = client.get(address, headers={"HX-Request": "true"})

@@ -257,11 +257,11 @@ def test_htmx_gets_the_timeline_alone_and_its_entries_for_older_ones(alice, busy
 
 
 def seen_in(response):
-    return re.search(r'name="seen" value="([^"]+)"', response.content.decode())[1]
+    return re.search(r'id="news" data-version="([^"]+)"', response.content.decode())[1]
 
 
 def news(user, change, seen, show=""):
-    return page_of(user, change, f"?seen={seen}&show={show}", HX_Request="true", HX_Target="news")
+    return page_of(user, change, f"?show={show}", HX_Request="true", HX_Target="news", X_Version=seen)
 
 
 def test_an_open_page_is_told_nothing_while_nothing_happens(alice, busy):

@@ -175,9 +175,8 @@ def failed(system, count=10):
     now = timezone.now()
     until = now + timedelta(seconds=30)
     values = {"breaker": Breaker.OPEN, "breaker_opened_at": now, "breaker_until": until}
-    reason = f"{count} tries in a row failed"
     DeliveryControl.objects.filter(system=system).update(
-        **values, breaker_reason=reason, consecutive_failures=count, window_tries=count, window_failures=count
+        **values, breaker_cause="in_a_row", consecutive_failures=count, window_tries=count, window_failures=count
     )
     return until
 

@@ -236,23 +236,35 @@ def test_a_file_without_the_limits_leaves_the_present_ones(load):
 
 SYSTEM = "external_systems: [{system_id: BETA, authorized_user: beta-integration, "
 REFUSED = {
-    "an unknown section": ("partners: []", "partners: This key is not known. Known: external_systems, groups, users."),
-    "an unknown key": ("groups: [{name: A, memebers: []}]", "groups[0].memebers: This key is not known."),
-    "an unknown key of the second": ("users: [{username: a}, {name: b}]", "users[1].name: This key is not known."),
-    "a list at the top": ("[]", "Write the keys external_systems, groups, users"),
-    "no list": ("groups: {name: A}", "groups: Write a list."),
-    "no entry": ("groups: [A]", "groups[0]: Write keys and values"),
-    "no name": ("groups: [{members: []}]", "groups[0].name: This is needed."),
-    "an empty name": ("users: [{username: ''}]", "users[0].username: This is needed."),
-    "a number for a text": ("groups: [{name: 12}]", "groups[0].name: Write a text"),
-    "a text for a switch": (SYSTEM + "enabled: 'true'}]", "external_systems[0].enabled: Write true or false."),
+    "an unknown section": (
+        "partners: []",
+        "partners: There is no such field here. Known: external_systems, groups, users.",
+    ),
+    "an unknown key": (
+        "groups: [{name: A, memebers: []}]",
+        "groups[0].memebers: There is no such field here. Known: name, members",
+    ),
+    "an unknown key of the second": (
+        "users: [{username: a}, {name: b}]",
+        "users[1].name: There is no such field here.",
+    ),
+    "a list at the top": ("[]", "exchange.yaml: Give a JSON object."),
+    "no list": ("groups: {name: A}", "groups: Expected a list of items"),
+    "no entry": ("groups: [A]", "groups[0]: Give a JSON object."),
+    "no name": ("groups: [{members: []}]", "groups[0].name: This field is required."),
+    "an empty name": ("users: [{username: ''}]", "users[0].username: This field may not be blank."),
+    "a number for a text": ("groups: [{name: 12}]", "groups[0].name: Give a text"),
+    "a text for a switch": (SYSTEM + "enabled: 'true'}]", "external_systems[0].enabled: Give true or false."),
     "a text for a number": (
         SYSTEM + "max_in_flight: '4'}]",
-        "external_systems[0].max_in_flight: Write a whole number.",
+        "external_systems[0].max_in_flight: Give a whole number.",
     ),
-    "a switch for a number": (SYSTEM + "max_in_flight: true}]", "external_systems[0].max_in_flight: Write a whole"),
-    "null for a number": (SYSTEM + "max_in_flight: null}]", "external_systems[0].max_in_flight: Write a whole number."),
-    "half a number": (SYSTEM + "rate_limit: 1.5}]", "external_systems[0].rate_limit: Write a whole number or null."),
+    "a switch for a number": (SYSTEM + "max_in_flight: true}]", "external_systems[0].max_in_flight: Give a whole"),
+    "null for a number": (
+        SYSTEM + "max_in_flight: null}]",
+        "external_systems[0].max_in_flight: This field may not be null.",
+    ),
+    "half a number": (SYSTEM + "rate_limit: 1.5}]", "external_systems[0].rate_limit: Give a whole number."),
     "pull, which does not work yet": (
         SYSTEM + "delivery: pull}]",
         "external_systems[0].delivery: Pull is not available yet: choose push.",
@@ -263,9 +275,9 @@ REFUSED = {
         "external_systems[0].max_in_flight: Ensure",
     ),
     "a rate of none": (SYSTEM + "delivery: pull, rate_limit: 0}]", "external_systems[0].rate_limit: Ensure"),
-    "a text for a list": ("groups: [{name: A, members: alice}]", "groups[0].members: Write a list of texts."),
-    "a number in a list": ("groups: [{name: A, members: [5]}]", "groups[0].members[0]: Write a text"),
-    "null for a text": (SYSTEM + "description: null}]", "external_systems[0].description: Write a text"),
+    "a text for a list": ("groups: [{name: A, members: alice}]", "groups[0].members: Expected a list of items"),
+    "a number in a list": ("groups: [{name: A, members: [5]}]", "groups[0].members[0]: Give a text"),
+    "null for a text": (SYSTEM + "description: null}]", "external_systems[0].description: This field may not be null."),
     "one name twice": ("groups: [{name: A}, {name: B}, {name: A}]", "groups[2]: A is there already, as groups[0]."),
     "one key twice": ("groups: []\ngroups: []", "Line 2, column 1 is no valid YAML: groups is there twice."),
     "one key of an entry twice": ("groups: [{name: A, name: B}]", "name is there twice."),
@@ -278,7 +290,10 @@ REFUSED = {
         "groups: [{name: A}, {name: B, external_system: acme}]",
         "groups[1].external_system: There is no external system acme.",
     ),
-    "an unknown role": ("users: [{username: a, roles: [Boss]}]", "users[0].roles[0]: There is no role Boss."),
+    "an unknown role": (
+        "users: [{username: a, roles: [Boss]}]",
+        "users[0].roles[0]: Give one of: Service desk agent, ",
+    ),
     "a role for a partner's user": (
         "users: [{username: acme-integration, roles: [Auditor]}]",
         "users[0].roles: acme-integration is the authorized user of ACME",
@@ -291,7 +306,10 @@ REFUSED = {
         "external_systems: [{system_id: BETA, authorized_user: alice, endpoint_url: 'http://127.0.0.1:9'}]",
         "external_systems[0].authorized_user: The authorized user must not be a member of staff.",
     ),
-    "an unknown delivery": (SYSTEM + "delivery: carrier pigeon}]", "external_systems[0].delivery: "),
+    "an unknown delivery": (
+        SYSTEM + "delivery: carrier pigeon}]",
+        "external_systems[0].delivery: Give one of: push, pull.",
+    ),
     "push to nowhere": (SYSTEM + "delivery: push}]", "external_systems[0].endpoint_url: Push needs the URL"),
     "no URL": (SYSTEM + "endpoint_url: ftp://x/}]", "external_systems[0].endpoint_url: Write a URL that begins"),
     "a weak secret": (
@@ -304,7 +322,7 @@ REFUSED = {
     ),
     "a name that is too long": (
         f"groups: [{{name: {'x' * 201}}}]",
-        "groups[0].name: Ensure this value has at most 200",
+        "groups[0].name: Ensure this field has no more than 200 characters.",
     ),
     "a user name with spaces": ("users: [{username: 'a b'}]", "users[0].username: "),
 }

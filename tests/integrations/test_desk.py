@@ -185,7 +185,7 @@ def test_htmx_gets_the_part_that_changes_alone(alice, acme):
 
 
 def test_updating_can_be_stopped(alice):
-    assert 'hx-trigger="every 10s"' in web(alice).get("/").content.decode()
+    assert 'hx-trigger="every 10s, renew"' in web(alice).get("/").content.decode()
     stopped = web(alice).get("/?updates=stopped").content.decode()
     assert "hx-trigger" not in stopped
     assert "Update every 10 seconds" in stopped

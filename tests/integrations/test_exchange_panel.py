@@ -22,11 +22,11 @@ def given(alice, acme):
 
 
 def seen_on(response):
-    return response.content.decode().partition('name="seen" id="exchange-seen" value="')[2].partition('"')[0]
+    return response.content.decode().partition('id="exchange"')[2].partition('data-version="')[2].partition('"')[0]
 
 
 def ask(client, change, seen=""):
-    return client.get(f"/exchange/changes/{change.number}/", {"seen": seen}, headers=HTMX)
+    return client.get(f"/exchange/changes/{change.number}/", headers=HTMX | {"X-Version": seen})
 
 
 @pytest.fixture

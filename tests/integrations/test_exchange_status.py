@@ -96,7 +96,14 @@ def test_the_json_has_these_keys_for_each_system(acme, beta):
             "in_flight": 0,
             "max_in_flight": acme.max_in_flight,
             "refused": 0,
-            "breaker": {"state": "Closed", "since": None, "until": None, "reason": "", "consecutive_failures": 0},
+            "breaker": {
+                "state": "Closed",
+                "since": None,
+                "until": None,
+                "cause": None,
+                "reason": "",
+                "consecutive_failures": 0,
+            },
             "delivered_last_minute": 0,
             "delivered_per_minute": 0.0,
             "rate_limit": None,
@@ -173,7 +180,7 @@ def test_a_breaker_that_opened_says_why_and_until_when(acme, settings):
     assert told["state"] == "Circuit breaker open"
     breaker = told["breaker"]
     assert (breaker["state"], breaker["consecutive_failures"]) == ("Open", 3)
-    assert breaker["reason"] == "3 tries in a row failed"
+    assert (breaker["cause"], breaker["reason"]) == ("in_a_row", "3 tries in a row failed")
     assert moment(breaker["until"]) - moment(breaker["since"]) == timedelta(seconds=settings.BREAKER_OPEN_SECONDS)
     until = control(acme).breaker_until
     assert (

@@ -159,10 +159,10 @@ def test_the_exchange_that_renews_itself_renews_what_the_forms_say_of_recipients
 
 def test_the_head_that_renews_itself_renews_what_the_forms_say_of_recipients_and_no_form(alice, internal, acme):
     client = web(alice)
-    seen = page_of(client, internal).content.decode().partition('name="seen" value="')[2].partition('"')[0]
+    seen = page_of(client, internal).content.decode().partition('id="news" data-version="')[2].partition('"')[0]
     give_to(internal, acme)
-    headers = HTMX | {"HX-Target": "news"}
-    content = client.get(f"/changes/{internal.number}/", {"seen": seen}, headers=headers).content.decode()
+    headers = HTMX | {"HX-Target": "news", "X-Version": seen}
+    content = client.get(f"/changes/{internal.number}/", headers=headers).content.decode()
     for part in PARTS:
         assert "ACME" in swapped(content, part)[:900], part
     assert "textarea" not in content and 'type="file"' not in content and 'type="radio"' not in content

@@ -13,7 +13,7 @@ from integrations.outgoing import breaker, delivery, outbox
 from integrations.transports.http import HttpTransport
 from tests.factories import ExternalGroupFactory
 from tests.html_forms import messages, post_form, read_form
-from tests.pages import text, web
+from tests.pages import asked_for, text, version_in, web
 from tests.processes import free_port
 
 from .partner import answer, hang_up
@@ -35,7 +35,7 @@ def told(person, address):
 
 
 def poll(person, address, version=""):
-    return web(person).get(address, headers={"HX-Request": "true", "X-Version": version})
+    return web(person).get(address, headers=asked_for(version))
 
 
 def operations():
@@ -290,7 +290,7 @@ def test_a_circuit_breaker_that_somebody_opened_says_whose_it_is(ingrid, acme, p
 def test_a_circuit_breaker_that_opened_by_itself_says_when_it_goes_on(ingrid, acme, partner):
     now = timezone.now()
     opened = {"breaker": "Open", "breaker_opened_at": now, "breaker_until": now + timedelta(hours=1)}
-    DeliveryControl.objects.update(**opened, breaker_reason="10 tries in a row failed", consecutive_failures=10)
+    DeliveryControl.objects.update(**opened, breaker_cause="in_a_row", consecutive_failures=10)
     address = send(ingrid)
     delivery.drain()
     said = told(ingrid, address)
@@ -346,7 +346,7 @@ def test_the_part_that_renews_itself_is_sent_only_when_there_is_news(ingrid, acm
     address = send(ingrid)
     first = poll(ingrid, address)
     assert "<html" not in first.content.decode()
-    version = read_version(first)
+    version = version_in(first)
     unchanged = poll(ingrid, address, version)
     assert (unchanged.status_code, unchanged.content) == (204, b"")
     delivery.drain()
@@ -357,15 +357,11 @@ def test_the_part_that_renews_itself_is_sent_only_when_there_is_news(ingrid, acm
 
 def test_so_is_that_of_the_status_page(ingrid, acme):
     first = poll(ingrid, STATUS)
-    assert poll(ingrid, STATUS, read_version(first)).status_code == 204
+    assert poll(ingrid, STATUS, version_in(first)).status_code == 204
     breaker.open_by_hand(acme, ingrid, "its desk moves")
-    second = poll(ingrid, STATUS, read_version(first))
+    second = poll(ingrid, STATUS, version_in(first))
     assert "Circuit breaker opened by hand" in second.content.decode()
-    assert poll(ingrid, STATUS, read_version(second)).status_code == 204, "whatever token its forms hold"
-
-
-def read_version(response):
-    return response.content.decode().partition('"X-Version": "')[2].partition('"')[0]
+    assert poll(ingrid, STATUS, version_in(second)).status_code == 204, "whatever token its forms hold"
 
 
 def test_the_page_takes_few_queries_however_often_it_was_tried(ingrid, acme, partner, django_assert_max_num_queries):

@@ -25,7 +25,7 @@ def test_it_is_sent_from_the_administration_and_its_page_tells_by_itself_that_it
     expect(page.get_by_role("heading", name="The Assign is recorded.")).to_be_visible()
     delivery.drain()
     expect(page.get_by_role("heading", name="It works: ACME has taken the test.")).to_be_visible()
-    expect(page.locator("#said")).to_have_text("ACME has taken the Cancel.")
+    expect(page.locator("#live-said")).to_have_text("ACME has taken the Cancel.")
     assert partner.operations == ["Assign", "Cancel"]
 
 

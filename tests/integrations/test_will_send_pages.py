@@ -8,7 +8,7 @@ from changes.choices import Phase
 from changes.models import Change
 from integrations.models import Exchange, ExternalReference, OutgoingOperation
 from tests.factories import SupportGroupFactory, change_in
-from tests.pages import posted, text, web
+from tests.pages import asked_for, posted, text, version_in, web
 
 HTMX = {"HX-Request": "true"}
 
@@ -93,9 +93,8 @@ def test_a_new_change_is_foretold_too(alice, acme):
 def test_the_same_is_not_sent_twice_so_nobody_hears_it_again(alice, given):
     client, address = web(alice), f"/changes/{given.number}/edit/preview/"
     data = posted(given, title="Another title")
-    first = client.post(address, data, headers=HTMX).content.decode()
-    stamp = first.partition('name="previewed" value="')[2].partition('"')[0]
-    again = client.post(address, data | {"previewed": stamp, "title": "A third title"}, headers=HTMX)
+    version = version_in(client.post(address, data, headers=HTMX))
+    again = client.post(address, data | {"title": "A third title"}, headers=asked_for(version))
     assert (again.status_code, again.content) == (204, b"")
 
 

@@ -17,6 +17,7 @@ from django.utils.timesince import timesince, timeuntil
 from django.utils.translation import gettext as _
 
 from changes import audit, workflow
+from changes.actor import Person
 from changes.choices import ChangeType, Decision, Phase, Role
 from changes.exceptions import FieldEdit, StaleChange, Unmet
 from changes.models import Approval, Change
@@ -32,7 +33,7 @@ HISTORY_SIZE = 20
 _MOVED = {"phase", "actual_start", "actual_end", "approval_round", "completion_code"}
 
 
-def find(user: Any, number: str) -> Change:
+def find(user: Person, number: str) -> Change:
     """The change with this number, with what its page tells of its past; or Http404."""
     change = with_past(Change.objects.visible_to(user).with_people()).filter(number=number).first()
     if change is None:
@@ -65,17 +66,17 @@ def with_past(changes: QuerySet[Change]) -> QuerySet[Change]:
     )
 
 
-def refuse_stale(change: Change, seen: Any) -> None:
+def refuse_stale(change: Change, seen: str | None) -> None:
     """Raises StaleChange unless `seen`, the version that the person's page showed, is the present one."""
     try:
-        version = int(seen)
+        version = int(seen or "")
     except (TypeError, ValueError):
         version = 0
     if version != change.version:
         raise StaleChange(change.number, change.version, change.edits_since(version))
 
 
-def own_save(change: Change, user: Any, seen: Any) -> dict[str, FieldEdit]:
+def own_save(change: Change, user: Person, seen: str | None) -> dict[str, FieldEdit]:
     """What `user` changed with the one save since the version `seen`; nothing if there was any other save.
 
     A second click comes with the version that the first one was made on: it is a conflict with nobody.
@@ -86,7 +87,7 @@ def own_save(change: Change, user: Any, seen: Any) -> dict[str, FieldEdit]:
     return edits if all(edit.user == user.get_username() for edit in edits.values()) else {}
 
 
-def is_moved_already(change: Change, user: Any, seen: Any, target: str) -> bool:
+def is_moved_already(change: Change, user: Person, seen: str | None, target: str) -> bool:
     """Whether `user` has just made this very transition, and with it nothing that it does not bring about itself."""
     edits = own_save(change, user, seen)
     return change.phase == target and "phase" in edits and edits.keys() <= _MOVED
@@ -146,7 +147,7 @@ def _move_label(change: Change, target: Phase) -> str:
     return _("Move to %(phase)s") % {"phase": target.label}
 
 
-def moves(change: Change, user: Any) -> list[Move]:
+def moves(change: Change, user: Person) -> list[Move]:
     """The next of the path first and Abandon last."""
     result = []
     for target in workflow.targets(change.change_type, change.phase):
@@ -243,9 +244,14 @@ class ChangePage:
     # --- What happened ---
 
     @property
-    def stamp(self) -> str:
-        """Differs when anything does that the page renews by itself; its first part is the version."""
+    def version(self) -> str:
+        """That of all that the page renews by itself: of the record, its decisions, and the timeline."""
         return f"{self.change.version}.{self.change.decided}.{self.timeline.stamp}"  # type: ignore[attr-defined]
+
+    def version_with_timeline(self, shown: str) -> str:
+        """That of a page of the version `shown`, once its timeline alone is of now."""
+        record, dot, _timeline = shown.rpartition(".")
+        return f"{record}.{self.timeline.stamp}" if dot else self.version
 
     @property
     def shows(self) -> list[Show]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from django.contrib import messages
 from django.core.exceptions import ValidationError
 from django.db import transaction
@@ -19,14 +17,15 @@ from changes.actor import signed_in
 from changes.choices import CompletionCode, Decision, Phase
 from changes.exceptions import ChangeRefused, ConditionsUnmet, StaleChange
 from changes.models import Approval, Change
+from changes.pages import renewal
 from changes.pages.access import StaffPage, require
+from changes.pages.htmx import asks_for_part, target
 from changes.pages.resume import typed_fields
 
 from .forms import ApprovalForm
 from .page import ChangePage, StaleNotice, find, is_moved_already, moves, refuse_stale, stale_in_words
 
 CONFLICT = 409
-NOTHING_NEW = 204
 # What a change that is abandoned may say, in the order in which it is offered.
 ABANDONING_CODES = (CompletionCode.WITHDRAWN, CompletionCode.REJECTED)
 
@@ -38,10 +37,10 @@ class OneChange(StaffPage):
     def change(self) -> Change:
         return find(self.request.user, self.kwargs["number"])
 
-    def page(self, status: int = 200, **forms: Any) -> HttpResponse:
+    def page(self, status: int = 200, **forms: object) -> HttpResponse:
         return self.part("changes/detail.html", status, **forms)
 
-    def part(self, template: str, status: int = 200, **forms: Any) -> HttpResponse:
+    def part(self, template: str, status: int = 200, **forms: object) -> HttpResponse:
         """The page, or a part of it that is a template of its own."""
         page = ChangePage(self.change, self.request.user, self.request.GET.dict(), **forms)
         return render(self.request, template, {"change": self.change, "page": page}, status=status)
@@ -54,7 +53,7 @@ class OneChange(StaffPage):
         del self.change
         return is_moved_already(self.change, self.request.user, self.request.POST.get("version"), target)
 
-    def out_of_date(self, stale: StaleChange, what_happened: str, **forms: Any) -> HttpResponse:
+    def out_of_date(self, stale: StaleChange, what_happened: str, **forms: object) -> HttpResponse:
         """The page as it is now, with what somebody else changed on it; nothing was done."""
         del self.change
         notice = StaleNotice(stale_in_words(stale, what_happened), audit.edits_in_words(stale.edits))
@@ -65,22 +64,30 @@ class ChangeDetail(OneChange):
     """The page of a change, and the parts of it that htmx asks for: see templates/changes/detail.html."""
 
     def get(self, request: HttpRequest, number: str) -> HttpResponse:
-        part = request.headers.get("HX-Target")
-        if part == "timeline" or part == "older":
+        part = target(request) if asks_for_part(request) else ""
+        if part == "timeline":
+            return self.chosen_timeline()
+        if part == "older":
             return self.part("changes/includes/timeline.html")
         if part == "news":
             return self.news()
         return self.page()
 
-    def news(self) -> HttpResponse:
-        """All parts that may have changed since the page was made; nothing when none has."""
+    def chosen_timeline(self) -> HttpResponse:
+        """The timeline alone. What else is new on the page is still to be asked for."""
         page = ChangePage(self.change, self.request.user, self.request.GET.dict())
-        seen = self.request.GET.get("seen", "")
-        if seen == page.stamp:
-            return HttpResponse(status=NOTHING_NEW)
-        is_edited = not seen.startswith(f"{self.change.version}.")
+        version = page.version_with_timeline(renewal.shown_version(self.request))
+        context = {"change": self.change, "page": page, "version": version}
+        return render(self.request, "changes/includes/timeline_chosen.html", context)
+
+    def news(self) -> HttpResponse:
+        """All parts that may have changed since the page was made."""
+        page = ChangePage(self.change, self.request.user, self.request.GET.dict())
+        is_edited = not renewal.shown_version(self.request).startswith(f"{self.change.version}.")
         context = {"change": self.change, "page": page, "is_edited": is_edited, "now": timezone.now()}
-        return render(self.request, "changes/includes/news.html", context)
+        return renewal.answer(
+            self.request, page.version, lambda: render(self.request, "changes/includes/news.html", context)
+        )
 
 
 # --- What is done on the page of a change ---
@@ -89,7 +96,7 @@ class ChangeDetail(OneChange):
 class OnPage(OneChange):
     """Something that is POSTed from the page of a change; its address, opened, leads back there."""
 
-    def get(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+    def get(self, request: HttpRequest, *args: object, **kwargs: object) -> HttpResponse:
         return self.back()
 
 
@@ -174,7 +181,7 @@ class Abandon(OneChange):
 class ApprovalAdd(OnPage):
     permission = "changes.approve_change"
 
-    def get(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+    def get(self, request: HttpRequest, *args: object, **kwargs: object) -> HttpResponse:
         typed = typed_fields(request)
         return self.page(approval_form=ApprovalForm(initial=typed)) if typed else self.back()
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from django import forms
 from django.conf import settings
+from django.contrib.auth.models import User
 from django.core.exceptions import ValidationError
 from django.core.files.uploadedfile import UploadedFile
 from django.template.defaultfilters import filesizeformat
@@ -102,7 +103,7 @@ def uploads(files: Any) -> Iterator[tuple[UploadedFile, ValidationError | None]]
             yield upload, None
 
 
-def attachment(change: Change, author: Any, upload: UploadedFile) -> Attachment:
+def attachment(change: Change, author: User, upload: UploadedFile) -> Attachment:
     """The attachment to save. Raises ValidationError."""
     made = Attachment(
         change=change,

@@ -228,7 +228,7 @@ def _without_images(children: Sequence[Token]) -> list[Token]:
 Env = MutableMapping[str, Any]
 
 
-def _text(self: RendererHTML, tokens: Sequence[Token], idx: int, options: Any, env: Env) -> str:
+def _text(self: RendererHTML, tokens: Sequence[Token], idx: int, options: object, env: Env) -> str:
     """Addresses that were simply pasted are links too."""
     token = tokens[idx]
     if token.meta.get("is_linked") or ("://" not in token.content and "@" not in token.content):
@@ -236,7 +236,7 @@ def _text(self: RendererHTML, tokens: Sequence[Token], idx: int, options: Any, e
     return urlize(token.content, autoescape=True)
 
 
-def _code(self: RendererHTML, tokens: Sequence[Token], idx: int, options: Any, env: Env) -> str:
+def _code(self: RendererHTML, tokens: Sequence[Token], idx: int, options: object, env: Env) -> str:
     """A wide one is scrolled, by keyboard too."""
     return format_html('<pre tabindex="0"><code>{}</code></pre>\n', tokens[idx].content)
 
@@ -245,11 +245,11 @@ def _table_label() -> str:
     return gettext("Table")
 
 
-def _table_open(self: RendererHTML, tokens: Sequence[Token], idx: int, options: Any, env: Env) -> str:
+def _table_open(self: RendererHTML, tokens: Sequence[Token], idx: int, options: object, env: Env) -> str:
     return format_html('<div class="scroll" role="group" tabindex="0" aria-label="{}"><table>\n', _table_label())
 
 
-def _table_close(self: RendererHTML, tokens: Sequence[Token], idx: int, options: Any, env: Env) -> str:
+def _table_close(self: RendererHTML, tokens: Sequence[Token], idx: int, options: object, env: Env) -> str:
     return "</table></div>\n"
 
 

@@ -13,11 +13,13 @@ from django.shortcuts import render
 from django.utils.cache import get_conditional_response
 from django.utils.translation import gettext as _
 
+from changes.actor import signed_in
 from changes.choices import Visibility
 from changes.conflicts import is_unavailable
 from changes.exceptions import RecipientsUnseen
 from changes.models import Attachment, recipients
 from changes.pages.change.views import CONFLICT, OneChange, OnPage
+from changes.pages.htmx import asks_for_part
 from changes.pages.once import once
 from changes.pages.resume import typed_before
 from changes.texts.file_names import disposition, sent_name
@@ -37,7 +39,7 @@ UNSEEN = "recipients"
 class WithRecipients(OnPage):
     """Something that partners may get, from a page that named them."""
 
-    def with_new_recipients(self, **forms: Any) -> HttpResponse:
+    def with_new_recipients(self, **forms: object) -> HttpResponse:
         """The page with the recipients of now; nothing was added."""
         del self.change
         return self.page(CONFLICT, **forms)
@@ -49,7 +51,7 @@ class CommentPage(OnPage):
     permission = "changes.add_comment"
     wants_preview = False
 
-    def get(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+    def get(self, request: HttpRequest, *args: object, **kwargs: object) -> HttpResponse:
         if request.user.has_perm(self.permission) and (typed := typed_before(request)) is not None:
             form = CommentForm(initial=typed.dict(), wants_preview=self.wants_preview, is_shown_again=True)
             return self.page(comment_form=form)
@@ -100,7 +102,7 @@ class CommentPreview(CommentPage):
 
     def post(self, request: HttpRequest, number: str) -> HttpResponse:
         form = CommentForm(request.POST, wants_preview=True, is_shown_again=True)
-        if request.headers.get("HX-Request"):
+        if asks_for_part(request):
             return render(request, "changes/includes/comment_preview.html", {"change": self.change, "form": form})
         return self.page(comment_form=form)
 
@@ -115,7 +117,7 @@ class AttachmentAdd(WithRecipients):
 
     def post(self, request: HttpRequest, number: str) -> HttpResponse:
         files = list(uploads(request.FILES))
-        if request.headers.get("HX-Request"):
+        if asks_for_part(request):
             return self._one(files)
         if not files:
             messages.error(request, _("Choose a file first."))
@@ -153,7 +155,7 @@ class AttachmentAdd(WithRecipients):
     def _attach(self, upload: UploadedFile) -> ValidationError | None:
         """Attaches it, or returns why not."""
         try:
-            made = attachment(self.change, self.request.user, upload)
+            made = attachment(self.change, signed_in(self.request), upload)
         except ValidationError as error:
             return error
         made.shown_recipients = recipients.from_field(self.request.POST.get(recipients.FIELD))

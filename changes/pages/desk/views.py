@@ -5,18 +5,25 @@ from __future__ import annotations
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 
+from changes.actor import signed_in
 from changes.pages.access import StaffPage
+from changes.pages.htmx import asks_for_part
+from changes.pages.renewal import Part
 
 from .desk import Desk
 
 STOPPED = "stopped"
+# Seconds.
+EVERY = 10
 
 
 class DeskPage(StaffPage):
-    """The whole page, and for htmx the part of it that updates by itself."""
+    """What needs a person now, which updates by itself, and the work of the person's groups."""
 
     def get(self, request: HttpRequest) -> HttpResponse:
         is_live = request.GET.get("updates") != STOPPED
-        if request.htmx:  # type: ignore[attr-defined]
-            return render(request, "changes/includes/desk_now.html", {"is_live": is_live})
-        return render(request, "changes/desk.html", {"desk": Desk(request.user), "is_live": is_live})
+        every = EVERY if is_live else 0
+        part = Part.of(request, "desk-now", "changes/includes/desk_now.html", {"is_live": is_live}, every)
+        if asks_for_part(request):
+            return part.answer(request)
+        return render(request, "changes/desk.html", {"desk": Desk(signed_in(request)), "part": part})

@@ -84,7 +84,7 @@ class ChangeForm(forms.ModelForm):
 
     def __init__(
         self,
-        data: Any = None,
+        data: QueryDict | None = None,
         *,
         instance: Change,
         base: Mapping[str, Any] | None = None,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
+from collections.abc import Iterable
 from copy import copy
 from typing import Any
 
@@ -17,29 +17,30 @@ from changes import audit
 from changes.actor import signed_in
 from changes.exceptions import StaleChange
 from changes.models import Change
+from changes.pages import renewal
 from changes.pages.access import StaffPage
 from changes.pages.change.page import own_save, refuse_stale
 from changes.pages.change.views import OneChange
+from changes.pages.htmx import asks_for_part
 from changes.pages.once import once
 from changes.pages.resume import typed_before
 
 from .forms import ChangeForm
-from .merging import Resolution, merge
+from .merging import Clash, Resolution, Typed, merge
 
-CONFLICT, NOTHING_NEW = 409, 204
+CONFLICT = 409
 FORM, WILL_SEND = "changes/form.html", "changes/includes/edit_preview.html"
 
 
 def previewed(request: HttpRequest, form: ChangeForm, stored: Change | None) -> HttpResponse | None:
     """For htmx what a save of this form would send, or that this is shown already; None for a whole page."""
-    if not request.headers.get("HX-Request"):
+    if not asks_for_part(request):
         return None
     context = {"form": form, "stored": stored, "draft": form.instance, "is_part": True}
     part = render_to_string(WILL_SEND, context, request)
-    stamp = hashlib.sha256(part.encode()).hexdigest()[:16]
-    if stamp == request.POST.get("previewed"):
-        return HttpResponse(status=NOTHING_NEW)
-    return HttpResponse(format_html('<input type="hidden" name="previewed" value="{}">', stamp) + part)
+    version = renewal.version_of(part)
+    held = format_html("<span {} hidden></span>", renewal.attributes(version))
+    return renewal.answer(request, version, lambda: HttpResponse(held + part))
 
 
 # --- Creating ---
@@ -72,7 +73,7 @@ class ChangeCreate(StaffPage):
             return ChangeForm(instance=new, typed=data)
         return ChangeForm(data, instance=new)
 
-    def page(self, form: ChangeForm, **context: Any) -> HttpResponse:
+    def page(self, form: ChangeForm, **context: object) -> HttpResponse:
         return render(self.request, FORM, {"form": form, "change": None, **context})
 
 
@@ -146,7 +147,7 @@ class ChangeEdit(OneChange):
         base = self._as_seen(sent.get("version", ""))
         return resolution, ChangeForm(resolution.data, instance=self.change, base=base, theirs=resolution.theirs)
 
-    def form_page(self, form: ChangeForm, status: int = 200, **context: Any) -> HttpResponse:
+    def form_page(self, form: ChangeForm, status: int = 200, **context: object) -> HttpResponse:
         context = {"form": form, "change": self.change, **context}
         return render(self.request, FORM, context, status=status)
 
@@ -159,7 +160,9 @@ class ChangeEdit(OneChange):
             return {}
         return {name: getattr(record, audit.attname(name)) for name in ChangeForm.Meta.fields}
 
-    def conflict_page(self, form: ChangeForm, resolution: Resolution, is_stale: bool, **context: Any) -> HttpResponse:
+    def conflict_page(
+        self, form: ChangeForm, resolution: Resolution, is_stale: bool, **context: object
+    ) -> HttpResponse:
         """Both versions field by field, with everything that was typed. `began`: the version that it began with."""
         sent = resolution.data
         began = sent.get("began") or sent.get("version", "")
@@ -172,7 +175,7 @@ class ChangeEdit(OneChange):
         return self.form_page(form, CONFLICT, **refused, **context)
 
 
-def _values(clashes: Any, kept: Any) -> QueryDict:
+def _values(clashes: Iterable[Clash], kept: Iterable[Typed]) -> QueryDict:
     values = QueryDict(mutable=True)
     for typed in [*(clash.mine for clash in clashes), *kept]:
         values[typed.name] = typed.text

@@ -97,7 +97,7 @@ def _value(change: Change, name: str) -> Any:
     return getattr(change, name)
 
 
-def _cell(value: Any) -> str:
+def _cell(value: object) -> str:
     if value is None:
         return ""
     if isinstance(value, datetime):

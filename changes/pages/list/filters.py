@@ -19,6 +19,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
+from changes.actor import Person
 from changes.choices import ChangeType, CompletionCode, Metaphase, Phase, Priority
 from changes.models import Change, SavedFilter, SupportGroup
 from changes.querysets import ChangeQuerySet
@@ -67,7 +68,7 @@ class OptionFilter(django_filters.ChoiceFilter):
         *,
         options: Callable[[str], QuerySet[Any]],
         narrow: Callable[[ChangeQuerySet, Option], ChangeQuerySet],
-        **extra: Any,
+        **extra: object,
     ) -> None:
         super().__init__(**extra)
         self.options = options
@@ -179,7 +180,7 @@ class ChangeFilter(django_filters.FilterSet):
         fields: list[str] = []
         form = ListForm
 
-    def __init__(self, data: QueryDict, user: Any) -> None:
+    def __init__(self, data: QueryDict, user: Person) -> None:
         super().__init__(data, queryset=Change.objects.visible_to(user))
         self.user = user
         self.is_by_row = False
@@ -280,7 +281,7 @@ def offer(name: str, filter_: django_filters.Filter) -> None:
     ChangeFilter.base_filters[name] = filter_
 
 
-def matching(query: str | QueryDict, user: Any) -> ChangeQuerySet:
+def matching(query: str | QueryDict, user: Person) -> ChangeQuerySet:
     """The changes that the filters in this address's query match, of those that `user` may see.
 
     What is no filter (the order, the page) counts for nothing. Raises InvalidFilter.

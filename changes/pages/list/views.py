@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from django import forms
 from django.contrib import messages
 from django.db import transaction
@@ -18,6 +16,7 @@ from changes.actor import signed_in
 from changes.keyset import Page
 from changes.models import Change, SavedFilter
 from changes.pages.access import StaffPage
+from changes.pages.htmx import asks_for_part, lead_to
 from changes.texts.lines import Line
 from changes.validators import validate_text
 
@@ -25,8 +24,8 @@ from . import export
 from .filters import ChangeFilter, tidy
 from .paging import DEFAULT, Sort, Walk
 
-# The field of the page that asks while somebody types.
-SEARCH = "search"
+# The field that asks while somebody types.
+TYPED = ("q",)
 # Who has none of them has nothing to tick changes for.
 BULK_PERMISSIONS = ("changes.change_change", "changes.add_comment", "changes.abandon_change")
 
@@ -38,13 +37,6 @@ def _sort(data: QueryDict) -> Sort:
 
 def _address(query: str) -> str:
     return reverse("changes:list") + (f"?{query}" if query else "")
-
-
-def _history_header(htmx: Any) -> str:
-    """Back leads to what was before a search: what is typed on is no step of its own."""
-    _path, _sign, before = (htmx.current_url or "").partition("?")
-    is_typed_on = htmx.trigger == SEARCH and bool(QueryDict(before).get("q"))
-    return "HX-Replace-Url" if is_typed_on else "HX-Push-Url"
 
 
 class ChangeList(StaffPage):
@@ -65,12 +57,10 @@ class ChangeList(StaffPage):
             "may_tick": any(map(request.user.has_perm, BULK_PERMISSIONS)),
             "may_save": bool(query) and filterset.is_valid() and is_known and not is_kept,
         }
-        htmx: Any = getattr(request, "htmx", None)
-        if not htmx or htmx.history_restore_request:
+        if not asks_for_part(request):
             return render(request, "changes/list.html", context)
         response = render(request, "changes/includes/list_results.html", {**context, "is_part": True})
-        # What is in the address bar is what a person can send to another one.
-        response[_history_header(htmx)] = _address(query.urlencode())
+        lead_to(response, request, _address(query.urlencode()), TYPED)
         return response
 
     def _page(self, filterset: ChangeFilter, sort: Sort) -> Page[Change]:

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from django.contrib.auth.models import User
 from django.contrib.auth.signals import user_logged_in
 from django.db import Error
 from django.http import HttpRequest
@@ -37,7 +38,7 @@ def remember(request: HttpRequest, preferences: Preferences) -> None:
     }
 
 
-def of_session(request: Any) -> dict[str, Any]:
+def of_session(request: HttpRequest) -> dict[str, Any]:
     """What the session keeps; nothing where the database cannot be asked now, which the view then meets and says."""
     session = getattr(request, "session", None)
     try:
@@ -76,7 +77,7 @@ class PreferencesMiddleware:
         patch_vary_headers(response, ("Accept-Language", "Cookie"))
         return response
 
-    def process_view(self, request: HttpRequest, view: Any, args: Any, kwargs: Any) -> None:
+    def process_view(self, request: HttpRequest, view: object, args: object, kwargs: object) -> None:
         """The person may have chosen another zone, or travelled, since the page of this form was opened."""
         if request.method == "POST" and not request.path.startswith(API):
             work_in_zone_of(request.POST)
@@ -98,7 +99,7 @@ def unknown_zone_of(request: HttpRequest) -> str:
     return ""
 
 
-def read(sender: Any, request: HttpRequest, user: Any, **kwargs: Any) -> None:
+def read(sender: object, request: HttpRequest, user: User, **kwargs: object) -> None:
     remember(request, Preferences.objects.filter(user=user).first() or Preferences(user=user))
 
 

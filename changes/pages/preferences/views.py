@@ -15,6 +15,7 @@ from django.utils.translation import gettext_lazy as _
 from changes.models import Preferences
 from changes.models.preferences import time_zones
 from changes.pages.access import StaffPage
+from changes.pages.htmx import asks_for_part
 
 from .preferences import language_of, remember, time_zone_of
 
@@ -58,7 +59,7 @@ class EditPreferences(StaffPage):
             messages.success(request, _("Your preferences were saved."))
         return redirect("changes:preferences")
 
-    def _form(self, data: Any = None) -> PreferencesForm:
+    def _form(self, data: object = None) -> PreferencesForm:
         user: Any = self.request.user
         known = Preferences.objects.filter(user=user).first() or Preferences(user=user)
         return PreferencesForm(data, instance=known, browser_zone=self._browser_zone())
@@ -75,5 +76,5 @@ class KeyboardMap(StaffPage):
     """Which key does what: a page, and the content of the window that `?` opens."""
 
     def get(self, request: HttpRequest) -> HttpResponse:
-        is_part = bool(getattr(request, "htmx", False))
-        return render(request, "changes/includes/keyboard_map.html" if is_part else "changes/keyboard.html")
+        name = "includes/keyboard_map" if asks_for_part(request) else "keyboard"
+        return render(request, f"changes/{name}.html")

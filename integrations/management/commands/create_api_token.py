@@ -18,7 +18,7 @@ class Command(BaseCommand):
         parser.add_argument("username")
         parser.add_argument("--days", type=int, help="The token expires after so many days. Default: never.")
 
-    def handle(self, *args: Any, **options: Any) -> None:
+    def handle(self, *args: object, **options: Any) -> None:
         username, days = options["username"], options["days"]
         if days is not None and not 1 <= days <= LONGEST:
             raise CommandError(f"--days: give a number from 1 to {LONGEST}.")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import signal
 import threading
-from typing import Any
 
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
@@ -32,10 +31,10 @@ class Command(BaseCommand):
             "Without it, ends when nothing is due.",
         )
 
-    def handle(self, *args: Any, forever: bool = False, **options: Any) -> None:
+    def handle(self, *args: object, forever: bool = False, **options: object) -> None:
         asked = threading.Event()
 
-        def ask(*_: Any) -> None:
+        def ask(*_: object) -> None:
             # What is under way is finished, and nothing new is taken.
             shutdown.ask()
             asked.set()

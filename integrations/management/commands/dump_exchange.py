@@ -1,7 +1,5 @@
 """python manage.py dump_exchange > FILE.yaml"""
 
-from typing import Any
-
 from django.core.management.base import BaseCommand
 
 from integrations.setup.configuration import dump
@@ -10,5 +8,5 @@ from integrations.setup.configuration import dump
 class Command(BaseCommand):
     help = "Writes external systems, groups and users as YAML, without secrets."
 
-    def handle(self, *args: Any, **options: Any) -> None:
+    def handle(self, *args: object, **options: object) -> None:
         self.stdout.write(dump(), ending="")

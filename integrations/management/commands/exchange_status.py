@@ -1,7 +1,6 @@
 """python manage.py exchange_status [--json]"""
 
 import json
-from typing import Any
 
 from django.core.management.base import BaseCommand, CommandParser
 from django.utils import timezone
@@ -19,7 +18,7 @@ class Command(BaseCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--json", action="store_true", help="For programs; times are RFC 3339 in UTC.")
 
-    def handle(self, *args: Any, **options: Any) -> None:
+    def handle(self, *args: object, **options: object) -> None:
         now = timezone.now()
         statuses = all_statuses(now)
         if options["json"]:

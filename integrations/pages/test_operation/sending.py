@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
 
 from django.contrib.admin.models import CHANGE, LogEntry
+from django.contrib.auth.models import User
 from django.db import transaction
 from django.db.models import QuerySet
 
@@ -44,7 +44,7 @@ def groups_of(system: ExternalSystem) -> QuerySet[SupportGroup]:
     return SupportGroup.objects.filter(external_group__system=system).order_by("name")
 
 
-def send(system: ExternalSystem, group: SupportGroup, user: Any) -> Change:
+def send(system: ExternalSystem, group: SupportGroup, user: User) -> Change:
     """Records the Assign and the Cancel of a new change that `group` owns, and writes it into the history of `system`.
 
     All in one transaction: there is never a test that was given and not taken back.

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import Any
 
 from django.contrib import messages
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils.translation import gettext as _
 
+from changes.actor import signed_in
+from changes.pages.htmx import asks_for_part
+from changes.pages.renewal import Part
 from integrations.pages.by_hand_forms import TestOperationForm
-from integrations.pages.status_views import OfSystem, only_news
+from integrations.pages.status_views import OfSystem
+from integrations.standing.status import SystemStatus
 
 from . import sending
 
@@ -34,11 +37,11 @@ class SendTest(OfSystem):
         form = TestOperationForm(sending.groups_of(current.system), request.POST)
         if not form.is_valid():
             return self._page(current, form)
-        change = sending.send(current.system, form.cleaned_data["group"], request.user)
+        change = sending.send(current.system, form.cleaned_data["group"], signed_in(request))
         messages.success(request, _("The test is recorded as %(number)s.") % {"number": change.number})
         return redirect("exchange:test_result", system_id, change.number)
 
-    def _page(self, current: Any, form: TestOperationForm) -> HttpResponse:
+    def _page(self, current: SystemStatus, form: TestOperationForm) -> HttpResponse:
         context = {
             "status": current,
             "form": form,
@@ -62,8 +65,10 @@ class TestResult(OfSystem):
             "test": found,
             "status": found.status,
             "system": found.status.system,
-            "every": 0 if found.is_settled else 1 if age < QUICK_FOR else 10,
-            "said": found.head.finding.title,
         }
-        part = "integrations/includes/test_operation_result.html"
-        return only_news(request, "integrations/test_operation_result.html", part, context)
+        every = 0 if found.is_settled else 1 if age < QUICK_FOR else 10
+        template, said = "integrations/includes/test_operation_result.html", found.head.finding.title
+        part = Part.of(request, "live", template, context, every, said)
+        if asks_for_part(request):
+            return part.answer(request)
+        return render(request, "integrations/test_operation_result.html", {**context, "part": part})

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
+from django.contrib.auth.models import User
 from django.core.files.base import ContentFile
 
 from changes.actor import acting
@@ -44,7 +45,7 @@ DENIED = "The backout plan does not say who decides. Please add it."
 class Historian:
     """Writes changes as if `agent`, `manager` and the `requesters` had worked on them over time."""
 
-    def __init__(self, agent: Any, manager: Any, requesters: list[Any]) -> None:
+    def __init__(self, agent: User, manager: User, requesters: list[Any]) -> None:
         self.agent, self.manager, self.requesters = agent, manager, requesters
         self.groups: Mapping[str, SupportGroup] = {group.name: group for group in SupportGroup.objects.all()}
         self.attachments: list[Attachment] = []

@@ -53,14 +53,14 @@ class Stage:
 
     # --- What the staff do ---
 
-    def create(self, title: str, group: str | None = "Network", **fields: Any) -> str:
+    def create(self, title: str, group: str | None = "Network", **fields: object) -> str:
         """Alice creates a change. Returns its number."""
         body = {"title": title, "owning_group": group, **fields}
         number = self.good(self.alice.post("/api/v1/changes/", body), "Creating a change")["number"]
         self.say(f'alice creates {number} "{title}"' + (f" for the group {group}" if group else ""))
         return number
 
-    def edit(self, number: str, **fields: Any) -> None:
+    def edit(self, number: str, **fields: object) -> None:
         self.good(self.alice.patch(f"/api/v1/changes/{number}/", fields), f"Editing {number}")
         self.say(f"alice sets {', '.join(f'{name} of {number} to {value}' for name, value in fields.items())}")
 
@@ -137,7 +137,7 @@ class Stage:
         self.say(f"{number} refers to {system_id}'s record {reference}")
         return reference
 
-    def send(self, system_id: str, operation: str, key: str | None = None, **fields: Any) -> Answer:
+    def send(self, system_id: str, operation: str, key: str | None = None, **fields: object) -> Answer:
         """The partner sends an operation."""
         answer = self.simulation.send(system_id, operation, key, **fields)
         detail = answer.body.get("detail") if isinstance(answer.body, dict) and not answer.is_good else None

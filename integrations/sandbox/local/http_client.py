@@ -15,7 +15,7 @@ TIMEOUT = 60
 
 
 class _NoRedirect(urllib.request.HTTPRedirectHandler):
-    def redirect_request(self, *_: Any) -> None:
+    def redirect_request(self, *_: object) -> None:
         return None
 
 
@@ -46,13 +46,13 @@ class Api:
     def get(self, path: str, **query: str) -> Answer:
         return self._call("GET", f"{path}?{urllib.parse.urlencode(query)}" if query else path)
 
-    def post(self, path: str, body: Any = None, **headers: str) -> Answer:
+    def post(self, path: str, body: object = None, **headers: str) -> Answer:
         return self._call("POST", path, json.dumps(body).encode(), "application/json", headers)
 
-    def patch(self, path: str, body: Any) -> Answer:
+    def patch(self, path: str, body: object) -> Answer:
         return self._call("PATCH", path, json.dumps(body).encode(), "application/json")
 
-    def put(self, path: str, body: Any) -> Answer:
+    def put(self, path: str, body: object) -> Answer:
         return self._call("PUT", path, json.dumps(body).encode(), "application/json")
 
     def upload(self, path: str, file: Any) -> Answer:

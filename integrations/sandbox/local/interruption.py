@@ -3,7 +3,6 @@
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 
 INTERRUPTIONS = (signal.SIGINT, signal.SIGTERM)
 
@@ -16,7 +15,7 @@ class Interrupted(BaseException):
 def interruptible() -> Iterator[None]:
     """Inside, either signal raises `Interrupted`, once; while that unwinds, further ones are ignored."""
 
-    def interrupt(*_: Any) -> None:
+    def interrupt(*_: object) -> None:
         for number in INTERRUPTIONS:
             signal.signal(number, signal.SIG_IGN)
         raise Interrupted

@@ -37,7 +37,7 @@ class Simulation:
         """Every message, the repeats and those that were not taken included."""
         return self._good(self._api.get("/api/received", system_id=system_id))
 
-    def send(self, system_id: str, operation: str, key: str | None = None, **fields: Any) -> Answer:
+    def send(self, system_id: str, operation: str, key: str | None = None, **fields: object) -> Answer:
         """Sends an operation as this partner, and returns the answer that it got."""
         order: dict[str, Any] = {"body": {"system_id": system_id, "operation": operation, **fields}}
         if key is not None:
@@ -45,7 +45,7 @@ class Simulation:
         answer = self._good(self._api.post(f"/api/partners/{system_id}/send", order))
         return Answer(answer["status"], answer["body"], answer["headers"])
 
-    def behave(self, system_id: str, **behaviour: Any) -> None:
+    def behave(self, system_id: str, **behaviour: object) -> None:
         self._good(self._api.put(f"/api/partners/{system_id}/behaviour", behaviour))
 
     def _good(self, answer: Answer) -> Any:

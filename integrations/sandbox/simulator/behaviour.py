@@ -136,7 +136,7 @@ class Behaviour:
         return what + pause + (f", {self.times} more time(s)" if self.times else "")
 
 
-def parse(data: Any) -> Behaviour:
+def parse(data: object) -> Behaviour:
     """Reads a behaviour from JSON. Raises ValueError, saying what is wrong."""
     known = [field.name for field in fields(Behaviour)]
     if not isinstance(data, Mapping):

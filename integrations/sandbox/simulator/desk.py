@@ -39,11 +39,11 @@ class Record:
         }
 
 
-def _text(value: Any) -> str:
+def _text(value: object) -> str:
     return value if isinstance(value, str) else ""
 
 
-def _part(value: Any) -> Mapping[str, Any]:
+def _part(value: object) -> Mapping[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
@@ -110,7 +110,7 @@ class PlayedDesk:
         return event
 
     def send(
-        self, system_id: str, body: Mapping[str, Any], *, key: str | None, status: int, answer: Any, at: str
+        self, system_id: str, body: Mapping[str, Any], *, key: str | None, status: int, answer: object, at: str
     ) -> Event:
         """Keeps one operation that a partner sent, and what the other desk answered (status 0: nothing)."""
         event = {

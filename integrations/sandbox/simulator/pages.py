@@ -203,7 +203,7 @@ def _notice(request: web.Request) -> dict[str, str] | None:
 
 
 def _page(
-    request: web.Request, template: str, context: dict[str, Any], notice: Any = None, status: int = 200
+    request: web.Request, template: str, context: dict[str, Any], notice: object = None, status: int = 200
 ) -> web.Response:
     text = _engine.get_template(template).render(Context({"choices": CHOICES, "notice": notice, **context}))
     # A message may hold half a surrogate pair, which UTF-8 cannot carry.

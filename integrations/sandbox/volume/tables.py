@@ -31,7 +31,7 @@ class Table:
         self._width = len(named) + len(rest)
         self._rows: list[Row] = []
 
-    def add(self, *values: Any) -> None:
+    def add(self, *values: object) -> None:
         self._rows.append((*values, *self._defaults))
 
     def write(self) -> None:

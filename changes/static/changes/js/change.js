@@ -1,11 +1,6 @@
-/* The page of one change asks every few seconds for what happened elsewhere: see templates/changes/detail.html. */
+/* The page of one change, which renews itself: see templates/changes/detail.html. */
 (() => {
   "use strict";
-
-  // Nobody looks: nothing is asked.
-  document.addEventListener("htmx:beforeRequest", (event) => {
-    if (event.target.id === "news" && document.hidden) event.preventDefault();
-  });
 
   const timeline = () => document.getElementById("timeline");
 
@@ -26,8 +21,6 @@
     if (!["timeline", "history", "decisions"].includes(old.id) || !isInUse(old)) return;
     event.detail.shouldSwap = false;
     if (old.id !== "timeline") return;
-    const fresh = event.detail.fragment.querySelector("#timeline-state [name=seen]");
-    if (fresh) document.querySelector("#timeline-state [name=seen]").value = fresh.value;
     document.getElementById("timeline-news").hidden = false;
   });
 })();

@@ -1,7 +1,5 @@
 """python manage.py demo"""
 
-from typing import Any
-
 from django.core.management.base import BaseCommand
 
 from integrations.sandbox.demo.demonstration import demonstrate
@@ -11,7 +9,7 @@ class Command(BaseCommand):
     help = "Plays every operation with real processes on throw-away data, and checks what the partners receive."
     requires_system_checks = []
 
-    def handle(self, *args: Any, **options: Any) -> None:
+    def handle(self, *args: object, **options: object) -> None:
         def say(text: str) -> None:
             self.stdout.write(text)
             self.stdout.flush()

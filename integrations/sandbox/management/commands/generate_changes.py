@@ -35,7 +35,7 @@ class Command(BaseCommand):
         parser.add_argument("--seed", type=int, default=1, help="Another number makes others (default: %(default)s).")
         parser.add_argument("--add", action="store_true", help="Also into a database that has changes.")
 
-    def handle(self, *args: Any, **options: Any) -> None:
+    def handle(self, *args: object, **options: Any) -> None:
         count, operations = options["count"], options["operations"]
         if operations is None:
             operations = count * OPERATIONS_OF_A_CHANGE

@@ -15,5 +15,5 @@ class Command(BaseCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         add_serve_options(parser)
 
-    def handle(self, *args: Any, **options: Any) -> None:
+    def handle(self, *args: object, **options: Any) -> None:
         serve(options["port"], options["simulator_port"], self.stdout)

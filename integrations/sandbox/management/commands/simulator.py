@@ -28,7 +28,7 @@ class Command(BaseCommand):
             help="Which partners to play; what they receive is kept beside it. Default: %(default)s",
         )
 
-    def handle(self, *args: Any, **options: Any) -> None:
+    def handle(self, *args: object, **options: Any) -> None:
         config: Path = options["config"]
         try:
             partners = load(config)

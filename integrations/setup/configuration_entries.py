@@ -1,0 +1,86 @@
+"""What the configuration file may hold, checked as the API checks a body: by the same strict fields, in the same words.
+
+Touches no database: whether what is named is there, configuration.py finds out.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from typing import Any
+
+from rest_framework import serializers
+
+from changes.api.fields import (
+    IdentifierField,
+    LineField,
+    OneOfField,
+    StrictSerializer,
+    SwitchField,
+    TextField,
+    WholeNumberField,
+)
+from changes.choices import Role
+from changes.models import SupportGroup
+from integrations.choices import Delivery
+from integrations.models import ExternalSystem
+from integrations.validators import validate_endpoint_url, validate_secret
+
+_SYSTEM, _GROUP = ExternalSystem._meta, SupportGroup._meta
+USERNAME_MAX_LENGTH = 150
+
+
+class UsernameField(IdentifierField):
+    """As the administration takes it: the edges go, and letters that look alike become one."""
+
+    def __init__(self, **options: object) -> None:
+        super().__init__(max_length=USERNAME_MAX_LENGTH, **options)
+
+    def run_validation(self, data: object = serializers.empty) -> Any:
+        return super().run_validation(unicodedata.normalize("NFKC", data.strip()) if isinstance(data, str) else data)
+
+
+class SystemIdField(IdentifierField):
+    def __init__(self, **options: object) -> None:
+        super().__init__(max_length=_SYSTEM.get_field("system_id").max_length, **options)
+
+
+class SystemEntrySerializer(StrictSerializer):
+    system_id = SystemIdField()
+    description = LineField(required=False, allow_blank=True, max_length=_SYSTEM.get_field("description").max_length)
+    authorized_user = UsernameField(required=False)
+    delivery = OneOfField(Delivery.choices, required=False)
+    endpoint_url = TextField(
+        required=False,
+        allow_blank=True,
+        max_length=_SYSTEM.get_field("endpoint_url").max_length,
+        validators=[validate_endpoint_url],
+    )
+    signing_secret = TextField(required=False, allow_blank=True, validators=[validate_secret])
+    max_in_flight = WholeNumberField(required=False, validators=_SYSTEM.get_field("max_in_flight").validators)
+    rate_limit = WholeNumberField(
+        required=False, allow_null=True, validators=_SYSTEM.get_field("rate_limit").validators
+    )
+    enabled = SwitchField(required=False)
+    sends_markdown = SwitchField(required=False)
+
+
+class GroupEntrySerializer(StrictSerializer):
+    name = LineField(max_length=_GROUP.get_field("name").max_length)
+    members = serializers.ListField(child=UsernameField(), required=False)
+    external_system = SystemIdField(required=False, allow_null=True)
+
+
+class UserEntrySerializer(StrictSerializer):
+    username = UsernameField()
+    roles = serializers.ListField(child=OneOfField(Role.choices), required=False)
+
+
+class ConfigurationSerializer(StrictSerializer):
+    """The whole file. The first field of an entry names it."""
+
+    external_systems = SystemEntrySerializer(many=True, required=False, allow_null=True)
+    groups = GroupEntrySerializer(many=True, required=False, allow_null=True)
+    users = UserEntrySerializer(many=True, required=False, allow_null=True)
+
+
+NAMES = {"external_systems": "system_id", "groups": "name", "users": "username"}
