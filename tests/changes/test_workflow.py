@@ -7,7 +7,7 @@ from django.utils import timezone
 from django_fsm import TransitionNotAllowed
 
 from changes import workflow
-from changes.choices import ChangeType, CompletionCode, Decision, Impact, Phase, Priority, Urgency
+from changes.choices import ChangeType, CompletionCode, Decision, Phase
 from changes.exceptions import ConditionsUnmet, NotDecidable, NoTransition, ReadOnlyChange
 from changes.models import Approval, Change, Comment
 from tests.factories import ChangeFactory, SupportGroupFactory, UserFactory, change_in
@@ -285,37 +285,6 @@ class TestApprovals:
         with pytest.raises(NotDecidable):
             self.decide(change, "chris")
         assert change.approvals.count() == before
-
-
-PRIORITIES = """
-                    Enterprise  SiteOrDepartment  MultipleUsers  SingleUser
-TotalLossOfService  Critical    High              High           Medium
-SevereDisruption    High        High              Medium         Medium
-SlightDisruption    High        Medium            Medium         Low
-NoDisruption        Medium      Medium            Low            Low
-"""
-
-
-def test_the_priority_follows_urgency_and_business_impact():
-    header, *rows = PRIORITIES.strip().splitlines()
-    impacts = header.split()
-    assert sorted(impacts) == sorted(Impact.values)
-    assert [row.split()[0] for row in rows] == Urgency.values
-    change = ChangeFactory()
-    for row in rows:
-        urgency, *priorities = row.split()
-        for impact, priority in zip(impacts, priorities, strict=True):
-            change.urgency, change.business_impact = urgency, impact
-            change.priority = Priority.CRITICAL if priority != "Critical" else Priority.LOW  # never typed in
-            change.save()
-            change.refresh_from_db()
-            assert (urgency, impact, change.priority) == (urgency, impact, priority)
-
-
-def test_the_defaults_in_log():
-    change = Change(title="Only a title")
-    change.save()
-    assert (change.business_impact, change.urgency, change.phase) == ("SingleUser", "SlightDisruption", "Log")
 
 
 def test_numbers_are_unique_and_rising():
