@@ -1,4 +1,4 @@
-"""A drain goes on while something is due that it may claim any moment. What one try means: test_delivery_rules.py."""
+"""A drain goes on while something is due that it may claim any moment. What one try means: delivery/."""
 
 import time
 

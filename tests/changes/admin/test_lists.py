@@ -3,18 +3,12 @@
 import html
 import re
 
-import pytest
 from django.contrib import admin
 
 from integrations.models import ExternalReference, IncomingOperation
-from tests.factories import ChangeFactory, UserFactory
+from tests.factories import ChangeFactory
 from tests.pages import text, web
 from tests.rows import each_row
-
-
-@pytest.fixture
-def root(db):
-    return UserFactory(username="root", is_superuser=True, is_staff=True)
 
 
 @each_row(

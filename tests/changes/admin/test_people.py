@@ -17,11 +17,6 @@ def user_page(user):
     return f"{USERS}{user.pk}/change/"
 
 
-@pytest.fixture
-def root(db):
-    return UserFactory(username="root", is_superuser=True, is_staff=True)
-
-
 # --- The way in and out ---
 
 

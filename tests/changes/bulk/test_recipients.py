@@ -8,7 +8,7 @@ from integrations.models import Exchange, ExternalReference
 from tests.factories import ChangeFactory
 from tests.pages import text, web
 
-from .test_bulk import done, previewed, sent, statuses, work
+from .conftest import done, previewed, sent, statuses, work
 
 
 def given_to(change, group, user):
