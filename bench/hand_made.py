@@ -28,7 +28,7 @@ _PAIRS = (
     ("drain of one", "write_delivered"),
     ("drain of one", "lock_controls"),
     ("drain of one", "is_due"),
-    ("drain of one", "_read"),
+    ("drain of one", "read"),
     ("drain of one", "prepared"),
 )
 

@@ -1,4 +1,4 @@
-"""What stands in for each statement of integrations/statements.py, as the ORM says it: for the row `statements`."""
+"""What stands in for each statement of integrations/statements/, as the ORM says it: for the row `statements`."""
 
 from __future__ import annotations
 
@@ -153,6 +153,6 @@ REPLACED: dict[str, Callable[..., Any]] = {
     "write_delivered": write_delivered,
     "write_heard_of": write_heard_of,
     "lock_controls": lock_controls,
-    "_read": read_raw,
+    "read": read_raw,
     "prepared": nullcontext,
 }

@@ -1,4 +1,4 @@
-"""The rows by the name that `--only` takes, in the order of the table."""
+"""The benchmarks by their names for `--only`, in the order of the table."""
 
 from __future__ import annotations
 

@@ -74,7 +74,8 @@ def _replaced(statement: str) -> Iterator[None]:
 
 
 def _is_same(function: Any) -> bool:
-    return getattr(function, "__module__", "") in ("integrations.statements", "changes.prepared")
+    module = getattr(function, "__module__", "") or ""
+    return module.startswith("integrations.statements.") or module == "changes.prepared"
 
 
 # --- The operations, each of which says how long it took, in seconds ---
