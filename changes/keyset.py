@@ -1,7 +1,7 @@
-"""Keyset paging: a page begins behind a row that its address names, and not after a number of rows.
+"""Keyset paging: the address of a page names the row that the page starts after, not a number of rows to skip.
 
-The thousandth page costs what the first costs, nothing is counted, and a row that comes in between neither repeats nor
-hides another one. The list, the timeline, the exchange log and the REST API page in this way.
+The thousandth page is as quick as the first, nothing is counted, and a row inserted meanwhile neither repeats nor hides
+another one. The list, the timeline, the exchange log and the REST API use it.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ _LARGEST = 2**63 - 1
 
 @dataclass(frozen=True)
 class Kind:
-    """A kind of value: how it stands in an address. `read` raises ValueError or OverflowError for anything else."""
+    """A type of value and its form in an address. `read` raises ValueError or OverflowError for an invalid text."""
 
     field: type[Field[Any, Any]]
     write: Callable[[Any], str]
@@ -77,14 +77,14 @@ TEXT = Kind(TextField, lambda text: base64.urlsafe_b64encode(text.encode()).deco
 
 @dataclass(frozen=True)
 class Column:
-    """What an order compares: an expression that is never NULL, and the same value of a row that is loaded."""
+    """A column of an order. `expression` is never NULL; `of` returns the same value from a loaded row."""
 
     expression: Expression | F
     kind: Kind
     of: Callable[[Any], Any]
 
 
-# The values of a row in the columns of an order, or subqueries for them.
+# The values of a row in the columns of an order, or subqueries that return them.
 Place = tuple[Any, ...]
 
 
@@ -93,7 +93,7 @@ def _compared(column: Column, value: Any) -> Combinable:
 
 
 class _Beyond(Func):
-    """`(a, b) < (x, y)`, which an index of both columns answers."""
+    """The comparison `(a, b) < (x, y)`, for which the database can use an index on both columns."""
 
     conditional = True
     output_field = BooleanField()
@@ -111,7 +111,7 @@ class _Beyond(Func):
 
 @dataclass(frozen=True)
 class Order:
-    """An order of rows. Its last column is unique, so that no two rows have one place."""
+    """An order of rows. Its last column is unique, so no two rows have the same place."""
 
     columns: tuple[Column, ...]
     is_descending: bool = False
@@ -121,30 +121,33 @@ class Order:
         return replace(self, is_descending=not self.is_descending)
 
     def sorted(self, queryset: AnyQuerySet, is_by_index: bool = True) -> AnyQuerySet:
-        """`is_by_index=False` hides the order's index, so that rows are found by another one and sorted then."""
+        """The rows in this order. `is_by_index=False` keeps the database from using the order's own index.
+
+        It then finds the rows by another index and sorts them.
+        """
         first, *others = (column.expression for column in self.columns)
         keys = [first if is_by_index else Coalesce(first, first), *others]
         return queryset.order_by(*(OrderBy(key, descending=self.is_descending) for key in keys))
 
     def beyond(self, queryset: AnyQuerySet, place: Place | None) -> AnyQuerySet:
-        """The rows that come after the place: all for None."""
+        """The rows after the place; all rows for None."""
         return queryset if place is None else queryset.filter(self.is_beyond(place))
 
     def is_beyond(self, place: Place) -> _Beyond:
-        """The condition for rows that come after the place."""
+        """The condition for the rows after the place."""
         return _Beyond("<" if self.is_descending else ">", self.columns, place)
 
     def place_of(self, row: Any) -> Place:
         return tuple(column.of(row) for column in self.columns)
 
     def write(self, row: Any) -> str:
-        """The place of this row, for an address."""
+        """The place of this row as text for an address."""
         return ".".join(
             column.kind.write(value) for column, value in zip(self.columns, self.place_of(row), strict=True)
         )
 
     def read(self, text: str) -> Place | None:
-        """The place that an address names; None where it names none in this order."""
+        """The place that a text from an address names; None if it is not a place in this order."""
         parts = text.split(".")
         if len(parts) != len(self.columns):
             return None
@@ -156,7 +159,7 @@ class Order:
 
 @dataclass(frozen=True)
 class Page(Generic[Row]):
-    """Some rows, and the places to go on from: empty where there is nothing more."""
+    """The rows of a page. `previous` and `next` are places for addresses; "" if there is no such page."""
 
     rows: list[Row]
     previous: str = ""
@@ -164,14 +167,14 @@ class Page(Generic[Row]):
     is_first: bool = True
 
 
-# Loads the first rows after a place in an order: at most so many.
+# A function that loads at most that many rows after a place in an order.
 Load = Callable[[Order, Place | None, int], list[Row]]
 
 
 def page(
     order: Order, load: Load[Row], size: int, *, after: Place | None = None, before: Place | None = None
 ) -> Page[Row]:
-    """The page after one place, the page before another, or the first page."""
+    """The page before `before` if it is given, else the page after `after`, else the first page."""
     if before is not None:
         found = load(order.turned, before, size + 1)
         return _page(order, found[:size][::-1], has_previous=len(found) > size, has_next=True)

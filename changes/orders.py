@@ -12,7 +12,7 @@ from .choices import Priority
 from .keyset import MOMENT, PRIMARY_KEY, TEXT, WHOLE_NUMBER, Column
 from .querysets import PLANNED_START, PRIORITY_RANK
 
-# The planned start of a change that is not planned yet, in an order: after all that are.
+# Stands for the planned start of an unplanned change, which comes after all planned ones.
 NEVER = datetime(9999, 1, 1, tzinfo=UTC)
 
 ORDERS: Mapping[str, tuple[Column, ...]] = {

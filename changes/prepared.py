@@ -1,4 +1,4 @@
-"""Prepared statements: PostgreSQL parses and plans once for a connection what runs for every operation."""
+"""Prepared statements: on each connection, PostgreSQL parses and plans a repeated statement only once."""
 
 from __future__ import annotations
 
@@ -10,24 +10,24 @@ import psycopg
 from django.conf import settings
 from django.db import connection
 
-# A statement is prepared when a connection runs it for this time.
+# The number of executions on a connection after which a statement is prepared.
 THRESHOLD = 3
 
 
 @contextmanager
 def prepared() -> Iterator[None]:
-    """Around a few statements that run over and over, such as those of one operation.
+    """Lets PostgreSQL prepare the statements inside. They should be few and often repeated, as for one operation.
 
-    Not around a query that needs a partial index: a plan that fits all values does not know that the value is that of
-    the index's condition. `DATABASE_PREPARED_STATEMENTS` turns it off, for a PgBouncer that cannot keep them.
+    Not for a query that needs a partial index: the plan for any value does not know that the value meets the index's
+    condition. The setting `DATABASE_PREPARED_STATEMENTS` turns it off, for a PgBouncer that does not support it.
     """
-    # Who looks at the queries, in a test or with DEBUG, sees them with their values.
+    # Off while queries are logged, in a test or with DEBUG, so that the log shows their values.
     is_wanted = settings.DATABASE_PREPARED_STATEMENTS and not connection.queries_logged
     if connection.vendor != "postgresql" or not is_wanted:
         yield
         return
     connection.ensure_connection()
-    session: Any = connection.connection  # of the driver
+    session: Any = connection.connection  # the driver's connection
     ordinary = session.cursor_factory, session.prepare_threshold
     session.cursor_factory, session.prepare_threshold = psycopg.Cursor, THRESHOLD
     try:

@@ -1,1 +1,1 @@
-"""The database engine of this project: Django's for PostgreSQL, with another health check."""
+"""The database engine of this project: Django's engine for PostgreSQL with a cheaper health check."""

@@ -1,6 +1,6 @@
-"""Whether a kept connection still works is asked of the operating system, and not of the server.
+"""Checks a kept connection by asking the operating system instead of the server.
 
-Django's own check sends `SELECT 1`: a round trip before each request and each drain.
+Django's own check sends `SELECT 1`, which costs a round trip before each request and each drain.
 """
 
 from __future__ import annotations
@@ -13,8 +13,10 @@ from django.db.backends.postgresql import base
 
 class DatabaseWrapper(base.DatabaseWrapper):
     def is_usable(self) -> bool:
-        """Between two requests a server says nothing, unless it ends the session: only then there is something to read,
-        and the server is asked. A network that was cut is found by neither check, but by the limits of TCP.
+        """Whether the connection still works. Asks the server only if there is something to read from it.
+
+        Between two requests a server sends nothing unless it ends the session. Neither check notices a network that was
+        cut; the TCP limits do.
         """
         connection: Any = self.connection
         if connection is None or connection.closed:

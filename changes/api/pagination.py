@@ -1,6 +1,6 @@
-"""The pages of the API's lists, by keyset: see changes/keyset.py. A cursor names the row that a page starts beside.
+"""Keyset pagination of the API's lists: see changes/keyset.py. A cursor names the row before or after the page.
 
-The library's own cursor pages compare one column and count ties, up to a thousand of them.
+The library's own cursor pagination is not used: it compares one column only, and counts at most a thousand ties.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from changes.keyset import PRIMARY_KEY, Order, Place, page
 
 DEFAULT_LIMIT = 50
 LARGEST_LIMIT = 200
-# On which side of the row that a cursor names its page lies.
+# Whether the page comes after or before the row that the cursor names.
 _AFTER, _BEFORE = "after", "before"
 
 
@@ -38,8 +38,10 @@ class OnePage(BasePagination):
 
 
 class KeysetPagination(OnePage):
-    """Pages of `{"next", "previous", "results"}`, with the parameters `cursor`, `limit`, and `ordering` where the view
-    has `orders`."""
+    """Pages of `{"next", "previous", "results"}` for the parameters `cursor` and `limit`.
+
+    If the view has `orders`, there is the parameter `ordering` too.
+    """
 
     def paginate_queryset(self, queryset: Any, request: Request, view: Any = None) -> list[Any]:
         self.request = request
@@ -69,12 +71,12 @@ class KeysetPagination(OnePage):
         limit = {"type": "integer", "minimum": 1, "maximum": LARGEST_LIMIT, "default": DEFAULT_LIMIT}
         parameters = [
             _parameter("cursor", "From `next` or `previous` of a page.", {"type": "string"}),
-            _parameter("limit", "The most rows on a page.", limit),
+            _parameter("limit", "The maximum number of rows on a page.", limit),
         ]
         if view.orders:
             names = [name for order in view.orders for name in (order, f"-{order}")]
             schema = {"type": "string", "enum": names, "default": view.default_ordering}
-            parameters.append(_parameter("ordering", "What to order by; a hyphen turns it around.", schema))
+            parameters.append(_parameter("ordering", "The field to order by; a leading hyphen reverses it.", schema))
         return parameters
 
 
@@ -88,7 +90,7 @@ def _ordering(request: Request, view: Any) -> str:
     ordering: str = request.query_params.get("ordering", view.default_ordering)
     if ordering.removeprefix("-") not in view.orders:
         raise ValidationError(
-            {"ordering": [f"Give one of: {', '.join(view.orders)}; with a hyphen before it, reversed."]}
+            {"ordering": [f"Give one of: {', '.join(view.orders)}. A leading hyphen reverses the order."]}
         )
     return ordering
 
@@ -101,7 +103,7 @@ def _limit(request: Any) -> int:
 
 
 def _place(request: Request, ordering: str, order: Order) -> dict[str, Place]:
-    """The place that the cursor names, by its side of the page; empty without a cursor."""
+    """The place in the request's cursor, as a keyword argument of `page()`; empty without a cursor."""
     cursor = request.query_params.get("cursor")
     if cursor is None:
         return {}
@@ -117,12 +119,12 @@ def _place(request: Request, ordering: str, order: Order) -> dict[str, Place]:
 
 
 def _encode(*parts: str) -> str:
-    """A cursor: unreadable, so that nobody builds one."""
+    """A cursor with these parts, encoded so that clients do not build cursors themselves."""
     return base64.urlsafe_b64encode(" ".join(parts).encode()).decode().rstrip("=")
 
 
 def _decode(cursor: str) -> list[str]:
-    """The three parts. Raises ValueError for what `_encode` did not make."""
+    """The three parts of a cursor. Raises ValueError unless `_encode()` made it."""
     parts = base64.urlsafe_b64decode(cursor.encode("ascii") + b"=" * (-len(cursor) % 4)).decode().split(" ")
     if len(parts) != 3:
         raise ValueError("no cursor")

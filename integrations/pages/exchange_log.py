@@ -1,6 +1,6 @@
-"""The exchange log: all operations in either direction, the newest first, narrowed by the address.
+"""The exchange log: all operations in one direction, newest first, filtered by query parameters.
 
-No page counts what there is, or skips over it: a page begins where the one before it ended.
+Keyset pagination: a page begins where the one before it ended, so no page counts or skips rows.
 """
 
 from __future__ import annotations
@@ -29,15 +29,15 @@ from .change_panel import IncomingRow, OutgoingRow, incoming_row, outgoing_row
 
 PAGE_SIZE = 50
 OPEN = "open"
-# Each condition reads an index of its own: one of these alone makes a part of the log.
+# Conditions that each have their own index, so that a part of the log with one of them is read from that index.
 _UNSETTLED = ~Q(status__in=SETTLED)
 _SKIPPED = Q(status=DeliveryStatus.SKIPPED, skipped_by__isnull=False)
 
 
 def _named(typed: str) -> list[int]:
-    """The keys of the changes that have this number, with its zeros or without, or this id at a partner."""
+    """The keys of the changes with this number (with or without leading zeros) or with this id at a partner."""
     own = Change.objects.filter(numbered(typed)).values_list("pk", flat=True)
-    # The first condition is what an index can find.
+    # The first condition is redundant; it lets the database use the search index.
     there = ExternalReference.objects.alias(search_text=SearchText("external_id")).filter(
         search_text__icontains=typed, external_id__iexact=typed
     )
@@ -45,13 +45,13 @@ def _named(typed: str) -> list[int]:
 
 
 class LogForm(forms.Form):
-    """The filters. Values that do not exist are errors of the form."""
+    """The filters. A value that is not among the choices makes the form invalid."""
 
     system = forms.ChoiceField(label=_("System"), required=False)
     status = forms.ChoiceField(label=_("Status"), required=False)
     operation = forms.ChoiceField(label=_("Operation"), required=False)
     change = forms.CharField(label=_("Change or external id"), required=False, max_length=255)
-    # Of an hour that comes twice, all of it.
+    # When the clocks go back, an hour occurs twice: the filter includes both.
     since = Minute(label=_("From"), required=False, of_two=FIRST)
     until = Minute(label=_("To"), required=False, of_two=LAST)
     error = forms.CharField(label=_("Error contains"), required=False, max_length=200)
@@ -71,13 +71,15 @@ class LogForm(forms.Form):
         return [name for name in self.fields if self.data.get(name) not in (None, "")]
 
 
-# The time and the id of an operation.
+# The key of a row in the log: the time and the id of an operation.
 _Key = tuple[datetime, UUID]
 
 
 class Log:
-    """One page of one direction, the newest first. `after` in the address names the place after which it begins,
-    `before` the place before which it ends."""
+    """One page of the log in one direction, newest first.
+
+    The query parameter `after` holds the place after which the page begins, `before` the place before which it ends.
+    """
 
     def __init__(self, parameters: Any, is_incoming: bool) -> None:
         self.is_incoming = is_incoming
@@ -87,11 +89,11 @@ class Log:
         self.form = LogForm(parameters, [*self.systems], is_incoming)
         self.parameters = parameters
 
-    # --- What is asked for ---
+    # --- The filters ---
 
     @cached_property
     def _parts(self) -> list[Q]:
-        """What matches is all that matches one of these. Each is found, the newest first, by one index."""
+        """Conditions whose union is the filtered log. One index yields the rows of each, newest first."""
         if not self.form.is_valid():
             return []
         asked = self.form.cleaned_data
@@ -117,7 +119,7 @@ class Log:
         status, error = asked["status"], asked["error"]
         chosen = Q(system=self.systems[asked["system"]]) if asked["change"] and asked["system"] else Q()
         if error:
-            # Once it is delivered there is no error any more.
+            # A delivered operation has no error any more.
             said = Q(last_error__icontains=error) | Q(skip_reason__icontains=error)
             if status == DeliveryStatus.DELIVERED:
                 return []

@@ -26,7 +26,7 @@ from changes.querysets import PLANNED_START, ChangeQuerySet, rows_of_each
 from . import days
 from . import drawing as timeline_drawing
 
-# Beyond this a page says that there is more: nobody reads so many bars. Of a month this is for each of its days.
+# The maximum number of windows on a page. If there are more, the page says so. Of a month this is for each of its days.
 MOST = {days.DAY: 300, days.WEEK: 300, days.MONTH: 20}
 IN_A_CELL = 3
 # The most windows that are looked at for overlaps with what the filters hide.
@@ -48,7 +48,7 @@ class Line:
 
 @dataclass(frozen=True)
 class Cell:
-    """One day: its lines, and of those of a month the first few."""
+    """One day with its lines. In a month, the page shows only the first `shown`."""
 
     date: date
     lines: list[Line]
@@ -83,7 +83,7 @@ class Calendar:
         self.view = view if view in days.VIEWS else days.WEEK
         self.period = days.period(self.view, _day(request.GET.get("date", ""), self.today), zone)
 
-    # --- What is asked for ---
+    # --- The request ---
 
     @cached_property
     def filter(self) -> ChangeFilter:
@@ -91,7 +91,7 @@ class Calendar:
 
     @cached_property
     def filters(self) -> QueryDict:
-        """The filters of the list that stand in the address."""
+        """The filters of the list that are in the address."""
         query = tidy(self.request.GET)
         query.pop("sort", None)
         return query
@@ -107,7 +107,7 @@ class Calendar:
 
     @property
     def active_filters(self) -> list[tuple[str, str]]:
-        """The label and the value, in words, of each filter that narrows the calendar."""
+        """The label and the value, in words, of each active filter."""
         return [(str(self.filter.form[name].label), self._in_words(name)) for name in self.filter.active]
 
     def _in_words(self, name: str) -> str:
@@ -147,7 +147,7 @@ class Calendar:
     def shows_today(self) -> bool:
         return self.today in self.period.days and self.period.contains(self.today)
 
-    # --- What is planned ---
+    # --- The planned windows ---
 
     @property
     def leaves_out_abandoned(self) -> bool:
@@ -199,7 +199,7 @@ class Calendar:
 
     @property
     def last_shown(self) -> datetime:
-        """Where a page ends that cannot show all of its days."""
+        """The start of the last window shown, if the page cannot show all of them."""
         return self.windows[-1].start
 
     @cached_property
@@ -208,7 +208,7 @@ class Calendar:
 
     @property
     def _others(self) -> list[days.Window]:
-        """What the filters hide on the services that are shown: it is in the way all the same."""
+        """Windows on the shown services that the filters hide. They overlap the shown ones nevertheless."""
         services = {window.service for window in self.windows if window.service}
         if not (self.filters and services):
             return []

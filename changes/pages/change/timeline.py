@@ -1,7 +1,7 @@
-"""What happened on a change, of every kind, in one timeline: the newest first, filtered by kind, paged by keyset.
+"""The timeline of a change: events of every kind, newest first, filtered by kind, with keyset paging.
 
-A page takes one query for its keys, a UNION over the kinds, and one for each way to load them, whatever the number
-of rows. Another app adds a kind of its own with `offer()`.
+A page takes one query for the keys, a UNION over the kinds, and one query for each loader. The number of queries does
+not depend on the number of rows. Another app adds its own kinds with `offer()`.
 """
 
 from __future__ import annotations
@@ -34,11 +34,11 @@ Loaded = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Kind:
-    """One kind of event. Names are lower-case letters only, so that every database sorts them alike.
+    """One kind of event. Its name has lower-case letters only, because databases sort other characters differently.
 
-    `rows`: those of a change. `moment`, `key`: their columns that say when, and which. `state`: what of a row may
-    still alter, so that an open page notices. `load`: the items of a change with these keys, by key; None where who
-    asks for the timeline brings it.
+    `rows` returns the rows of a change. `moment` and `key` name their columns for the time and the key. `state` is
+    what may still alter in a row, so that an open page notices it. `load` returns the items with these keys, by key;
+    None if the `Timeline` gets a loader for this kind.
     """
 
     name: str
@@ -52,7 +52,7 @@ class Kind:
 
 @dataclass
 class Show:
-    """A filter of the timeline: its name in the address, its name for people, and the kinds that it shows."""
+    """A filter of the timeline: its name in the address, its label, and the kinds that it shows."""
 
     name: str
     label: StrOrPromise
@@ -63,7 +63,7 @@ SHOWS: dict[str, Show] = {ALL: Show(ALL, _("Everything"))}
 
 
 def offer(show: str, label: StrOrPromise, *kinds: Kind, in_all: bool = True) -> None:
-    """Adds kinds under a filter of their own, and to everything. See changes/extensions.py."""
+    """Adds kinds under a new filter and, with `in_all`, to the filter for everything. See changes/extensions.py."""
     SHOWS[show] = Show(show, label, [*kinds])
     if in_all:
         everything = SHOWS[ALL].kinds
@@ -105,9 +105,9 @@ class _Key:
 
 
 class Timeline:
-    """One page of a change's timeline. `show` is a filter of `SHOWS`, `after` the place after which the page begins.
+    """One page of a change's timeline. `show` is a filter of `SHOWS`; the page begins after the place `after`.
 
-    `loaders` load the kinds that have no `load` of their own, for who loads several kinds at once.
+    `loaders` load kinds without a `load` of their own, so that one query can load several kinds.
     """
 
     def __init__(
@@ -140,12 +140,12 @@ class Timeline:
 
     @property
     def older(self) -> str:
-        """The place after which the next page begins; empty when there is none."""
+        """The place after which the next page begins; "" if there is none."""
         return self._page.next
 
     @cached_property
     def stamp(self) -> str:
-        """Differs when anything on this page of the timeline does."""
+        """A hash that differs whenever anything on this page of the timeline differs."""
         seen = "\n".join([*(f"{_ORDER.write(key)} {key.state}" for key in self.keys), self.older])
         return hashlib.sha256(seen.encode()).hexdigest()[:16]
 
@@ -168,7 +168,7 @@ class Timeline:
 def _keys(kind: Kind, change: Change) -> QuerySet[Any, Any]:
     """The keys of one kind: (moment, kind, key, state)."""
     rows = kind.rows(change).order_by()
-    # Numbers of one length sort as text. UUIDs are longer, and of one length already.
+    # Keys are compared as text, so numbers are padded to the same length. UUIDs have the same length already.
     text = Cast(kind.key, CharField())
     key = text if kind.rows(change).model._meta.pk.get_internal_type() == "UUIDField" else LPad(text, 20, Value("0"))
     return rows.annotate(

@@ -1,4 +1,4 @@
-"""Paging of the list: keyset paging (see changes/keyset.py) that is also quick where the filters match few changes."""
+"""Keyset paging of the list (see changes/keyset.py) that is also quick if the filters match few changes."""
 
 from __future__ import annotations
 
@@ -14,8 +14,9 @@ from changes.orders import NEVER, ORDERS
 from changes.querysets import PLANNED_START, ChangeQuerySet
 
 PAGE_SIZE = 50
-# What is scattered is looked for among so many of the nearest changes, as the database thinks best. Only then among the
-# rest, by the index of words or of windows: else one misjudged word would have all changes read, one by one.
+# Scattered matches are first looked for among this many changes nearest to the place, however the database plans it.
+# Only then the rest is searched, by the index of words or of windows. Without this limit, one wrong estimate of the
+# database could make it read all changes one by one.
 WINDOW = 6_000
 # The orders by their names in the address.
 SORTS: Mapping[str, tuple[Column, ...]] = {
@@ -36,7 +37,7 @@ class Sort:
 
     @classmethod
     def read(cls, wanted: str) -> Sort | None:
-        """None for an order that the list does not have."""
+        """The order with this name; None if the list has no such order."""
         name = wanted.removeprefix("-")
         return cls(name, wanted.startswith("-")) if name in SORTS else None
 
@@ -48,16 +49,16 @@ class Sort:
         return Order(SORTS[self.name], self.is_descending)
 
     def narrowed(self, queryset: ChangeQuerySet) -> ChangeQuerySet:
-        """Without what has no place in it: a change that is not planned yet is in no order of plans."""
+        """The changes that this order shows: by planned start, only planned ones."""
         return queryset.alias(plan=PLANNED_START).filter(plan__lt=NEVER) if self.name == "planned_start" else queryset
 
 
 @dataclass(frozen=True)
 class Walk:
-    """A way through a queryset in an order.
+    """Pages or chunks through a queryset in an order.
 
-    `is_scattered`: there may be many or few, near or far away, and no index has them in the order. `nearby` then finds
-    the same, and is quick for few changes.
+    `is_scattered`: no index has the matching changes in this order, so they may be anywhere in it. `nearby` is then a
+    queryset for the same changes that is quick if it is limited to few.
     """
 
     queryset: ChangeQuerySet
@@ -66,19 +67,19 @@ class Walk:
     nearby: ChangeQuerySet | None = None
 
     def page(self, after: str = "", before: str = "") -> Page[Change]:
-        """The page after the place, before it, or the first one. An address's nonsense leads to the first."""
+        """The page after a place or before one. Without a valid place, the first page."""
         order = self.sort.order
         return keyset.page(order, self.rows, PAGE_SIZE, after=order.read(after), before=order.read(before))
 
     def chunks(self, size: int) -> Iterator[list[Change]]:
-        """All rows, some at a time. What is held at once does not grow with their number."""
+        """All rows in chunks of `size`, so that memory does not grow with their number."""
         order, place = self.sort.order, None
         while rows := self.rows(order, place, size):
             yield rows
             place = order.place_of(rows[-1])
 
     def rows(self, order: Order, place: Place | None, limit: int) -> list[Change]:
-        """The first rows after a place in `order`: that of the walk, or the same turned around."""
+        """The first `limit` rows after a place in `order`, which is the walk's order or its reverse."""
         narrowed = self.sort.narrowed
         found = order.sorted(order.beyond(narrowed(self.queryset), place))
         if not self.is_scattered:
@@ -88,12 +89,12 @@ class Walk:
         if len(near) == limit:
             return near
         rest = order.beyond(narrowed(self.queryset), order.place_of(near[-1]) if near else place)
-        # The keys alone are sorted: there may be many.
+        # Only the keys are sorted, not the whole rows, because there may be many.
         keys = order.sorted(rest, is_by_index=False).values("pk")[: limit - len(near)]
         return near + list(order.sorted(self.queryset.filter(pk__in=keys)))
 
     def _is_near(self, order: Order, place: Place | None) -> Q:
-        """The condition for the first `WINDOW` changes after the place. Where there are fewer, it may miss all."""
+        """The condition for the first `WINDOW` changes after the place. If there are fewer, it may match none."""
         after = order.sorted(order.beyond(self.sort.narrowed(Change.objects.all()), place))
         if self.sort.name == "number":
             step = -WINDOW if order.is_descending else WINDOW

@@ -1,4 +1,4 @@
-"""The list of changes: searched, filtered, sorted and paged by its address; its export; the filters that are kept."""
+"""The list of changes, which its address searches, filters, sorts and pages; its CSV export; and the saved filters."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ from .paging import DEFAULT, Sort, Walk
 
 # The field that asks while somebody types.
 TYPED = ("q",)
-# Who has none of them has nothing to tick changes for.
+# The permissions of the bulk actions. Without any of them, the list has no boxes to tick.
 BULK_PERMISSIONS = ("changes.change_change", "changes.add_comment", "changes.abandon_change")
 
 
 def _sort(data: QueryDict) -> Sort:
-    """The newest first, where the address has no order or one that the list does not have."""
+    """The order in the address. Newest first if there is none, or an unknown one."""
     return Sort.read(data.get("sort", "")) or Sort.read(DEFAULT) or Sort("number", True)
 
 
@@ -40,7 +40,7 @@ def _address(query: str) -> str:
 
 
 class ChangeList(StaffPage):
-    """All changes; for a script only what the filters alter."""
+    """The list of changes; for htmx only the part that the filters affect."""
 
     def get(self, request: HttpRequest) -> HttpResponse:
         filterset, sort = ChangeFilter(request.GET, request.user), _sort(request.GET)
@@ -87,7 +87,7 @@ class ChangeExport(StaffPage):
         return response
 
 
-# --- Filters that a person keeps ---
+# --- Saved filters ---
 
 
 class SavedFilterForm(forms.Form):
@@ -105,7 +105,7 @@ class SavedFilterForm(forms.Form):
 
 
 class SavedFilterAdd(StaffPage):
-    """Keeps the filters of an address under a name. One that has the name already is replaced when that is wanted."""
+    """Saves the filters of an address under a name. If the name is taken, the person must confirm the replacement."""
 
     def get(self, request: HttpRequest) -> HttpResponse:
         return redirect("changes:list")

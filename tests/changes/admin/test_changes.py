@@ -131,8 +131,8 @@ def test_a_stale_save_is_refused_with_what_the_other_person_changed(alice, carol
     assert response.status_code == 200
     shown = " ".join(errors(response)["__all__"])
     assert "was changed by somebody else since you read it" in shown
-    assert "Title was “Replace core switch” and is “Carol's title”, by carol." in shown
-    assert "Owning group was “Network” and is “Servers”, by carol." in shown
+    assert "Title was changed from “Replace core switch” to “Carol's title” by carol." in shown
+    assert "Owning group was changed from “Network” to “Servers” by carol." in shown
     assert "Alice&#x27;s text" in response.content.decode(), "what was typed stays on the page"
     after = Change.objects.get()
     assert (after.title, after.description, after.version) == ("Carol's title", change.description, 2)

@@ -142,11 +142,11 @@ def test_giving_a_role_makes_a_user_staff_and_taking_the_last_one_undoes_it(root
     assert post_form(client, user_page(bob), groups=[str(group.pk)]).status_code == 302
     bob.refresh_from_db()
     assert bob.is_staff
-    assert "Yes: who holds a role" in text(client.get(user_page(bob)))
+    assert "Yes: anybody who holds a role" in text(client.get(user_page(bob)))
     post_form(client, user_page(bob), groups=None)
     bob.refresh_from_db()
     assert not bob.is_staff
-    assert "No: who holds a role" in text(client.get(user_page(bob)))
+    assert "No: only somebody who holds a role" in text(client.get(user_page(bob)))
 
 
 def test_staff_follows_the_roles_and_cannot_be_posted(root):

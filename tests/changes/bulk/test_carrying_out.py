@@ -34,7 +34,7 @@ def test_changes_can_be_taken_from_their_group(alice, network, acme_group):
     change = ChangeFactory(owning_group=acme_group)
     said = done(web(alice), "reassign", [change, ChangeFactory(owning_group=None)], group="none")
     assert "It has no group." in said
-    assert "It was taken from ACME Networks." in said
+    assert "It was removed from ACME Networks." in said
     assert sent(change) == ["Assign to ACME", "Accept to ACME"]
     assert [row.owning_group for row in Change.objects.all()] == [None, None]
 
@@ -65,7 +65,7 @@ def test_one_that_cannot_be_done_does_not_keep_the_others(carol, network):
     assert sorted(statuses()) == ["done", "done", "failed", "unchanged"]
     assert "Normal changes have no transition from Deploy to Abandon." in said
     assert "It was abandoned as Withdrawn already." in said
-    assert "2 done 1 so already 1 not done" in said
+    assert "2 done 1 unchanged 1 not done" in said
     deployed = Change.objects.get(pk=changes[1].pk)
     assert (deployed.phase, deployed.completion_code) == ("Deploy", None)
 
@@ -166,7 +166,7 @@ def test_stop_leaves_undone_what_is_not_done_yet(alice, monkeypatch):
     work()
     said = text(client.get(address))
     assert "Stopped 2 of 5" in said
-    assert "3 left undone" in said
+    assert "3 not started" in said
     assert Comment.objects.count() == 2
     work()
     assert Comment.objects.count() == 2

@@ -102,7 +102,7 @@ def test_an_unknown_action_answers_404(alice):
         ("reassign", {"group": ""}, "Choose a group, or No group."),
         ("reassign", {"group": "999999"}, "There is no such group."),
         ("comment", {"body": "  ", "visibility": "public"}, "Write something first."),
-        ("comment", {"body": "Hello", "visibility": "secret"}, "Who reads it"),
+        ("comment", {"body": "Hello", "visibility": "secret"}, "Visibility"),
         ("abandon", {}, "Choose Withdrawn or Rejected."),
         ("abandon", {"code": "Successful"}, "Completion code"),
     ],
@@ -126,7 +126,7 @@ def test_the_preview_says_what_each_partner_gets_and_what_each_change_sends(alic
     closed = change_in(Phase.CLOSE, owning_group=network)
     said = text(previewed(web(alice), "reassign", [ours, theirs, there, closed], group=acme_group.pk))
     assert "Reassign to ACME Networks?" in said
-    assert "2 changes can be done 1 is so already 1 cannot be done" in said
+    assert "2 changes can be done 1 stays unchanged 1 cannot be done" in said
     assert "ACME 2 Assign BETA 1 Accept" in said
     assert f"{theirs.number} Replace core switch Log BETA Servers Accept to BETA Assign to ACME" in said
     assert f"{ours.number} Replace core switch Log Network Assign to ACME" in said
@@ -139,7 +139,7 @@ def test_the_preview_says_what_each_partner_gets_and_what_each_change_sends(alic
 def test_the_preview_of_a_private_comment_says_that_no_partner_hears_of_it(alice, acme_group):
     change = ChangeFactory(owning_group=acme_group)
     said = text(previewed(web(alice), "comment", [change], body="Between us", visibility="private"))
-    assert "Nothing: no partner hears of it." in said
+    assert "Nothing is sent to partners." in said
     said = text(previewed(web(alice), "comment", [change], body="For all", visibility="public"))
     assert "ACME 1 Update" in said
 
@@ -151,7 +151,7 @@ def test_the_preview_of_abandoning_says_why_one_cannot_be(carol, network, acme_g
     assert "ACME 1 Cancel" in said
     assert "Normal changes have no transition from Deploy to Abandon." in said
     said = text(previewed(web(carol), "abandon", [at_partner], code="Rejected"))
-    assert "Nothing: no partner hears of it." in said
+    assert "Nothing is sent to partners." in said
 
 
 def test_where_nothing_can_be_done_nothing_can_be_started(carol):

@@ -128,6 +128,6 @@ def test_the_list_of_jobs_makes_few_queries_whatever_their_number(alice):
 
 def test_a_job_that_no_worker_looks_at_says_so(alice):
     address = started(web(alice), "comment", [ChangeFactory()], body="Hello", visibility="public")
-    assert "No worker has looked at it" not in text(web(alice).get(address))
+    assert "No worker has worked on this job" not in text(web(alice).get(address))
     BulkJob.objects.update(confirmed_at=timezone.now() - timedelta(minutes=1))
-    assert "No worker has looked at it" in text(web(alice).get(address))
+    assert "No worker has worked on this job" in text(web(alice).get(address))

@@ -42,7 +42,7 @@ def beta_group(beta):
 def test_a_comment_is_not_sent_to_a_partner_who_came_after_the_preview(alice, carol, beta_group):
     change, other = ChangeFactory(), ChangeFactory()
     page = previewed(web(alice), "comment", [change, other], body="Hello", visibility="public")
-    assert "Nothing: no partner hears of it." in text(page)
+    assert "Nothing is sent to partners." in text(page)
     given_to(change, beta_group, carol)
     said = carried_out(web(alice), page)
     assert "It would now be sent to BETA: look at it again." in said
@@ -72,7 +72,7 @@ def test_a_private_comment_is_added_whoever_came_since(alice, carol, beta_group)
 def test_withdrawing_is_not_sent_to_a_partner_whose_reference_came_after_the_preview(carol, beta):
     change = ChangeFactory()
     page = previewed(web(carol), "abandon", [change], code="Withdrawn")
-    assert "Nothing: no partner hears of it." in text(page)
+    assert "Nothing is sent to partners." in text(page)
     referred_to(change, beta)
     assert "It would now be sent to BETA: look at it again." in carried_out(web(carol), page)
     assert (statuses(), sent(change)) == (["failed"], [])

@@ -90,13 +90,13 @@ def test_a_job_takes_the_oldest_and_says_that_there_are_more(ingrid, stuck, monk
     monkeypatch.setattr("integrations.pages.bulk_operations.LARGEST_RETRY", 2)
     said = text(web(ingrid).post("/exchange/retry/", window(60, 0), follow=True))
     assert "2 operations are retried" in said
-    assert "There are more than 2 in this time: these are the oldest." in said
+    assert "There are more than 2 operations in this time. These are the oldest." in said
     assert [item.target for item in BulkItem.objects.order_by("position")] == [str(stuck[2].pk), str(stuck[1].pk)]
 
 
 def test_where_nothing_is_stuck_the_page_says_so(ingrid, stuck):
     response = web(ingrid).post("/exchange/retry/", window(600, 300))
-    assert "there is nothing to retry" in text(response)
+    assert "Nothing to retry" in text(response)
     assert not BulkJob.objects.exists()
 
 
@@ -104,7 +104,7 @@ def test_where_nothing_is_stuck_the_page_says_so(ingrid, stuck):
     ("asked", "said"),
     [
         ({**window(0, 60)}, "The end must be after the beginning."),
-        ({**window(60, 0), "since": ""}, "Say from when on."),
+        ({**window(60, 0), "since": ""}, "Enter the start."),
         ({**window(60, 0), "system": "NOBODY"}, "System"),
     ],
 )

@@ -76,7 +76,7 @@ def test_a_filter_of_the_log_that_does_not_exist_is_said(audrey, busy, query):
 
 def test_an_empty_log_says_what_fills_it(audrey):
     assert "Nothing was sent yet" in text(web(audrey).get("/exchange/"))
-    assert "Nothing has come yet" in text(web(audrey).get("/exchange/?direction=in"))
+    assert "Nothing was received yet" in text(web(audrey).get("/exchange/?direction=in"))
     assert "No operation matches" in text(web(audrey).get("/exchange/?status=Refused"))
 
 
@@ -132,7 +132,7 @@ def test_the_page_of_a_failed_incoming_operation_says_who_what_and_why(audrey, a
     said = text(response)
     assert "Update from ACME Failed" in said
     assert "No <b>such</b> group" in said
-    assert "Nothing of it was kept." in said
+    assert "Nothing was saved." in said
     assert "ACME, acting as acme-integration" in said
     assert "Answered 409" in said
     assert "key-1" in said
@@ -151,7 +151,7 @@ def test_an_incoming_operation_that_could_not_be_read_has_a_page_too(audrey, acm
 def test_what_was_answered_is_shown(audrey, acme, given):
     operation = came(acme, given, result={"status": "Applied", "change": {"number": given.number}})
     said = text(web(audrey).get(f"/exchange/{operation.pk}/"))
-    assert "What was answered" in said
+    assert "Response" in said
     assert '"status": "Applied"' in said
 
 

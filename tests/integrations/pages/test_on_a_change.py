@@ -128,10 +128,10 @@ def test_withdrawn_that_was_cleared_warns_that_the_partner_still_holds_it_for_ca
     given.save()
     said = page(alice, given)
     assert "ACME was told that this change is cancelled." in said
-    assert "still holds the change for cancelled" not in said
+    assert "still treats the change as cancelled" not in said
     given.completion_code = None
     given.save()
-    assert "ACME was told Cancel, and still holds the change for cancelled." in page(alice, given)
+    assert "ACME got a Cancel, and still treats the change as cancelled." in page(alice, given)
 
 
 def test_without_a_partner_the_page_says_how_one_comes_in(alice):

@@ -47,7 +47,7 @@ def test_a_person_changes_the_behaviour_with_the_form(simulator, number, page):
     section.get_by_label("What it does with a message").select_option("Answer a status")
     section.get_by_label("How many times").fill("1")
     section.get_by_label("Status to answer").fill("429")
-    section.get_by_role("button", name="Behave so").click()
+    section.get_by_role("button", name="Set the behaviour").click()
     assert section.get_by_text("answers 429, 1 more time(s)").is_visible()
     assert [simulator.push("ACME", message(number)).status_code for _ in range(2)] == [429, 200]
 
@@ -55,10 +55,10 @@ def test_a_person_changes_the_behaviour_with_the_form(simulator, number, page):
 def test_a_form_that_makes_no_sense_says_so(simulator):
     answer = simulator.api.post("/behaviour", data={"system_id": "ACME", "mode": "answer", "status": "often"})
     assert answer.status_code == 400
-    assert "The behaviour is as it was." in answer.text
+    assert "The behaviour was not changed." in answer.text
     answer = simulator.api.post("/send", data={"system_id": "ACME", "operation": "Update", "properties": "{"})
     assert answer.status_code == 400
-    assert "Nothing was sent. The properties are no JSON" in answer.text
+    assert "Nothing was sent. The properties are not JSON" in answer.text
 
 
 def test_the_pages_show_what_came_as_text_never_as_markup(simulator, number):

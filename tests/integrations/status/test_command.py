@@ -121,7 +121,7 @@ def test_the_limits_are_told(acme):
     ("values", "short", "detail"),
     [
         ({"enabled": False}, "Disabled", "ACME is disabled"),
-        ({"paused_at": timezone.now(), "pause_status": 410}, "Paused", "no more calls"),
+        ({"paused_at": timezone.now(), "pause_status": 410}, "Paused", "no more requests"),
         ({"delivery": "pull"}, "Collects", "ACME collects its operations itself"),
     ],
 )

@@ -78,7 +78,7 @@ def test_the_health_is_told_in_one_word_with_its_time_and_its_reason(alice, acme
     assert by_hand in said()
     DeliveryControl.objects.filter(system=acme).update(breaker=Breaker.CLOSED)
     ExternalSystem.objects.filter(pk=acme.pk).update(paused_at=now - timedelta(hours=2), pause_status=410)
-    assert "Paused since 2 hours ago Sending is paused: ACME wants no more calls at this address (410)." in said()
+    assert "Paused since 2 hours ago Sending is paused: ACME accepts no more requests at this address (410)." in said()
     ExternalSystem.objects.filter(pk=acme.pk).update(enabled=False)
     assert "Disabled ACME is disabled" in said()
 
