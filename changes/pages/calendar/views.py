@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
-from datetime import date, datetime, tzinfo
+from datetime import date, datetime, timedelta, tzinfo
 from functools import cached_property
 from itertools import pairwise
 from typing import Any
@@ -160,21 +160,19 @@ class Calendar:
         changes = self.filter.qs
         if self.leaves_out_abandoned:
             changes = changes.exclude(phase=Phase.ABANDON)
-        if self.view == days.MONTH:
-            return self._first_of_each_day(changes)
-        return self._first(changes, self.most + 1)
+        boundaries = self.period.boundaries if self.view == days.MONTH else [self.period.start, self.period.end]
+        return self._first_between(boundaries, changes, self.most + 1)
 
-    def _first(self, changes: ChangeQuerySet, limit: int) -> list[days.Window]:
-        rows = changes.planned_within(self.period.start, self.period.end).order_by("planned_start", "pk")
-        return [_window(*row) for row in rows.values_list(*_COLUMNS)[:limit]]
-
-    def _first_of_each_day(self, changes: ChangeQuerySet) -> list[days.Window]:
-        """Of each day the first that begin on it, one more than are shown; and as many that began before the first."""
+    def _first_between(self, boundaries: list[datetime], changes: ChangeQuerySet, limit: int) -> list[days.Window]:
+        """The first windows that begin between two boundaries, up to `limit` for each pair, and as many that began
+        before all of them and still run then. Each part reads an index from the front."""
+        first = boundaries[0]
+        began = changes.planned_within(first, first + timedelta.resolution).filter(planned_start__lt=first)
         ordered = changes.alias(begins=PLANNED_START).order_by("begins", "pk")
-        first, *_rest = boundaries = self.period.boundaries
-        parts = [ordered.planned_within(first, boundaries[1]).filter(planned_start__lt=first)]
-        parts += [ordered.filter(begins__gte=start, begins__lt=end) for start, end in pairwise(boundaries)]
-        rows = rows_of_each([part[: self.most + 1] for part in parts], *_COLUMNS)
+        begin = (ordered.filter(begins__gte=start, begins__lt=end) for start, end in pairwise(boundaries))
+        # Not in the order of an index, which would be read from the first window ever.
+        parts = [began.order_by("planned_start", "pk"), *begin]
+        rows = rows_of_each([part[:limit] for part in parts], *_COLUMNS)
         return sorted((_window(*row) for row in rows), key=lambda window: (window.start, window.pk))
 
     @cached_property
@@ -215,7 +213,11 @@ class Calendar:
         everything = Change.objects.visible_to(self.request.user).annotate(lower=Lower("service"))
         same = everything.filter(Q(service__in=services) | Q(lower__in={service.lower() for service in services}))
         shown = {window.pk for window in self.windows}
-        return [window for window in self._first(same, MOST_HIDDEN) if window.pk not in shown]
+        return [
+            window
+            for window in self._first_between([self.period.start, self.period.end], same, MOST_HIDDEN)
+            if window.pk not in shown
+        ]
 
     @cached_property
     def cells(self) -> list[Cell]:
