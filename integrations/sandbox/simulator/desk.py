@@ -110,7 +110,14 @@ class PlayedDesk:
         return event
 
     def send(
-        self, system_id: str, body: Mapping[str, Any], *, key: str | None, status: int, answer: object, at: str
+        self,
+        system_id: str,
+        body: Mapping[str, Any],
+        *,
+        key: str | None,
+        status: int,
+        answer: object,
+        at: str,
     ) -> Event:
         """Keeps one operation that a partner sent, and what the other desk answered (status 0: nothing)."""
         event = {
