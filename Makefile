@@ -1,11 +1,11 @@
-# `make run` on a fresh clone starts everything. What a target needs, it installs: into this folder, and for the tests
-# with apt-get. PYTHON names another interpreter than python3, as in: make run PYTHON=python3.12
+# `make run` starts everything, even on a fresh clone. Each target installs what it needs: Python packages into this
+# folder, and programs for the tests with apt-get. PYTHON selects the interpreter, as in: make run PYTHON=python3.12
 
 PYTHON ?= python3
 export PYTHON
 UV = .bootstrap/bin/uv
 COMPILE = $(UV) --quiet pip compile --universal --generate-hashes --python-version 3.11 --no-emit-index-url --no-header
-# For what only looks at the code: the settings, without a key and data of their own.
+# The environment for targets that only read the code: the settings then need no secret key and no data of their own.
 CHECKING = DEBUG=1 VAR_DIR=.mypy_cache/var
 
 .PHONY: help run demo test bench bench-large screenshots lint format messages lock
@@ -22,11 +22,11 @@ demo: ## Plays every operation with real processes on throw-away data, and check
 	@sh requirements/install.sh run
 	@exec .venv/bin/python manage.py demo
 
-test: ## Runs all tests on PostgreSQL, and on SQLite what depends on it; some of them: make test ARGS="-k workflow"
+test: ## Runs all tests on PostgreSQL, and the database-dependent ones on SQLite too; some: make test ARGS="-k workflow"
 	@sh requirements/install.sh test
 	@exec .venv/bin/python -m tests.run $(ARGS)
 
-bench: ## Measures against baselines, in under 15 minutes; one row: make bench ARGS="--only drain --rounds 1"
+bench: ## Compares performance with baselines in under 15 minutes; one row: make bench ARGS="--only drain --rounds 1"
 	@sh requirements/install.sh bench
 	@exec .venv/bin/python -m bench $(ARGS)
 
@@ -52,7 +52,7 @@ format: ## Formats the code
 	.venv/bin/ruff check --fix .
 	.venv/bin/ruff format .
 
-messages: ## Collects the texts of the pages into locale/, where they are translated, and compiles what is there
+messages: ## Collects the texts of the pages into locale/ for translation, and compiles the translations
 	@sh requirements/install.sh messages
 	$(CHECKING) .venv/bin/python manage.py makemessages --locale de --no-obsolete --no-wrap --add-location file \
 		--ignore '.*' --ignore var --ignore bench --ignore tests --ignore 'integrations/sandbox'

@@ -16,7 +16,7 @@ def main() -> None:
     try:
         CommandLine(sys.argv).execute()
     except ImproperlyConfigured as error:
-        sys.exit(f"Not configured right: {error}")  # the line says it; a traceback would hide it
+        sys.exit(f"Configuration error: {error}")  # one line is enough; a traceback would hide it
 
 
 if __name__ == "__main__":

@@ -1,1 +1,1 @@
-"""Benchmarks: `make bench`, `make bench-large`. What each measures, and the figures: docs/performance.md."""
+"""Benchmarks: `make bench`, `make bench-large`. docs/performance.md says what each measures, and has the figures."""

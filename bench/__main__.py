@@ -19,7 +19,7 @@ from .stack import Stack
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     parser.add_argument("--rounds", type=int, default=3, help="interleaved rounds (default: %(default)s)")
-    parser.add_argument("--only", nargs="+", choices=[*ROWS, *LARGE_ROWS], help="these rows alone")
+    parser.add_argument("--only", nargs="+", choices=[*ROWS, *LARGE_ROWS], help="only these rows")
     parser.add_argument("--large", action="store_true", help="the rows that need a large database")
     parser.add_argument("--changes", type=int, default=500, help="to drain, ten operations each (default: %(default)s)")
     parser.add_argument(
@@ -31,7 +31,7 @@ def main() -> int:
         with interruptible():
             report = _measure(names, options.rounds, options.changes, options.size)
     except Interrupted:
-        print("Interrupted. All that was started has ended.", file=sys.stderr)
+        print("Interrupted. All started processes have ended.", file=sys.stderr)
         return 130
     except CheckFailed as error:
         print(f"CHECK FAILED: {error}", file=sys.stderr)
@@ -41,7 +41,7 @@ def main() -> int:
 
 
 def _measure(names: Sequence[str], rounds: int, changes: int, size: int) -> str:
-    """The table, and on what it was measured."""
+    """Runs all rounds. Returns the table of figures and a description of the machine."""
     begun = time.monotonic()
 
     def say(text: str) -> None:

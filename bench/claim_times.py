@@ -1,6 +1,6 @@
-"""Times one claim of a worker, again and again: `python -m bench.claim_times NUMBER`, as casexchange is configured.
+"""Times NUMBER claims of a worker: `python -m bench.claim_times NUMBER`, with the environment of casexchange.
 
-Each is rolled back, so every one finds the same. Prints the seconds of each as a JSON list.
+Each claim is rolled back, so each finds the same operations. Prints the seconds of each claim as a JSON list.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import time
 import django
 from django.db import transaction
 
-# As many as a drain with nothing in flight asks for.
+# The number for which a drain with nothing in flight asks.
 LIMIT = 64
 
 

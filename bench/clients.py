@@ -1,4 +1,4 @@
-"""Clients that call a server as fast as it answers: connections of one asyncio loop, each with one call at a time."""
+"""HTTP clients that call a server as fast as it answers, with one call at a time on each asyncio connection."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from urllib.parse import urlsplit
 
 from .http_messages import Messages
 
-# Gives the bytes of the next request of a connection; the last argument is its number.
+# Returns the bytes of the next request of a connection.
 NextRequest = Callable[[], bytes]
 
 
 @dataclass(frozen=True)
 class Load:
-    """What came of it: `rate` is answers per second after the warm-up, `answered` counts the warm-up's too."""
+    """`rate`: answers per second after the warm-up. `answered`: all answers, including those of the warm-up."""
 
     answered: int
     rate: float
@@ -94,7 +94,10 @@ class _Run:
 
 
 def load(url: str, requests: Sequence[NextRequest], status: int, warm_up: float, seconds: float) -> Load:
-    """Calls `url` on one connection for each of `requests`. Raises RuntimeError for an answer of another status."""
+    """Calls `url` for `warm_up` and then `seconds` seconds, on one connection for each of `requests`.
+
+    Raises RuntimeError if an answer has another status, or if the server closes a connection.
+    """
     return asyncio.run(_load(url, requests, status, warm_up, seconds))
 
 

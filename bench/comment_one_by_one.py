@@ -1,7 +1,7 @@
-"""Adds a public comment to one change after the other, with pauses: `python -m bench.comment_one_by_one`.
+"""Adds public comments to the changes in turn, with pauses: `python -m bench.comment_one_by_one`.
 
-Runs with the environment of casexchange, whose changes are given to partners. Reads a JSON list of pauses in seconds
-from stdin. Prints for each comment its key and the moment of time.monotonic() at which its transaction had committed.
+Runs with the environment of casexchange; partners must hold the changes. Reads a JSON list of pauses in seconds from
+stdin. Prints for each comment its key and the time.monotonic() of its commit.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def main() -> None:
             time.sleep(pause)
             comment = Comment(change=changes[number % len(changes)], author=alice, body=COMMENT)
             with transaction.atomic():
-                # Before the wake-up's own hook: publishing it is part of the way.
+                # Registered before the hook that publishes the wake-up: publishing is part of the measured time.
                 transaction.on_commit(partial(_note, moments))
                 comment.save()
             keys.append(comment.pk)

@@ -1,4 +1,4 @@
-"""What is exchanged in the benchmarks: one change as a service desk would write it, the same for both sides."""
+"""The content of the benchmarks: one realistic change and one comment, the same for both sides."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def authorized_user(system_id: str) -> str:
 
 
 def next_partner(system_id: str) -> str:
-    """Whom a partner gives its changes to where they go on to another one."""
+    """The partner to which this partner hands over its changes."""
     return SYSTEMS[(SYSTEMS.index(system_id) + 1) % len(SYSTEMS)]
 
 

@@ -1,4 +1,4 @@
-"""Where the processor time of a measurement went: the profile that says which part limits a figure."""
+"""The processor time of each part during a measurement. It shows which part limits a figure."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ _TICKS = os.sysconf("SC_CLK_TCK")
 
 
 class CpuMeter:
-    """Counts from now on, for each part the seconds of its process and of all that descend from it."""
+    """Counts processor seconds from its creation on. `parts` has the process ids of each; descendants are included."""
 
     def __init__(self, parts: Mapping[str, list[int]]) -> None:
         self._parts = parts
         self._before = self._seconds()
 
     def used(self) -> dict[str, float]:
-        """Seconds since the beginning, by part."""
+        """Processor seconds since the creation, by part."""
         return {name: seconds - self._before[name] for name, seconds in self._seconds().items()}
 
     def _seconds(self) -> dict[str, float]:
@@ -37,7 +37,7 @@ def _seconds_of(pid: int, processes: dict[int, tuple[int, float]], children: dic
 
 
 def descendants(pid: int) -> list[int]:
-    """A process and all that it started, and these, as long as they run."""
+    """The ids of a process and of all its descendants that are running."""
     parents = {child: parent for child, (parent, _) in _processes().items()}
     found = [pid]
     for each in found:
@@ -46,18 +46,18 @@ def descendants(pid: int) -> list[int]:
 
 
 def _processes() -> dict[int, tuple[int, float]]:
-    """Parent and seconds of every process; those of its ended children are counted with it."""
+    """Parent and processor seconds of every process, including the seconds of its ended children."""
     found = {}
     for stat in Path("/proc").glob("[0-9]*/stat"):
         with contextlib.suppress(OSError):  # it has ended meanwhile
-            # "pid (name) state parent ...", and a name may hold anything.
+            # The format is "pid (name) state parent ...". The name may contain spaces and parentheses.
             fields = stat.read_text().rpartition(")")[2].split()
             found[int(stat.parent.name)] = (int(fields[1]), sum(map(int, fields[11:15])) / _TICKS)
     return found
 
 
 def profile(used: Mapping[str, float], wall: float, count: float) -> str:
-    """How busy each part was, in cores, and what one of `count` pieces of work cost it, in ms of processor time."""
+    """The load of each part as text: busy cores, and ms of processor time for each of `count` pieces of work."""
     parts = [
         f"{name} {seconds / wall:.2f} ({seconds / count * 1000:.2f} ms)"
         for name, seconds in used.items()

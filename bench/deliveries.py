@@ -1,4 +1,4 @@
-"""Whether operations were delivered as promised: all of them, signed, in order, and written down."""
+"""Checks that all operations were delivered, signed, in order, and recorded."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ _ROWS = {
 def check_all_delivered(
     stack: Stack, database: str, seed: OurSeed, arrivals: Sequence[Arrival], may_repeat: bool = False
 ) -> None:
-    """Raises CheckFailed unless each operation of the database was delivered, signed, in order, and is settled.
+    """Raises CheckFailed unless every operation of the database was delivered, signed, in order, and is settled.
 
-    `may_repeat`: an operation may have arrived more than once, because a first try had no answer.
+    `may_repeat`: an operation may have arrived more than once, because an earlier try got no answer.
     """
     check_arrivals(seed, arrivals)
     ids = [arrival.header("webhook-id") for arrival in arrivals]

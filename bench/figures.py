@@ -12,9 +12,9 @@ _COLUMNS = ("figure", "", "ours", "compared with", "ratio", "bar", "met")
 
 @dataclass
 class Figure:
-    """One row of the table: a value of ours and one to compare it with, in each round.
+    """One row of the table. Each round adds a value of ours and one to compare it with.
 
-    `at_least`: the bar is the smallest ratio that is good enough; else the largest.
+    `at_least`: the ratio must be at least the bar; otherwise at most the bar.
     """
 
     name: str
@@ -39,7 +39,7 @@ class Figure:
 
 
 def table(figures: Sequence[Figure]) -> str:
-    """A table of all figures: medians, and smallest to largest of the rounds in brackets."""
+    """A Markdown table of all figures: medians, and in brackets the smallest and the largest value of the rounds."""
     rows = [_COLUMNS, *(_row(figure) for figure in figures if figure.ours)]
     widths = [max(len(row[column]) for row in rows) for column in range(len(_COLUMNS))]
     lines = ["  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip() for row in rows]
@@ -67,6 +67,6 @@ def spread(values: Sequence[float], digits: int = 1) -> str:
 
 
 def percentile(values: Sequence[float], share: float) -> float:
-    """The smallest value that is not exceeded by `share` of the values."""
+    """The smallest value such that `share` of the values are not larger."""
     ordered = sorted(values)
     return ordered[max(0, round(share * len(ordered) + 0.5) - 1)]

@@ -1,8 +1,8 @@
-"""What is on its way to a partner when the answer goes out: a `Create` into another partner's group, and a comment on a
-change that a partner holds. Against the baseline's insert of a row with a task that POSTs it.
+"""Requests that cause an operation to a partner: a `Create` into another partner's group, and a comment on a change
+that a partner holds. The baseline inserts a row and queues a task that POSTs it.
 
-Once with the workers off, which is what the web server takes, and once with them on: then the time is measured while
-they deliver, and in the end everything must have arrived.
+Measured once with the workers off, which shows the cost for the web server, and once with the workers on. Then they
+deliver during the measurement, and everything must have arrived at the end.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from .session import Session
 from .stack import BASELINE, OURS, Side, Stack
 
 CLIENTS = 8
-# The changes that comments are added to.
+# The number of changes to which comments are added.
 _CHANGES = 100
 _DATABASE = "measured"
 _OPERATIONS = "SELECT count(*) FROM integrations_outgoingoperation"
@@ -74,7 +74,7 @@ def _compare(session: Session, figures: list[Figure], seed: OurSeed, ours: Conne
 
 
 def _rate(session: Session, side: Side, database: str, requests: Connections, has_workers: bool) -> float:
-    """Answers a second; checks that each left its row, and with workers that all of it arrives."""
+    """Answers a second. Checks that each call added its row and, with workers, that every operation arrives."""
     stack = session.stack
     stack.sink.take()
     rows = _OPERATIONS if side is OURS else _RECORDS
@@ -113,11 +113,11 @@ def _all_arrived(stack: Stack, side: Side, database: str, expected: int) -> Call
     return arrived
 
 
-# --- Who calls with what ---
+# --- The callers and their requests ---
 
 
 def _creates(tokens: Mapping[str, str]) -> Connections:
-    """The partners in turn, each giving its changes to the next one."""
+    """`Create` requests of the partners in turn. Each hands its changes to the next partner."""
     return [partial(next, _create_requests(system_id, tokens)) for system_id in islice(cycle(SYSTEMS), CLIENTS)]
 
 
@@ -127,7 +127,7 @@ def _create_requests(system_id: str, tokens: Mapping[str, str]) -> Iterator[byte
 
 
 def _rows(tokens: Mapping[str, str]) -> Connections:
-    """The same bodies, for the baseline."""
+    """The same requests for the baseline."""
     return [partial(next, _row_requests(system_id, tokens)) for system_id in islice(cycle(SYSTEMS), CLIENTS)]
 
 
@@ -137,7 +137,7 @@ def _row_requests(system_id: str, tokens: Mapping[str, str]) -> Iterator[bytes]:
 
 
 def _comments(tokens: Mapping[str, str], numbers: list[str]) -> Connections:
-    """Ten agents, each on changes of their own: two people seldom comment on one change at a time."""
+    """Comments by ten agents, each on separate changes: two people seldom comment on one change at a time."""
     return [partial(next, _comment_requests(place, tokens, numbers)) for place in range(CLIENTS)]
 
 

@@ -1,6 +1,6 @@
-"""The other nine systems while one hangs until its timeout, against all ten healthy.
+"""The delivery rate of nine systems while the tenth hangs until its timeout, compared with all ten healthy.
 
-Both times the same operations wait for all ten. What counts is how fast the nine systems' own are delivered.
+Both times the same operations wait for all ten systems. Only the operations of the nine systems count.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from .sink import Arrival
 from .stack import OURS
 
 HANGING = SYSTEMS[-1]
-# Short, so that several requests in a row time out and the circuit breaker opens while the nine are served.
+# Short times, so that several requests in a row time out and the circuit breaker opens during the measurement.
 SETTINGS = {
     "DELIVERY_TIMEOUT": "1",
     "DELIVERY_RETRY_SCHEDULE": ",".join(["1"] * 20),
@@ -52,7 +52,7 @@ class Hanging:
         wait(stack, processes, lambda: open_operations(stack) == 0)
         stack.stop(processes)
         arrivals = stack.sink.take()
-        # All of it, also that of the one which hung: nothing is lost by it, and nothing out of order.
+        # Includes the system that hung: its operations must arrive too, in order.
         check_all_delivered(stack, DATABASE, seed, arrivals, may_repeat=hangs)
         return _rate([arrival for arrival in arrivals if arrival.path != f"/{HANGING}"])
 

@@ -1,4 +1,4 @@
-"""Incoming `Create` per second: all rules, audit and reference, against the baseline's one-row insert."""
+"""Incoming `Create` per second, with all rules, audit row and reference, against the baseline's one-row insert."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ WARM_UP = 2.0
 SECONDS = 6.0
 _DATABASE = "measured"
 
-# After so many applied operations our database must hold exactly these rows.
+# Each count must equal the number of applied operations.
 _OUR_ROWS = {
     "changes": "SELECT count(*) FROM changes_change",
     "history rows": "SELECT count(*) FROM changes_historicalchange WHERE history_type = '+' AND source_system <> ''",
@@ -58,7 +58,7 @@ class Incoming:
 def create_rates(
     session: Session, side: Side, database: str, tokens: Mapping[str, str], numbers: Sequence[int]
 ) -> list[float]:
-    """Applied operations per second at each of these numbers of clients; checks the rows that they left."""
+    """Applied operations per second for each number of clients. Checks the rows in the database."""
     stack = session.stack
     rows = _OUR_ROWS if side is OURS else _BASELINE_ROWS
     before = stack.postgresql.values(database, rows)
@@ -83,7 +83,7 @@ def create_rates(
 
 
 def _connections(number: int, scheme: str, tokens: Mapping[str, str]) -> list[NextRequest]:
-    """One for each client: they speak for the partners in turn."""
+    """One request source for each client. The clients act for the partners in turn."""
     return [
         partial(next, _requests(system_id, f"{scheme} {tokens[system_id]}"))
         for system_id in islice(cycle(SYSTEMS), number)
@@ -100,7 +100,7 @@ def _headers(authorization: str, key: str) -> dict[str, str]:
 
 
 def ceiling(stack: Stack) -> float:
-    """How many calls per second the clients make of the sink, which does nothing with them."""
+    """Calls per second that the clients can make to the sink, which does almost nothing: the limit of the clients."""
     connections = _connections(CLIENTS[-1], "Bearer", dict.fromkeys(SYSTEMS, "none"))
     came = load(stack.sink.url, connections, 200, 0.5, 2)
     stack.sink.take()

@@ -1,4 +1,4 @@
-"""The claim query and `Create` with 1,000,000 changes and 5,000,000 delivered operations, against a hundredth of that.
+"""The claim query and `Create` with 1,000,000 changes and 5,000,000 delivered operations, against a hundredth.
 
 Both databases are filled by `manage.py generate_changes`. In both the same operations wait to be claimed.
 """

@@ -1,4 +1,4 @@
-"""From commit to arrival at the partner when nothing else is to do, against the baseline's `delay()` to arrival."""
+"""Time from commit to arrival at the partner on an idle system, against the baseline's from `delay()` to arrival."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from .stack import BASELINE, OURS
 
 COUNT = 100
 PERCENTILES = {"p50": 0.5, "p95": 0.95}
-# The changes that the comments are added to: given to the partners and delivered before.
+# The number of changes to which comments are added. They are given to the partners, and delivered, beforehand.
 _CHANGES = 50
-# Never in step with anything that repeats.
+# Random, so that the comments do not synchronise with a periodic task.
 _PAUSE = (0.08, 0.16)
 
 
@@ -66,7 +66,7 @@ class Latency:
         stack.redis.client(BASELINE.redis_number).flushdb()
         stack.sink.take()
         processes = stack.start_workers(BASELINE, environment, concurrency=CONCURRENCY)
-        # A first one for each process, so that all are ready and connected.
+        # A warm-up: afterwards each process has started and has a connection.
         stack.run_module("bench.baseline.celery_post.enqueue", environment=environment, stdin=json.dumps(messages))
         wait(stack, processes, lambda: stack.sink.count() >= COUNT)
         stack.sink.take()

@@ -1,4 +1,4 @@
-"""The memory of a worker after 50,000 deliveries, against after 5,000."""
+"""The memory of a worker after 50,000 deliveries, compared with that after 5,000."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class Memory:
 
 
 def resident(processes: list[Process]) -> float:
-    """MiB of memory that these and all that they started hold; what they share is counted once."""
+    """MiB of memory of these processes and their descendants. Shared memory is counted once."""
     pids = [pid for process in processes for pid in descendants(process.child.pid)]
     return sum(_proportional(pid) for pid in pids) / 1024
 

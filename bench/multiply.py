@@ -1,6 +1,6 @@
-"""A large database from a small one: every change, and what belongs to it, copied in SQL with keys of its own.
+"""Makes a large database from a small one. It copies every change and all related rows in SQL, with new keys.
 
-PostgreSQL's tables and indexes are then as if all of it had happened, in the order of the copies.
+Tables and indexes are then as if users had created all rows, in the order of the copies.
 """
 
 from __future__ import annotations
@@ -8,11 +8,11 @@ from __future__ import annotations
 import psycopg
 from psycopg import sql
 
-# Larger than any key of the small database.
+# Added to the keys of each copy, so it must be larger than any key of the small database.
 _STRIDE = 100_000
 _BATCH = 250
 _OTHER_KEY = sql.SQL("{column} + k * " + str(_STRIDE))
-# Keeps the order of UUIDv7: copies with a higher number come later.
+# Keeps the order of UUIDv7: copies with a higher number sort later.
 _OTHER_UUID = sql.SQL("(lpad(to_hex(k), 8, '0') || substr({column}::text, 9))::uuid")
 _OTHER_TEXT = sql.SQL("{column} || '-' || k")
 _OTHER_MOMENT = sql.SQL("{column} - (100000 - k) * interval '1 minute'")
@@ -20,7 +20,7 @@ _OWN_MESSAGE = sql.SQL(
     "replace({column}, 'CHG' || lpad(change_id::text, 7, '0'),"
     " 'CHG' || lpad((change_id + k * " + str(_STRIDE) + ")::text, 7, '0'))"
 )
-# For every table that has the column.
+# The rules for columns of these names, in every table.
 _COLUMNS = {
     "change_id": _OTHER_KEY,
     "comment_id": _OTHER_KEY,
@@ -29,7 +29,7 @@ _COLUMNS = {
     "external_id": _OTHER_TEXT,
     "idempotency_key": _OTHER_TEXT,
 }
-# Those whose primary key is not left to the database, since others refer to it. A history record has the change's id.
+# Other tables refer to these primary keys, so the database must not choose them. A history row has the change's id.
 _TABLES = {
     "changes_change": {"id": _OTHER_KEY},
     "changes_historicalchange": {"id": _OTHER_KEY},
@@ -48,9 +48,9 @@ _FIND_COLUMNS = """
 
 
 def multiply(connection: psycopg.Connection, copies: int) -> None:
-    """Adds so many copies of all that is there. What waits can be sent, as the original can."""
+    """Adds `copies` copies of all rows. Copies of waiting operations can be delivered like the originals."""
     connection.execute("SET synchronous_commit = off")
-    connection.execute("SET session_replication_role = replica")  # what the copies refer to is copied too
+    connection.execute("SET session_replication_role = replica")  # no foreign key checks: all rows are copied
     for table, own in _TABLES.items():
         rules = {**_COLUMNS, **own}
         connection.execute(sql.SQL("CREATE TEMP TABLE original AS SELECT * FROM {}").format(sql.Identifier(table)))
@@ -68,7 +68,7 @@ def _copy(connection: psycopg.Connection, table: str, rules: dict[str, sql.SQL])
     columns, values = [], []
     for name, kind in connection.execute(_FIND_COLUMNS, [table]).fetchall():
         if name in {"id", "history_id"} and name not in rules:
-            continue  # the database counts on
+            continue  # the database assigns the next number
         column = sql.Identifier(name)
         rule = rules.get(name, _OTHER_MOMENT if kind == "timestamp with time zone" else sql.SQL("{column}"))
         columns.append(column)

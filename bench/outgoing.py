@@ -1,7 +1,7 @@
-"""Draining what waits: 5,000 operations over 500 changes and 10 systems, against as many tasks of the baseline.
+"""Drains 5,000 waiting operations of 500 changes to 10 systems. The baseline runs as many tasks.
 
-On both sides all of it stands in the queue before the workers start. The time runs from the first arrival at the sink
-to the last; ours runs on until the last result is in the database.
+On both sides everything is queued before the workers start. The time runs from the first arrival at the sink to the
+last; for casexchange, to the last result in the database.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _LAST_SETTLED = "SELECT (extract(epoch FROM max(settled_at)) * 1000000)::bigint 
 
 @dataclass(frozen=True)
 class Drained:
-    """`seconds` from the first arrival to the last result; `cost` is where the processor time went."""
+    """`seconds`: from the first arrival to the last result. `cost`: the processor time, as text."""
 
     arrivals: list[Arrival]
     seconds: float
@@ -85,9 +85,9 @@ def drain_ours(
     seed: OurSeed | None = None,
     look: Callable[[int, list[Process]], None] | None = None,
 ) -> Drained:
-    """Starts beat and workers on what waits, until all is delivered, and checks it.
+    """Starts beat and workers, waits until all waiting operations are delivered, and checks them.
 
-    `look` is called again and again with the number of arrivals and the workers.
+    `look` is called repeatedly with the number of arrivals and the workers.
     """
     stack, seed = session.stack, seed or session.waiting
     copy_ours(stack, seed, DATABASE)
@@ -110,7 +110,7 @@ def drain_ours(
 
 
 def drain_baseline(session: Session) -> Drained:
-    """Starts the baseline's worker on as many tasks, which are queued already, and checks what arrived."""
+    """Queues the baseline's tasks, starts its worker, waits until all have arrived, and checks them."""
     stack, messages = session.stack, session.messages
     environment = stack.environment(BASELINE, "baseline")
     enqueue(session, messages)
@@ -140,7 +140,7 @@ def check_baseline(messages: Sequence[tuple[str, str]], arrivals: Sequence[Arriv
 
 
 def watch(stack: Stack, workers: Sequence[Process], expected: int, is_done: Callable[[], bool] = lambda: True) -> str:
-    """Waits until so much has arrived and `is_done`. Returns where the time of the processors went meanwhile."""
+    """Waits until `expected` messages have arrived and `is_done()`. Returns the processor time meanwhile, as text."""
     wait(stack, workers, lambda: stack.sink.count() > 0)
     begun, already = time.monotonic(), stack.sink.count()
     meter = CpuMeter(
@@ -156,7 +156,7 @@ def watch(stack: Stack, workers: Sequence[Process], expected: int, is_done: Call
 
 
 def wait(stack: Stack, processes: Sequence[Process], is_met: Callable[[], bool]) -> None:
-    """Waits until it is met. Raises RuntimeError when one of the processes ends, and TimeoutError."""
+    """Waits until the condition is true. Raises RuntimeError if one of the processes ends, and TimeoutError."""
     deadline = time.monotonic() + PATIENCE
     while not is_met():
         for process in processes:
@@ -167,11 +167,11 @@ def wait(stack: Stack, processes: Sequence[Process], is_met: Callable[[], bool])
 
 
 def open_operations(stack: Stack, but: str = "") -> int:
-    """How many are not settled; those of one system left out."""
+    """The number of operations that are not settled, without those of one system."""
     return stack.postgresql.value(DATABASE, _OPEN, but)
 
 
 def _last_settled(stack: Stack) -> float:
-    """When the last result was written, in terms of time.monotonic()."""
+    """The time.monotonic() at which the last result was written."""
     settled = stack.postgresql.value(DATABASE, _LAST_SETTLED) / 1e6
     return settled - time.time() + time.monotonic()

@@ -1,4 +1,7 @@
-"""How long the pages take with 1,000,000 changes, against 10,000: over HTTP, signed in, in turns between the two."""
+"""The response times of the pages with 1,000,000 changes, compared with 10,000.
+
+A signed-in user requests them over HTTP, alternating between the two databases.
+"""
 
 from __future__ import annotations
 
@@ -19,14 +22,14 @@ from .session import Session
 from .stack import OURS
 
 _SMALL = 10_000
-_WARM_UP = 6  # each thread of a server has a connection of its own, and each process its templates
+_WARM_UP = 6  # warms up every thread's database connection and every process's templates
 _REQUESTS = 15
-# So many times "next" is followed for a page that is deep in the list.
+# The number of times that "next" is followed to reach a page deep in the list.
 _DEEP = 30
 _NEXT = re.compile(r'<a\b[^>]*\brel="next"[^>]*>')
 _HREF = re.compile(r'href="([^"]*)"')
 
-# What a page must show, or it counts for nothing.
+# The address of each page, and a text that it must contain, which proves that the page is not empty.
 _ADDRESSES = {
     "list": ("/changes/", "CHG"),
     "list, sorted by planned start": ("/changes/?sort=-planned_start", "CHG"),
@@ -54,7 +57,7 @@ _DEEP_PAGE = f"list, page {_DEEP + 1}"
 
 @dataclass
 class _Side:
-    """One database with the server on it, by a connection that stays open."""
+    """One database and its web server, called over a connection that stays open."""
 
     web: Process
     connection: http.client.HTTPConnection
@@ -63,7 +66,7 @@ class _Side:
     deep: str = ""
 
     def get(self, address: str) -> tuple[float, str]:
-        """How many ms the answer took, and the page. Raises CheckFailed for anything but a page."""
+        """The response time in ms, and the page. Raises CheckFailed unless the answer is a page."""
         begun = time.perf_counter()
         self.connection.request("GET", address, headers={"Cookie": f"sessionid={self.session}"})
         answer = self.connection.getresponse()
@@ -74,14 +77,14 @@ class _Side:
         return took, body.decode()
 
     def address(self, name: str) -> tuple[str, str]:
-        """Of this page in this database, and what it must show."""
+        """The address of this page in this database, and a text that it must contain."""
         if name == _DEEP_PAGE:
             return self.deep, "CHG"
         address, shown = _ADDRESSES[name]
         return address.format(**self.changes), shown.format(**self.changes)
 
     def go_deep(self) -> str:
-        """The address of the page to which "next" leads, so many times."""
+        """Follows "next" the given number of times. Returns the last address."""
         address = "/changes/"
         for _ in range(_DEEP):
             link = _NEXT.search(self.get(address)[1])
@@ -118,7 +121,7 @@ class Pages:
         self._session.stack.stop([side.web for side in sides.values()])
 
     def _times(self, page: str, sides: dict[str, _Side]) -> dict[str, float]:
-        """The median of each side, which are asked in turns, so that what else happens meets both."""
+        """The median of each side. Requests alternate between the sides, so that other load affects both alike."""
         taken: dict[str, list[float]] = {name: [] for name in sides}
         for number in range(_WARM_UP + _REQUESTS):
             for name, side in sides.items() if number % 2 else reversed(sides.items()):

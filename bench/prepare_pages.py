@@ -1,7 +1,7 @@
-"""Fills a database for the measurement of pages: `python -m bench.prepare_pages COUNT`, as casexchange is configured.
+"""Fills a database to measure the pages: `python -m bench.prepare_pages COUNT`, with the environment of casexchange.
 
-So many changes, one of them with 200 operations and as many comments. Prints a JSON object: `session`, the key of the
-session of somebody who has signed in; `changes`, the numbers of changes by what they are for.
+Creates COUNT changes, one of them with 200 operations and 200 comments. Prints a JSON object: `session`, the session
+key of a signed-in user; `changes`, the numbers of the changes to request, by purpose.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import django
 from django.core.management import call_command
 
 BUSY_OPERATIONS = 200
-# Of many: that alice belongs to.
+# The groups, of many, to which alice belongs.
 GROUPS = ("Network", "Workplace Services")
 
 
@@ -48,7 +48,7 @@ def _alice() -> Any:
 
 
 def _session_of(user: Any) -> str:
-    """The key of a session as signing in leaves it."""
+    """The key of a new session of a signed-in user."""
     from django.conf import settings
     from django.test import Client
 

@@ -1,9 +1,10 @@
-"""The rows by the name that `--only` takes, in the order of the table."""
+"""The benchmarks by their names for `--only`, in the order of the table."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
+from .hand_made import HandMade
 from .handover import AddComment, Handover
 from .hanging import Hanging
 from .incoming import Incoming
@@ -24,5 +25,6 @@ ROWS: dict[str, RowMaker] = {
     "latency": Latency,
     "hanging": Hanging,
     "workers": Workers,
+    "statements": HandMade,
 }
 LARGE_ROWS: dict[str, RowMaker] = {"size": Size, "memory": Memory, "pages": Pages}

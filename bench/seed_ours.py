@@ -1,9 +1,8 @@
-"""Fills our database as people would: `python -m bench.seed_ours`, with the environment of casexchange.
+"""Fills our database as users would: `python -m bench.seed_ours`, with the environment of casexchange.
 
-Reads from stdin a JSON object: `configuration`, a file for load_exchange; `changes` and `comments`, how many changes
-to give to the partners in turn, with how many public comments each. Prints the tokens of partners and agents as a
-JSON object.
-Every save is one of its own, with its own transaction and its own wake-up.
+Reads a JSON object from stdin: `configuration`, the content of a file for load_exchange; `changes`, the number of
+changes to give to the partners in turn; `comments`, the number of public comments on each. Prints the tokens of
+partners and agents as a JSON object. Every save has its own transaction and its own wake-up.
 """
 
 from __future__ import annotations

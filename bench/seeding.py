@@ -1,4 +1,4 @@
-"""The databases that every measurement begins with: prepared once, copied for each."""
+"""The databases at the start of a measurement: prepared once, and copied for each measurement."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ import yaml
 from .content import AGENTS, LOCAL_GROUP, SYSTEMS, authorized_user, external_group
 from .stack import BASELINE, OURS, Stack
 
-# Seeding need not survive a power cut; what is measured must.
+# Faster. Only measured transactions must survive a power cut.
 _QUICK = {"PGOPTIONS": "-c synchronous_commit=off"}
-# So many processes save at the same time.
+# The number of processes that save at the same time.
 _SEEDERS = 2
 
 
 @dataclass(frozen=True)
 class OurSeed:
-    """Our database with its ten partners and ten agents: their tokens, the partners' signing secrets, and how many
-    operations wait.
+    """Our database with ten partners and ten agents: their tokens, the partners' signing secrets, and the numbers from
+    which the waiting operations follow.
 
-    `wake_ups` is the database of Redis that keeps what the saves left there.
+    `wake_ups`: the Redis database that keeps the wake-ups of the saves.
     """
 
     database: str
@@ -40,7 +40,7 @@ class OurSeed:
 
 
 def seed_ours(stack: Stack) -> OurSeed:
-    """Ten partners with tokens, whose endpoint is the sink, and no change."""
+    """A database with ten partners with tokens, whose endpoint is the sink, and without changes."""
     signing_secrets = {system_id: "whsec_" + b64encode(secrets.token_bytes(32)).decode() for system_id in SYSTEMS}
     configuration = stack.folder / "exchange.yaml"
     configuration.write_text(yaml.safe_dump(_configuration(stack, signing_secrets)))
@@ -52,7 +52,7 @@ def seed_ours(stack: Stack) -> OurSeed:
 
 
 def seed_operations(stack: Stack, seed: OurSeed, changes: int, comments: int) -> OurSeed:
-    """The same with changes given to the partners: rows in PostgreSQL and wake-ups in Redis, as the saves left them."""
+    """The same database with changes given to the partners. The wake-ups of the saves are kept in Redis."""
     database = f"{seed.database}_{changes}x{comments}"
     stack.postgresql.create(database, seed.database)
     stack.redis.client(OURS.redis_number).flushdb()
@@ -74,7 +74,7 @@ def copy_ours(stack: Stack, seed: OurSeed, database: str) -> None:
 
 
 def seed_baseline(stack: Stack) -> dict[str, str]:
-    """The baseline's empty database, and the token of each of its ten users."""
+    """Creates the baseline's empty database. Returns the token of each of its ten users."""
     stack.postgresql.create("baseline")
     environment = stack.environment(BASELINE, "baseline")
     printed = stack.run_module("bench.baseline.desk.prepare", environment=environment)

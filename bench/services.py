@@ -1,4 +1,4 @@
-"""A private PostgreSQL and a private Redis, set as they would be in production, which end with the benchmark."""
+"""A private PostgreSQL and a private Redis with production settings. They end with the benchmark."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from psycopg import sql
 
 from tests.processes import Process, free_port, start, until
 
-# What is committed is on the disk: fsync, synchronous_commit and full_page_writes are left on, as PostgreSQL has them.
+# fsync, synchronous_commit and full_page_writes keep their default, on: a commit must reach the disk.
 POSTGRESQL_SETTINGS = {
     "listen_addresses": "",
     "max_connections": "200",
@@ -26,7 +26,7 @@ POSTGRESQL_SETTINGS = {
 
 
 class PostgreSQL:
-    """One cluster on a socket in its own folder. Databases are copied from prepared ones."""
+    """One cluster on a socket in a private folder. Databases are copied from templates."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -48,7 +48,7 @@ class PostgreSQL:
             [_program("postgres"), f"-D{data}", f"-k{folder}", *settings],
             log=folder.with_suffix(".log"),
             user=user,
-            signal_to_stop="SIGQUIT",  # at once, whoever is connected
+            signal_to_stop="SIGQUIT",  # fast shutdown: does not wait for clients to disconnect
         )
         until("PostgreSQL accepts connections", self._accepts_connections)
 
@@ -59,7 +59,7 @@ class PostgreSQL:
         return f"postgres://postgres@/{self.folder}/{database}"
 
     def create(self, database: str, template: str = "template0") -> None:
-        """A new database, as a copy of `template`; one of that name before is dropped."""
+        """Creates a database as a copy of `template`. An existing database of that name is dropped first."""
         self.drop(database)
         names = {"database": sql.Identifier(database), "template": sql.Identifier(template)}
         with self.connect() as server:
@@ -70,7 +70,7 @@ class PostgreSQL:
             server.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(database)))
 
     def settle(self, database: str) -> None:
-        """Statistics and visibility as after a while of use, and nothing left to be written to the disk."""
+        """Updates statistics and the visibility map, and writes a checkpoint: none of it may disturb a measurement."""
         with self.connect(database) as connection:
             connection.execute("VACUUM ANALYZE")
         self.checkpoint()
@@ -80,13 +80,13 @@ class PostgreSQL:
             server.execute("CHECKPOINT")
 
     def settings(self, *names: str) -> list[str]:
-        """What these settings are."""
+        """The current values of these server settings, as text."""
         with self.connect() as server:
             rows = [server.execute("SELECT current_setting(%s)", [name]).fetchone() for name in names]
         return [row[0] for row in rows if row]
 
     def value(self, database: str, query: str, *parameters: str) -> int:
-        """The single number that this query gives."""
+        """The single number that this query returns."""
         with self.connect(database) as connection:
             row = connection.execute(query, parameters).fetchone()
         if row is None:
@@ -94,7 +94,7 @@ class PostgreSQL:
         return int(row[0])
 
     def values(self, database: str, queries: Mapping[str, str]) -> dict[str, int]:
-        """The same for several, by name."""
+        """The single numbers that these queries return, by name."""
         return {name: self.value(database, query) for name, query in queries.items()}
 
     def _accepts_connections(self) -> bool:
@@ -107,7 +107,7 @@ class PostgreSQL:
 
 
 class Redis:
-    """One server on a free port, without files: both sides use it to wake or to feed workers."""
+    """One server on a free port, without persistence. Both sides use it as their broker."""
 
     def __init__(self, folder: Path) -> None:
         folder.mkdir()
@@ -131,12 +131,12 @@ class Redis:
         return redis.Redis(port=self.port, db=number)
 
     def new_number(self) -> int:
-        """A database that nobody uses."""
+        """The number of an unused database."""
         self._last_number += 1
         return self._last_number
 
     def copy(self, source: int, target: int) -> None:
-        """Makes the database `target` what `source` is."""
+        """Replaces the content of the database `target` with that of `source`."""
         self.client(target).flushdb()
         client = self.client(source)
         for key in client.scan_iter():
@@ -151,7 +151,7 @@ class Redis:
 
 
 def _program(name: str) -> str:
-    """The newest of those that Debian's packages install side by side, else the one on the PATH."""
+    """The path of a program: the newest version of Debian's packages, otherwise the one on the PATH."""
     installed = sorted(Path("/usr/lib/postgresql").glob(f"*/bin/{name}"), key=lambda path: float(path.parts[4]))
     program = str(installed[-1]) if installed else shutil.which(name)
     if program is None:

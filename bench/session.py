@@ -1,4 +1,4 @@
-"""What the rows of one run share: the stack, and what is prepared once, when the first row needs it."""
+"""The objects that the rows of one run share: the stack, and databases that are prepared on first use."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ COMMENTS = 9
 
 
 class Session:
-    """`changes` is how many are drained, with ten operations each; `size` how many a large database has; `say` tells
-    who waits what happens."""
+    """`changes`: the number of changes to drain, with ten operations each. `size`: the number of changes in a large
+    database. `say`: prints a line of progress."""
 
     def __init__(self, stack: Stack, changes: int, size: int, say: Callable[[str], None]) -> None:
         self.stack = stack
@@ -39,12 +39,12 @@ class Session:
 
     @cached_property
     def baseline_tokens(self) -> dict[str, str]:
-        """The tokens in the baseline's database, which is made with them."""
+        """The tokens of the baseline's users. The first access creates the baseline's database."""
         return seed_baseline(self.stack)
 
     @property
     def messages(self) -> list[tuple[str, str]]:
-        """The address and the body of each operation as ours sends them, for the baseline to send the same."""
+        """Address and body of each operation as casexchange sends them. The baseline sends the same."""
         if not self._messages:
             from .outgoing import drain_ours
 
@@ -59,7 +59,7 @@ class Session:
 
 
 class Row(Protocol):
-    """One row of the table, or two of the same measurement. `measure()` is one round."""
+    """One measurement, with one or more rows of the table. `measure()` runs one round."""
 
     name: str
     figures: list[Figure]

@@ -1,8 +1,8 @@
-"""The partner of both sides: `python -m bench.sink --port PORT`.
+"""The simulated partner of both sides: `python -m bench.sink --port PORT`.
 
-Answers each POST with 200 and the id of its record of that change, as a partner's desk does, and keeps when it came
-and all that came. The benchmark's own calls: `GET /taken` gives that as a pickle and forgets it, `GET /count` counts;
-after `GET /hang/PATH` a POST to `/PATH` gets no answer, until `GET /recover`.
+Answers each POST with 200 and the id of its record of that change, as a partner's desk does, and stores the message
+with its time. The benchmark controls it: `GET /taken` returns the stored messages as a pickle and forgets them,
+`GET /count` returns their number. After `GET /hang/PATH` a POST to `/PATH` gets no answer, until `GET /recover`.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _ANSWER = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length:
 
 
 class Arrival(NamedTuple):
-    """One POST. `moment` is of time.monotonic(), which all processes of this machine share."""
+    """One POST. `moment` is time.monotonic(), which is the same clock for all processes of this machine."""
 
     moment: float
     head: bytes
@@ -41,7 +41,7 @@ class State:
 
 
 class Connection(asyncio.Protocol):
-    """One connection, on which requests come one after the other."""
+    """One connection. Its requests come one after the other."""
 
     def __init__(self, state: State) -> None:
         self._state = state

@@ -1,4 +1,4 @@
-"""The benchmark's view of the sink: what has arrived, and what it does with a partner's path."""
+"""Controls the sink: reads the arrivals, and lets a partner hang."""
 
 from __future__ import annotations
 
@@ -27,15 +27,15 @@ class Sink:
         return True
 
     def count(self) -> int:
-        """How many have arrived since the last `take()`."""
+        """The number of messages since the last `take()`."""
         return int(self._get("/count"))
 
     def take(self) -> list[Arrival]:
-        """All that have arrived since the last time, in order."""
+        """The messages since the last call, in order of arrival."""
         return [Arrival(*each) for each in pickle.loads(self._get("/taken"))]  # noqa: S301 - from our own child
 
     def hang(self, system_id: str) -> None:
-        """From now on that partner takes requests and gives no answer."""
+        """From now on this partner accepts requests but does not answer them."""
         self._get(f"/hang/{system_id}")
 
     def recover(self) -> None:

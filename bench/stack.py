@@ -1,7 +1,7 @@
 """Everything that runs during a benchmark: the services, the sink, and the processes of both sides.
 
-Both sides get the same: web servers and workers of the same kind and number, a database of the same PostgreSQL, a
-database of the same Redis, the same sink.
+Both sides have equal conditions: web servers and workers of the same kind and number, the same PostgreSQL, the same
+Redis, and the same sink.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ WEB_THREADS = 4
 
 @dataclass(frozen=True)
 class Side:
-    """Ours or the baseline: what its processes are called, and the number of its database in Redis."""
+    """Ours or the baseline: the module names of its processes, and the number of its Redis database."""
 
     name: str
     wsgi: str
@@ -46,11 +46,11 @@ BASELINE = Side("baseline", "bench.baseline.desk.wsgi:application", "bench.basel
 
 
 class Stack:
-    """A context: all of it ends with it, and the folder goes, however the benchmark ends."""
+    """A context manager. At its end, even after an error, all processes end and the folder is deleted."""
 
     def __init__(self) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="casexchange-bench-"))
-        self.folder.chmod(0o711)  # the owner of the PostgreSQL cluster must get to it
+        self.folder.chmod(0o711)  # the owner of the PostgreSQL cluster must be able to enter it
         self._processes: list[Process] = []
         self._secret_key = secrets.token_urlsafe(50)
 
@@ -72,14 +72,14 @@ class Stack:
         self.close()
 
     def close(self) -> None:
-        """Ends what was started, the last first."""
+        """Ends all started processes, the last one first."""
         for process in reversed(self._processes):
             process.stop()
         self._processes.clear()
         shutil.rmtree(self.folder)
 
     def describe(self) -> str:
-        """On what the figures were measured."""
+        """A line about the machine and the versions."""
         versions = [f"{package} {version(package)}" for package in ("django", "granian", "celery", "psycopg")]
         (server,) = self.postgresql.settings("server_version")
         durable = ("fsync", "synchronous_commit", "full_page_writes")
@@ -108,7 +108,7 @@ class Stack:
         }
 
     def run_module(self, module: str, *arguments: str, environment: dict[str, str], stdin: str = "") -> str:
-        """Runs `python -m module`, and returns its stdout. Raises RuntimeError with all it said when it fails."""
+        """Runs `python -m module`, and returns its stdout. Raises RuntimeError with its output if it fails."""
         done = subprocess.run(  # noqa: S603 - our own modules
             [sys.executable, "-m", module, *arguments],
             cwd=ROOT,
@@ -122,7 +122,7 @@ class Stack:
         return done.stdout
 
     def start_web(self, side: Side, environment: dict[str, str]) -> tuple[Process, str]:
-        """A web server, and its address once it answers."""
+        """Starts a web server. Returns its process and its address once it answers."""
         port = free_port()
         options = ["--interface", "wsgi", "--host", "127.0.0.1", "--port", str(port), "--no-ws"]
         size = ["--workers", str(WEB_WORKERS), "--blocking-threads", str(WEB_THREADS)]
@@ -134,7 +134,7 @@ class Stack:
     def start_workers(
         self, side: Side, environment: dict[str, str], count: int = 1, concurrency: int = 2
     ) -> list[Process]:
-        """`count` Celery workers of `concurrency` processes each; they begin with what is queued."""
+        """Starts `count` Celery workers with `concurrency` processes each. They begin with the queued tasks."""
         command = ["celery", "-A", side.celery, "worker", "--loglevel", "WARNING", "--pool", "prefork"]
         return [
             self._start(
@@ -146,14 +146,14 @@ class Stack:
         ]
 
     def start_beat(self, environment: dict[str, str]) -> Process:
-        """Our sweep. Returns once it has begun, so that its start is no part of what is measured."""
+        """Starts beat, which runs the sweep. Returns once it runs, so that its start is not measured."""
         command = ["celery", "-A", OURS.celery, "beat", "--loglevel", "INFO", "--pidfile="]
         process = self._start("ours-beat", command, environment)
         until("beat has begun", lambda: "beat: Starting" in process.log())
         return process
 
     def stop(self, processes: Sequence[Process]) -> None:
-        """Asks all of them to end, and waits. What one had in hand it finishes first."""
+        """Asks all processes to end, and waits. Each first finishes its current work."""
         for process in processes:
             process.check_running()
             process.ask_to_stop()
@@ -162,7 +162,7 @@ class Stack:
             self._processes.remove(process)
 
     def logs(self, lines: int = 30) -> str:
-        """The end of each log."""
+        """The last lines of each log."""
         files = sorted(self.folder.glob("*.log"), key=lambda file: file.stat().st_mtime)
         ends = ["\n".join(file.read_text(errors="replace").splitlines()[-lines:]) for file in files]
         return "\n".join(f"--- {file.stem}\n{end}" for file, end in zip(files, ends, strict=True) if end)
@@ -186,7 +186,7 @@ def _answers(process: Process, url: str) -> bool:
     try:
         urllib.request.urlopen(url, timeout=30).close()  # noqa: S310 - our own server
     except urllib.error.HTTPError:
-        return True  # whatever it is, it is an answer
+        return True  # an error status is an answer too
     except OSError:
         return False
     return True

@@ -1,4 +1,4 @@
-"""The Django project of casexchange. Importing it makes the Celery app the default one."""
+"""The Django project casexchange. Importing this package makes its Celery app the default app."""
 
 from .celery import app as celery_app
 

@@ -1,4 +1,4 @@
-"""The admin site: Django's own, behind the product's sign-in page and under its names."""
+"""The admin site: Django's own, with the product's sign-in page and the product's section names."""
 
 from collections.abc import Iterator
 from datetime import MAXYEAR, MINYEAR
@@ -23,7 +23,7 @@ from django.utils.decorators import method_decorator
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.cache import never_cache
 
-# The order of the sections on the admin's first page, and what they and some of their lists are called there.
+# Headings of the sections on the admin's index page, in their order there. LISTS, below, renames some of their lists.
 SECTIONS = {
     "changes": _("Changes"),
     "integrations": _("Exchange"),
@@ -31,21 +31,21 @@ SECTIONS = {
     "knox": _("API tokens"),
     "axes": _("Sign-in attempts"),
 }
-# What the address of a list may hold besides its filters.
+# Query parameters that every list accepts besides its filters.
 OF_EVERY_LIST = {ALL_VAR, ERROR_FLAG, IS_FACETS_VAR, IS_POPUP_VAR, ORDER_VAR, PAGE_VAR, SEARCH_VAR, TO_FIELD_VAR}
-# A day more, or the way to another time zone, must not lead out of the calendar.
+# The first and the last year are left out: adding a day or converting the time zone would overflow `datetime`.
 YEARS = range(MINYEAR + 1, MAXYEAR)
-NO_SUCH_PART = {"year": _("This is no year."), "month": _("This is no month."), "day": _("This is no day.")}
+NO_SUCH_PART = {"year": _("This is not a year."), "month": _("This is not a month."), "day": _("This is not a day.")}
 DATE_PARTS = {"year": YEARS, "month": range(1, 13), "day": range(1, 32)}
 LISTS = {"auth.group": _("Roles"), "knox.authtoken": _("API tokens")}
 
 
-# Scripts that write one field while another is typed, and together weigh half of a page.
+# Scripts that only prepopulated fields need. Together they are half the size of a page.
 FOR_PREPOPULATED = ("urlify.js", "prepopulate.js", "xregexp.js", "xregexp.min.js")
 
 
 class LightMedia:
-    """Leaves out the scripts of prepopulated fields where an admin has none."""
+    """Leaves out the scripts for prepopulated fields if the admin class has no such fields."""
 
     prepopulated_fields: Any
 
@@ -54,7 +54,7 @@ class LightMedia:
         media: Media = super().media  # type: ignore[misc]
         if self.prepopulated_fields:
             return media
-        kept: Any = media  # what it holds has no public name
+        kept: Any = media  # Django has no public accessor for _css and _js
         return Media(css=kept._css, js=[path for path in kept._js if not str(path).endswith(FOR_PREPOPULATED)])
 
 
@@ -63,7 +63,7 @@ class CaseExchangeAdminSite(AdminSite):
     site_header = _("casexchange administration")
     index_title = _("Administration")
     site_url = "/"
-    # The lists need the width; each page has a way back to the first, which names them all.
+    # The lists need the width. Each page links back to the index, which names every list.
     enable_nav_sidebar = False
 
     def register(self, model_or_iterable: Any, admin_class: Any = None, **options: object) -> None:
@@ -74,7 +74,10 @@ class CaseExchangeAdminSite(AdminSite):
     @method_decorator(never_cache)
     @login_not_required
     def login(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
-        """Hands over to the product's sign-in page, which counts wrong passwords. 403 for whoever is not staff."""
+        """Redirects to the product's sign-in page, which counts wrong passwords.
+
+        Raises PermissionDenied if the user is signed in but not a member of staff.
+        """
         index = reverse("admin:index", current_app=self.name)
         if self.has_permission(request):
             return redirect(index)
@@ -93,7 +96,7 @@ class CaseExchangeAdminSite(AdminSite):
         return super().admin_view(update_wrapper(checked, view), cacheable)
 
     def logout(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
-        """Ends at the product's sign-in page, as a logout from its other pages does."""
+        """Signs out and redirects to the product's sign-in page, as on the product's other pages."""
         return LogoutView.as_view()(request)
 
     def get_app_list(self, request: HttpRequest, app_label: str | None = None) -> list[Any]:
@@ -109,7 +112,7 @@ class CaseExchangeAdminSite(AdminSite):
 
 
 def _refuse_malformed(request: HttpRequest, admin: Any) -> None:
-    """Raises BadRequest for what no page of the admin sends, and what Django's would end in an error of the server."""
+    """Raises BadRequest for input that no admin page sends and on which Django's admin would answer 500."""
     chosen = request.POST.getlist(ACTION_CHECKBOX_NAME)
     asked = [value for _, values in request.GET.lists() for value in values]
     if any("\x00" in value for value in (request.path, *asked, *chosen)):
@@ -119,14 +122,14 @@ def _refuse_malformed(request: HttpRequest, admin: Any) -> None:
             for value in chosen:
                 admin.opts.pk.run_validators(admin.opts.pk.to_python(value))
         except ValidationError as error:
-            raise BadRequest(_("What was chosen is no record of this list.")) from error
+            raise BadRequest(_("The selection contains something that is not in this list.")) from error
 
 
 def _refuse_foreign_filters(request: HttpRequest, admin: ModelAdmin) -> None:
     """Raises BadRequest for a filter that the list does not offer itself.
 
-    Django's would take any lookup on any field of the model: a pattern that takes a minute to match, or a question
-    about a secret that no page shows.
+    Django's admin accepts any lookup on any field of the model. A regular expression could take a minute to match, and
+    a lookup on a secret would reveal the secret bit by bit.
     """
     offered = dict(_filters(request, admin))
     for name, values in request.GET.lists():
@@ -136,13 +139,13 @@ def _refuse_foreign_filters(request: HttpRequest, admin: ModelAdmin) -> None:
             raise BadRequest(_("This list has no such filter."))
         field = offered[name]
         if isinstance(field, DateField) and any(_is_out_of_calendar(field, value) for value in values):
-            raise BadRequest(_("No date is so far away."))
+            raise BadRequest(_("This date is out of range."))
     if admin.date_hierarchy:
         _refuse_bad_day(request, admin.date_hierarchy)
 
 
 def _filters(request: HttpRequest, admin: ModelAdmin) -> Iterator[tuple[str, Field | None]]:
-    """The names that the list's filters have in an address, with the field if its values are compared as they are."""
+    """The query parameters of the list's filters, each with its field if values are compared as they are."""
     if admin.date_hierarchy:
         yield from ((f"{admin.date_hierarchy}__{part}", None) for part in DATE_PARTS)
     items: Any = admin.get_list_filter(request)
@@ -156,7 +159,7 @@ def _filters(request: HttpRequest, admin: ModelAdmin) -> Iterator[tuple[str, Fie
         if field.is_relation:
             yield f"{path}__{field.target_field.name}__exact", None
             continue
-        # A page of ours links to several states at once.
+        # `in`: one of our pages links to a list of several states.
         for lookup in ("gte", "lt") if isinstance(field, DateField) else ("exact", "in"):
             yield f"{path}__{lookup}", field
         yield path, field
@@ -166,17 +169,17 @@ def _is_out_of_calendar(field: DateField, value: str) -> bool:
     try:
         day = field.to_python(value)
     except ValidationError:
-        return False  # Django's says so itself.
+        return False  # Django's filter reports a value that is no date.
     return day is not None and day.year not in YEARS
 
 
 def _refuse_bad_day(request: HttpRequest, name: str) -> None:
-    """A year, or a month of a year, or a day of a month."""
+    """Raises BadRequest unless `name` is given as a year, a year and month, or a year, month and day, all possible."""
     is_whole = True
     for part, possible in DATE_PARTS.items():
         values = request.GET.getlist(f"{name}__{part}")
         if values and not is_whole:
-            raise BadRequest(_("A month belongs to a year, and a day to a month."))
+            raise BadRequest(_("A month needs a year, and a day needs a month."))
         if any(not value.isdecimal() or len(value) > 4 or int(value) not in possible for value in values):
             raise BadRequest(NO_SUCH_PART[part])
         is_whole = bool(values)

@@ -15,14 +15,14 @@ class CaseExchangeAdminConfig(AdminConfig):
 
         for label, name in SECTIONS.items():
             apps.get_app_config(label).verbose_name = name
-        # Each signal is sent once for each app; this is the first of them.
+        # Django sends each signal once per app: connect to one app only, the first.
         first = apps.get_app_config("changes")
         pre_migrate.connect(_lift_limits, sender=first, dispatch_uid="casexchange.lift_limits")
         post_migrate.connect(_restore_limits, sender=first, dispatch_uid="casexchange.restore_limits")
 
 
 def _lift_limits(using: str, **kwargs: object) -> None:
-    """`migrate` has no limits: an index on a large table takes its time."""
+    """Lifts the time limits during `migrate`: building an index on a large table may take longer than they allow."""
     _execute(using, [f"SET {name} = 0" for name in LIMITS])
 
 

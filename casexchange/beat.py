@@ -1,7 +1,7 @@
-"""The scheduler of beat: keeps sweeping whatever becomes of the broker and of the clock.
+"""Beat's scheduler. It keeps sweeping when the broker is gone or the clock is set back.
 
-Celery's own remembers its last sweeps in a file, and follows the clock: set back by an hour, it would not sweep for an
-hour. It logs two lines for each sweep, and pages of them for each one that fails.
+Celery's own scheduler stores the last sweeps in a file and trusts the clock: with the clock set back by an hour, it
+would not sweep for an hour. It also logs two lines per sweep, and a long traceback per failed sweep.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ class Scheduler(beat.Scheduler):
 
     @property
     def producer(self) -> None:
-        """None is kept here: the link has its own."""
+        """Always None: `Link` keeps its own connection to the broker."""
         return
 
     def tick(self, *args: object, **kwargs: object) -> float:
-        """Sends the next sweep that is due. Returns the seconds until the one after it."""
+        """Sends the next sweep if it is due. Returns the seconds until the next call."""
         now = self.app.now()
         if now < self.latest:
-            # The clock was set back. The last sweeps were not in the future.
+            # The clock was set back: date the last sweeps to now, or none would be due until the old time is reached.
             for entry in self.schedule.values():
                 entry.last_run_at = now
             self._heap = None
@@ -37,8 +37,8 @@ class Scheduler(beat.Scheduler):
         return float(super().tick(*args, **kwargs))
 
     def apply_entry(self, entry: Any, producer: Any = None) -> None:
-        """Never fails: without the broker nothing is sent, and the next one is tried when it is due.
+        """Sends one sweep. Never raises: if the broker is gone, the sweep is dropped and the next one is sent when due.
 
-        Without workers no more are sent than anybody needs, so they do not pile up.
+        Nothing is sent while enough messages wait in the queue, so sweeps do not pile up when no worker runs.
         """
         self.link.send(entry.task, unless_flooded=settings.CELERY_TASK_ROUTES[entry.task]["queue"])

@@ -20,9 +20,9 @@ app.autodiscover_tasks()
 @signals.task_prerun.connect(dispatch_uid="casexchange.close_old_connections")
 @signals.task_postrun.connect(dispatch_uid="casexchange.close_old_connections")
 def close_old_connections(task: Any = None, **kwargs: object) -> None:
-    """Keeps the connection to the database from task to task, as Django does from request to request.
+    """Keeps the database connection open from task to task, as Django does from request to request.
 
-    Celery would open a new one for each task. One that is broken or too old is closed, also here.
+    Celery would open a new connection for each task. A connection that is broken or too old is closed here too.
     """
     from django.db import close_old_connections
 
@@ -32,5 +32,5 @@ def close_old_connections(task: Any = None, **kwargs: object) -> None:
 
 @signals.worker_ready.connect(dispatch_uid="casexchange.keep_quiet")
 def keep_quiet(**kwargs: object) -> None:
-    """At each loss of the broker Celery would advise against a setting that is chosen on purpose."""
+    """Silences a warning: at each loss of the broker, Celery advises against a setting that we chose on purpose."""
     warnings.filterwarnings("ignore", r"\s*In Celery 5\.1 we introduced", CPendingDeprecationWarning)

@@ -1,4 +1,4 @@
-"""The command line of manage.py: Django's, whose `--help` begins with our own commands and what each is for."""
+"""The command line of manage.py. Its `--help` lists our own commands with their purpose before Django's."""
 
 from django.core.management import ManagementUtility, get_commands, load_command_class
 from django.core.management.base import BaseCommand

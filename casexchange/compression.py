@@ -1,4 +1,4 @@
-"""Compresses the pages; static files are compressed when they are collected."""
+"""Compression of pages. Static files are compressed by `collectstatic`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 class PageCompressionMiddleware(GZipMiddleware):
-    """Leaves the API alone: its answers are small, and programs that take thousands a second have no slow line."""
+    """Compresses pages, but no API response: those are small, and their clients have no slow line."""
 
     def process_response(self, request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
         if request.path.startswith("/api/"):

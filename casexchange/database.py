@@ -1,9 +1,10 @@
-"""What a connection to PostgreSQL is told. Pure: the settings read it."""
+"""Connection options for PostgreSQL. Pure, so that settings.py can import it."""
 
 from collections.abc import Mapping
 from typing import Any
 
-# Of libpq. A server that is gone without a word is noticed after half a minute, not after hours.
+# Options of libpq. A server that vanishes without closing the connection is noticed after half a minute, not after
+# hours.
 CONNECTION = {
     "connect_timeout": 5,
     "keepalives": 1,
@@ -15,12 +16,12 @@ CONNECTION = {
 
 
 def postgresql_options(limits: Mapping[str, float], own: Mapping[str, Any]) -> dict[str, Any]:
-    """The OPTIONS of the database: our limits in seconds, then those that stand in DATABASE_URL, which win."""
+    """The OPTIONS of the database. `limits` are in seconds, 0 for none. `own` are those in DATABASE_URL; they win."""
     options = {**CONNECTION, **own}
-    # As settings of the session, with no query for them. Without limits none are sent: PgBouncer may refuse them.
+    # Sent as startup parameters, which costs no query. Without limits nothing is sent, since PgBouncer may refuse them.
     settings = [f"-c {name}={round(seconds * 1000)}" for name, seconds in limits.items() if seconds]
     if settings:
-        settings.append("-c jit=off")  # compiling a query takes longer than any of ours does
+        settings.append("-c jit=off")  # JIT compilation takes longer than any of our queries
     if text := " ".join([*settings, *filter(None, [str(own.get("options", ""))])]):
         options["options"] = text
     return options

@@ -1,4 +1,7 @@
-"""Texts of Django's own pages that its German catalog lacks; ours has them. Nothing imports this: it is collected."""
+"""Texts of Django's own pages that Django's German catalog lacks and ours has.
+
+Nothing imports this module. It is here for `makemessages` to collect the texts.
+"""
 
 from django.utils.translation import gettext_noop
 

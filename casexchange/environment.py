@@ -1,4 +1,4 @@
-"""Reads typed values from the environment. Each raises ImproperlyConfigured, which names the variable and the mend."""
+"""Typed values from the environment. Each function raises ImproperlyConfigured, naming the variable and the remedy."""
 
 import ipaddress
 import re
@@ -11,6 +11,7 @@ env = environ.Env()
 
 
 def numbers(name: str, default: str) -> list[float]:
+    """Comma-separated numbers of seconds, at least one, none below 0."""
     text = env.str(name, default)
     try:
         result = [float(part) for part in text.split(",") if part.strip()]
@@ -22,6 +23,7 @@ def numbers(name: str, default: str) -> list[float]:
 
 
 def positive(name: str, default: float) -> float:
+    """A finite number above 0."""
     text = env.str(name, str(default))
     try:
         number = float(text)
@@ -33,6 +35,7 @@ def positive(name: str, default: float) -> float:
 
 
 def zero_or_more(name: str, default: float) -> float:
+    """A finite number of seconds; 0 means no limit."""
     text = env.str(name, str(default))
     try:
         number = float(text)
@@ -44,6 +47,7 @@ def zero_or_more(name: str, default: float) -> float:
 
 
 def one_of(name: str, default: str, pattern: str, advice: str) -> str:
+    """A text that matches the whole regular expression `pattern`. The error ends with `advice`."""
     text = env.str(name, default)
     if not re.fullmatch(pattern, text):
         raise ImproperlyConfigured(f"{name}={text!r}: {advice}")
@@ -51,6 +55,7 @@ def one_of(name: str, default: str, pattern: str, advice: str) -> str:
 
 
 def networks(name: str) -> list[ipaddress.IPv4Network | ipaddress.IPv6Network]:
+    """Comma-separated IP networks; [] if the variable is not set."""
     try:
         return [ipaddress.ip_network(part.strip()) for part in env.str(name, "").split(",") if part.strip()]
     except ValueError as error:
@@ -58,10 +63,11 @@ def networks(name: str) -> list[ipaddress.IPv4Network | ipaddress.IPv6Network]:
 
 
 def folder(path: Path) -> Path:
+    """Creates the folder, with its parents, if it is missing. Returns `path`."""
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise ImproperlyConfigured(
-            f"{path} cannot be made: {error.strerror}. Set VAR_DIR to a writable folder."
+            f"{path} cannot be created: {error.strerror}. Set VAR_DIR to a writable folder."
         ) from error
     return path

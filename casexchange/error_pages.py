@@ -1,4 +1,4 @@
-"""The pages for what a request met, where the framework would answer with nothing, or with less than is known."""
+"""Error pages and API errors, where Django would answer with an empty page or with less than is known."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ _TOO_MUCH = (RequestDataTooBig, TooManyFieldsSent, TooManyFilesSent)
 
 
 class ErrorPagesMiddleware:
-    """Refuses a form that is too large before it is read, and gives what is refused without a page one."""
+    """Refuses a form that is too large before reading it, and gives an empty 405 answer a page."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
         if request.path.startswith(API):
-            return self.get_response(request)  # it has limits and answers of its own
+            return self.get_response(request)  # the API has its own limits and error answers
         length = request.META.get("CONTENT_LENGTH") or "0"
         if length.isdecimal() and int(length) > most_bytes():
             return too_large(request)
@@ -41,7 +41,7 @@ class ErrorPagesMiddleware:
 
 
 def most_bytes() -> int:
-    """The most that a form may bring: so many files of the full size, and the text around them."""
+    """The largest form accepted, in bytes: `MOST_FILES` files of the full size, and the fields around them."""
     return MOST_FILES * settings.ATTACHMENT_MAX_BYTES + settings.DATA_UPLOAD_MAX_MEMORY_SIZE
 
 
@@ -55,7 +55,7 @@ def refused(request: HttpRequest, refusal: ChangeRefused) -> HttpResponse:
 
 
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponseBase:
-    """Named in the addresses: what cannot be read, or is too much to be read."""
+    """`handler400` of the URLs: answers a request that cannot be read (400) or is too large (413)."""
     is_too_much = isinstance(exception, _TOO_MUCH)
     if request.path.startswith(API):
         status = HTTPStatus.REQUEST_ENTITY_TOO_LARGE if is_too_much else HTTPStatus.BAD_REQUEST
@@ -67,7 +67,7 @@ def bad_request(request: HttpRequest, exception: Exception) -> HttpResponseBase:
 
 
 def problem(status: HTTPStatus, detail: str, errors: Sequence[tuple[str, str]]) -> JsonResponse:
-    """An answer of the API outside of its views. `errors`: codes, each with what it says."""
+    """An API error (RFC 9457) made outside the API's views. `errors`: pairs of a code and its detail."""
     body = {
         "type": "about:blank",
         "title": status.phrase,

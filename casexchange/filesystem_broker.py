@@ -1,7 +1,7 @@
-"""Kombu's broker of files, with writes that a reader sees whole or not at all.
+"""Kombu's filesystem broker with atomic writes.
 
-Kombu's own opens a file under its final name and then writes it. A worker that looks in between reads an empty
-message, and ends with an error. Here a draft is written and then renamed.
+Kombu opens a file under its final name and then writes to it. A worker that reads the file in between gets an empty
+message and ends with an error. Here the message is written to a draft, which is then renamed.
 """
 
 import uuid
@@ -14,7 +14,7 @@ from kombu.utils.json import dumps
 
 
 def _write(file: Path, content: str) -> None:
-    # Its suffix keeps a draft from being taken for a message.
+    # The suffix .draft keeps a worker from reading the draft as a message.
     draft = file.with_name(f"{file.name}.{uuid.uuid4().hex}.draft")
     try:
         draft.write_text(content, encoding="utf-8")
@@ -25,7 +25,7 @@ def _write(file: Path, content: str) -> None:
 
 class Channel(filesystem.Channel):
     def _put(self, queue: str, payload: object, **kwargs: object) -> None:  # type: ignore[override]
-        # The name begins with the time, as messages are read in the order of their names.
+        # The name begins with the time because messages are read in the order of their names.
         name = f"{monotonic_ns() // 1_000_000}_{uuid.uuid4()}.{queue}.msg"
         _write(Path(self.data_folder_out, name), dumps(payload))
 

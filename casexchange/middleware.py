@@ -1,4 +1,4 @@
-"""When the database cannot do it now: a request that met a conflict is done again, and one in vain is told to wait."""
+"""Database conflicts and outages: a request that met a conflict is repeated; if that fails too, it gets a 503."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from changes.exceptions import ChangeRefused
 
 logger = logging.getLogger(__name__)
 
-# A larger request is not kept to be done again.
+# A request with a larger body is not repeated: its body would have to be kept in memory.
 REPEATABLE_BYTES = 256 * 1024
 SAFE = {"GET", "HEAD", "OPTIONS", "TRACE"}
 _NO_WRITE = ("SELECT", "SAVEPOINT", "RELEASE", "ROLLBACK", "BEGIN", "SET", "SHOW", "PRAGMA", "EXPLAIN")
@@ -32,9 +32,9 @@ View = Callable[..., HttpResponseBase]
 
 
 class ConflictMiddleware:
-    """Calls the view, and again after a conflict, so it must be the last in the list.
+    """Calls the view again after a database conflict. Must be the last middleware in the list.
 
-    Only where that is the same request once more: its body is at hand, and nothing of it was committed.
+    The view is only called again if the body can be read once more and nothing of the first call was committed.
     """
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
@@ -57,18 +57,18 @@ class ConflictMiddleware:
                     raise
                 return not_now(request, error, writes.are_committed)
             except ChangeRefused as refusal:
-                # A page that has no form of its own to say it; the API has told it by now.
+                # A page without a form to show the refusal in. The API handles its own refusals before this.
                 return refused(request, refusal)
 
     def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponseBase | None:
-        """What comes after the view: a page that reads while it is rendered."""
+        """Answers 503 if the database fails after the view, such as while a page is rendered."""
         if isinstance(error, Error) and is_unavailable(error):
             return not_now(request, error, may_be_saved=True)
         return None
 
 
 class _Writes:
-    """Sees each statement of a request, to tell whether any of what it wrote is committed."""
+    """Watches the statements of a request. `are_committed` tells whether anything that it wrote was committed."""
 
     are_committed = False
 
@@ -76,7 +76,7 @@ class _Writes:
         result = execute(sql, params, many, context)
         if not str(sql)[:20].lstrip().upper().startswith(_NO_WRITE):
             if context["connection"].in_atomic_block:
-                transaction.on_commit(self._note)  # undone, it is forgotten
+                transaction.on_commit(self._note)  # a rollback discards this
             else:
                 self._note()
         return result
@@ -88,19 +88,22 @@ class _Writes:
 def _keep_body(request: HttpRequest) -> bool:
     """Whether the view can read the body more than once."""
     length = request.META.get("CONTENT_LENGTH") or "0"
-    limit = min(REPEATABLE_BYTES, settings.DATA_UPLOAD_MAX_MEMORY_SIZE)  # what is over that, the view refuses
+    limit = min(REPEATABLE_BYTES, settings.DATA_UPLOAD_MAX_MEMORY_SIZE)  # the view refuses a body over that
     if not length.isdecimal() or int(length) > limit or "Transfer-Encoding" in request.headers:
         return False
     if hasattr(request, "_post"):
-        return True  # a form that was read by the check against forgery, its files in memory
-    return request.body is not None  # read here, and kept by Django
+        return True  # the CSRF check has parsed the form; small files are kept in memory
+    return request.body is not None  # reading the body here makes Django keep it
 
 
 # --- 503 ---
 
 
 def not_now(request: HttpRequest, error: Exception, may_be_saved: bool) -> HttpResponse:
-    """The answer when the database cannot do it now. It needs no database."""
+    """The 503 answer when the database is unavailable or in conflict. Itself uses no database.
+
+    `may_be_saved`: whether something the request wrote may have been committed; the answer then says so.
+    """
     logger.warning("%s %s is answered with 503: %s", request.method, request.path, error)
     is_read = request.method in SAFE
     may_be_saved = not is_read and (may_be_saved or not is_undone(error))
@@ -108,7 +111,7 @@ def not_now(request: HttpRequest, error: Exception, may_be_saved: bool) -> HttpR
     if request.path.startswith(API):
         response = _problem(is_read, may_be_saved)
     else:
-        # Without the request: who is signed in stands in the database.
+        # Rendered without the request: finding out who is signed in would read the database.
         page = render_to_string("503.html", {"is_read": is_read, "may_be_saved": may_be_saved})
         response = HttpResponse(page, status=503)
     response["Retry-After"] = str(RETRY_AFTER)
@@ -121,7 +124,7 @@ def _problem(is_read: bool, may_be_saved: bool) -> JsonResponse:
 
 
 def server_error(request: HttpRequest) -> HttpResponse:
-    """Named in the addresses: for an error of any other middleware, such as when a session is stored."""
+    """`handler500` of the URLs: answers 503 if the database failed in another middleware, as in saving a session."""
     error = sys.exc_info()[1]
     if isinstance(error, Error) and is_unavailable(error):
         return not_now(request, error, may_be_saved=True)

@@ -1,8 +1,8 @@
-"""Kombu's Redis transport without its bookkeeping of what was taken and is not acknowledged yet.
+"""Kombu's Redis transport without its record of unacknowledged messages.
 
-Messages carry no data here: one that is lost with the worker that took it costs the seconds until the next sweep. The
-bookkeeping would be four more commands for each message. And when Redis goes away, Kombu tries to give back what a
-worker has in hand through the very connection that is closed, which ends the worker.
+Messages carry no data here: if one is lost with its worker, the work waits a few seconds for the next sweep. Keeping
+the record would take four more Redis commands per message. Also, when Redis goes away, Kombu would try to give back
+unacknowledged messages through the closed connection, which ends the worker.
 """
 
 from typing import Any
@@ -17,7 +17,7 @@ class Channel(redis.Channel):
 
     def _connparams(self, asynchronous: bool = False) -> Any:
         if self.connection.client is None:
-            # Kombu fails here in a way that its callers take for no connection error.
+            # Kombu would raise an error here that its callers do not treat as a connection error.
             raise RedisConnectionError("The connection to the broker is closed.")
         return super()._connparams(asynchronous)
 

@@ -1,4 +1,4 @@
-"""All settings, read from the environment. docs: the table in README.md."""
+"""All settings, read from the environment. The table in README.md documents them."""
 
 import logging
 import os
@@ -20,13 +20,13 @@ BASE_DIR = Path(__file__).resolve().parent.parent
 
 def _database() -> dict[str, Any]:
     default = f"sqlite:///{VAR_DIR / 'db.sqlite3'}"
-    # Not quoted in the error: it holds a password.
+    # The error does not quote the URL: it holds a password.
     if not re.match(r"(sqlite|postgres|postgresql|psql|pgsql)://", env.str("DATABASE_URL", default)):
         raise ImproperlyConfigured("DATABASE_URL: write sqlite:///FILE or postgres://USER:PASSWORD@HOST:PORT/NAME")
     return env.db_url("DATABASE_URL", default)
 
 
-# --- Where things are ---
+# --- Folders and the base URL ---
 
 VAR_DIR = folder(Path(env.str("VAR_DIR", str(BASE_DIR / "var"))).absolute())
 MEDIA_ROOT = Path(env.str("MEDIA_ROOT", str(VAR_DIR / "media"))).absolute()
@@ -121,7 +121,7 @@ AXES_RESET_ON_SUCCESS = True
 AXES_LOCKOUT_TEMPLATE = "registration/locked.html"
 AXES_VERBOSE = False
 
-# changes/pages/preferences/preferences.py chooses for a page. The API, the logs and stored texts are English.
+# The API, the logs and stored texts are English. changes/pages/preferences/preferences.py chooses a page's language.
 LANGUAGE_CODE = "en"
 LANGUAGES = [("en", "English"), ("de", "Deutsch")]
 LOCALE_PATHS = [BASE_DIR / "locale"]
@@ -161,28 +161,31 @@ DATABASES = {"default": _database()}
 _default = DATABASES["default"]
 if _default["ENGINE"].endswith("sqlite3"):
     _default["OPTIONS"] = {
-        # A write lock taken at BEGIN waits its turn; taken later it fails at once with "database is locked".
+        # A write lock that is requested at BEGIN waits its turn. Requested later, it fails at once with "database is
+        # locked".
         "transaction_mode": "IMMEDIATE",
         "timeout": 20,
         # FULL, not NORMAL: a committed operation must survive a power cut.
         "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;",
     }
 else:
-    # Each thread keeps its connection, and there are few threads: a pool would add its own locks and checks to each
-    # request, and save no connection.
+    _default["ENGINE"] = "casexchange.postgresql"
+    # Each thread keeps its connection, and there are few threads. A pool would save no connection and would add its own
+    # locks and checks to each request.
     _default["CONN_MAX_AGE"] = int(positive("DATABASE_CONN_MAX_AGE", 60))
     _default["CONN_HEALTH_CHECKS"] = True
     _limits = {
-        # Seconds that nothing of ours comes near; what is stuck gives way to the others. A process that hangs in the
-        # middle of a transaction gives up its locks before those who wait for them give up.
+        # Seconds. No statement of ours takes nearly as long; a stuck one is ended so that it does not block the others.
+        # The idle limit is below the lock limit: a process that hangs inside a transaction loses its locks before the
+        # processes that wait for them give up.
         "statement_timeout": zero_or_more("DATABASE_STATEMENT_TIMEOUT", 30),
         "lock_timeout": zero_or_more("DATABASE_LOCK_TIMEOUT", 15),
         "idle_in_transaction_session_timeout": zero_or_more("DATABASE_IDLE_TIMEOUT", 10),
     }
     _default["OPTIONS"] = postgresql_options(_limits, _default.get("OPTIONS", {}))
-DATABASE_PREPARED_STATEMENTS = env.bool("DATABASE_PREPARED_STATEMENTS", True)  # see integrations/statements.py
+DATABASE_PREPARED_STATEMENTS = env.bool("DATABASE_PREPARED_STATEMENTS", True)  # see integrations/statements/
 
-# --- Celery: the broker only wakes workers; what is to be sent stands in the database ---
+# --- Celery: the broker only wakes workers; the operations to send are in the database ---
 
 CELERY_BROKER_URL = one_of(
     "CELERY_BROKER_URL",
@@ -191,10 +194,10 @@ CELERY_BROKER_URL = one_of(
     "write filesystem:// or redis://HOST:6379/0",
 )
 if CELERY_BROKER_URL == "filesystem://":
-    CELERY_BROKER_URL = "filesystem://localhost/"  # the host has no meaning, but its absence is warned of
+    CELERY_BROKER_URL = "filesystem://localhost/"  # the host has no meaning, but without one Celery logs a warning
 CELERY_TIMEZONE = "UTC"
 CELERY_TASK_IGNORE_RESULT = True
-# Apart, so that workers can be given one of them with `-Q`; without it a worker takes both, in turns.
+# Two queues, so that a worker can be given one of them with `-Q`. Without `-Q` a worker takes from both in turn.
 CELERY_TASK_QUEUES = [Queue(name, routing_key=name) for name in ("delivery", "housekeeping")]
 CELERY_TASK_ROUTES = {
     "integrations.tasks.deliver": {"queue": "delivery"},
@@ -204,36 +207,37 @@ CELERY_TASK_ROUTES = {
     "integrations.tasks.resume_bulk": {"queue": "housekeeping"},
 }
 CELERY_TASK_DEFAULT_QUEUE = "housekeeping"
-CELERY_TASK_CREATE_MISSING_QUEUES = False  # a name that is written wrong would be a queue that nobody reads
-# A wake-up counts as in hand until it is done, and each process has one in hand: else it would take the next one too,
-# which then lies behind a long drain while another process has nothing to do.
+CELERY_TASK_CREATE_MISSING_QUEUES = False  # a mistyped name would create a queue that no worker reads
+# A wake-up is acknowledged when its task has ended, and each process holds only one. Otherwise a process in a long
+# drain would hold the next wake-up too, while another process has nothing to do.
 CELERY_TASK_ACKS_LATE = True
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
-# A message is not given back when the process that works on it is killed: one that kills each time would go round for
-# ever at full speed. The sweep goes on with the work.
+# A message is not requeued when its process is killed: a message that kills every process would be requeued for ever
+# at full speed. The sweep continues the work.
 CELERY_TASK_REJECT_ON_WORKER_LOST = False
-# One process may be busy with a long drain: the sweeps and the housekeeping need another.
+# At least two: one process may be busy with a long drain, and the sweeps and the housekeeping need another.
 CELERY_WORKER_CONCURRENCY = max(2, os.cpu_count() or 1)
-# Between tasks the connection to the database stays open, as between requests: casexchange/celery.py looks after it.
+# The database connection stays open between tasks, as it does between requests; casexchange/celery.py closes a bad one.
 CELERY_DB_REUSE_MAX = 2**31
-# Never given up, however long the broker is gone, at the start or later; nor for an answer that it refuses to write.
+# A worker never gives up connecting: not at its start, not later, and not when the broker refuses to write.
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_BROKER_CONNECTION_MAX_RETRIES = None
 CELERY_BROKER_CHANNEL_ERROR_RETRY = True
-# What is being sent is sent to its end while the broker is gone: it does not need the broker.
+# A running task goes on while the broker is gone: sending does not need the broker.
 CELERY_WORKER_CANCEL_LONG_RUNNING_TASKS_ON_CONNECTION_LOSS = False
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False  # the logs are set up below
-# Without the thread of integrations/workers/wakeup.py a failed wake-up is not repeated: the sweep finds the operation.
+# Celery does not repeat a failed wake-up. The thread of integrations/workers/wakeup.py does, and the sweep finds the
+# operation in any case.
 CELERY_TASK_PUBLISH_RETRY = False
-# Seconds after which a wake-up that nobody took is worth nothing, as there was a sweep since. Far more than the
-# interval of the sweep, since the clocks of two machines may differ.
+# Seconds until a wake-up that no worker took expires: a sweep has done its work by then. Far more than the interval of
+# the sweep, since the clocks of two machines may differ.
 WAKE_UP_EXPIRES = 3600
 if CELERY_BROKER_URL.startswith("filesystem://"):
     _broker = VAR_DIR / "broker"
     folder(_broker / "queue")
     folder(_broker / "control")
     CELERY_BROKER_TRANSPORT_OPTIONS: dict[str, Any] = {
-        # One folder for both directions: what is sent here is what the worker reads.
+        # The same folder for both: the worker reads the messages that are sent here.
         "data_folder_in": str(_broker / "queue"),
         "data_folder_out": str(_broker / "queue"),
         "control_folder": str(_broker / "control"),
@@ -244,13 +248,13 @@ if CELERY_BROKER_URL.startswith("filesystem://"):
     CELERY_WORKER_ENABLE_REMOTE_CONTROL = False
 elif CELERY_BROKER_URL.startswith("redis"):
     CELERY_BROKER_TRANSPORT_OPTIONS = {
-        # Seconds. Nothing waits for ever on a broker that hangs, or that went away without a word. The wait for a
-        # message has no such limit: the health check ends it.
+        # Seconds. No call waits for ever on a broker that hangs or vanished without closing the connection. Waiting for
+        # the next message has no such limit; the health check ends that wait.
         "socket_connect_timeout": 2,
         "socket_timeout": 5,
         "socket_keepalive": True,
         "health_check_interval": 10,
-        # There is no visibility timeout: casexchange/redis_broker.py keeps no account of what a worker has in hand.
+        # No visibility timeout: casexchange/redis_broker.py does not keep unacknowledged messages.
     }
 DISPATCH_INTERVAL = positive("DISPATCH_INTERVAL", 5)
 CELERY_BEAT_SCHEDULER = "casexchange.beat:Scheduler"
@@ -259,7 +263,7 @@ CELERY_BEAT_SCHEDULE = {
     "release-stale": {"task": "integrations.tasks.release_stale", "schedule": DISPATCH_INTERVAL},
     "resume-bulk": {"task": "integrations.tasks.resume_bulk", "schedule": DISPATCH_INTERVAL},
 }
-# How long, in seconds, beat sleeps at most, and so how soon it notices that the clock was set.
+# The longest sleep of beat, in seconds, which is also how soon it notices that the clock was set.
 CELERY_BEAT_MAX_LOOP_INTERVAL = min(1.0, DISPATCH_INTERVAL)
 
 # --- The exchange ---
@@ -271,7 +275,7 @@ DELIVERY_LEASE = positive("DELIVERY_LEASE", 60)
 BREAKER_FAILURES = max(1, int(positive("BREAKER_FAILURES", 10)))
 BREAKER_OPEN_SECONDS = positive("BREAKER_OPEN_SECONDS", 30)
 ATTACHMENT_MAX_BYTES = int(positive("ATTACHMENT_MAX_BYTES", 25 * 1024 * 1024))
-# A whole request: one attachment of the full size in base64 (4 bytes for 3), and the text around it.
+# A whole request: one attachment of the full size in base64 (4 bytes for 3), and 1 MiB for the JSON around it.
 API_REQUEST_MAX_BYTES = ATTACHMENT_MAX_BYTES // 3 * 4 + 1024 * 1024
 DATA_UPLOAD_MAX_MEMORY_SIZE = API_REQUEST_MAX_BYTES
 
@@ -299,7 +303,7 @@ REST_FRAMEWORK = {
     "DEFAULT_SCHEMA_CLASS": "changes.api.schema.ProblemSchema",
     "EXCEPTION_HANDLER": "changes.api.problems.exception_handler",
     "TEST_REQUEST_DEFAULT_FORMAT": "json",
-    # No `?format=`: the Accept header says it.
+    # No `?format=` parameter: the Accept header chooses the format.
     "URL_FORMAT_OVERRIDE": None,
 }
 DRF_STANDARDIZED_ERRORS = {
@@ -309,7 +313,7 @@ DRF_STANDARDIZED_ERRORS = {
     "ENABLE_IN_DEBUG_FOR_UNHANDLED_EXCEPTIONS": True,
 }
 SPECTACULAR_SETTINGS = {
-    # The values alone: their labels are for people.
+    # The schema lists values only: labels are for people.
     "ENUM_GENERATE_CHOICE_DESCRIPTION": False,
     "TITLE": "casexchange",
     "DESCRIPTION": "Case exchange of change records between a service desk and its partners.",
@@ -326,7 +330,7 @@ SPECTACULAR_SETTINGS = {
 # --- Audit and logs ---
 
 SIMPLE_HISTORY_HISTORY_ID_USE_UUID = False
-# The history is read by change alone: an index that nobody reads is written with each save all the same.
+# No index on the date: the history is only read by change, and each save would have to write the index.
 SIMPLE_HISTORY_DATE_INDEX = False
 LOG_LEVEL = one_of(
     "LOG_LEVEL", "INFO", "DEBUG|INFO|WARNING|ERROR|CRITICAL", "write DEBUG, INFO, WARNING, ERROR or CRITICAL"
@@ -334,13 +338,13 @@ LOG_LEVEL = one_of(
 
 
 def _no_lower_than(level: str) -> str:
-    """`LOG_LEVEL`, or `level` where that lets less through; everything while debugging."""
+    """The stricter of `LOG_LEVEL` and `level`; DEBUG if `LOG_LEVEL` is DEBUG."""
     levels = logging.getLevelNamesMapping()
     return LOG_LEVEL if LOG_LEVEL == "DEBUG" or levels[LOG_LEVEL] > levels[level] else level
 
 
 def _plain_below_error(record: logging.LogRecord) -> bool:
-    """A refusal is no fault: one line of it is enough, and a traceback would look like one."""
+    """Drops the traceback of records below ERROR: a refusal is no fault, and a traceback would look like one."""
     if record.levelno < logging.ERROR:
         record.exc_info = record.exc_text = None
     return True
@@ -353,6 +357,6 @@ LOGGING = {
     "filters": {"plain": {"()": "django.utils.log.CallbackFilter", "callback": _plain_below_error}},
     "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line", "filters": ["plain"]}},
     "root": {"handlers": ["stderr"], "level": LOG_LEVEL},
-    # Each wake-up and sweep would be two lines, for ever. What fails is a warning or an error.
+    # Otherwise each wake-up and each sweep would log two lines. A failure is logged as a warning or an error.
     "loggers": {name: {"level": _no_lower_than("WARNING")} for name in ("celery.app.trace", "celery.worker.strategy")},
 }

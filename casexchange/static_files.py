@@ -1,14 +1,14 @@
-"""Where style sheets and scripts are served from."""
+"""Storage of style sheets and scripts."""
 
 from django.core.files import File
 from whitenoise.storage import CompressedManifestStaticFilesStorage
 
 
 class CollectedOrPlainStaticFilesStorage(CompressedManifestStaticFilesStorage):
-    """Hashed, compressed names once `collectstatic` ran; plain names before it.
+    """Serves hashed, compressed files after `collectstatic`, and plain files before it.
 
-    Without the fallback a server that was started before `collectstatic` would answer 500 on each page.
-    WhiteNoise serves the plain names through the staticfiles finders.
+    Without this fallback, a server that was started before `collectstatic` would answer 500 on each page.
+    WhiteNoise serves the plain files through the staticfiles finders.
     """
 
     manifest_strict = False

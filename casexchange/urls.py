@@ -1,4 +1,4 @@
-"""All addresses of the product."""
+"""The root URL configuration."""
 
 from django.contrib import admin
 from django.contrib.auth import views as auth

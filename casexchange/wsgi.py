@@ -10,9 +10,9 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "casexchange.settings")
 
 
 class Request(WSGIRequest):
-    """A request whose Content-Type may be nonsense: it has none then, and the view refuses it with a clear error.
+    """A request whose malformed Content-Type counts as none, so that the view refuses it with a clear error.
 
-    Django reads the header before any view or error handler is there, so its failure would be a bare 500.
+    Django parses the header before any view or error handler runs, so a failure there would be a bare 500.
     """
 
     def _set_content_type_params(self, meta: dict[str, Any]) -> None:

@@ -1,7 +1,7 @@
-"""Who changes a record: a user, and the partner's system that they act for, if any.
+"""The actor of a change: a user and, for a partner's operation, the external system that the user acts for.
 
-A web request's user comes from the request. Code that acts for somebody else says so here, and the history of
-the record shows it.
+In a web request the actor is the signed-in user. Code that acts for somebody else names them with `acting()`.
+The history of a record shows the actor of each save.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ Person: TypeAlias = "User | AnonymousUser"
 
 @dataclass(frozen=True)
 class Actor:
-    """`system_id` names the external system that `user` acts for; None is a local edit."""
+    """`system_id` names the external system that `user` acts for; None means a local edit."""
 
     user: Any = None
     system_id: str | None = None
@@ -35,7 +35,7 @@ _current: ContextVar[Actor | None] = ContextVar("actor", default=None)
 
 @contextmanager
 def acting(user: Person, system_id: str | None = None) -> Iterator[None]:
-    """Whatever is saved inside is recorded as done by `user`, for the external system `system_id`."""
+    """Records all saves inside as done by `user`, for the external system `system_id`."""
     token = _current.set(Actor(user, system_id))
     try:
         yield
@@ -44,12 +44,12 @@ def acting(user: Person, system_id: str | None = None) -> Iterator[None]:
 
 
 def signed_in(request: HttpRequest) -> User:
-    """The user of a request that nobody makes without signing in."""
+    """The user of a request, for views that only a signed-in user can reach. Checks nothing itself."""
     return cast("User", request.user)
 
 
 def current() -> Actor:
-    """The actor named by `acting()`, else the signed-in user of the web request, else nobody."""
+    """The actor named by `acting()`, else the signed-in user of the web request, else an `Actor` without a user."""
     actor = _current.get()
     if actor is not None:
         return actor

@@ -18,13 +18,13 @@ from .models.history import edits_of
 from .texts import text_diff
 
 RELATED = ("owning_group", "requested_by")
-# Characters of a text whose old and new value are compared by eye.
+# Up to this many characters, both values of a text are shown whole, without a diff.
 AT_A_GLANCE = 120
 
 
 @dataclass(frozen=True)
 class Edit:
-    """One field's values in words; empty is an empty text, a time stays a time."""
+    """One field's old and new value as people read them: "" for an empty one; a time stays a datetime."""
 
     field: str
     label: str
@@ -35,7 +35,7 @@ class Edit:
 
     @property
     def diff(self) -> text_diff.Diff | None:
-        """What differs between two texts; None for values that are read at a glance."""
+        """The differences between two long texts; None for short texts, for other values, and if one text is empty."""
         if not (isinstance(self.old, str) and isinstance(self.new, str) and self.old and self.new):
             return None
         if max(len(self.old), len(self.new)) <= AT_A_GLANCE and "\n" not in self.old + self.new:
@@ -76,7 +76,7 @@ def label(name: str) -> str:
 
 
 def attname(name: str) -> str:
-    """The attribute that holds what the database keeps of a field: a key, where the field is a relation."""
+    """The attribute with the value as the database stores it: for a relation, the key."""
     return Change._meta.get_field(name).attname  # type: ignore[union-attr]
 
 
@@ -87,7 +87,7 @@ def saves(change: Change, limit: int) -> list[Save]:
 
 
 def saves_of(change: Change, latest: range, others: Collection[int] = ()) -> dict[int, Save]:
-    """The saves with the versions of `latest` and `others`, by version, in one query."""
+    """The saves whose version is in `latest` or `others`, by version, in one query. Unknown versions are left out."""
     before = {version - 1 for version in others}
     wanted = Q(version__in={*others, *before}) | Q(version__gte=latest.start - 1, version__lt=latest.stop)
     related = ("history_user", *RELATED)
@@ -115,7 +115,7 @@ def _save(after: Any, before: Model | None) -> Save:
 
 
 def _differing(before: Model | None, after: Model) -> list[str]:
-    """The fields that a save altered; for the first one, those that it filled."""
+    """The fields that a save altered; for the creation, those that it filled."""
     if before is None:
         return [name for name in Change.TRACKED_FIELDS if _raw(after, name) not in (None, "")]
     return [name for name in Change.TRACKED_FIELDS if _raw(before, name) != _raw(after, name)]
@@ -135,7 +135,7 @@ def _recorded(record: Model | None, name: str) -> Any:
 
 
 def edits_since(seen: Mapping[int, int]) -> dict[int, dict[str, FieldEdit]]:
-    """As `Change.edits_since()`, of many changes in one query: the version of each by the change's key."""
+    """`Change.edits_since()` for many changes in one query. `seen` maps the key of each change to its version."""
     found: dict[int, list[Any]] = {key: [] for key in seen}
     if seen:
         records = Change.history.filter(id__in=seen, version__gte=min(seen.values())).select_related("history_user")
@@ -147,17 +147,17 @@ def edits_since(seen: Mapping[int, int]) -> dict[int, dict[str, FieldEdit]]:
 
 
 def who(edits: Iterable[FieldEdit]) -> str:
-    """The people and systems that did it."""
+    """The users and systems that made these edits, joined by commas."""
     return ", ".join(sorted({edit.user for edit in edits if edit.user}))
 
 
 def labels(names: Iterable[str]) -> str:
-    """The fields, as they are called on pages."""
+    """The labels of these fields, as pages show them, joined by commas."""
     return ", ".join(map(label, names))
 
 
 def in_word(name: str, value: object) -> Any:
-    """The value of a field that is no relation: one of choices.py by its label, a time as it is, nothing as empty."""
+    """The value of a field that is not a relation, for reading: a choice as its label, None as "", others unchanged."""
     if value is None:
         return ""
     choices = dict(Change._meta.get_field(name).flatchoices)  # type: ignore[union-attr]
@@ -165,7 +165,7 @@ def in_word(name: str, value: object) -> Any:
 
 
 def edits_in_words(edits: Mapping[str, FieldEdit]) -> list[Edit]:
-    """What somebody else changed, with names instead of keys."""
+    """The edits for reading on a page, with names instead of keys. Queries the names."""
     names = {name: _names(name, edits[name]) for name in RELATED if name in edits}
 
     def word(name: str, value: object) -> Any:
@@ -185,4 +185,4 @@ def _names(name: str, edit: FieldEdit) -> dict[Any, str]:
 
 
 def _gone(key: object) -> str:
-    return _("no longer here (id %(key)s)") % {"key": key}
+    return _("deleted (id %(key)s)") % {"key": key}

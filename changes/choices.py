@@ -1,6 +1,6 @@
-"""The values of a change record, verbatim as in the API, files and the rules, and the label of each, which people read.
+"""The choices of a change record. The API, files and the rules use the value verbatim; people read the label.
 
-Pages take `.label` or `get_FOO_display()`; whatever a program reads takes the value.
+Pages show `.label` or `get_FOO_display()`. Everything that a program reads contains the value.
 """
 
 from django.db.models import TextChoices
@@ -111,7 +111,7 @@ class Visibility(TextChoices):
 
 
 class TextFormat(TextChoices):
-    """How a comment is shown: as it was typed, or as Markdown."""
+    """How pages show a comment: as it was typed, or rendered as Markdown."""
 
     PLAIN = "Plain", pgettext_lazy("format of a text", "Plain")
     MARKDOWN = "Markdown", "Markdown"
@@ -123,7 +123,7 @@ class Decision(TextChoices):
 
 
 class ItemStatus(TextChoices):
-    """What became of one record of a bulk job. `failed`: it stays as it was; `unchanged`: it was so already."""
+    """The result for one record of a bulk job. `failed`: not altered. `unchanged`: nothing had to be altered."""
 
     WAITING = "waiting", _("Waiting")
     DONE = "done", _("Done")
@@ -132,7 +132,7 @@ class ItemStatus(TextChoices):
 
 
 class Role(TextChoices):
-    """Holding one makes a user staff. What each may do: changes/roles.py."""
+    """A user who holds any role is staff. The permissions of each role are in changes/roles.py."""
 
     AGENT = "Service desk agent", "Service desk agent"
     CHANGE_MANAGER = "Change manager", "Change manager"

@@ -1,4 +1,4 @@
-"""Why a change record refuses to be saved. Each says which field it is about and what mends it."""
+"""Errors raised when a change record may not be saved. Each names its field and says how to correct it."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -22,7 +22,10 @@ class Unmet:
 
 @dataclass(frozen=True)
 class FieldEdit:
-    """What somebody else changed on a field since it was read."""
+    """The edits of one field since a version: the value then and now, and who edited it last, when.
+
+    `user` is the name of a user or, without one, of an external system; None if neither is known.
+    """
 
     old: Any
     new: Any
@@ -30,10 +33,10 @@ class FieldEdit:
     at: datetime | None
 
 
-class ChangeRefused(Exception):  # noqa: N818 - the field's word, and each subclass says what is wrong
-    """The record stays as it was.
+class ChangeRefused(Exception):  # noqa: N818 - the domain's term, and each subclass says what is wrong
+    """A save was refused; nothing was saved.
 
-    As a text it is for people, who read labels; `for_programs` says the same with the values of the API.
+    `str()` of the error is for people and contains labels. `for_programs` is the same text with the API's values.
     """
 
     field: str = ""
@@ -45,7 +48,7 @@ class ChangeRefused(Exception):  # noqa: N818 - the field's word, and each subcl
 
 
 def _named(value: object, by: str) -> Any:
-    """A value of choices.py, or several of them, by its value or its label; anything else as it is."""
+    """A choice as its attribute `by` ("value" or "label"), a tuple of choices joined; anything else unchanged."""
     if isinstance(value, tuple):
         return ", ".join(str(_named(each, by)) for each in value)
     return str(getattr(value, by)) if isinstance(value, Choices) else value
@@ -61,7 +64,7 @@ class NoTransition(ChangeRefused):
         ends = {"source": source, "target": target}
         values = {
             "type": ChangeType(change_type),
-            # Either may be none: nothing was there before a new change, and a program can ask for any word.
+            # Either may not be a phase: a new change comes from "nothing", and a program can ask for any word.
             **{key: Phase(name) if name in Phase.values else name for key, name in ends.items()},
             "possible": tuple(possible),
         }
@@ -85,7 +88,7 @@ class ConditionsUnmet(ChangeRefused):
 
 
 class StaleChange(ChangeRefused):
-    """Somebody else saved the record since it was read; `edits` says what they changed, by field."""
+    """Somebody else saved the record since it was read. `edits` has their edits by field."""
 
     field = "version"
 
@@ -98,7 +101,7 @@ class StaleChange(ChangeRefused):
 
 
 class ReadOnlyChange(ChangeRefused):
-    """The phase is final, or the field is fixed since Log; `fields` are those that may not change."""
+    """The phase is final, or the field can be edited only in Log. `fields` are those that may not change."""
 
     def __init__(self, message: str, fields: Sequence[str], values: Mapping[str, Any] | None = None) -> None:
         self.fields = fields
@@ -113,13 +116,13 @@ class NotDecidable(ChangeRefused):
 
 
 class RecipientsUnseen(ChangeRefused):
-    """What a person adds would be sent to partners whom their page did not name."""
+    """An addition would be sent to partners that the person's page did not name."""
 
     def __init__(self, partners: Sequence[str], *, is_more: bool) -> None:
         self.partners = partners
-        message = _("It would now be sent to %(partners)s, whom the page did not name. Send it again if that is right.")
+        message = _("It would now be sent to %(partners)s, which the page did not name. Send it again to confirm.")
         if is_more:
             message = _(
-                "It would now be sent to %(partners)s too, whom the page did not name. Send it again if that is right."
+                "It would now be sent to %(partners)s too, which the page did not name. Send it again to confirm."
             )
         super().__init__(message, {"partners": get_text_list([*partners], _("and"))})

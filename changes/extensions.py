@@ -1,6 +1,6 @@
-"""What another app adds to the changes, which know nothing of it: one `Extension`, registered when the app is ready.
+"""The extension points of this app. Another app registers one `Extension` in its `ready()`.
 
-These are all the seams. The changes import nothing of the other app, and their templates name nothing of it.
+There are no other links: this app imports nothing of the other one.
 """
 
 from __future__ import annotations
@@ -20,11 +20,18 @@ from .pages.list import export, filters
 
 @dataclass(frozen=True)
 class Extension:
-    """`parts`: what pages show, by place (`pages/parts.py`). `filters` of the list, by their name in the address.
-    `columns` of its export. `timeline`: kinds of entries under filters of their own. `searched`: rows that a search
-    reads too. `recipients`: whom something public on a change is sent to, its row being locked; and `recipients_shown`,
-    the same for a page. `forecast`: what saves and comments would send; `wake`: tells the workers of a bulk job.
-    `bulk_kinds`: what else can be done to many records.
+    """All that another app adds.
+
+    - `parts`: parts of pages, each with its place (`pages/parts.py`).
+    - `filters`: filters of the list, by their name in the address.
+    - `columns`: columns of the list's export.
+    - `timeline`: kinds of timeline entries, under filters of their own.
+    - `searched`: more rows that a search covers.
+    - `recipients`: partners that something public on a change is sent to; the change's row is locked.
+    - `recipients_shown`: the same for a page. Registered only together with `recipients`.
+    - `forecast`: the operations that saves and comments would send. Registered only together with `wake`.
+    - `wake`: tells the workers that a bulk job was confirmed.
+    - `bulk_kinds`: more actions on many records.
     """
 
     parts: Sequence[tuple[str, parts.Part]] = ()
@@ -40,7 +47,7 @@ class Extension:
 
 
 def register(extension: Extension) -> None:
-    """Called once for each app, in its `ready()`."""
+    """Adds the extension of one app. The app calls it once, in its `ready()`."""
     for place, part in extension.parts:
         parts.offer(place, part)
     for name, filter_ in extension.filters.items():

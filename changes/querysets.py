@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING, NoReturn, Self
+from typing import TYPE_CHECKING, Any, NoReturn, Self
 
-from django.db import models
+from django.db import connection, models
 from django.db.models import Case, IntegerField, Value, When
 
 from .choices import FINAL_PHASES, METAPHASES, Metaphase, Priority
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
 
 
-# The place of a priority by weight, 0 for the most urgent. The index `change_desk` has it in these very words.
+# The rank of a priority, 0 for the most urgent. `change_desk` and `change_priority` are indexes on this expression.
 PRIORITY_RANK = Case(
     *(When(priority=value, then=Value(place)) for place, value in enumerate(Priority.values[:-1])),
     default=Value(len(Priority.values) - 1),
@@ -25,10 +25,40 @@ PRIORITY_RANK = Case(
 )
 
 
-class AnnouncedQuerySet(models.QuerySet):
-    """Rows are written one by one by `save()`, whose signals the exchange hangs on.
+class PlannedStart(models.Func):
+    """The planned start, or the beginning of 9999 if there is none. `change_planned_start` is an index on it.
 
-    The bulk calls of a plain QuerySet bypass these signals, so they are refused here.
+    The time is a literal and not a parameter, because SQLite uses an index only for exactly the same expression.
+    """
+
+    function = "COALESCE"
+    template = "COALESCE(%(expressions)s, '9999-01-01 00:00:00+00'::timestamptz)"
+    output_field = models.DateTimeField()
+
+    def __init__(self, expression: Any = "planned_start") -> None:
+        super().__init__(expression)
+
+    def as_sqlite(self, compiler: Any, connection: Any, **extra: Any) -> Any:
+        return super().as_sql(
+            compiler, connection, template="COALESCE(%(expressions)s, '9999-01-01 00:00:00')", **extra
+        )
+
+
+PLANNED_START = PlannedStart()
+
+
+def rows_of_each(parts: Sequence[ChangeQuerySet], *columns: str) -> list[tuple[Any, ...]]:
+    """These columns of the changes of all parts, each of which has a limit of its own, in one query."""
+    if not connection.features.supports_slicing_ordering_in_compound:
+        parts = [part.model._default_manager.filter(pk__in=part.values("pk")).order_by() for part in parts]
+    first, *others = (part.values_list(*columns) for part in parts)
+    return list(first.union(*others, all=True))
+
+
+class AnnouncedQuerySet(models.QuerySet):
+    """A queryset whose rows are written one by one by `save()`, because the exchange depends on its signals.
+
+    The bulk calls of a plain QuerySet bypass these signals, so they raise TypeError here. So does `delete()`.
     """
 
     def _refuse(self, *args: object, **kwargs: object) -> NoReturn:
@@ -37,19 +67,19 @@ class AnnouncedQuerySet(models.QuerySet):
     update = bulk_create = bulk_update = aupdate = abulk_create = abulk_update = _refuse
 
     def delete(self) -> NoReturn:
-        raise TypeError(f"{self.model._meta.verbose_name_plural} are kept.")
+        raise TypeError(f"{self.model._meta.verbose_name_plural} are never deleted.")
 
 
 class ChangeQuerySet(AnnouncedQuerySet):
     def locked(self) -> Self:
-        """Locks the rows for their editors. Rows that refer to a change are inserted without waiting for these.
+        """Locks the rows until the transaction ends. Inserting rows that refer to a change does not wait for the lock.
 
-        Nothing is joined: a row that was waited for would come with what the *old* one referred to.
+        Relations are not joined: after a wait for the lock, they would still be those of the row's old version.
         """
         return self.select_related(None).select_for_update(of=("self",), no_key=True)
 
     def visible_to(self, user: AbstractBaseUser | AnonymousUser) -> Self:
-        """All for staff, none for anybody else. What a partner reaches: integrations/access.py."""
+        """All changes for active staff, none for anybody else. For partners see integrations/access.py."""
         return self if getattr(user, "is_staff", False) and user.is_active else self.none()
 
     def open(self) -> Self:
@@ -59,21 +89,21 @@ class ChangeQuerySet(AnnouncedQuerySet):
         return self.filter(phase__in=[phase for phase in METAPHASES if METAPHASES[phase] == Metaphase(metaphase)])
 
     def find(self, typed: str, viewer: Collection[models.Model] | None = None, *, is_by_row: bool = False) -> Self:
-        """Changes that have every word that was typed, of what `viewer` may see of them: see search.py."""
+        """Changes in which every typed word is found, within what `viewer` may see. See `search.reading()`."""
         everything = self.__class__(self.model, using=self.db).alias(search_text=SearchText())
         condition = reading(typed, everything, viewer, is_by_row=is_by_row)
         return self.alias(search_text=SearchText()).filter(condition)
 
     def planned_within(self, start: datetime | None, end: datetime | None) -> Self:
-        """Changes whose planned window has some time in common with this one: see windows.py."""
+        """Changes whose planned window overlaps the time from `start` to before `end`: see windows.py."""
         return self.filter(planned_within(start, end))
 
     def for_rows(self) -> Self:
-        """Loads what a row of a list shows, in one query, and none of the long texts."""
+        """Loads what a row of a list shows, in one query, without the long texts."""
         return self.select_related("owning_group").defer(
             "description", "reason", "justification", "implementation_plan", "backout_plan"
         )
 
     def with_people(self) -> Self:
-        """Loads what a row of a list shows, in the same query."""
+        """Loads the owning group and the requester in the same query."""
         return self.select_related("owning_group", "requested_by")

@@ -1,4 +1,4 @@
-"""What follows from Django's own signals here: the roles exist after `migrate`, and holding one makes a user staff."""
+"""Receivers of Django's own signals: `migrate` creates the roles, and a user who gets a role becomes staff."""
 
 from typing import Any
 
@@ -18,7 +18,7 @@ def grant_permissions(sender: AppConfig, **kwargs: object) -> None:
 def follow_roles(
     sender: object, instance: Any, action: str, reverse: bool, pk_set: set[int] | None, **kwargs: object
 ) -> None:
-    """A user with a role is staff; one whose last role was taken is not, superusers aside."""
+    """Makes a user with a role staff, and one without a role not staff. A superuser without a role is left alone."""
     if action not in {"post_add", "post_remove", "post_clear"}:
         return
     if not reverse:

@@ -1,5 +1,7 @@
-"""The roles of the staff and what each may do with change records. What they may do with the exchange:
-integrations/setup/roles.py."""
+"""The roles of staff with their permissions on change records.
+
+Their permissions on the exchange are in integrations/setup/roles.py.
+"""
 
 from collections.abc import Iterable, Mapping
 
@@ -44,7 +46,7 @@ PERMISSIONS: Mapping[Role, list[str]] = {
 
 
 def grant(permissions: Mapping[Role, Iterable[str]], app_configs: Iterable[AppConfig]) -> None:
-    """Makes sure that each role exists and holds at least these permissions; what an administrator added stays."""
+    """Creates missing roles, and adds missing permissions to each. Permissions that an administrator added stay."""
     for app_config in app_configs:
         create_permissions(app_config, verbosity=0)
     for role, names in permissions.items():

@@ -1,4 +1,4 @@
-"""What a search reads of a change, and how it reads what a person typed."""
+"""The search for changes: the texts that it covers, and how it interprets what a person typed."""
 
 from __future__ import annotations
 
@@ -16,26 +16,26 @@ from django.db.models.expressions import Combinable
 from django.db.models.lookups import IContains, IsNull
 from django.db.models.sql.compiler import SQLCompiler
 
-# A number has this many digits at least, with zeros before it.
+# A change's number has at least this many digits; leading zeros fill it up.
 DIGITS = 7
 LARGEST_KEY = 2**63 - 1
 _NUMBER = re.compile(r"#?CHG([0-9]{0,19})", re.IGNORECASE)
 _PART = re.compile(r'"([^"]*)"|„([^“”]*)[“”]|“([^”]*)”|(\S+)')
-# From so many characters on, a word is found within others; a shorter one, where a word begins.
+# A word of at least this many characters is found anywhere in a text; a shorter one only where a word begins.
 WITHIN = 3
-# What a word begins behind.
+# The characters after which a word begins.
 _BEFORE = (" ", "\n", "\t", "(", "[", "-", "/", ".", ":", ",", "_", "#", '"', "\u00a0")
-# The name of a function that SQLite gets.
+# The SQL function that `teach_sqlite()` adds to SQLite.
 FOLDED = "CHANGES_FOLDED"
 
 
 class Searched(TextField):
-    """A text in which words are found whether they are written small or large, in any script."""
+    """A text that is searched without regard to upper and lower case, in any script."""
 
 
 @Searched.register_lookup
 class Within(IContains):
-    """SQLite's own comparison knows the letters of ASCII alone."""
+    """`icontains` for `Searched`: SQLite's own comparison ignores the case of ASCII letters only."""
 
     def as_sqlite(self, compiler: SQLCompiler, connection: BaseDatabaseWrapper) -> Any:
         text, params = self.process_lhs(compiler, connection)
@@ -44,16 +44,16 @@ class Within(IContains):
 
 
 def teach_sqlite(connection: BaseDatabaseWrapper, **kwargs: object) -> None:
-    """Called for each new connection."""
+    """Adds the function `FOLDED` to a new connection to SQLite."""
     if connection.vendor == "sqlite":
         connection.connection.create_function(FOLDED, 1, str.casefold, deterministic=True)
 
 
 class SearchText(Func):
-    """All that is searched of a row as one text: each field on a line of its own, with a space before it.
+    """The searched fields of a row as one text: each field on a line of its own, with a space before it.
 
-    On PostgreSQL indexes hold its trigrams (`change_search`, `comment_search`, `reference_search`), so migrations
-    repeat these expressions in SQL.
+    PostgreSQL has trigram indexes on this expression (`change_search`, `comment_search`, `reference_search`). Their
+    migrations repeat it in SQL, so both must stay the same.
     """
 
     fields = ("number", "title", "service", "category", "description")
@@ -76,13 +76,15 @@ class SearchText(Func):
         return self.as_sql(compiler, connection, line_end="char(10)")
 
 
-# --- Where else words are found ---
+# --- Other rows that are searched ---
 
 
 @dataclass(frozen=True)
 class Source:
-    """Rows of changes that are searched too. `rows` are those that a viewer may see: None for staff, else what the
-    app that lets others in knows of them. `is_id`: they name records, so what looks like a number is sought there too.
+    """Rows that belong to changes and are searched too, in the text `field`.
+
+    `rows` returns those that a viewer may see. The viewer is None for staff; for others the app that lets them in
+    chooses the value. `is_id`: the field holds identifiers, so a typed change number is searched there too.
     """
 
     rows: Callable[[Any], QuerySet[Any]]
@@ -94,21 +96,21 @@ _sources: list[Source] = []
 
 
 def offer(source: Source) -> None:
-    """Adds rows to the search. See changes/extensions.py. An index should have their `SearchText`."""
+    """Adds rows to the search: see changes/extensions.py. There should be an index on their `SearchText`."""
     _sources.append(source)
 
 
-# --- What was typed ---
+# --- The typed text ---
 
 
 def reading(
     typed: str, changes: QuerySet[Any], viewer: Collection[Model] | None = None, *, is_by_row: bool = False
 ) -> Q:
-    """The condition for what was typed, on `changes` with a `SearchText` as `search_text`: each word must be there.
+    """The condition that every typed word is found, for `changes` with a `SearchText` as `search_text`.
 
-    `CHG0012` is the beginning of a number, or all of it without its zeros. A word of one or two characters must begin
-    a word. `"Two words"` in quotes stand so in the text. Asked by row, each change is looked at by itself, which is
-    quick for few; else all that match are found by the indexes first.
+    `CHG0012` is the beginning of a number, `CHG12` also a whole number without its zeros. A word of one or two
+    characters must begin a word. `"Two words"` in quotes must stand together. `is_by_row` tests each change by
+    itself, which is quick for few changes; otherwise the indexes find all matches first.
     """
     condition = Q()
     for word in _words(typed):
@@ -124,7 +126,7 @@ def reading(
 
 def _by_row(own: Q, word: str, sources: list[Source], viewer: Collection[Model] | None) -> Q:
     for source in sources:
-        # Not EXISTS, which would be answered for all changes at once.
+        # Not EXISTS: the database would evaluate it for all changes at once.
         first = _matching(source, word, viewer).filter(change=OuterRef("pk")).values("pk")[:1]
         own |= Q(IsNull(Subquery(first), False))
     return own
@@ -140,18 +142,18 @@ def _matching(source: Source, word: str, viewer: Collection[Model] | None) -> Qu
 
 
 def _words(typed: str) -> list[str]:
-    """Words, and phrases that stand in quotes. A quote without its other half counts for nothing."""
+    """The typed words, and the phrases in quotes. A quotation mark without its partner is ignored."""
     parts = (next(filter(None, match.groups()), "") for match in _PART.finditer(typed))
     return [word for part in parts if (word := " ".join(part.split()).strip('"„“”'))]
 
 
 def has_words(typed: str) -> bool:
-    """Whether anything was typed that the text of changes, or of what belongs to them, must be asked for."""
+    """Whether the typed text contains anything to search for: a bare `CHG` does not count."""
     return any(word.upper().lstrip("#") != "CHG" for word in _words(typed))
 
 
 def _has(word: str) -> Q:
-    """In either spelling: a letter with its accent may be stored as one character or as two."""
+    """The condition that the text contains `word`, whether an accented letter is stored as one character or as two."""
     spellings = {unicodedata.normalize(form, word) for form in ("NFC", "NFD")}
     if len(word) < WITHIN:
         spellings = {before + word for before in _BEFORE for word in spellings}
@@ -159,20 +161,20 @@ def _has(word: str) -> Q:
 
 
 def numbered(typed: str) -> Q:
-    """The condition for the change of this number: `CHG0000219`, `#CHG219` or `219`."""
+    """The condition for the change with this number: `CHG0000219`, `#CHG219` or `219`. Other texts match nothing."""
     number = _NUMBER.fullmatch(typed)
     return _is_number(number[1] if number else typed.removeprefix("#"))
 
 
 def _is_number(digits: str) -> Q:
-    """The change of this number, written with all of its zeros or without any."""
+    """The condition for the change with this number, written with all of its leading zeros or with none."""
     is_number = digits.isascii() and digits.isdecimal() and len(digits) < 20
     is_whole = len(digits) >= DIGITS or not digits.startswith("0")
     return Q(pk=int(digits)) if is_number and is_whole and 0 < int(digits) <= LARGEST_KEY else Q(pk__in=[])
 
 
 def _numbered(digits: str) -> Q:
-    """The changes whose number begins with these digits, as ranges of the primary key."""
+    """The condition for changes whose number begins with these digits, as ranges of the primary key."""
     if not digits:
         return Q()
     ranges = Q(pk__in=[])

@@ -1,4 +1,4 @@
-"""Subqueries that cost no more than they show, however many rows there are."""
+"""Subqueries that stop at a limit, so that their cost does not grow with the number of rows."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from django.db.models.sql.compiler import SQLCompiler
 
 @dataclass(frozen=True)
 class Count:
-    """A number, or "more than" it."""
+    """A number of rows; with `is_capped` there are more than `number`."""
 
     number: int
     is_capped: bool = False
 
 
 def capped(number: int, cap: int) -> Count:
-    """What a count that ended one past `cap` tells."""
+    """The `Count` from a number that was counted no further than one past `cap`."""
     return Count(min(number, cap), number > cap)
 
 
 class CappedCount(Subquery):
-    """How many rows a queryset has, counted no further than one past `cap`."""
+    """The number of rows of a queryset. Counting stops one past `cap`."""
 
     template = "(SELECT COUNT(*) FROM (%(subquery)s) capped)"
     output_field = IntegerField()
@@ -35,7 +35,7 @@ class CappedCount(Subquery):
 
 
 class Joined(Subquery):
-    """The values of `column`, which is a text, of a queryset, joined by commas; None where there is no row."""
+    """The values of the text `column` in the first `limit` rows, joined by commas; None if there is no row."""
 
     template = "(SELECT STRING_AGG(joined.value, ',') FROM (%(subquery)s) joined)"
     output_field = CharField()

@@ -1,4 +1,4 @@
-"""Checks on what people and partners send, each with a message that says what mends it."""
+"""Checks of values from people and partners. Each raises ValidationError, which says how to correct the value."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from django.utils.translation import gettext_lazy as _
 
 TEXT_MAX_LENGTH = 100_000
 FIRST_YEAR, LAST_YEAR = 1900, 9998
-# Zero-width joiners: Persian, Hindi and many emoji are written with them, and they turn no text around.
+# Zero-width joiners: Persian, Hindi and many emoji need them, and they do not change the direction of a text.
 _JOINERS = "\u200c\u200d"
-# Format characters that are seen all the same: signs of Arabic, Syriac and Kaithi numbers.
+# Format characters that are visible nevertheless: number signs of Arabic, Syriac and Kaithi.
 _SEEN = "\u0600\u0601\u0602\u0603\u0604\u0605\u06dd\u070f\u0890\u0891\u08e2\U000110bd\U000110cd"
 
 
@@ -25,19 +25,19 @@ def validate_text(text: str) -> None:
     if "\x00" in text:
         raise ValidationError(_("A NUL character is not allowed: remove it."), code="null_characters_not_allowed")
     if not text.isascii() and re.search("[\ud800-\udfff]", text):
-        message = _("Half of a surrogate pair is no character: send valid UTF-8.")
+        message = _("Half of a surrogate pair is not a character: send valid UTF-8.")
         raise ValidationError(message, code="invalid_surrogate")
 
 
 def validate_moment(moment: datetime) -> None:
-    """A year, in UTC, that every time zone has room for."""
+    """The year in UTC lies within the limits, which leave room for every time zone."""
     if not is_possible(moment):
         values = {"first": FIRST_YEAR, "last": LAST_YEAR}
         raise ValidationError(_("The year must lie between %(first)s and %(last)s."), code="year", params=values)
 
 
 def is_possible(moment: datetime) -> bool:
-    """Whether its year lies within the limits, in UTC: whatever the zone it is given in, the same are taken."""
+    """Whether its year in UTC lies within the limits. The time zone that it is given in makes no difference."""
     try:
         return FIRST_YEAR <= moment.astimezone(UTC).year <= LAST_YEAR
     except OverflowError:
@@ -63,44 +63,44 @@ def validate_file_name(name: str) -> None:
         message = _("Give a plain file name, without folders or control characters.")
         raise ValidationError(message, code="invalid_name")
     if "\ufffd" in name:
-        raise ValidationError(_("The file name is no valid UTF-8: rename the file."), code="invalid_name")
+        raise ValidationError(_("The file name is not valid UTF-8: rename the file."), code="invalid_name")
     if name != name.strip():
-        message = _("The file name begins or ends with white space: give it without.")
+        message = _("The file name begins or ends with white space: remove it.")
         raise ValidationError(message, code="invalid_name")
     if unseen := _unseen_in(name):
-        message = _("The file name holds characters that nobody sees (%(codes)s): give it without them.")
+        message = _("The file name contains invisible characters (%(codes)s): remove them.")
         raise ValidationError(message, code="invalid_name", params={"codes": unseen})
 
 
 def validate_identifier(text: str) -> None:
-    """Nothing that nobody sees, at the edges or within: two that look the same are the same."""
+    """No white space at the edges and no invisible characters, so identifiers that look the same are the same."""
     validate_text(text)
     if text != text.strip():
         raise ValidationError(_("White space at the beginning or the end is not allowed: remove it."), code="edges")
     if unseen := _unseen_in(text):
-        message = _("It holds characters that nobody sees (%(codes)s): give it without them.")
+        message = _("Invisible characters (%(codes)s) are not allowed: remove them.")
         raise ValidationError(message, code="unseen_characters", params={"codes": unseen})
 
 
 def _unseen_in(text: str) -> str:
-    """Their codes, as in `U+200B, U+202E`."""
+    """The codes of the invisible characters in `text`, as in `U+200B, U+202E`; "" if there are none."""
     if text.isascii() and text.isprintable():
         return ""
     return ", ".join(sorted({code_point(char) for char in text if is_unseen(char)}))
 
 
 def is_unseen(char: str) -> bool:
-    """Whether it only controls how others are shown, as U+202E does, which turns `gpj.exe` into `exe.jpg`."""
+    """Whether a character is invisible and may disguise a text: U+202E shows `gpj.exe` as `exe.jpg`."""
     return unicodedata.category(char) in ("Cc", "Cf", "Zl", "Zp") and char not in _JOINERS and char not in _SEEN
 
 
 def code_point(char: str) -> str:
-    """`U+202E`."""
+    """The code of a character, as in `U+202E`."""
     return f"U+{ord(char):04X}"
 
 
 def made_visible(name: str) -> str:
-    """A name from before such characters were refused, with their codes in their place."""
+    """The name with codes in place of invisible characters, which names stored by an earlier release may contain."""
     return "".join(f"[{code_point(char)}]" if is_unseen(char) else char for char in name)
 
 

@@ -11,7 +11,7 @@ from django.db.models.sql.compiler import SQLCompiler
 
 
 class _MayOverlap(Func):
-    """Lets PostgreSQL use the index `change_window`, whose expression a migration repeats; says nothing elsewhere."""
+    """Lets PostgreSQL use the index `change_window`, whose migration repeats the expression. On SQLite always true."""
 
     conditional = True
     output_field = BooleanField()
@@ -31,10 +31,10 @@ class _MayOverlap(Func):
 
 
 def planned_within(start: datetime | None, end: datetime | None) -> Q:
-    """The condition for a planned window that has some time in common with that from `start` to before `end`.
+    """The condition that the planned window overlaps the time from `start` to before `end`.
 
-    None leaves that side open. A change without a planned start is in no window; one without a planned end lasts
-    no time.
+    None leaves that side open. A change without a planned start never matches. One without a planned end counts as
+    the moment of its planned start.
     """
     condition = Q(planned_start__isnull=False) & Q(_MayOverlap(start, end))
     if end is not None:

@@ -1,7 +1,7 @@
 """The change workflow as a table: the FSM, the pages, the API and the documentation read it from here.
 
-`TRANSITIONS` says which transitions exist, `conditions()` what must hold for one. Nothing else exists: a change
-moves through `Change.move_to()`, whose FSM methods are built from this table.
+`TRANSITIONS` lists every transition, `conditions()` what must hold for one. A change moves only through
+`Change.move_to()`, whose FSM methods are built from this table.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ def sources(target: Phase) -> list[Phase]:
 
 
 class Decided(Protocol):
-    """What the workflow reads of an approval."""
+    """The attributes of an approval that the workflow reads."""
 
     @property
     def approver_id(self) -> int: ...
@@ -84,7 +84,7 @@ class Decided(Protocol):
 
 
 class Record(Protocol):
-    """What the workflow reads of a change; `_filled` reads others of its fields by their names."""
+    """The attributes of a change that the workflow reads; `_filled()` reads more fields by their names."""
 
     @property
     def change_type(self) -> str: ...
@@ -103,7 +103,7 @@ class Record(Protocol):
 
 @dataclass(frozen=True)
 class Condition:
-    """Something that must hold for a transition, and the field that mends it. The message is in the page's language."""
+    """A condition of a transition. `field` is the field to correct; `message` is in the language of the page."""
 
     field: str
     message: str | Promise
@@ -124,7 +124,7 @@ def _planned_in_order(change: Record) -> bool:
 
 
 def _decided(change: Record, decision: Decision) -> list[int]:
-    """The ids of those who decided so in the current round."""
+    """The ids of the approvers with this decision in the current round."""
     return [approval.approver_id for approval in change.current_approvals() if approval.decision == decision]
 
 
@@ -193,14 +193,14 @@ BETWEEN = {(Phase.APPROVE_PLAN, Phase.DEPLOY): _APPROVED}
 
 
 def conditions(change_type: str, source: str, target: str) -> tuple[Condition, ...]:
-    """What must hold for this transition. Conditions for leaving a phase do not apply to Abandon."""
+    """The conditions of this transition. Conditions for leaving a phase do not apply to `Abandon`."""
     kind, start, end = ChangeType(change_type), Phase(source), Phase(target)
     leaving = () if end == Phase.ABANDON else LEAVING.get(start, ())
     return (*leaving, *ENTERING.get((kind, end), ()), *BETWEEN.get((start, end), ()))
 
 
 def unmet(change: Record, target: str) -> list[Unmet]:
-    """Every condition for moving `change` to `target` that does not hold now."""
+    """Every condition for moving `change` to `target` that is not met now."""
     needed: Iterable[Condition] = conditions(change.change_type, change.phase, target)
     return [Unmet(item.field, str(item.message)) for item in needed if not item.holds(change)]
 

@@ -1,4 +1,4 @@
-"""Which changes a partner reaches."""
+"""Which changes a partner may reach."""
 
 from collections.abc import Iterable
 
@@ -12,7 +12,10 @@ from .models import Exchange, ExternalGroup, ExternalReference, ExternalSystem
 
 
 def reachable(systems: Iterable[ExternalSystem], changes: ChangeQuerySet | None = None) -> ChangeQuerySet:
-    """Those of the changes that are linked to one of these systems, or were until it rejected them."""
+    """The changes that are linked to one of these systems, or were until it rejected them.
+
+    A change is linked by an Assign, an external reference or its owning group. `changes`: where to look; None for all.
+    """
     exchanged = Exchange.objects.filter(change=OuterRef("pk"), system__in=systems).exclude(
         assigned_sequence=None, rejected_at_sequence=None
     )

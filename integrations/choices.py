@@ -1,6 +1,6 @@
-"""The values of the exchange, verbatim as in the API, files and the rules, and the label of each, which people read.
+"""The values of the exchange, each with its label for people. The API, the files and the rules use the same values.
 
-The names of operations are terms of the exchange: they are the same in every language.
+The names of operations are terms of the exchange, so their labels are the same in every language.
 """
 
 from datetime import timedelta
@@ -34,8 +34,11 @@ class Delivery(TextChoices):
 
 
 class DeliveryStatus(TextChoices):
-    """`Waiting` and `Sending` are open: what follows for the same change and system waits behind them, as it does
-    behind `Refused`, until a person retries or skips that."""
+    """How far the delivery of an outgoing operation is.
+
+    Later operations for the same change and system wait behind one that is `Waiting`, `Sending` or `Refused`.
+    A `Refused` one blocks them until a person retries or skips it.
+    """
 
     WAITING = "Waiting", _("Waiting")
     SENDING = "Sending", _("Sending")
@@ -45,8 +48,10 @@ class DeliveryStatus(TextChoices):
 
 
 class Failure(TextChoices):
-    """Why a try did not do what it should. `unusable_answer`: it was delivered, but some of the
-    answer could not be kept. Those that are a transport's are its `NoAnswer`."""
+    """Why a try failed. `unusable_answer`: the operation was delivered, but part of the answer could not be kept.
+
+    The kinds that a transport reports have the same values as `transports.base.NoAnswer`.
+    """
 
     TIMEOUT = "timeout", _("No answer in time")
     CONNECTION_REFUSED = "connection_refused", _("Connection refused")
@@ -65,7 +70,7 @@ SETTLED = (DeliveryStatus.DELIVERED, DeliveryStatus.SKIPPED)
 
 
 class Breaker(TextChoices):
-    """The circuit breaker of a system. While it is `Open` nothing is sent; `HalfOpen` lets one operation probe."""
+    """The circuit breaker of a system. `Open`: nothing is sent. `HalfOpen`: one operation is sent as a probe."""
 
     CLOSED = "Closed", _("Closed")
     OPEN = "Open", _("Open")

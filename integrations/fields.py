@@ -1,4 +1,4 @@
-"""Columns of the exchange's own kinds: an id at a partner, a text encrypted at rest, and JSON as it was written."""
+"""Model fields of the exchange: a partner's record id, JSON with its member order, and a text encrypted at rest."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def _cipher_of(*secrets: str) -> MultiFernet:
 
 
 class IdentifierField(models.CharField):
-    """The id that a partner's record has there: kept and compared in Unicode's NFC."""
+    """The id of a record in the partner's system, stored and compared in Unicode's NFC."""
 
     def deconstruct(self) -> Any:
         name, _, args, kwargs = super().deconstruct()
@@ -50,10 +50,12 @@ class IdentifierField(models.CharField):
 
 
 class JSONTextField(models.TextField):
-    """JSON whose members keep their order, which PostgreSQL's jsonb does not: a repeated answer is the same to the
-    byte, and a person reads a message as the partner does."""
+    """JSON stored as text, because PostgreSQL's jsonb does not keep the order of members.
 
-    # To a type checker the attribute is no text.
+    With the order kept, a repeated answer is the same to the byte, and a person reads a message as the partner does.
+    """
+
+    # For the type checker: the attribute holds any JSON value, not a str as in TextField.
     _pyi_private_set_type: Any
     _pyi_private_get_type: Any
 
@@ -71,7 +73,7 @@ class JSONTextField(models.TextField):
 
 
 class Undecryptable(str):
-    """A secret that was encrypted with another SECRET_KEY. Saved again, it stays as it was."""
+    """A secret that was encrypted with another SECRET_KEY. Saving it writes the stored token back unchanged."""
 
     token: str
 
@@ -84,8 +86,8 @@ class Undecryptable(str):
 class EncryptedTextField(models.TextField):
     """A secret, encrypted with keys derived from SECRET_KEY (and SECRET_KEY_FALLBACKS).
 
-    Reads and writes plain text; the database holds a Fernet token, or an empty text. One that cannot be decrypted
-    reads as `Undecryptable`, so that it stops what needs this secret and nothing else.
+    The attribute is plain text; the database holds a Fernet token, or an empty text. A token that cannot be decrypted
+    is read as `Undecryptable`, so that only what needs this secret fails.
     """
 
     def get_prep_value(self, value: object) -> Any:

@@ -1,4 +1,4 @@
-"""JSON as a person reads it, and as much of it as is kept or shown."""
+"""Readable JSON, and the limits on how much of a long JSON text is kept or shown."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from typing import Any
 
 from changes.validators import is_unseen
 
-# More of it nobody reads on a page.
+# The most that a page shows of one JSON text.
 SHOWN_BYTES = 64 * 1024
-# Of what was refused: the rest of it is worth nothing to anybody here.
+# The most that is kept of a refused operation: nobody here needs the rest.
 KEPT_BYTES = 64 * 1024
 
 
 def pretty(value: object) -> str:
-    """Readable JSON. What nobody would see is written as JSON's escape of it."""
+    """Indented JSON. Invisible characters are written as JSON escapes, so that a person sees them."""
     text = json.dumps(value, indent=2, ensure_ascii=False)
     if text.isascii():
         return text
@@ -23,13 +23,13 @@ def pretty(value: object) -> str:
 
 
 def beginning(text: str, limit: int) -> str:
-    """As many characters as fit into so many bytes."""
+    """The longest beginning of `text` that takes at most `limit` bytes in UTF-8."""
     return text.encode()[:limit].decode(errors="ignore")
 
 
 @dataclass(frozen=True)
 class Shown:
-    """JSON as a page shows it: the beginning of a long one."""
+    """JSON as a page shows it. `is_cut`: the text is only the first `SHOWN_BYTES` of a longer one."""
 
     text: str
     is_cut: bool
@@ -42,7 +42,11 @@ class Shown:
 
 
 def kept(value: object) -> Any:
-    """What is kept of it: all, or of what takes more than `KEPT_BYTES` the beginning of its text, and its size."""
+    """The value itself if its JSON takes at most `KEPT_BYTES`; otherwise the beginning of the text and its size.
+
+    The result of cutting is `{"beginning": text, "bytes": size}`, or `{"unreadable": text, "bytes": size}` for a body
+    that was kept as unreadable.
+    """
     text = _written(value)
     size = len(text.encode())
     if size <= KEPT_BYTES:
@@ -54,7 +58,7 @@ def kept(value: object) -> Any:
         taken = len(_written(made).encode())
         if taken <= KEPT_BYTES:
             return made
-        # Quotes and the like take two characters when they are written.
+        # Quotes, backslashes and control characters take more bytes once they are escaped.
         room = min(room - 1, room * KEPT_BYTES // taken)
 
 

@@ -1,4 +1,7 @@
-"""The incoming operation that is being applied now: what it causes does not echo to its sender, and names it."""
+"""The incoming operation that is being applied now.
+
+Outgoing operations that it causes name it as their cause, and none of them goes back to its sender.
+"""
 
 from __future__ import annotations
 
@@ -15,6 +18,7 @@ _current: ContextVar[IncomingOperation | None] = ContextVar("incoming_operation"
 
 @contextmanager
 def applying(operation: IncomingOperation) -> Iterator[None]:
+    """Makes `operation` the current one inside the `with` block."""
     token = _current.set(operation)
     try:
         yield
@@ -23,4 +27,5 @@ def applying(operation: IncomingOperation) -> Iterator[None]:
 
 
 def current() -> IncomingOperation | None:
+    """The operation that is being applied, or None outside `applying`."""
     return _current.get()

@@ -1,6 +1,6 @@
 """Which operations follow from what happened on a change. Pure: no database, no clock, no settings.
 
-The rules are those of the case exchange contract, in docs/rules.md; each function names the ones it carries out.
+The rules are those of the case exchange contract in docs/rules.md. Each function names the rules it implements.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ WITHDRAWN = "Withdrawn"
 
 @dataclass(frozen=True)
 class ExchangeState:
-    """How far the exchange of one change with one system has come.
+    """The state of the exchange of one change with one system.
 
-    The numbers are places in the outgoing sequence of the pair, so "since" needs no clock: an `Assign` came
-    after a `Reject` when its sequence is higher than the last one there was at the time of the Reject.
+    The numbers are positions in the outgoing sequence of this change and system. Comparing them needs no clock: an
+    `Assign` came after a `Reject` if its sequence is higher than the last sequence at the time of the Reject.
     """
 
     last_sequence: int = 0
@@ -29,21 +29,21 @@ class ExchangeState:
 
     @property
     def is_assigned(self) -> bool:
-        """An Assign was recorded (delivered or not), with no Reject since."""
+        """Whether an Assign was recorded (delivered or not) and no Reject came since."""
         return self.assigned_sequence is not None and self.assigned_sequence > _or(self.rejected_at_sequence, -1)
 
     @property
     def is_rejected(self) -> bool:
-        """The partner rejected the change, with no Assign since."""
+        """Whether the partner rejected the change and no Assign was recorded since."""
         return self.rejected_at_sequence is not None and not self.is_assigned
 
     @property
     def is_cancelled(self) -> bool:
-        """A Cancel was generated, with no Assign since."""
+        """Whether a Cancel was recorded and no Assign since."""
         return self.cancelled_sequence is not None and self.cancelled_sequence > _or(self.assigned_sequence, 0)
 
     def after(self, operation: Operation) -> ExchangeState:
-        """The state once this outgoing operation is recorded."""
+        """The state after recording this outgoing operation."""
         sequence = self.last_sequence + 1
         if operation == Operation.ASSIGN:
             return replace(self, last_sequence=sequence, assigned_sequence=sequence)
@@ -52,7 +52,7 @@ class ExchangeState:
         return replace(self, last_sequence=sequence)
 
     def after_reject(self) -> ExchangeState:
-        """The state once the partner rejected the change."""
+        """The state after a Reject by the partner."""
         return replace(self, rejected_at_sequence=self.last_sequence)
 
     def was_sent_before_reject(self, sequence: int) -> bool:
@@ -65,7 +65,7 @@ def _or(number: int | None, default: int) -> int:
 
 
 class Pair(Protocol):
-    """A change and a system, with how far their exchange has come."""
+    """A change and a system, with the state of their exchange."""
 
     @property
     def state(self) -> ExchangeState: ...
@@ -73,11 +73,11 @@ class Pair(Protocol):
 
 @dataclass(frozen=True)
 class Situation:
-    """A change after a save. Systems are named by their `system_id`.
+    """What the rules need to know of a change after a save. Systems are named by their `system_id`.
 
-    `owner`: the system of the owning group, None when the group is ours or there is none.
-    `referenced`: systems that the change has an external reference to.
-    `cause`: the system whose incoming operation did it, which hears nothing of it (rule 4).
+    `owner`: the system of the owning group, None if the group is ours or there is none.
+    `referenced`: the systems to which the change has an external reference.
+    `cause`: the system whose incoming operation made the save; nothing is sent back to it (rule 4). None for a person.
     """
 
     owner: str | None = None
@@ -89,7 +89,7 @@ class Situation:
     def of(
         cls, owner: str | None, references: Iterable[str], exchanges: Mapping[str, Pair], cause: str | None = None
     ) -> Situation:
-        """From what was read of a change: the systems that it has references to, and its exchanges."""
+        """Builds the situation from the systems of the change's references and from its exchanges by system."""
         states = {name: pair.state for name, pair in exchanges.items()}
         return cls(owner, frozenset(references), states, cause)
 
@@ -97,14 +97,17 @@ class Situation:
         return self.exchanges.get(system, ExchangeState())
 
     def is_linked(self, system: str) -> bool:
-        """Section 3: its group owns the change, or there is a reference, or an Assign; and no Reject since."""
+        """Whether the system's group owns the change, or a reference or an Assign links it, and no Reject came since.
+
+        Section 3 of the contract.
+        """
         exchange = self.exchange(system)
         if exchange.is_rejected:
             return False
         return system == self.owner or system in self.referenced or exchange.is_assigned
 
     def linked(self) -> list[str]:
-        """The linked systems other than the cause, by name."""
+        """The linked systems except the cause, sorted by name."""
         known = {*self.exchanges, *self.referenced, *([self.owner] if self.owner else [])}
         return sorted(system for system in known if system != self.cause and self.is_linked(system))
 
@@ -116,21 +119,21 @@ Generated = list[tuple[Operation, str]]
 
 
 def is_withdrawn_by(changed: Mapping[str, Any]) -> bool:
-    """Whether a save that changed these fields, each with its `old` and `new` value, makes the code Withdrawn."""
+    """Whether a save with these field changes (each with `old` and `new`) sets the completion code to Withdrawn."""
     code = changed.get("completion_code")
     return code is not None and code.new == WITHDRAWN
 
 
 def matters(changed: Mapping[str, Any]) -> bool:
-    """Whether a save that changed these fields may generate anything (rule 3)."""
+    """Whether a save that changed these fields may generate any operation (rule 3)."""
     return "owning_group" in changed or is_withdrawn_by(changed)
 
 
 def on_saved(before: str | None, withdrawn: bool, situation: Situation) -> Generated:
     """The operations of one save of a change, in order: Accept or Assign, then Cancel (rules 1, 3, 10).
 
-    `before` is the system of the owning group before the save; `withdrawn` whether the completion code became
-    Withdrawn in it.
+    `before`: the system of the owning group before the save, None if the group was ours or there was none.
+    `withdrawn`: whether the save set the completion code to Withdrawn.
     """
     generated: Generated = []
     after = situation.owner
@@ -149,6 +152,8 @@ def on_saved(before: str | None, withdrawn: bool, situation: Situation) -> Gener
 
 
 def on_added(situation: Situation) -> Generated:
-    """The operations of one public comment or one attachment: an Update to each linked system, but none after a
-    Cancel (rules 2, 10)."""
+    """The operations of one new public comment or attachment (rules 2, 10).
+
+    An Update to each linked system, except those to which a Cancel was sent since the last Assign.
+    """
     return [(Operation.UPDATE, system) for system in situation.linked() if not situation.exchange(system).is_cancelled]

@@ -1,4 +1,4 @@
-"""Celery tasks. They carry no data: what is due stands in the database."""
+"""Celery tasks. Their messages carry no data: the database says what is due."""
 
 import logging
 from collections.abc import Callable
@@ -15,37 +15,37 @@ from .workers import shutdown, wakeup
 
 logger = logging.getLogger(__name__)
 
-# How long one call works on bulk jobs, in seconds: the same worker may have operations to send.
+# Seconds that one call works on bulk jobs. Short, because the same worker may have operations to send.
 BULK_SECONDS = 2.0
 
 
 @shared_task
 def deliver() -> int:
-    """Sends whatever is due."""
+    """Sends whatever is due. Returns the number of tries."""
     return _with_database(delivery.drain)
 
 
 @shared_task
 def dispatch_due() -> int:
-    """The sweep: sends what a lost wake-up or a pause between tries left due."""
+    """The sweep: sends operations whose wake-up was lost or whose pause between tries has ended."""
     return _with_database(delivery.drain)
 
 
 @shared_task
 def release_stale() -> int:
-    """Frees what a worker claimed and did not finish."""
+    """Frees operations that a worker claimed and did not finish in time. Returns how many."""
     return _with_database(outbox.release_stale)
 
 
 @shared_task
 def bulk() -> int:
-    """Works on bulk jobs for a while; what is left then takes its turn behind what else is to be done."""
+    """Works on bulk jobs for `BULK_SECONDS`. The rest is queued again, behind the other tasks."""
     return _with_database(_bulk)
 
 
 @shared_task
 def resume_bulk() -> int:
-    """The sweep: bulk jobs whose wake-up was lost or whose worker died, and previews that nobody confirmed."""
+    """The sweep: resumes bulk jobs whose wake-up was lost or whose worker died, and clears unconfirmed previews."""
     return _with_database(lambda: _bulk(2 * BULK_SECONDS + settings.DISPATCH_INTERVAL))
 
 
@@ -58,11 +58,11 @@ def _bulk(idle_for: float = 0) -> int:
 
 
 def _with_database(work: Callable[[], int]) -> int:
-    """A database that is gone, or has a conflict, is no fault of the task: the next sweep does the work."""
+    """Runs `work`. Returns 0 if the database is unavailable or in conflict: the next sweep does the work."""
     try:
         return work()
     except Error as error:
         if not is_unavailable(error):
             raise
-        logger.warning("The database cannot do it now, the next sweep tries again: %s", error)
+        logger.warning("The database is unavailable or busy; the next sweep tries again: %s", error)
         return 0

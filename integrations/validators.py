@@ -1,4 +1,4 @@
-"""Checks on how a system is reached."""
+"""Validators for the address and the secrets of an external system."""
 
 from django.core.exceptions import ValidationError
 

@@ -1,9 +1,9 @@
 #!/bin/sh
-# Installs what a make target needs, and only what is missing: `sh requirements/install.sh TARGET`.
+# Installs the missing packages that a make target needs: `sh requirements/install.sh TARGET`.
 #
 #   run    the Python packages of the product, into .venv
 #   lint   these, and those of the checks and tests
-#   test   these, and with apt-get PostgreSQL, Redis, Chromium, faketime and gettext
+#   test   these, and with apt-get PostgreSQL, Redis, Chromium without windows, faketime and gettext
 #   bench  as test, without Chromium, faketime and gettext
 #   messages     as lint, and gettext
 #   screenshots  as lint, and with apt-get Chromium, faketime and pngquant
@@ -33,7 +33,7 @@ apt_install() {
         fail "$why needs $*: run 'apt-get install $*' as root."
     fi
     echo "Installing with apt-get: $*"
-    # What apt-get says is of interest only when it fails. A source that cannot be reached may not be the one needed.
+    # apt-get's output is shown only on failure: its warnings may be about an unreachable source that is not needed.
     if ! said=$($sudo apt-get -qq update </dev/null 2>&1 &&
         $sudo env DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends \
             -o DPkg::Lock::Timeout=300 "$@" </dev/null 2>&1); then
@@ -56,12 +56,12 @@ check_writable() {
     [ -w . ] || fail "the folder $PWD cannot be written to: copy the project to a folder of yours."
 }
 
-# Whether .venv has the packages of $1, as the lock file says now.
+# Succeeds if .venv has the packages of the current lock file requirements/$1.txt.
 is_synced() {
     [ -x .venv/bin/python ] && [ "$(cat .venv/synced 2>/dev/null)" = "$1 $(cksum <"requirements/$1.txt")" ]
 }
 
-# The lock files are installed by uv, which lives in an environment of its own.
+# uv installs the lock files. It has a separate environment, .bootstrap.
 bootstrap() {
     wanted=$(cksum <requirements/bootstrap.txt)
     if [ -x .bootstrap/bin/uv ] && [ "$(cat .bootstrap/synced 2>/dev/null)" = "$wanted" ]; then
@@ -72,7 +72,7 @@ bootstrap() {
     "$python" -I -m venv .bootstrap
     # The script, not `python -m pip`, which would take this folder's modules for the standard library's.
     .bootstrap/bin/pip install --quiet --disable-pip-version-check --no-input --require-hashes \
-        -r requirements/bootstrap.txt || fail "uv could not be installed with pip; it said why above."
+        -r requirements/bootstrap.txt || fail "uv could not be installed with pip; see its message above."
     echo "$wanted" >.bootstrap/synced
 }
 
@@ -81,27 +81,27 @@ sync() {
     check_writable
     bootstrap
     echo "Installing the Python packages of requirements/$1.txt into .venv"
-    # uv does not read pip's configuration, where a company names its mirror.
+    # A company may name its mirror in pip's configuration, which uv does not read.
     index=${UV_DEFAULT_INDEX:-${PIP_INDEX_URL:-$(.bootstrap/bin/pip config get global.index-url 2>/dev/null || true)}}
     [ -z "$index" ] || export UV_DEFAULT_INDEX="$index"
     export UV_PYTHON_DOWNLOADS=never
     if ! .venv/bin/python -c "import sys; sys.exit(sys.version_info < (${oldest%%.*}, ${oldest#*.}))" 2>/dev/null; then
         .bootstrap/bin/uv --quiet venv --clear --python "$(command -v "$python")" .venv ||
-            fail "the virtual environment .venv could not be made; uv said why above."
+            fail "the virtual environment .venv could not be created; see the message of uv above."
     fi
     rm -f .venv/synced
     .bootstrap/bin/uv --quiet pip sync --require-hashes --compile-bytecode --python .venv/bin/python \
-        "requirements/$1.txt" || fail "the Python packages could not be installed; uv said why above."
+        "requirements/$1.txt" || fail "the Python packages could not be installed; see the message of uv above."
     echo "$1 $(cksum <"requirements/$1.txt")" >.venv/synced
 }
 
 check_python
-# Without VAR_DIR the data are kept in this folder too.
+# Without VAR_DIR, this folder also holds the data, so it must be writable.
 [ -n "${VAR_DIR:-}" ] || check_writable
 
 case $target in
 run)
-    # An environment that has the packages of the tests keeps them.
+    # If the packages of the tests are installed, keep them.
     case $(cat .venv/synced 2>/dev/null) in
     dev*) sync dev ;;
     *) sync run ;;
@@ -115,7 +115,10 @@ messages)
 test | bench)
     missing=
     command -v redis-server >/dev/null || missing="$missing redis-server"
-    [ "$target" = bench ] || command -v chromium >/dev/null || missing="$missing chromium"
+    # Chromium itself does it too, where the one without windows cannot be had, and takes three times as long.
+    [ "$target" = bench ] || command -v chromium-headless-shell >/dev/null ||
+        { command -v chromium >/dev/null && (apt_install "make $target" chromium-headless-shell) 2>/dev/null; } ||
+        command -v chromium >/dev/null || missing="$missing chromium-headless-shell"
     [ "$target" = bench ] || command -v faketime >/dev/null || missing="$missing faketime"
     [ "$target" = bench ] || command -v msgfmt >/dev/null || missing="$missing gettext"
     command -v initdb >/dev/null || ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 ||
@@ -133,5 +136,5 @@ screenshots)
     [ -z "$missing" ] || apt_install "make $target" $missing
     sync dev
     ;;
-*) fail "run, lint, test, bench, messages or screenshots?" ;;
+*) fail "unknown target $target: use run, lint, test, bench, messages or screenshots" ;;
 esac

@@ -18,7 +18,6 @@ from typing import Any
 import pytest
 from django.conf import settings
 from django.core.cache import cache
-from django.core.management import CommandError
 from django.db import OperationalError
 from django.test import Client, TransactionTestCase
 from knox.models import AuthToken
@@ -51,19 +50,16 @@ def pytest_collection_finish() -> None:
 # --- Database ---
 
 
-def _emptied_again(test_case: TransactionTestCase) -> None:
-    """Empties the database after a test. The last request of a page that was just closed may still hold a lock, and
-    PostgreSQL then ends one of the two as a deadlock: a second time nobody is there any more."""
+def _empty_after(test_case: TransactionTestCase) -> None:
+    """The last request of a page that was just closed may still hold a lock, and PostgreSQL then ends one of the two
+    as a deadlock: a second time nobody is there any more."""
     try:
-        _emptied(test_case)
-    except CommandError as error:
-        if not isinstance(error.__cause__, OperationalError):
-            raise
-        _emptied(test_case)
+        databases.empty()
+    except OperationalError:
+        databases.empty()
 
 
-_emptied = TransactionTestCase._fixture_teardown
-TransactionTestCase._fixture_teardown = _emptied_again
+TransactionTestCase._fixture_teardown = _empty_after
 
 
 @pytest.fixture(scope="session")
@@ -158,9 +154,9 @@ def partner_api(api: Callable[..., APIClient]) -> Callable[..., APIClient]:
 
 @pytest.fixture(scope="session")
 def browser_type_launch_args(browser_type_launch_args: dict[str, Any]) -> dict[str, Any]:
-    """The system's Chromium, which talks to nobody but the pages under test."""
-    chromium = shutil.which("chromium")
-    assert chromium, "chromium is missing: `make test` installs it."
+    """The system's Chromium, which talks to nobody but the pages under test. That without windows takes a third."""
+    chromium = shutil.which("chromium-headless-shell") or shutil.which("chromium")
+    assert chromium, "chromium-headless-shell is missing: `make test` installs it."
     switches = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"]
     switches += ["--disable-component-update", "--disable-sync", "--disable-dev-shm-usage"]
     return {**browser_type_launch_args, "executable_path": chromium, "args": switches}

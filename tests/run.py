@@ -6,27 +6,43 @@ exits non-zero unless both passed. What runs where: databases.py.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import signal
 import subprocess
 import sys
 import tempfile
 import time
 from collections import Counter
 from pathlib import Path
+from types import FrameType
 
 import pytest
 
 from .services import DATABASES
 
 SLOWEST = 10
+PATIENCE = 60  # seconds until what does not end is killed
 # PostgreSQL has most of the work. Tests that wait for a process leave room for a worker more than there are cores.
 CORES = len(os.sched_getaffinity(0))
-WORKERS = {"postgresql": max(2, CORES), "sqlite": max(1, CORES // 2)}
+# 0 is the process that collects the tests, and starts sooner than a worker beside it.
+WORKERS = {"postgresql": max(2, CORES), "sqlite": CORES // 2 if CORES > 3 else 0}
+
+
+class Ended(BaseException):
+    """Somebody has enough of it: by Ctrl-C, or a signal to this process alone."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.number = number
 
 
 class Run:
-    """pytest on one database. What it prints goes to this process's own output, or is kept until it is over."""
+    """pytest on one database. What it prints goes to this process's own output, or is kept until it is over.
+
+    It has a process group of its own, so that a signal gets to it and to all that it started, wherever it came from.
+    """
 
     def __init__(self, database: str, arguments: list[str], folder: Path, *, is_shown: bool) -> None:
         self.database = database
@@ -37,39 +53,74 @@ class Run:
         command = [sys.executable, "-m", "pytest", "--database", database, "-n", str(WORKERS[database])]
         command += [f"--color={color}", "--module-durations", str(self._durations), *arguments]
         output = self._log.open("wb") if self._log else subprocess.PIPE
-        self._child = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output)
+        # Where Python may not keep what it compiles, as in many containers, each process of a run compiles everything.
+        environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+        self._child = subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=output, env=environment, process_group=0
+        )
 
     def show(self) -> int:
         """Shows all that it prints, and returns its exit code."""
         if self._log:
             self._child.wait()
             print(f"\nOn {self.database}")
-        with self._log.open("rb") if self._log else self._child.stdout as output:  # type: ignore[union-attr]
-            for line in output:
-                sys.stdout.write(text := line.decode(errors="replace"))
-                sys.stdout.flush()
-                self.last = text.strip() or self.last
+        output = self._log.open("rb") if self._log else self._child.stdout
+        assert output
+        for line in output:
+            sys.stdout.write(text := line.decode(errors="replace"))
+            sys.stdout.flush()
+            self.last = text.strip() or self.last
         return self._child.wait()
 
     def durations(self) -> Counter[str]:
         return Counter(json.loads(self._durations.read_text()) if self._durations.exists() else {})
 
+    def interrupt(self) -> None:
+        """As Ctrl-C does: pytest then takes down what it started."""
+        self._signal(signal.SIGINT)
+
     def end(self) -> None:
-        """After Ctrl-C, of which pytest got its own: it takes down what it started."""
-        self._child.wait()
+        """Waits for that, but not for ever."""
+        try:
+            self._child.communicate(timeout=PATIENCE)
+        except subprocess.TimeoutExpired:
+            self._signal(signal.SIGKILL)
+            self._child.communicate()
+
+    def _signal(self, number: signal.Signals) -> None:
+        if self._child.poll() is None:
+            with contextlib.suppress(ProcessLookupError):  # it ended meanwhile
+                os.killpg(self._child.pid, number)
+
+
+def _raise_ended(number: int, _: FrameType | None) -> None:
+    for each in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(each, signal.SIG_IGN)  # once is enough
+    raise Ended(number)
 
 
 def main() -> int:
     began = time.monotonic()
+    runs: list[Run] = []
     with tempfile.TemporaryDirectory(prefix="casexchange-run-") as folder:
-        runs = [Run(name, sys.argv[1:], Path(folder), is_shown=name == DATABASES[0]) for name in DATABASES]
         try:
+            for number in (signal.SIGINT, signal.SIGTERM):
+                signal.signal(number, _raise_ended)
+            for name in DATABASES:  # one by one: a signal finds those that have begun
+                run = Run(name, sys.argv[1:], Path(folder), is_shown=name == DATABASES[0])
+                runs.append(run)
             codes = [run.show() for run in runs]
-        except KeyboardInterrupt:
+        except Ended as ended:
+            for run in runs:
+                run.interrupt()
             for run in runs:
                 run.end()
-            return 130
+            return 128 + ended.number
         durations = sum((run.durations() for run in runs), Counter())
+    return _report(runs, codes, durations, time.monotonic() - began)
+
+
+def _report(runs: list[Run], codes: list[int], durations: Counter[str], together: float) -> int:
     words = {pytest.ExitCode.OK: "passed"}
     # A choice of tests may leave none for one of the databases, but not for both.
     if pytest.ExitCode.OK in codes:
@@ -80,7 +131,7 @@ def main() -> int:
     print("\nResults")
     for run, code in zip(runs, codes, strict=True):
         print(f"{run.database:<11} {words.get(code, f'FAILED ({code})'):<10} {run.last.strip('= ')}")
-    print(f"{'together':<22} {time.monotonic() - began:.0f} s")
+    print(f"{'together':<22} {together:.0f} s")
     return int(not {*codes} <= {*words})
 
 

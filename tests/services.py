@@ -1,8 +1,8 @@
 """Real services for a test run: a private PostgreSQL and a private Redis, and the environment that points to them.
 
 A pytest plugin (`-p tests.services` in pyproject.toml), because pytest-django reads the settings before any conftest.py
-is imported. The process that collects the run starts the services; xdist's workers inherit its environment. Nothing
-of this survives the run, even one that is killed: see tests/processes.py.
+is imported. The process that begins the run starts the services, once there is a test to run; xdist's workers inherit
+its environment. Nothing of this survives the run, even one that is killed: see tests/processes.py.
 
 `--database postgresql` (default) or `--database sqlite` chooses what the run's tests work on. Only with the former
 is a PostgreSQL started.
@@ -14,6 +14,7 @@ import atexit
 import os
 import secrets
 import shutil
+import subprocess
 import tempfile
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
@@ -29,7 +30,7 @@ from .processes import Process, free_port, start, until
 DATABASES = ("postgresql", "sqlite")
 RUN_DIR = "CASEXCHANGE_TEST_RUN"
 REDIS_DATABASES = 64
-_running: list[Service] = []
+_services: list[Service] = []
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -42,10 +43,25 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_load_initial_conftests(early_config: pytest.Config) -> Iterator[None]:
     options = early_config.known_args_namespace
     if not (options.help or options.version):
-        if "PYTEST_XDIST_WORKER" not in os.environ:
-            _start_services(options.database)
+        if _begins_the_run():
+            _prepare_services(options.database)
         _set_environment(options.database)
     return (yield)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_node_collection_finished(ids: list[str]) -> None:
+    if ids:
+        _start_services()
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    if _begins_the_run() and session.items and not session.config.option.collectonly:
+        _start_services()
+
+
+def _begins_the_run() -> bool:
+    return "PYTEST_XDIST_WORKER" not in os.environ
 
 
 def pytest_report_header(config: pytest.Config) -> str:
@@ -73,6 +89,19 @@ def create_postgresql_database(name: str, template: str = "template0") -> None:
         server.execute(psycopg.sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(*names))
 
 
+def dump_postgresql_database(name: str, file: Path) -> None:
+    _run_on_postgresql("pg_dump", name, f"--file={file}", "--no-sync")
+
+
+def restore_postgresql_database(name: str, file: Path) -> None:
+    options = ("--no-psqlrc", "--quiet", "--single-transaction", "--set=ON_ERROR_STOP=1", "--output=/dev/null")
+    _run_on_postgresql("psql", name, f"--file={file}", *options)
+
+
+def postgresql_version() -> str:
+    return Path(_postgresql_program("postgres")).parts[-3]
+
+
 def redis_url(number: int) -> str:
     """The CELERY_BROKER_URL of one of the `REDIS_DATABASES` databases."""
     return f"redis://127.0.0.1:{os.environ['CASEXCHANGE_TEST_REDIS_PORT']}/{number}"
@@ -97,7 +126,8 @@ def _set_environment(database: str) -> None:
     )
 
 
-def _start_services(database: str) -> None:
+def _prepare_services(database: str) -> None:
+    """Redis is there at once. What PostgreSQL needs takes a second, and goes on while the tests are collected."""
     folder = Path(tempfile.mkdtemp(prefix="casexchange-tests-"))
     folder.chmod(0o711)  # the owner of the PostgreSQL cluster must get to it
     os.environ[RUN_DIR] = str(folder)
@@ -105,20 +135,23 @@ def _start_services(database: str) -> None:
     atexit.register(_end_services, folder)
     redis_server = Redis(folder / "redis")
     redis_server.start()
-    _running.append(redis_server)
     os.environ["CASEXCHANGE_TEST_REDIS_PORT"] = str(redis_server.port)
+    _services.append(redis_server)
     if database == "postgresql":
-        postgresql = PostgreSQL(folder / "postgresql")
-        # Nothing here must survive even a crash.
-        postgresql.start("-csynchronous_commit=off", "-cautovacuum=off")
-        _running.append(postgresql)
-    for server in _running:
+        _services.append(PostgreSQL(folder / "postgresql"))
+
+
+def _start_services() -> None:
+    for server in _services:
+        if isinstance(server, PostgreSQL) and server.process is None:
+            # Nothing here must survive even a crash.
+            server.start("-csynchronous_commit=off", "-cautovacuum=off")
         server.until_ready()
 
 
 def _end_services(folder: Path) -> None:
-    while _running:
-        _running.pop().stop()
+    while _services:
+        _services.pop().stop()
     shutil.rmtree(folder)
 
 
@@ -126,17 +159,19 @@ class Service(ABC):
     """A server with a folder of its own, that can be stopped and started again."""
 
     folder: Path
-    process: Process
+    process: Process | None = None  # until it is started for the first time
 
     def stop(self) -> None:
         """In order, where the server knows such a thing, and whoever is connected."""
-        self.process.stop()
+        if self.process:
+            self.process.stop()
 
     @abstractmethod
     def accepts_connections(self) -> bool: ...
 
     def until_ready(self) -> None:
         def ready() -> bool:
+            assert self.process
             self.process.check_running()
             return self.accepts_connections()
 
@@ -144,7 +179,7 @@ class Service(ABC):
 
 
 class PostgreSQL(Service):
-    """A cluster that listens on a socket in its folder, and on no port."""
+    """A cluster that listens on a socket in its folder, and on no port. It is made beside what its maker does then."""
 
     def __init__(self, folder: Path) -> None:
         # PostgreSQL refuses to run as root.
@@ -154,12 +189,12 @@ class PostgreSQL(Service):
         if self._user:
             shutil.chown(folder, self._user)
         command = [_postgresql_program("initdb"), "--username=postgres", "--auth=trust", "--no-sync", "--encoding=UTF8"]
-        initdb = start([*command, str(folder / "data")], log=folder.with_suffix(".initdb.log"), user=self._user)
-        if initdb.wait() != 0:
-            raise pytest.UsageError(f"initdb failed:\n{initdb.log()}")
+        self._initdb = start([*command, str(folder / "data")], log=folder.with_suffix(".initdb.log"), user=self._user)
 
     def start(self, *options: str, signal_to_stop: str = "SIGQUIT") -> None:
         """`options` as those of `postgres`. By default it is stopped as a crash would, which is at once."""
+        if self._initdb.wait() != 0:
+            raise RuntimeError(f"initdb failed:\n{self._initdb.log()}")
         # Nothing here must survive a power cut, so nothing waits for the disk.
         speed = ["-cfsync=off", "-cfull_page_writes=off"]
         command = [_postgresql_program("postgres"), f"-D{self.folder / 'data'}", f"-k{self.folder}"]
@@ -169,6 +204,10 @@ class PostgreSQL(Service):
             user=self._user,
             signal_to_stop=signal_to_stop,
         )
+
+    def stop(self) -> None:
+        self._initdb.stop()
+        super().stop()
 
     def connect(self, database: str = "postgres") -> psycopg.Connection[Any]:
         return psycopg.connect(f"host={self.folder} user=postgres dbname={database}", autocommit=True)
@@ -215,6 +254,12 @@ class Redis(Service):
             return bool(self.connect().ping())
         except redis.ConnectionError:
             return False
+
+
+def _run_on_postgresql(program: str, database: str, *options: str) -> None:
+    command = [_postgresql_program(program), f"--host={run_dir() / 'postgresql'}", "--username=postgres"]
+    done = subprocess.run([*command, f"--dbname={database}", *options], capture_output=True, text=True)
+    assert done.returncode == 0, f"{program}: {done.stderr}"
 
 
 def _postgresql_program(name: str) -> str:

@@ -340,5 +340,5 @@ def test_what_was_partly_committed_is_not_done_again_and_the_page_says_that_it_i
     answer = web.post(f"/twice/{change.pk}/")
     text = answer.content.decode()
     assert answer.status_code == 503
-    assert "Whether what you sent was saved is not known." in text
+    assert "What you sent may have been saved." in text
     assert [comment.body for comment in Comment.objects.all()] == ["first"]

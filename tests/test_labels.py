@@ -103,7 +103,7 @@ REFUSED = [
         {"phase": "Deploy"},
         "Emergency changes have no transition from Log to Deploy. Possible: Approve plan, Abandon.",
         "Für Changes vom Typ Notfall gibt es keinen Übergang von Erfassen zu Umsetzen."
-        " Möglich: Plan genehmigen, Aufgeben.",
+        " Möglich: Plan genehmigen, Verwerfen.",
         "Emergency changes have no transition from Log to Deploy. Possible: ApprovePlan, Abandon.",
     ),
     (
@@ -111,7 +111,7 @@ REFUSED = [
         Phase.APPROVE_PLAN,
         {"phase": "Abandon"},
         "Not ready for Abandon: Completion code must be Withdrawn or Rejected.",
-        "Nicht bereit für Aufgeben: Der Abschlusscode muss Zurückgezogen oder Zurückgewiesen sein.",
+        "Nicht bereit für Verwerfen: Der Abschlusscode muss Zurückgezogen oder Zurückgewiesen sein.",
         "Not ready for Abandon: Completion code must be Withdrawn or Rejected.",
     ),
     (
@@ -119,7 +119,7 @@ REFUSED = [
         Phase.LOG,
         {"decision": "Approved"},
         "is in Log: a plan is decided in Approve plan.",
-        "ist in der Phase Erfassen: über einen Plan wird in der Phase Plan genehmigen entschieden.",
+        "ist in der Phase Erfassen: Über einen Plan wird in der Phase Plan genehmigen entschieden.",
         "is in Log: a plan is decided in ApprovePlan.",
     ),
 ]

@@ -68,14 +68,21 @@ def processes_of(folder: Path) -> list[str]:
     return found
 
 
-def test_ctrl_c_ends_all_that_a_run_has_started(start: Callable[..., subprocess.Popen[str]], folder: Path) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("send", [os.kill, os.killpg], ids=["to it alone", "to all of it, as a terminal does"])
+def test_a_signal_ends_all_that_a_run_has_started(
+    start: Callable[..., subprocess.Popen[str]],
+    folder: Path,
+    send: Callable[[int, int], None],
+    number: signal.Signals,
+) -> None:
     run = start("tests/changes/test_once.py")
     until("the services of both databases run", lambda: len([*folder.glob("casexchange-tests-*/redis.log")]) == 2)
     until("PostgreSQL takes connections", lambda: [*folder.glob("casexchange-tests-*/postgresql/.s.PGSQL.*[0-9]")])
     assert processes_of(folder)
-    os.killpg(run.pid, signal.SIGINT)
+    send(run.pid, number)
     output, _ = run.communicate(timeout=120)
-    assert run.returncode == 130, output
+    assert run.returncode == 128 + number, output
     until("no process is left", lambda: not processes_of(folder), seconds=10)
     assert [*folder.glob("casexchange-*")] == []
 

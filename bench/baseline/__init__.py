@@ -1,1 +1,1 @@
-"""What a competent user would write instead, in an hour: the baselines of the ratios."""
+"""The baselines: what a competent developer would write in an hour instead of casexchange."""

@@ -18,7 +18,7 @@ from changes.pages.fields import Text
 from changes.texts.file_names import sent_name
 from changes.texts.lines import Line
 
-# Eighteen digits fit into 64 bits, whichever they are.
+# Any number of 18 digits fits into 64 bits.
 LONGEST_KEY = 18
 
 
@@ -54,7 +54,7 @@ class ChangeForm(forms.ModelForm):
             return cleaned
         if opened != self.instance.version:
             raise ValidationError(_stale(self.instance, opened), code="stale")
-        # What the form cannot show, such as fractions of a second, is no edit of this person.
+        # The form cannot show everything, such as fractions of a second. Unedited fields keep their stored value.
         for name in cleaned.keys() - {"opened_version", *self.changed_data}:
             cleaned[name] = getattr(self.instance, name)
         return cleaned
@@ -64,10 +64,9 @@ def _stale(change: Change, opened_version: int) -> list[str]:
     edits = change.edits_since(opened_version)
     refusal = StaleChange(change.number, change.version, edits)
     return [
-        _("%(refusal)s Nothing of yours was saved. Open this page anew to work on the change as it is now.")
-        % {"refusal": refusal},
+        _("%(refusal)s Your edits were not saved. Reload this page to edit the current change.") % {"refusal": refusal},
         *(
-            _("%(field)s was %(old)s and is %(new)s, by %(user)s.")
+            _("%(field)s was changed from %(old)s to %(new)s by %(user)s.")
             % {
                 "field": edit.label,
                 "old": _quoted(edit.old),
@@ -86,7 +85,7 @@ def _quoted(value: Any) -> str:
 
 
 class ChosenRecords(forms.ModelMultipleChoiceField):
-    """Says that a key which no database can hold is no choice, as of any other key that is not there."""
+    """Refuses a key that is too long for the database as an invalid choice, like any other unknown key."""
 
     def clean(self, value: object) -> Any:
         for key in value if isinstance(value, list | tuple) else ():

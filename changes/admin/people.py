@@ -25,7 +25,7 @@ admin.site.unregister(Group)
 
 @admin.register(User)
 class PersonAdmin(PlainChoices, UserAdmin):
-    """Users. Staff is who holds a role, so it is shown and not set; nobody is deleted, since records name them."""
+    """Users. `is_staff` follows from the roles, so it is read-only. Users are not deleted, since records name them."""
 
     list_display = ("username", "first_name", "last_name", "role_names", "is_staff", "is_superuser", "is_active")
     list_filter = ("is_staff", "is_superuser", "is_active", "groups")
@@ -55,7 +55,7 @@ class PersonAdmin(PlainChoices, UserAdmin):
         fieldsets = super().get_fieldsets(request, obj)
         if obj is None or self.has_change_permission(request, obj):
             return fieldsets
-        # Not even the shortened hash is for those who only look.
+        # Readers do not see even the shortened password hash.
         return [(None, {"fields": ("username",)}), *fieldsets[1:]]
 
     def formfield_for_manytomany(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
@@ -69,7 +69,7 @@ class PersonAdmin(PlainChoices, UserAdmin):
     def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
         super().save_related(request, form, formsets, change)
         user = form.instance
-        # The roles' signal leaves superusers alone, who are staff without a role.
+        # The receiver of role changes leaves superusers alone. They are staff without a role.
         is_staff = user.is_superuser or user.groups.filter(name__in=Role.values).exists()
         if user.is_staff != is_staff:
             user.is_staff = is_staff
@@ -82,13 +82,13 @@ class PersonAdmin(PlainChoices, UserAdmin):
     @admin.display(description=_("staff"))
     def staff(self, user: User) -> str:
         if user.is_staff:
-            return gettext("Yes: who holds a role, or is a superuser, is staff.")
-        return gettext("No: who holds a role, or is a superuser, is staff.")
+            return gettext("Yes: anybody who holds a role or is a superuser is staff.")
+        return gettext("No: only somebody who holds a role or is a superuser is staff.")
 
 
 @admin.register(Group)
 class RoleAdmin(GroupAdmin):
-    """Roles with their permissions. The four of the product keep their names, since the rules name them."""
+    """Roles with their permissions. The product's four roles keep their names, since the code uses these."""
 
     list_display = ("name", "people")
     formfield_overrides = CHOSEN

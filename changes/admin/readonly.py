@@ -1,4 +1,4 @@
-"""What the administration only shows, or only lets choose."""
+"""Mixins for the admin: read-only records, and choices without pop-ups."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ from django.http import HttpRequest
 
 
 class ShownOnly:
-    """Mixed into an admin or an inline: nobody adds, edits or deletes here, whatever their permissions."""
+    """A mixin for an admin or an inline: nobody can add, edit or delete here, whatever their permissions."""
 
     def has_add_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
         return False
@@ -22,7 +22,7 @@ class ShownOnly:
 
 
 class PlainChoices:
-    """Mixed into an admin: choosing a related record is no occasion to add or edit it in a pop-up."""
+    """A mixin for an admin: a field for a related record has no buttons to add or edit that record in a pop-up."""
 
     def formfield_for_dbfield(self, db_field: object, request: HttpRequest, **kwargs: object) -> Any:
         field = super().formfield_for_dbfield(db_field, request, **kwargs)  # type: ignore[misc]
@@ -32,6 +32,6 @@ class PlainChoices:
 
 
 class ReadOnlyAdmin(ShownOnly, admin.ModelAdmin):
-    """Lists and shows records that something else writes."""
+    """The read-only admin of records that other code writes."""
 
     show_full_result_count = False

@@ -1,5 +1,7 @@
-"""Change records: every field that staff write, under the same rules as everywhere. Transitions are made on the
-pages."""
+"""The admin of change records: all fields that staff may write, under the same rules as elsewhere.
+
+Transitions are made on the pages, not here.
+"""
 
 from typing import Any
 
@@ -24,7 +26,7 @@ HISTORY_LIMIT = 500
 
 
 class AdditionFormSet(BaseInlineFormSet):
-    """Forms for new ones only. Those there are already are shown, not posted back: `existing`."""
+    """Forms for new rows only. The template shows the rows in `existing`, and they are not posted back."""
 
     model: type[Comment | Attachment | Approval]
 
@@ -37,7 +39,7 @@ class AdditionFormSet(BaseInlineFormSet):
 
 
 class AdditionInline(admin.StackedInline):
-    """Comments and the like are added, never edited or deleted."""
+    """Additions to a change, which nobody can edit or delete."""
 
     formset = AdditionFormSet
     extra = 1
@@ -124,7 +126,7 @@ class ChangeAdmin(PlainChoices, admin.ModelAdmin):
             return fixed
         if obj.is_final:
             return (*fixed, *(field for field in Change.TRACKED_FIELDS if field not in fixed))
-        # Who requested a change may not approve it, so that is settled before a plan is.
+        # The requester may not approve the change, so the requester is fixed before there is a plan.
         return (*fixed, "change_type", "requested_by")
 
     def has_delete_permission(self, request: HttpRequest, obj: Change | None = None) -> bool:
@@ -142,7 +144,7 @@ class ChangeAdmin(PlainChoices, admin.ModelAdmin):
         change = super().get_object(request, object_id, from_field)
         if change is None or request.method != "POST" or not transaction.get_connection().in_atomic_block:
             return change
-        # What the form checks must still hold when the record is saved, so nobody else saves it in between.
+        # A lock, so that nobody else saves the record between the form's checks and the save.
         return Change.objects.locked().get(pk=change.pk)
 
     def save_formset(self, request: HttpRequest, form: Any, formset: Any, change: bool) -> None:
@@ -154,7 +156,7 @@ class ChangeAdmin(PlainChoices, admin.ModelAdmin):
                 if isinstance(addition, Attachment):
                     kept.append(addition)
         except Exception:
-            # The rollback takes the rows; the files would stay.
+            # The rollback removes the rows, but not the files.
             for attachment in kept:
                 attachment.discard_file()
             raise
@@ -173,7 +175,7 @@ class ChangeAdmin(PlainChoices, admin.ModelAdmin):
     def history_view(
         self, request: HttpRequest, object_id: str, extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
-        """The record's own history, which knows what each save altered, on whichever way it came."""
+        """Shows the record's own history instead of the admin's log: it has every save, on whichever way it came."""
         change = self.get_object(request, object_id)
         context: dict[str, Any] = {"limit": HISTORY_LIMIT}
         if change is not None and self.has_view_or_change_permission(request, change):

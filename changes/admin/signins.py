@@ -1,4 +1,4 @@
-"""What django-axes keeps of signing in: for superusers, to look at. Deleting an attempt unlocks its user."""
+"""The read-only admin of django-axes' sign-in records, for superusers. Deleting an attempt unlocks its user."""
 
 from axes import admin as axes_admin
 from axes.models import AccessAttempt, AccessFailureLog, AccessLog

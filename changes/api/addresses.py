@@ -1,4 +1,4 @@
-"""What the API says about an address that it does not have."""
+"""The API's answer for an unknown address."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from .problems import NOT_FOUND
 
 @extend_schema(exclude=True)
 class UnknownAddressView(APIView):
-    """404 for every method, whoever asks."""
+    """Answers 404 to every method and every caller."""
 
     authentication_classes: list[Any] = []
     permission_classes = [AllowAny]

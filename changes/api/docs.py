@@ -1,4 +1,4 @@
-"""The description of the API as a page, which loads nothing from another host."""
+"""The page with the API's documentation. It loads nothing from another host."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""API errors beside those of Django REST framework."""
+"""API errors that Django REST framework does not have."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ class ConditionsNotMet(Problem):
 
 
 class Unavailable(Problem):
-    """The database cannot do it now, and nothing was saved."""
+    """The database is unavailable, and nothing was saved."""
 
     status_code = status.HTTP_503_SERVICE_UNAVAILABLE
     default_code = "service_unavailable"

@@ -1,4 +1,4 @@
-"""Fields that take a JSON value of the right type and nothing that merely resembles it."""
+"""Serializer fields that accept only a JSON value of the right type, and convert no other type to it."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ _RFC3339 = re.compile(
     r"(?:([Zz])|([+-])([0-9]{2}):([0-9]{2}))?"
 )
 _SLOW_VALIDATORS = (ProhibitNullCharactersValidator, ProhibitSurrogateCharactersValidator)
-# A body of a million unknown fields is not answered with a million errors.
+# A limit, so that a body with a million unknown fields does not get a million errors.
 MOST_UNKNOWN_NAMED = 20
 
 
 def parse_timestamp(text: str) -> datetime:
-    """The moment that an RFC 3339 text with an offset names. Raises ValueError, which says what is wrong."""
+    """The time, in UTC, from an RFC 3339 text with an offset. Raises ValueError with a message for the caller."""
     match = _RFC3339.fullmatch(text)
     if not match:
         raise ValueError("Give a time as RFC 3339 has it, such as 2026-11-24T09:30:00Z.")
@@ -48,13 +48,13 @@ def parse_timestamp(text: str) -> datetime:
 
 
 class TextField(serializers.CharField):
-    """A JSON string, kept as it is: no number is made a text, no white space cut."""
+    """A JSON string, kept unaltered: numbers are refused, white space stays."""
 
     default_error_messages = {"invalid": "Give a text, as a JSON string."}
 
     def __init__(self, **options: Any) -> None:
         super().__init__(trim_whitespace=False, **options)
-        # In place of the library's, which looks at a text character by character in Python.
+        # It replaces the library's validators, which loop over each character in Python.
         self.validators = [each for each in self.validators if not isinstance(each, _SLOW_VALIDATORS)]
         self.validators.append(validate_text)
 
@@ -70,14 +70,14 @@ class TextField(serializers.CharField):
 
 
 class LineField(TextField):
-    """A text of one line: see `as_line()`."""
+    """A one-line text, which `as_line()` tidies."""
 
     def run_validation(self, data: object = serializers.empty) -> Any:
         return super().run_validation(as_line(data) if isinstance(data, str) else data)
 
 
 class IdentifierField(TextField):
-    """An id, which is not altered but for Unicode's NFC: see `validate_identifier()`."""
+    """An identifier, normalized to Unicode's NFC and otherwise unaltered. See `validate_identifier()`."""
 
     def __init__(self, **options: object) -> None:
         super().__init__(**options)
@@ -88,7 +88,7 @@ class IdentifierField(TextField):
 
 
 class OneOfField(serializers.ChoiceField):
-    """One of some texts, letter for letter; the error lists them."""
+    """One of the given texts, compared exactly. The error lists them."""
 
     default_error_messages = {"invalid_choice": "Give one of: {names}."}
 
@@ -122,7 +122,7 @@ class SwitchField(serializers.BooleanField):
 
 @extend_schema_field(OpenApiTypes.DATETIME)
 class TimestampField(serializers.Field):
-    """A moment as RFC 3339 has it. Read with any offset, but with one; written in UTC."""
+    """A time in RFC 3339. When read, it must have an offset, of any size; it is written in UTC."""
 
     default_error_messages = {"invalid": "Give a time as a JSON string, such as 2026-11-24T09:30:00Z."}
 
@@ -151,7 +151,7 @@ class GroupNameField(serializers.Field):
         if not isinstance(data, str):
             self.fail("invalid")
         data = as_line(data)
-        # What cannot be a name is not looked for: PostgreSQL refuses to compare with a NUL.
+        # Impossible names are not looked up, because PostgreSQL raises an error for a NUL.
         group = self.find(data) if 0 < len(data) <= 200 and "\x00" not in data else None
         if group is None:
             self.fail("does_not_exist", name=data if len(data) <= 200 else f"{data[:200]}…")
@@ -165,7 +165,7 @@ class GroupNameField(serializers.Field):
 
 
 class StrictSerializer(serializers.Serializer):
-    """An unknown field is an error beside the others, never dropped."""
+    """A serializer that reports unknown fields as errors, together with all other errors."""
 
     default_error_messages = {"invalid": "Give a JSON object."}
 
@@ -176,14 +176,14 @@ class StrictSerializer(serializers.Serializer):
         try:
             value = super().to_internal_value(data)
         except serializers.ValidationError as error:
-            # What is wrong with an object is told by field.
+            # The detail of an object's errors is a dict by field.
             raise serializers.ValidationError({**errors, **cast(dict[str, Any], error.detail)}) from error
         if errors:
             raise serializers.ValidationError(errors)
         return value
 
     def explain_unknown(self, name: str, known: str) -> str:
-        """What to say about a field that is not taken here."""
+        """The error message for an unknown field `name`. `known` lists the known ones."""
         return f"There is no such field here. Known: {known}."
 
     def _unknown(self, data: Mapping[str, Any]) -> dict[str, Any]:

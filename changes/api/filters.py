@@ -1,4 +1,4 @@
-"""The filters of the list of changes. A wrong value is an error, never a filter that is silently dropped."""
+"""The filters of the API's list of changes. An invalid value is an error; no filter is silently ignored."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class TimestampFormField(forms.Field):
 
 
 class TextListField(forms.MultipleChoiceField):
-    """Any texts; an empty one is an error rather than a filter that does nothing."""
+    """A list of any texts. An empty text is an error, because it would filter nothing."""
 
     def validate(self, value: Any) -> None:
         for text in value:
@@ -60,7 +60,7 @@ def _one_of(choices: Any, **options: Any) -> MultipleChoiceFilter:
 
 
 class ChangeFilter(FilterSet):
-    """A filter that is given several times takes any of the values."""
+    """The query parameters. If one is given several times, changes with any of the values match."""
 
     phase = _one_of(Phase)
     metaphase = _one_of(Metaphase, method="in_metaphase")
@@ -91,7 +91,7 @@ class ChangeFilter(FilterSet):
         return queryset.find(text, self.request.parser_context["view"].viewer)
 
 
-# A filter that takes several values.
+# The filters that accept several values.
 REPEATABLE = frozenset(
     name for name, item in ChangeFilter.base_filters.items() if isinstance(item, MultipleChoiceFilter | TextListFilter)
 )

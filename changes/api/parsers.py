@@ -1,4 +1,4 @@
-"""Reads a JSON body, and refuses what JSON parsers commonly let through."""
+"""The parser of JSON bodies. It refuses malformed input that JSON parsers commonly accept."""
 
 from __future__ import annotations
 
@@ -18,21 +18,21 @@ from rest_framework.request import Request
 from .exceptions import LengthRequired, TooLarge
 
 MAX_DEPTH = 32
-# More digits than any number of the contract has; int() itself takes a long time for very many.
+# No number of the API has more digits. int() is slow for very many digits.
 MAX_DIGITS = 19
-# Of ASCII, each text is one of UTF-8.
+# ASCII texts are valid UTF-8.
 CHARSETS = {"utf-8", "utf8", "us-ascii", "ascii"}
 _UNFIT = re.compile("[\x00\ud800-\udfff]")
 
 
 class StrictJSONParser(BaseParser):
-    """One JSON object in UTF-8 of at most `API_REQUEST_MAX_BYTES`.
+    """Parses one JSON object in UTF-8 of at most `API_REQUEST_MAX_BYTES`.
 
-    Refused, with the path of what is wrong: repeated keys, NaN and Infinity, numbers too large, NUL characters and
-    halves of surrogate pairs.
+    It refuses repeated keys, NaN and Infinity, too large numbers, NUL characters and halves of surrogate pairs. The
+    error names the path of the value.
     """
 
-    # Not a subclass of the library's JSONParser: for those it reads the whole body before the length is checked.
+    # Not a subclass of the library's JSONParser: the library reads the whole body for those before we check its length.
     media_type = "application/json"
 
     def parse(
@@ -45,7 +45,7 @@ class StrictJSONParser(BaseParser):
         try:
             return _json_object(body)
         except APIException as error:
-            error.body = body  # type: ignore[attr-defined] # for who logs what came
+            error.body = body  # type: ignore[attr-defined] # for the log of incoming operations
             raise
 
 
@@ -60,7 +60,7 @@ def _json_object(body: bytes) -> dict[str, Any]:
 
 
 def read_limited(stream: Any, parser_context: Mapping[str, Any], limit: int) -> bytes:
-    """The body, unless it is over `limit` bytes: then nothing of it is read, or as little as possible."""
+    """The body. Raises TooLarge if it is over `limit` bytes, after reading as little of it as possible."""
     check_length(parser_context, limit)
     body = stream.read(limit + 1)
     if len(body) > limit:
@@ -71,16 +71,16 @@ def read_limited(stream: Any, parser_context: Mapping[str, Any], limit: int) -> 
 def check_length(parser_context: Mapping[str, Any], limit: int) -> None:
     """Raises TooLarge, before anything is read, for a request that announces more than `limit` bytes."""
     request = parser_context.get("request")
-    # Django has checked that it is a number, if it is there.
+    # Django has already checked that a given length is a number.
     announced = int(request.META.get("CONTENT_LENGTH") or 0) if request is not None else 0
     if announced > limit:
         _too_large(limit)
 
 
 def check_has_length(request: Request) -> None:
-    """Raises LengthRequired for a body sent in chunks: Django would take it for empty, and mislead the caller.
+    """Raises LengthRequired for a body sent in chunks, and UnsupportedMediaType for a compressed one.
 
-    UnsupportedMediaType for a compressed one.
+    Django would read a body sent in chunks as an empty one, which would mislead the caller.
     """
     if "Transfer-Encoding" in request.headers and not request.META.get("CONTENT_LENGTH"):
         raise LengthRequired("Send the body with its Content-Length, not in chunks.")
@@ -95,7 +95,7 @@ def _too_large(limit: int) -> NoReturn:
 
 
 class _Repeating(dict):
-    """An object in which a key came more than once."""
+    """A JSON object that has the key `repeated` more than once."""
 
     repeated: str
 
@@ -115,7 +115,7 @@ def _integer(digits: str) -> int | float:
 
 
 def loads(text: str) -> Any:
-    """The JSON value. Raises ParseError, or ValidationError with the path of what is wrong."""
+    """The JSON value. Raises ParseError, or ValidationError with the path of the invalid value."""
     try:
         value = json.loads(text, object_pairs_hook=_object, parse_int=_integer)
     except RecursionError as error:
@@ -130,7 +130,7 @@ _TOO_DEEP = f"The JSON is nested too deeply: at most {MAX_DEPTH} levels are take
 
 
 def _check(value: object, escapes: bool) -> None:
-    """Looks at every value. Only an escape can bring in an unfit character, so without one texts are not read."""
+    """Checks every value. Texts only if there are `escapes`: unescaped, JSON in UTF-8 has no unfit characters."""
     waiting: list[tuple[Any, tuple[Any, ...]]] = [(value, ())]
     while waiting:
         item, path = waiting.pop()
@@ -146,13 +146,13 @@ def _check(value: object, escapes: bool) -> None:
         elif isinstance(item, list):
             waiting += _children(enumerate(item), path)
         elif isinstance(item, float) and not math.isfinite(item):
-            _refuse(path, "Not a number that can be kept: NaN, Infinity, or one that is too large.", "invalid_number")
+            _refuse(path, "NaN, Infinity and numbers that are too large are not allowed.", "invalid_number")
         elif isinstance(item, str) and escapes:
             _check_text(item, path)
 
 
 def _children(items: Iterable[tuple[object, object]], path: tuple[Any, ...]) -> Iterator[tuple[Any, tuple[Any, ...]]]:
-    # A plain number or literal cannot be wrong; leaving it out keeps long lists cheap.
+    # Integers and literals need no check. Leaving them out keeps long lists cheap.
     return ((item, (*path, name)) for name, item in items if isinstance(item, str | dict | list | float))
 
 
@@ -162,7 +162,7 @@ def _check_text(text: str, path: tuple[Any, ...]) -> None:
         return
     if found[0] == "\x00":
         _refuse(path, "A NUL character is not allowed: remove it.", "null_characters_not_allowed")
-    _refuse(path, "Half of a surrogate pair is no character: send valid UTF-8.", "invalid_surrogate")
+    _refuse(path, "Half of a surrogate pair is not a character: send valid UTF-8.", "invalid_surrogate")
 
 
 def _refuse(path: tuple[Any, ...], message: str, code: str) -> NoReturn:

@@ -1,4 +1,4 @@
-"""Who may call: any member of staff reads; writing needs the permission that the view names."""
+"""Permissions of the API: any member of staff may read; writing needs a permission that the view names."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ if TYPE_CHECKING:
 
 
 def require(user: Person, *permissions: str) -> None:
-    """Raises PermissionDenied, which names what is missing, unless the user has one of these."""
+    """Raises PermissionDenied unless the user has one of these permissions. The error names them."""
     if not any(user.has_perm(permission) for permission in permissions):
         raise PermissionDenied(f"This needs the permission {' or '.join(permissions)}, which you do not have.")
 
 
 def is_write(request: Request, view: APIView) -> bool:
-    """Whether the call changes something. A method that the view does not have is answered as such, later."""
+    """Whether the call writes. False for a method that the view does not have, which gets 405 later."""
     return request.method not in SAFE_METHODS and hasattr(view, (request.method or "").lower())
 
 
 class StaffAccess(BasePermission):
-    """For views that name their `write_permissions`: one of them is needed."""
+    """Access for staff. A write needs one of the view's `write_permissions`."""
 
     def has_permission(self, request: Request, view: Any) -> bool:
         if not request.user.is_authenticated:

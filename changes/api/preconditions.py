@@ -1,7 +1,7 @@
-"""ETags: `"<version>-<digest>"` of an answer about a change.
+"""ETags of answers about a change: `"<version>-<digest>"`.
 
-The version is what an editor read, so that two do not overwrite each other. With the digest the whole differs whenever
-the answer does: a reference or the name of a group alters it, and no version.
+The version tells which state an editor read, so that two editors do not overwrite each other. The digest makes the ETag
+differ whenever the answer does: a new reference or group name alters the answer, but not the version.
 """
 
 from __future__ import annotations
@@ -38,7 +38,10 @@ def is_known(request: Request, tag: str) -> bool:
 
 
 def check_if_match(request: Request, change: Change) -> None:
-    """Raises unless the change is as the caller read it, or the caller does not say. The row must be locked."""
+    """Raises StaleChange or PreconditionFailed if If-Match is given and names no current version of the change.
+
+    The caller must hold the row lock.
+    """
     header = request.headers.get("If-Match")
     if header is None:
         return

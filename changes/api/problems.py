@@ -42,20 +42,20 @@ logger = logging.getLogger(__name__)
 MEDIA_TYPE = "application/problem+json"
 MOST_ERRORS = 100
 MOST_CHARACTERS = 2000
-# The same for what is not there and for what is not the caller's to see.
-NOT_FOUND = "There is nothing here, or it is not yours to see. Addresses end with a slash."
+# The same text for what does not exist and for what the caller may not see, so that it reveals nothing.
+NOT_FOUND = "There is nothing at this address, or you may not see it. Addresses end with a slash."
 
 __all__ = ["NOT_FOUND", "ProblemFormatter", "ProblemHandler", "as_api_exception", "exception_handler"]
 
 
-# --- From what a change refuses to an API error ---
+# --- From an error of a change to an API error ---
 
 
 def as_api_exception(error: Exception, prefix: str = "", if_match: bool = False) -> Exception:
-    """The API error for what a change or Django refuses; any other error as it is.
+    """The API error for an error raised by a change or by Django. Returns any other error unaltered.
 
-    `prefix` stands before the name of each field, as in `properties.`; `if_match` says that the caller named the
-    version that it read.
+    `prefix` is put before the name of each field, as in `properties.`. `if_match` tells that the caller sent If-Match:
+    a stale version is then 412 instead of 409.
     """
     if isinstance(error, ChangeRefused):
         return _refusal(error, prefix, if_match)
@@ -98,7 +98,7 @@ def _shown(field: str, value: object) -> str:
         return "nothing"
     related = Change._meta.get_field(field).related_model
     if related and isinstance(value, int):
-        # The history keeps keys; a reader knows names.
+        # The history stores keys; readers know names.
         value = related._default_manager.filter(pk=value).first() or value
     text = timestamp(value) if isinstance(value, datetime) else str(value)
     return f"“{text[:200]}{'…' if len(text) > 200 else ''}”"
@@ -120,7 +120,7 @@ def _invalid(error: DjangoValidationError, prefix: str) -> APIException:
 
 
 class ProblemHandler(ExceptionHandler):
-    """Named in the settings: turns any error of a view into an answer."""
+    """Turns any error of a view into an answer. Named in the settings."""
 
     def convert_known_exceptions(self, exc: Exception) -> Exception:
         request = self.context.get("request")
@@ -128,7 +128,7 @@ class ProblemHandler(ExceptionHandler):
         return super().convert_known_exceptions(as_api_exception(exc, if_match=if_match))
 
     def should_not_handle(self, exc: Exception) -> bool:
-        """A conflict goes on to where the whole request is done again, and so does a database that is gone."""
+        """Leaves conflicts and an unavailable database to the middleware, which retries the request or answers 503."""
         return (isinstance(exc, DatabaseError) and is_unavailable(exc)) or super().should_not_handle(exc)
 
     def convert_unhandled_exceptions(self, exc: Exception) -> APIException:
@@ -138,7 +138,7 @@ class ProblemHandler(ExceptionHandler):
         return exc
 
     def report_exception(self, exc: APIException, response: Response) -> None:
-        """Logs what is a fault of ours. That the database cannot do it now is none."""
+        """Logs server errors. An unavailable database is only a warning."""
         if isinstance(exc, Unavailable):
             request = self.context.get("request")
             logger.warning("%s is answered with 503: %s", request and request.path, self.exc.__cause__)
@@ -148,14 +148,14 @@ class ProblemHandler(ExceptionHandler):
     def get_headers(self, exc: APIException) -> dict[str, str]:
         headers = super().get_headers(exc)
         if wait := getattr(exc, "wait", None):
-            # Whole seconds, rounded up: asked again any earlier, the answer would be the same.
+            # Whole seconds, rounded up: an earlier retry would get the same answer.
             headers["Retry-After"] = str(math.ceil(wait))
         return headers
 
     def get_response(self, exc: APIException, data: dict[str, Any]) -> Response:
         request = self.context.get("request")
         if request is not None:
-            # A view may answer in YAML or HTML; its problems are JSON all the same.
+            # Problems are JSON even if the view answers in YAML or HTML.
             request.accepted_renderer, request.accepted_media_type = JSONRenderer(), JSONRenderer.media_type
         response = super().get_response(exc, data)
         response.content_type = MEDIA_TYPE
@@ -163,7 +163,7 @@ class ProblemHandler(ExceptionHandler):
 
 
 class ProblemFormatter(ExceptionFormatter):
-    """Named in the settings: the body of a problem."""
+    """Formats the body of a problem. Named in the settings."""
 
     def get_errors(self) -> list[Error]:
         return list(islice(_flatten(self.exc.detail, ""), MOST_ERRORS))
@@ -190,11 +190,11 @@ def _summary(errors: list[Error]) -> str:
     if len(errors) == 1:
         first = errors[0]
         return f"{first.attr}: {first.detail}" if first.attr else first.detail
-    return f"{len(errors)} things are wrong with the request; `errors` lists them."
+    return f"The request has {len(errors)} errors: see `errors`."
 
 
 def _flatten(detail: object, path: str) -> Iterator[Error]:
-    """The errors one by one, so that a reader can stop; the library's own collects all of them first."""
+    """Yields the errors one by one, so that the caller can stop early. The library would collect all of them first."""
     if isinstance(detail, dict):
         for key, value in detail.items():
             own = "" if key == api_settings.NON_FIELD_ERRORS_KEY else str(key)
@@ -208,7 +208,7 @@ def _flatten(detail: object, path: str) -> Iterator[Error]:
 
 
 def _quotable(text: str | None) -> str | None:
-    """What a request brought, fit for an answer: cut when very long, and what UTF-8 cannot carry as its escape."""
+    """A text from the request, made safe for an answer: long texts are cut, invalid characters escaped."""
     if not text:
         return text
     cut = text if len(text) <= MOST_CHARACTERS else f"{text[:MOST_CHARACTERS]}…"

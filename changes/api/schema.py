@@ -1,4 +1,4 @@
-"""How the calls are described in OpenAPI: what each takes, answers, and how it refuses."""
+"""The OpenAPI description of the calls: requests, answers and errors."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from rest_framework import serializers
 
 from .problems import MEDIA_TYPE
 
-# Any call may answer so; what else may happen, a view says in `problems`.
+# Statuses that any call may answer with. A view lists its others in `problems`.
 ANY_CALL = (400, 401, 403, 406, 429)
 
 
@@ -22,7 +22,7 @@ class ErrorSerializer(serializers.Serializer):
 
 
 class ProblemSerializer(serializers.Serializer):
-    """An error as RFC 9457 has it."""
+    """An error in the format of RFC 9457."""
 
     type = serializers.CharField()
     title = serializers.CharField()
@@ -32,14 +32,18 @@ class ProblemSerializer(serializers.Serializer):
 
 
 class ProblemSchema(AutoSchema):
-    """Named in the settings. A view says what it takes in `write_serializer_class`, whether GET `lists`, which
-    statuses its methods refuse with in `problems`, and what they do in `summaries`."""
+    """Describes a view from its attributes. Named in the settings.
+
+    `write_serializer_class`: the request body. `lists`: GET answers a list. `creates`: POST creates a record.
+    `problems`: the error statuses of each method. `summaries`: what each method does. `is_conditional`: GET may answer
+    304.
+    """
 
     def get_summary(self) -> str | None:
         return getattr(self.view, "summaries", {}).get(self.method) or super().get_summary()
 
     def get_description(self) -> str:  # type: ignore[override]
-        # A view's docstring is for its readers here.
+        # A view's docstring is for readers of the code, not of the API's description.
         return "" if hasattr(self.view, "summaries") else super().get_description()
 
     def get_request_serializer(self) -> Any:

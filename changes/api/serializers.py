@@ -1,4 +1,4 @@
-"""How a change, and what is added to it, reads and is written. The payloads of the exchange read the same."""
+"""Serializers of a change and its additions. The payloads of the exchange use the same format."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def _moment() -> TimestampField:
 
 
 class ChangeWriteSerializer(StrictSerializer):
-    """The writable fields of a change. With `partial=True` none is required, else the title alone is."""
+    """The writable fields of a change. Only the title is required, and with `partial=True` no field is."""
 
     title = LineField(max_length=LINE_MAX_LENGTH)
     description = _text()
@@ -61,7 +61,7 @@ class ChangeWriteSerializer(StrictSerializer):
     completion_code = OneOfField(CompletionCode.choices, required=False, allow_null=True)
     owning_group = GroupNameField(required=False, allow_null=True)
 
-    # `phase` is none of them: it moves by a transition.
+    # Not `phase`, which only a transition alters.
     WRITTEN = (
         "title",
         "description",
@@ -85,18 +85,18 @@ class ChangeWriteSerializer(StrictSerializer):
 
     def explain_unknown(self, name: str, known: str) -> str:
         if name == "phase":
-            return "The phase moves by a transition: POST it to the change's transitions/."
+            return "A transition sets the phase: POST it to the change's transitions/."
         return super().explain_unknown(name, known)
 
     def set_on(self, change: Change) -> None:
-        """Sets the validated fields on `change`, and does not save it."""
+        """Sets the validated fields on `change`, without saving it."""
         for name in self.WRITTEN:
             if name in self.validated_data:
                 setattr(change, name, self.validated_data[name])
 
 
 class ChangeSerializer(serializers.Serializer):
-    """A change as it reads."""
+    """A change in an answer."""
 
     number = serializers.CharField(read_only=True)
     title = serializers.CharField(read_only=True)
@@ -127,7 +127,7 @@ class ChangeSerializer(serializers.Serializer):
 
 
 class CommentSerializer(serializers.Serializer):
-    """A comment as it reads; `system_id` names the partner that it came from."""
+    """A comment in an answer. `system_id` names the external system that it came from; null for our own."""
 
     id = serializers.IntegerField(read_only=True)
     body = serializers.CharField(read_only=True)
@@ -143,7 +143,7 @@ class CommentWriteSerializer(StrictSerializer):
 
 
 class AttachmentSerializer(serializers.Serializer):
-    """What is known of an attachment; `url` leads to the file."""
+    """The metadata of an attachment. `url` is the address of the file."""
 
     id = serializers.IntegerField(read_only=True)
     file_name = serializers.CharField(read_only=True)
@@ -160,7 +160,7 @@ class AttachmentSerializer(serializers.Serializer):
 
 
 class UploadSerializer(serializers.Serializer):
-    """The form that brings an attachment; uploads.py reads it."""
+    """The form for a new attachment, for the API's description only: uploads.py reads the form."""
 
     file = serializers.FileField()
 
@@ -191,7 +191,7 @@ class UnmetSerializer(serializers.Serializer):
 
 
 class TransitionSerializer(serializers.Serializer):
-    """A transition that is possible from the current phase, and what it still lacks."""
+    """A transition from the current phase, with its unmet conditions."""
 
     phase = OneOfField(Phase.choices, read_only=True)
     metaphase = OneOfField(Metaphase.choices, read_only=True)
@@ -199,7 +199,7 @@ class TransitionSerializer(serializers.Serializer):
 
 
 def created_by(user: User, serializer: ChangeWriteSerializer) -> Change:
-    """A new change, not saved yet, that `user` asks for."""
+    """A new change requested by `user`, not saved yet."""
     change = Change(requested_by=user)
     serializer.set_on(change)
     return change

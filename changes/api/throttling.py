@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 
 
 class PerUserThrottle(UserRateThrottle):
-    """Counts the requests of a user in windows of fixed length: two cache calls for each request.
+    """Counts the requests of a user in windows of fixed length, with two cache calls for each request.
 
-    The rate is the setting's, as in `6000/minute`; None sets no limit.
+    The rate comes from the settings, as in `6000/minute`. None means no limit.
     """
 
     scope: str
@@ -25,7 +25,7 @@ class PerUserThrottle(UserRateThrottle):
     num_requests: int
 
     def get_rate(self) -> str | None:
-        # Read now: the class attribute of the parent is what the setting was at import.
+        # Read at each call: the parent's class attribute keeps the setting as it was at import.
         rates: Any = api_settings.DEFAULT_THROTTLE_RATES
         return rates.get(self.scope)
 
@@ -40,7 +40,7 @@ class PerUserThrottle(UserRateThrottle):
         try:
             return cache.incr(key) <= self.num_requests
         except ValueError:
-            # The cache dropped the counter in between, so it starts anew.
+            # The cache evicted the counter in between; the next request starts a new one.
             return True
 
     def wait(self) -> float:

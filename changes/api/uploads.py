@@ -1,4 +1,4 @@
-"""Receives a file as multipart/form-data, streamed: a large one never stands in memory."""
+"""Uploads as multipart/form-data. They are streamed, so a large file is never held in memory."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from .parsers import check_length
 from .problems import as_api_exception
 
 FIELD = "file"
-# The boundaries and headers around the file.
+# Room for the boundaries and headers around the file.
 FRAME_MAX_BYTES = 64 * 1024
 DEFAULT_MEDIA_TYPE = "application/octet-stream"
 
 
 class _Parts(NamedParts):
     def sanitize_file_name(self, name: str) -> str | None:
-        """What cannot be kept under its name is refused before it is received."""
+        """Refuses a file with an invalid name before receiving its content."""
         limit = Attachment._meta.get_field("file_name").max_length or 0
         if len(name) > limit:
             _refuse(f"The file name has {len(name)} characters; at most {limit} are taken.", "max_length")
@@ -39,7 +39,7 @@ class _Parts(NamedParts):
 
 
 class UploadParser(MultiPartParser):
-    """multipart/form-data, at most one attachment of the full size and the frame around it."""
+    """Parses multipart/form-data, up to the size of the largest attachment and its headers."""
 
     def parse(
         self, stream: Any, media_type: str | None = None, parser_context: Mapping[str, Any] | None = None
@@ -56,7 +56,7 @@ class UploadParser(MultiPartParser):
 
 
 def uploaded_file(data: Any, files: Any) -> UploadedFile:
-    """The one file of the form. Raises ValidationError for anything more, less or else."""
+    """The one file of the form. Raises ValidationError unless the form has just one valid file and no other field."""
     unknown = sorted({*data, *files} - {FIELD})
     if unknown:
         message = f"There is no such field here. Known: {FIELD}."
@@ -72,16 +72,16 @@ def uploaded_file(data: Any, files: Any) -> UploadedFile:
 
 
 def media_type_of(file: UploadedFile) -> str:
-    """The content type that the form names, without parameters. Raises ValidationError for one that is none."""
+    """The file's content type from the form, without parameters. Raises ValidationError if it is not a media type."""
     name = (file.content_type or DEFAULT_MEDIA_TYPE).strip()
     limit = Attachment._meta.get_field("content_type").max_length or 0
     if len(name) > limit or not is_media_type(name):
-        _refuse("The file's content type is none: give one such as application/pdf.", "invalid_content_type")
+        _refuse("The file's content type is not a media type: use one such as application/pdf.", "invalid_content_type")
     return name
 
 
 def safe_media_type(name: str) -> str:
-    """What a stored content type may be served as: whoever stored it may have checked less."""
+    """The content type to serve a stored file with. An invalid one, stored without this check, becomes the default."""
     return name if is_media_type(name) else DEFAULT_MEDIA_TYPE
 
 

@@ -1,4 +1,4 @@
-"""The calls about changes, for members of staff. They know nothing of partners: integrations/api/ lets those in."""
+"""The API calls about changes, for staff. The calls for partners are in integrations/api/."""
 
 from __future__ import annotations
 
@@ -21,14 +21,17 @@ from rest_framework.response import Response
 
 from changes import workflow
 from changes.actor import signed_in
+from changes.keyset import Column
 from changes.models import Addition, Approval, Attachment, Change, Comment
 from changes.models.holding import holding
+from changes.orders import ORDERS
+from changes.prepared import prepared
 from changes.querysets import ChangeQuerySet
 from changes.texts.file_names import disposition, sent_name
 
 from .filters import REPEATABLE, ChangeFilter
 from .negotiation import AnyMediaType
-from .pagination import CHANGE_SORTS, KeysetPagination, OnePage, Sort
+from .pagination import KeysetPagination, OnePage
 from .parsers import check_has_length
 from .permissions import StaffAccess, require
 from .preconditions import check_if_match, etag, is_known
@@ -51,31 +54,31 @@ logger = logging.getLogger(__name__)
 
 CAN_CHANGE = "changes.change_change"
 IF_MATCH = OpenApiParameter(
-    "If-Match", location="header", description="The ETag of the change as you read it; its version alone counts."
+    "If-Match", location="header", description="The ETag of the change as you read it. Only its version is compared."
 )
 IF_NONE_MATCH = OpenApiParameter("If-None-Match", location="header", description="The ETag that you have.")
 ETAG = OpenApiParameter(
     "ETag",
     location="header",
-    description='`"<version>-<digest>"`: it differs whenever the answer does.',
+    description='`"<version>-<digest>"`. It differs whenever the answer differs.',
     response=[200, 201],
 )
 
 
 class ApiView(GenericAPIView):
-    """What the calls share: who may call, which query parameters there are, and which changes the caller sees."""
+    """The base of all calls: permissions, known query parameters, and the changes that the caller may see."""
 
     permission_classes = [StaffAccess]
     http_method_names = ["get", "head", "post", "patch"]
     filter_backends: list[Any] = []
     pagination_class: Any = None
-    sorts: Mapping[str, Sort] = {}
+    orders: Mapping[str, tuple[Column, ...]] = {}
     default_ordering = ""
     query_parameters: frozenset[str] = frozenset()
     write_permissions: tuple[str, ...] = (CAN_CHANGE,)
     write_serializer_class: Any = None
     summaries: Mapping[str, str] = {}
-    # What a search asks of what the caller may see: see changes/search.py.
+    # Passed to a search, to limit it to what the caller may see; None for staff. See changes/search.py.
     viewer: Any = None
 
     def initial(self, request: Request, *args: object, **kwargs: object) -> None:
@@ -84,7 +87,7 @@ class ApiView(GenericAPIView):
         self._check_parameters(request)
 
     def _check_parameters(self, request: Request) -> None:
-        """A parameter that is not known would be ignored, and its caller misled."""
+        """Raises ValidationError for unknown and repeated parameters, which would silently be ignored otherwise."""
         known = self.query_parameters if request.method in {"GET", "HEAD"} else frozenset()
         errors = {}
         for name, values in request.query_params.lists():
@@ -97,7 +100,7 @@ class ApiView(GenericAPIView):
             raise ValidationError(errors)
 
     def changes(self) -> ChangeQuerySet:
-        """The changes that the caller sees."""
+        """The changes that the caller may see."""
         return Change.objects.visible_to(self.request.user)
 
     def get_change(self) -> Change:
@@ -110,7 +113,7 @@ class ApiView(GenericAPIView):
 
 
 class ListView(ApiView):
-    """`GET` answers a page of the view's queryset."""
+    """A call whose `GET` answers with a page of the view's queryset."""
 
     lists = True
     creates = True
@@ -128,7 +131,7 @@ class ChangeAnswers(ApiView):
     serializer_class = ChangeSerializer
 
     def load_related(self, changes: list[Change]) -> None:
-        """Loads what the answer says beside the change's own columns."""
+        """For subclasses: loads what the answer contains besides the change's own columns."""
 
     def answer(self, change: Change, status_code: int = status.HTTP_200_OK, **headers: str) -> Response:
         self.load_related([change])
@@ -136,7 +139,7 @@ class ChangeAnswers(ApiView):
         return Response(data, status_code, headers={"ETag": etag(change, data), **headers})
 
     def locked_change(self, request: Request) -> Change:
-        """The change under its row lock, so that nobody alters it between reading and saving."""
+        """The change under its row lock, so that nobody alters it between reading and saving. Checks If-Match."""
         change = get_object_or_404(self.changes().locked(), number=self.kwargs["number"])
         check_if_match(request, change)
         return change
@@ -146,7 +149,7 @@ class ChangeListView(ListView, ChangeAnswers):
     summaries = {"GET": "Changes that you see", "POST": "Create a change (staff)"}
     filter_backends = ApiView.settings.DEFAULT_FILTER_BACKENDS
     filterset_class = ChangeFilter
-    sorts = CHANGE_SORTS
+    orders = ORDERS
     default_ordering = "-number"
     query_parameters = ListView.query_parameters | {"ordering", *ChangeFilter.base_filters}
     write_permissions = ("changes.add_change",)
@@ -222,7 +225,7 @@ class TransitionsView(ChangeAnswers):
 
 
 class AdditionsView(ListView):
-    """What was added to one change, oldest first, and adding to it."""
+    """Lists the additions of one kind to a change, oldest first, and adds one."""
 
     additions = ""
 
@@ -233,12 +236,15 @@ class AdditionsView(ListView):
         try:
             return super().validated(request, **options)
         except ValidationError:
-            self.get_change()  # that there is no such change comes first
+            self.get_change()  # for an unknown change, 404 comes before errors in the body
             raise
 
     def add(self, make: Callable[[Change], Addition]) -> Response:
-        """Adds what `make` makes, and answers with it. The body was read before, so a slow caller holds no lock."""
-        with transaction.atomic():
+        """Saves the addition that `make` returns, and answers with it.
+
+        Callers must read the body before, so that a slow client does not hold the lock.
+        """
+        with prepared(), transaction.atomic():
             change = get_object_or_404(self.changes().locked(), number=self.kwargs["number"])
             addition = make(change)
             with holding(change):
@@ -255,7 +261,7 @@ class ApprovalsView(AdditionsView):
     problems = {"POST": (409,)}
 
     def get_queryset(self) -> QuerySet[Approval]:
-        """Those of the current round."""
+        """The approvals of the current round."""
         change = self.get_change()
         return change.approvals.filter(round=change.approval_round).select_related("author")
 
@@ -299,7 +305,7 @@ class AttachmentsView(AdditionsView):
         try:
             return self.add(make)
         except BaseException:
-            # The rollback takes the row; the file would stay.
+            # The rollback removes the row, but not the file.
             for attachment in added:
                 attachment.discard_file()
             raise
@@ -319,10 +325,10 @@ class AttachmentContentView(ApiView):
             file = attachment.file.open("rb")
         except FileNotFoundError as error:
             logger.error("The file of attachment %s is missing: %s", attachment.pk, attachment.file.name)
-            raise NotFound("The file is no longer here. The administrator's log says which.") from error
+            raise NotFound("The file is missing on the server. The administrator's log says which.") from error
         response = FileResponse(file, as_attachment=True, content_type=safe_media_type(attachment.content_type))
         response["Content-Disposition"] = disposition("attachment", attachment.shown_name)
-        # What a stranger uploaded is shown, if a browser shows it at all, as a page that can do nothing.
+        # If a browser shows the uploaded file instead of saving it, its content can run nothing.
         response["Content-Security-Policy"] = "sandbox; default-src 'none'"
         response["X-Content-Type-Options"] = "nosniff"
         return response

@@ -1,6 +1,6 @@
-"""What a person does to many records at once: chosen, previewed, then carried out by a worker, one by one.
+"""Bulk jobs: a person chooses many records and confirms a preview, then a worker does one record after another.
 
-A job is a draft until its preview is confirmed (`drafts.py`). `running.py` then does each of its records in a
-transaction of its own, together with the record's result. What there is to do is told by kinds (`kind.py`): those of
-changes are in `change_kinds.py`, and another app registers its own.
+A job is a draft until its preview is confirmed (`drafts.py`). `running.py` then does each record in its own
+transaction, together with the record's result. A kind (`kind.py`) is an action: the kinds for changes are in
+`change_kinds.py`, and another app registers its own.
 """

@@ -1,4 +1,4 @@
-"""What can be done to many changes: reassign, comment, abandon. The rules are the models', as for a single one."""
+"""The bulk actions on changes: reassign, comment, abandon. The models enforce the same rules as for one change."""
 
 from __future__ import annotations
 
@@ -26,25 +26,25 @@ from .proposal import newly_told, partners_told, preview_of
 
 
 class ChangeKind(Kind):
-    """`is_tied` to the version that the preview was made of: a change that moved on since is left alone."""
+    """A bulk action on changes. With `is_tied`, a change that was edited since the preview is left alone."""
 
     is_tied: ClassVar[bool]
     form: ClassVar[type[ActionForm]]
 
     def prepared(self, parameters: Mapping[str, Any]) -> Any:
-        """What `alter()` needs from the database, whatever the change. Raises NotDone."""
+        """Loads what `alter()` needs from the database for every change alike. Raises NotDone if it is missing."""
         return None
 
     @abstractmethod
     def alter(self, change: Change, parameters: Mapping[str, Any], prepared: object, user: User) -> Comment | None:
-        """Alters `change` in memory, or makes the comment to add to it. Makes no query.
+        """Alters `change` in memory, or returns the comment to add to it. Makes no query.
 
-        Raises AlreadySo, or when it cannot be done NotDone, ChangeRefused or ValidationError.
+        Raises AlreadySo if nothing has to be done; NotDone, ChangeRefused or ValidationError if it is not possible.
         """
 
     @abstractmethod
     def outcome(self, change: Change) -> str:
-        """The result in words, once it is saved."""
+        """The text of the result, after the save."""
 
     def preview(self, job: BulkJob) -> Proposal:
         try:
@@ -53,19 +53,19 @@ class ChangeKind(Kind):
             return preview_of(job, _always(refused))
 
         def foreseen(item: BulkItem, found: Change | None) -> Intent:
-            # Of all that moved on, the preview says together who did it.
+            # No text here: the preview finds out who edited all outdated changes with one query.
             change = self._checked(item, found, lambda change, item: "")
             return self._intent(change, job.parameters, prepared, job.user)
 
         return preview_of(job, foreseen)
 
     def _intent(self, change: Change, parameters: Mapping[str, Any], prepared: object, user: User) -> Intent:
-        """Alters `change`. Raises what `alter()` does."""
+        """What is about to happen to `change`. Alters `change`; raises the same errors as `alter()`."""
         stored = copy(change)
         return Intent(stored, change, self.alter(change, parameters, prepared, user))
 
     def targets(self, changes: Sequence[Change], parameters: Mapping[str, Any], user: User) -> list[Target]:
-        """Each as it is now, with the partners that it would be sent to now."""
+        """The chosen changes for a draft: each with its current version and the partners it would be sent to now."""
         intents: dict[int, Intent] = {}
         with suppress(NotDone):
             prepared = self.prepared(parameters)
@@ -114,7 +114,7 @@ def _moved_on(change: Change, item: BulkItem) -> str:
 
 
 def _writable(change: Change) -> None:
-    """Raises ReadOnlyChange in a final phase, as its save would."""
+    """Raises ReadOnlyChange in a final phase, as `save()` would."""
     if change.is_final:
         message = _("It is in %(phase)s: its fields are read-only.")
         raise ReadOnlyChange(message, ["phase"], {"phase": Phase(change.phase)})
@@ -128,7 +128,7 @@ class Reassign(ChangeKind):
 
     def title(self, job: BulkJob) -> str:
         if job.parameters["group"] is None:
-            return _("Take from its group")
+            return _("Remove from the owning group")
         return _("Reassign to %(group)s") % {"group": job.parameters["group_name"]}
 
     def start_label(self, job: BulkJob, count: int) -> str:
@@ -155,7 +155,7 @@ class Reassign(ChangeKind):
         if edit.old is None:
             return _("It had no group and went to %(new)s.") % groups
         if edit.new is None:
-            return _("It was taken from %(old)s.") % groups
+            return _("It was removed from %(old)s.") % groups
         return _("It went from %(old)s to %(new)s.") % groups
 
 

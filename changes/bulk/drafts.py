@@ -1,4 +1,4 @@
-"""From a choice of records to a job that is carried out: the draft, its start, and its stop."""
+"""The life of a job: create the draft, start it, stop it."""
 
 from __future__ import annotations
 
@@ -21,8 +21,11 @@ ITEMS_AT_ONCE = 2000
 
 @dataclass(frozen=True)
 class Target:
-    """A record that was chosen. `seen` is its version now, where it is to be done in this version only; `told` are the
-    partners that it would be sent to now, where it is to be sent to no others."""
+    """A chosen record.
+
+    `seen` is its current version; None if any version may be altered. `told` are the partners that it would be sent to
+    now; None if it may be sent to others too.
+    """
 
     key: str
     label: str
@@ -31,7 +34,7 @@ class Target:
 
 
 def draft(kind: Kind, user: User, parameters: dict[str, Any], targets: Sequence[Target], back: str = "") -> BulkJob:
-    """Keeps what was chosen, for its preview. Nothing is done yet."""
+    """Stores the choice as a job for the preview. Alters no record yet. `back` is the address of the form."""
     with transaction.atomic():
         job = BulkJob.objects.create(
             kind=kind.name,
@@ -57,17 +60,17 @@ def draft(kind: Kind, user: User, parameters: dict[str, Any], targets: Sequence[
 
 
 def start(key: UUID) -> bool:
-    """Has a draft carried out. False, and nothing new, for one that was started before."""
+    """Confirms a draft, so that workers run it. Returns False, and does nothing, if it was started before."""
     with transaction.atomic():
         started = BulkJob.objects.filter(pk=key, confirmed_at=None).update(confirmed_at=timezone.now())
         if started:
-            # Robust: what is committed is committed, and the sweep finds it.
+            # Robust: the job is committed, so an error here must not reach the caller. The sweep finds the job.
             transaction.on_commit(hooks.wake, robust=True)
     return bool(started)
 
 
 def stop(key: UUID) -> bool:
-    """What is not done yet stays undone. False for a job that is not running."""
+    """Stops a job: its waiting records are left undone. Returns False if the job is not running."""
     now = timezone.now()
     stopped = BulkJob.objects.filter(pk=key, confirmed_at__isnull=False, finished_at=None).update(
         stopped_at=now, finished_at=now

@@ -1,4 +1,4 @@
-"""What is asked before a bulk action on changes is previewed."""
+"""The forms of bulk actions on changes, filled in before the preview."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ NO_GROUP = "none"
 
 
 class ActionForm(forms.Form):
-    """`parameters()` is what the job keeps of it."""
+    """The form of one action. `parameters()` returns the values to store in the job, as JSON."""
 
     def parameters(self) -> dict[str, Any]:
         return dict(self.cleaned_data)
@@ -50,7 +50,7 @@ class CommentForm(ActionForm):
         error_messages={"required": _("Write something first.")},
     )
     visibility = forms.ChoiceField(
-        label=_("Who reads it"),
+        label=_("Visibility"),
         choices=[(Visibility.PUBLIC, _("Public")), (Visibility.PRIVATE, _("Private"))],
         widget=forms.RadioSelect,
         initial=Visibility.PUBLIC,

@@ -1,4 +1,4 @@
-"""The kinds of bulk jobs, and what another app adds to them."""
+"""The kinds of bulk jobs, and the hooks for another app."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ if TYPE_CHECKING:
 
 
 class NotDone(Exception):  # noqa: N818 - says the state, as the changes' exceptions do
-    """The record cannot be done, for this reason; it stays as it was."""
+    """The action is not possible on this record, for this reason. The record was not altered."""
 
 
 class Outdated(NotDone):
-    """As NotDone, since something else is true of it than when it was chosen: it may be looked at again."""
+    """The record or its recipients changed since it was chosen. It can be done after a new preview."""
 
 
 class AlreadySo(Exception):  # noqa: N818 - as above
-    """There is nothing to do, for this reason."""
+    """The record needs no alteration, for this reason."""
 
 
 @dataclass(frozen=True)
 class Result:
-    """What became of one record, in words for the person who asked."""
+    """The result for one record. The message is in the language of the job's user."""
 
     message: str
     status: ItemStatus = ItemStatus.DONE
@@ -37,7 +37,7 @@ class Result:
 
 @dataclass(frozen=True)
 class Proposal:
-    """What a draft would do: how many records, and whatever else `template` shows of it."""
+    """The preview of a draft: the number of records that can be done, and a template with its context."""
 
     doable: int
     template: str
@@ -45,40 +45,41 @@ class Proposal:
 
 
 class Kind(ABC):
-    """Something that can be done to many records. `permission` is asked of the person for each record."""
+    """An action on many records. The job's user needs `permission`, which is checked again for each record."""
 
     name: ClassVar[str]
     permission: ClassVar[str]
 
     @abstractmethod
     def title(self, job: BulkJob) -> str:
-        """What the job does, as the head of its page: `Reassign to Network`."""
+        """The title of the job's page, such as `Reassign to Network`."""
 
     @abstractmethod
     def start_label(self, job: BulkJob, count: int) -> str:
-        """What the button that starts it says."""
+        """The label of the start button. `count` is the number of records that can be done."""
 
     @abstractmethod
     def preview(self, job: BulkJob) -> Proposal:
-        """Reads only. As many queries for many records as for few."""
+        """What the job would do. Only reads; the number of queries does not depend on the number of records."""
 
     @abstractmethod
     def do(self, job: BulkJob, item: BulkItem, user: User) -> Result:
-        """Does one record, inside of a transaction, as `user`.
+        """Does the action on one record as `user`. The caller has opened a transaction.
 
-        Raises AlreadySo, or when it cannot NotDone, ChangeRefused or ValidationError: whatever it wrote is then undone.
+        Raises AlreadySo if nothing has to be done; NotDone, ChangeRefused or ValidationError if it is not possible.
+        After any of these the caller rolls back.
         """
 
     @abstractmethod
     def address(self, item: BulkItem) -> str:
-        """The page of the record."""
+        """The address of the record's page."""
 
 
 KINDS: dict[str, Kind] = {}
 
 
 def kind_of(job: BulkJob) -> Kind:
-    """What a job does. Raises KeyError for a kind that is not there any more."""
+    """The kind of a job. Raises KeyError if no app registers this kind any more."""
     return KINDS[job.kind]
 
 
@@ -87,12 +88,12 @@ def register(kind: Kind) -> None:
     KINDS[kind.name] = kind
 
 
-# --- What the exchange adds ---
+# --- Hooks for the exchange ---
 
 
 @dataclass(frozen=True)
 class Intent:
-    """What is about to happen to a change: a save of `draft` where the database has `stored`, or a comment on it."""
+    """What is about to happen to a change: `comment` is added, or without one `draft` is saved over `stored`."""
 
     stored: Change
     draft: Change
@@ -112,8 +113,11 @@ Forecast = Callable[[Sequence[Intent]], list[list[Sent]]]
 
 @dataclass
 class Hooks:
-    """`forecast` says what each intent sends, with a number of queries that does not depend on their number; `wake`
-    tells the workers, once the transaction commits, that a job was started."""
+    """Functions that another app replaces.
+
+    `forecast` returns the operations that each intent would send; its number of queries must not depend on the number
+    of intents. `wake` tells the workers that a job was started; it is called after the commit.
+    """
 
     forecast: Forecast = lambda intents: [[] for _ in intents]
     wake: Callable[[], None] = lambda: None

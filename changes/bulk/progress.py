@@ -1,4 +1,4 @@
-"""How far a job is, and what became of its records."""
+"""The progress of a job, and the results of its records."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from changes.models import BulkItem, BulkJob
 from .kind import kind_of
 
 PAGE_SIZE = 100
-# After so long without a worker something is wrong.
+# If no worker has touched a job for this long, the page warns.
 PATIENCE = timedelta(seconds=20)
 
 
@@ -76,14 +76,14 @@ class Progress:
 
     @property
     def is_late(self) -> bool:
-        """No worker has looked at it for long."""
+        """Whether no worker has touched the running job for longer than `PATIENCE`."""
         since = self.job.active_at or self.job.confirmed_at
         return self.job.is_running and since is not None and timezone.now() - since > PATIENCE
 
 
 @dataclass(frozen=True)
 class Tab:
-    """Those of the results that became the same."""
+    """A tab that shows only the results with one status."""
 
     value: str
     label: str
@@ -92,7 +92,7 @@ class Tab:
 
 
 class Results:
-    """One page of the records, by their place in the job; `show` in the address narrows them, `after` pages."""
+    """One page of a job's records, by position. In the address, `show` is a status, `after` a position."""
 
     def __init__(self, job: BulkJob, progress: Progress, parameters: QueryDict) -> None:
         self.job, self.progress = job, progress
@@ -107,8 +107,8 @@ class Results:
             "": _("All"),
             ItemStatus.FAILED: _("Not done"),
             ItemStatus.DONE: _("Done"),
-            ItemStatus.UNCHANGED: _("Was so already"),
-            ItemStatus.WAITING: _("Left undone") if self.job.stopped_at else _("Waiting"),
+            ItemStatus.UNCHANGED: _("Unchanged"),
+            ItemStatus.WAITING: _("Not started") if self.job.stopped_at else _("Waiting"),
         }
         counts = {"": self.job.total, **self.progress.counts}
         return [
@@ -126,7 +126,7 @@ class Results:
 
     @property
     def rows(self) -> list[tuple[BulkItem, str]]:
-        """Each record with the address of its page."""
+        """The records of this page, each with the address of its own page."""
         kind = kind_of(self.job)
         return [(item, kind.address(item)) for item in self._page[:PAGE_SIZE]]
 

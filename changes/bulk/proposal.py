@@ -1,6 +1,7 @@
-"""What a bulk action on changes would do, and what it would send: gathered with a handful of queries.
+"""The preview of a bulk action on changes: what it would do and send. It takes only a few queries.
 
-What is said of partners holds until it is carried out: `told` keeps it, and `newly_told()` is asked again then.
+The partners that the preview names are a promise: `told` stores them, and `newly_told()` checks them again when the
+job runs.
 """
 
 from __future__ import annotations
@@ -20,14 +21,17 @@ from changes.models import BulkItem, BulkJob, Change
 from .kind import AlreadySo, Intent, NotDone, Outdated, Proposal, Sent, hooks
 
 TEMPLATE = "changes/includes/bulk_preview.html"
-# The intent of one record; raises why there is none, as `Kind.do()` does.
+# A function that returns the intent for one record. It raises the same errors as `Kind.do()`.
 Foreseen = Callable[[BulkItem, Change | None], Intent]
 
 
 @dataclass
 class Row:
-    """One change: `reason` says why it is not done; `sent` what partners are told. `is_outdated`: looked at again, it
-    may be done."""
+    """One change in the preview.
+
+    `reason` says why it will not be done. `sent` are the operations to partners. `is_outdated`: it may be possible
+    after a new preview.
+    """
 
     item: BulkItem
     change: Change | None
@@ -45,7 +49,7 @@ class Row:
 
 @dataclass(frozen=True)
 class PartnerShare:
-    """What one partner gets: how many of each operation."""
+    """The operations that one partner receives: the number of each kind."""
 
     system: str
     counts: list[tuple[str, int]]
@@ -57,7 +61,7 @@ def preview_of(job: BulkJob, foreseen: Foreseen) -> Proposal:
     rows, intents = [], []
     for item in items:
         change = found.get(int(item.target))
-        # As they are now: foreseeing alters it.
+        # Read before `foreseen()`, which alters the change.
         group = str(change.owning_group) if change and change.owning_group else ""
         row = Row(item, change, group, change.phase if change else "", ItemStatus.FAILED)
         rows.append(row)
@@ -90,7 +94,7 @@ def preview_of(job: BulkJob, foreseen: Foreseen) -> Proposal:
 
 
 def _say_who_changed(rows: list[Row]) -> None:
-    """Of those that are not any more as they were when they were chosen."""
+    """Sets the reason of changes that were edited since they were chosen: who edited which fields."""
     seen = {row.change.pk: row.item.seen or 0 for row in rows if row.change}
     edits = audit.edits_since(seen)
     for row in rows:
@@ -102,12 +106,12 @@ def _say_who_changed(rows: list[Row]) -> None:
 
 
 def partners_told(intents: Sequence[Intent]) -> list[list[str]]:
-    """The partners that would hear of each, by name."""
+    """The names of the partners that each intent would be sent to."""
     return [sorted({sent.system for sent in each}) for each in hooks.forecast(intents)]
 
 
 def newly_told(item: BulkItem, sent: Sequence[Sent]) -> Outdated | None:
-    """Why it is not done, where somebody would hear of it who was not named when it was chosen."""
+    """The refusal if `sent` goes to partners that were not named when the record was chosen; else None."""
     more = sorted({each.system for each in sent} - {*item.told}) if item.told is not None else []
     if not more:
         return None

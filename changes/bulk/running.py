@@ -1,8 +1,8 @@
-"""Carrying out bulk jobs: each record in a transaction of its own, with its result.
+"""Runs bulk jobs: each record in its own transaction, together with its result.
 
-Whoever runs takes a record by its row lock and skips what others hold, so any number of workers share a job. One that
-is killed leaves nothing but a lock that is gone with it: the record is then as it was, and waits for the next who
-looks.
+A worker claims a record by its row lock and skips locked ones, so any number of workers can share a job. If a worker
+is killed, the database rolls back its transaction and releases the lock. The record is then unaltered, and another
+worker does it.
 """
 
 from __future__ import annotations
@@ -30,15 +30,15 @@ from .kind import AlreadySo, NotDone, Result, kind_of
 
 logger = logging.getLogger(__name__)
 
-# How long a preview that nobody confirmed is kept.
+# A draft that nobody confirmed is deleted after this time.
 DRAFTS_KEPT = timedelta(days=1)
 
 
 def run(seconds: float, is_ending: Callable[[], bool] = lambda: False, idle_for: float = 0) -> bool:
-    """Works on the jobs that were started, a record of each in turn, for so many seconds. Says whether there is more.
+    """Works on all started jobs for up to `seconds`, one record of each in turn. Returns whether work is left.
 
-    With `idle_for`, on those alone that nobody has worked on for so many seconds. `is_ending` is asked before each
-    record.
+    With `idle_for`, it takes only jobs that nobody has worked on for that many seconds. It stops early when
+    `is_ending()`, which is called before each record, returns True.
     """
     until = time.monotonic() + seconds
     jobs = _begin(idle_for)
@@ -56,7 +56,7 @@ def _begin(idle_for: float) -> list[BulkJob]:
     now = timezone.now()
     wanted = BulkJob.objects.unfinished()
     if idle_for:
-        # One from the future: the clock was set back since.
+        # A time in the future: the clock was set back since.
         idle = Q(active_at=None) | Q(active_at__lt=now - timedelta(seconds=idle_for)) | Q(active_at__gt=now)
         wanted = wanted.filter(idle)
     jobs = list(wanted)
@@ -67,19 +67,19 @@ def _begin(idle_for: float) -> list[BulkJob]:
 
 
 def _finish(job: BulkJob) -> None:
-    """Unless somebody else still has a record of it in hand, who then comes here later."""
+    """Finishes the job unless a record is still waiting. A worker that still holds one finishes the job later."""
     waiting = BulkItem.objects.filter(job=OuterRef("pk"), status=ItemStatus.WAITING)
     BulkJob.objects.filter(~Exists(waiting), pk=job.pk, finished_at=None).update(finished_at=timezone.now())
 
 
 def _do_next(job: BulkJob) -> bool:
-    """Does the next record that nobody has in hand. Returns whether there was one."""
+    """Does the next record that no other worker holds. Returns whether there was one."""
     taken: list[BulkItem] = []
 
     def work() -> bool:
         taken.clear()
         with transaction.atomic():
-            # A job that was stopped is finished: what waits then stays undone.
+            # A stopped job counts as finished, so its waiting records are not found.
             waiting = BulkItem.objects.filter(job=job, job__finished_at=None, status=ItemStatus.WAITING)
             item = waiting.select_for_update(skip_locked=True, of=("self",), no_key=True).order_by("position").first()
             if item is None:
@@ -91,11 +91,11 @@ def _do_next(job: BulkJob) -> bool:
     try:
         return retry(work)
     except Error as error:
-        # Of a record that somebody else holds for too long the others need not wait; of a lost database all do.
+        # A record that is locked for too long must not hold up the others. Without a database, all must wait.
         if not (taken and is_unavailable(error) and connection.is_usable()):
             raise
         logger.warning("%s of a bulk job was given up: %s", taken[0], error)
-        _record(taken[0], Result(_("Somebody else held it for too long. Try it again."), ItemStatus.FAILED))
+        _record(taken[0], Result(_("The record was locked for too long. Try it again."), ItemStatus.FAILED))
         return True
 
 
@@ -106,7 +106,7 @@ def _record(item: BulkItem, result: Result) -> None:
 
 
 def _result(job: BulkJob, item: BulkItem) -> Result:
-    """Does one record. What it wrote is undone unless it was done."""
+    """Does one record; rolls back its writes unless it succeeds. Raises only OperationalError and InterfaceError."""
     with translation.override(job.language):
         try:
             with transaction.atomic():
@@ -120,13 +120,13 @@ def _result(job: BulkJob, item: BulkItem) -> Result:
         except (OperationalError, InterfaceError):
             raise
         except Exception:
-            # A fault of ours with one record must neither stop the others nor be met again and again.
+            # A bug that affects one record must neither stop the others nor be retried forever.
             logger.exception("%s of the bulk job %s failed unexpectedly", item, job.pk)
-            return Result(_("An internal error: nothing of it was kept. The log says more."), ItemStatus.FAILED)
+            return Result(_("An internal error: nothing was saved. See the log for details."), ItemStatus.FAILED)
 
 
 def _do(job: BulkJob, item: BulkItem) -> Result:
-    # Read anew for each record: a permission that was taken away counts from now on.
+    # Loaded again for each record, so that a revoked permission takes effect at once.
     user: Any = get_user_model().objects.get(pk=job.user_id)
     kind = kind_of(job)
     if not (user.is_active and user.is_staff and user.has_perm(kind.permission)):
@@ -136,5 +136,5 @@ def _do(job: BulkJob, item: BulkItem) -> Result:
 
 
 def clear_drafts() -> None:
-    """Forgets previews that nobody confirmed."""
+    """Deletes drafts that nobody confirmed within `DRAFTS_KEPT`."""
     BulkJob.objects.filter(confirmed_at=None, created_at__lt=timezone.now() - DRAFTS_KEPT).delete()

@@ -1,4 +1,4 @@
-"""Which changes a bulk action is for: those that were ticked, or all that match the list's filters."""
+"""The changes that a bulk action is for: the ticked ones, or all that match the list's filters."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from django.urls import reverse
 
 from changes.models import Change
 from changes.pages.list import filters
-from changes.pages.list.paging import Order
+from changes.pages.list.paging import Sort
 from changes.querysets import ChangeQuerySet
 
-# More than this nobody looks through before the start.
+# The maximum number of changes in a bulk action. Nobody would check a longer preview.
 LARGEST = 1000
 
 
 @dataclass
 class Selection:
-    """What an address of a form names. `query` is that of the list where it was made."""
+    """The changes that a person chose on the list. `query` is the list's query string."""
 
     numbers: list[str]
     is_all: bool
@@ -30,19 +30,19 @@ class Selection:
 
     @classmethod
     def posted(cls, request: HttpRequest) -> Selection:
-        """As the bar of the list sends it."""
+        """The selection that the bar of the list posts."""
         is_all = request.POST.get("scope") == "all"
         return cls(request.POST.getlist("change"), is_all, request.POST.get("query", ""), request.user)
 
     @classmethod
     def named(cls, request: HttpRequest) -> Selection:
-        """As the address of a form has it."""
+        """The selection in the address of a bulk form."""
         is_all = request.GET.get("scope") == "all"
         return cls(request.GET.getlist("change"), is_all, request.GET.get("query", ""), request.user)
 
     @property
     def address(self) -> str:
-        """The query that names it."""
+        """The query string that names this selection, for `named()`."""
         if self.is_all:
             return urlencode({"scope": "all", "query": self.query})
         return urlencode([("query", self.query), *(("change", number) for number in self.numbers)])
@@ -64,9 +64,9 @@ class Selection:
         try:
             found = filters.matching(self.query, self.user)
         except filters.InvalidFilter:
-            return Change.objects.none()  # as the list itself shows it
-        order = Order.read(QueryDict(self.query).get("sort", ""))
-        return order.narrowed(found) if order else found
+            return Change.objects.none()  # the list shows no changes then, either
+        sort = Sort.read(QueryDict(self.query).get("sort", ""))
+        return sort.narrowed(found) if sort else found
 
     @property
     def changes(self) -> list[Change]:

@@ -1,4 +1,4 @@
-"""Below /changes/bulk/, among the names of the changes."""
+"""The addresses below /changes/bulk/. Their names are in the namespace `changes`."""
 
 from django.urls import path
 

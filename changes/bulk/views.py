@@ -1,4 +1,4 @@
-"""The pages of bulk jobs: what is asked, the preview, the progress, and the result of each record."""
+"""The pages of bulk jobs: the form, the preview, the progress, and the result of each record."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ from .progress import Progress, Results
 from .selection import LARGEST, Selection
 
 JOBS_SHOWN = 50
-# Who has it sees what others have started, and may stop it.
+# The permission to see and stop other people's jobs.
 OVERSEE = "changes.change_bulkjob"
 NAMED = 12
 
 
 class Choose(StaffPage):
-    """Asks what is to be done to the chosen changes. The list posts its choice here; the address then names it."""
+    """The form for the chosen changes. The list posts the choice, and a redirect puts it into the address."""
 
     is_write_page = True
 
@@ -95,7 +95,7 @@ class Choose(StaffPage):
 
 
 class Jobs(StaffPage):
-    """One's own jobs, the newest first; before them the running ones of others, for those who watch over all."""
+    """The person's own jobs, newest first. With the permission `OVERSEE`, also the running jobs of others."""
 
     def get(self, request: HttpRequest) -> HttpResponse:
         user = signed_in(request)
@@ -118,7 +118,7 @@ class Jobs(StaffPage):
 
 
 class OneJob(StaffPage):
-    """A job of one's own; that of somebody else is as if it were not there, but where `is_for_overseers`."""
+    """A view of the person's own job. Others get 404, except holders of `OVERSEE` where `is_for_overseers`."""
 
     is_for_overseers = False
 
@@ -129,7 +129,7 @@ class OneJob(StaffPage):
         if job is None or not (job.user_id == user.pk or self._is_overseen(job, user)):
             raise Http404(_("You have no bulk job with this id."))
         if job.user_id == user.pk:
-            job.user = user  # whose permissions are read already
+            job.user = user  # its permissions are already loaded
         return job
 
     def _is_overseen(self, job: BulkJob, user: Person) -> bool:
@@ -140,7 +140,7 @@ class OneJob(StaffPage):
 
 
 class JobPage(OneJob):
-    """Before the start the preview, then how far it is. The part that moves is asked for alone, too."""
+    """The preview of a draft, or the progress of a started job. htmx requests get only the part that changes."""
 
     is_for_overseers = True
 
@@ -157,7 +157,7 @@ class JobPage(OneJob):
         context |= {"part": part, "results": Results(job, progress, request.GET)}
         if not asks_for_part(request):
             return render(request, "changes/bulk_job.html", context)
-        # It is done: the results come with it.
+        # The job has just finished: the answer replaces the whole job, with its results.
         done = render(request, "changes/includes/bulk_state.html", {**context, "is_part": True})
         return retarget(done, "#job")
 
@@ -201,7 +201,7 @@ class StopJob(OneJob):
 
 
 class ChooseAgain(OneJob):
-    """Takes the place of a draft of which something is not true any more: the same changes, as they are now."""
+    """Replaces an outdated draft by a new one, for the same changes as they are now."""
 
     def get(self, request: HttpRequest, pk: UUID) -> HttpResponse:
         return self.back()
@@ -216,13 +216,13 @@ class ChooseAgain(OneJob):
             found = Change.objects.visible_to(job.user).with_people().in_bulk(keys)
             targets = kind.targets([found[key] for key in keys if key in found], job.parameters, job.user)
             if not BulkJob.objects.filter(pk=job.pk, confirmed_at=None).delete()[0]:
-                return self.back()  # it was started just now
+                return self.back()  # somebody started the job meanwhile
             fresh = drafts.draft(kind, job.user, job.parameters, targets, job.back)
         return redirect("changes:bulk_job", fresh.pk)
 
 
 class DropJob(OneJob):
-    """Forgets a draft, and leads back to where it was chosen."""
+    """Deletes a draft, and leads back to its form."""
 
     def get(self, request: HttpRequest, pk: UUID) -> HttpResponse:
         return self.back()

@@ -47,7 +47,7 @@ class Addition(models.Model):
     objects = AnnouncedQuerySet.as_manager()
 
     change_id: int  # each kind has its own foreign key, `change`
-    # Whom the page named that a person added it on; nobody else gets it. See recipients.py.
+    # Partners the page promised; saving refuses if more would receive it. None: no page. See recipients.py.
     shown_recipients: Collection[str] | None = None
 
     class Meta:
@@ -56,16 +56,19 @@ class Addition(models.Model):
 
     @property
     def author_label(self) -> str:
-        """Who wrote it, as the partner named them, or our user's name."""
+        """The author's name: as the partner sent it, else the name of our user."""
         return self.author_name or self.author.get_username()
 
     @property
     def is_public(self) -> bool:
-        """Whether partners may get it."""
+        """Whether partners may receive it."""
         return True
 
     def save(self, *args: Any, **kwargs: Any) -> None:
-        """Adds it under the change's row lock. Raises TypeError for one that exists already, and RecipientsUnseen."""
+        """Inserts it under the row lock of the change.
+
+        Raises TypeError if it exists already, RecipientsUnseen if more partners would receive it than the page named.
+        """
         if not self._state.adding:
             raise TypeError(f"A {self._meta.verbose_name} is added, never edited.")
         with within_transaction():
@@ -75,15 +78,15 @@ class Addition(models.Model):
             self._check()
             if self.shown_recipients is not None and self.is_public:
                 recipients.refuse_unseen(self.change, self.shown_recipients)
-            kwargs["force_insert"] = True  # or a key that exists would be written over
+            kwargs["force_insert"] = True  # otherwise an existing key would be overwritten
             with writing():
                 super().save(*args, **kwargs)
 
     def delete(self, *args: object, **kwargs: object) -> Any:
-        raise TypeError(f"A {self._meta.verbose_name} is kept.")
+        raise TypeError(f"A {self._meta.verbose_name} is never deleted.")
 
     def _check(self) -> None:
-        """Raises what forbids adding it to `self.change`, whose row is locked."""
+        """For subclasses: raises an error if it may not be added to `self.change`, whose row is locked."""
 
 
 class Comment(Addition):
@@ -92,7 +95,7 @@ class Comment(Addition):
     change = models.ForeignKey(Change, on_delete=models.CASCADE, related_name="comments", verbose_name=_("change"))
     body = models.TextField(_("body"), validators=[validate_text, MaxLengthValidator(TEXT_MAX_LENGTH)])
     visibility = models.CharField(_("visibility"), max_length=7, choices=Visibility, default=Visibility.PUBLIC)
-    # Empty: Markdown, if it was written here.
+    # Empty: Markdown for a comment written here, plain text for a partner's.
     format = models.CharField(_("format"), max_length=8, choices=TextFormat, blank=True, editable=False)
 
     class Meta(Addition.Meta):
@@ -116,17 +119,17 @@ class Comment(Addition):
 
 
 def searched_by(viewer: Collection[models.Model] | None) -> models.QuerySet[Comment]:
-    """The comments that a search reads: all for staff, of whom `viewer` is None, else the public ones."""
+    """The comments that a search covers: all for staff (`viewer` is None), only public ones for anybody else."""
     return Comment.objects.all() if viewer is None else Comment.objects.filter(visibility=Visibility.PUBLIC)
 
 
 def storage_name(instance: Attachment, filename: str) -> str:
-    # Never the sender's file name: it is shown, but names no file here.
+    # The sender's file name is only shown, and never becomes part of a path.
     return f"attachments/{timezone.now():%Y/%m}/{uuid.uuid4().hex}"
 
 
 class Attachment(Addition):
-    """A file on a change. Its size and checksum are taken while it streams to the storage."""
+    """A file on a change. `save()` computes its size and checksum."""
 
     change = models.ForeignKey(Change, on_delete=models.CASCADE, related_name="attachments", verbose_name=_("change"))
     file = models.FileField(_("file"), upload_to=storage_name, max_length=200, validators=[validate_attachment])
@@ -144,7 +147,7 @@ class Attachment(Addition):
 
     @property
     def shown_name(self) -> str:
-        """The file's name as people see it and get it."""
+        """The file name for pages and downloads, with codes in place of invisible characters."""
         return made_visible(self.file_name)
 
     def save(self, *args: Any, **kwargs: Any) -> None:
@@ -162,12 +165,12 @@ class Attachment(Addition):
 
     def discard_file(self) -> None:
         """Removes the stored file of an attachment whose transaction was rolled back."""
-        if getattr(self.file, "_committed", True):  # else its name is still the sender's
+        if getattr(self.file, "_committed", True):  # otherwise nothing is stored, and the name is still the sender's
             self.file.storage.delete(self.file.name or "")
 
 
 class Approval(Addition):
-    """One person's decision on the plan, in one round. It stands: rework starts a new round."""
+    """One person's decision on the plan in one round. Nobody can alter it; rework starts a new round."""
 
     change = models.ForeignKey(Change, on_delete=models.CASCADE, related_name="approvals", verbose_name=_("change"))
     round = models.PositiveIntegerField(_("round"), editable=False)

@@ -1,4 +1,4 @@
-"""What a person does to many records at once: a job, and one item for each record."""
+"""Bulk jobs: one action on many records, with one item for each record."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from changes.choices import ItemStatus
 
 class JobQuerySet(models.QuerySet):
     def unfinished(self) -> Any:
-        """Those that were started and are not done, the oldest first."""
+        """The jobs that are confirmed and not finished, the oldest first."""
         return self.filter(confirmed_at__isnull=False, finished_at=None).order_by("confirmed_at", "id")
 
 
 class BulkJob(models.Model):
-    """What one person asked for. A draft, which is the preview, until `confirmed_at`; from then on it is carried out.
+    """One person's action on many records. It is a draft with a preview until `confirmed_at`; then workers run it.
 
-    `kind` names what is done, `parameters` how; see bulk/kind.py. `active_at` is when somebody last worked on it.
-    `language` is that of the person's pages, in which the results are told.
+    `kind` names the action, `parameters` its details; see bulk/kind.py. `active_at` is when somebody last worked on
+    it. `language` is the language of the person's pages, and of the results.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid_utils.compat.uuid7, editable=False)
@@ -68,10 +68,10 @@ class BulkJob(models.Model):
 
 
 class BulkItem(models.Model):
-    """One record of a job. `seen` is the version that the preview was made of, where that matters; `told` are the
-    partners that it was to be sent to then.
+    """One record of a job, and its result, which is written in the same transaction as the action.
 
-    The result is written in the transaction of what was done.
+    `seen` is the version that the preview was made from; None if the version does not matter. `told` are the
+    partners that the preview named; None if they do not matter.
     """
 
     job = models.ForeignKey(BulkJob, on_delete=models.CASCADE, related_name="items", db_index=False)

@@ -1,4 +1,4 @@
-"""Who holds changes."""
+"""Support groups, which own changes."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ class SupportGroup(models.Model):
         ordering = ["name"]
 
     def clean(self) -> None:
-        """Two names that differ in capitals alone would be taken for one another."""
+        """Refuses a name that differs from another only in capitals, since people would confuse the two."""
         other = SupportGroup.objects.filter(name__iexact=self.name).exclude(pk=self.pk).first()
         if other is not None and other.name != self.name:
-            said = gettext("There is a group %(name)s already, in other capitals.") % {"name": other.name}
+            said = gettext("There is already a group %(name)s. Only the capitals differ.") % {"name": other.name}
             raise ValidationError({"name": said})
 
     def __str__(self) -> str:

@@ -25,10 +25,10 @@ class SourcedHistory(models.Model):
 
 
 class SourcedRecords(HistoricalRecords):
-    """Says who did it, and for which external system: see changes/actor.py.
+    """Records who made each save, and for which external system: see changes/actor.py.
 
-    The row is a copy of the record's own, made by the database: no value is sent twice, and each save of a change
-    takes a third less time than with an instance of the history's model.
+    The database itself copies the record's row, so no value is sent twice. A save of a change takes a third less time
+    than with an instance of the history model.
     """
 
     def __init__(self, **options: object) -> None:
@@ -38,7 +38,7 @@ class SourcedRecords(HistoricalRecords):
         self._history = super().create_history_model(model, inherited)
         for field in self._history._meta.local_fields:
             if field.remote_field:
-                field.db_index = False  # it is read by change alone
+                field.db_index = False  # the history is only queried by change
         self._copied = [field.column for field in self.fields_included(model)]
         return self._history
 
@@ -48,7 +48,7 @@ class SourcedRecords(HistoricalRecords):
         copied = ", ".join(quote(column) for column in self._copied)
         own = ", ".join(map(quote, ("history_date", "history_type", "history_user_id", "source_system")))
         user, system = (self._history._meta.get_field(name) for name in ("history_user", "source_system"))
-        # Where the value is null, its type has to be told.
+        # PostgreSQL cannot infer the type of a parameter that is NULL.
         values = f"%s, %s, CAST(%s AS {user.db_type(connection)}), CAST(%s AS {system.db_type(connection)})"
         table, source = self._history._meta.db_table, self._history.instance_type._meta.db_table
         return (
@@ -65,7 +65,10 @@ class SourcedRecords(HistoricalRecords):
 
 
 def edits_of(records: Sequence[Any], names: Mapping[str, str]) -> dict[str, FieldEdit]:
-    """What the saves after the first of these changed, the oldest first, by field. `names`: the attribute of each."""
+    """The edits by field that the saves after the first of `records` made. Fields back at their old value are left out.
+
+    `records` are history records of one change, oldest first. `names` maps each field to its attribute.
+    """
     edits: dict[str, FieldEdit] = {}
     for before, after in pairwise(records):
         for field, name in names.items():

@@ -1,4 +1,4 @@
-"""Row locks of changes that are held already: what is saved under one lock takes it, and reads the row, once."""
+"""Knowledge of a row lock that is already held, so that several saves lock and read a change only once."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from typing import TypeVar
 from django.db.models import Model
 
 Record = TypeVar("Record", bound=Model)
-# The only change that is held, as the database has it.
+# A copy of the one change whose lock is held, with the values in the database.
 _held: ContextVar[Model | None] = ContextVar("held_change", default=None)
 
 
 @contextmanager
 def holding(change: Model) -> Iterator[None]:
-    """Whatever is saved inside knows that the caller's transaction holds the row lock of `change`.
+    """Tells saves inside that the caller's transaction holds the row lock of `change`, so they do not lock it again.
 
-    `change` was inserted, or read by `locked()`, in this very transaction, and its fields are those of the row still.
+    The caller must have inserted `change`, or read it by `locked()`, in this transaction, and not altered it since.
     """
     token = _held.set(copy(change))
     try:
@@ -29,12 +29,12 @@ def holding(change: Model) -> Iterator[None]:
 
 
 def held(model: type[Record], key: int) -> Record | None:
-    """The change with this key as the database has it, if its lock is held by a caller."""
+    """The change with this key as the database has it, if a caller holds its lock; else None."""
     change = _held.get()
     return change if isinstance(change, model) and change.pk == key else None
 
 
 def keep_as_stored(change: Model) -> None:
-    """What was just written is what the database has."""
+    """Updates the copy of a held change after `change` was written. Does nothing if its lock is not held."""
     if held(type(change), change.pk):
         _held.set(copy(change))

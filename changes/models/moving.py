@@ -1,4 +1,4 @@
-"""How a change moves through the workflow: the FSM's methods, built from the table of transitions."""
+"""Moves of a change through the workflow: the FSM's methods, built from the table of transitions."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ def _enter(target: Phase) -> Any:
         change._passing(target)
 
     enter.__name__ = f"to_{target.name.lower()}"
-    enter.__doc__ = f"Moves the change to {target.value}; `save()` then makes it last."
+    enter.__doc__ = f"Moves the change to {target.value}; `save()` then stores it."
     return transition(
         field="phase", source=workflow.sources(target), target=target.value, conditions=[in_table, conditions_met]
     )(enter)
 
 
 class Movable(models.Model):
-    """What has a phase, which only a transition alters."""
+    """A model with a phase, which only a transition alters."""
 
     if TYPE_CHECKING:
         change_type: Any
@@ -77,7 +77,7 @@ class Movable(models.Model):
         getattr(self, f"to_{Phase(target).name.lower()}")()
 
     def _passing(self, target: Phase) -> None:
-        """What leaving the present phase and entering `target` fills in."""
+        """Fills in the times and the round that belong to leaving the current phase and entering `target`."""
         now = timezone.now()
         if self.phase == Phase.DEPLOY and self.actual_end is None:
             self.actual_end = max(now, self.actual_start or now)

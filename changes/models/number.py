@@ -1,4 +1,4 @@
-"""The number of a change, which the database makes."""
+"""The number of a change, which the database generates."""
 
 from typing import Any
 

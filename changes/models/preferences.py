@@ -1,4 +1,4 @@
-"""What one person has chosen for the pages."""
+"""A person's preferences for the pages, and the filters that they saved."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def validate_time_zone(name: str) -> None:
 
 
 class Preferences(models.Model):
-    """Language and time zone of the pages; where they are empty, the browser's are taken."""
+    """Language, time zone and shortcuts of one person's pages. An empty language or time zone means the browser's."""
 
     user = models.OneToOneField(USER, on_delete=models.CASCADE, related_name="preferences")
     language = models.CharField(_("language"), max_length=10, blank=True, choices=settings.LANGUAGES)
@@ -46,7 +46,7 @@ class Preferences(models.Model):
 
 
 class SavedFilter(models.Model):
-    """A filter of the list of changes that a person keeps under a name. `query` is the address after the `?`."""
+    """A named filter of the list of changes. `query` is the query string, without the `?`."""
 
     user = models.ForeignKey(USER, on_delete=models.CASCADE, related_name="saved_filters")
     name = LineField(_("name"), max_length=60, validators=[validate_text])

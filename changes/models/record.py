@@ -19,7 +19,7 @@ from django_fsm import FSMField
 from changes import workflow
 from changes.choices import PRIORITIES, ChangeType, CompletionCode, Impact, Phase, Priority, Risk, Urgency
 from changes.exceptions import ConditionsUnmet, FieldEdit, NoTransition, ReadOnlyChange, StaleChange
-from changes.querysets import PRIORITY_RANK, ChangeQuerySet
+from changes.querysets import PLANNED_START, PRIORITY_RANK, ChangeQuerySet
 from changes.texts.isolation import apart
 from changes.texts.lines import LineField
 from changes.validators import TEXT_MAX_LENGTH, validate_moment, validate_text
@@ -113,7 +113,7 @@ class Change(Movable):
 
     TIMES = ("planned_start", "planned_end", "actual_start", "actual_end")
     LINES = ("title", "category", "service")
-    # What people and partners set, and a history shows. The rest is kept by save() itself.
+    # Fields that people and partners set and the history shows. save() itself maintains the others.
     TRACKED_FIELDS = (
         "title",
         "description",
@@ -147,30 +147,30 @@ class Change(Movable):
             ("approve_change", "Can approve or deny a change's plan"),
             ("abandon_change", "Can abandon a change"),
         ]
-        # Besides these PostgreSQL has two that SQLite knows not: `change_search` for the words of a search, and
-        # `change_window` for planned windows. See the migration of the list's indexes.
+        # PostgreSQL has two more, which SQLite does not support: `change_search` for searches, and `change_window` for
+        # planned windows. See the migration of the list's indexes.
         indexes = [
             models.Index(fields=["phase", "-id"], name="change_phase"),
             models.Index(fields=["owning_group", "-id"], name="change_owning_group"),
             models.Index(fields=["updated_at", "id"], name="change_updated"),
             models.Index(fields=["requested_by", "-id"], name="change_requested_by"),
             models.Index(PRIORITY_RANK, F("id"), name="change_priority"),
-            models.Index(
-                fields=["planned_start", "id"], condition=Q(planned_start__isnull=False), name="change_planned_start"
-            ),
-            # The open ones in the order of their numbers, and what they are filtered by.
+            models.Index(PLANNED_START, F("id"), name="change_planned_start"),
+            models.Index(fields=["created_at", "id"], name="change_created"),
+            models.Index(fields=["title", "id"], name="change_title"),
+            # Open changes in the order of their numbers, with the columns they are filtered by.
             models.Index(
                 fields=["id", "phase", "owning_group", "priority"],
                 condition=~Q(phase__in=[Phase.CLOSE, Phase.ABANDON]),
                 name="change_open",
             ),
-            # Nothing in a row that is new.
+            # Partial: a new change has no completion code, so creating it does not touch this index.
             models.Index(
                 fields=["completion_code", "-id"],
                 condition=Q(completion_code__isnull=False),
                 name="change_completion_code",
             ),
-            # What a group holds in a phase, the most urgent and of these the oldest first: desk.py.
+            # The changes of a group in a phase, the most urgent first, then the oldest: see desk.py.
             models.Index(
                 F("owning_group"),
                 F("phase"),
@@ -197,7 +197,7 @@ class Change(Movable):
         super().__init__(*args, **kwargs)
         self.changed_fields: dict[str, FieldChange] = {}
         self.is_partly_saved = False
-        # All its approvals, where somebody has read them and only wants to know what is possible.
+        # Approvals already loaded; saves a query. Only for checks of what is possible, not for a save.
         self.known_approvals: list[Any] | None = None
 
     def __str__(self) -> str:
@@ -223,7 +223,7 @@ class Change(Movable):
         return list(self.approvals.filter(round=self.approval_round).select_related("author"))
 
     def edits_since(self, version: int) -> dict[str, FieldEdit]:
-        """What was changed after `version`, by field: the value then, the value now, who last, and when."""
+        """The edits after `version`, by field: the value then, the value now, who edited it last, and when."""
         records = self.history.filter(version__gte=version).select_related("history_user").order_by("version")
         names = {field: self._meta.get_field(field).attname for field in self.TRACKED_FIELDS}  # type: ignore[union-attr]
         return edits_of(list(records), names)
@@ -257,16 +257,16 @@ class Change(Movable):
 
     def _remember_loaded(self) -> None:
         self._loaded_version = self.__dict__.get("version")
-        # Two saves may have the same number, when a transaction was rolled back after the first.
+        # The version alone is not enough: after a rollback, another save can get the same one.
         self._loaded_at = self.__dict__.get("updated_at")
 
     def save(self, *args: Any, update_fields: Iterable[str] | None = None, **kwargs: Any) -> None:
-        """Writes what differs from the database, and nothing when nothing does. Raises `ChangeRefused`."""
+        """Writes only the fields that differ from the database. Raises `ChangeRefused` or `ValidationError`."""
         with within_transaction():
-            # Whatever is refused is refused before anything is written.
+            # All checks come before the first write.
             if self._state.adding:
                 self._prepare_insert()
-                kwargs["force_insert"] = True  # or a key that exists would be written over
+                kwargs["force_insert"] = True  # otherwise an existing key would be overwritten
             else:
                 update_fields = self._prepare_update(update_fields)
                 if not self.changed_fields and update_fields == []:
@@ -285,7 +285,7 @@ class Change(Movable):
         self.clean()
 
     def _prepare_update(self, update_fields: Iterable[str] | None) -> list[str]:
-        """Compares with the locked row, and returns the fields to write: none when nothing differs."""
+        """Compares with the locked row, and returns the fields to write: an empty list if nothing differs."""
         stored = held(Change, self.pk) or Change.objects.locked().get(pk=self.pk)
         if (self._loaded_version, self._loaded_at) != (stored.version, stored.updated_at):
             raise StaleChange(stored.number, stored.version, stored.edits_since(self._loaded_version or 0))
@@ -312,9 +312,9 @@ class Change(Movable):
         return [*differing, "version", "updated_at"]
 
     def differences_from(self, stored: Change | None) -> dict[str, FieldChange]:
-        """What a save writes by field where the database has `stored`, and what it fills in where that is None.
+        """The fields in which this record differs from `stored`. With None: the fields that a new record fills in.
 
-        Derives the priority and tidies the lines, and touches nothing else.
+        Sets the derived priority and tidies the one-line texts of this record, and alters nothing else.
         """
         self._derive_priority()
         tidy_lines(self, stored)
@@ -335,7 +335,7 @@ class Change(Movable):
         self.priority = PRIORITIES[Urgency(self.urgency)][Impact(self.business_impact)]
 
     def _refuse_forbidden(self, stored: Change) -> None:
-        """The last line of defence of the rules that hold for every way in, the shell's too."""
+        """Enforces the rules that hold for every way in, the shell too. Raises a `ChangeRefused`."""
         changed = self.changed_fields
         if changed and stored.is_final:
             message = gettext("%(number)s is in %(phase)s: its fields are read-only. Add a comment instead.")
@@ -346,12 +346,12 @@ class Change(Movable):
             possible = workflow.targets(self.change_type, stored.phase)
             if self.phase not in possible:
                 raise NoTransition(self.change_type, stored.phase, self.phase, possible)
-            # Asked again of what will be stored: a denial may have come since, or a field altered after move_to().
+            # Checked again for what will be stored: since move_to(), a denial may have come or a field may be altered.
             if missing := workflow.unmet(self._as_stored_before(stored), self.phase):
                 raise ConditionsUnmet(self.phase, missing)
 
     def _as_stored_before(self, stored: Change) -> Change:
-        """The record with all that this save writes but the phase and what the transition fills in."""
+        """A copy of `stored` with the fields that this save writes, but with the stored phase and approval round."""
         draft = copy(stored)
         for field in self.changed_fields:
             if field != "phase":

@@ -1,4 +1,4 @@
-"""What a save makes of the values that it was given, and which it refuses."""
+"""Checks in `save()`: one-line texts are tidied, impossible times refused."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from changes.validators import validate_moment
 
 
 class Valued(Protocol):
-    """What is looked at of a change."""
+    """The attributes of a change that this module reads."""
 
     @property
     def LINES(self) -> tuple[str, ...]: ...  # noqa: N802 - as the change names them
@@ -25,7 +25,7 @@ class Valued(Protocol):
 
 
 def tidy_lines(change: Valued, stored: Valued | None) -> None:
-    """Takes lines as a browser's field would. One that reads as the stored one is no edit, and stays as stored."""
+    """Tidies one-line texts as a browser's field would. A text that differs only in this stays as it is stored."""
     for name in {*change.LINES} - change.get_deferred_fields():
         line = as_line(getattr(change, name))
         known = getattr(stored, name) if stored else line
@@ -33,7 +33,7 @@ def tidy_lines(change: Valued, stored: Valued | None) -> None:
 
 
 def refuse_impossible_times(change: Valued) -> None:
-    """Raises ValidationError for those that this save alters: an earlier release may have stored others."""
+    """Raises ValidationError for impossible times that this save sets. Unaltered ones may come from an old release."""
     errors = {}
     for name in change.TIMES:
         moment = getattr(change, name) if name in change.changed_fields else None

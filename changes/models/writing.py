@@ -1,17 +1,22 @@
-"""The transactions of a record's `save()`: no savepoints, which cost two round trips each."""
+"""The transactions of a record's `save()`. They use no savepoints, which cost two round trips each."""
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 from django.db import transaction
 
+from changes.prepared import prepared
+
 
 def within_transaction() -> AbstractContextManager[None]:
-    """The caller's transaction, where there is one, else one of its own. An error inside leaves the caller's usable."""
+    """Joins the caller's transaction, or opens one if there is none. An error inside leaves the caller's usable."""
     return nullcontext() if transaction.get_connection().in_atomic_block else transaction.atomic()
 
 
-def writing() -> AbstractContextManager[None]:
-    """Around what writes: it is kept whole, or the caller's transaction is lost with it."""
-    return transaction.atomic(savepoint=False)
+@contextmanager
+def writing() -> Iterator[None]:
+    """Wraps the writes. After an error inside, the caller's transaction can only be rolled back."""
+    with prepared(), transaction.atomic(savepoint=False):
+        yield

@@ -1,1 +1,1 @@
-"""What staff see: one package for each page, and beside its views what the page shows."""
+"""The pages for staff: one package for each page, with its views and the modules that gather what it shows."""

@@ -1,4 +1,4 @@
-"""Who may open a page: members of staff, and for a write the holders of its permission."""
+"""Access to pages: members of staff may read; a write needs the page's permission."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from changes.choices import Role
 from .htmx import asks_for_part, keep_apart
 from .resume import to_sign_in
 
-# What a person reads who lacks the permission: "<sentence> The roles that may: <roles>."
+# The refusal for each missing permission. `require()` appends "The roles that may: <roles>."
 REFUSALS = {
     "changes.add_change": _("You may not create changes."),
     "changes.change_change": _("You may not edit changes or move them to another phase."),
@@ -34,7 +34,7 @@ NOT_STAFF = _(
 
 
 def roles_with(permission: str) -> list[str]:
-    """The roles that hold `permission` now, an administrator's own additions included."""
+    """The roles that hold `permission` now, including those to which an administrator added it. Queries them."""
     app_label, codename = permission.split(".")
     groups = Group.objects.filter(
         name__in=Role.values, permissions__content_type__app_label=app_label, permissions__codename=codename
@@ -43,7 +43,7 @@ def roles_with(permission: str) -> list[str]:
 
 
 def require(user: Person, permission: str) -> None:
-    """Raises PermissionDenied, saying who may, unless `user` holds `permission`."""
+    """Raises PermissionDenied, which names the roles that may, unless `user` holds `permission`."""
     if user.has_perm(permission):
         return
     sentence, roles = REFUSALS[permission], ", ".join(roles_with(permission))
@@ -54,7 +54,7 @@ def require(user: Person, permission: str) -> None:
 
 
 class StaffPage(View):
-    """A page for members of staff. `permission` is needed for its writes, and to see it where `is_write_page`."""
+    """A page for staff. A POST needs `permission`; with `is_write_page`, a GET needs it too."""
 
     permission = ""
     is_write_page = False
@@ -62,7 +62,7 @@ class StaffPage(View):
     def dispatch(self, request: HttpRequest, *args: object, **kwargs: object) -> HttpResponseBase:
         if not request.user.is_authenticated:
             if asks_for_part(request):
-                # A part of a page: the page stays, with what was typed, and js/app.js says what to do.
+                # htmx asks for a part of a page. The page stays, with what was typed, and js/app.js says what to do.
                 return HttpResponse(status=401)
             return to_sign_in(request)
         if not request.user.is_staff:

@@ -1,4 +1,4 @@
-"""Fields of forms in which what the person did not touch is no edit, however a browser shows and sends it."""
+"""Form fields in which an untouched value never counts as an edit, however a browser shows and sends it."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from changes.validators import validate_moment
 
 
 class Text(forms.CharField):
-    """Text whose line ends a browser may spell in its own way without that being an edit."""
+    """A text of several lines. A browser's other line ends do not count as an edit."""
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(strip=False, **kwargs)
@@ -38,14 +38,17 @@ class Text(forms.CharField):
         return super().has_changed(self.to_python(initial), data)
 
 
-# The field of a form that names the time zone it was drawn in: work_in_zone_of() reads it.
+# The form field with the time zone in which the form was rendered; work_in_zone_of() reads it.
 ZONE = "zone"
 ASK, FIRST, LAST = "ask", "first", "last"
 _SHOWN = "%Y-%m-%dT%H:%M"
 
 
 def work_in_zone_of(sent: QueryDict) -> None:
-    """Reads and shows times in the zone that this form was drawn in, until the answer is ready. Raises BadRequest."""
+    """Activates the time zone in which the submitted form was rendered. Raises BadRequest for an unknown one.
+
+    The middleware resets the zone after the answer.
+    """
     name = sent.get(ZONE)
     if not name:
         return
@@ -55,7 +58,10 @@ def work_in_zone_of(sent: QueryDict) -> None:
 
 
 class MinuteInput(forms.DateTimeInput):
-    """A time, which of the two where it comes twice, and the zone that the form is drawn in."""
+    """A field for a time, with a hidden field for its zone.
+
+    If the time occurs twice because the clocks are put back, there is also a choice between the two.
+    """
 
     def __init__(self, attrs: dict[str, Any] | None = None) -> None:
         super().__init__({"type": "datetime-local", "step": "60", **(attrs or {})}, format=_SHOWN)
@@ -75,7 +81,7 @@ class MinuteInput(forms.DateTimeInput):
         return format_html_join("", "{}", ((part,) for part in parts))
 
     def value_from_datadict(self, data: Mapping[str, Any], files: object, name: str) -> Any:
-        """What was typed; with its offset where that was chosen, and the time still comes twice."""
+        """The typed text, with the chosen offset if the time occurs twice."""
         text, offset = data.get(name), data.get(f"{name}_offset")
         if text and offset and offset in map(_offset, _readings(text)):
             return f"{text}{offset}"
@@ -83,7 +89,7 @@ class MinuteInput(forms.DateTimeInput):
 
 
 class _BoundMinute(forms.BoundField):
-    """Its label names the zone that the time is shown and read in."""
+    """A bound field whose label names the time zone."""
 
     def __init__(self, form: Any, field: forms.Field, name: str) -> None:
         super().__init__(form, field, name)
@@ -92,10 +98,10 @@ class _BoundMinute(forms.BoundField):
 
 
 class Minute(forms.DateTimeField):
-    """A time to the minute, in the current time zone. What is sent as it was shown is no edit: the stored one stays.
+    """A time to the minute, in the current time zone. A value sent as it was shown is no edit, so seconds are kept.
 
-    Where the clocks are put back, an hour comes twice: the person is asked which, or `of_two` says it. Where they are
-    put forward, one is left out: what is typed in it is refused.
+    When the clocks are put back, an hour occurs twice: the person must choose, or `of_two` decides (ASK, FIRST or
+    LAST). When they are put forward, an hour does not exist: a time in it is refused.
     """
 
     widget = MinuteInput
@@ -133,7 +139,7 @@ class Minute(forms.DateTimeField):
             return self._of_two(error.params["datetime"])
 
     def _of_two(self, typed: datetime) -> datetime:
-        """The moment of a time that does not come once in the current time zone. Raises ValidationError."""
+        """Resolves a time that occurs twice or not at all in the current time zone. Raises ValidationError."""
         first, last = (typed.replace(tzinfo=timezone.get_current_timezone(), fold=fold) for fold in (0, 1))
         told = first.astimezone(UTC).astimezone(first.tzinfo)
         if told.replace(tzinfo=None) != typed:
@@ -153,7 +159,7 @@ class Minute(forms.DateTimeField):
 
 
 def _as_shown(text: str) -> tuple[str, str]:
-    """The time as a browser's field shows it, in the current time zone, and its offset if the text has one."""
+    """The time in the form of a browser's field, in the current time zone, and its offset; "" if it has none."""
     try:
         moment = parse_datetime(text)
     except ValueError:
@@ -163,7 +169,7 @@ def _as_shown(text: str) -> tuple[str, str]:
 
 
 def _readings(text: str) -> list[datetime]:
-    """The two moments of a time that comes twice in the current time zone; nothing for any other."""
+    """The two meanings of a time that occurs twice in the current time zone; an empty list for any other."""
     try:
         typed = parse_datetime(text)
         if typed is None or typed.tzinfo:
@@ -176,12 +182,12 @@ def _readings(text: str) -> list[datetime]:
 
 
 def _offset(moment: datetime) -> str:
-    """`+02:00`."""
+    """The offset from UTC, such as `+02:00`."""
     return moment.isoformat()[-6:]
 
 
 def _local(moment: datetime) -> datetime | None:
-    """The moment in the current time zone; None at the ends of the calendar, which have none there."""
+    """The time in the current time zone; None if it lies outside the calendar there (year 1 or 9999)."""
     try:
         return timezone.localtime(moment)
     except OverflowError:

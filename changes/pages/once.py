@@ -1,12 +1,12 @@
-"""A form that is sent twice acts once: a second click, or a page that is sent again.
+"""Protection against forms that are sent twice, by a second click or a reload: such a form acts only once.
 
-A form takes part by `{% once %}`, which marks this one page of it; its view does what it does within `once`:
+The form contains `{% once %}`, which is unique for each page. The view acts within `once`:
 
     with once(request) as sent:
         if not sent.led_to and form.is_valid() and form.save_or_explain():
             sent.led_to = form.instance.number
 
-The same page with something else typed into it (somebody went back and went on from there) is another form.
+The same page with other values (somebody went back and typed something else) counts as another form.
 """
 
 from __future__ import annotations
@@ -24,15 +24,15 @@ from django.http import HttpRequest
 
 MARK = "once"
 _DONE = "done_once"
-# So many forms are remembered in a session.
+# The number of forms that a session remembers.
 _MOST = 20
-# These differ though the person sends the same.
+# Fields that may differ even if the person sends the same form again.
 _UNTYPED = ("csrfmiddlewaretoken", "previewed")
 
 
 @dataclass
 class Sent:
-    """`led_to` says what came of the form: of its first sending, where `is_again`; nothing while nothing did."""
+    """`led_to` is the view's result, such as a number; "" if there is none yet. `is_again`: from an earlier request."""
 
     led_to: str = ""
     is_again: bool = False
@@ -44,7 +44,7 @@ def new_mark() -> str:
 
 @contextmanager
 def once(request: HttpRequest) -> Iterator[Sent]:
-    """One transaction, in which whoever sends the same form meanwhile waits, and then finds what it led to."""
+    """Opens a transaction. A second request with the same form waits for it, and then gets the first one's `led_to`."""
     mark = request.POST.get(MARK, "")
     key = request.session.session_key
     if not mark or not key:
@@ -54,7 +54,7 @@ def once(request: HttpRequest) -> Iterator[Sent]:
     typed = sorted((name, values) for name, values in request.POST.lists() if name not in _UNTYPED)
     digest = hashlib.sha256(json.dumps([request.path, typed]).encode()).hexdigest()
     with transaction.atomic():
-        # The row is read under its lock: what this request has read of it before may be from before the other one.
+        # Read again under the lock: the session loaded earlier may be older than the other request's save.
         row = Session.objects.select_for_update().filter(session_key=key).first()
         done: dict[str, str] = row.get_decoded().get(_DONE, {}) if row else {}
         if digest in done:
@@ -66,4 +66,4 @@ def once(request: HttpRequest) -> Iterator[Sent]:
             latest = [*done.items(), (digest, sent.led_to)][-_MOST:]
             request.session[_DONE] = dict(latest)
             request.session.save()
-            request.session.modified = False  # saved, here under the lock
+            request.session.modified = False  # already saved here, under the lock

@@ -1,4 +1,4 @@
-"""Places on the staff's pages where another app shows something of its own: `{% parts "change.panels" %}`."""
+"""Places on pages where another app adds its own parts, as in `{% parts "change.panels" %}`."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 from django.template import Context
 
-# Every place, and what its template has in its context beside the page's own.
+# Every place, with its description and the names that it adds to the context of the page.
 PLACES = {
     "desk.now": "the part of the desk that updates by itself",
     "desk.traffic": "the desk's charts",
@@ -30,7 +30,7 @@ def _nothing(context: Context) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Part:
-    """A template, which sees what is around it; `values` adds to that, from the context of the place."""
+    """A part of a page. Its template has the context of the place, and what `values` returns for that context."""
 
     template: str
     values: Callable[[Context], dict[str, Any]] = _nothing
@@ -40,10 +40,10 @@ _offered: dict[str, list[Part]] = {place: [] for place in PLACES}
 
 
 def offer(place: str, part: Part) -> None:
-    """Raises KeyError for a place that does not exist."""
+    """Adds a part to a place. Raises KeyError for an unknown place."""
     _offered[place].append(part)
 
 
 def at(place: str) -> list[Part]:
-    """What is shown there, in the order in which it was offered."""
+    """The parts of a place, in the order in which they were offered."""
     return _offered[place]

@@ -1,12 +1,12 @@
-"""A session that ran out does not cost what was typed.
+"""Rescue of typed text when the session has expired.
 
-A form with `{% page_of %}` names the person whose page it was, signed. When it comes without their session, what was
-typed waits in the session of the browser while they sign in; then the form's page shows it again, unsent. A page takes
-part by `{% page_of %}` in its form, and in its `get`:
+A form with `{% page_of %}` contains the signed key of the person whose page it was. If it arrives without their
+session, the typed values wait in the browser's session while they sign in. The form's page then shows the values again
+and saves nothing. To support this, a page has `{% page_of %}` in its form and calls in its `get`:
 
     typed = typed_before(request)    # a QueryDict, or None
 
-or, where the form is an ordinary one, `Form(initial=typed_fields(request))`.
+or, for an ordinary form, `Form(initial=typed_fields(request))`.
 """
 
 from __future__ import annotations
@@ -31,23 +31,24 @@ from .once import MARK
 
 OWNER = "page_of"
 _KEPT = "typed_before"
-# In characters, names and values together: the longest comment, or an edit. Anybody may send a form, signed in or not.
+# The most characters to keep, names and values together: enough for the longest comment or an edit. There must be a
+# limit, because anybody can send a form without signing in.
 MOST_TYPED = 200_000
-# Seconds. A page may stay open over a long weekend; signing in follows at once.
+# Seconds that a page may stay open (a long weekend), and seconds that values wait for the sign-in.
 PAGE_LIVES = 4 * 24 * 3600
 KEPT_FOR = 3600
-# Where a name has one of these in it, the value is not kept.
+# Fields with one of these in their name are never kept.
 _SECRET = ("csrf", "password", "passwd", "secret", "token")
 _signer = TimestampSigner(salt="changes.resume")
 
 
 def owner_mark(user: Person) -> str:
-    """Names `user` in a form, so that what is typed there is shown to nobody else."""
+    """The signed key of `user` for a form, so that the typed values are shown to nobody else."""
     return _signer.sign(str(user.pk))
 
 
 def _owner(request: HttpRequest) -> str:
-    """The key of the person whose page it was that `request` was sent from, or nothing."""
+    """The key of the person whose page sent the form; "" if it is missing, expired or forged."""
     try:
         return _signer.unsign(request.POST.get(OWNER, ""), max_age=PAGE_LIVES)
     except BadSignature:
@@ -55,7 +56,7 @@ def _owner(request: HttpRequest) -> str:
 
 
 def to_sign_in(request: HttpRequest) -> HttpResponseBase:
-    """To the sign-in page and from there back, with what a form brought kept on the way and a word on it."""
+    """Redirects to the sign-in page, which leads back here. Keeps a posted form, and tells the person so."""
     if request.method == "POST":
         if keep(request):
             said = _("You were signed out, so nothing was saved yet. Sign in: what you typed is kept and shown again.")
@@ -66,7 +67,10 @@ def to_sign_in(request: HttpRequest) -> HttpResponseBase:
 
 
 def keep(request: HttpRequest) -> bool:
-    """Keeps what the form brought until its owner opens the same address; False where that cannot be."""
+    """Keeps the posted values in the session until their owner opens the same address.
+
+    Returns False, and keeps nothing, if the owner is unknown or may not sign in, or if there is too much or nothing.
+    """
     owner = _owner(request)
     typed = {
         name: values
@@ -76,7 +80,7 @@ def keep(request: HttpRequest) -> bool:
     size = sum(len(text) for name, values in typed.items() for text in (name, *values))
     if not owner or not typed or size > MOST_TYPED or not _works_here(owner):
         return False
-    # A half of a surrogate pair or a NUL is no text that a session can carry.
+    # A session cannot store NUL characters or halves of surrogate pairs.
     kept = {name: [_storable(value) for value in values] for name, values in typed.items()}
     request.session[_KEPT] = {
         "path": request.path,
@@ -89,7 +93,7 @@ def keep(request: HttpRequest) -> bool:
 
 
 def _works_here(owner: str) -> bool:
-    """Whether this person could still sign in and see it."""
+    """Whether this person can still sign in to the pages."""
     return get_user_model().objects.filter(pk=owner, is_active=True, is_staff=True).exists()
 
 
@@ -98,9 +102,9 @@ def _storable(text: str) -> str:
 
 
 def typed_before(request: HttpRequest) -> QueryDict | None:
-    """What this person had typed into the form of this page when the session ran out: once, and with a word on it.
+    """The values that this person typed into this page's form before the session expired. Tells the person so.
 
-    None when there is nothing, or when it was somebody else's: that is forgotten.
+    Returns them only once. None if there are none. Values that are too old or somebody else's are deleted.
     """
     kept = request.session.get(_KEPT)
     if not kept or kept["path"] != request.path:
@@ -120,15 +124,18 @@ def typed_before(request: HttpRequest) -> QueryDict | None:
 
 
 def typed_fields(request: HttpRequest) -> dict[str, Any]:
-    """As `typed_before`, for the `initial` of a form: each field with its last value; or nothing."""
+    """The result of `typed_before()` for the `initial` of a form: the last value of each field; empty if none."""
     typed = typed_before(request)
     return {} if typed is None else typed.dict()
 
 
 def form_out_of_date(request: HttpRequest, reason: str = "") -> HttpResponseBase:
-    """Named in the settings: a form from before the person signed in again is shown once more, with what was typed."""
+    """The view for CSRF failures, named in the settings.
+
+    A form from before the person signed in again is shown once more, with the typed values.
+    """
     if asks_for_part(request):
-        # A part of a page: the page stays, with what was typed.
+        # htmx asks for a part of a page. The page stays, with what was typed.
         return csrf_failure(request, reason) if request.user.is_authenticated else HttpResponse(status=401)
     if not request.user.is_authenticated and _owner(request):
         return to_sign_in(request)

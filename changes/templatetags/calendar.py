@@ -1,4 +1,4 @@
-"""Times of day, for the calendar."""
+"""Dates and times of day for the calendar."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from django.utils.safestring import SafeString
 from django.utils.translation import pgettext_lazy
 
 register = template.Library()
-# How a day is written: German has a dot behind its number.
+# Date formats, translated because German puts a dot after the number of the day.
 _FORMATS = {
     "weekday": pgettext_lazy("format of a date", "l, j F"),
     "weekday_year": pgettext_lazy("format of a date", "l, j F Y"),
@@ -24,14 +24,14 @@ _FORMATS = {
 
 @register.filter
 def dated(day: date, form: str) -> str:
-    """A day in the language of the page; a moment in the current time zone."""
+    """The date in the language of the page, in the format `form` of `_FORMATS`; of a datetime in the current zone."""
     local = timezone.localtime(day) if isinstance(day, datetime) else day
     return formatted(local, str(_FORMATS[form]))
 
 
 @register.simple_tag
 def clock(moment: datetime) -> SafeString:
-    """The time of day in the current time zone; the exact moment on hover."""
+    """The time of day in the current time zone, with the exact time as a tooltip."""
     local = timezone.localtime(moment)
     exact, shown = local.strftime("%Y-%m-%d %H:%M:%S %Z"), local.strftime("%H:%M")
     return format_html('<time datetime="{}" title="{}">{}</time>', local.isoformat(), exact, shown)

@@ -1,4 +1,4 @@
-"""What only the page of one change needs."""
+"""Filters for the page of one change."""
 
 from __future__ import annotations
 
@@ -15,5 +15,5 @@ register = template.Library()
 
 @register.filter
 def phases_in_words(phases: Iterable[Phase]) -> str:
-    """`Deploy or Validate`."""
+    """The labels of the phases as a list in words, such as `Deploy or Validate`."""
     return get_text_list([str(phase.label) for phase in phases], _("or"))

@@ -1,4 +1,4 @@
-"""The small parts that all pages share: signs, times, phases, form fields."""
+"""Small parts that all pages share: icons, times, phases, form fields."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ NEWEST_FIRST = {"number": "-number", "updated": "-updated"}
 
 @register.simple_tag
 def icon(name: str) -> SafeString:
-    """A sign of the sprite. It repeats what the words beside it say, so screen readers pass over it."""
+    """An icon from `icons.svg`. It repeats the words beside it, so it is hidden from screen readers."""
     return format_html(
         '<svg class="icon" aria-hidden="true" focusable="false"><use href="{}#{}"></use></svg>',
         static("changes/icons.svg"),
@@ -34,7 +34,7 @@ def icon(name: str) -> SafeString:
 
 @register.simple_tag(takes_context=True)
 def parts(context: Context, place: str, **values: object) -> SafeString:
-    """What other apps show at this place of the page: see pages/parts.py."""
+    """The parts that other apps show at this place of the page: see pages/parts.py."""
     shown = []
     for part in parts_of_pages.at(place):
         with context.push(**values), context.push(**part.values(context)):
@@ -44,13 +44,13 @@ def parts(context: Context, place: str, **values: object) -> SafeString:
 
 @register.simple_tag
 def when(moment: datetime | None, empty: str = "") -> SafeString | str:
-    """A time in the current time zone, to the minute; the exact one on hover."""
+    """A time in the current time zone, to the minute, with the exact time as a tooltip; `empty` for None."""
     if moment is None:
         return empty
     try:
         local = timezone.localtime(moment)
     except OverflowError:
-        local = moment  # a year at the end of the calendar, stored under another time zone
+        local = moment  # at the end of the calendar, which this time zone cannot show
     return format_html(
         '<time datetime="{}" title="{}">{}</time>',
         local.isoformat(),
@@ -61,11 +61,11 @@ def when(moment: datetime | None, empty: str = "") -> SafeString | str:
 
 @register.inclusion_tag("changes/includes/sort_head.html", takes_context=True)
 def sort_head(context: Context, name: str, label: str) -> dict[str, Any]:
-    """The head of a column that the list can be sorted by. A second click turns the order round."""
+    """The header of a column that the list can be sorted by. A second click reverses the order."""
     order = str(context["order"])
     direction = {name: "ascending", f"-{name}": "descending"}.get(order, "")
     query = context["tidy"].copy()
-    # What is newest is wanted first; what is most urgent or begins next, too.
+    # The first click sorts by the newest number or update; by other columns, ascending.
     query["sort"] = {"ascending": f"-{name}", "descending": name}.get(direction, NEWEST_FIRST.get(name, name))
     return {"label": label, "direction": direction, "href": f"?{query.urlencode()}"}
 
@@ -82,7 +82,7 @@ def get_field(form: BaseForm, name: str) -> BoundField:
 
 @register.filter
 def ago(moment: datetime) -> str:
-    """`3 minutes ago`, or `in 4 hours`: the largest unit only."""
+    """The time from now in its largest unit, such as `3 minutes ago` or `in 4 hours`."""
     now = timezone.now()
     is_less_than_a_minute = abs((moment - now).total_seconds()) < 60
     if moment > now:
@@ -122,8 +122,8 @@ def priority_matrix() -> dict[str, Any]:
 
 @register.inclusion_tag("includes/field.html")
 def field(bound: BoundField, wide: bool = False) -> dict[str, Any]:
-    """A form's field with its label, help and errors. Django ties them to the control for screen readers."""
-    # Said only where it tells something: not where all fields are required, nor where a choice is made already.
+    """A form field with its label, help and errors. Django links them to the control for screen readers."""
+    # A required field is marked only if others are optional, and not if it is a select, which always has a value.
     mixed = any(not other.field.required for other in bound.form.visible_fields())
     is_marked = bound.field.required and mixed and not isinstance(bound.field.widget, Select)
     return {

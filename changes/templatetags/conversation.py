@@ -1,4 +1,4 @@
-"""How the pages show comments and attachments, and the mark that a form carries."""
+"""Tags for comments and attachments, and for the hidden fields of forms."""
 
 from __future__ import annotations
 
@@ -25,25 +25,25 @@ register = template.Library()
 
 @register.filter
 def markdown(text: str) -> SafeString:
-    """What a person or a partner wrote as Markdown, as safe HTML."""
+    """Markdown by a person or a partner as safe HTML."""
     return markdown_rendering.render(text)
 
 
 @register.filter
 def written(text: str, comment: Comment) -> SafeString:
-    """A comment, or its beginning, in the way that its writer meant it."""
+    """The text of a comment, or its beginning, as HTML: rendered if the comment is Markdown, else as typed."""
     return markdown_rendering.render(text) if comment.is_markdown else markdown_rendering.as_typed(text)
 
 
 @register.filter
 def beginning(text: str) -> str:
-    """The beginning of what is long; else all of it."""
+    """The beginning of a long text; a short text whole."""
     return markdown_rendering.beginning(text)
 
 
 @register.simple_tag
 def comment_form_of(page: ChangePage) -> CommentForm:
-    """The one that shows its errors, else an empty one."""
+    """The submitted form with its errors, or an empty one."""
     return page.forms.get("comment_form") or CommentForm()
 
 
@@ -54,7 +54,7 @@ def attachment_form_of(page: ChangePage) -> AttachmentForm:
 
 @register.simple_tag
 def preview_of(attachment: Attachment) -> str:
-    """`image` or `pdf`; empty for what is only downloaded. Reads the head of the file."""
+    """`image` or `pdf`; "" if the page cannot show the file. Reads the beginning of the file."""
     media_type = attachment_previews.media_type(attachment)
     if media_type == attachment_previews.PDF:
         return "pdf"
@@ -63,25 +63,25 @@ def preview_of(attachment: Attachment) -> str:
 
 @register.filter
 def listed(names: Sequence[str]) -> str:
-    """`ACME`, `ACME and BETA`, `ACME, BETA and GAMMA`."""
+    """The names as a list in words: `ACME`, `ACME and BETA`, `ACME, BETA and GAMMA`."""
     return get_text_list(list(names), pgettext("between the last two of a list", "and"))
 
 
 @register.simple_tag
 def recipients_of(change: Change) -> list[str]:
-    """Whom something public on the change that is shown is sent to now."""
+    """The partners that something public on this change is sent to now."""
     return recipients_named.shown_on(change)
 
 
 @register.filter
 def as_field(recipients: Sequence[str]) -> str:
-    """What a form carries of whom its page named."""
+    """The named recipients as the value of a form's hidden field."""
     return recipients_named.as_field(recipients)
 
 
 @register.simple_tag
 def once() -> SafeString:
-    """A hidden field by which a form that is sent twice acts once; see once.py."""
+    """A hidden field that lets a form act only once, even if it is sent twice; see once.py."""
     return format_html('<input type="hidden" name="{}" value="{}">', once_only.MARK, once_only.new_mark())
 
 

@@ -1,4 +1,7 @@
-"""Filters for what somebody wrote, in every template without loading them: see changes/texts/isolation.py."""
+"""Filters that isolate texts that people wrote. They are built in, so templates need not load them.
+
+See changes/texts/isolation.py.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +17,6 @@ register.filter("apart", isolation.apart)
 
 @register.filter
 def bdi(value: object) -> SafeString | str:
-    """For a page; `apart` is for an attribute or a title."""
+    """The text isolated in a `<bdi>` element, for the body of a page. Use `apart` for an attribute or a title."""
     text = "" if value is None else str(value)
     return format_html("<bdi>{}</bdi>", isolation.without_turning(text)) if isolation.is_turned(text) else text

@@ -1,4 +1,4 @@
-"""The signs of a row as plain tags: a page with hundreds of rows pays for each template that a row includes."""
+"""The signs of a list's row, without templates: an included template per row is slow on pages of hundreds of rows."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ register = template.Library()
 
 @register.simple_tag
 def phase_badge(value: str) -> SafeString:
-    """The same as the tag `phase`."""
+    """The same HTML as the tag `phase`, without a template."""
     phase = Phase(value)
     tone = phase.lower() if phase in (Phase.BACKOUT, Phase.ABANDON) else phase.metaphase.lower()
     return format_html('<span class="badge phase-{}" title="{}">{}</span>', tone, phase.metaphase.label, phase.label)
@@ -23,7 +23,7 @@ def phase_badge(value: str) -> SafeString:
 
 @register.simple_tag
 def priority_sign(value: str) -> SafeString:
-    """A priority as its sign alone, with the word for who cannot see it."""
+    """A priority as an icon, with its name for screen readers."""
     name, word = value.lower(), Priority(value).label
     return format_html(
         '<span class="priority priority-{}" title="{}">{}<span class="visually-hidden">{}</span></span>',

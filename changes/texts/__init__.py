@@ -1,1 +1,1 @@
-"""Texts: lines and file names as they are kept, the direction of letters, differences, times."""
+"""Helpers for texts: one-line texts, file names, right-to-left texts, differences, timestamps."""

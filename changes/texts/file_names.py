@@ -1,4 +1,4 @@
-"""The names of files that people send and fetch: kept letter for letter, or refused."""
+"""The names of uploaded and downloaded files. A name is kept unaltered, or refused."""
 
 from __future__ import annotations
 
@@ -15,14 +15,17 @@ from django.http.multipartparser import MultiPartParser
 from django.http.response import HttpResponseBase
 from django.utils.datastructures import ImmutableList
 
-# Under which name the framework has a file while it is received: it names nothing that is kept.
+# The name that Django gives a file while it is received. No stored file has this name.
 _RECEIVED = "upload"
-# What a quoted name cannot hold, or what browsers read in different ways.
+# Characters that a quoted name cannot contain, or that browsers read in different ways.
 _UNQUOTABLE = re.compile(r'[^\x20-\x7e]|["\\%]')
 
 
 class NamedParts(MultiPartParser):
-    """Reads a form with files. Django's own alters their names: entities, folders, spaces that are not printable."""
+    """Parses a form with files, and keeps the name of each as sent: see `sent_name()`.
+
+    Django's parser alters names: it decodes entities, and cuts folders and characters that are not printable.
+    """
 
     def sanitize_file_name(self, file_name: str) -> str | None:
         self._sent_name = file_name
@@ -36,7 +39,7 @@ class NamedParts(MultiPartParser):
 
 
 class FileNamesMiddleware:
-    """Lets `NamedParts` read the forms of the pages. It stands before what reads the first form."""
+    """Makes `NamedParts` parse the forms of pages. It must come before any middleware that reads a form."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
         self.get_response = get_response
@@ -47,19 +50,22 @@ class FileNamesMiddleware:
 
 
 def _parse(request: Any, meta: Any, body: Any) -> Any:
-    """As HttpRequest.parse_file_upload()."""
+    """`HttpRequest.parse_file_upload()`, but with `NamedParts`."""
     warning = "You cannot alter upload handlers after the upload has been processed."
     request.upload_handlers = ImmutableList(request.upload_handlers, warning=warning)
     return NamedParts(meta, body, request.upload_handlers, request.encoding).parse()
 
 
 def sent_name(upload: UploadedFile) -> str:
-    """The name that the file has where it came from."""
+    """The name of the file as the sender wrote it."""
     return getattr(upload, "sent_name", None) or upload.name or ""
 
 
 def disposition(kind: str, name: str) -> str:
-    """`Content-Disposition` in both forms of RFC 6266: one for programs that know ASCII alone, and the exact name."""
+    """The `Content-Disposition` header of RFC 6266: the name in ASCII for old programs, and the exact name.
+
+    `kind` is "attachment" or "inline".
+    """
     letters = unicodedata.normalize("NFKD", name)
     plain = _UNQUOTABLE.sub("_", "".join(char for char in letters if not unicodedata.combining(char)))
     if plain == name:

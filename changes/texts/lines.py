@@ -1,4 +1,4 @@
-"""Texts of one line that people write: taken as a browser's field would take them, on every way in."""
+"""One-line texts that people write. They are tidied as a browser's field would do it, on every way in."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from django.db import models
 from changes.validators import is_unseen
 
 _BREAKS = re.compile("\r\n|[\n\r\t\v\f\x85\u2028\u2029]")
-# A flag of a part of a country is written with characters that nobody sees.
+# The flag of a region, such as Scotland's, contains invisible characters that must stay.
 _FLAG = re.compile("\U0001f3f4[\U000e0020-\U000e007e]+\U000e007f")
 
 
 def as_line(text: str) -> str:
-    """A line break or tab becomes a space; white space at the edges and characters that nobody sees go.
+    """The text with a space for each line break or tab, and without white space at the edges or invisible characters.
 
-    A NUL stays, and is refused.
+    A NUL stays, so that the validators refuse it.
     """
     text = text.strip()
     if text.isascii() and text.isprintable():
@@ -42,7 +42,7 @@ def _is_idle_joiner(text: str, place: int) -> bool:
 
 
 class Line(forms.CharField):
-    """One line. What a stored value has that a browser's field cannot show is no edit."""
+    """A form field for one line. A difference that a browser's field cannot show is not an edit."""
 
     def to_python(self, value: object) -> Any:
         return as_line(super().to_python(value) or "") or self.empty_value
@@ -58,10 +58,10 @@ class Line(forms.CharField):
 
 
 class LineField(models.CharField):
-    """A column for one line, which is what is stored, whoever writes it."""
+    """A model field for one line. Every save stores the tidied text."""
 
     def deconstruct(self) -> Any:
-        # To the database it is a text like any other.
+        # The column is the same as a CharField's, so migrations name that.
         name, _, args, kwargs = super().deconstruct()
         return name, "django.db.models.CharField", args, kwargs
 

@@ -1,4 +1,4 @@
-"""What differs between two versions of a text, for reading: words that came and went, what stayed left out."""
+"""The differences between two versions of a text, for people: added and removed words with a little text around."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from difflib import SequenceMatcher
 
 SAME, OLD, NEW, GAP = "same", "old", "new", "gap"
 
-# Beyond these the comparison costs more than it tells: lines of a text, words of a passage.
+# Longer texts (in lines) and passages (in words) are not compared, because it takes too long. They show as replaced.
 MOST_LINES = 2_000
 MOST_WORDS = 1_000
-# Characters of what stayed that are shown around what did not.
+# Characters of unchanged text that are shown before and after a difference.
 AROUND = 60
 
 
 @dataclass(frozen=True)
 class Piece:
-    """A part of the text that is in both (same), in the old or in the new one; or what was left out (gap)."""
+    """A part of a text: in both versions (same), only in one (old, new), or unchanged and not to be shown (gap)."""
 
     kind: str
     text: str
@@ -43,7 +43,7 @@ def compare(old: str, new: str) -> Diff:
 
 
 def _lines(old: list[str], new: list[str]) -> Iterator[Piece]:
-    """By line first; lines that were replaced then by word."""
+    """Compares by line, then compares the replaced lines by word."""
     if max(len(old), len(new)) > MOST_LINES:
         yield from _replaced(old, new)
         return
@@ -73,7 +73,7 @@ def _replaced(old: list[str], new: list[str]) -> Iterator[Piece]:
 
 
 def _merged(pieces: Iterator[Piece]) -> Iterator[Piece]:
-    """Neighbours of one kind as one piece."""
+    """Joins neighbours of the same kind into one piece."""
     last: Piece | None = None
     for piece in pieces:
         if last is not None and last.kind == piece.kind:
@@ -87,7 +87,7 @@ def _merged(pieces: Iterator[Piece]) -> Iterator[Piece]:
 
 
 def _shortened(pieces: list[Piece]) -> Iterator[Piece]:
-    """Of what stayed only what is next to what did not."""
+    """Replaces the middle of long unchanged pieces by a gap."""
     for place, piece in enumerate(pieces):
         before = AROUND if place > 0 else 0
         after = AROUND if place < len(pieces) - 1 else 0

@@ -1,4 +1,4 @@
-"""How a moment is written in the API and in what partners receive."""
+"""The format of times in the API and in payloads to partners."""
 
 from datetime import UTC, datetime
 

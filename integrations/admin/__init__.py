@@ -1,4 +1,4 @@
-"""The administration of the exchange: external systems, operations both ways, groups, tokens."""
+"""The admin of the exchange: external systems, operations in both directions, users and groups, API tokens."""
 
 from . import operations, people, records, systems, tokens
 

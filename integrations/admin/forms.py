@@ -1,4 +1,4 @@
-"""The forms of the exchange's administration."""
+"""The forms of the exchange's admin."""
 
 from datetime import datetime
 from typing import Any
@@ -21,7 +21,10 @@ REASON_LENGTH = OutgoingOperation._meta.get_field("skip_reason").max_length
 
 
 class ExternalSystemForm(forms.ModelForm):
-    """Secrets go in here and never come out: a new one is typed or generated, and the former signs on beside it."""
+    """A system, with write-only secrets.
+
+    A new secret is typed or generated. The former secret keeps signing beside it until the rotation is ended.
+    """
 
     new_signing_secret = forms.CharField(
         required=False,
@@ -33,13 +36,13 @@ class ExternalSystemForm(forms.ModelForm):
     generate_secret = forms.BooleanField(
         required=False,
         label=_("Generate a new secret"),
-        help_text=_("It is shown once, after saving, for the partner."),
+        help_text=_("The secret is shown once, after saving. Pass it on to the partner."),
     )
     end_rotation = forms.BooleanField(
         required=False,
         label=_("End the rotation"),
         help_text=_(
-            "The former secret signs no more. Tick it together with a new secret to drop a leaked one at once."
+            "The former secret stops signing. Tick this together with a new secret to drop a leaked one at once."
         ),
     )
 
@@ -54,7 +57,7 @@ class ExternalSystemForm(forms.ModelForm):
             "max_in_flight": dict.fromkeys(
                 ("required", "min_value"), _("At least one request must be allowed at a time.")
             ),
-            "rate_limit": {"min_value": _("Give at least 1 a minute. Left empty, there is no limit.")},
+            "rate_limit": {"min_value": _("Give at least 1 per minute, or leave the field empty for no limit.")},
         }
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -75,11 +78,11 @@ class ExternalSystemForm(forms.ModelForm):
         if secret and cleaned.get("generate_secret"):
             self.add_error("generate_secret", _("Either type a new secret or generate one."))
         if secret and secret == self.instance.signing_secret:
-            self.add_error("new_signing_secret", _("This is the secret that signs already."))
+            self.add_error("new_signing_secret", _("This secret is already in use."))
         return cleaned
 
     def replace_secrets(self) -> list[str]:
-        """Puts what was entered into the instance. Returns the names of the fields that it altered."""
+        """Sets the entered or generated secrets on the instance. Returns the names of the changed fields."""
         system = self.instance
         before = {name: getattr(system, name) for name in ("signing_secret", "previous_signing_secret")}
         secret = self.cleaned_data.get("new_signing_secret")
@@ -103,14 +106,14 @@ class ReasonForm(forms.Form):
 
 
 class StartForm(ReasonForm):
-    """What becomes of the operations that wait when a system takes up again."""
+    """Decides, when a system is enabled or resumed, whether its waiting operations are sent or skipped."""
 
     SEND, SKIP = "send", "skip"
 
     decision = forms.ChoiceField(choices=[(SEND, _("Send")), (SKIP, _("Skip"))])
-    # Those recorded after the page was shown are not what the person decided about.
+    # Only operations recorded up to this moment are skipped: the page did not show later ones.
     shown_until = forms.DateTimeField(
-        validators=[validate_moment], error_messages={"required": _("Open this page anew: it says what is skipped.")}
+        validators=[validate_moment], error_messages={"required": _("Reload this page to see what would be skipped.")}
     )
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -120,12 +123,12 @@ class StartForm(ReasonForm):
 
 
 class TokenForm(forms.ModelForm):
-    """A new token, for a user that whoever makes it may act for."""
+    """A new token, for a user for whom the creator may create one."""
 
     expiry = Minute(
         required=False,
         label=_("Expires"),
-        help_text=_("Leave empty for a token that is good until it is revoked."),
+        help_text=_("Leave empty for a token that is valid until it is revoked."),
     )
 
     class Meta:
@@ -134,7 +137,7 @@ class TokenForm(forms.ModelForm):
 
     @staticmethod
     def users_for(creator: Person) -> QuerySet[Any]:
-        """A superuser makes tokens for anybody; others for themselves and for partners, whose users are not staff."""
+        """The users for whom `creator` may create tokens: all for a superuser, else themselves and partners' users."""
         users = get_user_model().objects.filter(is_active=True).order_by("username")
         if creator.is_superuser:
             return users

@@ -1,4 +1,4 @@
-"""Showing a secret a single time."""
+"""The page that shows a new secret once."""
 
 from typing import Any
 
@@ -8,7 +8,10 @@ from django.template.response import TemplateResponse
 
 
 def shown_once(admin: ModelAdmin, request: HttpRequest, title: str, secret: str, continue_url: str) -> TemplateResponse:
-    """The page that shows `secret`: the answer to the request that made it, so it is kept nowhere, in no cookie."""
+    """A page that shows `secret`. Use it as the answer to the request that created it, so the secret is stored nowhere.
+
+    In particular it is in no session, no cookie and no URL. `continue_url`: where the page's link leads.
+    """
     context: dict[str, Any] = {
         **admin.admin_site.each_context(request),
         "title": title,

@@ -1,4 +1,4 @@
-"""Operations in both directions, as they are. A person retries or skips one on its page in the exchange log."""
+"""Read-only admin of the operations in both directions. To retry or skip one, use its page in the exchange log."""
 
 from typing import Any
 
@@ -43,7 +43,7 @@ class DeliveryAttemptInline(ShownOnly, admin.TabularInline):
 
 
 class ForSystemAdmin(ReadOnlyAdmin):
-    """A list of operations, found by system, operation, status, date, and number of the change."""
+    """Base of the lists of operations. `heavy`: fields not loaded for the list. `related`: relations loaded with it."""
 
     search_fields = ("change__number",)
     heavy: tuple[str, ...] = ("payload",)
@@ -101,12 +101,12 @@ class IncomingOperationAdmin(ForSystemAdmin):
     related = ("change", "user")
     fieldsets = (
         (None, {"fields": ("id", "system", "user", "operation", "change", "received_at")}),
-        (_("What came of it"), {"fields": ("status", "http_status", "error", "pretty_result")}),
+        (_("Outcome"), {"fields": ("status", "http_status", "error", "pretty_result")}),
         (_("Repeats and loops"), {"fields": ("idempotency_key", "origin_system_id", "origin_operation_id")}),
         (_("Payload"), {"fields": ("pretty_payload",)}),
     )
 
-    @admin.display(description=_("as it came"))
+    @admin.display(description=_("as received"))
     def pretty_payload(self, operation: IncomingOperation) -> SafeString | str:
         return pretty(operation.payload, _file(operation, "payload"))
 

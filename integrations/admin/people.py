@@ -1,4 +1,4 @@
-"""Users who speak for a partner, and support groups with their external system: what changes.admin shows, and more."""
+"""Users and support groups: extends changes.admin with authorized users and external systems."""
 
 from typing import Any
 
@@ -24,7 +24,7 @@ admin.site.unregister(SupportGroup)
 
 
 class PartnerUserForm(UserChangeForm):
-    """A user that a partner's requests act as gets no rights of the staff."""
+    """Refuses roles and superuser rights for the authorized user of an external system."""
 
     def clean(self) -> dict[str, Any]:
         cleaned = super().clean() or self.cleaned_data
@@ -54,7 +54,7 @@ class UserAdmin(PersonAdmin):
 
 
 class ExternalGroupInline(PlainChoices, admin.StackedInline):
-    """The external system of a group: giving a change to the group gives it to that partner."""
+    """The external system that a group belongs to. Giving a change to the group gives it to that partner."""
 
     model = ExternalGroup
     verbose_name = verbose_name_plural = _("external system")

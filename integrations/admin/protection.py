@@ -1,4 +1,4 @@
-"""Deleting what is in use."""
+"""Refusing to delete records that are in use."""
 
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
@@ -10,11 +10,11 @@ from django.utils.text import capfirst
 if TYPE_CHECKING:
     from django.contrib.admin import ModelAdmin as _ModelAdmin
 else:
-    _ModelAdmin = object  # a mixin, which stands before the ModelAdmin that it is mixed into
+    _ModelAdmin = object  # a mixin: list it before the ModelAdmin among the bases
 
 
 class CountsWhatProtects(_ModelAdmin):
-    """Mixed into a ModelAdmin: what forbids deleting is counted, not listed, since it may be many thousands."""
+    """Mixin for a ModelAdmin: counts the records that prevent a deletion. Django would list them, perhaps thousands."""
 
     def get_deleted_objects(self, objs: Iterable[Any], request: HttpRequest) -> Any:
         objs = list(objs)

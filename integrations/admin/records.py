@@ -1,4 +1,4 @@
-"""What the exchange keeps of itself: external references, and how far each exchange has come."""
+"""Read-only admin of external references and of the state of each exchange."""
 
 from django.contrib import admin
 
@@ -8,7 +8,7 @@ from integrations.models import Exchange, ExternalReference
 
 @admin.register(ExternalReference)
 class ExternalReferenceAdmin(ReadOnlyAdmin):
-    """The partner fills these, staff do not."""
+    """Read-only: only partners fill external references."""
 
     list_display = ("external_id", "system", "change", "external_status", "updated_at")
     list_filter = ("system",)

@@ -1,4 +1,4 @@
-"""How the administration shows the state of a system: in the words of the staff's status page, and leading there."""
+"""The state of a system in the admin: the same words as on the status page, with a link to it."""
 
 from __future__ import annotations
 
@@ -9,6 +9,6 @@ from integrations.standing.status import SystemStatus
 
 
 def state(status: SystemStatus, is_whole: bool) -> SafeString:
-    """The word in its colour; with its reason where `is_whole`."""
+    """The state as a word in its colour. With `is_whole`, also the reason."""
     context = {"status": status, "flow": status.flow, "is_whole": is_whole}
     return render_to_string("admin/integrations/externalsystem/state.html", context)

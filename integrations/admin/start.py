@@ -1,4 +1,7 @@
-"""Enabling a disabled system, or resuming a paused one: first is shown what waits, then it is sent or skipped."""
+"""The admin page that enables a disabled system or resumes a paused one.
+
+It shows the waiting operations; the user decides whether they are sent or skipped.
+"""
 
 from typing import Any
 
@@ -23,7 +26,7 @@ SKIP_PERMISSION = "integrations.skip_outgoingoperation"
 
 
 def start_page(admin: ModelAdmin, request: HttpRequest, system: ExternalSystem) -> HttpResponse:
-    """GET shows what waits for `system`; POST sends or skips it, and lets the system flow."""
+    """GET shows the operations that wait for `system`. POST sends or skips them and enables or resumes the system."""
     change_url = reverse("admin:integrations_externalsystem_change", args=[system.pk])
     flow = flow_of(system, timezone.now())
     if not flow.is_stopped:
@@ -63,7 +66,7 @@ def _waiting(system: ExternalSystem) -> dict[str, Any]:
 
 
 def _start(admin: ModelAdmin, request: HttpRequest, system: ExternalSystem, skip: StartForm | None) -> None:
-    # The history is kept in English.
+    # The admin's history is always English; the message is in the user's language.
     done = f"{'Resumed' if system.enabled else 'Enabled'} {system}"
     said, values = _("Resumed %(system)s.") if system.enabled else _("Enabled %(system)s."), {"system": str(system)}
     with transaction.atomic():

@@ -1,4 +1,4 @@
-"""External systems: how a partner is reached, its secrets, and whether operations flow to it."""
+"""Admin of external systems: how to reach them, their secrets, and whether operations flow to them."""
 
 from typing import Any
 
@@ -45,7 +45,7 @@ class ExternalSystemAdmin(CountsWhatProtects, admin.ModelAdmin):
     )
     entered_secrets = ("new_signing_secret", "generate_secret", "end_rotation")
 
-    # --- What is shown ---
+    # --- Columns and fields ---
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[ExternalSystem]:
         systems: Any = super().get_queryset(request)
@@ -63,7 +63,7 @@ class ExternalSystemAdmin(CountsWhatProtects, admin.ModelAdmin):
         return [*rest, (title, {"fields": (*signing["fields"], *self.entered_secrets)})]
 
     def get_readonly_fields(self, request: HttpRequest, obj: ExternalSystem | None = None) -> Any:
-        # The partner and the history of the changes name the system by it.
+        # The system id cannot be changed later: the partner and the history of changes use it.
         return self.readonly_fields if obj is None else ("system_id", *self.readonly_fields)
 
     @admin.display(description=_("delivery"), ordering="delivery")
@@ -72,12 +72,12 @@ class ExternalSystemAdmin(CountsWhatProtects, admin.ModelAdmin):
 
     @admin.display(description=_("state"))
     def state(self, system: ExternalSystem) -> SafeString:
-        """The word, which leads to the status page."""
+        """The state as a word that links to the status page."""
         return shown.state(self.status(system), is_whole=False)
 
     @admin.display(description=_("state"))
     def state_told(self, system: ExternalSystem) -> SafeString:
-        """With the reason, on the page of one system."""
+        """The state with its reason, for the page of one system."""
         return shown.state(self.status(system), is_whole=True)
 
     @admin.display(description=_("signing secret"))
@@ -87,7 +87,7 @@ class ExternalSystemAdmin(CountsWhatProtects, admin.ModelAdmin):
     @admin.display(description=_("former signing secret"))
     def former_secret(self, system: ExternalSystem) -> str:
         if system.previous_signing_secret:
-            return gettext("Set: a rotation goes on, both sign")
+            return gettext("Set: both secrets sign until the rotation ends")
         return gettext("Not set")
 
     @admin.display(description=_("external groups"))
@@ -110,7 +110,7 @@ class ExternalSystemAdmin(CountsWhatProtects, admin.ModelAdmin):
         obj.is_held_back = enabling and outbox.unsettled(obj).exists()
         if obj.is_held_back:
             form.changed_data.remove("enabled")
-        # Only what was edited: a worker may pause the system meanwhile.
+        # Saves only the edited fields: a worker may pause the system meanwhile.
         obj.save(
             update_fields=[*(name for name in form.changed_data if name in ExternalSystemForm.Meta.fields), *secrets]
         )
@@ -126,7 +126,7 @@ class ExternalSystemAdmin(CountsWhatProtects, admin.ModelAdmin):
     def response_change(self, request: HttpRequest, obj: Any) -> HttpResponse:
         response = super().response_change(request, obj)
         if obj.is_held_back:
-            text = gettext("%(system)s is not enabled yet: operations wait for it. Decide first what becomes of them.")
+            text = gettext("%(system)s is not enabled yet: first decide whether to send or skip what waits for it.")
             self.message_user(request, text % {"system": obj}, messages.WARNING)
             response = redirect("admin:integrations_externalsystem_start", obj.pk)
         return self._with_secret(request, obj, response)

@@ -1,4 +1,4 @@
-"""Tokens of the REST API: made, shown once, revoked. Never edited, and never shown again."""
+"""Admin of REST API tokens: they are created, shown once, and revoked. They cannot be edited or shown again."""
 
 from typing import Any
 
@@ -13,7 +13,7 @@ from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
-from knox import admin as knox_admin  # noqa: F401 - registers its own, which is replaced here
+from knox import admin as knox_admin  # noqa: F401 - registers knox's admin, which is replaced here
 from knox.models import AuthToken
 
 from changes.admin.readonly import PlainChoices
@@ -53,11 +53,11 @@ class TokenAdmin(PlainChoices, admin.ModelAdmin):
     def get_queryset(self, request: HttpRequest) -> QuerySet[AuthToken]:
         return super().get_queryset(request).select_related("user").prefetch_related("user__authorized_systems")
 
-    # --- What is shown ---
+    # --- Columns and fields ---
 
     @admin.display(description=_("token"), ordering="token_key")
     def name(self, token: AuthToken) -> str:
-        """The beginning, which its holder can compare, and not enough to guess the rest."""
+        """The beginning of the token: enough for its holder to recognise it, too little to guess the rest."""
         return f"{token.token_key[:8]}…"
 
     @admin.display(description=_("state"))
@@ -65,11 +65,11 @@ class TokenAdmin(PlainChoices, admin.ModelAdmin):
         if token.expiry is not None and token.expiry <= timezone.now():
             return gettext("Expired")
         if not token.user.is_active:
-            return gettext("No use: the user is inactive")
+            return gettext("Unusable: the user is inactive")
         systems = token.user.authorized_systems.all()
         if systems and not any(system.enabled for system in systems):
             names = ", ".join(system.system_id for system in systems)
-            return gettext("No use: %(systems)s is disabled") % {"systems": names}
+            return gettext("Unusable: %(systems)s is disabled") % {"systems": names}
         return gettext("Valid")
 
     def get_fields(self, request: HttpRequest, obj: AuthToken | None = None) -> Any:
@@ -82,7 +82,7 @@ class TokenAdmin(PlainChoices, admin.ModelAdmin):
         return False
 
     def has_delete_permission(self, request: HttpRequest, obj: AuthToken | None = None) -> bool:
-        # Revoking is an action of its own, whose pages name a token in a way that a person recognises.
+        # Tokens are revoked by an action instead: its page names them so that a person recognises them.
         return False
 
     def has_revoke_permission(self, request: HttpRequest) -> bool:
@@ -106,10 +106,10 @@ class TokenAdmin(PlainChoices, admin.ModelAdmin):
     def _label(self, token: AuthToken) -> str:
         return gettext("Token %(token)s of %(user)s") % {"token": self.name(token), "user": token.user}
 
-    # --- Making ---
+    # --- Creating ---
 
     def add_view(self, request: HttpRequest, form_url: str = "", extra_context: dict[str, object] | None = None) -> Any:
-        # The one answer to a new token is the page that shows it.
+        # No "save and ..." buttons: the answer to a new token must be the page that shows it.
         context = {"title": _("New API token"), "show_save_and_continue": False, "show_save_and_add_another": False}
         return super().add_view(request, form_url, {**context, **(extra_context or {})})
 
@@ -124,7 +124,7 @@ class TokenAdmin(PlainChoices, admin.ModelAdmin):
 
     def save_model(self, request: HttpRequest, obj: Any, form: TokenForm, change: bool) -> None:
         created, obj.token = AuthToken.objects.create(obj.user, expiry=None)
-        # knox takes a duration; the person named a moment.
+        # knox takes a duration, but the form has a point in time.
         created.expiry = form.cleaned_data["expiry"]
         created.save(update_fields=["expiry"])
         obj.digest, obj.token_key = created.digest, created.token_key
@@ -137,7 +137,7 @@ class TokenAdmin(PlainChoices, admin.ModelAdmin):
         return self._log(request, obj, ADDITION)
 
     def _log(self, request: HttpRequest, token: AuthToken, action: int) -> LogEntry:
-        """An entry with the label of the token, where Django's own would have its digest."""
+        """A log entry with the token's label. Django's own entry would contain its digest."""
         return LogEntry.objects.create(
             user_id=request.user.pk,  # type: ignore[misc]
             content_type=ContentType.objects.get_for_model(AuthToken),

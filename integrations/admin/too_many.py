@@ -1,4 +1,4 @@
-"""How many records a person decides about at a time."""
+"""The limit on how many records an admin action handles at a time."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from django.utils.translation import gettext as _
 if TYPE_CHECKING:
     from django_stubs_ext import StrOrPromise
 
-# The page that asks posts each of them back, and a person is to read them.
+# The confirmation page lists every record for a person to read, and posts each of them back.
 MOST = 500
 
 
 def are_too_many(admin: ModelAdmin, request: HttpRequest, chosen: QuerySet[Any], advice: StrOrPromise) -> bool:
-    """Whether more are chosen than the page that asks can carry, which the person is told then."""
+    """Whether more than MOST records are chosen. If so, shows the user an error that ends with `advice`."""
     count = chosen.count()
     if count > MOST:
-        text = _("%(count)s are chosen, and at most %(most)s are taken at a time: nothing was changed. %(advice)s")
+        text = _("Nothing was changed: %(count)s are chosen, but at most %(most)s are possible at a time. %(advice)s")
         admin.message_user(request, text % {"count": count, "most": MOST, "advice": advice}, messages.ERROR)
     return count > MOST

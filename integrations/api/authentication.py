@@ -1,4 +1,4 @@
-"""Who calls: `Authorization: Bearer <token>`, hashed in the database, which may expire and be revoked."""
+"""API authentication by `Authorization: Bearer <token>`. Tokens are stored hashed; they may expire or be revoked."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ if TYPE_CHECKING:
 
 
 class BearerAuthentication(TokenAuthentication):
-    """Finds the token by its digest, which is the key: one query, where the library reads all of the user's too."""
+    """Finds the token by its digest, which is the key. One query; knox would load all of the user's fields too."""
 
     def authenticate_credentials(self, token: bytes) -> Any:
-        # A token is of ASCII letters and digits; the library fails on what it cannot decode.
+        # A token consists of ASCII letters and digits. knox would raise an error on bytes that it cannot decode.
         if not token.isascii():
             raise AuthenticationFailed("Invalid token.")
         return self.caller(hash_token(token.decode()))
 
     def caller(self, digest: str) -> Any:
-        """The user and the token. Raises AuthenticationFailed."""
+        """The user and the token with this digest. Raises AuthenticationFailed."""
         checked = self.check(token_with_user(digest))
         return checked.user, checked
 
@@ -43,7 +43,7 @@ class BearerAuthentication(TokenAuthentication):
 
 
 class PartnerAuthentication(BearerAuthentication):
-    """Where partners send operations: `request.auth` is a list of the systems that the user speaks for."""
+    """For the endpoint to which partners send operations: `request.auth` is the list of the systems of the user."""
 
     def caller(self, digest: str) -> tuple[User, list[ExternalSystem]]:
         token, systems = partner_of_token(digest)

@@ -1,7 +1,7 @@
-"""The calls about changes with what the exchange adds: external references, and reading for partners.
+"""The API views of changes, extended with external references and with reading for partners.
 
-A partner sees the changes that it reaches, of their references its own, and no private comment: each view starts
-from what the caller may see, so no search, filter or page depends on anything else.
+A partner sees only the changes that it may reach, its own references to them, and no private comments. Each view
+starts from what the caller may see, so that no search, filter or page can reveal anything else.
 """
 
 from __future__ import annotations
@@ -32,9 +32,9 @@ class ExternalReferenceSerializer(serializers.Serializer):
 
 
 class ExchangedChangeSerializer(ChangeSerializer):
-    """A change with its external references; a partner sees its own only."""
+    """A change with its external references. A partner sees only its own."""
 
-    # Filled by `load_related`. There is no way to the other references from here.
+    # Filled by the views with what the caller may see, so the serializer cannot reveal other references.
     external_references = ExternalReferenceSerializer(source="visible_references", many=True, read_only=True)
 
     class Meta:
@@ -42,7 +42,7 @@ class ExchangedChangeSerializer(ChangeSerializer):
 
 
 class PartnerApprovalSerializer(ApprovalSerializer):
-    """What a partner sees of an approval: the decision, not what the staff say to one another about it."""
+    """An approval as a partner sees it: the decision without its comment, which is for staff only."""
 
     comment = serializers.SerializerMethodField()  # type: ignore[assignment]
 
@@ -54,7 +54,7 @@ class PartnerApprovalSerializer(ApprovalSerializer):
 
 
 class PartnerView(views.ApiView):
-    """Lets partners in, to what they may see."""
+    """Opens a view to partners, limited to what they may see. `partner`: the caller's systems, None for staff."""
 
     permission_classes = [StaffOrPartner]
     partner: list[ExternalSystem] | None = None

@@ -1,4 +1,4 @@
-"""The fields of a partner's operation, as the wire contract names them."""
+"""Serializers of a partner's operation, with the field names of the API contract."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class ExternalGroupNameField(GroupNameField):
 
 
 class PropertiesSerializer(ChangeWriteSerializer):
-    """The writable fields of a change, and the phase: one transition away at most."""
+    """The writable fields of a change, and its phase, which may be at most one transition away."""
 
     title = LineField(required=False, max_length=LINE_MAX_LENGTH)
     owning_group = ExternalGroupNameField(required=False, allow_null=True)
@@ -48,12 +48,12 @@ class SentAttachmentSerializer(StrictSerializer):
     content_type = TextField(
         required=False, default="application/octet-stream", max_length=100, validators=[validate_content_type]
     )
-    content_base64 = TextField(allow_blank=True)  # that it is empty is said of the file
+    content_base64 = TextField(allow_blank=True)  # the validator below refuses an empty file, with a clearer error
 
     def validate_content_base64(self, text: str) -> bytes:
         limit = settings.ATTACHMENT_MAX_BYTES
         if len(text) // 4 * 3 > limit + 2:
-            raise TooLarge(f"An attachment has more than {limit} bytes, which is the most that is taken.")
+            raise TooLarge(f"An attachment is too large: at most {limit} bytes are taken.")
         try:
             content = base64.b64decode(text, validate=True)
         except (binascii.Error, ValueError) as error:
@@ -92,11 +92,11 @@ class OperationSerializer(StrictSerializer):
             if "external_id" not in attrs:
                 errors["external_id"] = "Create needs your record's id."
             if "change_number" in attrs:
-                errors["change_number"] = "Create makes a new change: leave the number out."
+                errors["change_number"] = "Leave the number out: Create makes a new change."
             if "title" not in properties:
                 errors["properties.title"] = "Create needs a title."
             if properties.get("phase", Phase.LOG) != Phase.LOG:
-                errors["properties.phase"] = "A change starts in Log: leave the phase out, and move it with an Update."
+                errors["properties.phase"] = "Leave the phase out: a change starts in Log. Send an Update to move it."
         elif "external_id" not in attrs and "change_number" not in attrs:
             errors["external_id"] = f"{operation} needs external_id or change_number."
         if properties and operation not in (IncomingKind.CREATE, IncomingKind.UPDATE):
@@ -106,14 +106,14 @@ class OperationSerializer(StrictSerializer):
         return attrs
 
 
-# Building the fields takes ten times as long as validating with them. Nothing in `run_validation()` alters them, so
-# all threads share one set.
+# One serializer for all threads: building its fields takes ten times as long as validating, and `run_validation()` does
+# not change them.
 _OPERATION = OperationSerializer()
 _ = _OPERATION.fields
 
 
 def valid_request(body: Mapping[str, Any], system: ExternalSystem) -> IncomingRequest:
-    """What `incoming.receive()` takes. Raises ValidationError with every field that is wrong."""
+    """Validates a body for `incoming.receive()`. Raises ValidationError, which names every wrong field."""
     fields = _OPERATION.run_validation(body)
     return IncomingRequest(
         system=system,
@@ -133,7 +133,7 @@ def valid_request(body: Mapping[str, Any], system: ExternalSystem) -> IncomingRe
 
 
 class OperationAnswerSerializer(serializers.Serializer):
-    """What came of an operation."""
+    """The answer to an operation that was applied or ignored."""
 
     id = serializers.UUIDField()
     operation = OneOfField(IncomingKind.choices)

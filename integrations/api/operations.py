@@ -1,4 +1,4 @@
-"""`POST /api/v1/operations/`: a partner's operation, from the request to `incoming` and back."""
+"""`POST /api/v1/operations/`: reads a partner's operation, passes it to `incoming`, and answers or logs the failure."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ _PROBLEMS = {problem.status_code: problem for problem in (Problem, NoSuchChange,
 
 
 class OperationView(APIView):
-    """Takes one operation of the partner whose token is used. In one transaction: all of it, or nothing."""
+    """Applies one operation of the partner that the token belongs to, as a whole or not at all."""
 
     authentication_classes = [PartnerAuthentication]
     summaries = {"POST": "Send an operation (partners)"}
@@ -57,8 +57,8 @@ class OperationView(APIView):
                 "Idempotency-Key",
                 str,
                 OpenApiParameter.HEADER,
-                description="Up to 255 characters, unique per system (`webhook-id` is taken too). "
-                "A repeat is answered as the first, with `Idempotent-Replayed: true`.",
+                description="Up to 255 characters, unique per system. Without it, `webhook-id` is used. "
+                "A repeat gets the first answer again, with `Idempotent-Replayed: true`.",
             )
         ],
     )
@@ -72,11 +72,11 @@ class OperationView(APIView):
             raise problem from error
         except Exception as error:
             if not is_unavailable(error):
-                # A fault of ours. The partner's operation came, and the log says so; the error itself goes on.
+                # Our fault. The log shows that the operation was received; the error itself is raised again.
                 sent.log_failure(APIException("internal error: see the server's log"))
                 raise
             if not is_undone(error):
-                raise  # with the connection lost, nothing can be written
+                raise  # the connection is lost: nothing can be written
             busy = Unavailable()
             sent.log_failure(busy)
             raise busy from error
@@ -85,7 +85,7 @@ class OperationView(APIView):
 
 
 class _Sent:
-    """What came, as far as it could be read; the rest of it fails with an API error."""
+    """A received request. Its attributes hold what has been read so far, for the log if the rest cannot be read."""
 
     def __init__(self, request: Request) -> None:
         self.request = request
@@ -95,7 +95,7 @@ class _Sent:
         self.key: str | None = None
 
     def read(self) -> incoming.IncomingRequest:
-        """The operation with valid fields, from a partner that may send it."""
+        """Reads and validates the operation. Raises an APIException if a field or the partner's right is at fault."""
         check_has_length(self.request)
         body = self._body()
         self.payload = _without_content(body)
@@ -129,7 +129,7 @@ class _Sent:
         system = next((own for own in systems if own.system_id == system_id), None)
         if system is None:
             raise PermissionDenied(
-                "This token is not that of the system's authorized user. Check system_id, capitals too."
+                "This token is not that of the system's authorized user. Check system_id, including upper/lower case."
             )
         if not system.enabled:
             raise PermissionDenied("This system is disabled here. Ask the service desk to enable it.")
@@ -146,7 +146,7 @@ class _Sent:
 
     def log_failure(self, problem: APIException) -> None:
         if not self.request.auth:
-            return  # of callers that speak for no system, nothing is kept
+            return  # nothing is logged for callers without a system
         incoming.log_failure(
             user=self.request.user,
             system=self.system,
@@ -175,14 +175,14 @@ def _problem(error: Exception) -> APIException:
 
 
 def _as_text(problem: APIException) -> str:
-    """One line a person can read: what was wrong, with the paths of the fields."""
+    """One line for people: the errors with the paths of their fields."""
     text = getattr(problem, "summary", None) or json.dumps(problem.detail, ensure_ascii=False, default=str)
-    # An unknown field's name may be no valid text; its escape is.
+    # The name of an unknown field may contain characters that cannot be stored; escape them.
     return str(text)[:4000].encode(errors="backslashreplace").decode().replace("\x00", "\\x00")
 
 
 def _without_content(body: Mapping[str, Any]) -> dict[str, Any]:
-    """The body for the log: an attachment's content is kept with the attachment, not twice."""
+    """The body for the log, without the content of attachments, which is stored with the attachments."""
     attachments = body.get("attachments")
     if not isinstance(attachments, list):
         return dict(body)

@@ -1,4 +1,4 @@
-"""Lets partners in: they read what is theirs, and write by operations alone."""
+"""Permissions for partners: they may read what belongs to them, and write only by sending operations."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def partner_systems(user: User) -> list[ExternalSystem]:
-    """The enabled systems that the user may speak for. Raises PermissionDenied when there is none."""
+    """The enabled systems whose authorized user this is. Raises PermissionDenied if there are none."""
     systems = list(ExternalSystem.objects.filter(authorized_user=user))
     enabled = [system for system in systems if system.enabled]
     if enabled:
@@ -27,8 +27,7 @@ def partner_systems(user: User) -> list[ExternalSystem]:
 
 
 class StaffOrPartner(StaffAccess):
-    """As StaffAccess, and for a partner reading alone. Leaves the partner's systems in `view.partner`; None for
-    staff."""
+    """As StaffAccess for staff, read-only for partners. Sets `view.partner`: the partner's systems, None for staff."""
 
     def has_permission(self, request: Request, view: Any) -> bool:
         view.partner = None
@@ -36,5 +35,5 @@ class StaffOrPartner(StaffAccess):
             return super().has_permission(request, view)
         view.partner = partner_systems(request.user)
         if is_write(request, view):
-            raise PermissionDenied(f"A partner changes records by POST {reverse('api:operations')} alone.")
+            raise PermissionDenied(f"A partner can change records only by POST {reverse('api:operations')}.")
         return True

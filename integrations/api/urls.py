@@ -1,4 +1,4 @@
-"""The addresses under /api/v1/. Those about changes are the views of `changes`, opened to partners."""
+"""The URLs under /api/v1/. The views of changes are those of the app `changes`, opened to partners."""
 
 from django.urls import path, re_path
 from drf_spectacular.views import SpectacularAPIView
@@ -23,6 +23,6 @@ urlpatterns = [
     path("attachments/<int:pk>/content/", changes.AttachmentContentView.as_view(), name="attachment-content"),
     path("schema/", SpectacularAPIView.as_view(), name="schema"),
     path("docs/", DocsView.as_view(), name="docs"),
-    # Whatever else is asked for under /api/v1/ is answered as a problem, not as a page.
+    # Any other URL under /api/v1/ gets a problem (RFC 9457) instead of a page.
     re_path("", UnknownAddressView.as_view()),
 ]

@@ -1,8 +1,8 @@
-"""One operation of a partner: found, deduplicated and applied in one transaction, or refused whole.
+"""Receiving one operation of a partner: it is deduplicated and applied in one transaction, or refused as a whole.
 
-The caller has authenticated the partner and validated the fields (`IncomingRequest`). Everything else that may be
-wrong is raised as `OperationRefused` or as a `ChangeRefused` of the change itself; nothing of the operation is kept
-then but the entry that `log_failure()` writes.
+The caller has authenticated the partner and validated the fields (`IncomingRequest`). Any other fault is raised as
+`OperationRefused`, or as a `ChangeRefused` of the change itself. Nothing of a refused operation is kept, except for the
+log entry that the caller writes with `log_failure()`.
 """
 
 from .entries import log_failure

@@ -1,4 +1,4 @@
-"""What an operation does: the table of section 4 of the rules, then the comments and attachments."""
+"""The effects of an incoming operation: the table of section 4 of the rules, then comments and attachments."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ REJECTED_COMMENT = "Change was rejected by the external fulfillment system"
 
 
 def new_change(request: IncomingRequest) -> Change:
+    """Creates and saves the change of a Create, requested by the partner's authorized user."""
     change = Change(requested_by=request.system.authorized_user)
     _set_properties(change, request.properties)
     change.save()
@@ -28,7 +29,11 @@ def new_change(request: IncomingRequest) -> Change:
 def carry_out(
     request: IncomingRequest, change: Change, reference: ExternalReference | None, stored: list[Attachment]
 ) -> ExternalReference | None:
-    """Carries out section 4's table, then adds the comments and attachments. Returns the reference there is now."""
+    """Carries out section 4's table, then adds the comments and attachments.
+
+    Returns the external reference afterwards, None if there is none. Appends each attachment to `stored` before saving
+    it, so that the caller can discard its file on a failure.
+    """
     is_news = True
     if request.operation == IncomingKind.UPDATE:
         _set_properties(change, request.properties)
@@ -38,7 +43,7 @@ def carry_out(
     if request.operation == IncomingKind.REJECT:
         _reject(request.system, change)
     _add(request, change, stored)
-    # Last, in the order of locks: what is recorded locks exchanges, and these come before references.
+    # References last, by the order of locks: recording operations, above, locks exchanges, which come before them.
     if request.operation == IncomingKind.REJECT:
         if reference:
             reference.delete()
@@ -47,7 +52,7 @@ def carry_out(
 
 
 def _set_properties(change: Change, properties: Mapping[str, Any]) -> None:
-    """Sets the fields, then makes the transition, if one is asked for. The current phase is none."""
+    """Sets the fields, then makes the transition if a phase other than the current one is asked for."""
     for name, value in properties.items():
         if name != "phase":
             setattr(change, name, value)
@@ -57,7 +62,7 @@ def _set_properties(change: Change, properties: Mapping[str, Any]) -> None:
 
 
 def _cancel(change: Change) -> bool:
-    """Withdraws and abandons the change. False if it was so already, and nothing changes."""
+    """Withdraws and abandons the change. Returns False, changing nothing, if it was withdrawn and abandoned already."""
     if change.completion_code == CompletionCode.WITHDRAWN and change.phase == Phase.ABANDON:
         return False
     change.completion_code = CompletionCode.WITHDRAWN
@@ -67,7 +72,7 @@ def _cancel(change: Change) -> bool:
 
 
 def _reject(system: ExternalSystem, change: Change) -> None:
-    # All of the change, in the order of locks: the comment that follows may lock the others.
+    # Locks all exchanges of the change in the order of locks: the comment that is added next may lock the others.
     exchanges = list(Exchange.objects.filter(change=change).order_by("pk").select_for_update(no_key=True))
     own = [exchange for exchange in exchanges if exchange.system_id == system.pk]
     exchange = own[0] if own else Exchange(change=change, system=system)
@@ -78,7 +83,10 @@ def _reject(system: ExternalSystem, change: Change) -> None:
 def _keep_reference(
     request: IncomingRequest, change: Change, reference: ExternalReference | None, is_news: bool
 ) -> ExternalReference | None:
-    """Stores what the partner says of its record, and when it was last heard of: with `is_news` now."""
+    """Stores what the partner says of its record. `is_news`: "last heard of" becomes now even if nothing else changes.
+
+    Returns the reference, None if there is none. Raises OperationRefused if a new reference lacks its external id.
+    """
     if reference is None:
         if not request.external_id:
             if request.external_status is not None or request.external_url is not None:

@@ -1,4 +1,4 @@
-"""The log of what came: an operation that was applied or ignored, with its answer, and one that failed."""
+"""The log of incoming operations: applied and ignored ones with their answers, and failed ones."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from .request import Answer, IncomingRequest, OperationRefused
 
 
 def new_entry(request: IncomingRequest, status: IncomingStatus) -> IncomingOperation:
-    """The entry of the log, which has its id but is not written yet."""
+    """A new log entry. It has its id but is not saved yet."""
     came_from = request.origin or {"system_id": "", "operation_id": ""}
     if request.origin is None and request.message_id:
         came_from = {"system_id": request.system.system_id, "operation_id": request.message_id}
@@ -35,7 +35,7 @@ def new_entry(request: IncomingRequest, status: IncomingStatus) -> IncomingOpera
 
 
 def keep(record: IncomingOperation, change: Change | None, reference: ExternalReference | None) -> Answer:
-    """The answer, kept with the operation so that a repeat gets the same. This is the last that is written."""
+    """Saves the log entry with the answer, so that a repeat gets the same answer. Call it last. Returns the answer."""
     record.change = change
     record.result = {
         "id": str(record.pk),
@@ -49,7 +49,10 @@ def keep(record: IncomingOperation, change: Change | None, reference: ExternalRe
 
 
 def remembered(request: IncomingRequest) -> Answer | None:
-    """The first answer, when this key was applied before."""
+    """The first answer, if the idempotency key was used before for an operation that did not fail; otherwise None.
+
+    Raises OperationRefused if the key was used with another body.
+    """
     if request.idempotency_key is None:
         return None
     first = (
@@ -63,7 +66,7 @@ def remembered(request: IncomingRequest) -> Answer | None:
         raise OperationRefused(
             409,
             "idempotency_key_reused",
-            "This idempotency key came with another body before. Use a new key for a new operation.",
+            "This idempotency key was used before with another body. Use a new key for a new operation.",
         )
     return Answer(first.http_status, first.result or {}, is_replay=True)
 
@@ -77,7 +80,7 @@ def log_failure(
     body_sha256: str,
     idempotency_key: str | None,
 ) -> None:
-    """Keeps what came, from whom, and why it was refused: of a large body the beginning, and the hash of all of it."""
+    """Logs a refused operation: its sender, its body and the error. A large body is cut; its hash is of the whole."""
     operation = payload.get("operation")
     change = _named_by(payload, system) if system else None
     IncomingOperation.objects.create(
@@ -95,7 +98,7 @@ def log_failure(
 
 
 def _named_by(payload: Mapping[str, Any], system: ExternalSystem) -> Change | None:
-    """The change that a failed operation was about, as far as it can be told and the partner reaches it."""
+    """The change that a failed operation names, or None if it names none that the partner may reach."""
     number, external_id = payload.get("change_number"), payload.get("external_id")
     reached = reachable([system])
     if isinstance(number, str):

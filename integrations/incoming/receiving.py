@@ -1,4 +1,4 @@
-"""From an operation to its answer: applied once, in one transaction."""
+"""Receives an operation: applies it once, in one transaction, and returns the answer."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from changes.actor import acting
 from changes.exceptions import ChangeRefused
 from changes.models import Attachment
 from changes.models.holding import holding
+from changes.prepared import prepared
 from integrations import origin
 from integrations.choices import IncomingKind, IncomingStatus
 from integrations.models import IncomingOperation, OutgoingOperation
-from integrations.statements import prepared
 
 from .effects import carry_out, new_change
 from .entries import keep, new_entry, remembered
@@ -28,30 +28,34 @@ from .target import find, refuse_taken
 
 
 def receive(request: IncomingRequest) -> Answer:
-    """Applies an operation once. Raises OperationRefused or ChangeRefused, with nothing changed."""
+    """Applies an operation, or returns the first answer to a repeated one.
+
+    Raises OperationRefused or ChangeRefused; then nothing was changed.
+    """
     return conflicts.retry(partial(_receive, request))
 
 
 def _receive(request: IncomingRequest) -> Answer:
-    """Nearly every operation is new, so it is applied at once; the unique constraints of the idempotency key and of the
-    external id undo a repeat, and only then, or when it is refused, is asked what came before.
+    """Applies first and looks for an earlier answer only on a failure, since nearly every operation is new.
+
+    A repeat violates the unique constraint on the idempotency key or on the external id, which undoes it.
     """
     try:
         return _apply_whole(request)
     except (IntegrityError, OperationRefused, ChangeRefused, ValidationError) as error:
-        # What took the same key or external id has committed, so it is seen now.
+        # The operation that took the same key or external id has committed, so this query sees it.
         if first := remembered(request):
             return first
         if not isinstance(error, IntegrityError):
             raise
     if request.operation == IncomingKind.CREATE:
         refuse_taken(request)
-    # For the others: what was written meanwhile may well be the same. Whether it agrees is asked once more.
+    # For the others, what was written meanwhile may well agree with this operation: applying it again finds out.
     return _apply_whole(request)
 
 
 def _apply_whole(request: IncomingRequest) -> Answer:
-    """Applies it in one transaction: all of it is kept, or nothing."""
+    """Applies the operation in one transaction. On an error also discards the files of its attachments."""
     stored: list[Attachment] = []
     try:
         with transaction.atomic():
@@ -67,7 +71,8 @@ def _apply(request: IncomingRequest, stored: list[Attachment]) -> Answer:
         return _ignore(request)
     found = None if request.operation == IncomingKind.CREATE else find(request)
     record = new_entry(request, IncomingStatus.APPLIED)
-    # What it causes refers to the record, which is written last, with its result: the database checks at the commit.
+    # Outgoing operations that this one causes refer to `record` before it is saved. It is saved last, with its result;
+    # the database checks the foreign keys at the commit.
     by_whom = acting(request.system.authorized_user, request.system.system_id)
     with origin.applying(record), by_whom, prepared():
         change, reference = found or (new_change(request), None)
@@ -76,16 +81,17 @@ def _apply(request: IncomingRequest, stored: list[Attachment]) -> Answer:
         return keep(record, change, reference)
 
 
-# --- Where it began ---
+# --- The origin of an operation ---
 
 
 def _began_here(request: IncomingRequest) -> bool:
-    """Whether its origin is an operation of ours, or one that was applied here before (rule 9 of section 3)."""
+    """Whether the operation's origin is one of ours, or one that was applied here before (rule 9 of section 3)."""
     if not request.origin:
         return False
     system_id, operation_id = request.origin["system_id"], request.origin["operation_id"]
     lock_origin(system_id, operation_id)
-    # One operation may go on as several, each with its origin: from the same desk only a repeat is one too many.
+    # A desk may pass on one operation as several, all with the same origin. So from the same desk, only one with the
+    # same body counts as a repeat.
     applied = Q(origin_system_id=system_id, origin_operation_id=operation_id) & (
         ~Q(system=request.system) | Q(body_sha256=request.body_sha256)
     )
@@ -100,7 +106,7 @@ def _began_here(request: IncomingRequest) -> bool:
 def _ignore(request: IncomingRequest) -> Answer:
     change = reference = None
     if request.operation != IncomingKind.CREATE:
-        with suppress(OperationRefused):  # it is ignored whatever it names
+        with suppress(OperationRefused):  # ignored even if it names no change that we know
             change, reference = find(request)
     record = new_entry(request, IncomingStatus.IGNORED)
     record.http_status = 200

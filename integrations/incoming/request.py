@@ -1,4 +1,4 @@
-"""What comes in, what the partner is told, and how an operation is refused."""
+"""An incoming operation, the answer to it, and its refusal."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from integrations.models import ExternalSystem
 
 
 class OperationRefused(Exception):  # noqa: N818 - as in changes.exceptions
-    """Why the operation was not applied: an HTTP status, a code, a text, and the path of the field."""
+    """Why the operation was not applied: an HTTP status, a code, a text, and the path of the field at fault, if any."""
 
     def __init__(self, status: int, code: str, detail: str, attr: str | None = None) -> None:
         self.status, self.code, self.detail, self.attr = status, code, detail, attr
@@ -20,10 +20,11 @@ class OperationRefused(Exception):  # noqa: N818 - as in changes.exceptions
 
 @dataclass(frozen=True)
 class IncomingRequest:
-    """An operation whose fields are valid.
+    """An operation with validated fields.
 
-    `payload` is what came, for the log, without attachments' content. `message_id` is the sender's own id of the
-    operation, where it has one (`webhook-id`).
+    `payload`: the body as received, for the log, without the content of attachments.
+    `message_id`: the sender's own id of the operation (`webhook-id`), None if it sent none.
+    `external_url`, `external_status`: None if the operation does not name them.
     """
 
     system: ExternalSystem
@@ -44,7 +45,7 @@ class IncomingRequest:
 
 @dataclass(frozen=True)
 class Answer:
-    """What the partner is told. `is_replay`: the answer of the first time, to a repeat."""
+    """The answer to the partner. `is_replay`: this is the first answer, given again to a repeat."""
 
     http_status: int
     body: Mapping[str, Any]

@@ -1,4 +1,4 @@
-"""The change that an operation is about, and its reference."""
+"""Finds the change that an incoming operation is about, and its external reference."""
 
 from __future__ import annotations
 
@@ -10,13 +10,16 @@ from .request import IncomingRequest, OperationRefused
 
 
 def find(request: IncomingRequest) -> tuple[Change, ExternalReference | None]:
-    """The locked change that it is about, and the reference. One that the partner does not reach is as if it did not
-    exist."""
+    """Locks and returns the change that the operation names, and the partner's reference to it, None if there is none.
+
+    Raises OperationRefused if there is no such change, if the partner may not reach it (404, so as not to reveal that
+    it exists), or if the change's number and the external id disagree.
+    """
     changes = Change.objects.locked()
     if request.change_number:
         attr, changes = "change_number", reachable([request.system], changes).filter(number=request.change_number)
     else:
-        # Whoever has a reference reaches the change.
+        # No check of reachability: a reference makes the change reachable.
         attr, changes = (
             "external_id",
             changes.filter(
@@ -24,7 +27,7 @@ def find(request: IncomingRequest) -> tuple[Change, ExternalReference | None]:
             ),
         )
     change = changes.first()
-    # Read under the lock: it may have been deleted while this waited.
+    # Read under the lock: the reference may have been deleted while this waited for it.
     reference = reference_of(request.system, change) if change else None
     if change is None or not (reference or request.change_number):
         raise OperationRefused(404, "not_found", "There is no such change.", attr)
@@ -40,12 +43,13 @@ def _refuse_disagreement(request: IncomingRequest, change: Change, reference: Ex
         raise OperationRefused(
             409,
             "external_id_mismatch",
-            f"{change.number} has another external id here: {reference.external_id}.",
+            f"{change.number} has another external id: {reference.external_id}.",
             "external_id",
         )
 
 
 def refuse_taken(request: IncomingRequest) -> None:
+    """Raises OperationRefused if the partner's external id belongs to a change already."""
     taken = (
         ExternalReference.objects.select_related("change")
         .filter(system=request.system, external_id=request.external_id)
@@ -55,7 +59,7 @@ def refuse_taken(request: IncomingRequest) -> None:
         raise OperationRefused(
             409,
             "external_id_taken",
-            f"The external id {request.external_id} is already that of {taken.change.number}.",
+            f"The external id {request.external_id} already belongs to {taken.change.number}.",
             "external_id",
         )
 

@@ -1,6 +1,6 @@
-"""Who we exchange changes with, and every operation in either direction.
+"""The external systems, and the operations in both directions.
 
-`OutgoingOperation` is written by outgoing/outbox/ alone, `IncomingOperation` by incoming/ alone.
+Only outgoing/outbox/ writes `OutgoingOperation`. Only incoming/ writes `IncomingOperation`.
 """
 
 from .exchanges import Exchange, ExternalReference

@@ -1,4 +1,4 @@
-"""A change and a system: the reference to the record there, and how far the exchange has come."""
+"""A change and a system: the reference to the partner's record, and the state of the exchange."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from .systems import ExternalSystem
 
 
 class ExternalReference(models.Model):
-    """Relates one change to one record in one external system. The partner fills it, staff do not."""
+    """Relates one change to one record in one external system. Only the partner fills it, never staff."""
 
     change = models.ForeignKey(
         Change, on_delete=models.CASCADE, related_name="external_references", db_index=False, verbose_name=_("change")
@@ -50,10 +50,10 @@ class ExternalReference(models.Model):
 
 
 class Exchange(models.Model):
-    """How far the exchange of one change with one system has come, in terms of its outgoing sequence.
+    """The state of the exchange of one change with one system, as positions in its outgoing sequence.
 
-    Written under the change's row lock only, so `last_sequence` has no gap and no repeat. What the other columns
-    mean for the next operation: rules.ExchangeState. The lock of this row guards which operation is next.
+    Written only under the change's row lock, so `last_sequence` has no gaps and no repeats. `rules.ExchangeState`
+    explains the other columns. The lock of this row guards which operation is marked as next.
     """
 
     change = models.ForeignKey(

@@ -1,4 +1,4 @@
-"""What partners sent."""
+"""The operations that partners sent."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ USER = settings.AUTH_USER_MODEL
 
 
 class IncomingOperation(models.Model):
-    """What a partner sent, from whom, and what came of it; the failed ones too.
+    """An operation that a partner sent, with its sender and its outcome. Failed operations are kept too.
 
-    `result` is the answer that a repeat of an applied one gets again.
+    `result`: the answer, which a repeat of the operation gets again. None for a failed operation.
     """
 
     id = models.UUIDField(_("id"), primary_key=True, default=uuid_utils.compat.uuid7, editable=False)
@@ -61,7 +61,7 @@ class IncomingOperation(models.Model):
         verbose_name_plural = _("incoming operations")
         ordering = ["-received_at", "-id"]
         constraints = [
-            # A failed operation frees its key.
+            # Failed operations are left out: their keys may be used again.
             models.UniqueConstraint(
                 fields=["system", "idempotency_key"],
                 condition=~Q(status=IncomingStatus.FAILED) & Q(idempotency_key__isnull=False),
@@ -85,7 +85,10 @@ class IncomingOperation(models.Model):
 
     @property
     def origin(self) -> dict[str, str]:
-        """Where this began: the operation itself, by the sender's id or else by ours, or one that was passed on."""
+        """The operation that this one began with: the one that the sender passed on, or else this operation itself.
+
+        This operation itself is named by the sender's id of it, or by ours if the sender gave none.
+        """
         if self.origin_operation_id:
             return {"system_id": self.origin_system_id, "operation_id": self.origin_operation_id}
         return {"system_id": self.system.system_id if self.system else "", "operation_id": str(self.id)}

@@ -1,4 +1,4 @@
-"""What is sent to partners, and each try."""
+"""The operations to partners, and every try to send them."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ USER = settings.AUTH_USER_MODEL
 
 
 class OutgoingOperation(models.Model):
-    """One message to one system, recorded in the transaction of what caused it.
+    """One message to one system, recorded in the transaction of its cause.
 
-    `is_next` marks the one that is first of the unsettled ones of its exchange: no other is sent. `claim` counts the
-    times a worker took it: a failure is written only by the worker whose claim is the latest. `tries` counts those that
-    use up the retry schedule.
+    `is_next`: this is the first unsettled operation of its exchange; no other is sent.
+    `claim`: how often a worker has claimed it. Only the worker with the latest claim may record a failure.
+    `tries`: the tries that used up the retry schedule.
     """
 
     id = models.UUIDField(_("id"), primary_key=True, default=uuid_utils.compat.uuid7, editable=False)
@@ -99,7 +99,7 @@ class OutgoingOperation(models.Model):
         constraints = [
             models.UniqueConstraint(fields=["exchange", "sequence"], name="outgoing_once_in_sequence"),
         ]
-        # Every update of a row writes each index that the row is in: so those for a few rows hold these alone.
+        # Partial indexes, because each update of a row writes every index that contains the row.
         indexes = [
             models.Index(
                 fields=["system", "next_try_at"],
@@ -140,7 +140,7 @@ class OutgoingOperation(models.Model):
 
 
 class DeliveryAttempt(models.Model):
-    """One try to send an operation: when, how long, and what came back."""
+    """One try to send an operation: its start, its duration and the answer or the error."""
 
     operation = models.ForeignKey(
         OutgoingOperation, on_delete=models.CASCADE, related_name="attempts", verbose_name=_("operation")

@@ -1,4 +1,4 @@
-"""The partners: their systems, how they are reached, and the groups that stand for them."""
+"""The partners: their systems, how to reach them, and the support groups that belong to them."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ SYSTEM_ID = r"\A[A-Za-z0-9][A-Za-z0-9._-]*\Z"
 
 
 class SecretUnreadable(ValueError):  # noqa: N818 - says the state, as the changes' exceptions do
-    """A signing secret cannot be decrypted: the key of the settings was changed."""
+    """A signing secret cannot be decrypted, because SECRET_KEY was changed."""
 
 
 class ExternalSystem(models.Model):
-    """A partner's service desk: who may speak for it, and how it is reached.
+    """A partner's service desk: the user that it acts as, and how to reach it.
 
-    `enabled` is an administrator's wish. `paused_at` is set when the partner answered that it does not want our
-    calls, and `pause_status` says how: 401, 403 or 410. In both cases what is recorded for it waits. Whether operations
-    flow to it: standing/flow.py.
+    `enabled`: set by an administrator. `paused_at`: set when the partner answered 401, 403 or 410, which is kept in
+    `pause_status`. Operations for a disabled or paused system are recorded and wait. standing/flow.py says whether
+    operations flow to a system.
     """
 
     system_id = models.CharField(
@@ -105,7 +105,7 @@ class ExternalSystem(models.Model):
         return self.system_id
 
     def save(self, *args: Any, **kwargs: Any) -> None:
-        """Saves the system, and when it is new the row that controls its delivery with it."""
+        """Saves the system. A new system also gets its `DeliveryControl`."""
         with transaction.atomic(savepoint=False):
             is_new = self._state.adding
             super().save(*args, **kwargs)
@@ -125,21 +125,21 @@ class ExternalSystem(models.Model):
 
     @property
     def signing_secrets(self) -> list[str]:
-        """Those that sign now, the newer first. Raises SecretUnreadable for one that cannot be decrypted."""
+        """The secrets that sign now, newer first; may be empty. Raises SecretUnreadable if one cannot be decrypted."""
         secrets = [secret for secret in (self.signing_secret, self.previous_signing_secret) if secret]
         if any(isinstance(secret, Undecryptable) for secret in secrets):
             raise SecretUnreadable(
                 f"The signing secret of {self} cannot be decrypted: SECRET_KEY was changed. "
-                "Put the former one into SECRET_KEY_FALLBACKS, or set the secret anew."
+                "Add the former SECRET_KEY to SECRET_KEY_FALLBACKS, or set the secret anew."
             )
         return secrets
 
 
 class DeliveryControl(models.Model):
-    """How much may be sent to a system now: its circuit breaker and its rate limit, shared by all workers.
+    """The circuit breaker and the use of the rate limit of a system, shared by all workers.
 
-    A worker claims operations of a system under the lock of this row, so what it allows holds over all of them.
-    Written by flow_control.py's rules: see there for what the numbers mean.
+    A worker locks this row to claim the system's operations, so the limits hold over all workers. flow_control.py
+    computes the values and explains them.
     """
 
     system = models.OneToOneField(

@@ -1,1 +1,1 @@
-"""From a change of a record to the partner: what is sent, the outbox, delivery."""
+"""From a saved change record to the partner: what is sent, the outbox, and the delivery."""

@@ -1,4 +1,4 @@
-"""The circuit breaker by hand, on whichever page: done, and written into the administration's history of the system."""
+"""Opening and closing a circuit breaker by hand. Each is also logged in the admin's history of the system."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ PERMISSION = "integrations.change_externalsystem"
 
 
 def open_by_hand(system: ExternalSystem, user: Any, reason: str) -> None:
-    """Nothing more is sent to `system` until a person closes it; who asks why is told the reason, and whose it is.
+    """Opens the circuit breaker: nothing more is sent to `system` until a person closes it.
 
-    Raises ValueError without a reason.
+    The reason is shown with the user's name. Raises ValueError if the reason is empty.
     """
     reason = reason.strip()
     with transaction.atomic():
@@ -26,7 +26,7 @@ def open_by_hand(system: ExternalSystem, user: Any, reason: str) -> None:
 
 
 def close_by_hand(system: ExternalSystem, user: Any) -> None:
-    """Operations are sent to `system` again at once."""
+    """Closes the circuit breaker: operations are sent to `system` again at once."""
     with transaction.atomic():
         outbox.close_breaker(system)
         _log(system, user, "Closed the circuit breaker.")

@@ -1,8 +1,8 @@
-"""Claim, send, record what became of it. No transaction is open while sending.
+"""Claims operations, sends them and records the results. No transaction is open while sending.
 
-A drain works in one thread with the database: it claims what is due, hands the requests to the transport, which has
-its event loop in a thread of its own, and writes the results that have come meanwhile, many in one transaction. So a
-slow partner holds up nobody, and the more there is to do the larger the batches are.
+One thread of a drain uses the database. It claims what is due, hands the requests to the transport, and writes the
+results that have arrived, many in one transaction. The transport sends from its own thread. So a slow partner does not
+hold up the others, and under load the batches grow.
 """
 
 from __future__ import annotations
@@ -38,14 +38,14 @@ logger = logging.getLogger(__name__)
 
 # How often a drain with requests in flight looks for operations that became due meanwhile, in seconds.
 LOOK_AGAIN = 0.1
-# How long a result waits for others, to be written with them, while there are requests in flight. Seconds.
+# How long a result waits for others to be written with it while requests are in flight, in seconds.
 LINGER = 0.01
-# How many requests one drain has in flight. A system's own limit is far below, so that many can hang at once and leave
-# room for the others.
+# The most requests that one drain has in flight. A system's own limit is far below, so several systems can hang and
+# still leave room for the others.
 IN_FLIGHT = 512
-# How many are claimed at a time: the first of them are sent before the last are read.
+# The most operations claimed at a time. Small, so that the first are on their way while the next are claimed.
 CLAIMED_AT_ONCE = 128
-# How many results are written in one transaction.
+# The most results that are written in one transaction.
 SETTLED_AT_ONCE = 128
 ANSWER_KEPT = 2000
 REFERENCE_FIELDS = ("external_id", "external_url", "external_status")
@@ -54,25 +54,25 @@ Finished = tuple[OutgoingOperation, DeliveryAttempt, "Future[Response]"]
 
 
 def drain() -> int:
-    """Sends whatever is due, many at a time, until nothing is. Returns the number of tries.
+    """Sends operations, many at a time, until none is due. Returns the number of tries.
 
-    Raises the database's error when it cannot be reached for `DELIVERY_LEASE` seconds: what was under way is then
-    sent again, with the same id.
+    Raises the database's error if the database cannot be used for `DELIVERY_LEASE` seconds. The operations under way
+    are then sent again later, with the same ids.
     """
     return _Drain(_transport(os.getpid())).run()
 
 
 @lru_cache(maxsize=1)
 def _transport(process_id: int) -> Transport:
-    """One per process: the thread and the connections of a parent do not outlive a fork."""
+    """One transport per process: the parent's thread and connections do not exist in a forked child."""
     transport = HttpTransport(settings.OUTGOING_ALLOWED_NETWORKS)
-    # Not in a child that was forked since: the thread is not there.
+    # A child that was forked later must not close it: the child has no such thread.
     atexit.register(lambda: transport.close() if os.getpid() == process_id else None)
     return transport
 
 
 class _Drain:
-    """One run. `claimed` holds what is not sent yet, `results` what came back and is not written yet."""
+    """One run of `drain()`. `claimed`: operations not sent yet. `results`: results not written yet."""
 
     def __init__(self, transport: Transport) -> None:
         self.transport = transport
@@ -102,7 +102,11 @@ class _Drain:
         return not (self.in_flight or self.results or self.claimed)
 
     def _stays(self) -> bool:
-        """Whether to look again soon, though nothing was there to claim; not for longer than a sweep takes to come."""
+        """Whether to look again after a short sleep although nothing could be claimed.
+
+        True while a rate limit or another worker holds back due operations. False once DISPATCH_INTERVAL has passed
+        since the last claim: a sweep comes by then.
+        """
         if shutdown.is_asked() or time.monotonic() - self.claimed_at > settings.DISPATCH_INTERVAL:
             return False
         if not outbox.is_more_due():
@@ -120,15 +124,14 @@ class _Drain:
                 self.claimed_at = began
         if not self.claimed:
             return
-        references = outbox.references_of(self.claimed)
         operations, self.claimed = self.claimed, []
         if time.monotonic() - self.claimed_at > settings.DELIVERY_LEASE:
-            return  # this process slept: they are somebody else's by now, and a person may have skipped one
+            return  # the lease has run out: another worker may have claimed them, or a person skipped one
         requests, sent = [], []
         for operation in operations:
             attempt = DeliveryAttempt(operation=operation, claim=operation.claim, started_at=timezone.now())
             try:
-                requests.append(request_for(operation, references))
+                requests.append(request_for(operation))
                 sent.append((operation, attempt))
             except Exception as error:  # noqa: BLE001 - settled with the others, where it is logged
                 failed: Future[Response] = Future()
@@ -144,14 +147,14 @@ class _Drain:
     def _finish(
         self, operation: OutgoingOperation, attempt: DeliveryAttempt, started: float, future: Future[Response]
     ) -> None:
-        """Called in the transport's thread. Durations are of the clock that nobody sets."""
+        """Called in the transport's thread. The monotonic clock is used since the system clock may be set."""
         attempt.duration = time.monotonic() - started
         self.finished.put((operation, attempt, future))
 
     # --- Writing ---
 
     def _collect(self) -> None:
-        """Takes what came back: waits for the first, and a moment for others, so that many are written at once."""
+        """Collects finished requests: waits for the first and then briefly for others, to write many at once."""
         taken = 0
         until = time.monotonic() + (LINGER if self.results else LOOK_AGAIN)
         while self.in_flight and taken < SETTLED_AT_ONCE:
@@ -169,7 +172,8 @@ class _Drain:
     def _write(self) -> None:
         if self.results:
             try:
-                # What somebody is writing now is settled later; it is waited for when there is nothing else to do.
+                # A result whose exchange is locked elsewhere is left for later. Only an otherwise idle drain waits for
+                # the lock.
                 self.results = outbox.settle(self.results, wait=not self.in_flight)
             except (OperationalError, InterfaceError):
                 raise
@@ -178,7 +182,10 @@ class _Drain:
         self._release_stale()
 
     def _write_one_by_one(self) -> None:
-        """A result that the database does not take must neither hold up the others nor be sent again and again."""
+        """Writes each result alone, and refuses the operation of one that the database rejects.
+
+        Such a result must neither hold up the others nor cause its operation to be sent again and again.
+        """
         while self.results:
             result = self.results[0]
             try:
@@ -191,13 +198,17 @@ class _Drain:
             self.results = self.results[1:]
 
     def _release_stale(self) -> None:
-        """A drain that goes on for long may hold the only worker that would do it."""
+        """Frees stale claims during a long drain, which may occupy the only worker that would free them."""
         if time.monotonic() - self.looked_for_stale_at > settings.DISPATCH_INTERVAL:
             self.looked_for_stale_at = time.monotonic()
             outbox.release_stale()
 
     def _bear(self, error: Exception) -> None:
-        """The database may be back soon, and what is in flight is still to be written."""
+        """Waits a moment if the database is lost, since requests in flight must still be recorded.
+
+        Raises `error` inside a transaction, if nothing is under way, or after `DELIVERY_LEASE` seconds without the
+        database.
+        """
         if connection.in_atomic_block:
             raise error
         now = time.monotonic()
@@ -224,9 +235,9 @@ def _unwritable(result: Result, error: DatabaseError) -> Result:
     return Result(result.operation, attempt, Outcome.REFUSED, attempt.error)
 
 
-def request_for(operation: OutgoingOperation, references: outbox.References | None = None) -> Request:
-    """The signed POST of this claimed operation. `references`: those of many, where they were read at once."""
-    body = outbox.body(operation, outbox.references_of([operation]) if references is None else references)
+def request_for(operation: OutgoingOperation) -> Request:
+    """The signed POST of this claimed operation."""
+    body = outbox.body(operation)
     headers = {
         "Content-Type": "application/json",
         "Accept": "application/json",
@@ -236,11 +247,11 @@ def request_for(operation: OutgoingOperation, references: outbox.References | No
     return Request(operation.system.endpoint_url, headers, body, settings.DELIVERY_TIMEOUT)
 
 
-# --- What a try means ---
+# --- From an answer to a result ---
 
 
 def result_of(operation: OutgoingOperation, attempt: DeliveryAttempt, future: Future[Response]) -> Result:
-    """What one finished try means for its operation, whatever came of it."""
+    """What one finished try means for its operation. Never raises: an unexpected error becomes a refusal."""
     try:
         return _classify(operation, attempt, future.result())
     except TransportError as error:
@@ -251,7 +262,7 @@ def result_of(operation: OutgoingOperation, attempt: DeliveryAttempt, future: Fu
         attempt.failure, attempt.error = Failure.SIGNING_SECRET, str(error)[:500]
         return Result(operation, attempt, Outcome.REFUSED, str(error))
     except Exception as error:
-        # Not a partner's fault but ours: it must neither stop the others nor be tried again and again.
+        # Our fault, not the partner's: it must neither stop the others nor be retried again and again.
         logger.exception("Sending %s failed unexpectedly", operation.pk)
         attempt.failure = Failure.INTERNAL
         attempt.error = f"internal error: {type(error).__name__}: {error}"[:500]
@@ -271,18 +282,21 @@ def _classify(operation: OutgoingOperation, attempt: DeliveryAttempt, response: 
 
 
 def read_answer(response: Response) -> tuple[dict[str, Any], str]:
-    """What the partner says of its record, and a note when that cannot be used. Never fails a delivery."""
+    """The fields of the partner's record that the answer names, and a note if some could not be used ("" if none).
+
+    Never raises: an unusable answer does not fail a delivery.
+    """
     if not response.body:
         return {}, ""
     if not response.is_complete:
-        return {}, "The answer is too long: it was not used."
+        return {}, "The answer is too long, so it was not used."
     try:
-        # A number is taken as its digits.
+        # A number is kept as its digits: an id must not be rounded.
         answer = json.loads(response.body, parse_int=str, parse_float=str)
     except (ValueError, RecursionError):
-        return {}, "The answer is no JSON: it was not used."
+        return {}, "The answer is not JSON, so it was not used."
     if not isinstance(answer, dict):
-        return {}, "The answer is no JSON object: it was not used."
+        return {}, "The answer is not a JSON object, so it was not used."
     named = {name: answer[name] for name in REFERENCE_FIELDS if answer.get(name) is not None}
     texts = {name: value for name, value in named.items() if isinstance(value, str)}
     wrong = ", ".join(sorted({*named} - {*texts}))
@@ -290,7 +304,7 @@ def read_answer(response: Response) -> tuple[dict[str, Any], str]:
 
 
 def retry_after(headers: Any) -> float | None:
-    """Seconds from a `Retry-After` of seconds or an HTTP date; None when there is none that can be read."""
+    """The seconds to wait from a `Retry-After` header (seconds or an HTTP date). None if missing or unreadable."""
     text = next((value for name, value in headers.items() if name.lower() == "retry-after"), "").strip()
     if text.isascii() and text.isdigit():
         return float(text[:9])
@@ -298,5 +312,5 @@ def retry_after(headers: Any) -> float | None:
         moment = parsedate_to_datetime(text)
         waited = (moment if moment.tzinfo else moment.replace(tzinfo=UTC)) - datetime.now(UTC)
     except (ValueError, OverflowError):
-        return None  # what cannot be read asks for nothing
+        return None
     return max(0.0, waited.total_seconds())

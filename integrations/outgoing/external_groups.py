@@ -6,12 +6,12 @@ from changes.models import SupportGroup
 from integrations import statements
 from integrations.models import ExternalGroup, ExternalSystem
 
-# On a group that was found by its name: the partner whose it is.
+# Attribute of a group from `group_named()`: the partner that it belongs to, or None.
 _SYSTEM = "_external_system"
 
 
 def group_named(name: str) -> SupportGroup | None:
-    """The group, which knows its system: `system_of()` does not ask again."""
+    """The group of this name, or None. Its partner is read too, so `system_of()` needs no query."""
     found = statements.group_with_system(name)
     if found is None:
         return None
@@ -21,7 +21,7 @@ def group_named(name: str) -> SupportGroup | None:
 
 
 def system_of(group: SupportGroup | None) -> ExternalSystem | None:
-    """The partner whose group it is, with its key and its `system_id` read; None for one of ours."""
+    """The partner that the group belongs to, or None for one of ours. Only its key and `system_id` are loaded."""
     if group is None:
         return None
     if hasattr(group, _SYSTEM):

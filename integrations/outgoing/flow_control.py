@@ -23,20 +23,20 @@ if TYPE_CHECKING:
     from integrations.models import DeliveryControl
 
 WINDOW_SHARE = 0.5
-# How much of a rate limit may be used at once after a quiet time.
+# How much of a rate limit may be used at once after a quiet time: what the limit allows in this time.
 BURST = timedelta(seconds=1)
 
 
 @dataclass(frozen=True)
 class BreakerSettings:
-    """`failures`: how many in a row open it. `open_for`: how long it stays open before a probe."""
+    """`failures`: failed tries in a row that open the breaker. `open_for`: how long it stays open before a probe."""
 
     failures: int
     open_for: timedelta
 
     @property
     def window_tries(self) -> int:
-        """Of fewer tries a share says nothing."""
+        """The fewest tries in a window for its share of failures to count: a share of fewer tries means nothing."""
         return 2 * self.failures
 
 
@@ -44,22 +44,22 @@ class BreakerSettings:
 
 
 def at_once(control: DeliveryControl, now: datetime) -> int:
-    """How many requests may be under way at a time."""
+    """The most requests that may be under way at a time; 0 while the breaker is open."""
     if control.breaker == Breaker.CLOSED:
         return control.system.max_in_flight
     if control.breaker == Breaker.OPEN and (control.breaker_until is None or control.breaker_until > now):
         return 0
-    # The probe, once all that was sent before the breaker opened has ended: its results would be taken for the probe's.
+    # The probe. It waits for all requests from before the breaker opened: their results would be taken for the probe's.
     return 1
 
 
 def allowance(control: DeliveryControl, now: datetime) -> int:
-    """How many operations may be claimed now, those included that are under way already."""
+    """How many operations may be claimed now if none is under way. The caller accounts for those that are."""
     return min(at_once(control, now), _unused_rate(control, now))
 
 
 def claimed(control: DeliveryControl, count: int, now: datetime) -> bool:
-    """Notes that `count` operations are about to be sent. Returns whether that changed the row."""
+    """Notes that `count` operations are about to be sent. Returns whether `control` was changed and must be saved."""
     changed = False
     if control.breaker == Breaker.OPEN:
         control.breaker, changed = Breaker.HALF_OPEN, True
@@ -70,7 +70,7 @@ def claimed(control: DeliveryControl, count: int, now: datetime) -> bool:
 
 
 def _pause(control: DeliveryControl) -> timedelta | None:
-    """The time between two operations under the rate limit, if there is one."""
+    """The time between two operations under the rate limit, or None without a limit."""
     limit = control.system.rate_limit
     return timedelta(minutes=1) / limit if limit else None
 
@@ -83,21 +83,21 @@ def _unused_rate(control: DeliveryControl, now: datetime) -> int:
 
 
 def _used_until(control: DeliveryControl, now: datetime) -> datetime:
-    """Until when the rate is used up. One further off than can be is from a clock that was set back since."""
+    """When the rate limit is free again. A time that is impossibly far off is ignored: the clock was set back since."""
     pause = _pause(control) or timedelta()
     if control.rate_used_until is None or control.rate_used_until > now + max(BURST, pause) + pause:
         return now
     return control.rate_used_until
 
 
-# --- What became of it ---
+# --- Counting results ---
 
 
 def tried(control: DeliveryControl, failures: Sequence[bool], now: datetime, settings: BreakerSettings) -> None:
-    """Counts finished tries, in order, and opens or closes the breaker."""
+    """Counts finished tries, in order (True: failed), and opens or closes the breaker."""
     for failed in failures:
         if control.breaker == Breaker.OPEN:
-            return  # sent before it opened: that the partner had trouble is known
+            return  # these were sent before the breaker opened, and tell nothing new
         if control.breaker == Breaker.HALF_OPEN:
             if failed:
                 _reopen(control, now, settings)
@@ -139,13 +139,13 @@ def _reopen(control: DeliveryControl, now: datetime, settings: BreakerSettings) 
 
 
 def open_by_hand(control: DeliveryControl, reason: str, now: datetime) -> None:
-    """Sends nothing more until a person closes it."""
+    """Opens the breaker until a person closes it."""
     control.breaker, control.breaker_opened_at, control.breaker_until = Breaker.OPEN, now, None
     control.breaker_cause, control.breaker_reason = BreakerCause.BY_HAND, reason[:300]
 
 
 def close(control: DeliveryControl) -> None:
-    """Lets the system flow, with nothing counted against it."""
+    """Closes the breaker and resets all counts of failures."""
     control.breaker, control.breaker_opened_at, control.breaker_until = Breaker.CLOSED, None, None
     control.breaker_cause = control.breaker_reason = ""
     control.consecutive_failures = control.window_tries = control.window_failures = 0

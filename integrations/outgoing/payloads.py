@@ -1,6 +1,6 @@
-"""What an operation says, as JSON values. Pure: reads objects that are loaded, touches no database.
+"""The payload of an operation, as JSON values. Pure: reads loaded objects only, never the database.
 
-A change reads the same here as in the REST API (changes/api/serializers.py); tests compare the two.
+A change looks the same here as in the REST API (changes/api/serializers.py). Tests compare the two.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def operation(
     attachment: Attachment | None,
     base_url: str,
 ) -> dict[str, Any]:
-    """What is recorded with an operation: the change after what happened, and what that was."""
+    """What is recorded with an operation: the change after the event, and the event itself (fields, comment, file)."""
     return {
         "change": change_snapshot(change, references),
         "changed_fields": dict(changed_fields or {}),
@@ -48,7 +48,7 @@ def operation(
 
 
 def change_snapshot(change: Change, references: Iterable[ExternalReference] = ()) -> dict[str, Any]:
-    """The change as it is now, with those of its references that the receiver may see."""
+    """The change as it is now. `references`: only those that the receiver may see."""
     return {
         "number": change.number,
         "title": change.title,

@@ -1,7 +1,7 @@
-"""What a save, a comment or an attachment would send, before it is done: from the same `rules` and `payloads`.
+"""What a save, a comment or an attachment would send. Uses the same `rules` and `payloads` as the real thing.
 
-`Reading` fetches what the exchange knows of some changes with three queries, whatever their number; the rest is
-computed. Nothing is locked or written. What is really sent is decided again when it happens, under the change's lock.
+`Reading` fetches what the exchange knows of any number of changes with three queries; the rest is computed. Nothing is
+locked or written. The save itself decides again, under the change's lock, what is sent.
 
     reading = Reading([change], groups=[group.pk])
     preview = reading.of_save(change, draft_of(change, owning_group=group))
@@ -36,7 +36,7 @@ from . import payloads
 
 @dataclass(frozen=True)
 class Planned:
-    """One operation that would be recorded. `state` says when it would go, or why it would wait."""
+    """One operation that would be recorded. `state` says when it would be sent, or why it would wait."""
 
     operation: Operation
     system: ExternalSystem
@@ -53,20 +53,20 @@ class Planned:
 
     @cached_property
     def payload(self) -> dict[str, Any]:
-        """What would be recorded. Ids, and times that the save gives, are not known yet."""
+        """The payload that would be recorded, without the ids and times that only the save assigns."""
         references = [self.reference] if self.reference else []
         changed = payloads.changed_fields(self.changed)
         return payloads.operation(self.change, references, changed, self.comment, self.attachment, settings.BASE_URL)
 
     @property
     def edits(self) -> list[audit.Edit]:
-        """The fields that it names as changed, in words."""
+        """The changed fields that it names, with labels for people."""
         return edits_of(self.changed)
 
 
 @dataclass(frozen=True)
 class Silent:
-    """A partner that has to do with the change and would hear nothing, and why."""
+    """A partner that has to do with the change but would be sent nothing, and the reason for people."""
 
     system_id: str
     why: str
@@ -74,7 +74,8 @@ class Silent:
 
 @dataclass(frozen=True)
 class Preview:
-    """`planned` in the order in which it would be recorded; `silent` partners; `notes` on what stays here."""
+    """`planned`: the operations in the order of recording. `silent`: partners that would be sent nothing.
+    `notes`: texts about what stays here."""
 
     planned: list[Planned] = field(default_factory=list)
     silent: list[Silent] = field(default_factory=list)
@@ -82,7 +83,7 @@ class Preview:
 
     @property
     def operations(self) -> list[tuple[str, str]]:
-        """Each as operation and `system_id`."""
+        """The planned operations as pairs of operation and `system_id`."""
         return [(planned.operation.value, planned.system_id) for planned in self.planned]
 
 
@@ -97,9 +98,9 @@ def edits_of(changed: Mapping[str, FieldChange]) -> list[audit.Edit]:
 
 
 def draft_of(change: Change, **values: Any) -> Change:
-    """A copy of the change with these values, as a save would have it; `change` stays as it is.
+    """A copy of the change with these values set, as a save would have it. `change` stays as it is.
 
-    `phase` makes the transition, after the other values are set. Raises NoTransition and ConditionsUnmet.
+    A value for `phase` makes the transition, after the others are set. This raises NoTransition or ConditionsUnmet.
     """
     draft = copy(change)
     target = values.pop("phase", None)
@@ -111,7 +112,7 @@ def draft_of(change: Change, **values: Any) -> Change:
 
 
 class Reading:
-    """What the exchange knows of these changes now. `groups`: the keys of groups that they may be given to."""
+    """What the exchange knows of these changes now. `groups`: keys of further groups that may become owners."""
 
     def __init__(self, changes: Iterable[Change], groups: Iterable[int | None] = ()) -> None:
         changes = list(changes)
@@ -135,7 +136,10 @@ class Reading:
         return system.system_id
 
     def owner_of(self, change: Change) -> str | None:
-        """The system whose group owns it. Raises LookupError for a group that was not named to be read."""
+        """The `system_id` of the owning group's system, None for a group of ours or none.
+
+        Raises LookupError if the group was neither an owner nor in `groups` when this was read.
+        """
         if change.owning_group_id is None:
             return None
         if change.owning_group_id not in self.groups:
@@ -143,18 +147,18 @@ class Reading:
         return self.owners.get(change.owning_group_id)
 
     def situation(self, change: Change) -> rules.Situation:
-        """That of the change as it is in memory."""
+        """The situation of the change as it is in memory."""
         references, exchanges = self.references.get(change.pk, {}), self.exchanges.get(change.pk, {})
         return rules.Situation.of(self.owner_of(change), references, exchanges)
 
     def known(self, change: Change) -> list[str]:
-        """Every system that has to do with the change, those that rejected it too, by name."""
+        """The names of all systems that have to do with the change, including those that rejected it, sorted."""
         return _known(self.situation(change))
 
     # --- What would be recorded ---
 
     def of_save(self, stored: Change | None, draft: Change) -> Preview:
-        """A save of `draft` where the database has `stored`; None creates it. `draft` gets its priority."""
+        """Previews a save of `draft` over `stored` (None for a new change). Sets the priority of `draft`."""
         changed = draft.differences_from(stored)
         situation = self.situation(draft)
         before = self.owner_of(stored) if stored else None
@@ -168,7 +172,7 @@ class Reading:
         return Preview(planned, self._unsaid_of_save(changed, before, situation, generated), _notes(changed, planned))
 
     def of_comment(self, change: Change, comment: Comment) -> Preview:
-        """A new comment, public or private. What it lacks of its text or time is made up."""
+        """Previews a new comment, public or private. A comment without a time gets that of this reading."""
         situation = self.situation(change)
         if comment.is_private:
             return Preview(notes=[wording.private_stays()])
@@ -177,7 +181,7 @@ class Reading:
         return self._of_addition(change, situation, comment=comment)
 
     def of_attachment(self, change: Change, attachment: Attachment) -> Preview:
-        """A new attachment: none is ever private."""
+        """Previews a new attachment. Attachments are never private."""
         return self._of_addition(change, self.situation(change), attachment=attachment)
 
     def _of_addition(self, change: Change, situation: rules.Situation, **added: Any) -> Preview:
@@ -206,7 +210,7 @@ class Reading:
         situation: rules.Situation,
         generated: rules.Generated,
     ) -> list[Silent]:
-        """Partners for which something that usually is sent is not, each with the reason."""
+        """Partners that one would expect to be sent something, but that are not, each with the reason."""
         code = changed.get("completion_code", FieldChange(None, None))
         withdrawn, cleared = (value == CompletionCode.WITHDRAWN for value in (code.new, code.old))
         told = {name for _, name in generated}
@@ -235,15 +239,16 @@ def _notes(changed: Mapping[str, FieldChange], planned: list[Planned]) -> list[s
 
 
 def _known(situation: rules.Situation) -> list[str]:
-    """Every system that has to do with the change, those that rejected it too."""
+    """The names of all systems that have to do with the change, including those that rejected it, sorted."""
     owner = [situation.owner] if situation.owner else []
     return sorted({*situation.exchanges, *situation.referenced, *owner})
 
 
 def _with_head(exchanges: QuerySet[Exchange]) -> QuerySet[Any]:
-    """With the first of its operations that is not settled: `head`, as in `Assign 1`, `head_id`, `head_status`.
+    """Adds each exchange's first unsettled operation, as `head` (its name, such as `Assign 1`), `head_id` and
+    `head_status`, and its last delivered one, as `told_id`.
 
-    And `told_id`, the last one delivered. Keys, since a condition on these subqueries would look at all operations.
+    Only keys are added: filtering on these subqueries would read all operations.
     """
     delivered = OutgoingOperation.objects.filter(status=DeliveryStatus.DELIVERED, exchange=OuterRef("pk"))
     unsettled = OutgoingOperation.objects.unsettled().filter(exchange=OuterRef("pk")).order_by("sequence")

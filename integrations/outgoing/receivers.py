@@ -1,7 +1,7 @@
-"""From a saved change, comment or attachment to the outbox, inside the transaction of the save.
+"""Signal receivers: record the operations of a saved change, comment or attachment in the transaction of the save.
 
-The only module that listens to the models' signals; connected in `apps.ready()`. The saving models wrap `save()`
-in a transaction under the change's row lock, so cause and operation commit together.
+This is the only module that listens to the models' signals. `apps.ready()` connects it. The models wrap `save()` in a
+transaction under the change's row lock, so the cause and its operations commit together.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ def change_saved(sender: Any, instance: Change, created: bool, raw: bool = False
         return
     owner_now = system_of(instance.owning_group) if created else None
     if created and owner_now is None:
-        return  # a new change is linked to the system of its group alone
+        return  # a new change can only be linked through its owning group
     if instance.is_partly_saved:
-        # What is only in memory is neither a fact for the rules nor for the partner's eyes.
+        # Values that were only set in memory, not saved, must reach neither the rules nor the partner.
         instance, changed_fields = Change.objects.get(pk=instance.pk), instance.changed_fields
         instance.changed_fields = changed_fields
     withdrawn = rules.is_withdrawn_by(instance.changed_fields)

@@ -1,1 +1,1 @@
-"""The exchange's own pages, and its parts of the changes' pages."""
+"""The pages of the exchange, and its parts of the pages of changes."""

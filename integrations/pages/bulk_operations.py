@@ -1,4 +1,4 @@
-"""What the exchange adds to bulk jobs: what changes would send, the wake-up of a worker, retrying many operations."""
+"""What the exchange adds to bulk jobs: a forecast of what they send, and a job that retries many operations."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ from integrations.outgoing import outbox
 from integrations.outgoing.preview import Reading
 from integrations.standing.flow import flow_of
 
-# As many as a job has at most: the oldest ones of a time window.
+# The most operations that one job retries, the oldest of its time window.
 LARGEST_RETRY = 10_000
 STUCK = (DeliveryStatus.WAITING, DeliveryStatus.REFUSED)
 
 
 def forecast(intents: Sequence[Intent]) -> list[list[Sent]]:
-    """What each sends, by the rules that will do it."""
+    """For each intent the operations that it would send, by the same rules as the real save."""
     reading = Reading([intent.stored for intent in intents], [intent.draft.owning_group_id for intent in intents])
     previews = [
         reading.of_comment(intent.draft, intent.comment)
@@ -42,27 +42,29 @@ def forecast(intents: Sequence[Intent]) -> list[list[Sent]]:
     return [[Sent(operation, system) for operation, system in preview.operations] for preview in previews]
 
 
-# --- Retrying what is stuck ---
+# --- Retrying stuck operations ---
 
 
 @dataclass(frozen=True)
 class Window:
-    """When operations were recorded, and for which system; for all with an empty name."""
+    """A time window (`since` inclusive, `until` exclusive) and a system. An empty `system` means all systems."""
 
     system: str
     since: datetime
     until: datetime
 
     def stuck(self) -> QuerySet[OutgoingOperation]:
-        """What waits or was refused of it, the oldest first."""
+        """The operations recorded in the window that wait or were refused, oldest first."""
         rows = OutgoingOperation.objects.unsettled().filter(created_at__gte=self.since, created_at__lt=self.until)
         rows = rows.filter(status__in=STUCK)
         return (rows.filter(system__system_id=self.system) if self.system else rows).order_by("created_at", "id")
 
 
 def retry_draft(user: User, window: Window, back: str) -> BulkJob | None:
-    """A job that retries what is stuck in this window, for its preview; None when nothing is. At most the oldest
-    `LARGEST_RETRY`."""
+    """An unconfirmed job that retries the stuck operations of this window; None if there are none.
+
+    Contains at most the oldest `LARGEST_RETRY`. `back`: the address that its preview page leads back to.
+    """
     fields = ("pk", "operation", "sequence", "system__system_id", "change__number", "status", "created_at")
     rows = list(window.stuck().values_list(*fields)[: LARGEST_RETRY + 1])
     taken = rows[:LARGEST_RETRY]
@@ -97,7 +99,7 @@ class RetryOperations(Kind):
         return ngettext("Retry %(count)s operation", "Retry %(count)s operations", count) % {"count": count}
 
     def preview(self, job: BulkJob) -> Proposal:
-        """As it was when it was chosen, a moment ago."""
+        """Shows the numbers as of the choice, a moment ago, without counting again."""
         times = {name: parse_datetime(job.parameters[name]) for name in ("since", "until", "oldest", "newest")}
         context = {
             **job.parameters,

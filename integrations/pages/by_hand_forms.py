@@ -1,4 +1,4 @@
-"""The forms of the exchange's pages."""
+"""The forms for what a person does by hand: open a circuit breaker, send a test operation, skip an operation."""
 
 from typing import Any
 
@@ -9,23 +9,23 @@ from django.utils.translation import gettext_lazy as _
 from changes.models import SupportGroup
 from changes.texts.lines import Line
 
-# It is kept together with the user's name, in 300 characters.
+# The reason and the user's name must fit together into 300 characters.
 BREAKER_REASON_LENGTH = 140
 
 
 class OpenBreakerForm(forms.Form):
-    """Why a person lets nothing be sent to a system."""
+    """Asks why nothing shall be sent to a system any more."""
 
     reason = Line(
         max_length=BREAKER_REASON_LENGTH,
         label=_("Reason"),
-        help_text=_("Shown with your name wherever somebody asks why nothing is sent."),
+        help_text=_("Shown with your name wherever a page explains why nothing is sent."),
         error_messages={"required": _("Give a reason for opening the circuit breaker.")},
     )
 
 
 class TestOperationForm(forms.Form):
-    """To which of a partner's groups the change of a test is given."""
+    """Asks for the partner's group to which the test change is given."""
 
     group: Any = forms.ModelChoiceField(
         SupportGroup.objects.none(),
@@ -42,12 +42,12 @@ class TestOperationForm(forms.Form):
 
     @property
     def has_group(self) -> bool:
-        """Whether there is one to choose."""
+        """Whether the partner has a group to choose."""
         return self.fields["group"].initial is not None
 
 
 class SkipForm(forms.Form):
-    """Why an operation is given up, and whether all that waits behind it is given up too."""
+    """Asks why an operation is skipped, and whether those that wait behind it are skipped too (`all`)."""
 
     reason = Line(
         max_length=500,
@@ -56,5 +56,5 @@ class SkipForm(forms.Form):
         error_messages={"required": _("Give a reason for skipping.")},
     )
     all = forms.BooleanField(required=False)
-    # The sequence of the last operation that the page showed as waiting: what came since was not agreed to.
+    # The sequence of the last waiting operation on the page. Later ones are not skipped: the person has not seen them.
     last = forms.IntegerField(required=False, min_value=0, max_value=2**31 - 1, widget=forms.HiddenInput)

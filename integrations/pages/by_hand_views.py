@@ -1,4 +1,4 @@
-"""What a person does with one operation that is stuck: retry it now, or skip it with a reason."""
+"""The views that retry a stuck operation now or skip it with a reason."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ BEHIND_SHOWN = 20
 
 
 class ByHand(StaffPage):
-    """What a person decides on an operation that waits or was refused."""
+    """Base of the views by which a person decides on an operation that waits or was refused."""
 
     def operation(self, pk: UUID) -> OutgoingOperation:
         visible = Change.objects.visible_to(self.request.user)
@@ -39,7 +39,7 @@ class ByHand(StaffPage):
         return operation
 
     def came_from(self, pk: UUID) -> str:
-        """The page that the button was on."""
+        """The address of the page with the button, from `next`; the operation's page if that is missing or unsafe."""
         wanted = self.request.POST.get("next") or self.request.GET.get("next") or ""
         if url_has_allowed_host_and_scheme(wanted, {self.request.get_host()}, self.request.is_secure()):
             return wanted
@@ -74,7 +74,7 @@ def _when_sent(operation: OutgoingOperation) -> str:
 
 
 class Skip(ByHand):
-    """Asks for the reason, and says what is lost, before an operation is given up."""
+    """Asks for a reason and says what is lost, then skips the operation."""
 
     permission = "integrations.skip_outgoingoperation"
     is_write_page = True

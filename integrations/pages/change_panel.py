@@ -1,4 +1,4 @@
-"""What the page of a change tells of its exchange, gathered with five queries whatever the number of rows."""
+"""The exchange as the page of a change shows it, read with five queries for any number of rows."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from integrations.standing import wording
 from integrations.standing.flow import flow_of
 from integrations.standing.state import WAIT, State
 
-# On a change that is shown.
+# Attribute of a change: its `ChangeExchange`, once read.
 _READ = "_exchange_read"
 
 
@@ -37,24 +37,24 @@ class OutgoingRow:
 
     @property
     def may_be_skipped(self) -> bool:
-        """Whether it waits or was refused, so that a person may skip it."""
+        """Whether a person may skip it: it waits or was refused."""
         return self.operation.status in (DeliveryStatus.WAITING, DeliveryStatus.REFUSED)
 
     @property
     def can_retry(self) -> bool:
-        """Whether trying it now would do something: it is its turn, and its system takes our calls."""
+        """Whether retrying it now has an effect: it is the next one, and its system is pushed to and not stopped."""
         system = self.operation.system
         is_called = system.delivery == Delivery.PUSH and not flow_of(system, timezone.now()).is_stopped
         return self.may_be_skipped and not self.blocker and is_called
 
     @property
     def offers_all(self) -> bool:
-        """Skipping an Assign that was never delivered offers to skip all that waits behind it."""
+        """Whether skipping it should offer to skip all that wait behind it, as for an Assign that was not delivered."""
         return self.may_be_skipped and self.operation.operation == Operation.ASSIGN and self.behind > 0
 
 
 def outgoing_row(operation: Any, now: datetime | None = None) -> OutgoingRow:
-    """The row of an operation that was read `with_neighbours()`."""
+    """The row of an operation that was read by `with_neighbours()`."""
     state = wording.outgoing_state(operation, now or timezone.now(), operation.blocker)
     return OutgoingRow(operation, state, operation.blocker, operation.behind)
 
@@ -74,7 +74,7 @@ def incoming_row(operation: IncomingOperation) -> IncomingRow:
 
 @dataclass(frozen=True)
 class Said:
-    """What a partner last sent: the operation, when, and the comment in it, if there was a public one."""
+    """The latest operation that a partner sent, with its last public comment, "" if it has none."""
 
     operation: IncomingOperation
     comment: str = ""
@@ -82,9 +82,10 @@ class Said:
 
 @dataclass
 class Partner:
-    """How the change stands with one system. `messages` say what needs saying, what needs a person first.
+    """The state of the change with one system.
 
-    `head`: the first operation that is not settled, which those behind it wait for. `told`: the last one delivered.
+    `messages`: further states to show, those that need a person first. `holds`: a group of the system owns the change.
+    `head`: the first unsettled operation, for which the others wait. `told`: the last delivered one.
     """
 
     system: ExternalSystem
@@ -98,7 +99,7 @@ class Partner:
 
     @property
     def summary(self) -> str:
-        """What a person hears who cannot see the page alter: no numbers that count up by themselves."""
+        """The text that a screen reader announces when it changes. It has no numbers that change by themselves."""
         return " ".join([f"{self.system.system_id}: {self.headline.short}.", *(f"{m.short}." for m in self.messages)])
 
 
@@ -112,7 +113,7 @@ class ChangeExchange:
 
     @property
     def recipients(self) -> list[str]:
-        """Who gets a public comment or an attachment."""
+        """The systems that would get a public comment or an attachment now."""
         return [system for _operation, system in rules.on_added(self.reading.situation(self.change))]
 
     @property
@@ -125,7 +126,10 @@ class ChangeExchange:
 
     @cached_property
     def version(self) -> str:
-        """Differs when what is shown does; its first part when `summary` does. "3 minutes ago" makes it new too."""
+        """A version of what is shown. Its part before the first dot changes only if `summary` does.
+
+        It also changes every minute, since the page shows ages such as "3 minutes ago".
+        """
         shown = [self.summary, *self.recipients, *(_shown(partner) for partner in self.partners)]
         minute = int(self.reading.now.timestamp() // 60)
         summary, everything = (hashlib.sha256(text.encode()).hexdigest()[:12] for text in (shown[0], "\n".join(shown)))
@@ -144,12 +148,12 @@ def _shown(partner: Partner) -> str:
 
 
 def already_read(change: Change) -> ChangeExchange | None:
-    """What the page of this change has read of its exchange so far."""
+    """The exchange of this change if the page has read it already, else None."""
     return getattr(change, _READ, None)
 
 
 def exchange_of(change: Change) -> ChangeExchange:
-    """The exchange of one change, in five queries for each change that is shown. Reads only; nothing is locked."""
+    """The exchange of one change, read with five queries once per change object. Locks nothing."""
     exchange = already_read(change) or _read(change)
     setattr(change, _READ, exchange)
     return exchange
@@ -166,7 +170,7 @@ def _read(change: Change) -> ChangeExchange:
 
 
 def _heads_and_told(exchanges: Mapping[str, Any]) -> dict[str, list[Any]]:
-    """Of each exchange the first operation that is not settled, and the last one delivered; in one query."""
+    """The first unsettled and the last delivered operation of each exchange, by `system_id`. One query."""
     keys = [key for row in exchanges.values() for key in (row.head_id, row.told_id) if key]
     if not keys:
         return {}
@@ -178,7 +182,7 @@ def _heads_and_told(exchanges: Mapping[str, Any]) -> dict[str, list[Any]]:
 
 
 def _last_said(change: Change, systems: list[ExternalSystem]) -> dict[str, Said]:
-    """The last operation of each system that meant something, in one query."""
+    """The latest operation of each system that was not ignored, by `system_id`. One query."""
     if not systems:
         return {}
     own = change.incoming_operations.exclude(status=IncomingStatus.IGNORED).filter(system=OuterRef("pk"))
@@ -195,7 +199,7 @@ def _last_said(change: Change, systems: list[ExternalSystem]) -> dict[str, Said]
 
 
 def _comment_in(payload: object) -> str:
-    """The last public comment that came with an operation; a partner may have sent anything."""
+    """The last public comment in a payload, "" if none. The payload is not validated: a partner may send anything."""
     comments = payload.get("comments") if isinstance(payload, dict) else None
     for comment in reversed(comments if isinstance(comments, list) else []):
         if isinstance(comment, dict) and comment.get("visibility", Visibility.PUBLIC) == Visibility.PUBLIC:
@@ -203,7 +207,7 @@ def _comment_in(payload: object) -> str:
     return ""
 
 
-# --- In plain words ---
+# --- One partner ---
 
 
 def _partner(change: Change, name: str, reading: Reading, operations: list[Any], said: Said | None) -> Partner:

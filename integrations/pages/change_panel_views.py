@@ -1,4 +1,4 @@
-"""The exchange of one change, as its open page asks for it every few seconds."""
+"""The view that the open page of a change polls every few seconds for news of its exchange."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""What the exchange adds to the desk: how each system does, what needs a person, and the traffic of the last day.
+"""What the exchange adds to the desk: the state of each system, what needs a person, and the traffic of the last day.
 
-The parts that update by themselves are polled by every open desk, so each costs what it shows: the rows come from
-partial indexes in their order, and what is counted is counted up to a cap.
+Every open desk polls these parts, so they must be cheap: rows are read from partial indexes in their order, and counts
+stop at a cap.
 """
 
 from __future__ import annotations
@@ -28,20 +28,20 @@ from integrations.standing import status
 from .change_panel import IncomingRow, OutgoingRow, incoming_row, outgoing_row
 
 SHOWN, COUNTED = 5, 50
-# An operation that waits for longer needs somebody's eyes; a retry or two have passed by then.
+# An operation that waits for longer needs a person to look at it: a few retries have failed by then.
 LONG = timedelta(minutes=15)
-# A partner sends again what failed, or tells somebody: what failed longer ago is history.
+# Failures before that are not shown: by then the partner has sent the operation again or called somebody.
 FAILED_WITHIN = timedelta(days=3)
-# Of so many rejected exchanges, the latest, it is asked whether their change is still where it was.
+# Only the latest rejected exchanges are checked for a change that still is with the partner's group.
 LATEST_REJECTED = 500
 HOURS, HOUR, HOUR_COUNTED = 24, timedelta(hours=1), 5000
-# An operation's key is as old as its transaction: an hour is over once those that began in it are.
+# An operation's key is made before its transaction commits. So the count of an hour is final only after this time.
 HOUR_IS_OVER = timedelta(minutes=10)
 
 
 @dataclass(frozen=True)
 class Part:
-    """The first of something that needs a person, and how many there are."""
+    """One kind of thing that needs a person: the first rows and the capped count of all."""
 
     rows: list[Any]
     count: Count
@@ -49,7 +49,7 @@ class Part:
 
 @dataclass(frozen=True)
 class Present:
-    """The exchange at this moment."""
+    """The exchange at the moment `at`."""
 
     at: datetime
     systems: list[status.SystemStatus]
@@ -64,7 +64,7 @@ class Present:
 
 
 def present(now: datetime | None = None) -> Present:
-    """Four queries, whatever the number of systems, operations and changes."""
+    """Reads the exchange as it is now, with four queries for any number of systems, operations and changes."""
     now = now or timezone.now()
     systems: list[Any] = list(_with_stuck(status.with_traffic(ExternalSystem.objects.order_by("system_id"), now), now))
     refused = [key for system in systems for key in _keys(system.first_refused)]
@@ -81,7 +81,7 @@ def present(now: datetime | None = None) -> Present:
 
 
 def _with_stuck(systems: QuerySet[ExternalSystem], now: datetime) -> QuerySet[ExternalSystem]:
-    """Adds to each system the keys of its oldest operations that were refused, and that have waited for long."""
+    """Adds to each system the keys of its oldest refused and its oldest long-waiting operations."""
     own = OutgoingOperation.objects.filter(system=OuterRef("pk"))
     refused = own.filter(status=DeliveryStatus.REFUSED)
     waiting = own.filter(status=DeliveryStatus.WAITING, is_next=True, created_at__lt=now - LONG)
@@ -106,13 +106,13 @@ def _rows(keys: list[UUID], now: datetime) -> dict[UUID, OutgoingRow]:
 
 
 def _part(rows: dict[UUID, OutgoingRow], keys: list[UUID], count: int) -> Part:
-    """Of what was read, the oldest of all systems."""
+    """The oldest rows over all systems, from those that were read for each."""
     found = sorted((rows[key] for key in keys if key in rows), key=lambda row: row.operation.created_at)
     return Part(found[:SHOWN], capped(count, COUNTED))
 
 
 def _failed(now: datetime) -> Part:
-    """The latest failed incoming operations that were not sent again with success."""
+    """The latest failed incoming operations, except those that were sent again successfully."""
     repeated = IncomingOperation.objects.filter(
         system=OuterRef("system"), idempotency_key=OuterRef("idempotency_key")
     ).exclude(status=IncomingStatus.FAILED)
@@ -128,7 +128,7 @@ def _failed(now: datetime) -> Part:
 
 
 def _rejected() -> Part:
-    """Open changes that a partner has rejected, and whose owning group is still one of that partner's."""
+    """Open changes that a partner rejected but whose owning group still belongs to that partner."""
     latest = Exchange.objects.filter(rejected_at_sequence__isnull=False).order_by("-pk").values("pk")
     rejected = (
         Exchange.objects.filter(pk__in=latest[:LATEST_REJECTED])
@@ -147,9 +147,9 @@ def _rejected() -> Part:
 
 
 def traffic(user: User, now: datetime | None = None) -> charts.HourChart:
-    """The operations recorded (out) and received (in) in each of the last 24 hours, in one query.
+    """The operations recorded (out) and received (in) in each of the last 24 hours. One query.
 
-    The count of an hour that is over is kept: nothing is added to it.
+    Counts of past hours are cached, since they do not change any more.
     """
     now = now or timezone.now()
     present_hour = now.replace(minute=0, second=0, microsecond=0)
@@ -167,19 +167,19 @@ def traffic(user: User, now: datetime | None = None) -> charts.HourChart:
 
 
 def _count(user: User, hours: list[datetime]) -> dict[datetime, tuple[int, int]]:
-    """How much went out and came in within each hour, told by the keys, which sort by time: on the primary index."""
+    """The counts (out, in) of each hour. Uses ranges of primary keys, since UUIDv7 keys sort by time."""
     columns: dict[str, CappedCount] = {}
     for place, hour in enumerate(hours):
         within = Q(pk__gte=first_key(hour), pk__lt=first_key(hour + HOUR))
         columns[f"out_{place}"] = CappedCount(OutgoingOperation.objects.filter(within), HOUR_COUNTED)
         columns[f"in_{place}"] = CappedCount(IncomingOperation.objects.filter(within), HOUR_COUNTED)
-    # All are subqueries of one row, which is the person's.
+    # A query needs a row to attach its subqueries to; the user's row serves.
     row: Any = get_user_model()._default_manager.filter(pk=user.pk).values("pk").annotate(**columns).get()
     return {hour: (row[f"out_{place}"], row[f"in_{place}"]) for place, hour in enumerate(hours)}
 
 
 def first_key(moment: datetime) -> UUID:
-    """No UUIDv7 of this moment or later is less."""
+    """The smallest UUIDv7 of this moment."""
     return UUID(int=int(moment.timestamp() * 1000) << 80 | 7 << 76 | 2 << 62)
 
 

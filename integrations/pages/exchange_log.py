@@ -1,29 +1,27 @@
-"""The exchange log: all operations in either direction, the newest first, narrowed by the address.
+"""The exchange log: all operations in one direction, newest first, filtered by query parameters.
 
-No page counts what there is, or skips over it: a page begins where the one before it ended.
+Keyset pagination: a page begins where the one before it ended, so no page counts or skips rows.
 """
 
 from __future__ import annotations
 
 import operator
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property, reduce
+from operator import itemgetter
 from typing import Any
 from uuid import UUID
 
 from django import forms
-from django.core.exceptions import ValidationError
 from django.db import connection
-from django.db.models import Q, QuerySet
-from django.utils.dateparse import parse_datetime
+from django.db.models import F, Q, QuerySet
 from django.utils.translation import gettext_lazy as _
 
+from changes.keyset import MOMENT, UUID_KEY, Column, Order, Page, Place, page
 from changes.models import Change
 from changes.pages.fields import FIRST, LAST, Minute
 from changes.search import SearchText, numbered
-from changes.validators import validate_moment
 from integrations.choices import SETTLED, DeliveryStatus, IncomingKind, IncomingStatus, Operation
 from integrations.models import ExternalReference, ExternalSystem, IncomingOperation, OutgoingOperation
 
@@ -31,15 +29,15 @@ from .change_panel import IncomingRow, OutgoingRow, incoming_row, outgoing_row
 
 PAGE_SIZE = 50
 OPEN = "open"
-# Each condition reads an index of its own: one of these alone makes a part of the log.
+# Conditions that each have their own index, so that a part of the log with one of them is read from that index.
 _UNSETTLED = ~Q(status__in=SETTLED)
 _SKIPPED = Q(status=DeliveryStatus.SKIPPED, skipped_by__isnull=False)
 
 
 def _named(typed: str) -> list[int]:
-    """The keys of the changes that have this number, with its zeros or without, or this id at a partner."""
+    """The keys of the changes with this number (with or without leading zeros) or with this id at a partner."""
     own = Change.objects.filter(numbered(typed)).values_list("pk", flat=True)
-    # The first condition is what an index can find.
+    # The first condition is redundant; it lets the database use the search index.
     there = ExternalReference.objects.alias(search_text=SearchText("external_id")).filter(
         search_text__icontains=typed, external_id__iexact=typed
     )
@@ -47,13 +45,13 @@ def _named(typed: str) -> list[int]:
 
 
 class LogForm(forms.Form):
-    """The filters. Values that do not exist are errors of the form."""
+    """The filters. A value that is not among the choices makes the form invalid."""
 
     system = forms.ChoiceField(label=_("System"), required=False)
     status = forms.ChoiceField(label=_("Status"), required=False)
     operation = forms.ChoiceField(label=_("Operation"), required=False)
     change = forms.CharField(label=_("Change or external id"), required=False, max_length=255)
-    # Of an hour that comes twice, all of it.
+    # When the clocks go back, an hour occurs twice: the filter includes both.
     since = Minute(label=_("From"), required=False, of_two=FIRST)
     until = Minute(label=_("To"), required=False, of_two=LAST)
     error = forms.CharField(label=_("Error contains"), required=False, max_length=200)
@@ -73,33 +71,15 @@ class LogForm(forms.Form):
         return [name for name in self.fields if self.data.get(name) not in (None, "")]
 
 
-@dataclass(frozen=True)
-class Place:
-    """Where a page ends: the time and the key of an operation."""
-
-    moment: datetime
-    key: UUID
-
-    def __str__(self) -> str:
-        return f"{self.moment.isoformat()}_{self.key}"
-
-    @classmethod
-    def of(cls, text: str) -> Place | None:
-        """None for what is no place."""
-        moment, _, key = text.partition("_")
-        try:
-            parsed = parse_datetime(moment.replace(" ", "+"))  # a plus that nobody quoted
-            if parsed is None or parsed.tzinfo is None:
-                return None
-            validate_moment(parsed)
-            return cls(parsed, UUID(key))
-        except (ValueError, ValidationError):
-            return None
+# The key of a row in the log: the time and the id of an operation.
+_Key = tuple[datetime, UUID]
 
 
 class Log:
-    """One page of one direction. `older` in the address names the place after which it begins, `newer` before which
-    it ends."""
+    """One page of the log in one direction, newest first.
+
+    The query parameter `after` holds the place after which the page begins, `before` the place before which it ends.
+    """
 
     def __init__(self, parameters: Any, is_incoming: bool) -> None:
         self.is_incoming = is_incoming
@@ -107,13 +87,13 @@ class Log:
         self.time = "received_at" if is_incoming else "created_at"
         self.systems = dict(ExternalSystem.objects.values_list("system_id", "pk"))
         self.form = LogForm(parameters, [*self.systems], is_incoming)
-        self.older, self.newer = (Place.of(parameters.get(name, "")) for name in ("older", "newer"))
+        self.parameters = parameters
 
-    # --- What is asked for ---
+    # --- The filters ---
 
     @cached_property
     def _parts(self) -> list[Q]:
-        """What matches is all that matches one of these. Each is found, the newest first, by one index."""
+        """Conditions whose union is the filtered log. One index yields the rows of each, newest first."""
         if not self.form.is_valid():
             return []
         asked = self.form.cleaned_data
@@ -139,7 +119,7 @@ class Log:
         status, error = asked["status"], asked["error"]
         chosen = Q(system=self.systems[asked["system"]]) if asked["change"] and asked["system"] else Q()
         if error:
-            # Once it is delivered there is no error any more.
+            # A delivered operation has no error any more.
             said = Q(last_error__icontains=error) | Q(skip_reason__icontains=error)
             if status == DeliveryStatus.DELIVERED:
                 return []
@@ -161,39 +141,29 @@ class Log:
     # --- One page of it ---
 
     @cached_property
-    def _keys(self) -> list[tuple[datetime, UUID]]:
-        """Of the page and of one more in its direction, in that direction."""
+    def page(self) -> Page[_Key]:
+        """The keys of the operations of the page."""
+        moment = Column(F(self.time), MOMENT, itemgetter(0))
+        order = Order((moment, Column(F("id"), UUID_KEY, itemgetter(1))), is_descending=True)
+        after, before = (order.read(self.parameters.get(name, "")) for name in ("after", "before"))
+        return page(order, self._load_keys, PAGE_SIZE, after=after, before=before)
+
+    def _load_keys(self, order: Order, place: Place | None, limit: int) -> list[_Key]:
         if not self._parts:
             return []
-        sign = "" if self.newer else "-"
-        order = (f"{sign}{self.time}", f"{sign}id")
 
-        def slice_of(condition: Q) -> Any:
-            rows = self.model.objects.filter(condition & self._beyond())
-            return rows.order_by(*order).values_list(self.time, "id")[: PAGE_SIZE + 1]
+        def first_of(condition: Q) -> Any:
+            rows = order.sorted(order.beyond(self.model.objects.filter(condition), place))
+            return rows.values_list(self.time, "id")[:limit]
 
         if len(self._parts) > 1 and connection.features.supports_slicing_ordering_in_compound:
-            first, *others = [slice_of(part) for part in self._parts]
-            return list(first.union(*others, all=True).order_by(*order)[: PAGE_SIZE + 1])
-        return list(slice_of(reduce(operator.or_, self._parts)))
-
-    def _beyond(self) -> Q:
-        place, side = (self.newer, "gt") if self.newer else (self.older, "lt")
-        if place is None:
-            return Q()
-        # The first condition is what an index can begin at.
-        after = Q(**{f"{self.time}__{side}": place.moment}) | Q(**{self.time: place.moment, f"id__{side}": place.key})
-        return Q(**{f"{self.time}__{side}e": place.moment}) & after
-
-    @cached_property
-    def _shown(self) -> list[tuple[datetime, UUID]]:
-        """Those of the page, the newest first."""
-        keys = self._keys[:PAGE_SIZE]
-        return keys[::-1] if self.newer else keys
+            first, *others = map(first_of, self._parts)
+            return list(order.sorted(first.union(*others, all=True))[:limit])
+        return list(first_of(reduce(operator.or_, self._parts)))
 
     @cached_property
     def rows(self) -> list[OutgoingRow | IncomingRow]:
-        keys = [key for _, key in self._shown]
+        keys = [key for _, key in self.page.rows]
         if not keys:
             return []
         found: QuerySet[Any]
@@ -206,14 +176,3 @@ class Log:
         by_key = {operation.pk: operation for operation in found}
         row: Callable[[Any], OutgoingRow | IncomingRow] = incoming_row if self.is_incoming else outgoing_row
         return [row(by_key[key]) for key in keys if key in by_key]
-
-    @property
-    def next_older(self) -> Place | None:
-        """Where the next page begins, if there is one."""
-        is_more = bool(self.newer) or len(self._keys) > PAGE_SIZE
-        return Place(*self._shown[-1]) if is_more and self._shown else None
-
-    @property
-    def next_newer(self) -> Place | None:
-        is_more = len(self._keys) > PAGE_SIZE if self.newer else bool(self.older)
-        return Place(*self._shown[0]) if is_more and self._shown else None

@@ -30,18 +30,18 @@ from .change_panel import incoming_row, outgoing_row
 from .exchange_log import Log
 
 ATTEMPTS_SHOWN = 100
-# The filters that ask while somebody types.
+# The filters that are applied while somebody types.
 TYPED = ("change", "error")
 
 
 class ExchangeLog(StaffPage):
-    """All operations, out or in, the newest first. The rows are asked for alone, too."""
+    """The log of outgoing or incoming operations. A request by htmx gets only the rows."""
 
     def get(self, request: HttpRequest) -> HttpResponse:
         is_incoming = request.GET.get("direction") == "in"
         has_times = bool(request.GET.get("since") or request.GET.get("until"))
         if has_times:
-            # A link leads to the same operations, whoever opens it.
+            # A link with times must show the same operations in any person's time zone.
             work_in_zone_of(request.GET)
         log = Log(request.GET, is_incoming)
         context = {"log": log, "filter": log.form, "is_incoming": is_incoming}
@@ -54,7 +54,7 @@ class ExchangeLog(StaffPage):
 
 
 class OneOperation(StaffPage):
-    """One operation of either direction by its id: what it says, and what became of it."""
+    """One operation of either direction, by its id: its payload and what became of it."""
 
     def get(self, request: HttpRequest, pk: UUID) -> HttpResponse:
         outgoing = (
@@ -89,7 +89,7 @@ class OneOperation(StaffPage):
 
 
 class OperationFile(StaffPage):
-    """What an operation says, or what was answered to it: all of it, as a file."""
+    """The whole payload of an operation (`payload`), or our answer to an incoming one (`result`), as a JSON file."""
 
     def get(self, request: HttpRequest, pk: UUID, part: str) -> HttpResponse:
         response = HttpResponse(pretty(self._found(pk, part)), content_type="application/json")
@@ -108,15 +108,15 @@ class OperationFile(StaffPage):
         return found
 
 
-# --- Retrying what was stuck for a while ---
+# --- Retrying the stuck operations of a time window ---
 
 
 class WindowForm(forms.Form):
-    """Which operations are retried: those of a system, or of all, that were recorded in a time window."""
+    """Asks for the system (or all) and the time window whose operations are to be retried."""
 
     system = forms.ChoiceField(label=gettext_lazy("System"), required=False)
-    since = Minute(label=gettext_lazy("Recorded from"), error_messages={"required": gettext_lazy("Say from when on.")})
-    until = Minute(label=gettext_lazy("To"), error_messages={"required": gettext_lazy("Say until when.")})
+    since = Minute(label=gettext_lazy("Recorded from"), error_messages={"required": gettext_lazy("Enter the start.")})
+    until = Minute(label=gettext_lazy("To"), error_messages={"required": gettext_lazy("Enter the end.")})
 
     def __init__(self, data: QueryDict | None = None, **kwargs: Any) -> None:
         super().__init__(data, **kwargs)
@@ -133,7 +133,7 @@ class WindowForm(forms.Form):
 
 
 class RetryWindow(StaffPage):
-    """Chooses the operations of a time window that wait or were refused; the preview and the rest is the bulk job's."""
+    """Creates a bulk job for the stuck operations of a time window, and leads to the job's preview."""
 
     permission = "integrations.retry_outgoingoperation"
     is_write_page = True
@@ -152,7 +152,7 @@ class RetryWindow(StaffPage):
         window = Window(**form.cleaned_data)
         job = retry_draft(signed_in(request), window, f"{request.path}?{self._query(request)}")
         if job is None:
-            messages.info(request, _("Nothing of this time waits or was refused: there is nothing to retry."))
+            messages.info(request, _("Nothing to retry: no operation of this time waits or was refused."))
             return self.page(form)
         return redirect("changes:bulk_job", job.pk)
 

@@ -1,4 +1,4 @@
-"""What the exchange adds to the changes: one `Extension`, registered when the app is ready."""
+"""The `Extension` by which the exchange adds to the app `changes`. The app registers it in `ready()`."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from integrations.workers import wakeup
 from . import bulk_operations, desk_parts, list_columns, timeline_operations
 from .change_panel import already_read, exchange_of
 
-# On the request of a list: its partners, which all rows share.
+# Attribute of the request for a list: the overview of its changes, read once for all rows.
 _OVERVIEW = "_exchange_overview"
 
 
@@ -40,7 +40,7 @@ def _pairs(context: Context) -> dict[str, Any]:
 
 
 def _reading(change: Change) -> Reading:
-    """What the page has read already, else three queries."""
+    """What the page has read already; otherwise reads it with three queries."""
     shown = already_read(change)
     return shown.reading if shown else Reading([change])
 
@@ -50,7 +50,7 @@ def _sends(preview: Preview, is_changed: bool = True) -> dict[str, Any]:
 
 
 def _of_comment(context: Context) -> dict[str, Any]:
-    """A public one."""
+    """Previews a public comment."""
     change = context["change"]
     comment = Comment(change=change, author=context["request"].user, visibility=Visibility.PUBLIC)
     return _sends(_reading(change).of_comment(change, comment))
@@ -98,7 +98,7 @@ PARTS = (
 
 
 def _recipients(change: Change) -> list[str]:
-    """Of a change whose row is locked."""
+    """The systems that get a comment or an attachment now. The caller has locked the change's row."""
     return [system for _operation, system in rules.on_added(outbox.context_of(change).situation)]
 
 

@@ -1,5 +1,5 @@
-"""What the exchange adds to the list of changes: two filters, how each change stands with its partners, and the
-same in an export."""
+"""What the exchange adds to the list of changes: two filters, the search for external ids, and the state of each change
+with its partners, which is also in exports."""
 
 from __future__ import annotations
 
@@ -37,12 +37,12 @@ from integrations.standing.wording import State, pair_state
 OPEN = (DeliveryStatus.WAITING, DeliveryStatus.SENDING)
 
 
-# From so many changes on that a partner has, it is quicker to look at the nearest changes one by one.
+# If a partner has more changes than this, it is quicker to check the changes of the list one by one.
 BUSY = 5000
 
 
 def systems(value: str) -> QuerySet[Any]:
-    """All systems. The flag of the one that is asked for: it has many changes."""
+    """All systems as options of the filter. `flag` is true only for the system `value`, if it has many changes."""
     many = [
         Exists(model.objects.filter(system=OuterRef("pk"), system__system_id=value).values("pk")[BUSY : BUSY + 1])
         for model in (Exchange, ExternalReference)
@@ -52,9 +52,9 @@ def systems(value: str) -> QuerySet[Any]:
 
 
 def by_partner(queryset: ChangeQuerySet, system: filters.Option) -> ChangeQuerySet:
-    """Changes that are linked to this system, or were until it rejected them: as access.reachable() has it.
+    """Changes that are linked to this system, or were until it rejected them, as in `access.reachable()`.
 
-    Asked in one of two ways, as there are many of them or few: each is slow where the other one is quick.
+    There are two queries, one for a system with few changes and one for many. Each is slow where the other is quick.
     """
     exchanged = Exchange.objects.filter(system=system.key).exclude(assigned_sequence=None, rejected_at_sequence=None)
     referenced = ExternalReference.objects.order_by().filter(system=system.key)
@@ -65,26 +65,29 @@ def by_partner(queryset: ChangeQuerySet, system: filters.Option) -> ChangeQueryS
         return queryset.filter(pk__in=linked)
     condition = Q(owning_group__in=groups)
     for links in (exchanged, referenced):
-        # Not EXISTS, which would be answered for all changes at once.
+        # Not EXISTS: the database would evaluate it for all changes at once.
         link = Subquery(links.filter(change=OuterRef("pk")).order_by().values("pk")[:1])
         condition |= Q(IsNull(link, False))
     return queryset.filter(condition)
 
 
 def by_exchange(queryset: ChangeQuerySet, name: str, value: str) -> ChangeQuerySet:
-    """Changes with an operation that was refused, or that is on its way."""
+    """Changes with a refused operation if `value` is "refused", otherwise with one that waits or is being sent."""
     statuses = [DeliveryStatus.REFUSED] if value == "refused" else OPEN
     return queryset.filter(Exists(OutgoingOperation.objects.filter(change=OuterRef("pk"), status__in=statuses)))
 
 
 def references(viewer: Collection[ExternalSystem] | None) -> QuerySet[Any]:
-    """The external references that are searched: a partner's own alone."""
+    """The external references to search: all for staff (`viewer` is None), for a partner only its own."""
     found = ExternalReference.objects.all()
     return found if viewer is None else found.filter(system__in=viewer)
 
 
 def exported(changes: Sequence[Change]) -> dict[int, tuple[str, ...]]:
-    """The partners of each change and, in the same order, how it stands with them and its ids there."""
+    """The exported texts of each change, by its key: its partners, its states with them, and its ids there.
+
+    Each text lists the partners in the same order.
+    """
     pairs = overview(changes).pairs
     return {
         pk: (
@@ -119,7 +122,7 @@ SEARCHED = search.Source(references, "external_id", is_id=True)
 
 @dataclass(frozen=True)
 class Pair:
-    """How one change stands with one system."""
+    """The state of one change with one system."""
 
     system_id: str
     state: State
@@ -128,13 +131,13 @@ class Pair:
 
 @dataclass
 class Overview:
-    """The pairs of each change on the page, by its key."""
+    """The states of the changes on a page with their systems, by the changes' keys."""
 
     pairs: dict[int, list[Pair]] = field(default_factory=dict)
 
 
 def overview(changes: Iterable[Change]) -> Overview:
-    """One query, whatever the number of changes and partners."""
+    """Reads the overview of these changes with one query."""
     changes = list(changes)
     ids = [change.pk for change in changes]
     owners: dict[int, list[int]] = {}
@@ -160,7 +163,7 @@ def overview(changes: Iterable[Change]) -> Overview:
 
 
 def _rows(ids: list[int], groups: list[int]) -> QuerySet[Any, Any]:
-    """Exchanges, references and external owners in one UNION: the list may make few queries."""
+    """Exchanges, references and external owners in one UNION, to save queries."""
     number, flag = Cast(Value(None), IntegerField()), Cast(Value(False), BooleanField())
     no_id = Value("", CharField())
     nothing = {
@@ -183,7 +186,7 @@ def _rows(ids: list[int], groups: list[int]) -> QuerySet[Any, Any]:
         )
 
     def has(*statuses: str) -> IsNull:
-        # Not EXISTS, which would be answered for the operations of all changes at once.
+        # Not EXISTS: the database would evaluate it for the operations of all changes at once.
         operations = OutgoingOperation.objects.filter(exchange=OuterRef("pk"), status__in=statuses).order_by()
         return IsNull(Subquery(operations.values("pk")[:1]), False)
 

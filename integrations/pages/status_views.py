@@ -1,4 +1,4 @@
-"""The page of the exchange's status, and what a person does there with a circuit breaker."""
+"""The status page of the exchange, and the views that open and close a circuit breaker from there."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from .by_hand_forms import OpenBreakerForm
 
 
 class ExchangeStatus(StaffPage):
-    """All systems: what waits, what is in flight, what was refused, how fast they take it."""
+    """The status of all systems: operations waiting, in flight and refused, and the rates of delivery."""
 
     def get(self, request: HttpRequest) -> HttpResponse:
         now = timezone.now()
@@ -32,7 +32,7 @@ class ExchangeStatus(StaffPage):
 
 
 class OfSystem(StaffPage):
-    """A page of one system."""
+    """Base of the views of one system."""
 
     def status_of(self, system_id: str) -> status.SystemStatus:
         now = timezone.now()
@@ -43,7 +43,7 @@ class OfSystem(StaffPage):
 
 
 class OpenBreaker(OfSystem):
-    """Asks for the reason, and says what waits, before nothing more is sent to a system."""
+    """Asks for a reason and says what waits, then opens the circuit breaker of a system."""
 
     permission = breaker.PERMISSION
     is_write_page = True

@@ -1,4 +1,4 @@
-"""The operations of a change, out and in, in the timeline of its page."""
+"""The outgoing and incoming operations in the timeline of a change's page."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def _incoming(change: Change, keys: list[str]) -> Loaded:
 
 
 def _by_key(keys: list[str], rows: list[Any]) -> Loaded:
-    """A database writes a UUID with hyphens or without."""
+    """The rows by their keys. A key is a UUID with or without hyphens, depending on the database."""
     by_hex = {row.operation.pk.hex: row for row in rows}
     return {key: by_hex[key.replace("-", "")] for key in keys if key.replace("-", "") in by_hex}
 

@@ -1,1 +1,1 @@
-"""Only to try the product: the partner simulator, demo data, volume, `serve` and `demo`. An app of its own."""
+"""An app that is only for trying the product: partner simulator, demo data, generated changes, `serve` and `demo`."""

@@ -1,4 +1,4 @@
-"""`manage.py serve`: everything on one machine, from an empty folder to a running desk with partners."""
+"""`manage.py serve`: runs everything on one machine, from an empty folder to a desk with simulated partners."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ Ctrl-C stops everything."""
 
 
 def serve(port: int, simulator_port: int, output: OutputWrapper) -> None:
-    """Runs until somebody stops it, then returns. Exits with 1 and the reason when it cannot go on."""
+    """Runs until it is interrupted, then returns. Exits with status 1 and the reason if it cannot go on."""
     folder: Path = settings.VAR_DIR
     children = Children(folder / "logs", {})
     try:
@@ -48,7 +48,7 @@ def serve(port: int, simulator_port: int, output: OutputWrapper) -> None:
             finally:
                 children.stop()
     except Interrupted:
-        _say(output, "\nStopped. The data is kept; the next start goes on from here.")
+        _say(output, "\nStopped. The data is kept for the next start.")
     except (NotPossible, ChildEnded, TimeoutError) as error:
         sys.exit(f"casexchange: {error}")
 
@@ -61,7 +61,7 @@ def _run(folder: Path, port: int, simulator_port: int, children: Children, outpu
     call_command("collectstatic", verbosity=0, interactive=False)
     config = folder / "simulator.yaml"
     write_config(config, settings.BASE_URL, kept.tokens, kept.signing_secrets)
-    # The processes have their own: none of it is inherited, or kept open while this one only waits.
+    # The child processes must not inherit a database connection, and this process needs none while it waits.
     connections.close_all()
 
     _say(output, "Starting the processes ...")
@@ -76,10 +76,13 @@ def _run(folder: Path, port: int, simulator_port: int, children: Children, outpu
 
 
 def _load(folder: Path, simulator_url: str, output: OutputWrapper) -> Kept:
-    """What the first start keeps: the demo data and its accounts. Directs the demo systems to the simulator."""
+    """Loads the demo data and its accounts at the first start, and points the demo systems to the simulator.
+
+    Raises NotPossible if the database was filled in another way.
+    """
     kept = Kept.of(folder)
     if not load.is_empty() and not kept.passwords:
-        raise NotPossible(f"{folder} has a database that was filled otherwise. Set VAR_DIR to a folder for this.")
+        raise NotPossible(f"The database in {folder} was not filled by serve. Set VAR_DIR to another folder.")
     kept.complete(load.ACCOUNTS, load.SYSTEMS)
     if load.is_empty():
         _say(output, "Loading the demo data ...")
@@ -90,12 +93,12 @@ def _load(folder: Path, simulator_url: str, output: OutputWrapper) -> Kept:
 
 
 def _exchange(kept: Kept, simulation: Simulation, output: OutputWrapper) -> None:
-    """The first operations with the partners, once. What goes wrong in them stops nothing else."""
+    """Exchanges the first operations with the partners, once. After a failure, the next start tries again."""
     _say(output, "Exchanging the first operations with the partners ...")
     try:
         exchanges.play(simulation)
     except (TimeoutError, OSError) as error:
-        _say(output, f"The partners have not played their part yet, the next start tries again: {error}")
+        _say(output, f"The first operations were not all exchanged; the next start tries again: {error}")
     else:
         kept.has_exchanged = True
         kept.save()
@@ -103,7 +106,7 @@ def _exchange(kept: Kept, simulation: Simulation, output: OutputWrapper) -> None
 
 
 def _follow_ports(kept: Kept, simulator_url: str) -> None:
-    """Makes tokens at the first start, and directs the demo systems to the simulator's port of this one."""
+    """Creates tokens at the first start, and points the demo systems to the simulator's current port."""
     if not kept.tokens:
         kept.tokens = load.make_tokens()
     former = f"{kept.simulator_url}/operations"
@@ -121,12 +124,12 @@ def _accounts(kept: Kept) -> str:
 
 @contextmanager
 def _only_one(folder: Path) -> Iterator[None]:
-    """Holds the folder for this process: two of it would share its accounts, files and logs."""
+    """Locks the folder. Two processes would share its accounts, files and logs. Raises NotPossible if it is locked."""
     with (folder / "serve.lock").open("a") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
-            raise NotPossible(f"It runs already, on {folder}.") from error
+            raise NotPossible(f"serve is already running with {folder}.") from error
         yield
 
 

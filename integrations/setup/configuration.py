@@ -1,6 +1,6 @@
-"""Systems, groups and users as a file: `load()` makes the database say what the file says, `dump()` writes the file.
+"""Systems, groups and users as a file: `load()` applies a file to the database, `dump()` writes one.
 
-What a file does not name stays as it is. A list that it names, members or roles, becomes exactly that list.
+Anything that the file does not name stays as it is. A list that it names (members, roles) becomes exactly that list.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ from .configuration_file import Configuration, ConfigurationError, Entry, escape
 
 __all__ = ["ConfigurationError", "dump", "load"]
 
-# The outcome of these is told, their values never.
+# Keys whose values are never shown; only the fact that they changed is.
 _SECRETS = frozenset({"signing_secret"})
 
 
 def load(text: str, environment: Mapping[str, str]) -> list[str]:
-    """Creates or updates, by name, in one transaction. Returns what was changed, in words, and nothing if nothing was.
+    """Creates or updates what the file names, in one transaction. Returns the changes, one text each; [] if none.
 
-    Raises ConfigurationError, with nothing changed.
+    `environment` supplies the values of `${NAME}`. Raises ConfigurationError; then nothing was changed.
     """
     configuration = read(text, environment)
     with transaction.atomic():
@@ -129,7 +129,7 @@ def _system(entry: Entry) -> list[str]:
     for key, value in values.items():
         setattr(system, key, value)
     if told:
-        # Only what the file alters: a worker may be pausing the system at this moment.
+        # Saves only what the file changes: a worker may be pausing the system at this moment.
         _save(entry, system, None if is_new else values)
     return [*done, *told]
 
@@ -148,7 +148,7 @@ def _written(value: object) -> str:
 
 
 def _waiting(system: ExternalSystem) -> str:
-    """What is sent because the system is enabled again: whoever loads the file is told."""
+    """What to tell about the operations that are sent now because the system is enabled again; "" if there are none."""
     waiting = outbox.unsettled(system)
     if not waiting:
         return ""
@@ -211,11 +211,11 @@ def _set_system(entry: Entry, group: SupportGroup) -> list[str]:
     return [f"group {group}: is now a group of {system}"]
 
 
-# --- The other way ---
+# --- Writing the file ---
 
 
 def dump() -> str:
-    """All systems, groups and the users that either needs, in the form that `load()` reads, without secrets."""
+    """YAML, as `load()` reads it, of all systems, all groups, and the users with a role or a group. Without secrets."""
     content = {
         "external_systems": [
             _system_entry(system) for system in ExternalSystem.objects.select_related("authorized_user")

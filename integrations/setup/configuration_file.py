@@ -27,7 +27,10 @@ class ConfigurationError(Exception):
 
 @dataclass(frozen=True)
 class Entry:
-    """One item of a list, its place in the file, and the values that it gives. What it does not name stays."""
+    """One item of a list in the file, with its path, its name and the values that it gives.
+
+    `values` lacks the keys that the file does not name: those stay as they are.
+    """
 
     path: str
     name: str
@@ -49,7 +52,7 @@ class Configuration:
 
 
 def read(text: str, environment: Mapping[str, str]) -> Configuration:
-    """Reads the file's text; `${NAME}` in a value is taken from `environment`. Raises ConfigurationError."""
+    """Parses the file's text. `${NAME}` in a value is replaced from `environment`. Raises ConfigurationError."""
     content = _parse(text)
     if content is None:
         return Configuration()
@@ -65,7 +68,7 @@ def read(text: str, environment: Mapping[str, str]) -> Configuration:
 
 
 def escape(text: str) -> str:
-    """The text as it must stand in the file to be read as it is."""
+    """Escapes `${`, so that `read()` returns the text unchanged."""
     return text.replace("${", "$${")
 
 
@@ -99,7 +102,7 @@ def _parse(text: str) -> object:
     try:
         return yaml.load(text, Loader=_Loader)  # noqa: S506 - a SafeLoader
     except yaml.MarkedYAMLError as error:
-        # Not the error's own text: that quotes the line, which may hold a secret.
+        # The error's own text is not used: it quotes the line, which may hold a secret.
         mark = error.problem_mark or error.context_mark
         where = f"Line {mark.line + 1}, column {mark.column + 1}" if mark else "The file"
         raise ConfigurationError(("", f"{where} is no valid YAML: {error.problem or error.context}.")) from None

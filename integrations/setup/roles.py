@@ -1,4 +1,4 @@
-"""What each role may do with the exchange; see changes/roles.py for the change records."""
+"""The permissions of each role on the exchange. For those on change records see changes/roles.py."""
 
 from typing import Any
 
@@ -45,7 +45,7 @@ def grant_permissions(sender: AppConfig, **kwargs: object) -> None:
 def refuse_partners(
     sender: object, instance: Any, action: str, reverse: bool, pk_set: set[int] | None, **kwargs: object
 ) -> None:
-    """A partner's authorized user holds no role: it would be staff, and see all changes."""
+    """Refuses a role for a partner's authorized user: a user with a role is staff and sees all changes."""
     if action != "pre_add" or not pk_set:
         return
     groups = Group.objects.filter(pk=instance.pk) if reverse else Group.objects.filter(pk__in=pk_set)

@@ -1,1 +1,1 @@
-"""How the exchange with each system stands, and in which words."""
+"""The state of the exchange with each system, and the texts that describe it."""

@@ -1,4 +1,4 @@
-"""What failures mean, in the language of the page, made from the kind and the status that are stored. Pure."""
+"""Texts that explain failures, in the language of the page, from the stored kind and HTTP status. Pure."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ if TYPE_CHECKING:
 
 
 def pause_cause(system: ExternalSystem) -> str:
-    """Why nothing is sent to a paused system, in a sentence."""
+    """A sentence on why nothing is sent to this paused system."""
     names = {"system": system, "status": system.pause_status}
     if system.pause_status == 401:
         return _("%(system)s does not accept our credentials (401).") % names
     if system.pause_status == 403:
-        return _("%(system)s forbids our calls (403).") % names
+        return _("%(system)s forbids our requests (403).") % names
     if system.pause_status == 410:
-        return _("%(system)s wants no more calls at this address (410).") % names
-    return _("%(system)s takes no calls of ours.") % names
+        return _("%(system)s accepts no more requests at this address (410).") % names
+    return _("%(system)s refuses our requests.") % names
 
 
 def breaker_reason(control: DeliveryControl) -> str:
@@ -42,18 +42,18 @@ def breaker_reason(control: DeliveryControl) -> str:
 
 
 def last_failure(operation: OutgoingOperation) -> str:
-    """Why the latest try did not deliver the operation, in a sentence; empty when none failed."""
+    """A sentence on why the latest try did not deliver the operation; "" if no try failed."""
     names = {"system": operation.system, "status": operation.last_http_status}
     texts = {
         Failure.TIMEOUT: _("%(system)s did not answer in time."),
         Failure.CONNECTION_REFUSED: _("Nothing accepts connections at the address of %(system)s."),
         Failure.CONNECTION_BROKEN: _("The connection to %(system)s broke."),
-        Failure.TLS: _("There is no secure connection to %(system)s."),
+        Failure.TLS: _("A secure connection to %(system)s could not be made."),
         Failure.NAME_RESOLUTION: _("The host name of %(system)s is not known."),
         Failure.ADDRESS_NOT_ALLOWED: _("The address of %(system)s is in a network that this server may not reach."),
         Failure.ENDPOINT_URL: _("The endpoint URL of %(system)s cannot be used."),
         Failure.SIGNING_SECRET: _("The signing secret of %(system)s cannot be decrypted here."),
-        Failure.INTERNAL: _("The fault is here, not at %(system)s: the log of the worker says more."),
+        Failure.INTERNAL: _("The fault is here, not at %(system)s. The worker's log says more."),
     }
     if operation.last_failure == Failure.STATUS and operation.last_http_status is not None:
         return _of_status(operation.last_http_status) % names
@@ -68,7 +68,7 @@ def _of_status(status: int) -> str:
 
 
 def given_up(operation: OutgoingOperation) -> str:
-    """That the tries of the schedule are used up, in a sentence; empty for what was refused at once."""
+    """A sentence saying that all tries of the schedule are used up; "" if the operation was refused at once."""
     if operation.status != DeliveryStatus.REFUSED or not _is_repeated(operation):
         return ""
     told = ngettext("Given up after %(count)s try.", "Given up after %(count)s tries.", operation.tries)
@@ -76,7 +76,7 @@ def given_up(operation: OutgoingOperation) -> str:
 
 
 def _is_repeated(operation: OutgoingOperation) -> bool:
-    """Whether such a failure is tried again by itself."""
+    """Whether a failure of this kind is retried automatically."""
     if operation.last_failure == Failure.STATUS:
         return operation.last_http_status is not None and outcome_of(operation.last_http_status) is Outcome.RETRY
     return operation.last_failure in (

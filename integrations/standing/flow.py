@@ -1,6 +1,7 @@
-"""Whether operations flow to a system now, and why not: the one answer that every page and report takes.
+"""Whether operations flow to a system now, and if not, why. Every page and report uses this answer.
 
-Pure: no database, no clock. `flow_of()` reads the system, its `control`, and when its next operation fell due.
+Pure: no database, no clock. `flow_of()` uses the system, its `control`, and the time at which its next operation was
+due.
 """
 
 from __future__ import annotations
@@ -21,14 +22,14 @@ from . import failures, state
 if TYPE_CHECKING:
     from integrations.models import DeliveryControl, ExternalSystem
 
-# What is due for longer is late: workers take it within seconds.
+# An operation that is due for longer is late: workers normally take it within seconds.
 LATE = timedelta(minutes=1)
-# What a partner has not collected for longer is late: they ask when it suits them.
+# As LATE, for partners that collect their operations: they ask whenever it suits them.
 LATE_TO_COLLECT = timedelta(hours=1)
 
 
 class Condition(TextChoices):
-    """How a system does. In each of `HOLDING` nothing is sent but a probe."""
+    """The condition of a system. In those of `HOLDING`, nothing is sent except a probe."""
 
     FLOWING = "flowing", gettext_lazy("Flowing")
     UNTRIED = "untried", gettext_lazy("No delivery yet")
@@ -62,8 +63,10 @@ TONES = {
 
 @dataclass(frozen=True)
 class Flow:
-    """The state of a system. `detail` says why, in whole sentences; `since` where it is known; `next_try_at` when it
-    goes on by itself, where that is known."""
+    """The state of a system, with the reason in whole sentences in `detail`.
+
+    `since`: None if not known. `next_try_at`: when sending goes on by itself, None if it does not or if not known.
+    """
 
     condition: Condition
     detail: str
@@ -76,12 +79,12 @@ class Flow:
 
     @property
     def tone(self) -> str:
-        """Picks a colour and a sign."""
+        """One of the tones of state.py, which choose a colour and a sign."""
         return TONES[self.condition]
 
     @property
     def is_well(self) -> bool:
-        """Whether nothing is to be said of it."""
+        """Whether all is well, so that the state needs no explanation."""
         return self.tone == state.OK
 
     @property
@@ -91,14 +94,15 @@ class Flow:
 
     @property
     def is_holding(self) -> bool:
-        """Whether operations wait for the system, whatever their own turn."""
+        """Whether all operations wait because of the system, even those that are next and due."""
         return self.condition in HOLDING
 
 
 def flow_of(system: ExternalSystem, now: datetime, due_since: datetime | None = None) -> Flow:
-    """`system` with its `control`. `due_since`: when the operation that is next fell due; see `status.with_due()`.
+    """The flow of `system`, which was loaded with its `control`.
 
-    Callers that ask only whether operations are held back may leave `due_since` out: it tells slow from flowing.
+    `due_since`: since when the next operation is due, None if none is. It only tells slow from flowing, so a caller
+    that just needs to know whether operations are held back may leave it out.
     """
     names = {"system": system}
     if not system.enabled:
@@ -109,7 +113,7 @@ def flow_of(system: ExternalSystem, now: datetime, due_since: datetime | None = 
         return Flow(Condition.PAUSED, told % {"reason": failures.pause_cause(system)}, system.paused_at)
     if system.delivery == Delivery.PULL:
         return _of_one_that_collects(system, now, due_since)
-    # A system that was made without save() gets its row a little later.
+    # A system that was created without save() gets its control a little later, from `release_stale()`.
     control: DeliveryControl | None = getattr(system, "control", None)
     if control is None:
         return _untried(system)
@@ -117,7 +121,7 @@ def flow_of(system: ExternalSystem, now: datetime, due_since: datetime | None = 
 
 
 def _held_back(system: ExternalSystem, control: DeliveryControl, now: datetime) -> Flow | None:
-    """What a circuit breaker that is not closed means."""
+    """The flow if the circuit breaker is not closed; None if it is."""
     until, since = control.breaker_until, control.breaker_opened_at
     names = {"system": system, "reason": apart(state.sentence(failures.breaker_reason(control)))}
     if control.breaker == Breaker.CLOSED:

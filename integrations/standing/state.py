@@ -1,4 +1,4 @@
-"""How something stands, in a word and a sentence. The tone picks a colour and a sign; the words say all."""
+"""A state as a word and a sentence. The tone only chooses a colour and a sign; the words carry the whole meaning."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ OK, WAIT, BAD, BUSY, IDLE = "ok", "wait", "bad", "busy", "idle"
 
 @dataclass(frozen=True)
 class State:
-    """`short` fits a table; `detail` says why; `next_try_at` when it is tried again, where that is known."""
+    """`short`: fits a table. `detail`: the reason, "" if none. `next_try_at`: the next try, None if not known."""
 
     tone: str
     short: str
@@ -19,5 +19,6 @@ class State:
 
 
 def sentence(text: str) -> str:
+    """The text with a capital at its start and a single full stop at its end; an empty text stays empty."""
     text = text.strip()
     return f"{text[0].upper()}{text[1:].rstrip('.')}." if text else ""

@@ -1,8 +1,8 @@
-"""How the exchange with each system stands, in numbers: for the command, the staff's page and the administration.
+"""The numbers of the exchange with each system, for the command `exchange_status`, the status page and the admin.
 
-All numbers come with the systems in one query. Each is a subquery of one system on a partial index: those of what is
-not settled cost what waits, those of what was delivered cost the last five minutes. What was delivered before costs
-nothing, however much it is.
+One query reads the systems and all numbers. Each number is a subquery per system on a partial index. So the cost
+depends on the operations that wait and on those delivered in the last five minutes, not on all that were ever
+delivered.
 """
 
 from __future__ import annotations
@@ -27,8 +27,11 @@ MINUTE, FIVE_MINUTES = timedelta(minutes=1), timedelta(minutes=5)
 
 @dataclass(frozen=True)
 class BreakerStatus:
-    """The circuit breaker. `since` it is not closed, `until` it lets one operation probe; without `until` a person
-    closes it."""
+    """The circuit breaker of a system.
+
+    `since`: when it left the closed state. `until`: when it lets one operation probe; None for an open breaker that
+    only a person closes.
+    """
 
     state: Breaker
     since: datetime | None
@@ -47,16 +50,16 @@ class BreakerStatus:
 
     @property
     def is_opened_by_hand(self) -> bool:
-        """Whether a person opened it, and so must close it."""
+        """Whether a person opened it, so that only a person closes it."""
         return self.state == Breaker.OPEN and self.until is None
 
 
 @dataclass(frozen=True)
 class SystemStatus:
-    """One system at one moment. `waiting`, `in_flight` and `refused` exclude each other.
+    """One system at the moment `at`. No operation is counted in more than one of `waiting`, `in_flight` and `refused`.
 
-    `oldest_waiting` is when the oldest of those that wait was recorded, `oldest_waiting_age` its age in seconds. The
-    rates are operations delivered: in the last minute, and per minute over the last five.
+    `oldest_waiting`: when the oldest waiting operation was recorded. `oldest_waiting_age`: its age in seconds.
+    `delivered_last_minute`: operations delivered. `delivered_per_minute`: the average over the last five minutes.
     """
 
     system: ExternalSystem
@@ -86,12 +89,12 @@ class SystemStatus:
 
     @property
     def is_called(self) -> bool:
-        """Whether we call this partner at all, so that its limits and its circuit breaker mean something."""
+        """Whether we push to this partner. Otherwise its limits and its circuit breaker have no meaning."""
         return self.system.delivery == Delivery.PUSH
 
 
 def with_traffic(systems: SystemQuerySet, now: datetime) -> SystemQuerySet:
-    """Adds the numbers that `status_of()` reads to each system, and leaves the secrets in the database."""
+    """Adds the numbers that `status_of()` needs to each system. Does not load the secrets."""
     operations = OutgoingOperation.objects.filter(system=OuterRef("pk")).order_by()
     unsettled = operations.unsettled()
     waiting = unsettled.filter(status=DeliveryStatus.WAITING).order_by("created_at")
@@ -102,7 +105,7 @@ def with_traffic(systems: SystemQuerySet, now: datetime) -> SystemQuerySet:
         .annotate(
             unsettled_count=_count(unsettled),
             oldest_waiting=Subquery(waiting.values("created_at")[:1], DateTimeField()),
-            # No other is sent, so no other is late.
+            # Only an operation that is next can be late: no other is sent.
             next_due=Subquery(
                 operations.filter(status=DeliveryStatus.WAITING, is_next=True)
                 .order_by("next_try_at")
@@ -119,12 +122,12 @@ def with_traffic(systems: SystemQuerySet, now: datetime) -> SystemQuerySet:
 
 
 def _count(operations: QuerySet[OutgoingOperation]) -> Coalesce:
-    # Of all columns: the index has them all, so most rows are counted without being read.
+    # COUNT(*) needs only the index, so most rows are counted without being read.
     return Coalesce(Subquery(operations.values("system").annotate(n=Count("*")).values("n"), IntegerField()), 0)
 
 
 def status_of(system: Any, now: datetime) -> SystemStatus:
-    """The status of a system that was read `with_traffic()` of the same moment."""
+    """The status of a system that was read by `with_traffic()` with the same `now`."""
     oldest = system.oldest_waiting
     next_due = oldest if system.delivery == Delivery.PULL else system.next_due
     due = next_due if next_due and next_due <= now else None
@@ -157,6 +160,6 @@ def breaker_of(system: ExternalSystem) -> BreakerStatus:
 
 
 def all_statuses(now: datetime | None = None) -> list[SystemStatus]:
-    """That of every system, by its id."""
+    """The status of every system, ordered by `system_id`."""
     now = now or timezone.now()
     return [status_of(system, now) for system in with_traffic(ExternalSystem.objects.order_by("system_id"), now)]

@@ -1,4 +1,4 @@
-"""The status of all systems as `exchange_status` writes it: a table for a person, JSON for a program."""
+"""The output of `exchange_status`: a table for people, or JSON for programs."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ FORMAT = "%Y-%m-%d %H:%M:%S"
 
 
 def as_json(statuses: Sequence[SystemStatus], now: datetime) -> dict[str, Any]:
-    """The keys stay as they are; others may be added."""
+    """The report as JSON values. Programs rely on the keys: add keys, but never rename or remove one."""
     return {"at": timestamp(now), "systems": [_system(status) for status in statuses]}
 
 
@@ -61,7 +61,7 @@ def _moment(moment: datetime | None) -> str | None:
 
 
 def as_text(statuses: Sequence[SystemStatus], now: datetime) -> str:
-    """A table, and below it what is to be said of each system that does not flow."""
+    """A table, and below it the reason for each system that is not well."""
     lines = [f"The exchange at {_local(now)} {timezone.localtime(now):%Z}", ""]
     if not statuses:
         return "\n".join([*lines, "No external system is registered."])
@@ -111,7 +111,7 @@ def _local(moment: datetime) -> str:
 
 
 def duration(seconds: int | None) -> str:
-    """The two largest units, as in `3 h 5 min`."""
+    """A duration in its two largest units, such as `3 h 5 min`; "-" for None."""
     if seconds is None:
         return "-"
     days, rest = divmod(seconds, 86_400)

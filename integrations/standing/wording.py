@@ -1,6 +1,6 @@
-"""Operations and exchanges in plain words, for a person at three in the morning. Pure: no database, no clock.
+"""The states of operations and exchanges in plain words, for a tired person. Pure: no database, no clock.
 
-Whole sentences, in the language of the page. What is stored of an error stays as it was written.
+The texts are whole sentences in the language of the page. Stored error texts are shown unchanged.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 
 def outgoing_state(operation: OutgoingOperation, now: datetime, blocker: str = "") -> State:
-    """The state of one operation. `blocker` names the unsettled one before it, as in `Assign 1`."""
+    """The state of one operation. `blocker`: the unsettled one before it, such as `Assign 1`; "" if none."""
     status = operation.status
     if status == DeliveryStatus.DELIVERED:
         return State(OK, _("Delivered"), "")
@@ -72,7 +72,10 @@ def _waiting(operation: OutgoingOperation, now: datetime, blocker: str) -> State
 
 
 def _held(operation: OutgoingOperation, flow: Flow, now: datetime) -> State:
-    """It is tried when both its own time and the circuit breaker's have come; nobody knows when a person closes it."""
+    """The state of an operation that the circuit breaker holds back.
+
+    It is tried at its own time or the breaker's, whichever is later. No time is known if a person opened the breaker.
+    """
     moments = [moment for moment in (flow.next_try_at, operation.next_try_at) if moment and moment > now]
     is_by_hand = flow.condition == Condition.HELD
     return State(WAIT, _("Waiting"), flow.detail, None if is_by_hand else max(moments, default=None))
@@ -82,12 +85,15 @@ def incoming_state(status: str, error: str) -> State:
     if status == IncomingStatus.APPLIED:
         return State(OK, _("Applied"))
     if status == IncomingStatus.IGNORED:
-        return State(IDLE, _("Ignored"), _("It began here or came before: nothing was changed."))
+        return State(IDLE, _("Ignored"), _("This operation began here or was received before, so nothing was changed."))
     return State(BAD, _("Failed"), apart(error))
 
 
 def pair_state(statuses: set[str], is_rejected: bool) -> State:
-    """How the exchange with one system stands, for a list: what needs a person comes first."""
+    """The state of the exchange with one system in a word, for a list. A state that needs a person takes precedence.
+
+    `statuses`: the delivery statuses that its operations have.
+    """
     if DeliveryStatus.REFUSED in statuses:
         return State(BAD, _("refused"))
     if is_rejected:
@@ -103,7 +109,7 @@ def pair_state(statuses: set[str], is_rejected: bool) -> State:
 
 
 def standing(system: str, group: SupportGroup | None, exchange: ExchangeState) -> State:
-    """In a word and a sentence. `group`: the owning group where it is one of the partner's, else None."""
+    """The state of a change with one partner. `group`: the owning group if it belongs to the partner, else None."""
     names = {"system": system, "group": apart(group)}
     if exchange.is_rejected:
         return State(BAD, _("Rejected"), _("%(system)s rejected this change.") % names)
@@ -111,7 +117,7 @@ def standing(system: str, group: SupportGroup | None, exchange: ExchangeState) -
         return State(IDLE, _("Cancelled"), _("%(system)s was told that this change is cancelled.") % names)
     if group is not None:
         return State(OK, _("Holds it"), _("%(system)s holds this change, through %(group)s.") % names)
-    linked = _("%(system)s is linked: it is told of public comments, attachments and Cancel.")
+    linked = _("%(system)s is linked: it gets public comments, attachments and a Cancel.")
     return State(IDLE, _("Linked"), linked % names)
 
 
@@ -125,8 +131,8 @@ def needs_another_group(system: str, group: SupportGroup | None) -> State:
 
 def cancelled_there(system: str) -> State:
     detail = _(
-        "%(system)s was told Cancel, and still holds the change for cancelled. Clearing Withdrawn sends nothing, "
-        "and no Update follows a Cancel. To begin anew, take the change back and give it to %(system)s again."
+        "%(system)s got a Cancel, and still treats the change as cancelled. Clearing Withdrawn sends nothing, "
+        "and no Update follows a Cancel. To start again, take the change back and give it to %(system)s again."
     )
     return State(WAIT, _("Cancelled there"), detail % {"system": system})
 
@@ -134,12 +140,12 @@ def cancelled_there(system: str) -> State:
 def failed_here(system: str, operation: IncomingOperation) -> State:
     names = {"system": system, "operation": operation.operation, "error": apart(sentence(operation.error))}
     short = _("%(operation)s of %(system)s failed here") % names
-    detail = _("%(error)s Nothing of it was kept, and %(system)s was told so.") % names
+    detail = _("%(error)s Nothing was saved, and %(system)s got this error as the answer.") % names
     return State(BAD, short, detail)
 
 
 def on_the_way(operation: OutgoingOperation, state: State, behind: int, now: datetime) -> State:
-    """What is stuck or on its way to one partner: the head of the queue speaks for those behind it."""
+    """The state of a partner's queue: that of its first operation, with the number of those behind it."""
     names = {"operation": f"{operation.operation} {operation.sequence}"}
     more = ngettext("%(count)s more waits behind it.", "%(count)s more wait behind it.", behind) % {"count": behind}
     detail = f"{state.detail} {more}" if behind else state.detail
@@ -160,7 +166,7 @@ def on_the_way(operation: OutgoingOperation, state: State, behind: int, now: dat
 
 
 def purpose(operation: str, system: str, is_attachment: bool = False) -> str:
-    """What an operation means to the partner that gets it."""
+    """A sentence on what an operation tells the partner."""
     names = {"system": system}
     if operation == Operation.ASSIGN:
         return _("%(system)s is given the change.") % names
@@ -174,7 +180,11 @@ def purpose(operation: str, system: str, is_attachment: bool = False) -> str:
 
 
 def planned_state(system: ExternalSystem, now: datetime, head: str, is_refused: bool) -> State:
-    """When an operation that would be recorded now would go. `head` names the one that it would wait behind."""
+    """When an operation that is recorded now would be sent.
+
+    `head`: the name of the first unsettled operation, which it would wait behind; "" if none. `is_refused`: whether
+    that one was refused.
+    """
     flow = flow_of(system, now)
     names = {"system": system, "operation": head}
     if flow.is_holding:
@@ -199,28 +209,28 @@ def unsaid_rejected(system: str, holds: bool) -> str:
 
 
 def unsaid_after_cancel(system: str) -> str:
-    told = _("%(system)s was told Cancel: no Update follows. To begin anew, take the change back and give it again.")
+    told = _("%(system)s got a Cancel: no Update follows. To start again, take the change back and give it again.")
     return told % {"system": system}
 
 
 def unsaid_cancelled(system: str) -> str:
-    return _("%(system)s was told Cancel already: it hears nothing more until the change is given to it again.") % {
+    return _("%(system)s already got a Cancel, and gets nothing more until the change is given to it again.") % {
         "system": system
     }
 
 
 def unsaid_clearing(system: str) -> str:
-    told = _("Clearing Withdrawn sends nothing: %(system)s still holds the change for cancelled.")
+    told = _("Clearing Withdrawn sends nothing, so %(system)s still treats the change as cancelled.")
     return told % {"system": system}
 
 
 def unsaid_same_system(system: str) -> str:
-    told = _("Both groups are those of %(system)s: it is not told that another of its groups owns the change.")
+    told = _("Both groups belong to %(system)s, so it is not told that another of its groups owns the change.")
     return told % {"system": system}
 
 
 def unsaid_fields(system: str) -> str:
-    told = _("%(system)s is not told of these fields now: it gets their values with the next operation.")
+    told = _("These fields are not sent to %(system)s now. It gets their values with the next operation.")
     return told % {"system": system}
 
 
@@ -236,7 +246,7 @@ def transition_sends(recipients: Sequence[str]) -> str:
 
 
 def private_stays() -> str:
-    return _("A private comment stays on this desk: it is in no operation, and no partner ever sees it.")
+    return _("A private comment stays on this desk. No operation contains it, and no partner ever sees it.")
 
 
 def not_sent_along() -> str:

@@ -18,13 +18,13 @@ register = template.Library()
 
 @register.simple_tag
 def external_groups() -> list[ExternalGroup]:
-    """The groups that give a change to a partner."""
+    """The support groups that belong to a partner, with their systems."""
     return list(ExternalGroup.objects.select_related("group", "system"))
 
 
 @register.filter
 def is_web_address(url: str) -> bool:
-    """Whether a partner's URL may become a link: nothing but http and https."""
+    """Whether a partner's URL may become a link: only http and https may."""
     return url.lower().startswith(("http://", "https://"))
 
 
@@ -33,7 +33,7 @@ def by_hand(context: Context, row: change_panel.OutgoingRow, back: str = "") -> 
     """Retry now and Skip for an operation that is stuck, for who may; leads back to `back`, or the present page."""
     request = context["request"]
     back = back or address_of_page(request)
-    # Ids of its own: an operation may stand on the page twice.
+    # A prefix keeps HTML ids unique: an operation may be on the page twice.
     prefix = "head-" if context.get("partner") else ""
     return {"row": row, "back": back, "prefix": prefix, "perms": context["perms"], "csrf_token": context["csrf_token"]}
 

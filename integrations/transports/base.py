@@ -1,4 +1,4 @@
-"""What delivery hands to a transport, and what it gets back: a Response, or a TransportError."""
+"""The interface between delivery and a transport: a Request in, a Response or a TransportError out."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Protocol
 
 @dataclass(frozen=True)
 class Request:
-    """One POST. `timeout` is in seconds and covers everything from the connection to the end of the answer."""
+    """One POST. `timeout`: seconds for all of it, from connecting to the end of the answer."""
 
     url: str
     headers: Mapping[str, str]
@@ -21,7 +21,7 @@ class Request:
 
 @dataclass(frozen=True)
 class Response:
-    """An answer. Of a long one `body` is the start, and `is_complete` False."""
+    """An answer. If it is too long, `body` is only its beginning and `is_complete` is False."""
 
     status: int
     headers: Mapping[str, str]
@@ -30,7 +30,7 @@ class Response:
 
 
 class NoAnswer(StrEnum):
-    """Why no answer came. choices.Failure has each of them, with what people read."""
+    """Why no answer came. `choices.Failure` has the same values, with labels for people."""
 
     TIMEOUT = "timeout"
     CONNECTION_REFUSED = "connection_refused"
@@ -41,12 +41,12 @@ class NoAnswer(StrEnum):
     ENDPOINT_URL = "endpoint_url"
 
 
-# Trying again without a person's mending would fail alike.
+# A retry would fail in the same way until a person corrects the configuration.
 PERMANENT = frozenset({NoAnswer.ADDRESS_NOT_ALLOWED, NoAnswer.ENDPOINT_URL})
 
 
 class TransportError(Exception):
-    """No answer came. `permanent`: trying again without a person's mending would fail alike."""
+    """No answer came. `permanent`: a retry would fail in the same way until a person corrects the configuration."""
 
     def __init__(self, message: str, kind: NoAnswer) -> None:
         self.kind = kind
@@ -56,5 +56,8 @@ class TransportError(Exception):
 
 class Transport(Protocol):
     def submit(self, requests: Sequence[Request]) -> list[Future[Response]]:
-        """Starts sending them all at once. Each future gives the Response or raises TransportError."""
+        """Starts sending all requests at once and returns a future for each, in their order.
+
+        A future returns the Response or raises TransportError.
+        """
         ...

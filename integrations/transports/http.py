@@ -1,8 +1,8 @@
-"""Push over HTTP: many requests in flight from one thread, connections kept alive per partner.
+"""Push over HTTP: one thread keeps many requests in flight and keeps connections to partners open.
 
-Requests reach public addresses only, and the networks that the configuration allows. The check is on the address
-that is being connected to, after name resolution, so neither a DNS answer nor a spelling of an address gets round
-it. No redirect is followed and no proxy of the environment is used.
+Requests only go to public addresses and to the networks that the configuration allows. The address is checked when
+connecting, after name resolution, so neither a DNS answer nor an unusual notation of an address can bypass the check.
+Redirects are not followed, and proxies from the environment are not used.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ from .base import NoAnswer, Request, Response, TransportError
 
 ANSWER_MAX_BYTES = 64 * 1024
 GLOBAL_IPV6 = ipaddress.ip_network("2000::/3")
-# Global by their number, but they lead to, or stand for, something else: other networks' IPv4 addresses (NAT64, 6to4,
-# Teredo), protocol assignments, documentation. From the IANA special-purpose registries; `is_global` lets some through.
+# Networks that are not public, but some of which `is_global` accepts: they lead to IPv4 addresses (NAT64, 6to4, Teredo)
+# or are reserved for protocols or documentation. From the IANA special-purpose address registries.
 NOT_PUBLIC = [
     ipaddress.ip_network(text)
     for text in ("192.0.0.0/24", "192.88.99.0/24", "2001::/23", "2001:db8::/32", "2002::/16", "3fff::/20")
@@ -38,13 +38,11 @@ class AddressNotAllowed(OSError):  # noqa: N818
     """The address is neither public nor in an allowed network."""
 
     def __init__(self) -> None:
-        super().__init__(
-            errno.EACCES, "the address is not public; OUTGOING_ALLOWED_NETWORKS names the others that may be reached"
-        )
+        super().__init__(errno.EACCES, "the address is neither public nor in OUTGOING_ALLOWED_NETWORKS")
 
 
 def check_endpoint_url(url: str) -> None:
-    """Raises ValueError, saying what is wrong, unless `url` can be POSTed to."""
+    """Raises ValueError, with a text for people, unless `url` can be POSTed to."""
     try:
         parts = urlsplit(url)
         port = parts.port
@@ -59,7 +57,7 @@ def check_endpoint_url(url: str) -> None:
 
 
 def is_allowed(address: str, allowed_networks: Sequence[Network]) -> bool:
-    """Whether an outgoing connection to this address may be made."""
+    """Whether we may connect to this IP address: it is public or in an allowed network."""
     ip = ipaddress.ip_address(address.partition("%")[0])
     if isinstance(ip, ipaddress.IPv6Address) and ip.ipv4_mapped:
         ip = ip.ipv4_mapped
@@ -71,7 +69,7 @@ def is_allowed(address: str, allowed_networks: Sequence[Network]) -> bool:
 
 
 class HttpTransport:
-    """Sends from an event loop in a thread of its own, which lives as long as the process."""
+    """Sends from an event loop in its own thread, which runs until `close()` or the end of the process."""
 
     def __init__(self, allowed_networks: Sequence[Network]) -> None:
         self._allowed = allowed_networks
@@ -86,10 +84,10 @@ class HttpTransport:
         def start() -> None:
             for request, future in zip(requests, futures, strict=True):
                 task = self._loop.create_task(self._answer(request, future))
-                self._tasks.add(task)  # the loop alone would let it go
+                self._tasks.add(task)  # the loop holds only a weak reference: the task could be garbage-collected
                 task.add_done_callback(self._tasks.discard)
 
-        # Once for all: each call wakes the other thread.
+        # One call for all requests: each call wakes the other thread.
         self._loop.call_soon_threadsafe(start)
         return futures
 
@@ -100,7 +98,7 @@ class HttpTransport:
             future.set_exception(error)
 
     def close(self) -> None:
-        """Closes the connections and ends the thread; requests in flight are given up."""
+        """Closes the connections and ends the thread. Requests in flight are abandoned."""
 
         async def close() -> None:
             if self._session is not None:
@@ -117,7 +115,7 @@ class HttpTransport:
 
     def _open_session(self) -> aiohttp.ClientSession:
         if self._session is None:
-            # No limit here: a request that waited for a connection would use up its time. Who submits bounds them.
+            # No limit on connections: waiting for one would use up a request's timeout. The caller limits the requests.
             self._session = aiohttp.ClientSession(
                 connector=aiohttp.TCPConnector(limit=0, limit_per_host=0, socket_factory=self._socket),
                 cookie_jar=aiohttp.DummyCookieJar(),
@@ -142,7 +140,7 @@ class HttpTransport:
                     body += part
                 complete = len(body) <= ANSWER_MAX_BYTES
                 if not complete:
-                    answer.close()  # or the rest, however long, would be read before the connection is used again
+                    answer.close()  # otherwise the rest would be read before the connection is used again
                 return Response(answer.status, dict(answer.headers), bytes(body[:ANSWER_MAX_BYTES]), complete)
         except TimeoutError as error:
             raise TransportError(f"no complete answer within {request.timeout:g} s", NoAnswer.TIMEOUT) from error
@@ -154,14 +152,14 @@ class HttpTransport:
 
 
 def _kind_of(error: Exception, cause: Exception) -> NoAnswer:
-    """`cause` is what the operating system said, where the client's `error` has it."""
+    """The kind of an aiohttp `error`. `cause`: the operating system's error inside it, or `error` itself."""
     if isinstance(cause, AddressNotAllowed):
         return NoAnswer.ADDRESS_NOT_ALLOWED
     if isinstance(error, aiohttp.ClientConnectorDNSError) or isinstance(cause, socket.gaierror):
         return NoAnswer.NAME_RESOLUTION
     if isinstance(error, aiohttp.ClientSSLError) or isinstance(cause, ssl.SSLError):
         return NoAnswer.TLS
-    # Of several addresses of one host, each may have refused: then there is a number and no class for it.
+    # If a host has several addresses and all refused, the error has an errno but is no ConnectionRefusedError.
     if isinstance(cause, ConnectionRefusedError) or getattr(cause, "errno", None) == errno.ECONNREFUSED:
         return NoAnswer.CONNECTION_REFUSED
     return NoAnswer.CONNECTION_BROKEN

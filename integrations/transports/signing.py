@@ -1,4 +1,4 @@
-"""Signatures as the Standard Webhooks specification says: secrets are written `whsec_<base64>`."""
+"""Signatures by the Standard Webhooks specification. A secret is written as `whsec_<base64>`."""
 
 import base64
 import binascii
@@ -16,7 +16,7 @@ def new_secret() -> str:
 
 
 def check_secret(secret: str) -> None:
-    """Raises ValueError, saying what a secret looks like, unless `secret` is one: 24 to 64 bytes in base64."""
+    """Raises ValueError, with a text for people, unless `secret` is `whsec_` and 24 to 64 bytes in base64."""
     try:
         key = base64.b64decode(secret.removeprefix(PREFIX), validate=True)
     except (binascii.Error, ValueError):
@@ -28,7 +28,10 @@ def check_secret(secret: str) -> None:
 def headers(
     message_id: str, body: bytes, signing_secrets: Sequence[str], now: datetime | None = None
 ) -> dict[str, str]:
-    """The `webhook-*` headers of a message. Every secret signs; during a rotation there are two, the newer first."""
+    """The `webhook-*` headers of a message, with one signature per secret.
+
+    During a rotation there are two secrets, the newer first. Without any, the signature header is left out.
+    """
     now = now or datetime.now(UTC)
     signatures = [Webhook(secret).sign(message_id, now, body.decode()) for secret in signing_secrets]
     signed = {"webhook-id": message_id, "webhook-timestamp": str(int(now.timestamp()))}
@@ -38,7 +41,7 @@ def headers(
 
 
 def is_signed_by(secret: str, body: bytes, received_headers: dict[str, str]) -> bool:
-    """Whether `secret` signed this message, no more than five minutes ago."""
+    """Whether `secret` signed this message within the last five minutes."""
     try:
         Webhook(secret).verify(body.decode(), received_headers)
     except (WebhookVerificationError, UnicodeDecodeError):

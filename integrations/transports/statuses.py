@@ -1,11 +1,15 @@
-"""What an HTTP status of a partner means for the operation that was sent: section 5 of docs/rules.md as a table."""
+"""What a partner's HTTP status means for the operation that was sent: section 5 of docs/rules.md as code."""
 
 from enum import Enum
 
 
 class Outcome(Enum):
-    """What a try means. After `RETRY` it is sent again, after the last pause of the schedule refused. `REFUSED` waits
-    for a person. `PAUSE`: the partner takes no calls of ours at all, so all for it waits, and no try is used up."""
+    """The outcome of a try.
+
+    `RETRY`: the operation is sent again after a pause; once the schedule is used up, it is refused.
+    `REFUSED`: the operation waits for a person.
+    `PAUSE`: the partner accepts no requests from us. The system is paused, its operations wait, and no try is used up.
+    """
 
     DELIVERED = "delivered"
     RETRY = "retry"
@@ -18,6 +22,7 @@ PAUSING = frozenset({401, 403, 410})
 
 
 def outcome_of(status: int) -> Outcome:
+    """The outcome of a try that the partner answered with this HTTP status."""
     if 200 <= status < 300:
         return Outcome.DELIVERED
     if status in PAUSING:

@@ -1,1 +1,1 @@
-"""The background work: its wake-ups, and how it ends."""
+"""Support for the background workers: their wake-ups and their shutdown."""

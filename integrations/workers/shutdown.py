@@ -1,6 +1,6 @@
-"""Whether this worker was asked to end: what goes on for long then takes nothing new, and finishes what it has.
+"""Tells long-running work that its worker was asked to end: it then finishes what it has and takes nothing new.
 
-The flag is memory that a worker shares with the pool processes it forked, since only the parent is told.
+The flag is in memory that a worker shares with its forked pool processes, since only the parent gets the signal.
 """
 
 import mmap
@@ -11,6 +11,7 @@ _flag = mmap.mmap(-1, 1)
 
 
 def ask() -> None:
+    """Asks this process and the pool processes that it forked to end."""
     _flag[0] = 1
 
 

@@ -1,8 +1,8 @@
-"""Wakes the workers when there is something to do, without making the one who caused it wait for the broker.
+"""Wakes the workers when there is something to do, without making the caller wait for the broker.
 
-A daemon thread in each process publishes: one message for all that was asked for meanwhile, and the last is never
-lost. A broker that is gone or hangs holds up this thread alone. What is not sent is found by the sweep, so all that an
-outage costs is a few seconds.
+A daemon thread in each process sends the messages. It combines the wake-ups that were asked for since its last message
+into one, and repeats a message that failed. A broker that is gone or hangs only holds up this thread. The sweep finds
+the work even without a wake-up, so an outage of the broker costs only a few seconds.
 """
 
 from __future__ import annotations
@@ -22,15 +22,19 @@ logger = logging.getLogger(__name__)
 
 TASK = "integrations.tasks.deliver"
 BULK_TASK = "integrations.tasks.bulk"
-# The queue that each is published to.
+# The queue that each task's messages go to.
 QUEUES = {TASK: "delivery", BULK_TASK: "housekeeping"}
-# Seconds for each of connecting, sending and being answered. There is no second try within them.
+# Seconds each for connecting, sending and waiting for an answer.
 LIMIT = 1.0
-# Seconds until the next try after a failure; and how long the end of the process waits for the last message to leave.
+# Seconds until the next try after a failure, and seconds that a process waits at its end for the last message.
 PAUSE = 1.0
 LAST_WAIT = 1.0
 # How long, in seconds, the one who asks gives way to the thread.
 GIVE_WAY = 0.002
+# Seconds between two messages of one process. The first leaves at once, so an idle exchange waits for nothing. A busy
+# one has one message for many operations: a message costs both ends a millisecond, and a drain that finds one
+# operation costs the worker as much as one that finds ten.
+BETWEEN = 0.05
 # With so many messages that nobody has taken, no more are sent: without workers they would pile up, and hold these up
 # once they start. How many there are is asked at most once in so many seconds.
 ENOUGH = 200
@@ -38,7 +42,10 @@ LOOK_EVERY = 1.0
 
 
 class Link:
-    """A connection to the broker, kept open, for one thread. Nothing fails here: the log says once that it is out."""
+    """A connection to the broker that is kept open, for use by one thread.
+
+    Its methods never raise. An outage of the broker is logged once, and so is its end.
+    """
 
     def __init__(self, what: str) -> None:
         self.what = what
@@ -46,9 +53,9 @@ class Link:
         self._is_out = False
 
     def send(self, task: str, unless_flooded: str = "", **options: object) -> bool:
-        """Sends a message that calls the task, unless more than anybody needs wait in the queue of that name.
+        """Sends a message that calls the task. `unless_flooded`: a queue; nothing is sent while it is flooded.
 
-        Returns whether the broker could be used.
+        Returns False if the broker could not be used.
         """
 
         def publish(connection: Any) -> bool:
@@ -60,7 +67,7 @@ class Link:
         return self._done(publish)
 
     def is_flooded(self, queue: str) -> bool:
-        """Whether more messages wait than anybody needs; not where the broker cannot say."""
+        """Whether at least ENOUGH messages wait in this queue. False if the broker cannot be asked."""
         return self._done(lambda connection: _is_flooded(connection, queue))
 
     def _done(self, work: Callable[[Any], bool]) -> bool:
@@ -69,12 +76,12 @@ class Link:
             if not is_kept:
                 self._connection = _connect()
             result = work(self._connection)
-        except Exception as error:  # noqa: BLE001 - whatever it is, its thread must go on
+        except Exception as error:  # noqa: BLE001 - whatever it is, the thread must go on
             self._disconnect()
             if is_kept:
-                return self._done(work)  # only the kept connection may be broken
+                return self._done(work)  # perhaps only the kept connection was broken: try once with a new one
             if not self._is_out:
-                logger.warning("The broker takes no %s. It is tried again and again: %s", self.what, error)
+                logger.warning("The broker takes no %s. Sending is retried until it does: %s", self.what, error)
             self._is_out = True
             return False
         if self._is_out:
@@ -87,7 +94,7 @@ class Link:
         if connection is not None:
             try:
                 connection.release()
-            except Exception as error:  # noqa: BLE001 - it is broken, which is why it is given up
+            except Exception as error:  # noqa: BLE001 - a broken connection may fail to close in any way
                 logger.debug("The broken connection to the broker did not close: %s", error)
 
 
@@ -96,38 +103,38 @@ def _is_flooded(connection: Any, queue: str) -> bool:
 
 
 def _connect() -> Any:
-    """With shorter limits than a worker's."""
+    """A new connection to the broker, with shorter timeouts than a worker's."""
     limits = {"socket_connect_timeout": LIMIT, "socket_timeout": LIMIT}
     is_redis = settings.CELERY_BROKER_URL.startswith("redis")
     return current_app.connection_for_write(connect_timeout=LIMIT, transport_options=limits if is_redis else {})
 
 
 class Publisher:
-    """The thread of one process for one task, and what it was asked for."""
+    """Sends the wake-ups of one process for one task, from its own thread."""
 
     def __init__(self, task: str) -> None:
         _import_all()
         self.task = task
         self.pid = os.getpid()
         self._changed = threading.Condition()
-        # How many wake-ups were asked for, and how many of them a message was sent for.
+        # How many wake-ups were asked for, and how many of them a sent message covers.
         self._asked = self._sent = 0
+        self._free_at = 0.0  # on the monotonic clock
         threading.Thread(target=self._run, name="wake-up", daemon=True).start()
 
     def ask(self) -> None:
-        """Has a message sent, after this call."""
+        """Asks the thread to send a message that is newer than this call. Waits at most GIVE_WAY seconds for it."""
         with self._changed:
-            is_idle = self._sent == self._asked
+            is_idle = self._sent == self._asked and time.monotonic() >= self._free_at
             self._asked += 1
             self._changed.notify_all()
             if is_idle:
-                # Only one thread of Python runs at a time. This gives way to the other, so that the message leaves
-                # before the rest of the request is done. A thread that is busy, or tries a broker that is out, delays
-                # nobody.
+                # Python runs one thread at a time (GIL). Waiting lets the publisher thread run now, so that the message
+                # leaves before the rest of the request is done. If the thread is busy, the caller does not wait.
                 self._changed.wait_for(lambda: self._sent == self._asked, GIVE_WAY)
 
     def wait(self, seconds: float) -> bool:
-        """Waits until all that was asked for has left. Returns whether it has."""
+        """Waits up to `seconds` until a message was sent for every wake-up. Returns whether it was."""
         with self._changed:
             return self._changed.wait_for(lambda: self._sent == self._asked, seconds)
 
@@ -136,13 +143,16 @@ class Publisher:
         while True:
             with self._changed:
                 self._changed.wait_for(lambda: self._sent < self._asked)
-                # What is asked for from now on may have been committed too late for this message.
+            time.sleep(max(0.0, self._free_at - time.monotonic()))
+            with self._changed:
+                # Wake-ups that are asked for from now on need another message: a worker may act on this one before
+                # their transactions commit.
                 asked = self._asked
             if not link.send(self.task, expires=settings.WAKE_UP_EXPIRES):
                 time.sleep(PAUSE)
                 continue
             with self._changed:
-                self._sent = asked
+                self._sent, self._free_at = asked, time.monotonic() + BETWEEN
                 self._changed.notify_all()
             while time.monotonic() >= next_look:
                 next_look = time.monotonic() + LOOK_EVERY
@@ -151,7 +161,10 @@ class Publisher:
 
 
 def _import_all() -> None:
-    """All that Celery imports when it is needed: a fork while the thread does that would leave half a module."""
+    """Imports everything that Celery would import lazily.
+
+    If the process forked while the thread imports a module, the child would have half a module.
+    """
     current_app.finalize()
     _connect().transport_cls  # noqa: B018 - a property that imports
     current_app.amqp.Producer  # noqa: B018
@@ -162,20 +175,20 @@ _making = threading.Lock()
 
 
 def wake() -> None:
-    """Asks a worker to send what is due: that of the transactions which are committed by now.
+    """Asks a worker to send what is due. Call it after the commit.
 
-    Never fails, and waits for two milliseconds at most, so that the thread gets its turn.
+    Never raises, and blocks for at most GIVE_WAY seconds.
     """
     _own().ask()
 
 
 def wake_bulk() -> None:
-    """The same for the bulk jobs that were started."""
+    """Asks a worker to work on the bulk jobs that were started. Otherwise as `wake()`."""
     _own(BULK_TASK).ask()
 
 
 def _own(task: str = TASK) -> Publisher:
-    # A thread does not go along with a fork.
+    # A forked child has no copy of the parent's thread, so it needs a publisher of its own.
     found = _publishers.get(task)
     if found is None or found.pid != os.getpid():
         with _making:
@@ -186,7 +199,7 @@ def _own(task: str = TASK) -> Publisher:
 
 
 def _forget() -> None:
-    """After a fork: the lock may have been held by a thread that is not here."""
+    """Resets the state in a forked child: a thread that does not exist here may have held the lock."""
     global _publishers, _making
     _publishers, _making = {}, threading.Lock()
 

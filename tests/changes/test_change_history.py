@@ -61,7 +61,7 @@ def test_a_long_text_is_folded_with_what_differs(alice):
     change.implementation_plan = "".join(steps)
     change.save()
     markup = history(page_of(alice, change))
-    assert "Text changed: 3 words in, 1 out" in markup
+    assert "Text changed: 3 words added, 1 removed" in markup
     assert "<del>switch.</del>" in markup
     assert "<ins>router &amp; &lt;b&gt;wait&lt;/b&gt;.</ins>" in markup
     assert "[…]" in markup

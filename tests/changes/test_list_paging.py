@@ -125,12 +125,12 @@ def test_what_is_on_one_page_is_counted_and_nothing_else(alice, small_pages):
 
 def test_a_page_whose_rows_have_moved_away_leads_back(alice):
     change = ChangeFactory()
-    page = text(web(alice).get(f"/changes/?type=Normal&after={change.pk}.{change.pk}"))
+    page = text(web(alice).get(f"/changes/?type=Normal&after={change.pk}"))
     assert "Nothing more here" in page
     assert "First page" in page
 
 
-@pytest.mark.parametrize("cursor", ["x", "1", "1.x", "%00", "99999999999999999999.1", "1." + "9" * 40, ".", "1.1.1"])
+@pytest.mark.parametrize("cursor", ["x", "1.x", "%00", "99999999999999999999.1", "1." + "9" * 40, ".", "1.1.1"])
 @pytest.mark.parametrize("order", ["number", "priority", "updated", "planned_start"])
 def test_a_place_that_does_not_exist_is_the_first_page(alice, order, cursor):
     change = ChangeFactory()

@@ -164,7 +164,7 @@ def test_an_address_that_takes_posts_leads_back_to_the_change_when_it_is_opened(
 def test_what_is_not_there_answers_404_in_the_pages_style(alice, path):
     response = web(alice).get(path)
     assert response.status_code == 404
-    assert "Not here" in text(response)
+    assert "Not found" in text(response)
     assert "Traceback" not in response.content.decode()
 
 

@@ -169,6 +169,22 @@ def test_more_than_a_page_can_show_is_said(alice, monkeypatch):
     assert len(days(response)["2026-11-24"]) == 2
 
 
+def test_a_month_shows_the_first_of_each_day_and_says_that_there_are_more(alice, monkeypatch):
+    monkeypatch.setitem(calendar_views.MOST, "month", 4)
+    before = plan(datetime(2026, 10, 20, tzinfo=UTC), datetime(2026, 10, 27, tzinfo=UTC), service="")
+    full = [plan(NOON + n * timedelta(minutes=5), service="") for n in range(6)]
+    later = [plan(NOON + timedelta(days=2), service="") for n in range(4)]
+    response = get(alice, "view=month")
+    content = response.content.decode()
+    assert content.count(f'<a href="/changes/{before.number}/"') == 1  # on the Monday in October that it ends before
+    assert [number in content for number in (change.number for change in full)] == [True] * 3 + [False] * 3
+    assert [number in content for number in (change.number for change in later)] == [True] * 3 + [False]
+    assert content.count("at least 2 more") == 1
+    assert content.count("+1 more") == 1
+    assert "More than 4 changes begin on some days." in text(response)
+    assert "begin on some days" not in text(get(alice, "view=month&type=Standard"))
+
+
 def test_a_partner_has_no_calendar(acme):
     assert get(acme.authorized_user).status_code == 403
     assert web().get("/calendar/")["Location"].startswith("/accounts/login/")

@@ -123,7 +123,7 @@ def test_a_manager_without_plans_to_decide_on_is_told_so(carol):
 
 def test_who_may_not_approve_is_not_asked_to(alice):
     change_in(Phase.APPROVE_PLAN, requested_by=UserFactory(username="dave"))
-    assert "Waits for my approval" not in text(web(alice).get("/"))
+    assert "Waiting for my approval" not in text(web(alice).get("/"))
 
 
 # --- The chart ---

@@ -108,7 +108,7 @@ def test_an_invalid_field_is_said_at_the_top_and_beside_it_and_nothing_is_create
     response = create(alice, **{"title": "A title", **fields})
     assert response.status_code == 200
     content = response.content.decode()
-    assert "Not saved: mend this first" in content
+    assert "Not saved: correct this first" in content
     assert f'href="#id_{field}"' in content
     beside = content.partition(f'id="id_{field}_error"')[2].partition("</p>")[0]
     assert said in beside
@@ -344,7 +344,7 @@ def test_a_value_that_was_changed_and_changed_back_is_said(alice, carol):
             change.save()
     response = web(alice).post(f"/changes/{change.number}/edit/", opened | {"title": "Alice's title"})
     assert response.status_code == 409
-    assert "Somebody saved it meanwhile" in text(response)
+    assert "Somebody saved the change meanwhile" in text(response)
 
 
 @each_row("version", ["", "x", "0", "-3", "²", "99999999999999999999999", "1.5"])

@@ -136,8 +136,8 @@ def test_sorting_keeps_the_filters_and_turns_round_on_the_second_click(alice, de
 def test_an_old_bookmark_with_an_order_that_is_gone_gets_the_newest_first_and_a_word_about_it(alice, desk, order):
     response = web(alice).get(f"/changes/?sort={order}&open=true")
     assert numbers(response) == [desk[name].number for name in ("deployed", "planned", "logged")]
-    assert "no such order any more" in text(response)
-    assert "no such order any more" not in text(web(alice).get("/changes/?sort=-updated"))
+    assert "does not have this order" in text(response)
+    assert "does not have this order" not in text(web(alice).get("/changes/?sort=-updated"))
 
 
 def test_a_change_without_a_planned_start_is_in_no_order_of_plans_and_the_page_says_so(alice):

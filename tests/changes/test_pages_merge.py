@@ -150,8 +150,8 @@ def test_a_field_that_was_fixed_meanwhile_is_told_with_what_was_typed(alice, car
     client = web(alice)
     response = client.post(address(change), opened | {"change_type": "Emergency", "risk": "High"})
     said = text(response)
-    assert "It is in Evaluate now: it was moved meanwhile." in said
-    assert "Type Emergency you Cannot be saved any more: the field is fixed now" in said
+    assert "The change was moved to Evaluate meanwhile." in said
+    assert "Type Emergency you Cannot be saved any more: the field is read-only now" in said
     assert client.post(address(change), filled(response)).status_code == 302
     stored = Change.objects.get()
     assert (stored.phase, stored.risk, stored.change_type) == ("Evaluate", "High", "Normal")

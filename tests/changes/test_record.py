@@ -10,6 +10,7 @@ from django.db import IntegrityError, transaction
 from django.utils import timezone
 
 from changes.actor import acting
+from changes.choices import Impact, Priority, Urgency
 from changes.exceptions import ConditionsUnmet, StaleChange
 from changes.models import Approval, Attachment, Change, Comment
 from tests.factories import ChangeFactory, UserFactory, change_in
@@ -290,3 +291,36 @@ class TestNoWayAroundSave:
         change.move_to("Deploy")
         change.save()
         assert (change.actual_start, change.actual_end) == (end, end)
+
+
+PRIORITIES = """
+                    Enterprise  SiteOrDepartment  MultipleUsers  SingleUser
+TotalLossOfService  Critical    High              High           Medium
+SevereDisruption    High        High              Medium         Medium
+SlightDisruption    High        Medium            Medium         Low
+NoDisruption        Medium      Medium            Low            Low
+"""
+
+
+@pytest.mark.django_db
+def test_the_priority_follows_urgency_and_business_impact():
+    header, *rows = PRIORITIES.strip().splitlines()
+    impacts = header.split()
+    assert sorted(impacts) == sorted(Impact.values)
+    assert [row.split()[0] for row in rows] == Urgency.values
+    change = ChangeFactory()
+    for row in rows:
+        urgency, *priorities = row.split()
+        for impact, priority in zip(impacts, priorities, strict=True):
+            change.urgency, change.business_impact = urgency, impact
+            change.priority = Priority.CRITICAL if priority != "Critical" else Priority.LOW  # never typed in
+            change.save()
+            change.refresh_from_db()
+            assert (urgency, impact, change.priority) == (urgency, impact, priority)
+
+
+@pytest.mark.django_db
+def test_the_defaults_in_log():
+    change = Change(title="Only a title")
+    change.save()
+    assert (change.business_impact, change.urgency, change.phase) == ("SingleUser", "SlightDisruption", "Log")

@@ -32,8 +32,7 @@ class ServedPages:
             "BASE_URL": self.url,
             "DATABASE_URL": database_url,
         }
-        self._run("manage", "collectstatic", "--noinput", "--verbosity=0")
-        made = json.loads(self._run("tests.e2e.everything"))
+        made = json.loads(self._fill())
         self.keys: dict[str, str] = made["keys"]
         self._sessions: dict[str, str] = made["sessions"]
         self._process = self._start()
@@ -50,11 +49,11 @@ class ServedPages:
     def stop(self) -> None:
         self._process.stop()
 
-    def _run(self, module: str, *arguments: str) -> str:
-        command = [sys.executable, "-m", module, *arguments]
+    def _fill(self) -> str:
+        command = [sys.executable, "-m", "tests.e2e.everything"]
         environment = {**os.environ, **self._environment}
         done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=300)
-        assert done.returncode == 0, f"{module}: {done.stdout}{done.stderr}"
+        assert done.returncode == 0, f"{done.stdout}{done.stderr}"
         return done.stdout
 
     def _start(self) -> Process:

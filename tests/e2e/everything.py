@@ -1,8 +1,8 @@
-"""Fills an empty database with something to see on every page: `python -m tests.e2e.everything`.
+"""Fills a migrated database with something to see on every page: `python -m tests.e2e.everything`.
 
-With the environment of an installation. Prints a JSON object: `sessions`, the session key of each person who has signed
-in, and `keys`, what the addresses of pages are made of. What people wrote is German, so that whatever reads English on
-a German page is the product's.
+With the environment of an installation, whose static files it collects as well. Prints a JSON object: `sessions`, the
+session key of each person who has signed in, and `keys`, what the addresses of pages are made of. What people wrote is
+German, so that whatever reads English on a German page is the product's.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def main() -> None:
     django.setup()
     from django.core.management import call_command
 
-    call_command("migrate", verbosity=0)
+    call_command("collectstatic", interactive=False, verbosity=0)
     people, keys = fill()
     print(json.dumps({"sessions": {name: _session(user) for name, user in people.items()}, "keys": keys}))
 

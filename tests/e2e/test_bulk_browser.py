@@ -104,7 +104,7 @@ def test_by_keyboard_alone_a_comment_goes_to_all_that_match(signed_in_page, work
     page.keyboard.press("Tab")
     page.keyboard.press("Enter")
     expect(page.get_by_role("heading", name="Add a private comment?")).to_be_visible()
-    expect(page.get_by_text("Nothing: no partner hears of it.")).to_be_visible()
+    expect(page.get_by_text("Nothing is sent to partners.")).to_be_visible()
     page.get_by_role("button", name="Comment on 4 changes").focus()
     page.keyboard.press("Enter")
     expect(page.get_by_text("Waiting for a worker")).to_be_visible()

@@ -45,7 +45,7 @@ def test_what_happens_elsewhere_appears_by_itself_and_nothing_typed_is_lost(sign
     expect(page.locator("#history")).to_contain_text("Risk")
     expect(page.locator("h1")).to_have_text(f"{change.number} Another switch")
     expect(page).to_have_title(f"{change.number} Another switch · casexchange")
-    expect(page.locator("#updated")).to_contain_text("Updated by itself")
+    expect(page.locator("#updated")).to_contain_text("Updated automatically")
     expect(box).to_have_value("Half a sentence")
     expect(box).to_be_focused()
 

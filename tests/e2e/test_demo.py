@@ -112,6 +112,6 @@ def test_an_interrupted_demo_leaves_nothing(demo, number):
     children = demo.children()
     demo.process.child.send_signal(number)
     assert demo.process.wait(60) == 1
-    assert demo.output.endswith("casexchange: Interrupted before all was played. Nothing is left behind.\n")
+    assert demo.output.endswith("casexchange: Interrupted before all scenes were played. No data is left behind.\n")
     assert "Traceback" not in demo.output
     assert demo.leftovers(children) == ([], [])

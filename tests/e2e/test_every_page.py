@@ -102,14 +102,14 @@ class Visit:
         self.look = look
         self.page = page
         self.faults: list[str] = []
+        self.response: Response | None = None
         self._address = look.address.format(**served.keys)
         self._own = urlsplit(served.url).netloc
 
-    def open(self) -> Response:
-        response = self.page.goto(self._address)
-        assert response is not None
-        assert response.status == self.look.status, f"{response.url} answered {response.status}"
-        return response
+    def open(self) -> None:
+        self.response = self.page.goto(self._address)
+        assert self.response is not None
+        assert self.response.status == self.look.status, f"{self.response.url} answered {self.response.status}"
 
     @contextmanager
     def listening(self) -> Iterator[None]:
@@ -158,6 +158,8 @@ def test_a_page(place, look, visit, subtests):
         if look.act is None and look.status == 200:
             with subtests.test("it is light, and lighter the second time"):
                 check_weight(visited)
+        else:
+            visited.open()
         with subtests.test("it fits the screen, asks for nothing forbidden, and every text is whole"):
             check_content(visited)
     page.evaluate(_SHORTEN)
@@ -184,10 +186,10 @@ def check_weight(visited: Visit) -> None:
 
 def check_content(visited: Visit) -> None:
     page, faults = visited.page, visited.faults
-    response = visited.open()
+    assert visited.response is not None
+    policy = visited.response.headers.get("content-security-policy", "")
     if visited.look.act:
         visited.look.act(page)
-    policy = response.headers.get("content-security-policy", "")
     if "unsafe" in policy or "default-src 'self'" not in policy:
         faults.append(f"content security policy: {policy}")
     for width in (NARROW, WIDE):

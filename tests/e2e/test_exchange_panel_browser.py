@@ -32,7 +32,7 @@ def test_while_typing_the_page_says_what_the_save_will_send(signed_in_page, alic
     told = page.locator("#will-send")
     expect(told).to_contain_text("Nothing is changed, so nothing would be sent")
     page.get_by_label("Title").fill("Another title")
-    expect(told).to_contain_text("ACME is not told of these fields now")
+    expect(told).to_contain_text("These fields are not sent to ACME now")
     page.get_by_label("Owning group").select_option("BETA Servers")
     expect(told).to_contain_text("Saving this will send 2 operations")
     expect(told).to_contain_text(re.compile("Accept.*to ACME.*Assign.*to BETA", re.DOTALL))

@@ -239,7 +239,7 @@ def test_it_does_not_run_twice_on_one_folder(served):
     before = served.children()
     again = manage(served.folder, "serve", PORT=str(free_port()), SIMULATOR_PORT=str(free_port()))
     assert again.returncode == 1
-    assert again.stderr == f"casexchange: It runs already, on {served.folder}.\n"
+    assert again.stderr == f"casexchange: serve is already running with {served.folder}.\n"
     assert served.children() == before
 
 
@@ -250,7 +250,7 @@ def test_a_folder_with_a_database_of_another_origin_is_refused(served, tmp_path)
         shutil.copy(file, folder)
     done = manage(folder, "serve", PORT=str(free_port()), SIMULATOR_PORT=str(free_port()))
     assert done.returncode == 1
-    assert f"casexchange: {folder} has a database that was filled otherwise." in done.stderr
+    assert f"casexchange: The database in {folder} was not filled by serve." in done.stderr
     assert not (folder / "simulator.yaml").exists()
 
 
@@ -261,7 +261,7 @@ def test_ctrl_c_stops_everything_and_the_next_start_has_the_same_data_and_accoun
     assert len(children) == 4
 
     assert served.stop(signal.SIGINT) == 0
-    assert served.output.endswith("Stopped. The data is kept; the next start goes on from here.\n")
+    assert served.output.endswith("Stopped. The data is kept for the next start.\n")
     assert "Traceback" not in served.output
     assert not [child for child in children if is_alive(child)]
     with pytest.raises(requests.ConnectionError):
@@ -363,7 +363,7 @@ def test_a_read_only_folder_is_named():
 def test_what_is_no_port_is_refused(tmp_path):
     done = manage(tmp_path / "var", "serve", PORT="many")
     assert done.returncode == 2
-    assert "argument --port: 'many' is no port: give a number from 1 to 65535" in done.stderr
+    assert "argument --port: 'many' is not a port: give a number from 1 to 65535" in done.stderr
     assert not (tmp_path / "var").exists()
     for port in ("0", "65536", "-1", "8000.5"):
         with pytest.raises(CommandError, match=f"argument --port: '{port}' is no port"):

@@ -5,29 +5,18 @@ from __future__ import annotations
 import itertools
 import json
 from collections import Counter, defaultdict
-from collections.abc import Callable
 from concurrent.futures import Future
-from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 import time_machine
-from django.db import connection, transaction
-from django.db.models import F
+from django.db import transaction
 from django.utils import timezone
 
 from changes.models import Change, Comment
-from integrations.models import (
-    DeliveryAttempt,
-    DeliveryControl,
-    Exchange,
-    ExternalReference,
-    ExternalSystem,
-    OutgoingOperation,
-)
+from integrations.models import DeliveryAttempt, ExternalSystem, OutgoingOperation
 from integrations.outgoing import delivery, outbox
-from integrations.outgoing.outbox import Outcome
-from integrations.transports.base import NoAnswer, Response, TransportError
+from integrations.transports.base import Response, TransportError
 from tests.factories import ChangeFactory, SupportGroupFactory, UserFactory
 
 from .outbox_model import (
@@ -45,51 +34,20 @@ from .outbox_model import (
     Tried,
     possible,
 )
-
-BEGIN = datetime(2026, 3, 2, 12, tzinfo=timezone.get_default_timezone())
-CHANGES = 3
-WORKERS = 2
-SYSTEMS = ("ACME", "BETA")
-# Everything that a person can wait for at the end: pauses, breakers, and a rate limit of one in two seconds.
-LAST_TICKS = 200
-# What the partner makes of a message: its answer, or how the call fails; and what that means.
-BEHAVIOURS = {
-    "takes": (Response(200, {}, b""), Outcome.DELIVERED),
-    "takes and answers": (None, Outcome.DELIVERED),
-    "is busy": (Response(503, {}, b""), Outcome.RETRY),
-    "asks to wait": (Response(429, {"Retry-After": "30"}, b""), Outcome.RETRY),
-    "refuses": (Response(400, {}, b"{}"), Outcome.REFUSED),
-    "forbids": (Response(401, {}, b""), Outcome.PAUSE),
-    "takes, but its answer is lost": (TransportError("no answer", NoAnswer.TIMEOUT), Outcome.RETRY),
-    "is not there": (TransportError("refused", NoAnswer.CONNECTION_REFUSED), Outcome.RETRY),
-}
-TAKES = {"takes", "takes and answers", "takes, but its answer is lost"}
-
-
-@dataclass
-class Work:
-    """Something that is done with the database, and what the model makes of its result once it is committed."""
-
-    run: Callable[[], Any]
-    note: Callable[[Any], list[Event]]
-
-
-@dataclass
-class Held:
-    """An operation that a worker claimed, and what came of it once it was sent."""
-
-    operation: OutgoingOperation
-    result: outbox.Result | None = None
-
-
-@dataclass
-class Worker:
-    """A process: what it has in hand is lost when it dies."""
-
-    held: list[Held] = field(default_factory=list)
-
-    def sent(self) -> list[Held]:
-        return [held for held in self.held if held.result]
+from .outbox_rows import assert_breaker_follows, controls, forget_everything, rows
+from .outbox_workers import (
+    BEGIN,
+    BEHAVIOURS,
+    LAST_TICKS,
+    SYSTEMS,
+    TAKES,
+    WORKERS,
+    Held,
+    Work,
+    Worker,
+    is_open,
+    rotated,
+)
 
 
 class Exchanging:
@@ -274,7 +232,7 @@ class Exchanging:
             record = {"external_id": f"{operation.system.system_id}-{operation.change_id}"}
             answer = Response(200, {}, json.dumps(record).encode())
         attempt = DeliveryAttempt(operation=operation, claim=operation.claim, started_at=timezone.now(), duration=0.1)
-        message = json.loads(delivery.request_for(operation, outbox.references_of([operation])).body)
+        message = json.loads(delivery.request_for(operation).body)
         if behaviour != "is not there":
             skipped = {str(row.id) for row in self.rows.values() if row.status == "Skipped"}
             self.is_its_turn(operation)
@@ -394,29 +352,7 @@ class Exchanging:
                 assert sending <= 1
             if old.breaker == control.breaker == "Open" or old.breaker == control.breaker == "HalfOpen":
                 assert sending <= sent or old.breaker == "HalfOpen"
-            self.breaker_follows(old, control, events, by_hand.get(name))
-
-    def breaker_follows(
-        self, old: DeliveryControl, new: DeliveryControl, events: list[Event], wish: str | None
-    ) -> None:
-        tried = any(isinstance(event, Tried) for event in events)
-        failed = any(
-            isinstance(event, Tried) and any(outcome is Outcome.RETRY for _, _, outcome in event.results)
-            for event in events
-        )
-        claimed = any(isinstance(event, Claimed) for event in events)
-        is_by_hand = old.breaker == "Open" and old.breaker_until is None
-        allowed = {
-            ("Closed", "Open"): failed or wish == "open",
-            ("Open", "HalfOpen"): claimed and not is_by_hand,
-            ("Open", "Closed"): wish == "close",
-            ("HalfOpen", "Closed"): tried or wish == "close",
-            ("HalfOpen", "Open"): failed or wish == "open",
-            # When one claims and another settles.
-            ("Closed", "HalfOpen"): False,
-        }
-        if old.breaker != new.breaker:
-            assert allowed[old.breaker, new.breaker], f"{old.breaker} became {new.breaker} by {events} {wish}"
+            assert_breaker_follows(old, control, events, by_hand.get(name))
 
     # --- The end ---
 
@@ -448,54 +384,3 @@ class Exchanging:
         assert delivered | skipped == {str(key) for key in self.rows}
         assert delivered <= {key for key, arrival in self.partners.arrived.items() if arrival.taken}
         assert self.partners.arrived.keys() <= delivered | skipped
-
-
-def is_open(decide: Callable[[], None]) -> bool:
-    try:
-        decide()
-    except outbox.NotOpen:
-        return False
-    return True
-
-
-def rotated(items: list[Any], first: int) -> list[Any]:
-    first = first % len(items) if items else 0
-    return items[first:] + items[:first]
-
-
-ROW = (
-    *("id", "exchange_id", "change_id", "sequence", "operation", "status", "is_next", "tries", "claim"),
-    *("claimed_until", "next_try_at", "settled_at", "last_error", "skip_reason", "skipped_by_id"),
-)
-
-
-def rows() -> dict[Any, Any]:
-    """All operations, in order of sequence."""
-    found = OutgoingOperation.objects.order_by("exchange_id", "sequence")
-    found = found.annotate(system_name=F("system__system_id"), comment_body=F("comment__body"))
-    return {row.id: row for row in found.values_list(*ROW, "system_name", "comment_body", named=True)}
-
-
-def controls() -> dict[str, DeliveryControl]:
-    found = DeliveryControl.objects.select_related("system").defer(
-        "system__signing_secret", "system__previous_signing_secret"
-    )
-    return {control.system.system_id: control for control in found}
-
-
-def forget_everything() -> None:
-    """What the last example left."""
-    with connection.cursor() as cursor:
-        for model in (
-            DeliveryAttempt,
-            OutgoingOperation,
-            ExternalReference,
-            Exchange,
-            Comment,
-            Change.history.model,
-            Change,
-            DeliveryControl,
-        ):
-            cursor.execute(f"DELETE FROM {model._meta.db_table}")  # noqa: S608 - names of tables
-    ExternalSystem.objects.update(enabled=True, paused_at=None, pause_status=None, max_in_flight=16, rate_limit=None)
-    outbox.release_stale()  # which gives each system its control again

@@ -113,14 +113,13 @@ class FaultStack(RunningExchange):
 
     def stop(self) -> None:
         for server in (self.redis, self.postgresql):
-            if hasattr(server, "process"):
+            if server.process:
                 server.process.resume()
         for process in self.processes.values():
             process.resume()
         super().stop()
-        for server in (self.redis, self.postgresql):
-            if hasattr(server, "process"):
-                server.stop()
+        self.redis.stop()
+        self.postgresql.stop()
 
     def check_running(self) -> None:
         """Raises RuntimeError with the log of what ended."""

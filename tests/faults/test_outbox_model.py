@@ -21,8 +21,9 @@ from integrations.models import OutgoingOperation
 from tests.examples import examples
 from tests.factories import ExternalGroupFactory
 
-from .outbox_machine import BEHAVIOURS, CHANGES, SYSTEMS, WORKERS, Exchanging, Work, rotated
+from .outbox_machine import Exchanging
 from .outbox_model import GROUPS, LEASE, SCHEDULE
+from .outbox_workers import BEHAVIOURS, CHANGES, SYSTEMS, WORKERS, Work, rotated
 from .sessions import Sessions
 
 numbers = st.integers(0, 30)

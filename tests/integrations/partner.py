@@ -71,7 +71,8 @@ class Partner:
                 """The tests read what was received; a log says nothing more."""
 
         self.server = Server(("127.0.0.1", 0), Handler)
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+        # Looks as often whether it shall end, which each test waits for.
+        threading.Thread(target=self.server.serve_forever, args=(0.02,), daemon=True).start()
 
     @property
     def url(self) -> str:

@@ -128,7 +128,7 @@ def test_a_secret_is_said_to_be_set_and_shown_nowhere(ingrid, audrey, acme):
             assert OTHER_SECRET not in page
         shown = text(client.get(page_of(acme)))
         assert "Signing secret: Set" in shown
-        assert "Former signing secret: Set: a rotation goes on, both sign" in shown
+        assert "Former signing secret: Set: both secrets sign until the rotation ends" in shown
 
 
 def test_without_a_secret_it_is_said_to_be_not_set(ingrid, acme):

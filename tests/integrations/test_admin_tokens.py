@@ -135,8 +135,8 @@ def test_the_list_says_what_a_token_is_worth(ingrid, acme, beta):
     states = {row.user.get_username(): admin.state(row) for row in client.get(LIST).context["cl"].result_list}
     assert states == {
         "acme-integration": "Valid",
-        "beta-integration": "No use: BETA is disabled",
-        "gone": "No use: the user is inactive",
+        "beta-integration": "Unusable: BETA is disabled",
+        "gone": "Unusable: the user is inactive",
         "ingrid": "Expired",
     }
     for query, expected in (({"expired": "yes"}, 1), ({"expired": "no"}, 3), ({"q": "acme"}, 1)):
@@ -193,7 +193,7 @@ def test_more_than_the_page_can_carry_are_not_revoked(root):
     client = web(root)
     for more in ({}, {"confirmed": "yes"}):
         (refusal,) = messages(client.post(LIST, {**chosen, **more}, follow=True))
-        assert refusal == "501 are chosen, and at most 500 are taken at a time: nothing was changed. Choose fewer."
+        assert refusal == "Nothing was changed: 501 are chosen, but at most 500 are possible at a time. Choose fewer."
     assert AuthToken.objects.count() == 501
 
 

@@ -283,7 +283,7 @@ REFUSED = {
     "one key of an entry twice": ("groups: [{name: A, name: B}]", "name is there twice."),
     "no YAML": ("groups: [", "is no valid YAML"),
     "a Python object": ("groups: !!python/object:os.system {}", "is no valid YAML"),
-    "no UTF-8": (b"groups: \xff", "is no text in UTF-8"),
+    "no UTF-8": (b"groups: \xff", "is not a UTF-8 text file"),
     "an unset variable": ("groups: [{name: '${NO_SUCH}'}]", "groups[0].name: The environment has no NO_SUCH."),
     "an unknown member": ("groups: [{name: A, members: [alice, zoe]}]", "groups[0].members[1]: There is no user zoe."),
     "an unknown system": (

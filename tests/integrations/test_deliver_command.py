@@ -95,5 +95,5 @@ def test_asked_to_end_it_finishes_what_it_is_sending(change, partner, forever):
 def test_without_a_database_it_says_so_in_one_line(change, tmp_path):
     done = manage("deliver", DATABASE_URL=f"postgres://nobody@127.0.0.1:{free_port()}/none")
     assert done.returncode == 1
-    assert done.stderr.startswith("CommandError: The database cannot do it now: ")
+    assert done.stderr.startswith("CommandError: The database is unavailable or busy: ")
     assert "Traceback" not in done.stderr

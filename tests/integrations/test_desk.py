@@ -21,8 +21,8 @@ NOTHING = "Nothing is stuck: no operation was refused, failed, or has waited for
 
 
 def needs(user) -> str:
-    """What the page says under "Needs a person"."""
-    return text(web(user).get("/")).partition("Needs a person")[2].partition("External systems")[0]
+    """What the page says under "Needs attention"."""
+    return text(web(user).get("/")).partition("Needs attention")[2].partition("External systems")[0]
 
 
 def systems(user) -> str:
@@ -69,7 +69,7 @@ def test_an_operation_that_waits_for_long_needs_a_person_and_those_behind_it_do_
     change.comments.create(author=alice, body="Behind it", visibility="public")
     OutgoingOperation.objects.update(created_at=ago(minutes=20))
     said = needs(alice)
-    assert "Waiting for long" in said
+    assert "Waiting for a long time" in said
     assert "Assign 1 to ACME" in said
     assert "Update 2" not in said
     alter(operation, created_at=ago(minutes=10))
@@ -179,7 +179,7 @@ def test_htmx_gets_the_part_that_changes_alone(alice, acme):
     response = web(alice).get("/", headers=HTMX)
     content = response.content.decode()
     assert content.lstrip().startswith('<div id="desk-now"')
-    assert "Needs a person" in content
+    assert "Needs attention" in content
     assert "Open changes of my groups" not in content
     assert "HX-Request" in response["Vary"]
 

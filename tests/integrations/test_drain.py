@@ -1,4 +1,4 @@
-"""A drain goes on while something is due that it may claim any moment. What one try means: test_delivery_rules.py."""
+"""A drain goes on while something is due that it may claim any moment. What one try means: delivery/."""
 
 import time
 
@@ -77,15 +77,16 @@ def test_what_was_claimed_before_the_process_slept_past_its_lease_is_not_sent_by
 ):
     settings.DELIVERY_LEASE = 0.3
     give(1)
-    references_of = outbox.references_of
+    claim = outbox.claim
 
-    def sleeps_first(operations):
+    def sleeps_then(limit):
+        claimed = claim(limit)
         time.sleep(0.4)  # as a process that was stopped between its claim and its request
         monkeypatch.undo()
         settings.DELIVERY_LEASE = 0.3
-        return references_of(operations)
+        return claimed
 
-    monkeypatch.setattr(outbox, "references_of", sleeps_first)
+    monkeypatch.setattr(outbox, "claim", sleeps_then)
     assert delivery.drain() == 0
     assert partner.received == []
     outbox.release_stale()

@@ -14,6 +14,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 NOW = datetime(2026, 3, 2, 12, tzinfo=UTC)
 BEFORE = ("integrations", "0001_initial")
+WITHOUT_KINDS = ("integrations", "0008_failure_kinds")
 # By change and system: the status of each operation in order of sequence, and which is next afterwards.
 EXCHANGES = {
     (0, "ACME"): (["Delivered", "Skipped", "Refused", "Waiting", "Waiting"], 3),
@@ -23,6 +24,14 @@ EXCHANGES = {
     (2, "ACME"): ([], None),
     (2, "GONE"): (["Skipped", "Waiting"], 2),
 }
+
+
+# What was tried without success, the status that was answered, and the text that was kept; the kind that this is now.
+FAILURES = [
+    (503, "answered 503", ("status", 503)),
+    (None, "no complete answer within 15 s", ("timeout", None)),
+    (None, "Connect call failed", ("connection_refused", None)),
+]
 
 
 @pytest.fixture
@@ -38,13 +47,25 @@ def migrate():
     to()
 
 
-def test_waiting_operations_find_their_exchange_and_the_first_of_them_is_next(migrate):
-    changes = [ChangeFactory(owning_group=None) for _ in range(3)]
+def rows_of(apps, *names):
+    return (apps.get_model("integrations", name).objects for name in names)
+
+
+def test_an_old_installation_is_upgraded_with_what_it_has_exchanged(migrate):
+    """One way back and one forth for all, with a stop on the way: each takes seconds."""
+    changes = [ChangeFactory(owning_group=None) for _ in range(4)]
     user = UserFactory()
-    old = migrate(BEFORE)
-    system, exchange, operation = (
-        old.get_model("integrations", name).objects for name in ("ExternalSystem", "Exchange", "OutgoingOperation")
-    )
+    exchanges, systems = exchange_before_there_was_a_next(migrate(BEFORE), changes, user)
+    failed = fail_before_there_were_kinds(migrate(WITHOUT_KINDS), changes[-1], user)
+
+    migrate()
+
+    assert_the_first_that_waits_is_next(exchanges, systems, changes)
+    assert_failures_have_a_kind(failed)
+
+
+def exchange_before_there_was_a_next(apps, changes, user):
+    system, exchange, operation = rows_of(apps, "ExternalSystem", "Exchange", "OutgoingOperation")
     systems = {
         name: system.create(
             system_id=name,
@@ -72,52 +93,48 @@ def test_waiting_operations_find_their_exchange_and_the_first_of_them_is_next(mi
                 claimed_until=NOW if status == "Sending" else None,
                 **keys,
             )
+    return exchanges, systems
 
-    migrate()
 
+def assert_the_first_that_waits_is_next(exchanges, systems, changes):
     for key, (statuses, following) in EXCHANGES.items():
         rows = OutgoingOperation.objects.filter(exchange=exchanges[key]).order_by("sequence")
         assert [row.status for row in rows] == statuses
         assert [row.sequence for row in rows if row.is_next] == [following] * (following is not None)
         assert {(row.change_id, row.system_id) for row in rows} <= {(changes[key[0]].pk, systems[key[1]])}
-    assert sorted(DeliveryControl.objects.values_list("system", "breaker")) == [
-        (pk, "Closed") for pk in sorted(systems.values())
-    ]
+    controls = DeliveryControl.objects.filter(system__in=systems.values()).values_list("system", "breaker")
+    assert sorted(controls) == [(pk, "Closed") for pk in sorted(systems.values())]
     # The stale claim of a worker of before is given back; what is refused, behind it, or of a disabled system waits.
     assert [row.exchange_id for row in outbox.claim(100)] == [exchanges[1, "BETA"]]
     assert outbox.release_stale() == 1
     assert [row.exchange_id for row in outbox.claim(100)] == [exchanges[0, "BETA"]]
 
 
-def test_without_any_operation_it_goes_both_ways(migrate):
-    migrate(BEFORE)
-    migrate()
-    assert OutgoingOperation.objects.count() == DeliveryControl.objects.count() == 0
-
-
-def test_what_waits_gets_the_kind_of_its_failure_and_a_paused_system_its_status(migrate):
-    change, user = ChangeFactory(owning_group=None), UserFactory()
-    old = migrate(("integrations", "0008_failure_kinds"))
-    system, control, exchange, operation, attempt = (
-        old.get_model("integrations", name).objects
-        for name in ("ExternalSystem", "DeliveryControl", "Exchange", "OutgoingOperation", "DeliveryAttempt")
+def fail_before_there_were_kinds(apps, change, user):
+    """Of a system that was paused because of what it answered; the last operation was delivered before."""
+    system, control, exchange, operation, attempt = rows_of(
+        apps, "ExternalSystem", "DeliveryControl", "Exchange", "OutgoingOperation", "DeliveryAttempt"
     )
-    paused = {"paused_at": NOW, "pause_reason": "ACME forbids our calls (403)"}
-    acme = system.create(system_id="ACME", authorized_user_id=user.pk, endpoint_url="http://127.0.0.1:9/", **paused)
-    control.create(system=acme)
-    pair = exchange.create(change_id=change.pk, system=acme, last_sequence=4)
-    failures = [(503, "answered 503"), (None, "no complete answer within 15 s"), (None, "Connect call failed")]
-    times = {"created_at": NOW, "next_try_at": NOW}
-    for sequence, (status, error) in enumerate(failures, start=1):
-        row = {"exchange": pair, "change_id": change.pk, "system": acme, "sequence": sequence, "payload": {}, **times}
-        waiting = operation.create(operation="Update", status="Waiting", last_error=error, **row)
+    paused = {"paused_at": NOW, "pause_reason": "GAMMA forbids our calls (403)"}
+    gamma = system.create(
+        system_id="GAMMA", authorized_user_id=user.pk, endpoint_url="http://127.0.0.1:9/", enabled=True, **paused
+    )
+    control.create(system=gamma)
+    pair = exchange.create(change_id=change.pk, system=gamma, last_sequence=len(FAILURES) + 1)
+    row = {"exchange": pair, "change_id": change.pk, "system": gamma, "payload": {}, "operation": "Update"}
+    row |= {"created_at": NOW, "next_try_at": NOW}
+    for sequence, (status, error, _) in enumerate(FAILURES, start=1):
+        waiting = operation.create(sequence=sequence, status="Waiting", last_error=error, **row)
         attempt.create(
             operation=waiting, claim=1, started_at=NOW, duration=0.1, http_status=status, error="" if status else error
         )
-    row = {"exchange": pair, "change_id": change.pk, "system": acme, "sequence": 4, "payload": {}, **times}
-    operation.create(operation="Update", status="Delivered", settled_at=NOW, **row)
-    migrate()
-    kinds = OutgoingOperation.objects.order_by("sequence").values_list("last_failure", "last_http_status")
-    assert list(kinds) == [("status", 503), ("timeout", None), ("connection_refused", None), ("", None)]
-    control = DeliveryControl.objects.select_related("system").get()
+    operation.create(sequence=len(FAILURES) + 1, status="Delivered", settled_at=NOW, **row)
+    return gamma.pk
+
+
+def assert_failures_have_a_kind(system):
+    operations = OutgoingOperation.objects.filter(system=system).order_by("sequence")
+    kinds = [kind for _, _, kind in FAILURES]
+    assert [*operations.values_list("last_failure", "last_http_status")] == [*kinds, ("", None)]
+    control = DeliveryControl.objects.select_related("system").get(system=system)
     assert (control.system.pause_status, control.first_delivered_at) == (403, NOW)

@@ -50,7 +50,7 @@ def test_names_of_groups(load, root):
         (" Network ", "Network"),
         ("Net\u200bwork", "Network"),
         ("Server\nfarm", "Server farm"),
-        ("network", "There is a group Network already, in other capitals."),
+        ("network", "There is already a group Network. Only the capitals differ."),
     ]:
         for way in ("file", "admin"):
             SupportGroup.objects.exclude(name="Network").delete()

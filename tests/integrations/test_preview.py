@@ -155,7 +155,7 @@ def test_many_changes_are_foretold_with_three_queries(desk, django_assert_num_qu
     assert (commented[0].operations, commented[2].operations) == ([], [("Update", "BETA")])
     assert (withdrawn[2].operations, withdrawn[3].operations) == ([("Cancel", "BETA")], [])
     assert [silent.why for silent in withdrawn[3].silent] == [
-        "ACME was told Cancel already: it hears nothing more until the change is given to it again."
+        "ACME already got a Cancel, and gets nothing more until the change is given to it again."
     ]
 
 

@@ -58,7 +58,7 @@ def test_a_public_comment_that_would_reach_a_partner_the_page_did_not_name_is_as
     assert not Comment.objects.exists()
     assert updates() == []
     said = text(asked)
-    assert "Your comment was not added. It would now be sent to ACME, whom" in said
+    assert "Your comment was not added. It would now be sent to ACME, which" in said
     assert "Public is sent to ACME" in said
     assert read_form(asked, "body")["fields"]["body"] == ["Only for us?"]
 

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import time
 
 import pytest
 import time_machine
@@ -85,6 +86,22 @@ def test_many_wake_ups_meanwhile_are_one_message_which_is_sent_after_the_last(re
     until_sent()
     # One was on its way when the others were asked for, and may be sent again as its answer did not come in time.
     assert 1 <= len(waiting(redis)) <= 3
+
+
+@pytest.mark.any_database
+def test_the_first_wake_up_leaves_at_once_and_those_right_after_it_together(redis, monkeypatch):
+    wakeup.wake()
+    until_sent()
+    monkeypatch.setattr(wakeup, "BETWEEN", 60)
+    redis.connect().delete("delivery")
+    until("the pause after the first is over", lambda: time.monotonic() >= wakeup._own()._free_at)
+    wakeup.wake()
+    until_sent()
+    assert len(waiting(redis)) == 1
+    for _ in range(5):
+        wakeup.wake()
+    assert not wakeup._own().wait(0.2)
+    assert len(waiting(redis)) == 1
 
 
 @pytest.mark.any_database

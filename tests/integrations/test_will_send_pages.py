@@ -50,7 +50,7 @@ def test_a_reassignment_is_foretold_with_its_order_its_fields_and_when_it_goes(a
 def test_other_fields_send_nothing_and_the_form_says_so(alice, given):
     said = foretold(web(alice), given, title="Another title")
     assert "Saving this will send nothing" in said
-    assert "ACME is not told of these fields now: it gets their values with the next operation." in said
+    assert "These fields are not sent to ACME now. It gets their values with the next operation." in said
 
 
 def test_an_untouched_form_sends_nothing(alice, given):
@@ -62,7 +62,7 @@ def test_clearing_withdrawn_says_that_the_partner_still_holds_it_for_cancelled(a
     given.save()
     said = foretold(web(alice), given, completion_code="")
     assert "Saving this will send nothing" in said
-    assert "Clearing Withdrawn sends nothing: ACME still holds the change for cancelled." in said
+    assert "Clearing Withdrawn sends nothing, so ACME still treats the change as cancelled." in said
 
 
 def test_a_partner_that_rejected_it_hears_nothing_and_the_form_says_why(alice, given, acme):
@@ -116,7 +116,7 @@ def test_without_a_script_a_button_shows_it_above_the_form_with_everything_that_
 
 def test_a_value_that_cannot_be_saved_is_said_and_left_out(alice, given):
     said = foretold(web(alice), given, title="x" * 201, completion_code="Withdrawn")
-    assert "1 field needs mending before it can be saved; it is left out here." in said
+    assert "1 field has an error and is left out here." in said
     assert "Cancel to ACME" in said
 
 

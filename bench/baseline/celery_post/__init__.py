@@ -1,4 +1,4 @@
-"""A minimal Celery + Redis task, one HTTP POST with a kept-alive client: `celery -A bench.baseline.celery_post`."""
+"""A minimal Celery app on Redis, whose task sends one HTTP POST: `celery -A bench.baseline.celery_post`."""
 
 from .tasks import app
 

@@ -1,4 +1,4 @@
-"""Queues each message on stdin after a pause, and prints when: `python -m bench.baseline.celery_post.one_by_one`.
+"""Queues each message on stdin after a pause, and prints the times: `python -m bench.baseline.celery_post.one_by_one`.
 
 Reads a JSON object of `messages`, a list of pairs of address and body, and `pauses` in seconds. Prints the moments of
 time.monotonic() just before each `delay()`, as a JSON list.

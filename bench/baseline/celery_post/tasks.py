@@ -1,4 +1,4 @@
-"""Celery's own defaults (early acknowledgement, four messages prefetched for each process) and no kept results."""
+"""Celery's defaults (early acknowledgement, four messages prefetched for each process) and no kept results."""
 
 import os
 
@@ -8,14 +8,14 @@ from celery import Celery
 app = Celery("celery_post", broker=os.environ["CELERY_BROKER_URL"])
 app.conf.update(task_ignore_result=True, broker_connection_retry_on_startup=True)
 
-# Its connections are kept alive. Of the clients in common use it is the quickest one by one: a POST takes 0.3 ms of
-# processor time, with httpx 0.5 ms, with requests 0.7 ms.
+# urllib3 keeps its connections alive, and is the fastest of the common clients for single requests: a POST takes 0.3 ms
+# of processor time, with httpx 0.5 ms, with requests 0.7 ms.
 _pool = urllib3.PoolManager(timeout=15, retries=False)
 _HEADERS = {"Content-Type": "application/json"}
 
 
 class NotTaken(Exception):  # noqa: N818 - says what happened
-    """The answer was no 2xx."""
+    """The partner did not answer 2xx."""
 
 
 @app.task(autoretry_for=(urllib3.exceptions.HTTPError, NotTaken), retry_backoff=True, max_retries=9)

@@ -1,4 +1,4 @@
-"""One row for each operation that comes: the payload's fields, each a column."""
+"""One row for each incoming operation, with a column for each field of the payload."""
 
 from django.db import models
 

@@ -1,4 +1,4 @@
-"""As `startproject` writes them, with PostgreSQL over persistent connections, DRF and its tokens."""
+"""The settings of `startproject`, with persistent connections to PostgreSQL, and DRF with its tokens."""
 
 import environ
 

@@ -1,4 +1,4 @@
-"""`POST /api/v1/operations/`, as ours; and the same with a task that tells a partner of the row, under `handover/`."""
+"""`POST /api/v1/operations/`, as in casexchange. The same under `handover/` also queues a task that POSTs the row."""
 
 import json
 import os
@@ -26,13 +26,13 @@ class RecordView(CreateAPIView):
     serializer_class = RecordSerializer
 
     def get_serializer(self, *args: Any, data: Any = None, **kwargs: Any) -> Any:
-        # The fields of `properties` are columns as the others are.
+        # The model has no nested fields, so the `properties` become columns like the others.
         flat = {**data, **data["properties"]}
         return super().get_serializer(*args, data=flat, **kwargs)
 
 
 class HandoverView(RecordView):
-    """The row and its task: published when the row is committed, as Celery's documentation says."""
+    """Inserts the row, and publishes the task on commit, as Celery's documentation recommends."""
 
     def perform_create(self, serializer: BaseSerializer[Record]) -> None:
         with transaction.atomic():

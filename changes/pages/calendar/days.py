@@ -1,7 +1,7 @@
-"""Planned windows on days, and which of them collide. Pure: no database, no clock.
+"""Planned windows on days, and which of them overlap. Pure: no database, no clock.
 
-Moments are aware. Days are those of a time zone, so one may have 23 or 25 hours. To compare or subtract moments they
-are taken in UTC first, since Python reads two of the same zone off the clock on the wall.
+All datetimes are aware. Days belong to a time zone, so a day may have 23 or 25 hours. Datetimes are converted to UTC
+before they are compared or subtracted, because Python ignores the offset between two of the same zone.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from changes.choices import Phase
 
 DAY, WEEK, MONTH = "day", "week", "month"
 VIEWS = (DAY, WEEK, MONTH)
-# A calendar needs days before and after the one shown.
+# The first and last date that the calendar shows. It needs room for the days before and after.
 FIRST, LAST = date(1971, 1, 1), date(9990, 12, 31)
 
 
 @dataclass(frozen=True)
 class Window:
-    """When a change is planned. Without an end it is planned for one moment."""
+    """The planned window of a change. Without an end it is a single moment."""
 
     pk: int
     number: str
@@ -32,7 +32,7 @@ class Window:
     group: str
     start: datetime
     end: datetime | None = None
-    is_off: bool = False  # it will not be done, so it is in nobody's way
+    is_off: bool = False  # abandoned: it will not be done, so it overlaps nothing
 
     @property
     def is_moment(self) -> bool:
@@ -44,7 +44,7 @@ class Window:
 
     @property
     def tone(self) -> str:
-        """Picks a colour: that of the metaphase."""
+        """The name of the colour, which is the metaphase in lower case."""
         return Phase(self.phase).metaphase.lower()
 
     @property
@@ -53,7 +53,7 @@ class Window:
 
 
 def share_time(one: Window, other: Window) -> bool:
-    """Whether both are planned for some moment. A window ends just before its end."""
+    """Whether the windows overlap. `end` itself is not part of a window."""
     if one.is_moment and other.is_moment:
         return one.start == other.start
     if one.is_moment:
@@ -64,7 +64,10 @@ def share_time(one: Window, other: Window) -> bool:
 
 
 def overlaps(windows: Iterable[Window]) -> dict[int, list[Window]]:
-    """For each window that shares time with others on the same service these, by its key, in order of their start."""
+    """The other windows on the same service that each window overlaps, by its key and in order of their start.
+
+    Windows without any overlap are left out. Services are compared without regard to capitals and white space.
+    """
     by_service: dict[str, list[Window]] = defaultdict(list)
     for window in windows:
         service = " ".join(window.service.split()).casefold()
@@ -87,13 +90,13 @@ def overlaps(windows: Iterable[Window]) -> dict[int, list[Window]]:
 
 
 def day_start(day: date, zone: tzinfo) -> datetime:
-    """When the day begins there, in UTC."""
+    """The time, in UTC, at which the day begins in this time zone."""
     return datetime.combine(day, time.min, zone).astimezone(UTC)
 
 
 @dataclass(frozen=True)
 class Period:
-    """The days that one page shows. `anchor` is the day that was asked for."""
+    """The days that one page shows. `anchor` is the requested day, `view` one of `VIEWS`."""
 
     view: str
     anchor: date
@@ -102,7 +105,7 @@ class Period:
 
     @property
     def boundaries(self) -> list[datetime]:
-        """When each day begins, and when the last one ends."""
+        """The start of each day, and then the end of the last one, in UTC."""
         return [day_start(day, self.zone) for day in (*self.days, self.days[-1] + timedelta(days=1))]
 
     @property
@@ -134,12 +137,12 @@ class Period:
         return self.days[-1]
 
     def contains(self, day: date) -> bool:
-        """Whether it is of the period itself, and no day that fills up the weeks of a month."""
+        """Whether the day belongs to the period itself. Days that only fill up the weeks of a month do not."""
         return self.view != MONTH or (day.year, day.month) == (self.anchor.year, self.anchor.month)
 
 
 def period(view: str, anchor: date, zone: tzinfo) -> Period:
-    """Weeks begin on Monday. A month has whole weeks, with days of the months before and after."""
+    """The period of this view around `anchor`. Weeks begin on Monday. A month is filled up to whole weeks."""
     anchor = min(max(anchor, FIRST), LAST)
     first = last = anchor
     if view == MONTH:
@@ -153,7 +156,7 @@ def period(view: str, anchor: date, zone: tzinfo) -> Period:
 
 @dataclass(frozen=True)
 class Entry:
-    """A window on one day. `begins` and `ends`: whether it does so on this day."""
+    """A window on one day. `begins` and `ends` tell whether it begins or ends on this day."""
 
     window: Window
     begins: bool
@@ -167,12 +170,12 @@ class Day:
 
 
 def by_day(windows: Iterable[Window], shown: Period) -> list[Day]:
-    """Each day of the period with what is planned on it: first what goes on from the day before, then by start."""
+    """Each day of the period with its windows, in order of their start."""
     days = [Day(day) for day in shown.days]
     boundaries = shown.boundaries
     for window in sorted(windows, key=lambda item: (item.start, item.pk)):
         first = bisect_right(boundaries, window.start) - 1
-        # What ends at midnight is not on the next day.
+        # A window that ends at midnight is not on the next day.
         last = first if window.is_moment else bisect_left(boundaries, window.until) - 1
         for place in range(max(first, 0), min(last, len(days) - 1) + 1):
             days[place].entries.append(Entry(window, place == first, place == last))

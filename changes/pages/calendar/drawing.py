@@ -1,4 +1,4 @@
-"""Where the bars of planned windows stand in the drawing of a day or a week. Pure: no database, no clock."""
+"""The positions of the bars for planned windows in the drawing of a day or a week. Pure: no database, no clock."""
 
 from __future__ import annotations
 
@@ -10,16 +10,19 @@ from .days import DAY, Period, Window
 
 WIDTH, HEAD, LANE, BAR = 1200, 26, 26, 20
 LEAST = 4
-# About what a letter of the label takes; the label is cut to fit.
+# The approximate width of a letter, the longest label in letters, and the space around a label.
 LETTER, LABEL_LETTERS, PADDING = 6.4, 40, 6
 MOST_LANES = 60
-# Before the label of a change that overlaps another one.
+# The sign before the label of a change that overlaps another one.
 CLASH = "\u26a0"
 
 
 @dataclass(frozen=True)
 class Bar:
-    """One window: its bar, and its label inside it or beside it. `anchor` is that of an SVG text."""
+    """The bar of one window, with a label inside or beside it.
+
+    `anchor` is the SVG `text-anchor`. `left` and `right` include the label. The unit is that of the SVG.
+    """
 
     window: Window
     lane: int
@@ -64,7 +67,10 @@ class Drawing:
 
 
 def draw(windows: Iterable[Window], shown: Period, clashing: Iterable[int], now: datetime) -> Drawing:
-    """No bar or label covers another. What does not fit into `MOST_LANES` is left out: a list says all."""
+    """The drawing of these windows. No bar or label covers another.
+
+    Windows that do not fit into `MOST_LANES` are left out; the page lists all of them as text.
+    """
     scale = WIDTH / (shown.end - shown.start).total_seconds()
 
     def place(moment: datetime) -> float:
@@ -97,7 +103,7 @@ def _bar(window: Window, start: float, end: float, is_clash: bool) -> Bar:
         label_x, anchor, left, right = x + PADDING, "start", x, x + width
     elif x + width + needed <= WIDTH:
         label_x, anchor, left, right = x + width + PADDING, "start", x, x + width + needed
-    else:  # a bar that leaves no room on either side has room inside
+    else:  # there is room on the left: a bar without room on either side is wide enough for the label
         label_x, anchor, left, right = x - PADDING, "end", x - needed, x + width
     return Bar(window, 0, x, width, label, round(label_x, 1), anchor, needed <= width, is_clash, left, right)
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from datetime import date, datetime, tzinfo
 from functools import cached_property
+from itertools import pairwise
 from typing import Any
 
 from django.db.models import Q
@@ -19,14 +21,16 @@ from changes.choices import Phase
 from changes.models import Change
 from changes.pages.access import StaffPage
 from changes.pages.list.filters import ChangeFilter, tidy
-from changes.querysets import ChangeQuerySet
+from changes.querysets import PLANNED_START, ChangeQuerySet, rows_of_each
 
 from . import days
 from . import drawing as timeline_drawing
 
-# Beyond this a page says that there is more: nobody reads so many bars.
-MOST = {days.DAY: 300, days.WEEK: 300, days.MONTH: 3000}
+# The maximum number of windows on a page. If there are more, the page says so. Of a month this is for each of its days.
+MOST = {days.DAY: 300, days.WEEK: 300, days.MONTH: 20}
 IN_A_CELL = 3
+# The most windows that are looked at for overlaps with what the filters hide.
+MOST_HIDDEN = 1000
 _COLUMNS = ("pk", "number", "title", "service", "phase", "owning_group__name", "planned_start", "planned_end")
 
 
@@ -44,7 +48,7 @@ class Line:
 
 @dataclass(frozen=True)
 class Cell:
-    """One day: its lines, and of those of a month the first few."""
+    """One day with its lines. In a month, the page shows only the first `shown`."""
 
     date: date
     lines: list[Line]
@@ -52,6 +56,7 @@ class Cell:
     is_outside: bool
     href: str
     shown: int
+    is_cut: bool
 
     @property
     def first_lines(self) -> list[Line]:
@@ -69,7 +74,7 @@ class CalendarPage(StaffPage):
 
 
 class Calendar:
-    """What the page shows, in one query for the windows of its days."""
+    """What the page shows."""
 
     def __init__(self, request: HttpRequest, now: datetime, zone: tzinfo) -> None:
         self.request, self.now = request, now
@@ -78,7 +83,7 @@ class Calendar:
         self.view = view if view in days.VIEWS else days.WEEK
         self.period = days.period(self.view, _day(request.GET.get("date", ""), self.today), zone)
 
-    # --- What is asked for ---
+    # --- The request ---
 
     @cached_property
     def filter(self) -> ChangeFilter:
@@ -86,7 +91,7 @@ class Calendar:
 
     @cached_property
     def filters(self) -> QueryDict:
-        """The filters of the list that stand in the address."""
+        """The filters of the list that are in the address."""
         query = tidy(self.request.GET)
         query.pop("sort", None)
         return query
@@ -102,7 +107,7 @@ class Calendar:
 
     @property
     def active_filters(self) -> list[tuple[str, str]]:
-        """The label and the value, in words, of each filter that narrows the calendar."""
+        """The label and the value, in words, of each active filter."""
         return [(str(self.filter.form[name].label), self._in_words(name)) for name in self.filter.active]
 
     def _in_words(self, name: str) -> str:
@@ -142,7 +147,7 @@ class Calendar:
     def shows_today(self) -> bool:
         return self.today in self.period.days and self.period.contains(self.today)
 
-    # --- What is planned ---
+    # --- The planned windows ---
 
     @property
     def leaves_out_abandoned(self) -> bool:
@@ -155,15 +160,34 @@ class Calendar:
         changes = self.filter.qs
         if self.leaves_out_abandoned:
             changes = changes.exclude(phase=Phase.ABANDON)
-        return self._windows(changes)
+        if self.view == days.MONTH:
+            return self._first_of_each_day(changes)
+        return self._first(changes, self.most + 1)
 
-    def _windows(self, changes: ChangeQuerySet) -> list[days.Window]:
+    def _first(self, changes: ChangeQuerySet, limit: int) -> list[days.Window]:
         rows = changes.planned_within(self.period.start, self.period.end).order_by("planned_start", "pk")
-        return [_window(*row) for row in rows.values_list(*_COLUMNS)[: self.most + 1]]
+        return [_window(*row) for row in rows.values_list(*_COLUMNS)[:limit]]
+
+    def _first_of_each_day(self, changes: ChangeQuerySet) -> list[days.Window]:
+        """Of each day the first that begin on it, one more than are shown; and as many that began before the first."""
+        ordered = changes.alias(begins=PLANNED_START).order_by("begins", "pk")
+        first, *_rest = boundaries = self.period.boundaries
+        parts = [ordered.planned_within(first, boundaries[1]).filter(planned_start__lt=first)]
+        parts += [ordered.filter(begins__gte=start, begins__lt=end) for start, end in pairwise(boundaries)]
+        rows = rows_of_each([part[: self.most + 1] for part in parts], *_COLUMNS)
+        return sorted((_window(*row) for row in rows), key=lambda window: (window.start, window.pk))
+
+    @cached_property
+    def _full_days(self) -> set[date]:
+        """The days of a month on which more begin than are shown."""
+        if self.view != days.MONTH:
+            return set()
+        begin = Counter(window.start.astimezone(self.period.zone).date() for window in self._rows)
+        return {day for day, count in begin.items() if count > self.most}
 
     @property
     def windows(self) -> list[days.Window]:
-        return self._rows[: MOST[self.view]]
+        return self._rows if self.view == days.MONTH else self._rows[: self.most]
 
     @property
     def most(self) -> int:
@@ -171,11 +195,11 @@ class Calendar:
 
     @property
     def is_capped(self) -> bool:
-        return len(self._rows) > self.most
+        return bool(self._full_days) if self.view == days.MONTH else len(self._rows) > self.most
 
     @property
     def last_shown(self) -> datetime:
-        """Where a page ends that cannot show all of its days."""
+        """The start of the last window shown, if the page cannot show all of them."""
         return self.windows[-1].start
 
     @cached_property
@@ -184,14 +208,14 @@ class Calendar:
 
     @property
     def _others(self) -> list[days.Window]:
-        """What the filters hide on the services that are shown: it is in the way all the same."""
+        """Windows on the shown services that the filters hide. They overlap the shown ones nevertheless."""
         services = {window.service for window in self.windows if window.service}
         if not (self.filters and services):
             return []
         everything = Change.objects.visible_to(self.request.user).annotate(lower=Lower("service"))
         same = everything.filter(Q(service__in=services) | Q(lower__in={service.lower() for service in services}))
         shown = {window.pk for window in self.windows}
-        return [window for window in self._windows(same) if window.pk not in shown]
+        return [window for window in self._first(same, MOST_HIDDEN) if window.pk not in shown]
 
     @cached_property
     def cells(self) -> list[Cell]:
@@ -206,6 +230,7 @@ class Calendar:
             is_outside=not self.period.contains(day.date),
             href=self.href(days.DAY, day.date),
             shown=IN_A_CELL if self.view == days.MONTH else len(lines),
+            is_cut=day.date in self._full_days,
         )
 
     @property

@@ -1,4 +1,4 @@
-"""The form on the page of a change that decides on its plan."""
+"""The form to approve or deny the plan, on the page of a change."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the page of one change shows, gathered with a number of queries that does not depend on the rows."""
+"""The content of the page of one change. The number of queries does not depend on the number of rows."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ from . import path, timeline_kinds
 from .forms import ApprovalForm
 from .timeline import SHOWS, Show, Timeline
 
-# How many saves the history shows at a time.
+# The number of saves on a page of the history.
 HISTORY_SIZE = 20
 # The fields that a transition may alter.
 _MOVED = {"phase", "actual_start", "actual_end", "approval_round", "completion_code"}
 
 
 def find(user: Person, number: str) -> Change:
-    """The change with this number, with what its page tells of its past; or Http404."""
+    """The change with this number, with the annotations of `with_past()`. Raises Http404."""
     change = with_past(Change.objects.visible_to(user).with_people()).filter(number=number).first()
     if change is None:
         raise Http404(_("There is no change %(number)s.") % {"number": number})
@@ -42,10 +42,13 @@ def find(user: Person, number: str) -> Change:
 
 
 def with_past(changes: QuerySet[Change]) -> QuerySet[Change]:
-    """Adds `owned_since`, when the present owning group got the change; `phases_seen`, a bit for each phase that it has
-    been in; and `decided`, the number of decisions on its plan."""
+    """Annotates changes with facts from their history.
+
+    `owned_since`: the time when the current owning group got the change. `phases_seen`: a bit for each phase that it
+    has been in. `decided`: the number of decisions on its plan.
+    """
     history = Change.history.model.objects.filter(id=OuterRef("pk")).order_by()
-    # A group that is none compares as 0: nothing is ever unequal to NULL.
+    # No group is compared as 0, because a comparison with NULL is never true.
     owner = Coalesce(OuterRef(OuterRef("owning_group_id")), 0)
     of_others = (
         Change.history.model.objects.filter(id=OuterRef(OuterRef("pk")))
@@ -67,7 +70,7 @@ def with_past(changes: QuerySet[Change]) -> QuerySet[Change]:
 
 
 def refuse_stale(change: Change, seen: str | None) -> None:
-    """Raises StaleChange unless `seen`, the version that the person's page showed, is the present one."""
+    """Raises StaleChange unless `seen`, the version that the person's page showed, is the current one."""
     try:
         version = int(seen or "")
     except (TypeError, ValueError):
@@ -77,9 +80,9 @@ def refuse_stale(change: Change, seen: str | None) -> None:
 
 
 def own_save(change: Change, user: Person, seen: str | None) -> dict[str, FieldEdit]:
-    """What `user` changed with the one save since the version `seen`; nothing if there was any other save.
+    """The edits of the one save since the version `seen`, if `user` made it; else an empty dict.
 
-    A second click comes with the version that the first one was made on: it is a conflict with nobody.
+    A second click on a form sends the same version as the first click, which must not count as a conflict.
     """
     if str(seen) != str(change.version - 1):
         return {}
@@ -88,13 +91,13 @@ def own_save(change: Change, user: Person, seen: str | None) -> dict[str, FieldE
 
 
 def is_moved_already(change: Change, user: Person, seen: str | None, target: str) -> bool:
-    """Whether `user` has just made this very transition, and with it nothing that it does not bring about itself."""
+    """Whether `user` has just made this transition, with no edits other than those that it makes itself."""
     edits = own_save(change, user, seen)
     return change.phase == target and "phase" in edits and edits.keys() <= _MOVED
 
 
 def stale_in_words(stale: StaleChange, what_happened: str) -> str:
-    """What a person reads who acted on a page that was out of date."""
+    """The message for a person who acted on an outdated page."""
     edits = audit.edits_in_words(stale.edits)
     who = sorted({edit.user for edit in edits if edit.user})
     names = ", ".join(edit.label.lower() for edit in edits) or _("and changed back")
@@ -110,7 +113,7 @@ def stale_in_words(stale: StaleChange, what_happened: str) -> str:
 
 @dataclass(frozen=True)
 class StaleNotice:
-    """What somebody else changed before this person's click came: nothing of the click was done."""
+    """A notice that the page was outdated: the edits of somebody else. The person's action was not carried out."""
 
     text: str
     edits: list[audit.Edit]
@@ -118,7 +121,7 @@ class StaleNotice:
 
 @dataclass(frozen=True)
 class Move:
-    """A transition that the table has from here: possible when `unmet` is empty and `is_allowed`."""
+    """A transition from the current phase. It is possible if `unmet` is empty and `is_allowed`."""
 
     target: Phase
     unmet: list[Unmet]
@@ -132,12 +135,12 @@ class Move:
 
     @property
     def is_abandon(self) -> bool:
-        """It ends the change and may be announced to partners, so it is confirmed first."""
+        """Whether it must be confirmed first: Abandon ends the change and may be sent to partners."""
         return self.target == Phase.ABANDON
 
 
 def roles_for(permission: str) -> str:
-    """The roles that hold it by design; the page need not ask the database for a hint."""
+    """The roles that hold this permission by default, in words. A hint for the page that needs no query."""
     return get_text_list([role.value for role in Role if permission in PERMISSIONS[role]], _("or"))
 
 
@@ -148,7 +151,7 @@ def _move_label(change: Change, target: Phase) -> str:
 
 
 def moves(change: Change, user: Person) -> list[Move]:
-    """The next of the path first and Abandon last."""
+    """The transitions from the current phase: the next of the path first, Abandon last."""
     result = []
     for target in workflow.targets(change.change_type, change.phase):
         permission = workflow.permission(target)
@@ -165,10 +168,10 @@ def moves(change: Change, user: Person) -> list[Move]:
 
 
 class ChangePage:
-    """The parts of one change's page for one person, with few queries whatever the number of rows.
+    """The parts of one change's page for one person.
 
-    `query` is the address's: `show` and `before` of the timeline, `history` of the history. `forms` replaces a form by
-    one that shows its errors.
+    `query` has the parameters of the address: `show` and `after` for the timeline, `history` for the history. `forms`
+    are submitted forms with their errors, which replace the empty ones.
     """
 
     def __init__(self, change: Change, user: Any, query: Mapping[str, str], **forms: Any) -> None:
@@ -179,7 +182,7 @@ class ChangePage:
         self.timeline = Timeline(
             change,
             query.get("show", ""),
-            query.get("before", ""),
+            query.get("after", ""),
             {
                 timeline_kinds.COMMENT: lambda keys: self._added[timeline_kinds.COMMENT],
                 timeline_kinds.ATTACHMENT: lambda keys: self._added[timeline_kinds.ATTACHMENT],
@@ -193,7 +196,7 @@ class ChangePage:
         is_version = wanted.isascii() and wanted.isdigit() and 0 < len(wanted) < 10
         self._newest_save = min(int(wanted), change.version) if is_version else change.version
 
-    # --- The way ---
+    # --- The path through the phases ---
 
     @cached_property
     def stages(self) -> list[path.Stage]:
@@ -208,14 +211,14 @@ class ChangePage:
 
     @property
     def next_move(self) -> Move | None:
-        """The one step that is to be made now: on along the path, or back for rework once the plan was denied."""
+        """The transition that the page offers first: along the path, or back for rework if the plan was denied."""
         if not self.moves:
             return None
         return self.moves[1] if self.is_denied else self.moves[0]
 
     @property
     def first_missing(self) -> str:
-        """The field that the next move lacks first; empty when it lacks none."""
+        """The first field that the next move still needs; "" if it needs none."""
         unmet = self.next_move.unmet if self.next_move else []
         return next((item.field for item in unmet if item.field != "approvals"), "")
 
@@ -225,13 +228,13 @@ class ChangePage:
 
     @property
     def owned_for(self) -> str:
-        """How long the present owning group has had the change."""
+        """How long the current owning group has had the change, in words."""
         since: datetime | None = self.change.owned_since  # type: ignore[attr-defined]
         return timesince(since, depth=1) if since else ""
 
     @property
     def window(self) -> str:
-        """Where the planned window lies, seen from now."""
+        """The planned window relative to now, in words; "" if it is incomplete."""
         start, end, now = self.change.planned_start, self.change.planned_end, timezone.now()
         if start is None or end is None:
             return ""
@@ -239,9 +242,9 @@ class ChangePage:
             return _("starts in %(time)s") % {"time": timeuntil(start, now, depth=1)}
         if now < end:
             return _("now, ends in %(time)s") % {"time": timeuntil(end, now, depth=1)}
-        return _("over since %(time)s") % {"time": timesince(end, now, depth=1)}
+        return _("ended %(time)s ago") % {"time": timesince(end, now, depth=1)}
 
-    # --- What happened ---
+    # --- Timeline and history ---
 
     @property
     def version(self) -> str:
@@ -281,7 +284,7 @@ class ChangePage:
 
     @property
     def older_history(self) -> int:
-        """The version with which the history goes on; 0 when it is shown to its beginning."""
+        """The version at which the next page of the history begins; 0 if the first save is shown."""
         return self._history_range.start - 1
 
     @property
@@ -307,14 +310,14 @@ class ChangePage:
 
     @property
     def is_denied(self) -> bool:
-        """Whether the plan that is to be decided was denied, so that it needs rework."""
+        """Whether the plan was denied in the current round, so that it needs rework."""
         return self.change.phase == Phase.APPROVE_PLAN and any(
             approval.decision == Decision.DENIED for approval in self.current_approvals
         )
 
     @property
     def missing_approval(self) -> str:
-        """What the current round still lacks, in words."""
+        """What the current round still needs, in words."""
         if self.is_denied:
             return _("The plan was denied: it goes back for rework, and then to a new round.")
         if self.current_approvals:
@@ -325,7 +328,7 @@ class ChangePage:
 
     @cached_property
     def decisions(self) -> list[Decision]:
-        """Those that this person can make now."""
+        """The decisions that this person can make now."""
         if self.change.phase != Phase.APPROVE_PLAN or not self.user.has_perm("changes.approve_change"):
             return []
         if any(item.author_id == self.user.pk for item in self.current_approvals):
@@ -336,12 +339,12 @@ class ChangePage:
 
     @property
     def lost_reason(self) -> str:
-        """What this person had typed for a decision that they cannot make any more."""
+        """The reason that this person typed for a decision that is no longer possible; else ""."""
         return "" if self.decisions else str(self.approval_form["comment"].value() or "").strip()
 
     @cached_property
     def why_not_decide(self) -> str:
-        """Why a decision is missing from `decisions`, in words."""
+        """Why a decision is missing from `decisions`, in words; "" if none is missing."""
         if self.change.phase != Phase.APPROVE_PLAN:
             if Phase.APPROVE_PLAN not in workflow.PATHS[ChangeType(self.change.change_type)]:
                 return _("A Standard change is pre-approved: it needs no approval.")

@@ -1,4 +1,4 @@
-"""The way of one change through the phases of its type, as the page draws it. Pure: no database."""
+"""The path of one change through the phases of its type, for the drawing on its page. Pure: no database."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ DONE, NOW, NEXT, LATER, PAST = "done", "now", "next", "later", "past"
 
 @dataclass(frozen=True)
 class Step:
-    """`state` is done, now, next or later; `is_side` marks a phase that is not on the type's own path."""
+    """A phase in the drawing. `state` is done, now, next or later; `is_side`: not on the type's own path."""
 
     phase: Phase
     state: str
@@ -23,9 +23,9 @@ class Step:
 
 @dataclass(frozen=True)
 class Side:
-    """A way that leaves the path, and is not taken: to `target` from any of `sources`.
+    """A side transition that the change has not made: to `target` from any of `sources`.
 
-    `state` is now when it begins at the present phase, later while that may still come, and past when it cannot.
+    `state` is now if it is possible from the current phase, later if it may become possible, and past if it cannot.
     """
 
     target: Phase
@@ -36,7 +36,7 @@ class Side:
 
 @dataclass(frozen=True)
 class Stage:
-    """The steps of one metaphase that follow one another, and the side paths that lead into it."""
+    """Consecutive steps of one metaphase, and the side transitions that lead into it."""
 
     metaphase: Metaphase
     steps: list[Step]
@@ -44,7 +44,7 @@ class Stage:
 
 
 def phases(change_type: str, current: str, visited: Collection[str]) -> list[Phase]:
-    """The phases in order: those of the type's path, or of the side path that the change is on."""
+    """The phases to draw, in order: the type's path, or the side path that the change has taken."""
     path = list(PATHS[ChangeType(change_type)])
     if current == Phase.ABANDON:
         return [*(phase for phase in path if phase in visited), Phase.ABANDON]
@@ -57,9 +57,9 @@ def phases(change_type: str, current: str, visited: Collection[str]) -> list[Pha
 
 
 def stages(change_type: str, current: str, visited: Collection[str] = ()) -> list[Stage]:
-    """What is done, where the change is now, and what comes, grouped by metaphase.
+    """The past, current and coming phases, grouped by metaphase.
 
-    `visited`: the phases that the change has been in.
+    `visited` are the phases that the change has been in.
     """
     order = phases(change_type, current, visited)
     here = order.index(Phase(current))
@@ -73,7 +73,7 @@ def stages(change_type: str, current: str, visited: Collection[str] = ()) -> lis
 
 
 def sides(change_type: str, current: str, order: list[Phase]) -> list[Side]:
-    """The side paths that the change has not taken; none once it is at its end. `order`: the phases as drawn."""
+    """The side transitions that the change has not made; none in a final phase. `order`: the phases as drawn."""
     kind, here = ChangeType(change_type), Phase(current)
     if here.is_final:
         return []
@@ -82,7 +82,7 @@ def sides(change_type: str, current: str, order: list[Phase]) -> list[Side]:
         sources = [phase for phase in Phase if target in TRANSITIONS[kind][phase] and not _is_path(kind, phase, target)]
         is_rework = target in PATHS[kind] and target not in (Phase.REVIEW, Phase.CLOSE)
         if (target in order or target == Phase.REVIEW) and not is_rework:
-            continue  # drawn as a step, or reached only from one that is drawn here
+            continue  # drawn as a step, or only possible after another side transition
         places = [order.index(phase) for phase in sources if phase in order]
         later = any(place > order.index(here) for place in places)
         state = NOW if here in sources else LATER if later else PAST

@@ -1,7 +1,7 @@
-"""What happened on a change, of every kind, in one timeline: the newest first, filtered by kind, paged by keyset.
+"""The timeline of a change: events of every kind, newest first, filtered by kind, with keyset paging.
 
-A page takes one query for its keys, a UNION over the kinds, and one for each way to load them, whatever the number
-of rows. Another app adds a kind of its own with `offer()`.
+A page takes one query for the keys, a UNION over the kinds, and one query for each loader. The number of queries does
+not depend on the number of rows. Another app adds its own kinds with `offer()`.
 """
 
 from __future__ import annotations
@@ -9,23 +9,23 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from functools import cached_property
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
-from django.db.models import CharField, F, Q, QuerySet, TextField, Value
+from django.db.models import CharField, F, QuerySet, TextField, Value
 from django.db.models.expressions import Combinable
 from django.db.models.functions import Cast, LPad
 from django.utils.translation import gettext_lazy as _
 
+from changes.keyset import MOMENT, TEXT, Column, Order, Page, Place, page
 from changes.models import Change
 
 if TYPE_CHECKING:
     from django_stubs_ext import StrOrPromise
 
 PAGE_SIZE = 30
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-MICROSECOND = timedelta(microseconds=1)
 # The filter that shows every kind.
 ALL = ""
 
@@ -34,11 +34,11 @@ Loaded = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Kind:
-    """One kind of event. Names are lower-case letters only, so that every database sorts them alike.
+    """One kind of event. Its name has lower-case letters only, because databases sort other characters differently.
 
-    `rows`: those of a change. `moment`, `key`: their columns that say when, and which. `state`: what of a row may
-    still alter, so that an open page notices. `load`: the items of a change with these keys, by key; None where who
-    asks for the timeline brings it.
+    `rows` returns the rows of a change. `moment` and `key` name their columns for the time and the key. `state` is
+    what may still alter in a row, so that an open page notices it. `load` returns the items with these keys, by key;
+    None if the `Timeline` gets a loader for this kind.
     """
 
     name: str
@@ -52,7 +52,7 @@ class Kind:
 
 @dataclass
 class Show:
-    """A filter of the timeline: its name in the address, its name for people, and the kinds that it shows."""
+    """A filter of the timeline: its name in the address, its label, and the kinds that it shows."""
 
     name: str
     label: StrOrPromise
@@ -63,35 +63,22 @@ SHOWS: dict[str, Show] = {ALL: Show(ALL, _("Everything"))}
 
 
 def offer(show: str, label: StrOrPromise, *kinds: Kind, in_all: bool = True) -> None:
-    """Adds kinds under a filter of their own, and to everything. See changes/extensions.py."""
+    """Adds kinds under a new filter and, with `in_all`, to the filter for everything. See changes/extensions.py."""
     SHOWS[show] = Show(show, label, [*kinds])
     if in_all:
         everything = SHOWS[ALL].kinds
         everything[:] = [*(kind for kind in everything if kind.name not in {new.name for new in kinds}), *kinds]
 
 
-@dataclass(frozen=True)
-class Cursor:
-    """A place in the timeline. In the address: microseconds since 1970, kind, key."""
-
-    moment: datetime
-    kind: str
-    key: str
-
-    def __str__(self) -> str:
-        return f"{(self.moment - EPOCH) // MICROSECOND}-{self.kind}-{self.key}"
-
-    @classmethod
-    def parse(cls, text: str) -> Cursor | None:
-        """None for what is no place: the timeline then begins with the newest."""
-        number, _, rest = text.partition("-")
-        kind, _, key = rest.partition("-")
-        known = any(kind == other.name for other in SHOWS[ALL].kinds)
-        if not (known and number.isascii() and number.isdigit() and len(number) < 18):
-            return None
-        if not (0 < len(key) <= 36 and key.isascii() and key.replace("-", "").isalnum()):
-            return None
-        return cls(EPOCH + int(number) * MICROSECOND, kind, key)
+# The newest first.
+_ORDER = Order(
+    (
+        Column(F("event_moment"), MOMENT, attrgetter("moment")),
+        Column(F("event_kind"), TEXT, attrgetter("kind")),
+        Column(F("event_key"), TEXT, attrgetter("key")),
+    ),
+    is_descending=True,
+)
 
 
 @dataclass(frozen=True)
@@ -116,53 +103,50 @@ class _Key:
     key: str
     state: str
 
-    @property
-    def place(self) -> Cursor:
-        return Cursor(self.moment, self.kind, self.key)
-
 
 class Timeline:
-    """One page of a change's timeline. `show` is a filter of `SHOWS`, `before` where the page begins.
+    """One page of a change's timeline. `show` is a filter of `SHOWS`; the page begins after the place `after`.
 
-    `loaders` load the kinds that have no `load` of their own, for who loads several kinds at once.
+    `loaders` load kinds without a `load` of their own, so that one query can load several kinds.
     """
 
     def __init__(
         self,
         change: Change,
         show: str = ALL,
-        before: str = "",
+        after: str = "",
         loaders: Mapping[str, Callable[[list[str]], Loaded]] | None = None,
     ) -> None:
         self.change = change
         self.show = show if show in SHOWS else ALL
-        self.cursor = Cursor.parse(before)
+        self.after = _ORDER.read(after)
         self.loaders = loaders or {}
 
     @cached_property
-    def _found(self) -> list[_Key]:
-        parts = [_keys(kind, self.change, self.cursor) for kind in SHOWS[self.show].kinds]
-        first, *others = parts
+    def _page(self) -> Page[_Key]:
+        return page(_ORDER, self._load_keys, PAGE_SIZE, after=self.after)
+
+    def _load_keys(self, order: Order, place: Place | None, limit: int) -> list[_Key]:
+        first, *others = (order.beyond(_keys(kind, self.change), place) for kind in SHOWS[self.show].kinds)
         rows = first.union(*others, all=True) if others else first
-        ordered = rows.order_by("-event_moment", "event_kind", "-event_key")
-        return [_Key(*row) for row in ordered[: PAGE_SIZE + 1]]
+        return [_Key(*row) for row in order.sorted(rows)[:limit]]
 
     @property
     def keys(self) -> list[_Key]:
-        return self._found[:PAGE_SIZE]
+        return self._page.rows
 
     def keys_of(self, kind: str) -> list[str]:
         return [key.key for key in self.keys if key.kind == kind]
 
     @property
     def older(self) -> str:
-        """Where the next page begins; empty when there is none."""
-        return str(self.keys[-1].place) if len(self._found) > PAGE_SIZE else ""
+        """The place after which the next page begins; "" if there is none."""
+        return self._page.next
 
     @cached_property
     def stamp(self) -> str:
-        """Differs when anything on this page of the timeline does."""
-        seen = "\n".join(f"{key.place} {key.state}" for key in self._found)
+        """A hash that differs whenever anything on this page of the timeline differs."""
+        seen = "\n".join([*(f"{_ORDER.write(key)} {key.state}" for key in self.keys), self.older])
         return hashlib.sha256(seen.encode()).hexdigest()[:16]
 
     @cached_property
@@ -181,28 +165,15 @@ class Timeline:
         return kind.load(self.change, keys)
 
 
-def _keys(kind: Kind, change: Change, cursor: Cursor | None) -> QuerySet[Any, Any]:
-    """The keys of one kind, older than the cursor: (moment, kind, key, state)."""
+def _keys(kind: Kind, change: Change) -> QuerySet[Any, Any]:
+    """The keys of one kind: (moment, kind, key, state)."""
     rows = kind.rows(change).order_by()
-    # Numbers of one length sort as text. UUIDs are longer, and of one length already.
+    # Keys are compared as text, so numbers are padded to the same length. UUIDs have the same length already.
     text = Cast(kind.key, CharField())
     key = text if kind.rows(change).model._meta.pk.get_internal_type() == "UUIDField" else LPad(text, 20, Value("0"))
-    rows = rows.annotate(
+    return rows.annotate(
         event_moment=F(kind.moment),
         event_kind=Value(kind.name, CharField()),
         event_key=key,
         event_state=kind.state or Value("", TextField()),
-    )
-    if cursor is not None:
-        rows = rows.filter(_older(kind, cursor))
-    return rows.values_list("event_moment", "event_kind", "event_key", "event_state")
-
-
-def _older(kind: Kind, cursor: Cursor) -> Q:
-    """The newest come first; at the same moment by kind, then the higher key."""
-    if kind.name > cursor.kind:
-        return Q(event_moment__lte=cursor.moment)
-    older = Q(event_moment__lt=cursor.moment)
-    if kind.name == cursor.kind:
-        older |= Q(event_moment=cursor.moment, event_key__lt=cursor.key)
-    return older
+    ).values_list("event_moment", "event_kind", "event_key", "event_state")

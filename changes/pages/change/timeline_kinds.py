@@ -1,4 +1,4 @@
-"""What the timeline of a change shows of the record itself: comments, attachments, approvals, and saves."""
+"""The timeline's kinds for the change record itself: comments, attachments, approvals, and saves."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from .timeline import Kind
 
 COMMENT, ATTACHMENT, APPROVAL, SAVE = "comment", "attachment", "approval", "save"
 
-# --- What is added: three tables alike, read by one query ---
+# --- Additions: three similar tables, read with one query ---
 
 _COMMON = ("id", "author_id", "author__username", "author_name", "source_system", "created_at")
-# The columns of their own, in the order (text, word, number, more, file).
+# The columns that only this table has, in the order of `_ALIASES`.
 _OWN: Mapping[str, tuple[type[Any], tuple[str, ...]]] = {
     COMMENT: (Comment, ("body", "visibility", "", "format", "")),
     ATTACHMENT: (Attachment, ("file_name", "content_type", "size", "sha256", "file")),
@@ -32,7 +32,7 @@ Added = dict[str, dict[str, Any]]
 
 
 def added(change: Change, comments: Collection[str], attachments: Collection[str]) -> Added:
-    """These comments and attachments, and every approval, by kind and key of the timeline; in one query."""
+    """These comments and attachments, and all approvals, by kind and by key in the timeline. Takes one query."""
     wanted = {
         COMMENT: change.comments.filter(pk__in=numbers(comments)),
         ATTACHMENT: change.attachments.filter(pk__in=numbers(attachments)),
@@ -56,7 +56,7 @@ def _columns(kind: str, rows: QuerySet[Any, Any]) -> QuerySet[Any, Any]:
 
 
 def _instance(change: Change, kind: str, values: list[Any]) -> Any:
-    """The record as it would have been loaded, with its author; a field that was not read is read when asked for."""
+    """The model instance with its author. Fields that were not selected are deferred."""
     model, names = _OWN[kind]
     key, author, username, *common = values[: len(_COMMON)]
     own = {name: value for name, value in zip(names, values[len(_COMMON) :], strict=True) if name}
@@ -94,7 +94,7 @@ def edit_saves(change: Change) -> QuerySet[Any, Any]:
 
 
 def _among(change: Change, condition: Q) -> QuerySet[Any, Any]:
-    # The save before is looked for among all of the change, whatever the caller then filters by.
+    # A subquery, so that later filters do not hide the save before from the window function.
     return change.history.filter(pk__in=_with_phase_before(change).filter(condition).values("pk"))
 
 
@@ -103,7 +103,7 @@ def numbers(keys: Iterable[str]) -> list[int]:
 
 
 def padded(number: int) -> str:
-    """The key in the timeline of a row with this number."""
+    """The key in the timeline for a row with this number: padded with zeros, so that keys sort as numbers."""
     return str(number).zfill(20)
 
 

@@ -1,4 +1,4 @@
-"""The page of one change: its address, and what is decided on it. What it shows: pages.py."""
+"""The views of the page of one change: the page itself, transitions and approvals. Its content is in page.py."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from .forms import ApprovalForm
 from .page import ChangePage, StaleNotice, find, is_moved_already, moves, refuse_stale, stale_in_words
 
 CONFLICT = 409
-# What a change that is abandoned may say, in the order in which it is offered.
+# The completion codes of an abandoned change, in the order in which the page offers them.
 ABANDONING_CODES = (CompletionCode.WITHDRAWN, CompletionCode.REJECTED)
 
 
@@ -41,7 +41,7 @@ class OneChange(StaffPage):
         return self.part("changes/detail.html", status, **forms)
 
     def part(self, template: str, status: int = 200, **forms: object) -> HttpResponse:
-        """The page, or a part of it that is a template of its own."""
+        """The answer with the template of the page, or of a part of it."""
         page = ChangePage(self.change, self.request.user, self.request.GET.dict(), **forms)
         return render(self.request, template, {"change": self.change, "page": page}, status=status)
 
@@ -49,19 +49,19 @@ class OneChange(StaffPage):
         return redirect(reverse("changes:detail", args=[self.kwargs["number"]]) + anchor)
 
     def is_moved_to(self, target: str) -> bool:
-        """Whether this is the second click on a transition that the first one has made."""
+        """Whether this is a second click: the person's first click has already made the transition."""
         del self.change
         return is_moved_already(self.change, self.request.user, self.request.POST.get("version"), target)
 
     def out_of_date(self, stale: StaleChange, what_happened: str, **forms: object) -> HttpResponse:
-        """The page as it is now, with what somebody else changed on it; nothing was done."""
+        """The current page with a notice of what somebody else changed. Status 409: nothing was done."""
         del self.change
         notice = StaleNotice(stale_in_words(stale, what_happened), audit.edits_in_words(stale.edits))
         return self.page(CONFLICT, stale=notice, **forms)
 
 
 class ChangeDetail(OneChange):
-    """The page of a change, and the parts of it that htmx asks for: see templates/changes/detail.html."""
+    """The page of a change, and the parts of it that htmx requests: see templates/changes/detail.html."""
 
     def get(self, request: HttpRequest, number: str) -> HttpResponse:
         part = target(request) if asks_for_part(request) else ""
@@ -90,11 +90,11 @@ class ChangeDetail(OneChange):
         )
 
 
-# --- What is done on the page of a change ---
+# --- Actions on the page of a change ---
 
 
 class OnPage(OneChange):
-    """Something that is POSTed from the page of a change; its address, opened, leads back there."""
+    """An action that is POSTed from the page of a change. A GET redirects to that page."""
 
     def get(self, request: HttpRequest, *args: object, **kwargs: object) -> HttpResponse:
         return self.back()
@@ -130,7 +130,7 @@ def _is_in(number: str, phase: str) -> str:
 
 
 class Abandon(OneChange):
-    """Asks once more, says what is sent, and takes the completion code that Abandon needs with the transition."""
+    """Asks for confirmation, shows what will be sent, and takes the completion code that Abandon needs."""
 
     permission = "changes.abandon_change"
     is_write_page = True
@@ -193,7 +193,7 @@ class ApprovalAdd(OnPage):
         approval.author = signed_in(request)
         try:
             with transaction.atomic():
-                # A plan is approved as it was read: under the lock, nobody alters it in between.
+                # The lock keeps the plan as the approver read it until the approval is saved.
                 approval.change = Change.objects.locked().get(pk=self.change.pk)
                 refuse_stale(approval.change, request.POST.get("version"))
                 approval.save()
@@ -212,6 +212,6 @@ class ApprovalAdd(OnPage):
         return self.back("#approvals")
 
     def _is_decided_already(self, approval: Approval) -> bool:
-        """Whether this is the second click on a decision that the first one has made."""
+        """Whether this is a second click: the person's first click has already made the same decision."""
         own = approval.change.approvals.filter(round=approval.change.approval_round, author=approval.author)
         return own.filter(decision=approval.decision, comment=approval.comment).exists()

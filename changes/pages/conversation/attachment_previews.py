@@ -1,4 +1,4 @@
-"""Which attachments a page may show, decided by what is in the file, never by what its sender says of it."""
+"""Which attachments a page may show. The content of the file decides, never the type that its sender gave."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ logger = logging.getLogger(__name__)
 
 PDF = "application/pdf"
 IMAGES = {"image/png", "image/jpeg", "image/gif", "image/webp"}
-# A browser that guesses looks at less than this.
+# Browsers that guess the type of a file read fewer bytes than this.
 HEAD_BYTES = 4096
-# What a browser that guesses might take for a page. A file with one of them at its head is only downloaded, even where
-# it is an image as well.
+# A browser that guesses might take a file with these for a page. Such a file is only offered for download, even if it
+# is also a valid image.
 _MARKUP = (b"<!doctype", b"<html", b"<head", b"<body", b"<script", b"<iframe", b"<svg", b"<?xml")
 
 
 def media_type_of(head: bytes) -> str:
-    """The type to show it as, told by the first `HEAD_BYTES` of the file; empty for what is only downloaded."""
+    """The media type to show a file with, from its first `HEAD_BYTES`; "" if it may only be downloaded."""
     if any(tag in head.lower() for tag in _MARKUP):
         return ""
     if head.startswith(b"\x89PNG\r\n\x1a\n"):
@@ -33,7 +33,7 @@ def media_type_of(head: bytes) -> str:
 
 
 def media_type(attachment: Attachment) -> str:
-    """As `media_type_of`, read from the storage; empty too when the file is missing there."""
+    """The result of `media_type_of()` for the stored file; "" also if the file cannot be read."""
     try:
         with attachment.file.storage.open(attachment.file.name or "", "rb") as file:
             return media_type_of(file.read(HEAD_BYTES))

@@ -1,4 +1,4 @@
-"""The forms of what is added to a change in writing: comments and attachments."""
+"""The forms for new comments and attachments."""
 
 from __future__ import annotations
 
@@ -23,12 +23,15 @@ from changes.validators import TEXT_MAX_LENGTH, validate_attachment
 
 from . import markdown
 
-# What one request brings at most; more are sent in another.
+# The maximum number of files in one request.
 MOST_FILES = 10
 
 
 class CommentForm(forms.ModelForm):
-    """`wants_preview` shows what was typed as it will look, beside the form; `is_shown_again` leads a person to it."""
+    """The form for a new comment.
+
+    `wants_preview` shows the rendered text beside the form. `is_shown_again` puts the focus on the text.
+    """
 
     body = Text(
         label=gettext_lazy("Comment"),
@@ -36,7 +39,7 @@ class CommentForm(forms.ModelForm):
         help_text=gettext_lazy("Markdown: **bold**, *italic*, `code`, - lists, > quotes, [links](https://…), tables."),
     )
     visibility = forms.ChoiceField(
-        label=gettext_lazy("Who reads it"),
+        label=gettext_lazy("Visibility"),
         choices=[(Visibility.PUBLIC, gettext_lazy("Public")), (Visibility.PRIVATE, gettext_lazy("Private"))],
         widget=forms.RadioSelect,
         initial=Visibility.PUBLIC,
@@ -50,7 +53,7 @@ class CommentForm(forms.ModelForm):
         super().__init__(*args, **kwargs)
         self.wants_preview = wants_preview
         if is_shown_again:
-            self.fields["body"].widget.attrs["autofocus"] = True  # it stands far down the page
+            self.fields["body"].widget.attrs["autofocus"] = True  # the form is far down the page
 
     def clean_body(self) -> str:
         body = self.cleaned_data["body"].strip()
@@ -60,7 +63,7 @@ class CommentForm(forms.ModelForm):
 
     @property
     def preview(self) -> SafeString | None:
-        """What was typed, rendered, if that was asked for and there is something."""
+        """The typed text as HTML; None without `wants_preview`, without a text, or if the text is too long."""
         typed = str(self["body"].value() or "").strip()
         return markdown.render(typed) if self.wants_preview and 0 < len(typed) <= TEXT_MAX_LENGTH else None
 
@@ -70,7 +73,7 @@ class ManyFiles(forms.ClearableFileInput):
 
 
 class AttachmentForm(forms.Form):
-    """One file or several. Each is an attachment of its own, taken or refused by itself."""
+    """The form for one or several files. Each becomes an attachment, accepted or refused on its own."""
 
     file = forms.FileField(
         label=gettext_lazy("Files"),
@@ -91,7 +94,7 @@ class AttachmentForm(forms.Form):
 
 
 def uploads(files: Any) -> Iterator[tuple[UploadedFile, ValidationError | None]]:
-    """The files of a request's `FILES`, each with what forbids attaching it."""
+    """The files of a request's `FILES`, each with the error that forbids attaching it, or None."""
     field = AttachmentForm.base_fields["file"]
     for upload in files.getlist("file"):
         try:
@@ -104,7 +107,7 @@ def uploads(files: Any) -> Iterator[tuple[UploadedFile, ValidationError | None]]
 
 
 def attachment(change: Change, author: User, upload: UploadedFile) -> Attachment:
-    """The attachment to save. Raises ValidationError."""
+    """The attachment for this upload, not saved yet. Raises ValidationError."""
     made = Attachment(
         change=change,
         author=author,

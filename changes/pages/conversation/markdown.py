@@ -1,7 +1,7 @@
-"""What people and partners wrote as Markdown, as HTML that is safe on our pages whoever wrote it.
+"""Markdown by people and partners as HTML that is safe on our pages, whoever wrote it.
 
-Stored and sent is the text as it was typed; only what a page shows is made here. The parser takes no HTML and no
-address but the allowed ones; what it makes is sanitised all the same, with a list of all that may be in it.
+The database and partners get the text as it was typed; the HTML is only for pages. The parser accepts no HTML and only
+allowed addresses. Its output is sanitised nevertheless, with an allow list.
 """
 
 from __future__ import annotations
@@ -24,21 +24,21 @@ from markdown_it.token import Token
 
 from changes.texts import isolation
 
-# A longer text is shown as it was typed: the time that the parser needs may grow faster than the text.
+# A longer text is shown as typed, because the parser's time may grow faster than the length.
 MAX_LENGTH = 20_000
-# More cells in its tables, or more of anything: shown as it was typed too. Of one line, a table makes a row of as many
-# cells as its head has, and a short name of an address the whole address.
+# A text with more table cells, tokens or growth is shown as typed, too. A short text can become very long HTML: each
+# line of a table gets as many cells as its head, and a reference to a link is replaced by the whole address.
 MAX_CELLS = 2_000
 MAX_TOKENS = 20_000
 MAX_GROWTH = 5
-# What is made of a longer text is not kept.
+# The HTML of a longer text is not cached.
 MAX_KEPT = 2_000
-# Of a longer text, a page with many of them shows the beginning.
+# A page with many texts shows only the beginning of a longer text.
 BEGINNING = 4_000
-# Deeper inside quotes and lists, the parser would leave text out.
+# In deeper quotes and lists the parser would drop text, so such a text is shown as typed.
 MAX_DEPTH = 20
 SCHEMES = {"http", "https", "mailto"}
-# The first heading of a comment stands below an h2 of the page.
+# The levels of headings: a comment is below an h2 of the page.
 FIRST_HEADING, LAST_HEADING = 3, 6
 TAGS = {
     *("p", "br", "hr", "em", "strong", "s", "code", "pre", "blockquote", "ul", "ol", "li", "a", "div"),
@@ -50,13 +50,13 @@ _ALIGNMENTS = {"align-left", "align-center", "align-right"}
 
 
 def render(text: str) -> SafeString:
-    """`text` as HTML; a text that is too long, too deep or too much for that, as it was typed."""
+    """The text rendered as HTML; as typed if it is too long or too complex."""
     made = kept if len(text) <= MAX_KEPT else _rendered
     return mark_safe(made(text, get_language() or ""))  # noqa: S308 - sanitised
 
 
 def as_typed(text: str) -> SafeString:
-    """`text` letter for letter, with its addresses as links."""
+    """The text as typed, as HTML, with its addresses as links."""
     has_links = len(text) <= MAX_LENGTH and ("://" in text or "@" in text)
     return _as_typed(text, mark_safe(urlize(text, nofollow=True, autoescape=True)) if has_links else text)  # noqa: S308
 
@@ -69,7 +69,7 @@ def _as_typed(text: str, shown: str) -> SafeString:
 
 
 def beginning(text: str) -> str:
-    """As much of it as a page with many texts shows, cut between lines or words where there are any; or all of it."""
+    """The part of a text that a page with many texts shows, cut between lines or words if possible."""
     if len(text) <= BEGINNING:
         return text
     start = text[:BEGINNING]
@@ -79,12 +79,12 @@ def beginning(text: str) -> str:
 
 @lru_cache(maxsize=512)
 def kept(text: str, language: str) -> str:
-    """A comment is never edited. `language` is that of the labels."""
+    """The rendered text, cached: a comment is never edited. `language` is the language of the labels."""
     return _rendered(text, language)
 
 
 def _rendered(text: str, language: str) -> str:
-    # Then each part reads in its own direction, and turns nothing around that stands beside it.
+    # If so, each part gets its own direction, so that it does not reorder the text beside it.
     is_turned = isolation.is_turned(text)
     tokens = _parsed(text)
     if not tokens:
@@ -108,7 +108,7 @@ def _rendered(text: str, language: str) -> str:
 
 
 def _parsed(text: str) -> list[Token]:
-    """Its tokens; none for a text that is shown as it was typed."""
+    """The tokens of the text; an empty list if it must be shown as typed."""
     if len(text) > MAX_LENGTH:
         return []
     try:
@@ -123,19 +123,19 @@ def _is_too_deep(tokens: Sequence[Token]) -> bool:
 
 
 def _is_too_much(tokens: Sequence[Token], length: int) -> bool:
-    """Whether far more would come of a text than was typed."""
+    """Whether the HTML would be far longer than the text."""
     every = [part for token in tokens for part in (token, *(token.children or ()))]
     size = sum(len(str(token.attrs.get("href", ""))) + len(token.content) for token in every)
     return len(every) > MAX_TOKENS or size > MAX_GROWTH * max(length, 1000)
 
 
 def _emphasis(state: StateInline, silent: bool) -> bool:
-    """The parser's own rule for asterisks alone: underscores belong to names, as in `__init__.py`."""
+    """The parser's own rule, but only for asterisks: underscores are part of names such as `__init__.py`."""
     return state.src[state.pos] != "_" and emphasis.tokenize(state, silent)
 
 
 def _heading(state: StateBlock, start: int, end: int, silent: bool) -> bool:
-    """The parser's own rule, for a line that stands by itself: those among others are of a log or a shell."""
+    """The parser's own rule, but only for a line on its own: several lines with `#` come from a log or a shell."""
     signs = [_signs(state, line) for line in (start - 1, start, start + 1) if 0 <= line < end]
     place = 1 if start > 0 else 0
     is_among_like = signs.count(signs[place]) > 1
@@ -144,20 +144,20 @@ def _heading(state: StateBlock, start: int, end: int, silent: bool) -> bool:
 
 
 def _signs(state: StateBlock, line: int) -> int:
-    """With how many number signs the line begins."""
+    """The number of `#` signs at the beginning of the line."""
     text = state.src[state.bMarks[line] + state.tShift[line] : state.eMarks[line]]
     return len(text) - len(text.lstrip("#"))
 
 
 class _TooManyCells(Exception):  # noqa: N818 - it ends the parsing, and is no error
-    """Those of a table are not even made."""
+    """A table would have too many cells. Raised before they are made."""
 
 
 _CELLS = "cells"
 
 
 def _table(state: StateBlock, start: int, end: int, silent: bool) -> bool:
-    """The parser's own rule, once it is known how many cells it would make."""
+    """The parser's own rule, after counting the cells that it would make."""
     is_table = table(state, start, end, True)
     if silent or not is_table:
         return is_table
@@ -171,17 +171,17 @@ def _table(state: StateBlock, start: int, end: int, silent: bool) -> bool:
     return table(state, start, end, False)
 
 
-# --- What the parser's own output lacks ---
+# --- Adjustments of the parser's output ---
 
 
 def _is_allowed(url: str) -> bool:
-    """Whether it may become a link. An address without a scheme would lead into our own pages."""
+    """Whether an address may become a link. One without a scheme would lead to our own pages."""
     scheme, colon, rest = url.partition(":")
     return bool(colon and rest) and scheme.lower() in SCHEMES and not re.search(r"[\x00-\x20\x7f]", url)
 
 
 def _settle_headings(state: StateCore) -> None:
-    """The outline of the page stays whole: the first heading is an h3, and none is more than one level deeper."""
+    """Fits headings into the outline of the page: the first is an h3, and each is at most one level deeper."""
     above: list[int] = []
     for opening, closing in zip(state.tokens, state.tokens[2:], strict=False):
         if opening.type != "heading_open":
@@ -194,14 +194,14 @@ def _settle_headings(state: StateCore) -> None:
 
 
 def _settle_alignment(state: StateCore) -> None:
-    """A class in place of the style attribute, which the policy of our pages forbids."""
+    """Replaces the style attribute by a class, because our Content-Security-Policy forbids inline styles."""
     for token in state.tokens:
         if token.type in ("th_open", "td_open") and (style := token.attrs.pop("style", None)):
             token.attrs["class"] = str(style).replace("text-align:", "align-")
 
 
 def _settle_inline(state: StateCore) -> None:
-    """Images become links: a picture from elsewhere would tell its server who reads the comment."""
+    """Replaces images by links: loading an image would tell its server who reads the comment."""
     for token in state.tokens:
         if token.children:
             token.children = _without_images(token.children)
@@ -209,7 +209,7 @@ def _settle_inline(state: StateCore) -> None:
 
 def _without_images(children: Sequence[Token]) -> list[Token]:
     result: list[Token] = []
-    inside = 0  # a link; there is none in another
+    inside = 0  # 1 inside a link, since links cannot be nested
     for token in children:
         inside += token.nesting if token.type in ("link_open", "link_close") else 0
         if token.type != "image":
@@ -229,7 +229,7 @@ Env = MutableMapping[str, Any]
 
 
 def _text(self: RendererHTML, tokens: Sequence[Token], idx: int, options: object, env: Env) -> str:
-    """Addresses that were simply pasted are links too."""
+    """Renders text, with pasted addresses as links."""
     token = tokens[idx]
     if token.meta.get("is_linked") or ("://" not in token.content and "@" not in token.content):
         return escape(token.content)
@@ -237,7 +237,7 @@ def _text(self: RendererHTML, tokens: Sequence[Token], idx: int, options: object
 
 
 def _code(self: RendererHTML, tokens: Sequence[Token], idx: int, options: object, env: Env) -> str:
-    """A wide one is scrolled, by keyboard too."""
+    """Renders a code block. `tabindex` lets people scroll a wide one by keyboard."""
     return format_html('<pre tabindex="0"><code>{}</code></pre>\n', tokens[idx].content)
 
 
@@ -257,8 +257,8 @@ def _make_parser() -> MarkdownIt:
     parser = MarkdownIt("commonmark", {"html": False, "breaks": True, "maxNesting": MAX_DEPTH})
     parser.enable(["table", "strikethrough"])
     parser.block.ruler.at("table", _table, {"alt": ["paragraph", "reference"]})
-    # A line of dashes below a text is meant as a line. No HTML: neither read nor, as the entities are, lost.
-    # A backslash stays what it is, as in the name of a share.
+    # `lheading`: dashes below a text are meant as a line, not as a heading. `html_*`: HTML is shown as it was typed.
+    # `escape`: a backslash stays, as in the name of a network share.
     parser.disable(["lheading", "html_block", "html_inline", "escape"])
     parser.block.ruler.at("heading", _heading, {"alt": ["paragraph", "reference", "blockquote"]})
     parser.inline.ruler.at("emphasis", _emphasis)

@@ -1,4 +1,4 @@
-"""What is added to a change in writing, and its files: sent, shown and downloaded."""
+"""The views to add comments and attachments, and to show and download files."""
 
 from __future__ import annotations
 
@@ -30,23 +30,23 @@ from .forms import MOST_FILES, CommentForm, attachment, uploads
 
 TOO_LARGE = 413
 REFUSED = 422
-# The code of the refusal of a file that would reach somebody whom the page did not name.
+# The error code for a file that would be sent to a partner that the page did not name.
 UNSEEN = "recipients"
 
 # --- Comments ---
 
 
 class WithRecipients(OnPage):
-    """Something that partners may get, from a page that named them."""
+    """An addition that may be sent to partners. The page named them."""
 
     def with_new_recipients(self, **forms: object) -> HttpResponse:
-        """The page with the recipients of now; nothing was added."""
+        """The page with the current recipients. Status 409: nothing was added."""
         del self.change
         return self.page(CONFLICT, **forms)
 
 
 class CommentPage(OnPage):
-    """Opened after signing in again, it shows what was typed before; else it leads back to the change."""
+    """A GET after signing in again shows the text typed before. Any other GET redirects to the change."""
 
     permission = "changes.add_comment"
     wants_preview = False
@@ -76,7 +76,7 @@ class CommentAdd(WithRecipients, CommentPage):
             form.add_error(None, said % {"why": str(unseen)})
             return self.with_new_recipients(comment_form=form)
         if sent.is_again:
-            messages.success(request, _("Your comment was added. The form came twice and counted once."))
+            messages.success(request, _("Your comment was added. The form was sent twice but counted once."))
         elif comment.visibility == Visibility.PRIVATE:
             messages.success(request, _("Your private comment was added."))
         else:
@@ -85,7 +85,7 @@ class CommentAdd(WithRecipients, CommentPage):
 
 
 class OneComment(OneChange):
-    """A comment, whole: the page of the change shows a long one by its beginning."""
+    """The page with a whole comment. The page of the change shows only the beginning of a long one."""
 
     def get(self, request: HttpRequest, number: str, pk: str) -> HttpResponse:
         comment = self.change.comments.select_related("author").filter(pk=pk).first()
@@ -96,7 +96,7 @@ class OneComment(OneChange):
 
 
 class CommentPreview(CommentPage):
-    """What was typed, as it will look. Nothing is stored."""
+    """The preview of a comment. It stores nothing."""
 
     wants_preview = True
 
@@ -111,7 +111,7 @@ class CommentPreview(CommentPage):
 
 
 class AttachmentAdd(WithRecipients):
-    """Takes one file or several; each is taken or refused by itself, in a transaction of its own."""
+    """Attaches one or several files. Each is accepted or refused on its own, in its own transaction."""
 
     permission = "changes.add_attachment"
 
@@ -126,7 +126,7 @@ class AttachmentAdd(WithRecipients):
             try:
                 refusal = forbidden or self._attach(upload)
             except DatabaseError as error:
-                # Those before it are attached: an answer for the whole request would be wrong about them.
+                # Earlier files are attached already, so an error for the whole request would be wrong.
                 if not is_any_attached or not is_unavailable(error):
                     raise
                 refusal = ValidationError(_("The database is busy or cannot be reached. Attach it again in a moment."))
@@ -142,7 +142,7 @@ class AttachmentAdd(WithRecipients):
         return self.back("#attachments")
 
     def _one(self, files: list[tuple[UploadedFile, ValidationError | None]]) -> HttpResponse:
-        """The answer to the page's script, which sends each file by itself."""
+        """The JSON answer to the page's script, which sends each file in its own request."""
         if len(files) != 1:
             return JsonResponse({"error": _("Choose a file first.")}, status=REFUSED)
         upload, forbidden = files[0]
@@ -153,7 +153,7 @@ class AttachmentAdd(WithRecipients):
         return JsonResponse({"error": ""}, status=201)
 
     def _attach(self, upload: UploadedFile) -> ValidationError | None:
-        """Attaches it, or returns why not."""
+        """Attaches the file. Returns the refusal, or None."""
         try:
             made = attachment(self.change, signed_in(self.request), upload)
         except ValidationError as error:
@@ -203,7 +203,7 @@ class OneAttachment(OneChange):
 
 
 class AttachmentDownload(OneAttachment):
-    """The file, always as a download: what a partner sent must not run in our pages."""
+    """The file, always as a download, so that a partner's file cannot run in our pages."""
 
     def get(self, request: HttpRequest, number: str, pk: str) -> HttpResponseBase:
         response = self.answer(self.find(), as_attachment=True, content_type="application/octet-stream")
@@ -212,7 +212,7 @@ class AttachmentDownload(OneAttachment):
 
 
 class AttachmentPreview(OneAttachment):
-    """The file to look at, if it is an image or a PDF; anything else leads to the download."""
+    """The file to show in the browser. Raises Http404 unless it is an image or a PDF."""
 
     def get(self, request: HttpRequest, number: str, pk: str) -> HttpResponseBase:
         found = self.find()
@@ -224,14 +224,14 @@ class AttachmentPreview(OneAttachment):
             raise Http404(_("%(name)s cannot be shown here. Download it.") % {"name": found.shown_name})
         response = self.answer(found, content_type=media_type)
         if media_type == attachment_previews.PDF:
-            # Without `sandbox`, in which no browser shows a PDF. In a frame of our own pages.
+            # No `sandbox`, in which browsers do not show a PDF. Only our own pages may frame it.
             policy = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'self'"
             response["X-Frame-Options"] = "SAMEORIGIN"
         else:
             policy = "default-src 'none'; sandbox; frame-ancestors 'none'"
         response["Content-Security-Policy"] = policy
         response["Cross-Origin-Resource-Policy"] = "same-origin"
-        # Asked for each time, so that nobody else at this computer sees it; but not sent again.
+        # The browser must ask each time, so that another user of the computer cannot see it. An ETag saves transfers.
         response["Cache-Control"] = "private, no-cache"
         response["ETag"] = tag
         return response

@@ -1,1 +1,1 @@
-"""The first page: what waits for the person who looks, and how things stand."""
+"""The start page: work that waits for the person, and the current state of all changes."""

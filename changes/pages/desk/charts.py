@@ -1,4 +1,4 @@
-"""Where the bars of the desk's charts stand, in units of their SVG. Pure: no database, no clock."""
+"""The positions of the bars in the desk's charts, in units of the SVG. Pure: no database, no clock."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from datetime import datetime
 from changes.subqueries import Count
 
 WIDTH = 360
-# Changes by phase: names on the left, bars from BAR_LEFT on, the number behind each.
+# Changes by phase: names on the left, bars from BAR_LEFT on, the number after each bar.
 BAR_LEFT, BAR_WIDTH, ROW, BAR_HEIGHT = 112, 192, 22, 14
-# Operations by hour: out stands on the axis, in hangs from it.
+# Operations by hour: outgoing bars above the axis, incoming ones below.
 HOUR_LEFT, HOUR_WIDTH, AXIS, HOUR_HEIGHT, HOUR_GAP = 36, 13.5, 64, 50, 2.5
 LABEL_EVERY = 6
 
 
 @dataclass(frozen=True)
 class PhaseBar:
-    """The part of the person's groups first, the others' behind it. `tone` picks the colour."""
+    """The bar of a phase: first the changes of the person's groups, then the others. `tone` picks the colour."""
 
     name: str
     tone: str
@@ -39,7 +39,7 @@ class PhaseBar:
 
 
 def phase_bars(counts: Sequence[tuple[str, str, int, Count]]) -> list[PhaseBar]:
-    """`counts`: name, tone, own and total of each bar. The longest has the full width."""
+    """The bars for `counts`: name, tone, own and total number of each. The longest bar has the full width."""
     most = max((total.number for *_, total in counts), default=0)
     scale = BAR_WIDTH / most if most else 0
     bars = []
@@ -88,7 +88,7 @@ class HourBar:
 
 @dataclass(frozen=True)
 class HourChart:
-    """The hours, and the number that a bar of the full height stands for: 0 when there is none."""
+    """The bars by hour. `most` is the number for a bar of full height; 0 without operations."""
 
     bars: list[HourBar]
     most: int
@@ -114,5 +114,5 @@ def hour_chart(counts: Sequence[tuple[datetime, Count, Count]]) -> HourChart:
 
 
 def _visible(number: int, scale: float) -> float:
-    """A length; what is not nothing is seen."""
+    """The length of a bar. Any number above 0 gets a visible bar."""
     return round(max(number * scale, 2), 1) if number else 0

@@ -1,7 +1,7 @@
-"""The desk: what a person's groups hold, and what waits for their decision.
+"""The desk: the changes of a person's groups, and the plans that wait for their decision.
 
-No query costs more than it shows: what is counted is counted up to a cap, and the rows come from an index in their
-order, so a desk with a million changes is as quick as a small one. The exchange adds integrations/pages/desk_parts.py.
+A desk with a million changes is as quick as a small one: counts stop at a cap, and rows come from an index in their
+order. The exchange adds its parts in integrations/pages/desk_parts.py.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ from . import charts
 
 OPEN_PHASES = [phase for phase in Phase if not phase.is_final]
 OPEN_METAPHASES = list(dict.fromkeys(METAPHASES[phase] for phase in OPEN_PHASES))
-# How many of each metaphase are shown, and how far they are counted in each group and phase.
+# The number of changes shown in each metaphase, and the cap of the count in each group and phase.
 SHOWN, COUNTED = 6, 1000
-# How far all changes of a phase are counted.
+# The cap of the count of all changes in a phase.
 ALL_COUNTED = 10_000
 GROUP = ("support_groups__pk", "support_groups__name")
 APPROVALS_SHOWN, APPROVALS_COUNTED = 6, 50
@@ -47,7 +47,7 @@ class Column:
 
 @dataclass(frozen=True)
 class _Held:
-    """What one group holds in one phase. `first` are the first ones in order, as (rank, key)."""
+    """The changes of one group in one phase: their count, and the first ones in order as (priority rank, key)."""
 
     group: int
     phase: Phase
@@ -56,14 +56,14 @@ class _Held:
 
 
 class Desk:
-    """What the desk of one person shows of the changes, in three queries."""
+    """The changes on one person's desk. Takes three queries."""
 
     def __init__(self, user: User) -> None:
         self.user = user
 
     @cached_property
     def _rows(self) -> list[dict[str, Any]]:
-        """One row for each group of the person, and one without a group when they have none."""
+        """One row for each group of the person; one row without a group if they have none."""
         held, everything = Change.objects.filter(owning_group=OuterRef("support_groups__pk")), Change.objects.all()
         place = Concat(Cast(PRIORITY_RANK, CharField()), Value(":"), Cast("pk", CharField()), output_field=CharField())
         columns: dict[str, Any] = {}
@@ -126,7 +126,7 @@ class Desk:
         query = {"group": MINE, "metaphase": metaphase.value, "open": "true"}
         return f"{reverse('changes:list')}?{urlencode(query)}"
 
-    # --- What waits for a decision ---
+    # --- Plans that wait for a decision ---
 
     @property
     def may_approve(self) -> bool:
@@ -162,7 +162,7 @@ class Desk:
 
     @property
     def has_open_changes(self) -> bool:
-        """Whether anybody has one."""
+        """Whether there is any open change, of whichever group."""
         return any(bar.total.number for bar in self.phases)
 
     @property
@@ -171,7 +171,7 @@ class Desk:
 
     @cached_property
     def phases(self) -> list[charts.PhaseBar]:
-        """Open changes by phase: of the person's groups, and of all."""
+        """The open changes by phase: those of the person's groups, and all."""
         everything = self._rows[0] if self._rows else {}
         counts = []
         for phase in OPEN_PHASES:

@@ -1,1 +1,1 @@
-"""The form of a change, and the merge of two edits at once."""
+"""The form of a change, and the merge when two people edit it at the same time."""

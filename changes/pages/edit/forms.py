@@ -1,4 +1,4 @@
-"""The forms of the pages. Rules are the models'; a form says beside the field what a model refuses."""
+"""The form of a change. The model enforces the rules; the form shows the model's errors beside the fields."""
 
 from __future__ import annotations
 
@@ -32,11 +32,12 @@ def _labelled(choices: type[Choices], empty: str = "") -> list[tuple[str, str]]:
 
 
 class ChangeForm(forms.ModelForm):
-    """Creates or edits a change. `base` holds the values that the person saw, when the row has moved on since.
+    """Creates or edits a change.
 
-    A field that the person did not touch keeps what the row has now, so a save on top of somebody else's never
-    puts an older value back. Nor does one of `theirs`, where the person chose the other's value. `typed` fills an
-    unbound form with what was typed before.
+    A field that the person did not touch keeps the value that the row has now, so a save never restores an older value
+    over somebody else's edit. The same holds for fields in `theirs`, for which the person chose the other's value.
+    `base` has the values that the person saw, if the row was edited since. `typed` fills an unbound form with values
+    typed before.
     """
 
     version = forms.IntegerField(widget=forms.HiddenInput, required=False)
@@ -107,7 +108,7 @@ class ChangeForm(forms.ModelForm):
                 self.initial[name] = self.sent(name, typed or {})
 
     def sent(self, name: str, data: Mapping[str, Any]) -> Any:
-        """What `data` brings for this field, as its widget reads it."""
+        """The value for this field in the submitted `data`, as its widget reads it."""
         return self.fields[name].widget.value_from_datadict(data, {}, name)
 
     def _offer_values(self, instance: Change) -> None:
@@ -126,7 +127,7 @@ class ChangeForm(forms.ModelForm):
         fields["requested_by"].empty_label = _("Nobody yet")
 
     def _mark_needed(self, instance: Change) -> None:
-        """Says at each field that the next transition needs it; loudly where it is missing still."""
+        """Marks each field that the next transition needs, and stresses those that are still missing."""
         possible = workflow.targets(instance.change_type, instance.phase)
         if not possible or possible[0] == Phase.ABANDON:
             return
@@ -143,13 +144,13 @@ class ChangeForm(forms.ModelForm):
 
     @property
     def to_mend(self) -> list[str]:
-        """The fields whose value cannot be saved; one that is only empty still is no mistake yet."""
+        """The fields with an invalid value. A required field that is still empty does not count."""
         found = self.errors.as_data().items()
         return [name for name, errors in found if any(error.code != "required" for error in errors)]
 
     @property
     def sections(self) -> list[tuple[str, str, list[tuple[forms.BoundField, bool]]]]:
-        """The fields as the page groups them: id and title of each section, and each field with whether it is wide."""
+        """The sections of the page: id, title, and the fields, each with whether it is wide."""
         return [
             (key, title, [(self[name], name == "title" or name in TEXTS) for name in names])
             for key, title, names in (
@@ -179,13 +180,13 @@ class ChangeForm(forms.ModelForm):
         return cleaned
 
     def _check_order(self, start: str, end: str, message: str, *, may_equal: bool) -> None:
-        """Said together with all other errors; the record itself would name only the first that it meets."""
+        """Adds an error if the end is before the start. Checked here, so that it shows together with all others."""
         first, last = self.cleaned_data.get(start), self.cleaned_data.get(end)
         if first and last and (last < first or (last == first and not may_equal)):
             self.add_error(end, message)
 
     def add_error(self, field: str | None, error: Any) -> None:
-        """What the record says of a field that has an error already is no news."""
+        """Drops the model's errors for fields that already have an error of the form."""
         if field is None and hasattr(error, "error_dict"):
             news = {name: errors for name, errors in error.error_dict.items() if name not in self.errors}
             if not news:
@@ -194,7 +195,7 @@ class ChangeForm(forms.ModelForm):
         super().add_error(field, error)
 
     def save_or_explain(self) -> bool:
-        """Saves; what the record refuses is shown as errors of the form, and False returned. Raises StaleChange."""
+        """Saves the change. If the model refuses, adds its errors to the form and returns False. Raises StaleChange."""
         try:
             self.save()
         except StaleChange:

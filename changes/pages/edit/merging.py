@@ -1,4 +1,4 @@
-"""Two people edited one change: which fields clash, which merge by themselves, and what the second one chose."""
+"""The merge when two people edited one change: clashing fields, fields that merge by themselves, and the choices."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ THEIRS, MINE, EDIT = "theirs", "mine", "edit"
 
 @dataclass(frozen=True)
 class Typed:
-    """What this person typed into a field: as it was sent, and in words."""
+    """What this person typed into a field: `text` as it was sent, and `value` for reading."""
 
     name: str
     label: str
@@ -32,7 +32,7 @@ class Typed:
 
 @dataclass(frozen=True)
 class Clash:
-    """A field to which two people gave different values; `choice` was made before, of the same two values."""
+    """A field to which two people gave different values. `choice` is the person's earlier choice between the two."""
 
     theirs: audit.Edit
     mine: Typed
@@ -45,9 +45,11 @@ class Clash:
 
 @dataclass(frozen=True)
 class Merge:
-    """What to choose, and what merges by itself: `taken` from others, `kept` of what was typed, `same` by both.
+    """The result of a merge.
 
-    `lost` cannot be saved any more: the field has been fixed, or the whole change.
+    The person must choose in each of `clashes`. The rest merges by itself: `taken` are edits of others, `kept` what
+    this person typed, `same` what both did. `lost` cannot be saved any more, because the field or the whole change is
+    read-only now.
     """
 
     clashes: list[Clash] = field(default_factory=list)
@@ -66,10 +68,10 @@ class Merge:
 
 
 class Resolution:
-    """What a form brought, with the choices that were made on it carried out.
+    """A submitted form after applying the choices that the person made on it.
 
-    `data` has this person's value of every field; `chosen` the choice by field; `theirs` the fields whose value on this
-    form does not count, since the other person's was chosen; `unchosen` those without a choice.
+    `data` has this person's value of every field. `chosen` has the choice of each clashing field. `theirs` are the
+    fields for which the other person's value was chosen. `unchosen` are those without a choice.
     """
 
     def __init__(self, sent: QueryDict) -> None:
@@ -83,14 +85,14 @@ class Resolution:
                 self.data[name] = sent.get(f"mine_{name}", sent.get(name, ""))
 
     def refuse_unchosen(self, form: ChangeForm) -> bool:
-        """Says at each field that a choice is missing there; False when none is."""
+        """Adds an error to each field without a choice. Returns whether there is any."""
         for name in self.unchosen:
             form.add_error(name, _("Choose which value to keep: theirs, yours, or another one."))
         return bool(self.unchosen)
 
 
 def merge(form: ChangeForm, resolution: Resolution, edits: Mapping[str, FieldEdit], stored: Change) -> Merge:
-    """Compares what `form` brought with what others saved (`edits`) and what the database has (`stored`)."""
+    """Compares the submitted `form` with what others saved (`edits`) and what the database has (`stored`)."""
     fresh = ChangeForm(instance=stored)
     result = Merge()
     names = [*form.changed_data, *resolution.theirs, *_fixed_meanwhile(form, fresh)]
@@ -113,7 +115,7 @@ def merge(form: ChangeForm, resolution: Resolution, edits: Mapping[str, FieldEdi
 
 
 def _fixed_meanwhile(form: ChangeForm, fresh: ChangeForm) -> list[str]:
-    """Fields that were typed into and that can be altered no more: a form passes over what comes for them."""
+    """Fields that the person edited but that are read-only now. A form ignores the values of disabled fields."""
     found = []
     for name, form_field in fresh.fields.items():
         if form_field.disabled and name in form.data:
@@ -135,5 +137,5 @@ def _in_words(name: str, form_field: Field, text: str) -> Any:
     try:
         value = form_field.clean(text)
     except ValidationError:
-        return text  # it is shown as it was typed
+        return text  # an invalid value is shown as it was typed
     return str(value) if hasattr(value, "pk") else audit.in_word(name, value)

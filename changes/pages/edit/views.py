@@ -1,4 +1,4 @@
-"""Creating and editing a change on a page of its own, what a save would send, and two people who edit at once."""
+"""The pages to create and edit a change, the preview of what a save would send, and the page for conflicting edits."""
 
 from __future__ import annotations
 
@@ -33,7 +33,10 @@ FORM, WILL_SEND = "changes/form.html", "changes/includes/edit_preview.html"
 
 
 def previewed(request: HttpRequest, form: ChangeForm, stored: Change | None) -> HttpResponse | None:
-    """For htmx what a save of this form would send, or that this is shown already; None for a whole page."""
+    """For htmx, the preview of what a save of this form would send, or 204 if it is shown already.
+
+    None if the request is not from htmx: the caller then renders the whole page.
+    """
     if not asks_for_part(request):
         return None
     context = {"form": form, "stored": stored, "draft": form.instance, "is_part": True}
@@ -61,7 +64,7 @@ class ChangeCreate(StaffPage):
         if not sent.led_to:
             return self.page(form)
         if sent.is_again:
-            said = _("%(number)s was created. The form came twice and counted once.")
+            said = _("%(number)s was created. The form was sent twice but counted once.")
         else:
             said = _("%(number)s was created.")
         messages.success(request, said % {"number": sent.led_to})
@@ -78,7 +81,7 @@ class ChangeCreate(StaffPage):
 
 
 class ChangeCreatePreview(ChangeCreate):
-    """What creating it would send. Nothing is saved."""
+    """The preview of what creating the change would send. It saves nothing."""
 
     def get(self, request: HttpRequest) -> HttpResponse:
         return redirect("changes:create")
@@ -108,7 +111,7 @@ class ChangeEdit(OneChange):
         return self.form_page(ChangeForm(instance=self.stored, typed=typed))
 
     def post(self, request: HttpRequest, number: str) -> HttpResponse:
-        """Saves what was sent, or shows it again with what keeps it from being saved."""
+        """Saves the form, or shows it again with its errors or conflicts."""
         resolution, form = self.read(request.POST)
         is_valid = form.is_valid()
         try:
@@ -131,8 +134,8 @@ class ChangeEdit(OneChange):
         return self.back()
 
     def is_saved_already(self, form: ChangeForm, resolution: Resolution) -> bool:
-        """Whether this form came for the second time: its person saved just what it says, and nothing else happened."""
-        del self.change  # what is stored now, not what the form has put on it
+        """Whether this is a second click: the person has already saved exactly this form, and nothing else happened."""
+        del self.change  # to load what is stored now, without the values of the form
         edits = own_save(self.change, self.request.user, resolution.data.get("version"))
         if not edits or resolution.chosen:
             return False
@@ -141,7 +144,7 @@ class ChangeEdit(OneChange):
         return bool(merged.same) and not (is_more or merged.clashes or merged.kept or merged.lost)
 
     def read(self, sent: QueryDict) -> tuple[Resolution, ChangeForm]:
-        """The form as it was sent, with the choices on it carried out. `stored` stays as the database has it."""
+        """The submitted form, after applying its choices. Sets `stored` to the change as the database has it."""
         self.stored = copy(self.change)
         resolution = Resolution(sent)
         base = self._as_seen(sent.get("version", ""))
@@ -152,7 +155,7 @@ class ChangeEdit(OneChange):
         return render(self.request, FORM, context, status=status)
 
     def _as_seen(self, version: str) -> dict[str, Any]:
-        """The values of the fields in the version that the person began to edit, if it is still known."""
+        """The values in the version that the person began to edit; empty if that is the current one, or unknown."""
         if not _is_version(version) or int(version) == self.change.version:
             return {}
         record = self.change.history.filter(version=version).first()
@@ -163,10 +166,13 @@ class ChangeEdit(OneChange):
     def conflict_page(
         self, form: ChangeForm, resolution: Resolution, is_stale: bool, **context: object
     ) -> HttpResponse:
-        """Both versions field by field, with everything that was typed. `began`: the version that it began with."""
+        """The page that compares both versions field by field and keeps everything typed. Status 409.
+
+        The form field `began` has the version that the person began to edit.
+        """
         sent = resolution.data
         began = sent.get("began") or sent.get("version", "")
-        del self.change  # what is stored now, not what the form has put on it
+        del self.change  # to load what is stored now, without the values of the form
         edits = self.change.edits_since(int(began) if _is_version(began) else 0)
         merged = merge(form, resolution, edits, self.change)
         if is_stale:
@@ -187,7 +193,7 @@ def _is_version(text: str) -> bool:
 
 
 class ChangeEditPreview(ChangeEdit):
-    """What a save would send. Nothing is saved."""
+    """The preview of what a save would send. It saves nothing."""
 
     def get(self, request: HttpRequest, number: str) -> HttpResponse:
         return redirect("changes:edit", number)

@@ -1,7 +1,7 @@
-"""The list of changes as a file for spreadsheets: one row for each change that the filters match.
+"""The CSV export of the list, for spreadsheets: one row for each change that the filters match.
 
-It is written as it is read, some changes at a time, so a million need no more memory than one. Names and values are
-those of the API, whatever the language of the person.
+The file is streamed in chunks, so a million changes need no more memory than a thousand. Names and values are those of
+the API, whatever the language of the person.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ from .paging import Walk
 
 AT_ONCE = 1000
 BYTE_ORDER_MARK = "\ufeff"
-# A spreadsheet takes a text that begins so for a formula, and runs it. One that divides lines at semicolons or tabs,
-# whatever the quotes, takes what stands behind them for such a text.
+# The beginning of a text that a spreadsheet would run as a formula. Some spreadsheets also split quoted texts at
+# semicolons or tabs, so the text after one of these is checked, too.
 _FORMULA = re.compile(r"(\A|[;\t\r\n])(?= *[=+\-@])|\A(?=[\t\r\n])")
 FIELDS = (
     "number",
@@ -51,7 +51,7 @@ FIELDS = (
 
 @dataclass(frozen=True)
 class Columns:
-    """What another app adds: the names of its columns, and from changes the values of each, by its key."""
+    """The columns of another app. `values` returns the values of each change by its key; it may leave changes out."""
 
     names: tuple[str, ...]
     values: Callable[[Sequence[Change]], dict[int, tuple[str, ...]]]
@@ -61,24 +61,24 @@ _offered: list[Columns] = []
 
 
 def offer(columns: Columns) -> None:
-    """See changes/extensions.py."""
+    """Adds columns to the export. See changes/extensions.py."""
     _offered.append(columns)
 
 
 class _Line:
-    """What csv writes to: it only returns the line."""
+    """The file object for the csv module. It returns the line instead of writing it."""
 
     def write(self, line: str) -> str:
         return line
 
 
 def lines(walk: Walk) -> Iterator[str]:
-    """The file, some lines at a time."""
+    """The CSV file in chunks of lines."""
     write = csv.writer(_Line(), quoting=csv.QUOTE_ALL).writerow
-    # By this mark Excel knows that it is UTF-8.
+    # Excel recognises UTF-8 by this mark.
     yield BYTE_ORDER_MARK + write([*FIELDS, *(name for columns in _offered for name in columns.names)])
     for changes in walk.chunks(AT_ONCE):
-        # For each part anew: between two parts the server does other things.
+        # Set for each chunk: between two chunks, the thread serves other requests.
         with override("en"):
             added = [(columns.names, columns.values(changes)) for columns in _offered]
             rows = [

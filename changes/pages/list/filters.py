@@ -1,6 +1,6 @@
-"""The filters of the list of changes. They live in the URL, so whatever shows a list can be linked to.
+"""The filters of the list of changes. They are in the URL, so every filtered list can be linked to.
 
-`matching()` is what everything else asks that works on "all changes that these filters match".
+Code that works on all changes that some filters match calls `matching()`.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ MINE, NOTHING = "mine", "null"
 
 
 class InvalidFilter(ValueError):  # noqa: N818 - says the state, as the other exceptions do
-    """An address has a filter with a value that does not exist. `errors` says of each filter what is wrong."""
+    """An address has a filter with an invalid value. `errors` has the messages by filter."""
 
     def __init__(self, errors: dict[str, list[str]]) -> None:
         self.errors = errors
@@ -45,7 +45,7 @@ class InvalidFilter(ValueError):  # noqa: N818 - says the state, as the other ex
 
 @dataclass(frozen=True)
 class Option:
-    """A record that can be chosen. What `flag` means is up to its filter."""
+    """A record that can be chosen. The filter defines the meaning of `flag`."""
 
     key: int
     label: str
@@ -54,14 +54,18 @@ class Option:
 
 @dataclass
 class Options:
-    """All that the filters offer to one person, read in one query, and the filters that the person has saved."""
+    """The options of all filters for one person, and the filters that the person saved. Read with one query."""
 
     by_filter: dict[str, list[Option]] = field(default_factory=dict)
     saved: list[SavedFilter] = field(default_factory=list)
 
 
 class OptionFilter(django_filters.ChoiceFilter):
-    """One of the records of `options`, a function of the value asked for: rows with `key`, `label` and `flag`."""
+    """A filter whose values are records.
+
+    `options` returns the records to offer, given the requested value: rows with `key`, `label` and `flag`. `narrow`
+    filters the changes by the chosen one.
+    """
 
     def __init__(
         self,
@@ -80,7 +84,7 @@ class OptionFilter(django_filters.ChoiceFilter):
         self.extra["choices"] = [(self.value_of(option), option.label) for option in found]
 
     def value_of(self, option: Option) -> str:
-        """How the address names it."""
+        """The value for this option in the address."""
         return option.label
 
     def filter(self, queryset: ChangeQuerySet, value: str) -> ChangeQuerySet:
@@ -89,7 +93,7 @@ class OptionFilter(django_filters.ChoiceFilter):
 
 
 class GroupFilter(OptionFilter):
-    """A group, "my groups", or none. The flag of a group: the person is a member."""
+    """A filter for a group, for the person's own groups, or for no group. `flag`: the person is a member."""
 
     def value_of(self, option: Option) -> str:
         return str(option.key)
@@ -202,7 +206,7 @@ class ChangeFilter(django_filters.FilterSet):
         return queryset.filter(requested_by=self.user.pk) if value else queryset
 
     def as_window(self, queryset: ChangeQuerySet, name: str, value: date) -> ChangeQuerySet:
-        """The two ends count together, so they do in `filter_queryset()`."""
+        """Does nothing: `filter_queryset()` applies both ends of the window together."""
         return queryset
 
     def filter_queryset(self, queryset: ChangeQuerySet) -> ChangeQuerySet:
@@ -223,7 +227,7 @@ class ChangeFilter(django_filters.FilterSet):
         rows = [saved.annotate(kind=_text(""), key=F("pk"), label=F("name"), text=F("query"), flag=_NO)]
         memberships = SupportGroup.members.through.objects.filter(supportgroup=OuterRef("pk"), user=self.user.pk)
         for name, filter_ in self._with_options.items():
-            wanted = self.data.get(name, "").replace("\x00", "")  # which PostgreSQL cannot even compare
+            wanted = self.data.get(name, "").replace("\x00", "")  # PostgreSQL raises an error for a NUL
             offered = filter_.options(wanted).annotate(kind=_text(name), text=_text(""))
             if isinstance(filter_, GroupFilter):
                 offered = offered.annotate(flag=Exists(memberships))
@@ -242,17 +246,17 @@ class ChangeFilter(django_filters.FilterSet):
 
     @property
     def active(self) -> list[str]:
-        """The names of the filters that narrow the list now."""
+        """The names of the filters that are set."""
         return [name for name in self.filters if self.data.get(name) not in (None, "")]
 
     @property
     def active_selects(self) -> list[str]:
-        """Those of them that are folded away on a narrow screen."""
+        """The active filters that are folded away on a narrow screen."""
         return [name for name in self.active if name not in ("q", "open")]
 
     @property
     def nearby(self) -> ChangeQuerySet:
-        """What `qs` has, asked so that it is quick for few changes."""
+        """The same changes as `qs`, by a query that is quick if it is limited to few changes."""
         self.is_by_row = True
         try:
             return self.filter_queryset(self.queryset.all())
@@ -261,7 +265,7 @@ class ChangeFilter(django_filters.FilterSet):
 
     @property
     def is_scattered(self) -> bool:
-        """See paging.Walk."""
+        """Whether matching changes may be anywhere in the order, with no index to find them: see `paging.Walk`."""
         return has_words(self.data.get("q", "")) or bool({"planned_from", "planned_to"} & {*self.active})
 
 
@@ -282,9 +286,9 @@ def offer(name: str, filter_: django_filters.Filter) -> None:
 
 
 def matching(query: str | QueryDict, user: Person) -> ChangeQuerySet:
-    """The changes that the filters in this address's query match, of those that `user` may see.
+    """The changes that the filters in this query string match, of those that `user` may see.
 
-    What is no filter (the order, the page) counts for nothing. Raises InvalidFilter.
+    Parameters other than filters, such as the order and the page, are ignored. Raises InvalidFilter.
     """
     filterset = ChangeFilter(QueryDict(query) if isinstance(query, str) else query, user)
     if not filterset.is_valid():
@@ -293,7 +297,7 @@ def matching(query: str | QueryDict, user: Person) -> ChangeQuerySet:
 
 
 def tidy(data: QueryDict) -> QueryDict:
-    """The filters and the order of an address and nothing else: none that is empty, always in the same sequence."""
+    """Only the filters and the order of an address, without empty ones, always in the same sequence."""
     kept = QueryDict(mutable=True)
     for name in (*ChangeFilter.base_filters, "sort"):
         value = data.get(name, "").strip()

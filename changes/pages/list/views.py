@@ -1,4 +1,4 @@
-"""The list of changes: searched, filtered, sorted and paged by its address; its export; the filters that are kept."""
+"""The list of changes, which its address searches, filters, sorts and pages; its CSV export; and the saved filters."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from changes.actor import signed_in
-from changes.models import SavedFilter
+from changes.keyset import Page
+from changes.models import Change, SavedFilter
 from changes.pages.access import StaffPage
 from changes.pages.htmx import asks_for_part, lead_to
 from changes.texts.lines import Line
@@ -21,17 +22,17 @@ from changes.validators import validate_text
 
 from . import export
 from .filters import ChangeFilter, tidy
-from .paging import DEFAULT, Order, Page, Walk
+from .paging import DEFAULT, Sort, Walk
 
 # The field that asks while somebody types.
 TYPED = ("q",)
-# Who has none of them has nothing to tick changes for.
+# The permissions of the bulk actions. Without any of them, the list has no boxes to tick.
 BULK_PERMISSIONS = ("changes.change_change", "changes.add_comment", "changes.abandon_change")
 
 
-def _order(data: QueryDict) -> Order:
-    """The newest first, where the address has no order or one that the list does not have."""
-    return Order.read(data.get("sort", "")) or Order.read(DEFAULT) or Order("number", True)
+def _sort(data: QueryDict) -> Sort:
+    """The order in the address. Newest first if there is none, or an unknown one."""
+    return Sort.read(data.get("sort", "")) or Sort.read(DEFAULT) or Sort("number", True)
 
 
 def _address(query: str) -> str:
@@ -39,18 +40,18 @@ def _address(query: str) -> str:
 
 
 class ChangeList(StaffPage):
-    """All changes; for a script only what the filters alter."""
+    """The list of changes; for htmx only the part that the filters affect."""
 
     def get(self, request: HttpRequest) -> HttpResponse:
-        filterset, order = ChangeFilter(request.GET, request.user), _order(request.GET)
+        filterset, sort = ChangeFilter(request.GET, request.user), _sort(request.GET)
         query, wanted = tidy(request.GET), request.GET.get("sort", "")
         is_kept = query.urlencode() in {saved.query for saved in filterset.options.saved}
-        is_known = not wanted or Order.read(wanted) is not None
+        is_known = not wanted or Sort.read(wanted) is not None
         context = {
             "filter": filterset,
-            "order": order,
+            "order": sort,
             "is_known_order": is_known,
-            "page": self._page(filterset, order),
+            "page": self._page(filterset, sort),
             "tidy": query,
             "query": query.urlencode(),
             "may_tick": any(map(request.user.has_perm, BULK_PERMISSIONS)),
@@ -62,10 +63,10 @@ class ChangeList(StaffPage):
         lead_to(response, request, _address(query.urlencode()), TYPED)
         return response
 
-    def _page(self, filterset: ChangeFilter, order: Order) -> Page:
+    def _page(self, filterset: ChangeFilter, sort: Sort) -> Page[Change]:
         if not filterset.is_valid():
-            return Page([], "", "", is_first=True)
-        walk = Walk(filterset.qs.for_rows(), order, filterset.is_scattered, filterset.nearby.for_rows())
+            return Page([])
+        walk = Walk(filterset.qs.for_rows(), sort, filterset.is_scattered, filterset.nearby.for_rows())
         return walk.page(self.request.GET.get("after", ""), self.request.GET.get("before", ""))
 
 
@@ -78,7 +79,7 @@ class ChangeExport(StaffPage):
             return redirect(_address(tidy(request.GET).urlencode()))
         rows = filterset.qs.for_rows().select_related("owning_group", "requested_by")
         nearby = filterset.nearby.for_rows().select_related("owning_group", "requested_by")
-        walk = Walk(rows, _order(request.GET), filterset.is_scattered, nearby)
+        walk = Walk(rows, _sort(request.GET), filterset.is_scattered, nearby)
         response = StreamingHttpResponse(export.lines(walk), content_type="text/csv; charset=utf-8")
         name = f"changes-{timezone.localtime():%Y-%m-%d-%H%M}.csv"
         response["Content-Disposition"] = f'attachment; filename="{name}"'
@@ -86,7 +87,7 @@ class ChangeExport(StaffPage):
         return response
 
 
-# --- Filters that a person keeps ---
+# --- Saved filters ---
 
 
 class SavedFilterForm(forms.Form):
@@ -104,7 +105,7 @@ class SavedFilterForm(forms.Form):
 
 
 class SavedFilterAdd(StaffPage):
-    """Keeps the filters of an address under a name. One that has the name already is replaced when that is wanted."""
+    """Saves the filters of an address under a name. If the name is taken, the person must confirm the replacement."""
 
     def get(self, request: HttpRequest) -> HttpResponse:
         return redirect("changes:list")

@@ -1,1 +1,1 @@
-"""What a person chose: language, time zone, keyboard shortcuts."""
+"""A person's preferences: language, time zone, keyboard shortcuts."""

@@ -1,8 +1,8 @@
-"""In which language and time zone a person reads the pages.
+"""The language and time zone of the pages for a person.
 
-What they chose is read once, when they sign in, and kept in the session, so no page asks the database. Where they
-chose nothing the browser says it: its languages by a header of each request, its time zone by a cookie that
-js/app.js sets. The API is always English and UTC. A form that is sent is read in the zone that it was drawn in.
+Their choice is loaded when they sign in and kept in the session, so pages need no query for it. Without a choice the
+browser decides: its languages come in a header of each request, its time zone in a cookie that js/app.js sets. The API
+always uses English and UTC. A submitted form is read in the zone in which it was rendered.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ API = "/api/"
 
 
 def remember(request: HttpRequest, preferences: Preferences) -> None:
-    """From now on this session's pages follow these preferences."""
+    """Stores the preferences in the session, so that its pages follow them from now on."""
     request.session[SESSION_KEY] = {
         "language": preferences.language,
         "time_zone": preferences.time_zone,
@@ -39,7 +39,10 @@ def remember(request: HttpRequest, preferences: Preferences) -> None:
 
 
 def of_session(request: HttpRequest) -> dict[str, Any]:
-    """What the session keeps; nothing where the database cannot be asked now, which the view then meets and says."""
+    """The preferences in the session; empty if there are none.
+
+    Empty also if the database is unavailable: the view then meets the same error and reports it.
+    """
     session = getattr(request, "session", None)
     try:
         return session.get(SESSION_KEY) or {} if session is not None else {}
@@ -54,7 +57,10 @@ def language_of(request: HttpRequest) -> str:
 
 
 def time_zone_of(request: HttpRequest, *, is_chosen_asked: bool = True) -> ZoneInfo | None:
-    """The chosen time zone, or the browser's; None where neither is known to us: see `unknown_zone_of()`."""
+    """The chosen time zone, else the browser's; None if neither exists in our time zone database.
+
+    See `unknown_zone_of()`.
+    """
     chosen = of_session(request).get("time_zone") if is_chosen_asked else None
     for name in (chosen, request.COOKIES.get(TIME_ZONE_COOKIE)):
         if name and name in time_zones():
@@ -78,13 +84,13 @@ class PreferencesMiddleware:
         return response
 
     def process_view(self, request: HttpRequest, view: object, args: object, kwargs: object) -> None:
-        """The person may have chosen another zone, or travelled, since the page of this form was opened."""
+        """Reads a submitted form in its page's zone: the person may have chosen another one since, or travelled."""
         if request.method == "POST" and not request.path.startswith(API):
             work_in_zone_of(request.POST)
 
 
 def for_templates(request: HttpRequest) -> dict[str, Any]:
-    """Context processor: `has_shortcuts`, whether single keys do something on the pages, and `unknown_zone`."""
+    """Context processor: `has_shortcuts` (whether keyboard shortcuts are on) and `unknown_zone`."""
     return {
         "has_shortcuts": of_session(request).get("keyboard_shortcuts", True),
         "unknown_zone": unknown_zone_of(request),
@@ -92,7 +98,7 @@ def for_templates(request: HttpRequest) -> dict[str, Any]:
 
 
 def unknown_zone_of(request: HttpRequest) -> str:
-    """The time zone that was asked for and that nobody here knows, where the pages follow another one therefore."""
+    """The requested time zone if it does not exist in our time zone database; else "". Pages then use another one."""
     for name in (of_session(request).get("time_zone"), request.COOKIES.get(TIME_ZONE_COOKIE)):
         if name:
             return "" if name in time_zones() else name[:64]

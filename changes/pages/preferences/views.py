@@ -1,4 +1,4 @@
-"""The pages of a person's own preferences, and of the keys that the pages listen to."""
+"""The pages for a person's preferences and for the keyboard shortcuts."""
 
 from __future__ import annotations
 
@@ -39,13 +39,13 @@ class PreferencesForm(forms.ModelForm):
     def __init__(self, *args: Any, browser_zone: str, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         fields: dict[str, Any] = self.fields
-        fields["language"].choices = [("", _("As my browser asks for")), *settings.LANGUAGES]
-        automatic = _("As my browser says (now %(zone)s)") % {"zone": browser_zone}
+        fields["language"].choices = [("", _("Same as my browser")), *settings.LANGUAGES]
+        automatic = _("Same as my browser (now %(zone)s)") % {"zone": browser_zone}
         fields["time_zone"].choices = [("", automatic), *((zone, zone) for zone in sorted(time_zones()))]
 
 
 class EditPreferences(StaffPage):
-    """A person's own language, time zone and keyboard shortcuts."""
+    """The page for a person's own language, time zone and keyboard shortcuts."""
 
     def get(self, request: HttpRequest) -> HttpResponse:
         return self._page(self._form())
@@ -73,7 +73,7 @@ class EditPreferences(StaffPage):
 
 
 class KeyboardMap(StaffPage):
-    """Which key does what: a page, and the content of the window that `?` opens."""
+    """The list of keyboard shortcuts, as a page and as the content of the dialog that `?` opens."""
 
     def get(self, request: HttpRequest) -> HttpResponse:
         name = "includes/keyboard_map" if asks_for_part(request) else "keyboard"

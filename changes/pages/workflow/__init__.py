@@ -1,1 +1,1 @@
-"""The diagrams of the workflow."""
+"""The page of the workflow, with a diagram of each change type."""

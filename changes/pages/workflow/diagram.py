@@ -1,9 +1,8 @@
-"""The workflow of a change type as a drawing, laid out from the transition table. Pure: no database, no clock.
+"""The diagram of a change type's workflow, laid out from the transition table. Pure: no database, no clock.
 
-The phases of the type's path stand one below the other in the middle, grouped by metaphase. Other phases stand beside
-it: where the workflow ends on the left, any others on the right. A transition to the next phase of the path is a
-straight arrow; the others leave a box at its side. Nothing here names a phase: a transition that is added to the table
-is drawn.
+The phases of the type's path are in the middle column, grouped by metaphase. Other phases are beside it: final ones on
+the left, the others on the right. A transition to the next phase of the path is a straight arrow; other arrows leave a
+box at its side. The code names no phase, so a transition that is added to the table is drawn.
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ WIDTH = 396
 BOX_X, BOX_WIDTH = (12, 134, 278), (88, 116, 92)
 BOX_HEIGHT, ROW, HEAD, GAP = 34, 54, 24, 6
 RADIUS = 9
-# How far an arrow that goes round other boxes stands off their side, and how much further each next one.
+# The distance from the boxes of an arrow that passes around them, the step for each further arrow, and the maximum.
 BULGE, BULGE_STEP, BULGE_MOST = 14, 5, 22
 
 KINDS = MAIN, SIDE, BACK, END = "main", "side", "back", "end"
@@ -70,7 +69,7 @@ class Box:
 
 @dataclass(frozen=True)
 class Band:
-    """The ground of one metaphase."""
+    """The background of one metaphase."""
 
     metaphase: Metaphase
     y: int
@@ -87,8 +86,11 @@ class Band:
 
 @dataclass(frozen=True)
 class Arrow:
-    """`kind`: main (to the next phase of the path), back (to an earlier one of it), end (to where the workflow ends
-    beside it), or side. `path` is the data of an SVG path."""
+    """The arrow of a transition. `path` is the data of an SVG path.
+
+    `kind` is main (to the next phase of the path), back (to an earlier one of it), end (to a final phase beside it) or
+    side.
+    """
 
     source: Phase
     target: Phase
@@ -98,7 +100,7 @@ class Arrow:
 
 @dataclass(frozen=True)
 class _Ends:
-    """Where an arrow leaves and arrives."""
+    """The boxes that an arrow connects."""
 
     source: Box
     target: Box
@@ -113,7 +115,7 @@ class _Ends:
 
 
 class Diagram:
-    """The drawing of one type. Other than by `table` it follows the transition table of the product."""
+    """The diagram of one type. It draws the product's transition table unless `table` is given."""
 
     WIDTH, BAND_WIDTH, KINDS = WIDTH, WIDTH - 4, KINDS
 
@@ -124,7 +126,7 @@ class Diagram:
 
     @cached_property
     def transitions(self) -> list[tuple[Phase, Phase]]:
-        """In the order of the phases, the next of the path first."""
+        """All transitions in the order of their source phases; from each phase, the next of the path first."""
         order = [*self.path, *(phase for phase in Phase if phase not in self.path)]
         return [(source, target) for source in order for target in self.table.get(source, ())]
 
@@ -159,7 +161,7 @@ class Diagram:
             for phase in own:
                 columns[self._column(phase)].append(phase)
             rows = max(len(column) for column in columns)
-            # What is on the left is an end, so it stands last; what is on the right is entered early.
+            # Phases on the left are final, so they are at the bottom. Those on the right are entered early.
             for number, column in enumerate(columns):
                 first = rows - len(column) if number == LEFT else 0
                 for place, phase in enumerate(column):
@@ -211,13 +213,16 @@ class Diagram:
         return _sweep(source, target)
 
     def _is_straight(self, own: _Ends) -> bool:
-        """Whether it leads down beside the path to the next box there."""
+        """Whether the arrow leads straight down to the next box in a column beside the path."""
         source, target = own.source, own.target
         column = sorted((box for box in self.boxes.values() if box.column == source.column), key=lambda box: box.y)
         return source.column != MIDDLE and (source, target) in pairwise(column)
 
     def _port(self, box: Box, step: tuple[Phase, Phase], ends: dict[tuple[Phase, Phase], _Ends]) -> int:
-        """Where on the top or bottom of a box beside the path this arrow stands: those from near inside the others."""
+        """The x at which this arrow meets the top or bottom of a box beside the path.
+
+        Arrows from near boxes are closer to the path than those from far ones, so that they do not cross.
+        """
         own = ends[step]
         is_above = _other(own, box).y < box.y
         rivals = [
@@ -233,7 +238,7 @@ class Diagram:
         return round(box.x + place * gap) if box.column == RIGHT else round(box.right - place * gap)
 
     def _round(self, own: _Ends, ends: dict[tuple[Phase, Phase], _Ends]) -> str:
-        """Out at the right side of a box and in at that of another one of the same column."""
+        """The path from the right side of a box to the right side of another one in the same column."""
         same = [
             pair
             for pair in ends.values()
@@ -256,7 +261,7 @@ def _other(ends: _Ends, box: Box) -> Box:
 
 
 def _corner(source: Box, target: Box, port: int, *, is_out: bool) -> str:
-    """From the path to a box beside it, or back: along the row of the one and the port of the other."""
+    """The path with one corner from the middle column to a box beside it, or back if not `is_out`."""
     beside, middle = (target, source) if is_out else (source, target)
     side = middle.right if beside.column == RIGHT else middle.x
     edge = beside.y if middle.y < beside.y else beside.bottom
@@ -265,7 +270,7 @@ def _corner(source: Box, target: Box, port: int, *, is_out: bool) -> str:
 
 
 def _sweep(source: Box, target: Box) -> str:
-    """Between the boxes on either side of the path: below the path's own arrows, in a curve."""
+    """The curve from a box on one side of the path to a box on the other side, below the path's own arrows."""
     depth = max(source.bottom, target.bottom) + ROW // 2
     return (
         f"M{source.center_x} {source.bottom}C{source.center_x} {depth} {target.center_x} {depth} "
@@ -274,7 +279,7 @@ def _sweep(source: Box, target: Box) -> str:
 
 
 def _rounded(points: list[tuple[int, int]]) -> str:
-    """Straight lines through the points, with round corners."""
+    """The path through the points with round corners."""
     commands = [f"M{points[0][0]} {points[0][1]}"]
     for before, corner, after in zip(points, points[1:], points[2:], strict=False):
         arrive, leave = _towards(corner, before), _towards(corner, after)
@@ -283,7 +288,7 @@ def _rounded(points: list[tuple[int, int]]) -> str:
 
 
 def _towards(corner: tuple[int, int], point: tuple[int, int]) -> tuple[int, int]:
-    """The place on the way from a corner to a point where its rounding ends."""
+    """The point where the rounding of a corner ends, on the line from the corner to `point`."""
     (x, y), (to_x, to_y) = corner, point
     length = abs(to_x - x) + abs(to_y - y)
     reach = min(RADIUS, length // 2)

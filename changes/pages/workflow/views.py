@@ -1,4 +1,4 @@
-"""The page of the workflow: each change type drawn, and the same as a table with the conditions."""
+"""The page of the workflow: each change type as a diagram and as a table with the conditions."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from . import diagram
 
 @dataclass(frozen=True)
 class Step:
-    """One transition in words: what must hold for it, and who may make it."""
+    """One transition in words, with its conditions and the roles that may make it."""
 
     source: Phase
     target: Phase
@@ -39,7 +39,7 @@ class Step:
 
 @dataclass(frozen=True)
 class Kind:
-    """One change type: drawn, and in words."""
+    """One change type as a diagram and in words."""
 
     change_type: ChangeType
     diagram: diagram.Diagram
@@ -71,7 +71,7 @@ def _step(drawn: diagram.Diagram, source: Phase, target: Phase) -> Step:
 
 
 class WorkflowPage(StaffPage):
-    """All types, or the one that `?type=` names."""
+    """The page with all change types, or with the one in `?type=`."""
 
     def get(self, request: HttpRequest) -> HttpResponse:
         wanted = request.GET.get("type", "")

@@ -12,11 +12,11 @@ LONGEST = 36_500
 
 
 class Command(BaseCommand):
-    help = "Makes a token for the REST API and prints it: alone to stdout, notes to stderr."
+    help = "Creates a token for the REST API. Prints only the token to stdout, and notes to stderr."
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("username")
-        parser.add_argument("--days", type=int, help="The token expires after so many days. Default: never.")
+        parser.add_argument("--days", type=int, help="Days until the token expires. Default: it never expires.")
 
     def handle(self, *args: object, **options: Any) -> None:
         username, days = options["username"], options["days"]
@@ -26,12 +26,12 @@ class Command(BaseCommand):
         if user is None:
             raise CommandError(f"There is no user {username}.")
         if not user.is_active:
-            raise CommandError(f"{username} is not active: a token would open nothing.")
+            raise CommandError(f"{username} is not active, so a token would not work.")
         row, token = AuthToken.objects.create(user, expiry=timedelta(days=days) if days else None)
         expiry = f"It expires on {row.expiry:%Y-%m-%d at %H:%M} UTC." if row.expiry else "It does not expire."
         systems = ", ".join(str(system) for system in user.authorized_systems.all())
         acts = f"speaks for {systems}" if systems else f"acts with the permissions of {username}"
-        self.stderr.write(f"This token {acts}. It is shown this once only. {expiry}")
+        self.stderr.write(f"This token {acts}. It is shown only once. {expiry}")
         self.stderr.write(f"Revoke it in the admin, {_admin_address()}, where it begins with {row.token_key}.")
         self.stdout.write(token)
 

@@ -35,7 +35,7 @@ class Command(BaseCommand):
         asked = threading.Event()
 
         def ask(*_: object) -> None:
-            # What is under way is finished, and nothing new is taken.
+            # Finishes what is under way and takes nothing new.
             shutdown.ask()
             asked.set()
 
@@ -53,8 +53,8 @@ class Command(BaseCommand):
             if not is_unavailable(error):
                 raise
             if not forever:
-                raise CommandError(f"The database cannot do it now: {error}") from error
-            logger.warning("The database cannot do it now, the next sweep tries again: %s", error)
+                raise CommandError(f"The database is unavailable or busy: {error}") from error
+            logger.warning("The database is unavailable or busy; the next sweep tries again: %s", error)
             return 0
         finally:
             close_old_connections()
@@ -64,7 +64,7 @@ class Command(BaseCommand):
         running.clear_drafts()
         tries, is_more = 0, True
         while is_more:
-            # In turns: what a bulk job sends need not wait for its end.
+            # Bulk jobs and deliveries take turns, so that what a bulk job sends need not wait for its end.
             is_more = running.run(BULK_SECONDS, shutdown.is_asked) and not shutdown.is_asked()
             tries += delivery.drain()
         return tries

@@ -11,12 +11,12 @@ from integrations.standing.status import all_statuses
 
 class Command(BaseCommand):
     help = (
-        "Shows of each external system what waits, since when, what is in flight and refused, its circuit breaker, and "
-        "how many operations it took in the last minute, and per minute over the last five."
+        "Shows for each external system: how many operations wait and since when, how many are in flight and refused, "
+        "its circuit breaker, and the operations delivered in the last minute and per minute over the last five."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("--json", action="store_true", help="For programs; times are RFC 3339 in UTC.")
+        parser.add_argument("--json", action="store_true", help="Prints JSON for programs, with RFC 3339 times in UTC.")
 
     def handle(self, *args: object, **options: object) -> None:
         now = timezone.now()

@@ -22,7 +22,7 @@ class Command(BaseCommand):
         except OSError as error:
             raise CommandError(f"{file} cannot be read: {error.strerror}.") from error
         except UnicodeDecodeError as error:
-            raise CommandError(f"{file} is no text in UTF-8.") from error
+            raise CommandError(f"{file} is not a UTF-8 text file.") from error
         try:
             done = load(text, os.environ)
         except ConfigurationError as error:

@@ -1,20 +1,20 @@
-"""The only writer of outgoing operations: record, claim, settle what became of a try, and what a person decides.
+"""The only writer of outgoing operations: records, claims and settles them, and carries out what a person decides.
 
-An operation is recorded under the change's row lock, in the transaction of what caused it (recording.py). A worker
-claims it with a lease, and a number that counts the claims (claiming.py). The result of a try is written only where
-that number is still the same, so a worker that wakes after its lease ran out records over nobody's result; that the
-partner has it counts in any case, while the operation is open (settling.py).
+An operation is recorded under the change's row lock, in the transaction of its cause (recording.py). A worker claims it
+with a lease; each claim has a number (claiming.py). The result of a try is written only if that number is still the
+latest, so a worker whose lease ran out cannot overwrite another's result. A delivery is the exception: it counts while
+the operation is open, whatever the claim (settling.py).
 
-Of the unsettled operations of a change and a system only the first, marked `is_next`, is ever claimed. Who records,
-settles or skips holds the lock of their `Exchange` row, so exactly one is marked, whoever works at the same time.
+Only the first unsettled operation of a change and a system is ever claimed; `is_next` marks it. Recording, settling and
+skipping hold the lock of the `Exchange` row, so exactly one operation is marked even with concurrent writers.
 
-Locks are taken in this order, in every transaction of the exchange: Change, Exchange, OutgoingOperation,
-ExternalReference, ExternalSystem, DeliveryControl. A claim locks DeliveryControl first, and skips what is locked.
+Every transaction of the exchange takes its locks in this order: Change, Exchange, OutgoingOperation,
+ExternalReference, ExternalSystem, DeliveryControl. A claim locks DeliveryControl first, and skips locked rows.
 """
 
 from .by_hand import NotOpen, close_breaker, open_breaker, resume, retry_now, skip, skip_all, unsettled, waiting_behind
 from .claiming import claim, is_due, is_more_due, release_stale
-from .message import References, body, message, references_of
+from .message import body, message
 from .recording import Context, context_of, context_of_new, record, wake_on_commit
 from .results import Outcome, Result
 from .settling import settle
@@ -23,7 +23,6 @@ __all__ = [
     "Context",
     "NotOpen",
     "Outcome",
-    "References",
     "Result",
     "body",
     "claim",
@@ -35,7 +34,6 @@ __all__ = [
     "message",
     "open_breaker",
     "record",
-    "references_of",
     "release_stale",
     "resume",
     "retry_now",

@@ -1,4 +1,4 @@
-"""What partners answered of their records, kept in the external references. Never fails a delivery."""
+"""Stores the partners' answers in the external references. An unusable answer never fails a delivery."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from uuid import UUID
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
 
+from integrations import statements
 from integrations.models import Exchange, ExternalReference
 
 from .message import references_of
@@ -19,9 +20,9 @@ FIELDS = ("external_id", "external_url", "external_status")
 
 
 def keep_answers(results: Sequence[Result], exchanges: Mapping[int, Exchange], now: datetime) -> dict[UUID, str]:
-    """Fills the references from these answers. Returns why something could not be used, by operation.
+    """Fills the references from these answers. Returns a note per operation on what could not be used ("" if all was).
 
-    The caller has locked `exchanges`: a Reject of the partner comes before or after, never meanwhile.
+    The caller holds locks on `exchanges`, so that no Reject of the partner can come in meanwhile.
     """
     if not results:
         return {}
@@ -43,16 +44,18 @@ def keep_answers(results: Sequence[Result], exchanges: Mapping[int, Exchange], n
         else:
             heard_of.append(reference.pk)
     if heard_of:
-        ExternalReference.objects.filter(pk__in=heard_of).update(updated_at=now)
+        statements.write_heard_of(heard_of, now)
     if altered:
         ExternalReference.objects.bulk_update(altered, [*FIELDS, "updated_at"])
     for pk in _insert(new):
-        notes[pk] = f"{notes[pk]} The answer was not used: {new[pk].external_id!r:.100} is another change's.".strip()
+        notes[pk] = (
+            f"{notes[pk]} The answer was not used: {new[pk].external_id!r:.100} belongs to another change."
+        ).strip()
     return notes
 
 
 def _insert(new: Mapping[UUID, ExternalReference]) -> list[UUID]:
-    """Inserts them. Returns the keys of those whose external id is taken."""
+    """Inserts these references. Returns the keys of those whose external id is taken."""
     if not new:
         return []
     try:
@@ -76,13 +79,14 @@ def _external_id(said: Any) -> Any:
 def _fill(
     result: Result, exchange: Exchange, reference: ExternalReference | None
 ) -> tuple[ExternalReference | None, str]:
-    """The reference as the answer makes it, None where it makes none; and what could not be used."""
+    """The reference, filled from the answer but not saved, or None if there is nothing to store; and a note on what
+    could not be used ("" if all was)."""
     operation, answer = result.operation, result.answer
     if exchange.state.was_sent_before_reject(operation.sequence):
-        return None, "The partner has rejected the change since: its answer was not used."
+        return None, "The partner has rejected the change since, so its answer was not used."
     if reference is None:
         if not answer.get("external_id"):
-            return None, "The answer names no external_id, and there is no reference yet: it was not used."
+            return None, "The answer was not used: it has no external_id, and there is no reference yet."
         reference = ExternalReference(change_id=operation.change_id, system=operation.system)
     elif _external_id(answer.get("external_id")) not in (None, "", reference.external_id):
         return (

@@ -1,4 +1,4 @@
-"""What a person decides: try again, skip, let a system flow again, open or close its circuit breaker."""
+"""What a person decides: retry or skip an operation, resume a paused system, open or close its circuit breaker."""
 
 from __future__ import annotations
 
@@ -21,11 +21,14 @@ OPEN_BY_HAND = (DeliveryStatus.WAITING, DeliveryStatus.REFUSED)
 
 
 class NotOpen(Exception):  # noqa: N818 - says the state, as the changes' exceptions do
-    """The operation was delivered or skipped already, or is being sent now."""
+    """The operation cannot be retried or skipped: it was delivered or skipped already, or is being sent now."""
 
 
 def retry_now(operation: OutgoingOperation) -> None:
-    """Sends a waiting or refused operation as soon as it is its turn, with a fresh retry schedule."""
+    """Makes a waiting or refused operation due now, with a fresh retry schedule. It is sent once it is next.
+
+    Raises NotOpen.
+    """
     with transaction.atomic():
         changed = OutgoingOperation.objects.filter(pk=operation.pk, status__in=OPEN_BY_HAND).update(
             status=DeliveryStatus.WAITING, tries=0, next_try_at=timezone.now()
@@ -37,7 +40,7 @@ def retry_now(operation: OutgoingOperation) -> None:
 
 
 def skip(operation: OutgoingOperation, user: Any, reason: str) -> None:
-    """Gives up an operation for good, which frees those behind it. Raises ValueError without a reason."""
+    """Gives up an operation for good, which frees those behind it. Raises NotOpen, or ValueError without a reason."""
     skipped = skip_all([operation], user, reason)
     operation.refresh_from_db()
     if not skipped:
@@ -50,7 +53,10 @@ def _not_open(operation: OutgoingOperation) -> NotOpen:
 
 
 def skip_all(operations: Iterable[OutgoingOperation], user: Any, reason: str) -> int:
-    """Skips those that are still open, with one reason. Returns how many. Raises ValueError without a reason."""
+    """Skips those that still wait or are refused, with one reason. Returns how many.
+
+    Raises ValueError without a reason.
+    """
     if not reason.strip():
         raise ValueError("Give a reason for skipping.")
     by_key = {operation.pk: operation.exchange_id for operation in operations}
@@ -71,7 +77,7 @@ def skip_all(operations: Iterable[OutgoingOperation], user: Any, reason: str) ->
 
 
 def waiting_behind(operation: OutgoingOperation) -> QuerySet[OutgoingOperation]:
-    """What waits for the same change and system behind this one, in order."""
+    """The operations for the same change and system that wait behind this one, in order."""
     return (
         OutgoingOperation.objects.unsettled()
         .filter(exchange=operation.exchange_id, sequence__gt=operation.sequence)
@@ -80,12 +86,12 @@ def waiting_behind(operation: OutgoingOperation) -> QuerySet[OutgoingOperation]:
 
 
 def unsettled(system: ExternalSystem) -> QuerySet[OutgoingOperation]:
-    """What waits for a system, oldest first."""
+    """The operations for this system that are neither delivered nor skipped, oldest first."""
     return OutgoingOperation.objects.unsettled().filter(system=system).order_by("created_at", "id")
 
 
 def resume(system: ExternalSystem) -> None:
-    """Lets a paused system flow again, what waits first."""
+    """Ends the pause of a system: its waiting operations are sent again."""
     system.paused_at, system.pause_status = None, None
     with transaction.atomic():
         system.save(update_fields=["paused_at", "pause_status"])
@@ -93,7 +99,7 @@ def resume(system: ExternalSystem) -> None:
 
 
 def open_breaker(system: ExternalSystem, reason: str) -> None:
-    """Sends a system nothing more until a person closes its circuit breaker. What is under way goes on.
+    """Opens a system's circuit breaker until a person closes it. Requests that are under way go on.
 
     Raises ValueError without a reason.
     """
@@ -106,7 +112,7 @@ def open_breaker(system: ExternalSystem, reason: str) -> None:
 
 
 def close_breaker(system: ExternalSystem) -> None:
-    """Lets a system flow whose circuit breaker is open, at once and without a probe."""
+    """Closes a system's circuit breaker at once, without a probe."""
     with transaction.atomic():
         control = _locked_control(system)
         flow_control.close(control)

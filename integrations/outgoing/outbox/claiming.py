@@ -1,4 +1,4 @@
-"""Claiming: which operations may be sent now, taken by one worker at a time with a lease."""
+"""Claiming: a worker takes the operations that may be sent now, with a lease, so that no other worker takes them."""
 
 from __future__ import annotations
 
@@ -22,20 +22,20 @@ from integrations.querysets import SECRETS
 
 from .settling import LONGEST_RETRY_AFTER
 
-# An operation that was never tried is due at once: one that is due later comes from a clock that was set back since.
+# An untried operation is due at once. If it is due later than this, it was recorded before the clock was set back.
 CLOCK_TOLERANCE = timedelta(seconds=5)
 
 
 def claim(limit: int) -> list[OutgoingOperation]:
-    """Takes up to `limit` operations that may be sent now for `DELIVERY_LEASE` seconds, of each system the oldest.
+    """Claims up to `limit` operations that may be sent now, for `DELIVERY_LEASE` seconds; each system's oldest first.
 
-    No more of a system than its limits and its circuit breaker let through, over all workers; and where `limit` is too
-    small for all, each system gets its share.
+    Keeps the limits and the circuit breaker of each system, over all workers. If `limit` is too small for all that may
+    be sent, each system gets a share.
     """
     now = timezone.now()
     if limit <= 0:
         return []
-    with statements.prepared(), transaction.atomic():
+    with transaction.atomic():
         controls = _controls_of_due(now)
         shares = _shares(controls, limit, now)
         if not shares:
@@ -47,19 +47,23 @@ def claim(limit: int) -> list[OutgoingOperation]:
                 controls[pk].save()
     for operation in operations:
         operation.system = controls[operation.system_id].system
+        if reference := operation.reference:  # type: ignore[attr-defined]
+            reference.system = operation.system
     if any(operation.cause_id for operation in operations):
         prefetch_related_objects(operations, "cause__system")
     return operations
 
 
 def is_due() -> bool:
-    """Whether a claim is worth its transaction: one statement, which locks nothing."""
+    """Whether anything is due, so that a claim is worth its transaction. One statement, without locks."""
     return statements.is_due(timezone.now())
 
 
 def is_more_due() -> bool:
-    """Whether something is due that a claim may take any moment: for now the rate limit holds it back, or another
-    worker claims of the same system. Asked when a claim took nothing."""
+    """Whether something is due that a later claim may take any moment. For when a claim took nothing.
+
+    Such an operation is held back by the rate limit, or another worker is claiming for the same system.
+    """
     sending = OutgoingOperation.objects.filter(status=DeliveryStatus.SENDING, system=OuterRef("system")).order_by()
     count = sending.values("system").annotate(n=Count("pk")).values("n")
     return (
@@ -70,7 +74,7 @@ def is_more_due() -> bool:
 
 
 def _of_due(now: datetime) -> QuerySet[DeliveryControl]:
-    """Those of the systems that flow and have something due."""
+    """The controls of the systems that are enabled, pushed to and not paused, and have something due."""
     return DeliveryControl.objects.filter(
         Exists(OutgoingOperation.objects.due(now).filter(system=OuterRef("system"))),
         system__enabled=True,
@@ -80,19 +84,15 @@ def _of_due(now: datetime) -> QuerySet[DeliveryControl]:
 
 
 def _controls_of_due(now: datetime) -> dict[int, DeliveryControl]:
-    """The same, locked, with their systems. What another worker claims from now is its own."""
-    lock = statements.SKIP_LOCKED if connection.features.has_select_for_update_skip_locked else ""
-    moment = connection.ops.adapt_datetimefield_value(now)
-    controls = {
-        control.pk: control for control in DeliveryControl.objects.raw(statements.CONTROLS_OF_DUE + lock, [moment])
-    }
+    """As `_of_due`, locked and with their systems. Leaves out the systems that another worker is claiming for."""
+    controls = {control.pk: control for control in statements.controls_of_due(now)}
     for control in controls.values():
         control.system = _system_of(control)
     return controls
 
 
 def _system_of(control: Any) -> ExternalSystem:
-    """What sending needs of the system, out of the same row."""
+    """The system, with the fields that sending needs, from the columns read with its control."""
     values: dict[str, Any] = {"id": control.system_id, "system_id": control.name}
     for name in ("endpoint_url", "max_in_flight", "rate_limit"):
         values[name] = getattr(control, name)
@@ -106,15 +106,18 @@ def _system_of(control: Any) -> ExternalSystem:
 
 
 def _shares(controls: dict[int, DeliveryControl], limit: int, now: datetime) -> dict[int, int]:
-    """How many of each system may be claimed, what is under way included, and not more than `limit` together: then
-    each system gets its share, whoever waits with more."""
+    """How many operations of each system may be claimed, by its key.
+
+    If the limits of the systems allow no more than `limit` in all, these are returned; they include what is under way.
+    Otherwise `limit` is shared out evenly, whatever waits for each system.
+    """
     allowed = {pk: count for pk, control in controls.items() if (count := flow_control.allowance(control, now)) > 0}
     if sum(allowed.values()) <= limit:
         return allowed
     sending = OutgoingOperation.objects.filter(status=DeliveryStatus.SENDING, system__in=allowed).order_by()
     for pk, count in sending.values_list("system").annotate(n=Count("pk")):
         allowed[pk] = min(allowed[pk], max(0, flow_control.at_once(controls[pk], now) - count))
-    systems = random.sample([*allowed], len(allowed))  # so that a share of none falls to another each time
+    systems = random.sample([*allowed], len(allowed))  # so that it is not always the same systems that get nothing
     shares = dict.fromkeys(systems, 0)
     while limit and (open_to_more := [system for system in systems if shares[system] < allowed[system]]):
         for system in open_to_more[:limit]:
@@ -124,26 +127,19 @@ def _shares(controls: dict[int, DeliveryControl], limit: int, now: datetime) -> 
 
 
 def _take(shares: dict[int, int], controls: dict[int, DeliveryControl], now: datetime) -> list[OutgoingOperation]:
-    """Claims the oldest due of each system, as many as its share and what is under way allow, in one statement."""
-    moment, lease = (
-        connection.ops.adapt_datetimefield_value(value)
-        for value in (now, now + timedelta(seconds=settings.DELIVERY_LEASE))
-    )
-    is_postgresql = connection.vendor == "postgresql"
-    part = statements.OLDEST_OF_SYSTEM.format(lock=statements.UNLOCKED if is_postgresql else "")
-    oldest = " UNION ALL ".join([part] * len(shares))
-    chosen: list[Any] = []
-    for system, share in shares.items():
-        most = flow_control.at_once(controls[system], now)
-        chosen += [system, moment, most, most, share, most, share, system]
-    also = statements.NO_WAIT_FOR_THE_DISK if is_postgresql else ""
-    taken = OutgoingOperation.objects.raw(statements.CLAIM % {"oldest": oldest, "also": also}, [*chosen, lease])
+    """Claims each system's oldest due operations in one statement, up to its share and its free requests."""
+    wanted = [
+        statements.Share(system, count, flow_control.at_once(controls[system], now)) for system, count in shares.items()
+    ]
+    taken = statements.claim(wanted, now, now + timedelta(seconds=settings.DELIVERY_LEASE))
     return sorted(taken, key=lambda operation: (operation.next_try_at, operation.pk))
 
 
 def release_stale() -> int:
-    """Frees what a worker claimed and did not finish in time, and what waits for a time that only a clock that was set
-    back makes far. Returns how many it freed."""
+    """Frees operations whose lease ran out. Returns how many.
+
+    Also makes due what waits impossibly long, which happens when the clock was set back.
+    """
     now = timezone.now()
     _complete_controls()
     lease = timedelta(seconds=settings.DELIVERY_LEASE)
@@ -162,13 +158,13 @@ def release_stale() -> int:
 
 
 def _unlocked(operations: QuerySet[OutgoingOperation]) -> list[UUID]:
-    """Those that nobody is writing now, locked: a result that is being written is no longer stale."""
+    """Locks these operations, except those locked elsewhere, whose result is just being written. Returns their keys."""
     operations = operations.select_for_update(skip_locked=True, no_key=True)
     return list(operations.order_by("pk").values_list("pk", flat=True))
 
 
 def _complete_controls() -> None:
-    """For systems that were made without save()."""
+    """Adds the missing controls of systems that were created without `save()`, such as by `bulk_create()`."""
     without = ExternalSystem.objects.filter(control=None).values_list("pk", flat=True)
     if missing := [DeliveryControl(system_id=pk) for pk in without]:
         DeliveryControl.objects.bulk_create(missing, ignore_conflicts=True)

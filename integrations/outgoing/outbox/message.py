@@ -1,4 +1,4 @@
-"""What goes to the partner: the operation as it was recorded, with the external reference as it is now."""
+"""The message to the partner: the operation as it was recorded, with the external reference as it is now."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ References = dict[tuple[int, int], ExternalReference]
 
 
 def references_of(operations: Collection[OutgoingOperation]) -> References:
-    """The external references that their messages name, by the keys of change and system."""
+    """The external references for the messages of these operations, by the keys of change and system."""
     systems = {operation.system_id: operation.system for operation in operations}
     changes = {operation.change_id for operation in operations}
     if not operations:
@@ -27,19 +27,19 @@ def references_of(operations: Collection[OutgoingOperation]) -> References:
 
 
 def message(operation: OutgoingOperation) -> dict[str, Any]:
-    """The operation as the partner receives it now."""
-    return {**_envelope(operation, references_of([operation])), **operation.payload}
+    """The message of this operation if it were sent now."""
+    reference = references_of([operation]).get((operation.change_id, operation.system_id))
+    return {**_envelope(operation, reference), **operation.payload}
 
 
-def body(operation: OutgoingOperation, references: References) -> bytes:
-    """The same in JSON, for an operation that was claimed. What was recorded is JSON already, and not read again."""
-    envelope = json.dumps(_envelope(operation, references), ensure_ascii=False, separators=(",", ":"))
-    recorded: str = operation.recorded  # type: ignore[attr-defined]
-    return f"{envelope[:-1]},{recorded[1:]}".encode()
+def body(operation: OutgoingOperation) -> bytes:
+    """The message of a claimed operation, encoded as JSON. The recorded payload is JSON text already and is copied."""
+    claimed: Any = operation
+    envelope = json.dumps(_envelope(operation, claimed.reference), ensure_ascii=False, separators=(",", ":"))
+    return f"{envelope[:-1]},{claimed.recorded[1:]}".encode()
 
 
-def _envelope(operation: OutgoingOperation, references: References) -> dict[str, Any]:
-    reference = references.get((operation.change_id, operation.system_id))
+def _envelope(operation: OutgoingOperation, reference: ExternalReference | None) -> dict[str, Any]:
     return {
         "id": str(operation.pk),
         "operation": operation.operation,

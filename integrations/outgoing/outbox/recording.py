@@ -1,4 +1,4 @@
-"""Recording: operations come into being in the transaction of what caused them, under the change's row lock."""
+"""Recording: operations are written in the transaction of their cause, under the change's row lock."""
 
 from __future__ import annotations
 
@@ -25,8 +25,10 @@ SEQUENCES = ("last_sequence", "assigned_sequence", "cancelled_sequence", "reject
 
 @dataclass
 class Context:
-    """A change with what the rules and the payloads need to know about its exchanges. `systems`: those that have to do
-    with it, by their `system_id`."""
+    """A change with what the rules and the payloads need to know about its exchanges.
+
+    `systems`, `exchanges` and `references` are by `system_id`. `systems`: those that have to do with the change.
+    """
 
     change: Change
     situation: rules.Situation
@@ -36,7 +38,7 @@ class Context:
 
 
 def context_of(change: Change) -> Context:
-    """Reads, in one query, the exchanges of a change whose row is locked by the caller."""
+    """Reads the context of a change in one query. The caller holds the lock on the change's row."""
     owner, context = None, Context(change, rules.Situation())
     for row in statements.known_of(change.pk, change.owning_group_id, change.requested_by_id):
         name = row.system_id
@@ -53,7 +55,7 @@ def context_of(change: Change) -> Context:
 
 
 def context_of_new(change: Change, owner: ExternalSystem) -> Context:
-    """That of a change which was just created for one of the groups of `owner`: nothing is to be read."""
+    """The context of a change that was just created for a group of `owner`. Needs no query."""
     situation = rules.Situation.of(owner.system_id, (), {}, _cause())
     return Context(change, situation, {owner.system_id: owner})
 
@@ -79,7 +81,7 @@ def _reference(change: Change, system: ExternalSystem, row: statements.Known) ->
 
 
 def _keep_names(change: Change, row: statements.Known) -> None:
-    """What the payload calls the owning group and who requested it, where they are not loaded."""
+    """Sets the owning group and the requester on the change, if not loaded, with the names that the payload needs."""
     for name, model, said in (
         ("owning_group", SupportGroup, {"name": row.group_name}),
         ("requested_by", get_user_model(), {"username": row.username}),
@@ -97,7 +99,7 @@ def record(
     comment: Comment | None = None,
     attachment: Attachment | None = None,
 ) -> list[OutgoingOperation]:
-    """Writes these operations, in this order, and wakes a worker once the transaction commits."""
+    """Writes these operations, in this order, and wakes a worker once the transaction commits. Returns them."""
     if not generated:
         return []
     names = {system for _, system in generated}
@@ -123,7 +125,7 @@ def record(
                 attachment=attachment,
             )
         )
-    # In the order of locks, the new ones last.
+    # Sorted by key, which is the order of locks. New exchanges come last.
     _save_exchanges(sorted((context.exchanges[name] for name in names), key=lambda row: row.pk or math.inf))
     now = timezone.now()
     followed: set[int] = set()
@@ -138,16 +140,16 @@ def record(
 
 
 def _save_exchanges(exchanges: list[Exchange]) -> None:
-    """Saves them, which locks them until the transaction ends."""
+    """Saves these exchanges, which locks them until the transaction ends."""
     for exchange in exchanges:
         exchange.save(update_fields=SEQUENCES if exchange.pk else None)
 
 
 def _is_next(row: OutgoingOperation) -> bool | NegatedExpression:
-    """Whether nothing unsettled stands before it: said by the statement that inserts it.
+    """An expression for "nothing unsettled comes before `row`", evaluated by the statement that inserts the row.
 
-    That statement begins with the exchange locked: what settles at the same time has then either been seen, or sees
-    what is recorded.
+    The exchange is locked when that statement begins. A worker that settles at the same time has either finished and is
+    seen here, or waits for the lock and then sees the new row.
     """
     if row.sequence == 1:
         return True
@@ -159,6 +161,6 @@ def wake_on_commit() -> None:
     here = set(connection.savepoint_ids)
     hooks: list[Any] = connection.run_on_commit
     if any(hook is wake and savepoints <= here for savepoints, hook, *_ in hooks):
-        return  # once is enough for what is due
-    # Robust: whatever the broker does, what is committed is committed, and the sweep finds it.
+        return  # this transaction wakes the workers already
+    # Robust: an error here must not reach the caller, whose data is committed. The sweep finds the operation anyway.
     transaction.on_commit(wake, robust=True)

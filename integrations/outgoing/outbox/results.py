@@ -1,4 +1,4 @@
-"""What a finished try is, on its way from delivery to the database."""
+"""The result of a try, as the delivery passes it to the outbox."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from integrations.transports.statuses import Outcome
 class Result:
     """One finished try of a claimed operation.
 
-    `error` says why it was not delivered, `answer` what the partner says of its record, `note` why some of that cannot
-    be used, `retry_after` how many seconds it asks us to wait.
+    `error`: why the operation was not delivered. `answer`: the fields of the partner's record that the answer named.
+    `note`: why part of the answer cannot be used. `retry_after`: the seconds that the partner asks us to wait.
     """
 
     operation: OutgoingOperation

@@ -1,4 +1,4 @@
-"""Settling: what became of tries, many in one transaction."""
+"""Settling: writes the results of tries, many in one transaction."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ from integrations.outgoing import flow_control
 from .answers import keep_answers
 from .results import Outcome, Result
 
-# A partner may ask for a longer pause than ours, within reason: see the longest of the schedule too.
+# Seconds. A partner may ask for a longer pause than the schedule's, up to this or the schedule's longest.
 LONGEST_RETRY_AFTER = 86_400.0
 
 WRITTEN = ["status", "claimed_until", "tries", "next_try_at", "last_failure", "last_http_status", "last_error"]
 
 
 def settle(results: Sequence[Result], wait: bool = True) -> list[Result]:
-    """Writes these results in one transaction; the attempt in any case, the outcome where the claim still holds.
+    """Writes these results in one transaction: every attempt, and the outcome if it still counts (see `_held`).
 
-    Without `wait`, those whose exchange somebody is writing now are left alone. Returns these: nothing was written of
-    them, and they are to be settled later.
+    Without `wait`, leaves out the results whose exchange is locked elsewhere and returns them: nothing of them was
+    written, and the caller settles them later.
     """
     with transaction.atomic():
         exchanges = _lock_exchanges({result.operation.exchange_id for result in results}, wait)
@@ -45,7 +45,7 @@ def settle(results: Sequence[Result], wait: bool = True) -> list[Result]:
         _pause_systems(held, now)
         _tell_breakers(held, now)
     if wait:
-        return []  # an exchange that is not there now was deleted with its change
+        return []  # an exchange that is missing was deleted with its change
     return [result for result in results if result.operation.exchange_id not in exchanges]
 
 
@@ -54,9 +54,11 @@ def _lock_exchanges(ids: set[int], wait: bool) -> dict[int, Exchange]:
 
 
 def _held(results: Sequence[Result]) -> list[Result]:
-    """Those that count: whose claim is still the latest; and where the partner has it, also what a claim brought that
-    ran out meanwhile, as long as nothing newer has settled it. Else a partner that takes longer than a lease would be
-    sent the same for ever. One for each operation."""
+    """The results whose outcome counts, at most one per operation.
+
+    A result counts if its claim is still the latest. A delivery also counts if its lease ran out, as long as the
+    operation is open: otherwise a partner that takes longer than a lease would be sent the same operation for ever.
+    """
     claims = statements.lock_open([result.operation.pk for result in results]) if results else {}
     held: dict[UUID, Result] = {}
     for result in results:
@@ -70,7 +72,7 @@ def _held(results: Sequence[Result]) -> list[Result]:
 
 def _write_attempts(results: Sequence[Result], notes: Mapping[UUID, str]) -> None:
     for result in results:
-        result.attempt.pk = None  # or it would keep the key that it got in a transaction that failed
+        result.attempt.pk = None  # a transaction that was rolled back may have given it a key
         note = notes.get(result.operation.pk, "")
         result.attempt.note = f"{result.note} {note}".strip()[:500]
         if result.attempt.note and result.outcome is Outcome.DELIVERED:
@@ -82,7 +84,7 @@ def _write_delivered(results: Sequence[Result], exchanges: Mapping[int, Exchange
     if not results:
         return
     statements.write_delivered([result.operation.pk for result in results], now)
-    # Of the locked row, so nothing can be recorded behind the last one meanwhile.
+    # The exchange row is locked, so `last_sequence` is current: nothing can be recorded meanwhile.
     promote(
         [
             result.operation.exchange_id
@@ -93,7 +95,7 @@ def _write_delivered(results: Sequence[Result], exchanges: Mapping[int, Exchange
 
 
 def promote(exchanges: Sequence[int]) -> None:
-    """Marks the first unsettled operation of each of these exchanges, whose rows the caller has locked, as next."""
+    """Marks the first unsettled operation of each of these exchanges as next. The caller has locked their rows."""
     if not exchanges:
         return
     unsettled = OutgoingOperation.objects.unsettled().filter(exchange=OuterRef("pk"))
@@ -147,8 +149,10 @@ def _pause_systems(results: Sequence[Result], now: datetime) -> None:
 
 
 def _tell_breakers(results: Sequence[Result], now: datetime) -> None:
-    """Counts the tries for the circuit breakers, and notes a system's first delivery. A refusal is an answer: the
-    partner is there."""
+    """Counts the tries for the circuit breakers, and notes a system's first delivery.
+
+    A refusal does not count as a failure: the partner answered.
+    """
     if not results:
         return
     by_system: dict[int, list[bool]] = defaultdict(list)

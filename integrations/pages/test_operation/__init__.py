@@ -1,1 +1,1 @@
-"""A test operation: a change that goes to a partner and back, and what became of it."""
+"""Test operations: a test change is given to a partner and cancelled at once; pages show what became of it."""

@@ -1,6 +1,6 @@
-"""What became of a test operation, in words, and what to mend. Pure: no database, no clock.
+"""Explains what became of a test operation and what to do about it. Pure: no database, no clock.
 
-It reads what the latest try left behind: the kind of its failure, and the status of the answer.
+The explanation is based on the latest try: the kind of its failure and the HTTP status of the answer.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from integrations.standing.status import SystemStatus
 
 
 class Place(TextChoices):
-    """Where a person mends it; the page makes a link of it."""
+    """Where a person can correct the problem. The page turns it into a link."""
 
     NONE = ""
     FORM = "form"
@@ -32,7 +32,10 @@ class Place(TextChoices):
 
 @dataclass(frozen=True)
 class Finding:
-    """`title` says how it stands, `mend` what to do about it and `place` where. `next_try_at`: it goes on by itself."""
+    """`title`: the state. `mend`: what to do about it ("" if nothing), and `place`: where.
+
+    `next_try_at`: when sending goes on by itself, None if it does not or if not known.
+    """
 
     tone: str
     title: str
@@ -42,7 +45,7 @@ class Finding:
 
 
 def finding(operation: OutgoingOperation, status: SystemStatus, blocker: str) -> Finding:
-    """`blocker` names what the operation waits behind, as in `Assign 1`."""
+    """The finding on one operation. `blocker`: the operation that it waits behind, such as `Assign 1`; "" if none."""
     names = {"system": status.system_id, "operation": operation.operation}
     if operation.status == DeliveryStatus.DELIVERED:
         return Finding(OK, _("%(system)s has taken the %(operation)s.") % names)
@@ -61,7 +64,7 @@ def finding(operation: OutgoingOperation, status: SystemStatus, blocker: str) ->
 
 def _sending(operation: OutgoingOperation, status: SystemStatus, names: dict[str, str]) -> Finding:
     if operation.claimed_until is not None and operation.claimed_until < status.at:
-        title = _("A worker took the %(operation)s and did not come to its end.") % names
+        title = _("A worker took the %(operation)s but did not finish.") % names
         return Finding(WAIT, title, _("It is sent again as soon as another worker takes it over."))
     return Finding(BUSY, _("The %(operation)s is being sent now.") % names)
 
@@ -81,7 +84,7 @@ def _held(operation: OutgoingOperation, status: SystemStatus, names: dict[str, s
         return Finding(IDLE, _("The %(operation)s follows once %(blocker)s is delivered.") % values)
     if not status.is_called:
         title = _("The %(operation)s waits to be collected.") % names
-        mend = _("%(system)s asks for its operations itself; when is up to the partner.") % names
+        mend = _("%(system)s fetches its operations itself, whenever the partner chooses.") % names
         return Finding(WAIT, title, mend)
     return _held_by_breaker(operation, status)
 
@@ -92,9 +95,9 @@ def _paused(system: ExternalSystem, names: dict[str, str]) -> Finding:
             "Compare the signing secret with the one that %(system)s has, and the clock of this server. Then resume."
         ),
         403: _("Ask %(system)s to allow this server and this endpoint for us. Then resume."),
-        410: _("Ask %(system)s for its new address, and put it in as the endpoint URL. Then resume."),
+        410: _("Ask %(system)s for its new address, and enter it as the endpoint URL. Then resume."),
     }
-    mend = mends.get(system.pause_status or 0, _("Mend the cause. Then resume.")) % names
+    mend = mends.get(system.pause_status or 0, _("Fix the cause. Then resume.")) % names
     title = _("%(cause)s Sending is paused.") % {"cause": failures.pause_cause(system)}
     return Finding(BAD, title, mend, Place.START)
 
@@ -106,7 +109,7 @@ def _held_by_breaker(operation: OutgoingOperation, status: SystemStatus) -> Find
     if flow.condition == Condition.HELD:
         return Finding(BAD, flow.detail, _("The test is sent once somebody closes it."), Place.BREAKER)
     if operation.is_next and operation.tries:
-        return None  # its own try says more
+        return None  # the failure of its own try says more; see `_to_be_repeated`
     mend = _("One operation probes before the others are sent. To send at once, close the circuit breaker.")
     return Finding(WAIT, flow.detail, mend, Place.BREAKER, flow.next_try_at)
 
@@ -121,14 +124,14 @@ def _refused(operation: OutgoingOperation, names: dict[str, str]) -> Finding:
         return Finding(BAD, failures.last_failure(operation), mend % names, place)
     values = {**names, "status": str(status)}
     if status in (404, 405):
-        title = _("There is nothing that takes operations at the address of %(system)s (%(status)s).")
+        title = _("Nothing accepts operations at the address of %(system)s (%(status)s).")
         mend = _("Compare the endpoint URL with the one that %(system)s gave you.")
     elif status < 400:
         title = _("%(system)s sends us to another address (%(status)s), and redirects are not followed.")
-        mend = _("Put the final address in as the endpoint URL.")
+        mend = _("Enter the final address as the endpoint URL.")
     else:
         title = _("%(system)s refuses the %(operation)s (%(status)s).")
-        mend = _("What it answered says why. Show it to %(system)s, and retry once it is mended there.")
+        mend = _("The answer says why. Show it to %(system)s, and retry once the fault is fixed there.")
         return Finding(BAD, title % values, mend % values)
     return Finding(BAD, title % values, mend % values, Place.FORM)
 
@@ -147,9 +150,9 @@ def _to_be_repeated(operation: OutgoingOperation, status: SystemStatus, names: d
 
 
 def _mend(failure: str) -> tuple[str, Place]:
-    """What mends a failure, and where; the text names the system with a placeholder."""
+    """What to do about a failure, and where. The text contains the placeholder %(system)s."""
     if failure == Failure.STATUS:
-        return _("The trouble is at the desk of %(system)s. Nothing is to be mended here."), Place.NONE
+        return _("The problem is at the desk of %(system)s. Nothing needs to be fixed here."), Place.NONE
     if failure == Failure.INTERNAL:
         return _("Show the log of the worker to an operator."), Place.NONE
     mends = {
@@ -168,7 +171,7 @@ def _mend(failure: str) -> tuple[str, Place]:
             "Check the host and port of the endpoint URL, and whether the desk of %(system)s is running."
         ),
         Failure.SIGNING_SECRET: _(
-            "The server's key was changed. Set the secret anew, or have an operator put the former key into "
+            "The server's key was changed. Set the secret anew, or have an operator add the former key to "
             "SECRET_KEY_FALLBACKS."
         ),
     }
@@ -190,7 +193,7 @@ def _due(operation: OutgoingOperation, status: SystemStatus, names: dict[str, st
         values = {**names, "limit": status.rate_limit}
         title = _("The limit of %(limit)s operations a minute to %(system)s is used up.") % values
         return Finding(WAIT, title, _("The test is sent when it is its turn."))
-    # In steps, so that a screen reader is not told each second.
+    # In steps of five, so that a screen reader does not announce every second.
     seconds = int(due_for.total_seconds()) // 5 * 5
     title = ngettext(
         "Nobody has taken the %(operation)s for %(count)s second: no worker seems to run.",
@@ -202,5 +205,5 @@ def _due(operation: OutgoingOperation, status: SystemStatus, names: dict[str, st
 
 
 def quiet_time() -> timedelta:
-    """How long a worker may need to take what is due: a lost wake-up is found by the next sweep."""
+    """How long a due operation may normally wait for a worker: if its wake-up was lost, until the next sweep."""
     return timedelta(seconds=2 * settings.DISPATCH_INTERVAL + 2)

@@ -1,7 +1,7 @@
-"""A test operation: a real change that is given to a partner and taken back at once, the same way as any other.
+"""Sends a test operation: a real change that is given to a partner and withdrawn at once, on the usual way.
 
-The partner gets an Assign and a Cancel, so its desk ends with a cancelled record; here the change ends abandoned.
-What became of them, in words: findings.py.
+The partner gets an Assign and a Cancel, so its record ends cancelled; here the change ends abandoned. findings.py
+explains the results.
 """
 
 from __future__ import annotations
@@ -25,29 +25,30 @@ from integrations.standing.status import SystemStatus
 from .findings import Finding, finding
 
 PERMISSION = "integrations.change_externalsystem"
-# What the partner reads. It is stored and sent, so it is English.
+# What the partner reads. English, because it is stored and sent.
 DESCRIPTION = (
     "This change tests the exchange between two service desks. Nothing is to be done: it is cancelled at once, "
     "by a Cancel that follows this Assign."
 )
-# So many of the latest tries are read; what is shown is the last one of each operation.
+# How many of the latest tries are read to find the last one of each operation.
 TRIES_READ = 20
 
 
 def title_of(system: ExternalSystem) -> str:
-    """It names the test for those who meet it in a list, here and at the partner's."""
+    """The title of a test change, which explains it to anybody who sees it in a list, here or at the partner."""
     return f"Test of the exchange with {system}: please ignore"
 
 
 def groups_of(system: ExternalSystem) -> QuerySet[SupportGroup]:
-    """Giving a change to one of these gives it to the partner."""
+    """The support groups that belong to the system. Giving a change to one of them gives it to the partner."""
     return SupportGroup.objects.filter(external_group__system=system).order_by("name")
 
 
 def send(system: ExternalSystem, group: SupportGroup, user: User) -> Change:
-    """Records the Assign and the Cancel of a new change that `group` owns, and writes it into the history of `system`.
+    """Creates a change that `group` owns and withdraws it, which records an Assign and a Cancel. Returns the change.
 
-    All in one transaction: there is never a test that was given and not taken back.
+    All in one transaction, so there is never a test change that was not withdrawn. Also logs the test in the admin's
+    history of `system`.
     """
     with acting(user), transaction.atomic():
         change = Change(
@@ -68,7 +69,7 @@ def send(system: ExternalSystem, group: SupportGroup, user: User) -> Change:
 
 
 def unfinished(system: ExternalSystem) -> Change | None:
-    """The latest test of which the partner has not taken everything yet."""
+    """The change of the latest test with an unsettled operation; None if there is none."""
     operations = OutgoingOperation.objects.unsettled().filter(
         system=system, change__title=title_of(system), change__phase=Phase.ABANDON
     )
@@ -78,7 +79,7 @@ def unfinished(system: ExternalSystem) -> Change | None:
 
 @dataclass(frozen=True)
 class Step:
-    """One operation of a test, its latest try, and what that means."""
+    """One operation of a test, its latest try (None if not tried yet), and what that means."""
 
     row: OutgoingRow
     attempt: DeliveryAttempt | None
@@ -91,7 +92,7 @@ class Step:
 
 @dataclass(frozen=True)
 class TestOperation:
-    """A test as it stands at the moment `at`."""
+    """The state of a test at the moment `at`. `reference`: the partner's record, None if it has not named one."""
 
     change: Change
     status: SystemStatus
@@ -109,18 +110,18 @@ class TestOperation:
 
     @property
     def head(self) -> Step:
-        """The one that tells how the test stands: the first that is not settled, or the last."""
+        """The step that decides the state of the test: the first unsettled one, otherwise the last."""
         return next((step for step in self.steps if not step.operation.is_settled), self.steps[-1])
 
     @property
     def took(self) -> timedelta | None:
-        """From recording it until the partner had all of it."""
+        """The time from recording the test until all its operations were settled; None before that."""
         ends = [step.operation.settled_at for step in self.steps if step.operation.settled_at]
         return max(ends) - self.steps[0].operation.created_at if len(ends) == len(self.steps) else None
 
 
 def test_operation(status: SystemStatus, number: str) -> TestOperation | None:
-    """The test of this system that the change with this number is; None if there is no such."""
+    """The test of this system whose change has this number; None if there is none."""
     system, now = status.system, status.at
     operations = (
         OutgoingOperation.objects.filter(system=system, change__number=number, change__title=title_of(system))

@@ -1,4 +1,4 @@
-"""The pages of a test operation: what it will do, and live what became of it."""
+"""The pages of a test operation: a form that says what will be sent, and a live view of the result."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from integrations.standing.status import SystemStatus
 
 from . import sending
 
-# It begins quickly; once it hangs, seconds do not matter.
+# The page polls every second for this long, then every ten: once a test hangs, seconds do not matter.
 QUICK_FOR = timedelta(minutes=1)
 
 
 class SendTest(OfSystem):
-    """Says what the partner will see, and sends it."""
+    """Shows what the partner will see, then sends the test."""
 
     permission = sending.PERMISSION
     is_write_page = True
@@ -54,12 +54,12 @@ class SendTest(OfSystem):
 
 
 class TestResult(OfSystem):
-    """What became of a test until now; asked by the page itself again and again, until nothing more comes."""
+    """The result of a test so far. The page polls it until the test is settled."""
 
     def get(self, request: HttpRequest, system_id: str, number: str) -> HttpResponse:
         found = sending.test_operation(self.status_of(system_id), number)
         if found is None:
-            raise Http404(_("This change is no test of this system."))
+            raise Http404(_("This change is not a test of this system."))
         age = found.at - found.steps[0].operation.created_at
         context = {
             "test": found,

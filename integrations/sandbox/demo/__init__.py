@@ -1,1 +1,1 @@
-"""The demonstration: a desk with three partners and a history, and a script that plays every operation."""
+"""Demo data (a desk with a history and three partners), and the scenes that `manage.py demo` plays."""

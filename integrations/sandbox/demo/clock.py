@@ -1,4 +1,4 @@
-"""The time at which the demo's history happens: the models read the clock, so the clock is what is set."""
+"""Sets Django's clock, so that the demo's history can be written through the models, which read the clock."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,7 +9,7 @@ from django.utils import timezone
 
 @contextmanager
 def at(moment: datetime) -> Iterator[None]:
-    """Inside, it is `moment` for whatever asks Django for the time. For one thread, before any server runs."""
+    """Inside the `with` block, `timezone.now()` returns `moment`. Affects all threads: use before any server runs."""
     real = timezone.now
     timezone.now = lambda: moment
     try:

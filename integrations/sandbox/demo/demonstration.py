@@ -1,4 +1,4 @@
-"""`manage.py demo`: the scenes, one after the other, on real processes with throw-away data."""
+"""`manage.py demo`: plays the scenes one after the other, with real processes on temporary data."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from .load import CONFIGURATION, SYSTEMS, make_tokens
 from .stage import Difference, Stage
 
 SCENES = (*outgoing_scenes.SCENES, *incoming_scenes.SCENES)
-# Short pauses: a partner that is down for a moment is tried again soon, and not given up.
+# Short pauses and many tries: a partner that is down for a moment is retried soon and not given up.
 HASTE = {
     "DELIVERY_TIMEOUT": "5",
     "DELIVERY_RETRY_SCHEDULE": ",".join(["0.5"] * 60),
@@ -37,7 +37,7 @@ HASTE = {
 
 
 def demonstrate(say: Callable[[str], None]) -> None:
-    """Plays all scenes. Exits with 1 when one differs from the rules, or when the processes do not run."""
+    """Plays all scenes. Exits with status 1 if one differs from the rules or if a process does not run."""
     folder: Path = settings.VAR_DIR
     port, simulator_port = _free_ports()
     base_url, simulator_url = f"http://127.0.0.1:{port}", f"http://127.0.0.1:{simulator_port}"
@@ -55,7 +55,7 @@ def demonstrate(say: Callable[[str], None]) -> None:
             finally:
                 children.stop()
     except Interrupted:
-        sys.exit("casexchange: Interrupted before all was played. Nothing is left behind.")
+        sys.exit("casexchange: Interrupted before all scenes were played. No data is left behind.")
     except (ChildEnded, TimeoutError) as error:
         sys.exit(f"casexchange: {error}")
     if differing:
@@ -66,7 +66,7 @@ def demonstrate(say: Callable[[str], None]) -> None:
 
 
 def _prepare(folder: Path, base_url: str, simulator_url: str) -> dict[str, str]:
-    """The database, the demo configuration, and a token for each of the partners, alice and carol."""
+    """Prepares the database, the configuration and the simulator. Returns tokens for the partners, alice and carol."""
     call_command("migrate", verbosity=0, interactive=False)
     secrets = {name: new_secret() for name in SYSTEMS}
     variables = {f"{name}_SIGNING_SECRET": secret for name, secret in secrets.items()}
@@ -92,14 +92,14 @@ def _stage(base_url: str, simulator_url: str, tokens: dict[str, str], say: Calla
 
 
 def _play(stage: Stage, children: Children, say: Callable[[str], None]) -> list[str]:
-    """Plays each scene, also after one that differed. Returns the numbers of those that did."""
+    """Plays all scenes, even after one that differed. Returns the numbers of those that differed."""
     differing = []
     for number, scene in enumerate(SCENES, 1):
         say(f"\n{number:2}. {scene.__doc__}")
         try:
             scene(stage)
         except (Difference, TimeoutError, OSError, LookupError, TypeError) as error:
-            # The last two: an answer that has not the form of the contract.
+            # LookupError, TypeError: an answer does not have the form of the contract.
             children.check()
             stage.say(f"DIFFERS: {error if isinstance(error, Difference | TimeoutError) else repr(error)}")
             differing.append(str(number))

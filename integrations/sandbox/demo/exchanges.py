@@ -1,6 +1,6 @@
-"""What the demo's partners do once everything runs: a few operations in either direction, through the real wires.
+"""The first exchange with the demo's partners once everything runs: a few operations in each direction, over HTTP.
 
-Each is sent with a fixed key, so that starting over after an interruption does none of them twice.
+Each incoming operation has a fixed idempotency key, so repeating this after an interruption applies none twice.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ PATIENCE = 60
 
 
 def play(simulation: Simulation) -> None:
-    """Waits for the first deliveries, then plays. Raises TimeoutError or OSError when something does not answer."""
+    """Waits for the first deliveries, then exchanges operations. Raises TimeoutError or OSError without an answer."""
     under_way = OutgoingOperation.objects.filter(status__in=(DeliveryStatus.WAITING, DeliveryStatus.SENDING))
     until("the first operations are delivered", lambda: not under_way.exists(), PATIENCE)
     for number, (system_id, operation, fields) in enumerate(_incoming(), 1):
@@ -32,7 +32,7 @@ def play(simulation: Simulation) -> None:
 
 
 def _held_by(system_id: str) -> list[ExternalReference]:
-    """Its references to the open changes that it holds, the oldest first."""
+    """The partner's references to the open changes that it holds, oldest change first."""
     held = Change.objects.open().filter(owning_group__external_group__system__system_id=system_id)
     return [
         *ExternalReference.objects.filter(system__system_id=system_id, change__in=held)
@@ -81,7 +81,7 @@ def _created(external_id: str, title: str, group: str) -> dict[str, Any]:
 
 
 def _have_one_refused(simulation: Simulation) -> None:
-    """Has GAMMA refuse a comment, so that there is an operation that waits for a person."""
+    """Makes GAMMA refuse a comment, so that one operation needs a person."""
     reference = ExternalReference.objects.filter(external_id="GAMMA-9001").select_related("change").first()
     if reference is None or OutgoingOperation.objects.filter(status=DeliveryStatus.REFUSED).exists():
         return

@@ -1,4 +1,4 @@
-"""Carries out the lives of the demo changes, through the models as everybody does."""
+"""Writes the demo changes and their history through the models, as the pages and the API do."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ class Historian:
             business_impact=chance.choices([*Impact], (3, 4, 3, 0) if is_urgent else (1, 3, 6, 4))[0],
             urgency=chance.choices([*Urgency], (4, 5, 1, 0) if is_urgent else (0, 1, 5, 6))[0],
         )
-        # Some are noted down in a hurry, and what their conditions ask for is missing yet.
+        # Some new changes still lack the fields that leaving Log requires, as if noted in a hurry.
         if life.steps or chance.random() < 0.5:
             change.reason, change.justification = subject.reason, subject.justification
         with at(life.created_at), acting(self.agent):
@@ -88,7 +88,7 @@ class Historian:
         return change
 
     def _prepare(self, change: Change, target: Phase, moment: datetime, life: Life) -> None:
-        """Fills in what the phase before `target` is for."""
+        """Fills in the fields that a change needs before it moves to `target`."""
         subject = life.subject
         values: dict[str, Any] = {}
         if change.risk is None and target in (Phase.PLAN, Phase.APPROVE_PLAN):
@@ -119,7 +119,7 @@ class Historian:
             self._attach(change, "test-report.csv", "check,result\nsign in,ok\nprint,ok\ncall,ok\n", moment)
 
     def _decide(self, change: Change, following: Phase, moment: datetime) -> None:
-        """The change manager's decision, as the next phase shows it."""
+        """Saves the change manager's decision that fits the following phase."""
         if following not in (Phase.DEPLOY, Phase.PLAN):
             return
         is_approved = following == Phase.DEPLOY
@@ -154,7 +154,7 @@ class Historian:
             attachment.save()
 
     def _give(self, change: Change, life: Life) -> None:
-        """Hands the change to the partner, and does what its holding says."""
+        """Gives the change to its partner, then does what `life.holding` says."""
         moment = life.given_at
         self._own(change, life.subject.partner, moment)
         if self._chance.random() < 0.6 or life.holding != KEEPS:

@@ -1,4 +1,4 @@
-"""What happens to each demo change, and when. Pure: the same lives for the same catalogue and time."""
+"""What happens to each demo change, and when. Pure: the same catalogue and time give the same lives."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from changes.workflow import ABANDON_FROM, PATHS
 
 CATALOGUE = Path(__file__).with_name("catalogue.yaml")
 
-# How many changes of each type end, for now, in each phase.
+# How many changes of each type are in each phase now.
 PHASES: Mapping[ChangeType, Mapping[Phase, int]] = {
     ChangeType.NORMAL: {
         Phase.LOG: 12,
@@ -51,7 +51,8 @@ PHASES: Mapping[ChangeType, Mapping[Phase, int]] = {
         Phase.ABANDON: 3,
     },
 }
-# What a partner does with a change that it holds, by how many hold so: keeps it, gave it back, was told to stop.
+# What becomes of a change that was given to a partner, and for how many changes: it stays there, is taken back, goes on
+# to another partner, or is withdrawn.
 KEEPS, RETURNS, PASSES_ON, STOPS = "keeps", "returns", "passes on", "stops"
 HOLDINGS = {KEEPS: 30, RETURNS: 3, PASSES_ON: 2, STOPS: 4}
 _HELD_IN = (Phase.PLAN, Phase.DEPLOY, Phase.VALIDATE, Phase.BACKOUT)
@@ -59,7 +60,7 @@ _HELD_IN = (Phase.PLAN, Phase.DEPLOY, Phase.VALIDATE, Phase.BACKOUT)
 
 @dataclass(frozen=True)
 class Subject:
-    """What a change is about: the fields of the record as the catalogue words them."""
+    """What a change is about: its fields, as the catalogue gives them."""
 
     change_type: ChangeType
     title: str
@@ -77,7 +78,7 @@ class Subject:
 
 @dataclass(frozen=True)
 class Step:
-    """A transition, and when it was made."""
+    """A transition and its time."""
 
     phase: Phase
     at: datetime
@@ -85,7 +86,7 @@ class Step:
 
 @dataclass(frozen=True)
 class Life:
-    """One change from its creation to now. `given_at` is when a partner got it."""
+    """One change from its creation to now. `given_at`: when it is given to a partner, if `holding` is not None."""
 
     subject: Subject
     created_at: datetime
@@ -97,7 +98,7 @@ class Life:
 
 
 def lives(now: datetime) -> list[Life]:
-    """All of them, the oldest first."""
+    """The lives of all demo changes, oldest first."""
     chance = random.Random(7)
     found = []
     subjects = _subjects()
@@ -156,7 +157,7 @@ def _life(subject: Subject, end: Phase, now: datetime, chance: random.Random) ->
 
 
 def _route(kind: ChangeType, end: Phase, chance: random.Random) -> list[Phase]:
-    """The phases after Log, by real transitions."""
+    """The phases after Log up to `end`, along allowed transitions."""
     path = [*PATHS[kind]]
     if end == Phase.ABANDON:
         last = chance.choice(ABANDON_FROM[kind])
@@ -192,7 +193,7 @@ def _completion_code(route: list[Phase], chance: random.Random) -> CompletionCod
 
 
 def _with_holdings(found: list[Life], chance: random.Random) -> list[Life]:
-    """Gives some of the open changes to partners, and lets some of the abandoned ones have been with one."""
+    """Gives some open changes to partners, and marks some withdrawn ones as having been with a partner."""
     open_ones = [life for life in found if life.steps and life.steps[-1].phase in _HELD_IN]
     stopped = [life for life in found if life.completion_code == CompletionCode.WITHDRAWN]
     holdings: dict[str, str] = {}

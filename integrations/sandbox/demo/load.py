@@ -1,4 +1,4 @@
-"""Fills an empty installation with the demo: accounts, configuration, and the changes with their history."""
+"""Fills an empty installation with demo data: accounts, configuration, and changes with their history."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from .lives import lives
 
 CONFIGURATION = Path(__file__).with_name("exchange.yaml")
 SYSTEMS = ("ACME", "BETA", "GAMMA")
-# Who signs in, and as what; in the order in which they are shown.
+# The accounts that can sign in, each with its role, in the order in which they are shown.
 ACCOUNTS = {
     "alice": "Service desk agent",
     "carol": "Change manager",
@@ -27,17 +27,20 @@ ACCOUNTS = {
     "audrey": "Auditor",
     "admin": "Superuser",
 }
-# Colleagues who ask for changes and never sign in.
+# Users who only request changes and never sign in.
 REQUESTERS = ("henry", "maria", "olga", "peter", "samira", "tom")
 
 
 def is_empty() -> bool:
-    """Whether nobody has used this database yet."""
+    """Whether the database has no users yet, and so was never used."""
     return not get_user_model().objects.exists()
 
 
 def load_demo(passwords: Mapping[str, str], environment: Mapping[str, str]) -> int:
-    """Loads all of it, or nothing. `environment` fills in the configuration. Returns the number of changes."""
+    """Loads all demo data, or nothing on an error. Returns the number of changes.
+
+    `passwords`: by user name. `environment`: values for the `${NAME}` in the configuration.
+    """
     historian = None
     try:
         with transaction.atomic():
@@ -65,7 +68,7 @@ def _people(passwords: Mapping[str, str]) -> dict[str, Any]:
 
 
 def make_tokens() -> dict[str, str]:
-    """A new token for each partner, which it calls our API with."""
+    """Creates a token for our API for each partner. Returns the tokens by `system_id`."""
     return {
         system.system_id: AuthToken.objects.create(system.authorized_user)[1]
         for system in ExternalSystem.objects.filter(system_id__in=SYSTEMS).select_related("authorized_user")

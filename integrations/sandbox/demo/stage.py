@@ -1,4 +1,4 @@
-"""What a scene of `manage.py demo` works with: the staff's calls, the partners, and what is expected of either."""
+"""The tools of the scenes of `manage.py demo`: calls of the staff, actions of the partners, and expectations."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from integrations.sandbox.local.simulation import Simulation, until
 Message = dict[str, Any]
 PATIENCE = 60
 
-# Everything that leaving Log asks for, of a change that alice requests.
+# The fields that a change requested by alice needs to leave Log.
 DESCRIBED = {
     "description": "The core switch in Building A is out of support.",
     "reason": "End of support",
@@ -23,13 +23,13 @@ DESCRIBED = {
 }
 
 
-class Difference(Exception):  # noqa: N818 - that is what it is
-    """What happened is not what the rules say."""
+class Difference(Exception):  # noqa: N818 - names what was found
+    """What happened differs from the rules."""
 
 
 @dataclass
 class Stage:
-    """Alice is a service desk agent and carol a change manager; the partners are played by the simulator."""
+    """The actors of a scene: alice (a service desk agent), carol (a change manager), and the simulated partners."""
 
     alice: Api
     carol: Api
@@ -41,7 +41,7 @@ class Stage:
     # --- Expecting ---
 
     def expect(self, is_so: bool, rule: str) -> None:
-        """Says the rule that holds, or raises Difference."""
+        """Reports that the rule holds, or raises Difference if `is_so` is False."""
         if not is_so:
             raise Difference(f"This does not hold: {rule}")
         self.say(f"holds: {rule}")
@@ -95,14 +95,17 @@ class Stage:
         return change
 
     def references(self, number: str) -> dict[str, str]:
-        """The partner's record number, by partner."""
+        """The external ids of the change, by `system_id`."""
         references = self.read(number)["external_references"]
         return {reference["system_id"]: reference["external_id"] for reference in references}
 
-    # --- What the partners get and send ---
+    # --- What the partners receive and send ---
 
     def until_received(self, system_id: str, number: str, operations: list[str]) -> list[Message]:
-        """Waits until the partner has taken as many operations about the change, which must be these in this order."""
+        """Waits until the partner has taken this many operations about the change. Returns their messages.
+
+        Raises Difference unless they are exactly `operations`, in this order, all signed and without a gap.
+        """
 
         def enough() -> list[Message] | None:
             taken = self.simulation.taken(system_id, number)
@@ -130,7 +133,7 @@ class Stage:
         self._told[system_id, number] = len(taken)
 
     def until_referenced(self, system_id: str, number: str) -> str:
-        """Waits until the partner's answer has filled the external reference. Returns the partner's number."""
+        """Waits until the partner's answer has filled the external reference. Returns the external id."""
         reference = until(
             f"{number} has a reference to {system_id}", lambda: self.references(number).get(system_id), PATIENCE
         )

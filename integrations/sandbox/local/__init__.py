@@ -1,1 +1,1 @@
-"""Everything on one machine: what `manage.py serve` and `manage.py demo` have in common."""
+"""Running an installation on one machine: what `manage.py serve` and `manage.py demo` share."""

@@ -1,7 +1,7 @@
-"""The environment of an installation on one machine. manage.py asks for it before Django reads the settings.
+"""The environment of an installation on one machine. manage.py calls `prepare()` before Django reads the settings.
 
-`serve` makes a key for its folder and keeps it there, so there is none in the code. Every other command finds the key
-of a folder that `serve` has made, and none elsewhere.
+`serve` creates a SECRET_KEY in its folder, so that none is in the code. The other commands use the key of such a
+folder; for any other folder, SECRET_KEY must be set.
 """
 
 from __future__ import annotations
@@ -22,15 +22,15 @@ PORT, SIMULATOR_PORT = 8000, 9911
 HELP = ("", "help", "--help", "-h")
 
 
-class NotPossible(Exception):  # noqa: N818 - it says what is not, in one line for the person at the terminal
-    """Nothing can be started; the message says why, and what mends it."""
+class NotPossible(Exception):  # noqa: N818 - reads as a statement, like the other exceptions of the project
+    """Nothing can be started. The message is one line for the person at the terminal: the reason and the remedy."""
 
 
 def prepare(arguments: Sequence[str]) -> None:
-    """Sets the environment for the command that `arguments`, those of manage.py, name."""
+    """Sets the environment variables for a command. `arguments`: those of manage.py. Exits if it is not possible."""
     command = arguments[1] if len(arguments) > 1 else ""
     if command in {"serve", "demo"}:
-        os.umask(0o077)  # the data, the logs and the messages are for nobody else on this machine
+        os.umask(0o077)  # other users of this machine must not read the data, the logs or the messages
     try:
         if command == "serve":
             os.environ.update(_for_serving(arguments[2:]))
@@ -39,19 +39,19 @@ def prepare(arguments: Sequence[str]) -> None:
         else:
             _use_kept_key()
             if command in HELP:
-                # Only to be able to name the commands.
+                # A key of no use, so that the help can be shown without SECRET_KEY.
                 os.environ.setdefault("SECRET_KEY", secrets.token_urlsafe(50))
     except NotPossible as error:
         sys.exit(f"casexchange: {error}")
 
 
 def var_dir() -> Path:
-    """As the settings take it."""
+    """VAR_DIR, computed as in the settings."""
     return Path(os.environ.get("VAR_DIR") or ROOT / "var").absolute()
 
 
 def embedded(folder: Path, key: str, base_url: str) -> dict[str, str]:
-    """What all processes of an installation in `folder` get: SQLite, the broker of files, partners on this machine."""
+    """The environment of all processes of an installation in `folder`: SQLite, filesystem broker, local partners."""
     return {
         "DEBUG": "0",
         "SECRET_KEY": key,
@@ -66,20 +66,20 @@ def embedded(folder: Path, key: str, base_url: str) -> dict[str, str]:
 
 
 def add_serve_options(parser: argparse.ArgumentParser) -> None:
-    """The options of `serve`, which are needed both before and after Django is there."""
+    """Adds the options of `serve`. They are parsed twice: before Django is set up, and by the command."""
     environment = os.environ
-    parser.add_argument("--port", type=_port, default=environment.get("PORT", PORT), help="The web server's (PORT).")
+    parser.add_argument("--port", type=_port, default=environment.get("PORT", PORT), help="Of the web server (PORT).")
     parser.add_argument(
         "--simulator-port",
         type=_port,
         default=environment.get("SIMULATOR_PORT", SIMULATOR_PORT),
-        help="The partner simulator's (SIMULATOR_PORT).",
+        help="Of the partner simulator (SIMULATOR_PORT).",
     )
 
 
 def _port(text: str) -> int:
     if not text.isascii() or not text.isdigit() or not 1 <= int(text[:6]) <= 65535:
-        raise argparse.ArgumentTypeError(f"{text!r} is no port: give a number from 1 to 65535")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a port: give a number from 1 to 65535")
     return int(text)
 
 
@@ -92,7 +92,7 @@ def _for_serving(arguments: Sequence[str]) -> Mapping[str, str]:
 
 
 def _for_trying() -> Mapping[str, str]:
-    """A throw-away folder, which is gone when this process ends."""
+    """The environment for a temporary folder, which is deleted when this process ends."""
     folder = Path(tempfile.mkdtemp(prefix="casexchange-demo-"))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     return embedded(folder, secrets.token_urlsafe(50), "http://127.0.0.1")
@@ -105,11 +105,11 @@ def _use_kept_key() -> None:
 
 
 def _kept_key(folder: Path) -> str:
-    """The key of this folder, made at the first start. Raises NotPossible for a folder that cannot be used."""
+    """The key of this folder, created at the first start. Raises NotPossible if the folder cannot be written to."""
     file = folder / KEY_FILE
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        # Tried, not asked: a file system that is mounted read-only says no to nobody before it is written to.
+        # Tries to write instead of checking permissions, which do not show that a file system is mounted read-only.
         with tempfile.TemporaryFile(dir=folder):
             pass
         if not file.exists():
@@ -122,7 +122,7 @@ def _kept_key(folder: Path) -> str:
 
 
 def keep_private(file: Path, text: str) -> None:
-    """Writes a file that only its owner can read, whole or not at all."""
+    """Writes a file that only its owner can read. The file is replaced atomically."""
     draft = file.with_name(f".{file.name}.new")
     draft.unlink(missing_ok=True)
     with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as output:

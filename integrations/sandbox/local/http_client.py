@@ -1,4 +1,4 @@
-"""JSON over HTTP between the processes of this machine, for scripts: `Api(base_url, token).post(path, {...})`."""
+"""A small JSON client for scripts on this machine: `Api(base_url, token).post(path, {...})`."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ class _NoRedirect(urllib.request.HTTPRedirectHandler):
         return None
 
 
-# Without the proxies of the environment: everything is on this machine.
+# Ignores the proxies of the environment: all servers are on this machine.
 _opener = urllib.request.build_opener(urllib.request.ProxyHandler({}), _NoRedirect)
 
 
 @dataclass(frozen=True)
 class Answer:
-    """The body as JSON values, or as text where it is none."""
+    """`body`: JSON values, or text if it is not JSON."""
 
     status: int
     body: Any
@@ -38,7 +38,7 @@ class Answer:
 
 @dataclass(frozen=True)
 class Api:
-    """One server, called with one token. An answer of any status is returned; no answer raises OSError."""
+    """One server, called with one token. Returns an answer of any status. Raises OSError if there is no answer."""
 
     base_url: str
     token: str = ""
@@ -56,7 +56,7 @@ class Api:
         return self._call("PUT", path, json.dumps(body).encode(), "application/json")
 
     def upload(self, path: str, file: Any) -> Answer:
-        """Posts a file, an object with `name` and `read()`, as a form does."""
+        """Posts a file as a form does. `file`: an object with `name` and `read()`."""
         return self._call("POST", path, encode_multipart(BOUNDARY, {"file": file}), MULTIPART_CONTENT)
 
     def _call(

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM alike end what is being done, in order and without a traceback."""
+"""Lets both Ctrl-C and SIGTERM end a command cleanly and without a traceback."""
 
 import signal
 from collections.abc import Iterator
@@ -8,12 +8,12 @@ INTERRUPTIONS = (signal.SIGINT, signal.SIGTERM)
 
 
 class Interrupted(BaseException):
-    """Somebody asked this process to end. Not an Exception: nothing on the way may take it for a failure."""
+    """Somebody asked this process to end. Not an Exception, so that no handler of failures catches it."""
 
 
 @contextmanager
 def interruptible() -> Iterator[None]:
-    """Inside, either signal raises `Interrupted`, once; while that unwinds, further ones are ignored."""
+    """Inside the `with` block, the first of these signals raises `Interrupted`. Further ones are ignored."""
 
     def interrupt(*_: object) -> None:
         for number in INTERRUPTIONS:

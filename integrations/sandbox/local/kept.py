@@ -1,4 +1,4 @@
-"""What an installation on one machine keeps for its next start: passwords, secrets and tokens, for its owner only."""
+"""The passwords, secrets and tokens that `serve` stores for its next start, in a file that only its owner can read."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from integrations.transports.signing import new_secret
 
 from .environment import keep_private
 
-# Without the letters and digits that are easily taken for one another.
+# Without characters that are easily confused, such as l and 1.
 ALPHABET = "abcdefghjkmnpqrstuvwxyz23456789"
 
 
 @dataclass
 class Kept:
-    """`file` holds the rest. Passwords are by user name, secrets and tokens by system id."""
+    """The stored values, which `save()` writes to `file`. Passwords by user name, secrets and tokens by system id."""
 
     file: Path
     passwords: dict[str, str] = field(default_factory=dict)
@@ -29,12 +29,12 @@ class Kept:
 
     @classmethod
     def of(cls, folder: Path) -> Kept:
-        """What is kept in this folder; nothing at the first start."""
+        """The values stored in this folder; empty ones at the first start."""
         file = folder / "installation.json"
         return cls(file, **json.loads(file.read_text())) if file.exists() else cls(file)
 
     def complete(self, users: Iterable[str], systems: Iterable[str]) -> None:
-        """Makes a password or secret for each of these that has none, and saves."""
+        """Creates a password for each user and a secret for each system that has none, and saves them."""
         for user in users:
             self.passwords.setdefault(user, _new_password())
         for system in systems:

@@ -1,6 +1,6 @@
-"""The processes of an installation as children of this one: started with a log file each, and stopped together.
+"""Starts the processes of an installation as children, each with a log file, and stops them together.
 
-None outlives this process: when it is killed, the kernel asks each child to end.
+No child outlives this process: if it is killed, the kernel sends SIGTERM to each child.
 """
 
 from __future__ import annotations
@@ -23,14 +23,15 @@ from .interruption import INTERRUPTIONS
 
 _PR_SET_PDEATHSIG = 1
 _libc = ctypes.CDLL(None)
-# Seconds. A worker that is in the middle of a slow delivery is not waited for: what it had claimed is sent again.
+# Seconds that stop() waits for a child before killing it. A worker in a slow delivery may be killed: its claimed
+# operations are sent again.
 GRACE = 8
 READY_WITHIN = 90
 LAST_LINES = 12
 
 
 class ChildEnded(Exception):  # noqa: N818 - names the event, as the message does
-    """A process ended that should not have; the message has the last lines of its log."""
+    """A child process ended unexpectedly. The message contains the last lines of its log."""
 
 
 @dataclass
@@ -45,7 +46,7 @@ class Child:
 
 
 class Children:
-    """`logs` is the folder of the log files, `environment` what the children get besides ours."""
+    """The child processes. `logs`: the folder of the log files. `environment`: variables to add to our own."""
 
     def __init__(self, logs: Path, environment: Mapping[str, str]) -> None:
         logs.mkdir(parents=True, exist_ok=True)
@@ -58,7 +59,7 @@ class Children:
         if log.exists():
             log.replace(log.with_suffix(".previous.log"))
         parent = os.getpid()
-        # Or an interruption in between could leave a child that nobody knows of.
+        # Signals are blocked, because an interruption during the start could leave a child that stop() does not know.
         unblocked = signal.pthread_sigmask(signal.SIG_BLOCK, INTERRUPTIONS)
 
         def begin() -> None:
@@ -76,7 +77,7 @@ class Children:
                     stderr=subprocess.STDOUT,
                     cwd=ROOT,
                     env=self.environment,
-                    # A session of its own: Ctrl-C reaches this process alone, which then stops its children in order.
+                    # A session of its own, so that Ctrl-C reaches only this process, which stops its children in order.
                     start_new_session=True,
                     preexec_fn=begin,
                 )
@@ -85,7 +86,7 @@ class Children:
             signal.pthread_sigmask(signal.SIG_SETMASK, unblocked)
 
     def check(self) -> None:
-        """Raises ChildEnded when one has ended."""
+        """Raises ChildEnded if a child has ended."""
         for child in self._children:
             if (code := child.process.poll()) is not None:
                 how = f"exit status {code}" if code >= 0 else signal.Signals(-code).name
@@ -95,13 +96,13 @@ class Children:
                 )
 
     def watch(self) -> None:
-        """Waits until one has ended, and raises ChildEnded then."""
+        """Waits until a child ends, then raises ChildEnded."""
         while True:
             self.check()
             time.sleep(0.2)
 
     def until_answers(self, url: str) -> None:
-        """Waits for the server at `url`. Raises ChildEnded, or TimeoutError."""
+        """Waits until `url` answers without an error. Raises ChildEnded, or TimeoutError after READY_WITHIN seconds."""
         opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
         deadline = time.monotonic() + READY_WITHIN
         while True:
@@ -111,25 +112,25 @@ class Children:
                     return
             except OSError as error:  # an HTTPError is one too
                 if time.monotonic() > deadline:
-                    raise TimeoutError(f"{url} does not answer well within {READY_WITHIN} s: {error}") from error
+                    raise TimeoutError(f"{url} gave no good answer within {READY_WITHIN} s: {error}") from error
             time.sleep(0.1)
 
     def stop(self) -> None:
-        """Ends all, the last started first. What does not end when it is asked to is killed."""
+        """Ends all children, the last started first. Kills those that do not end within GRACE seconds."""
         while self._children:
             process = self._children.pop().process
             if process.poll() is None:
                 process.terminate()
                 with suppress(subprocess.TimeoutExpired):
                     process.wait(GRACE)
-            # Its own children too, which it may not have ended: it died, or had only begun to start.
+            # Kills its own children too: it may have died, or still been starting, without ending them.
             with suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
             process.wait()
 
 
 def commands(port: int, simulator_port: int, simulator_config: Path) -> dict[str, list[str]]:
-    """What runs, by name, in the order to start it in."""
+    """The commands of the processes, by name, in the order in which to start them."""
     celery = ["-m", "celery", "-A", "casexchange"]
     simulator = ["--port", str(simulator_port), "--config", str(simulator_config)]
     web = ["--interface", "wsgi", "--host", "127.0.0.1", "--port", str(port), "--blocking-threads", "4", "--no-ws"]

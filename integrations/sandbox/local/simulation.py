@@ -1,4 +1,4 @@
-"""The simulator's API for scripts: what the partners got, what they send, and how they behave."""
+"""A client of the simulator's API, for scripts: reads what partners received, makes them send, sets their behaviour."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .http_client import Answer, Api
 
 
 def write_config(file: Path, base_url: str, tokens: dict[str, str], signing_secrets: dict[str, str]) -> None:
-    """The configuration file of the simulator, with the partners that have a token."""
+    """Writes the configuration file of the simulator, with the partners in `tokens`."""
     partners = [
         {"system_id": name, "base_url": base_url, "token": token, "signing_secret": signing_secrets[name]}
         for name, token in tokens.items()
@@ -23,18 +23,18 @@ def write_config(file: Path, base_url: str, tokens: dict[str, str], signing_secr
 
 
 class Simulation:
-    """Speaks to a running simulator."""
+    """A client of a running simulator. Raises OSError if the simulator answers with an error or not at all."""
 
     def __init__(self, base_url: str) -> None:
         self._api = Api(base_url)
 
     def taken(self, system_id: str, change: str) -> list[dict[str, Any]]:
-        """The messages about a change that the partner has taken, each once, by first arrival."""
+        """The messages about a change that the partner has taken, without repeats, by first arrival."""
         kept = self._good(self._api.get("/api/received", system_id=system_id, change=change))
         return [message for message in kept if message["taken"] and not message["repeat"]]
 
     def received(self, system_id: str) -> list[dict[str, Any]]:
-        """Every message, the repeats and those that were not taken included."""
+        """All messages to the partner, including repeats and those that were not taken."""
         return self._good(self._api.get("/api/received", system_id=system_id))
 
     def send(self, system_id: str, operation: str, key: str | None = None, **fields: object) -> Answer:
@@ -55,7 +55,7 @@ class Simulation:
 
 
 def until(what: str, condition: Callable[[], Any], seconds: float = 30) -> Any:
-    """Waits until `condition()` is true, and returns its value. Raises TimeoutError that names `what`."""
+    """Waits until `condition()` is true and returns its value. Raises TimeoutError, which names `what`."""
     deadline = time.monotonic() + seconds
     while not (value := condition()):
         if time.monotonic() > deadline:

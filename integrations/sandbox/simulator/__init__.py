@@ -1,4 +1,4 @@
-"""A small partner service desk, to try and test the exchange against: `python manage.py simulator`.
+"""Simulated partner service desks, for trying and testing the exchange: `python manage.py simulator`.
 
-It runs in a process of its own and touches neither our database nor our models. `server` documents its addresses.
+The simulator runs in its own process and uses neither our database nor our models. `server` documents its URLs.
 """

@@ -1,4 +1,4 @@
-"""Turns a receipt into what goes over the wire, in the ways that a behaviour names."""
+"""Answers a message in the way that a behaviour says."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ async def answer(request: web.Request, receipt: Receipt) -> web.StreamResponse:
         try:
             return await _ODD[behaviour.mode](request, json.dumps(receipt.content).encode(), behaviour)
         except ConnectionError:
-            return hang_up(request)  # the caller lost patience, which is what such an answer is for
+            return hang_up(request)  # the caller gave up waiting, which such an answer is meant to provoke
     if behaviour.mode == Mode.HANG:
         await asyncio.sleep(behaviour.seconds)
     return _whole(receipt, behaviour)
@@ -61,7 +61,7 @@ def _whole(receipt: Receipt, behaviour: Behaviour) -> web.Response:
 
 
 def hang_up(request: web.Request) -> web.Response:
-    """Breaks the connection. The answer that is returned reaches nobody."""
+    """Breaks the connection. The returned response is never sent."""
     if request.transport is not None:
         request.transport.abort()
     return web.Response(status=503)
@@ -70,7 +70,7 @@ def hang_up(request: web.Request) -> web.Response:
 async def _reset(request: web.Request, content: bytes, behaviour: Behaviour) -> web.StreamResponse:
     connection = request.get_extra_info("socket")
     if connection is not None:
-        # A socket that lingers for no time is closed with a reset.
+        # Closing a socket with a linger time of 0 sends a reset.
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     return hang_up(request)
 
@@ -105,13 +105,13 @@ async def _stall(request: web.Request, content: bytes, behaviour: Behaviour) -> 
 
 
 async def _huge(request: web.Request, content: bytes, behaviour: Behaviour) -> web.StreamResponse:
-    """The record with a padding of `size` bytes, which is never in memory as a whole."""
+    """Answers the record with a padding of `size` bytes, which are never in memory as a whole."""
     start = content[:-1] + b', "padding": "'
     response = await _begin(request, len(start) + behaviour.size + 2)
     await response.write(start)
     for _ in range(behaviour.size // len(PART)):
         await response.write(PART)
-        # With TLS a write to nobody neither fails nor waits, so the loop would not get to hear that nobody is there.
+        # With TLS a write to a closed connection neither fails nor waits. Yielding lets the loop notice the close.
         await asyncio.sleep(0)
         if request.transport is None:
             raise ConnectionResetError
@@ -121,7 +121,7 @@ async def _huge(request: web.Request, content: bytes, behaviour: Behaviour) -> w
     return response
 
 
-# --- What no HTTP server says: written past it, so the connection serves for nothing more ---
+# --- Invalid HTTP: written directly to the connection, which cannot be used again ---
 
 
 def _write(request: web.Request, content: bytes) -> None:
@@ -131,7 +131,7 @@ def _write(request: web.Request, content: bytes) -> None:
 
 
 def _close(request: web.Request) -> web.StreamResponse:
-    """Closes the connection once all is sent. The answer that is returned reaches nobody."""
+    """Closes the connection once all is sent. The returned response is never sent."""
     if request.transport is not None:
         request.transport.close()
     return web.Response(status=503)

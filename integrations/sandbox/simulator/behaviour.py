@@ -1,4 +1,4 @@
-"""How a partner treats what it receives, where that is not simply taking it.
+"""How a partner treats a message, other than simply taking it.
 
 `mode` is one of:
 
@@ -23,9 +23,9 @@
 | interim | sends 100, 102 and 103 over and over for `seconds`, at least once, and answers | yes |
 | switch | answers 101, as if to change the protocol, and says nothing for `seconds` | yes |
 
-`times` is the number of messages that are treated so, without it all until the behaviour is set again. `take` says
-otherwise than the table whether the message is taken; one that is not, is listed as received all the same. `refuse`
-and `expired` are for a partner with an address of its own (see `config`), and last until the behaviour is set again.
+`times` is the number of messages that are treated so; without it, the behaviour lasts until it is set again. `take`
+overrides the column "taken"; a message that is not taken is still listed as received. `refuse` and `expired` need a
+partner with a port of its own (see `config`) and last until the behaviour is set again.
 """
 
 from __future__ import annotations
@@ -57,9 +57,9 @@ class Mode(StrEnum):
     SWITCH = "switch"
 
 
-# What a partner does before any message can reach it, so it needs an address of its own.
+# Modes that act on the connection, before a message names its partner. So the partner needs a port of its own.
 AT_THE_DOOR = frozenset({Mode.REFUSE, Mode.EXPIRED})
-# In these no message arrives.
+# Modes in which no message arrives.
 DEAF = AT_THE_DOOR | {Mode.DOWN}
 
 
@@ -77,7 +77,7 @@ _RANGES = {"times": (1, 1_000_000), "status": (200, 599), "seconds": (0, 3600), 
 
 @dataclass(frozen=True)
 class Behaviour:
-    """What is done with the next messages; see the module's table."""
+    """How the next messages are treated. The module's docstring explains the fields."""
 
     mode: Mode = Mode.NORMAL
     times: int | None = None
@@ -91,7 +91,7 @@ class Behaviour:
 
     @property
     def takes(self) -> bool:
-        """Whether a message that is treated so becomes part of the partner's records."""
+        """Whether a message that is treated so is taken into the partner's records."""
         if self.take is not None:
             return self.take
         if self.mode == Mode.ANSWER:
@@ -99,13 +99,13 @@ class Behaviour:
         return self.mode not in DEAF | {Mode.REDIRECT}
 
     def after_one(self) -> Behaviour:
-        """What is left of it after one message."""
+        """The behaviour for the messages after this one."""
         if self.times is None:
             return self
         return replace(self, times=self.times - 1) if self.times > 1 else Behaviour()
 
     def as_json(self) -> dict[str, Any]:
-        """What was set, and nothing that only another mode uses."""
+        """The mode, and the fields that differ from their defaults."""
         default = asdict(Behaviour())
         return {"mode": str(self.mode)} | {
             name: value for name, value in asdict(self).items() if name != "mode" and value != default[name]
@@ -137,7 +137,7 @@ class Behaviour:
 
 
 def parse(data: object) -> Behaviour:
-    """Reads a behaviour from JSON. Raises ValueError, saying what is wrong."""
+    """Reads a behaviour from JSON values. Raises ValueError, with a text for people."""
     known = [field.name for field in fields(Behaviour)]
     if not isinstance(data, Mapping):
         raise ValueError("Write the behaviour as an object.")

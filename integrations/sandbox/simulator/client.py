@@ -1,4 +1,4 @@
-"""Sends a partner's operations to our API, and returns whatever came back."""
+"""Sends a partner's operations to our API and returns the answer."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ TIMEOUT = 60
 
 @dataclass(frozen=True)
 class Answer:
-    """Our API's answer: the body as JSON values, or as text where it is none. Status 0: no answer came."""
+    """Our API's answer. `body`: JSON values, or text if it is not JSON. `status`: 0 if no answer came."""
 
     status: int
     headers: dict[str, str]
@@ -23,7 +23,7 @@ class Answer:
 
 
 async def post_operation(session: aiohttp.ClientSession, partner: Partner, body: bytes, key: str | None) -> Answer:
-    """POSTs `body` as this partner, with an Idempotency-Key unless `key` is None. Raises nothing that is HTTP's."""
+    """POSTs `body` as this partner, with an Idempotency-Key unless `key` is None. HTTP failures give status 0."""
     headers = {"Content-Type": "application/json"}
     if partner.token:
         headers["Authorization"] = f"Bearer {partner.token}"

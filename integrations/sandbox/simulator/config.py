@@ -1,13 +1,13 @@
-"""Which partners the simulator plays.
+"""The configuration file of the simulator, which names the partners to simulate.
 
 partners:
   - system_id: ACME
-    signing_secret: whsec_...            # without one, no signature is asked for
-    token: ...                           # for our API; without one, ACME only listens
-    base_url: http://127.0.0.1:8000      # where our API is
-    port: 9921                           # an address of its own, besides the one that all share
-    certificate: acme.pem                # speaks TLS there: the key and the chain of certificates
-    expired_certificate: acme-old.pem    # what it shows when it behaves as `expired`
+    signing_secret: whsec_...            # without a secret, signatures are not checked
+    token: ...                           # for our API; without a token, ACME only receives
+    base_url: http://127.0.0.1:8000      # the address of our API
+    port: 9921                           # a port of its own, besides the one that all partners share
+    certificate: acme.pem                # for TLS on that port: the private key and the certificate chain
+    expired_certificate: acme-old.pem    # the certificate to use with the behaviour `expired`
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ from integrations.transports.signing import check_secret
 
 
 class ConfigError(Exception):
-    """The file cannot be used; the message names it and the place in it."""
+    """The file cannot be used. The message names the file and the place in it."""
 
 
 @dataclass(frozen=True)
 class Partner:
-    """One partner that is played. `token` is for our API at `base_url`; without a `port` it has no own address."""
+    """One simulated partner. `token`: for our API at `base_url`. `port`: its own port, 0 for only the shared one."""
 
     system_id: str
     base_url: str

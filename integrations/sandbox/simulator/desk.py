@@ -1,7 +1,7 @@
-"""What the played partners know: pure state, without HTTP, clock or files.
+"""The state of the simulated partners. Pure: no HTTP, no clock, no files.
 
-Everything that happens is an event (a plain dict). `apply()` is the only thing that alters the state, so a desk that
-applies the kept events again is the same desk.
+Everything that happens is an event (a plain dict). Only `apply()` changes the state, so replaying the stored events
+restores the same state.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any
 
 Event = dict[str, Any]
 
-# What a message, or an operation that the partner sent, makes of the partner's record.
+# The status of the partner's record after a message to the partner, and after an operation that the partner sent.
 STATUS_AFTER = {"Assign": "Assigned", "Accept": "Returned", "Cancel": "Cancelled"}
 STATUS_AFTER_SENT = {"Assign": "Assigned", "Reject": "Rejected", "Cancel": "Cancelled"}
 REJECTED = "Rejected"
@@ -20,7 +20,7 @@ REJECTED = "Rejected"
 
 @dataclass
 class Record:
-    """The partner's own record of one of our changes. `change_number` is empty until it is learnt."""
+    """The partner's own record of one of our changes. `change_number` is empty until the partner knows it."""
 
     system_id: str
     external_id: str
@@ -31,7 +31,7 @@ class Record:
 
     @property
     def answer(self) -> dict[str, str]:
-        """What is said of it to the other desk."""
+        """The fields of the record that the partner answers with."""
         return {
             "external_id": self.external_id,
             "external_url": self.external_url,
@@ -48,7 +48,7 @@ def _part(value: object) -> Mapping[str, Any]:
 
 
 class PlayedDesk:
-    """The records of all played partners, and every message in either direction, in order."""
+    """The records of all simulated partners, and all messages in both directions, in order."""
 
     def __init__(self, base_url: str) -> None:
         self.base_url = base_url
@@ -70,7 +70,7 @@ class PlayedDesk:
         return self._records.get((system_id, external_id))
 
     def messages(self, system_id: str | None = None, change: str | None = None) -> list[Event]:
-        """What was received, oldest first, repeats included."""
+        """The received messages, oldest first, including repeats."""
         return [
             message
             for message in self.received
@@ -78,13 +78,13 @@ class PlayedDesk:
         ]
 
     def sequence(self, system_id: str, change: str) -> list[Event]:
-        """The messages about one change that were taken, each once, in the order of their first arrival."""
+        """The taken messages about one change, without repeats, in the order of their first arrival."""
         return [message for message in self.messages(system_id, change) if message["taken"] and not message["repeat"]]
 
     # --- What happens ---
 
     def receive(self, body: Mapping[str, Any], *, signature: str, takes: bool, answered: str, at: str) -> Event:
-        """Keeps one message. The event says whether it is a repeat, and which record it is about."""
+        """Stores one message. The event says whether it is a repeat, and which record it is about."""
         system_id, message_id = _text(body.get("system_id")), _text(body.get("id"))
         event = {
             "event": "received",
@@ -119,7 +119,7 @@ class PlayedDesk:
         answer: object,
         at: str,
     ) -> Event:
-        """Keeps one operation that a partner sent, and what the other desk answered (status 0: nothing)."""
+        """Stores one operation that a partner sent, and our answer (status 0: none)."""
         event = {
             "event": "sent",
             "number": len(self.sent) + 1,
@@ -164,7 +164,7 @@ class PlayedDesk:
         return f"{self.base_url}/records/{system_id}/{external_id}"
 
     def _record_for(self, event: Event) -> str:
-        """The id of the record that a message is about; a new one where the partner has none."""
+        """The id of the record that a message is about; a new id if the partner has no record."""
         system_id, change = event["system_id"], event["change_number"]
         named = _text(_part(event["body"].get("external_reference")).get("external_id"))
         if named:
@@ -202,7 +202,7 @@ class PlayedDesk:
 
 
 def _without_content(body: Mapping[str, Any]) -> dict[str, Any]:
-    """The body to keep: attachments by name and length only."""
+    """The body to store, with the length of each attachment instead of its content."""
     attachments = body.get("attachments")
     if not isinstance(attachments, list):
         return dict(body)

@@ -1,4 +1,4 @@
-"""The addresses of the partners that have one of their own: where they can refuse connections, or speak TLS."""
+"""The ports of the partners that have their own port, where they can refuse connections or use TLS."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from .service import SIMULATOR, Simulator
 
 
 class Doors:
-    """All of them, as the behaviours of their partners say. They take `POST /operations` and nothing else."""
+    """The servers on the partners' own ports. They take only `POST /operations`."""
 
     def __init__(self, simulator: Simulator, host: str, receive: Handler, request_max_bytes: int) -> None:
         self._simulator = simulator
@@ -23,9 +23,9 @@ class Doors:
         self._open: dict[str, tuple[Mode | None, web.AppRunner]] = {}
 
     async def adapt(self) -> None:
-        """Opens, closes and changes what the behaviours ask for. Connections of one that changes are dropped.
+        """Opens and closes ports as the current behaviours ask for. Drops the connections of a port that changes.
 
-        Raises OSError where an address or a certificate cannot be used.
+        Raises OSError if a port or a certificate cannot be used.
         """
         for system_id, partner in self._simulator.partners.items():
             if not partner.port:

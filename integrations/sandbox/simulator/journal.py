@@ -1,4 +1,4 @@
-"""The file that keeps what happened at the desk: one JSON event a line, only ever appended to."""
+"""The file that stores the events of the simulated desks: one JSON event per line, append-only."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ logger = logging.getLogger(__name__)
 
 
 class Journal:
-    """`events()` reads what is kept; `append()` adds one event and has it written when it returns."""
+    """`events()` reads the stored events. `append()` adds one event; it is written when the call returns."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self._file: Any = None
 
     def events(self) -> list[dict[str, Any]]:
-        """Every event that was written whole. A last line cut off by a crash is left out."""
+        """All completely written events. A line that a crash cut off is left out."""
         if not self.path.exists():
             return []
         events = []
@@ -28,13 +28,13 @@ class Journal:
             try:
                 events.append(json.loads(line))
             except ValueError:
-                logger.warning("%s: line %d was not written whole and is left out", self.path, number)
+                logger.warning("%s: line %d was not completely written and is left out", self.path, number)
         return events
 
     def append(self, event: dict[str, Any]) -> None:
         if self._file is None:
             self._file = self._open()
-        # ASCII: a message may hold half a surrogate pair, which UTF-8 cannot carry.
+        # ASCII, since a message may contain half a surrogate pair, which UTF-8 cannot encode.
         self._file.write(json.dumps(event, separators=(",", ":")) + "\n")
         self._file.flush()
 
@@ -43,7 +43,7 @@ class Journal:
             self._file.close()
 
     def _open(self) -> Any:
-        # What was received is the partners' business: for the owner's eyes only.
+        # Received messages are confidential: only the file's owner may read them.
         descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
         file = os.fdopen(descriptor, "a", encoding="ascii")
         size = os.fstat(descriptor).st_size

@@ -1,4 +1,4 @@
-"""The pages of the simulator for people: an overview of the partners, and one page for each record."""
+"""The simulator's pages for people: an overview of the partners, and a page for each record."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ _engine = Engine(dirs=[str(TEMPLATES)])
 
 
 async def overview(request: web.Request) -> web.Response:
-    """All partners with their last records and messages; with `?partner=ACME` that one with all of them."""
+    """All partners with their latest records and messages; with `?partner=ACME` only that one, with all of its."""
     only = request.query.get("partner")
     if only is not None and only not in request.app[SIMULATOR].partners:
         raise web.HTTPNotFound(text="There is no such partner here.")
@@ -81,7 +81,7 @@ async def style(request: web.Request) -> web.FileResponse:
 
 
 async def send(request: web.Request) -> web.Response:
-    """A form's operation: sent, and shown with its answer on the page that it came from."""
+    """Sends the operation of a form, and redirects to a page that shows its answer."""
     simulator = request.app[SIMULATOR]
     form = {name: value for name, value in (await request.post()).items() if isinstance(value, str)}
     system_id = form.get("system_id", "")
@@ -100,7 +100,7 @@ async def send(request: web.Request) -> web.Response:
 
 
 def _operation(simulator: Simulator, system_id: str, form: Mapping[str, str]) -> dict[str, Any]:
-    """The message that a form describes. Raises ValueError, saying what to mend."""
+    """The message that a form describes. Raises ValueError, with a text that says what to correct."""
     body: dict[str, Any] = {"system_id": system_id, "operation": form.get("operation", "")}
     external_id = form.get("external_id", "").strip()
     if body["operation"] == "Create":
@@ -118,7 +118,7 @@ def _operation(simulator: Simulator, system_id: str, form: Mapping[str, str]) ->
         try:
             more = json.loads(text)
         except ValueError as error:
-            raise ValueError(f"The properties are no JSON: {error}.") from error
+            raise ValueError(f"The properties are not JSON: {error}.") from error
         if not isinstance(more, dict):
             raise ValueError("Write the properties as a JSON object.")
         properties |= more
@@ -142,23 +142,23 @@ async def behave(request: web.Request) -> web.Response:
                 wanted[name] = number(wanted[name])
         simulator.behave(system_id, parse(wanted))
     except ValueError as error:
-        notice = {"kind": "bad", "text": f"The behaviour is as it was. {error}"}
+        notice = {"kind": "bad", "text": f"The behaviour was not changed. {error}"}
         return _page(request, "overview.html", _overview(request.app), notice, status=400)
     await request.app[DOORS].adapt()
     raise web.HTTPSeeOther("/")
 
 
-# --- What the templates show ---
+# --- The context of the templates ---
 
 
 def _messages(simulator: Simulator, system_id: str) -> list[Event]:
-    """Both directions, the latest first."""
+    """The messages of a partner in both directions, latest first."""
     sent = [event for event in simulator.desk.sent if event["system_id"] == system_id]
     return sorted([*simulator.desk.messages(system_id), *sent], key=lambda event: event["at"], reverse=True)
 
 
 def _with_text(events: list[Event]) -> list[Event]:
-    """The events, each with what was said as a text to show."""
+    """The events, each with its JSON as a text in `shown`."""
     parts = [[event["body"]] if event["event"] == "received" else [event["body"], event["answer"]] for event in events]
     texts = ["\n".join(json.dumps(part, indent=2, ensure_ascii=False) for part in said) for said in parts]
     return [{**event, "shown": text} for event, text in zip(events, texts, strict=True)]
@@ -187,7 +187,7 @@ def _overview(app: web.Application, only: str | None = None) -> dict[str, Any]:
 
 
 def _notice(request: web.Request) -> dict[str, str] | None:
-    """What came of the operation that the form before this page sent."""
+    """The result of the operation that a form has just sent; None if there was none."""
     number = request.query.get("sent", "")
     sent = request.app[SIMULATOR].desk.sent
     if not (number.isascii() and number.isdigit()) or not 1 <= int(number[:9]) <= len(sent):
@@ -206,7 +206,7 @@ def _page(
     request: web.Request, template: str, context: dict[str, Any], notice: object = None, status: int = 200
 ) -> web.Response:
     text = _engine.get_template(template).render(Context({"choices": CHOICES, "notice": notice, **context}))
-    # A message may hold half a surrogate pair, which UTF-8 cannot carry.
+    # A message may contain half a surrogate pair, which UTF-8 cannot encode.
     content = text.encode(errors="backslashreplace")
     return web.Response(body=content, status=status, content_type="text/html", charset="utf-8", headers=HEADERS)
 

@@ -1,15 +1,15 @@
-"""The addresses of the simulator. All speak JSON, the pages of `pages` aside.
+"""The URLs of the simulator. All use JSON, except for the pages of `pages`.
 
 | call | what |
 |---|---|
-| `POST /operations` | takes a message for the partner that its `system_id` names, if that partner's secret signed it |
-| `GET /api/partners` | the partners, with their behaviour and how much they have |
-| `GET /api/received` | every message that came, in order. Filters: `system_id`, `change`, `operation`, `id` |
-| `GET /api/sequence?system_id=&change=` | the messages about one change that were taken, each once, by first arrival |
+| `POST /operations` | takes a message for the partner in its `system_id`, if it is signed with that partner's secret |
+| `GET /api/partners` | the partners, with their behaviour and their numbers of records and messages |
+| `GET /api/received` | all received messages, in order. Filters: `system_id`, `change`, `operation`, `id` |
+| `GET /api/sequence?system_id=&change=` | the taken messages about one change, without repeats, by first arrival |
 | `GET /api/records` | the partners' own records. Filters: `system_id`, `change` |
 | `GET /api/sent` | what the partners sent, and the answers. Filter: `system_id` |
 | `POST /api/partners/{system_id}/send` | sends an operation to our API as this partner; see `send` |
-| `GET`, `PUT`, `DELETE /api/partners/{system_id}/behaviour` | how it treats what it receives; see `behaviour` |
+| `GET`, `PUT`, `DELETE /api/partners/{system_id}/behaviour` | how this partner treats messages; see `behaviour` |
 
 A partner with a port of its own (see `config`) takes `POST /operations` there too.
 """
@@ -85,8 +85,8 @@ async def list_sent(request: web.Request) -> web.Response:
 async def send(request: web.Request) -> web.Response:
     """Takes `{"body": {...}, "idempotency_key": "..."}`, and sends the body as it is.
 
-    `"raw": "..."` instead of `body` sends a text that need be no JSON. Without `idempotency_key` a new one is made;
-    null sends none. Answers `{"status", "headers", "body"}` of our API, or 502 when it did not answer.
+    `"raw": "..."` instead of `body` sends a text that need not be JSON. Without `idempotency_key` a new key is made;
+    null sends none. Answers with the `{"status", "headers", "body"}` of our API, or with 502 if it did not answer.
     """
     system_id = _partner(request)
     order = await _json(request)
@@ -94,7 +94,7 @@ async def send(request: web.Request) -> web.Response:
     key = order.get("idempotency_key", str(uuid.uuid4()))
     known = {*order} <= {"body", "raw", "idempotency_key"}
     if not known or ("body" in order) == ("raw" in order) or not isinstance(raw, str | None):
-        raise web.HTTPBadRequest(text="Write body (JSON) or raw (a text), and idempotency_key if you like.")
+        raise web.HTTPBadRequest(text="Write body (JSON) or raw (a text), and optionally idempotency_key.")
     if not isinstance(key, str | None):
         raise web.HTTPBadRequest(text="idempotency_key: write a text, or null for none.")
     content = raw.encode(errors="surrogatepass") if raw is not None else json.dumps(body).encode()
@@ -127,7 +127,7 @@ def _partner(request: web.Request) -> str:
     system_id = request.match_info["system_id"]
     partners = request.app[SIMULATOR].partners
     if system_id not in partners:
-        raise web.HTTPNotFound(text=f"{system_id} is not played here. Played: {', '.join(partners)}.")
+        raise web.HTTPNotFound(text=f"There is no partner {system_id} here. Partners: {', '.join(partners)}.")
     return system_id
 
 
@@ -135,7 +135,7 @@ async def _json(request: web.Request) -> dict[str, Any]:
     try:
         content = await request.json()
     except ValueError as error:
-        raise web.HTTPBadRequest(text=f"This is no JSON: {error}") from error
+        raise web.HTTPBadRequest(text=f"This is not JSON: {error}") from error
     if not isinstance(content, dict):
         raise web.HTTPBadRequest(text="Write an object.")
     return content
@@ -143,7 +143,7 @@ async def _json(request: web.Request) -> dict[str, Any]:
 
 @web.middleware
 async def own_pages_only(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Refuses what a page of another host asks a browser to send here."""
+    """Refuses requests that a page of another host makes through a browser (CSRF)."""
     origin = request.headers.get("Origin")
     if origin and urlsplit(origin).netloc != request.host:
         raise web.HTTPForbidden(text="Only pages of the simulator itself may send here.")
@@ -151,7 +151,7 @@ async def own_pages_only(request: web.Request, handler: Handler) -> web.StreamRe
 
 
 def create_app(simulator: Simulator, host: str) -> web.Application:
-    """`host` is where the partners with an address of their own have it."""
+    """The simulator's application. `host`: where the ports of partners with their own port are opened."""
     app = web.Application(client_max_size=REQUEST_MAX_BYTES, middlewares=[own_pages_only])
     app[SIMULATOR] = simulator
     app[DOORS] = Doors(simulator, host, receive, REQUEST_MAX_BYTES)

@@ -1,4 +1,4 @@
-"""The running simulator: the partners, their desk and its journal, and how each partner behaves now."""
+"""The running simulator: the partners, their records, the journal, and the current behaviour of each partner."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from .journal import Journal
 
 @dataclass(frozen=True)
 class Receipt:
-    """What is to be answered to a message: an error, or the record as the behaviour says it."""
+    """What to answer to a message: an error, or the partner's record in the way that `behaviour` says."""
 
     status: int
     content: dict[str, Any]
@@ -35,7 +35,7 @@ def _now() -> str:
 
 
 class Simulator:
-    """Receives for all partners, and sends for one of them at a time."""
+    """Receives messages for all partners, and sends operations as one of them."""
 
     def __init__(self, partners: Mapping[str, Partner], journal_path: Path, base_url: str) -> None:
         self.partners = partners
@@ -51,7 +51,7 @@ class Simulator:
         return self._behaviours.get(system_id, Behaviour())
 
     def behave(self, system_id: str, behaviour: Behaviour) -> None:
-        """Raises ValueError where the partner cannot do so."""
+        """Sets a partner's behaviour. Raises ValueError if the partner lacks the port or certificate that it needs."""
         partner = self.partners[system_id]
         if behaviour.mode in AT_THE_DOOR and not partner.port:
             raise ValueError(f"{behaviour.mode}: {system_id} has no port of its own.")
@@ -67,18 +67,18 @@ class Simulator:
     # --- Receiving ---
 
     def receive(self, raw: bytes, headers: Mapping[str, str]) -> Receipt:
-        """Checks a message, keeps it, and says what to answer."""
+        """Checks a message, stores it, and returns what to answer."""
         try:
             body = json.loads(raw)
         except (ValueError, RecursionError):
-            return _error(400, "This is no JSON.")
+            return _error(400, "This is not JSON.")
         if not isinstance(body, dict) or not isinstance(body.get("system_id"), str):
             return _error(400, "A message is an object that names its system_id.")
         partner = self.partners.get(body["system_id"])
         signature = _check_signature(partner, raw, headers)
         if partner is None or signature == "invalid":
             self._keep(body, signature, Behaviour(), "401", takes=False)
-            return _error(401, "The signature is not one of this partner's secret.")
+            return _error(401, "The signature was not made with this partner's secret.")
         if not body.get("id") or headers.get("webhook-id", body["id"]) != body["id"]:
             self._keep(body, signature, Behaviour(), "400", takes=False)
             return _error(400, "The webhook-id is not the id of the message.")
@@ -100,7 +100,7 @@ class Simulator:
     # --- Sending ---
 
     async def send(self, system_id: str, raw: bytes, body: Mapping[str, Any], key: str | None) -> tuple[Event, Answer]:
-        """Sends `raw`, which reads `body`, as this partner."""
+        """Sends `raw` as this partner. `body`: the same as JSON values, {} if it is not a JSON object."""
         if self._session is None:
             self._session = aiohttp.ClientSession()
         answer = await post_operation(self._session, self.partners[system_id], raw, key)
@@ -119,7 +119,7 @@ def _error(status: int, detail: str) -> Receipt:
 
 
 def _check_signature(partner: Partner | None, raw: bytes, headers: Mapping[str, str]) -> str:
-    """`valid`, `invalid`, or `not asked for` where the partner has no secret."""
+    """`valid`, `invalid`, or `not asked for` if the partner has no secret."""
     if partner is not None and not partner.signing_secret:
         return "not asked for"
     secret = partner.signing_secret if partner else ""

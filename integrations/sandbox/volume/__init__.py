@@ -1,5 +1,5 @@
-"""Many changes at once, to try and measure the product at the size of a large desk: `manage.py generate_changes`.
+"""Generates many changes, to try and measure the product at the size of a large desk: `manage.py generate_changes`.
 
-Written around the models, in bulk: nothing of it is announced, sent or checked by them. It is as the models would have
-left it.
+The rows are written in bulk, bypassing the models: no signals, no sending, no validation. They look as if the models
+had written them.
 """

@@ -1,4 +1,4 @@
-"""Who has to do with generated changes: people, their groups, and partners. What is there already is used."""
+"""The people, groups and partners of generated changes. Existing ones are used, missing ones created."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _AGENTS = 20
 
 @dataclass(frozen=True)
 class Partner:
-    """One external system, by keys: its groups, and the user that it acts as."""
+    """The keys of one external system, of its authorized user and of its groups."""
 
     pk: int
     system_id: str
@@ -32,7 +32,7 @@ class Partner:
 
 @dataclass(frozen=True)
 class Cast:
-    """Keys of people and of groups of our own, and the partners."""
+    """The keys of our people and groups, and the partners."""
 
     agents: list[int]
     groups: list[int]
@@ -40,9 +40,9 @@ class Cast:
 
 
 def gather(system_ids: Sequence[str]) -> Cast:
-    """Finds or makes all of them. `system_ids` are the partners'; without any, ten that are named like trees.
+    """Finds or creates the people, groups and partners. `system_ids`: the partners; if empty, ten named after trees.
 
-    Those that it makes have addresses that lead nowhere, so nothing is ever sent to anybody.
+    The endpoints of created partners lead nowhere, so nothing is ever sent to anybody.
     """
     with transaction.atomic():
         agents = [_agent(number) for number in range(1, _AGENTS + 1)]

@@ -1,4 +1,4 @@
-"""The exchange of one generated change with its partner: operations in both directions, and the comments they carry."""
+"""The exchange of a generated change with a partner: operations in both directions, and their comments."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ from .lives import Life
 from .tables import Table
 from .words import COMMENTS, ERRORS, STATUSES
 
-# Of the exchanges of open changes, those whose last operations wait or were refused; of these, the refused.
+# The share of open changes' exchanges whose last operations wait or were refused, and the share of refused among these.
 _UNSETTLED, _REFUSED = 0.2, 0.3
 _FAILED_INCOMING = 0.02
-# Messages are short: their text would be most of the database.
+# Payloads are short: full ones would make up most of the database.
 _PAYLOAD = '{"change":{"number":"%s"},"changed_fields":{},"comment":null,"attachment":null}'
 _NO_HASH = "0" * 64
 
 
 @dataclass
 class Counters:
-    """The next keys of what other rows refer to."""
+    """The next free keys of comments and exchanges, to which other rows refer."""
 
     comment: int
     exchange: int
@@ -43,7 +43,7 @@ class Counters:
 
 
 class Exchanges:
-    """Adds the rows of one exchange after the other to its tables."""
+    """Generates exchanges one by one and adds their rows to `tables`."""
 
     def __init__(self, chance: Random, counters: Counters, now: datetime, all_settled: bool) -> None:
         self._chance, self._counters, self._now, self._all_settled = chance, counters, now, all_settled
@@ -71,12 +71,12 @@ class Exchanges:
         )
 
     def note(self, life: Life, author: int, moment: datetime) -> None:
-        """A private comment, which goes to nobody."""
+        """Adds a private comment, which is sent to nobody."""
         body, private = self._chance.choice(COMMENTS), Visibility.PRIVATE.value
         self._comments.add(self._counters.next_comment(), life.pk, author, "", None, moment, body, private)
 
     def add(self, life: Life, partner: Partner, author: int, count: int) -> None:
-        """An exchange in which the partner got `count` operations, and answered some of them."""
+        """Adds an exchange with `count` outgoing operations, and incoming operations in reply to some of them."""
         pk = self._counters.next_exchange()
         kinds = [Operation.ASSIGN, *(Operation.UPDATE,) * (count - 1)]
         if count > 1 and life.fields["completion_code"] == CompletionCode.WITHDRAWN:
@@ -122,7 +122,7 @@ class Exchanges:
         self._attempts.add(kept[0], 1, moment, 0.2, 200, "{}", "")
 
     def _add_unsettled(self, kept: tuple[Any, ...], moment: datetime, is_next: bool) -> None:
-        """The first of them waits to be tried again or was refused; the others wait behind it."""
+        """Adds an unsettled operation. The next one waits for a retry or was refused; the others wait behind it."""
         status, tries, error, due = DeliveryStatus.WAITING, 0, "", moment
         if is_next and self._chance.random() < _REFUSED:
             detail = self._chance.choice(ERRORS)
@@ -151,7 +151,7 @@ class Exchanges:
         self._incoming.add(*came, life.pk, http_status, result, error, moment)
 
     def _uuid7(self, moment: datetime) -> uuid.UUID:
-        """A key that sorts by this moment, as those of real operations do."""
+        """A UUIDv7 of this moment, as real operations have."""
         milliseconds = int(moment.timestamp() * 1000)
         chance = self._chance.getrandbits(74)
         return uuid.UUID(int=milliseconds << 80 | 7 << 76 | chance >> 62 << 64 | 2 << 62 | chance & (1 << 62) - 1)

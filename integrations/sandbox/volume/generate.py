@@ -1,4 +1,4 @@
-"""Generates changes with all that belongs to them, in batches that are committed one by one."""
+"""Generates changes with everything that belongs to them. Each batch is committed on its own."""
 
 from __future__ import annotations
 
@@ -21,17 +21,18 @@ from .tables import Table, quick, reserve, tidy
 from .words import falling
 
 _BATCH = 2_000
-# Of changes that belong to a group of ours: with a note of ours.
+# The share of changes with a private comment, among those without an exchange.
 _NOTED = 0.3
-# Of changes with an exchange: held by the partner. The others were taken back.
+# The share of changes that the partner holds, among those with an exchange. The others were taken back.
 _HELD = 0.6
 
 
 @dataclass(frozen=True)
 class Wanted:
-    """How many changes, and outgoing operations over all of them. `partners` are system ids; none: its own.
+    """How many changes and, in all, outgoing operations to generate.
 
-    `all_settled`: no operation waits or was refused. The same `seed` makes the same again.
+    `partners`: system ids; if empty, ten new systems. `all_settled`: no operation waits or was refused. The same `seed`
+    generates the same changes.
     """
 
     count: int
@@ -42,7 +43,7 @@ class Wanted:
 
 
 def generate(wanted: Wanted, say: Callable[[str], None]) -> None:
-    """Writes them, and says from time to time how far it is. To be called outside a transaction."""
+    """Generates the changes and reports progress through `say`. Call outside a transaction."""
     cast = gather(wanted.partners)
     with quick():
         _Generator(wanted, cast).run(say)
@@ -57,7 +58,7 @@ class _Generator:
         self._chance = chance = Random(wanted.seed)
         now = timezone.now()
         self._lives = Lives(chance, wanted.count, now)
-        # At most: a comment of ours with each operation, another one of the partner, and a note.
+        # The most that can be needed: two comments per operation (ours and the partner's), and a note per change.
         comments = reserve(Comment, 2 * wanted.operations + wanted.count)
         counters = Counters(comments, reserve(Exchange, wanted.count))
         self._exchanges = Exchanges(chance, counters, now, wanted.all_settled)
@@ -83,7 +84,7 @@ class _Generator:
                 say(f"{end:,} of {count:,} changes, {self._given:,} operations")
 
     def _add(self, place: int, pk: int) -> None:
-        """One change with all that belongs to it."""
+        """Adds one change with everything that belongs to it."""
         chance, agents = self._chance, self._cast.agents
         count = self._operations(place)
         partner = chance.choice(self._cast.partners)
@@ -103,7 +104,7 @@ class _Generator:
             self._exchanges.note(life, author, life.updated_at)
 
     def _operations(self, place: int) -> int:
-        """How many operations this change has: half of them have none, and over all they are as many as wanted."""
+        """The number of operations of this change. Half of the changes have none; the total is as wanted."""
         due = self._wanted.operations * (place + 1) // self._wanted.count - self._given
         if place + 1 < self._wanted.count and self._chance.random() < 0.5:
             return 0

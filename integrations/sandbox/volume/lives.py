@@ -1,4 +1,4 @@
-"""The life of one generated change: which phase it has come to, when, and what that phase asks it to have."""
+"""The course of a generated change: its phase, its times, and the fields that the phase requires."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from changes.workflow import PATHS
 
 from .words import CATEGORIES, SERVICES, Writer, falling
 
-# Created over so many days; the newest of them still open for the most part of what is open at all.
+# Changes are created over PAST_DAYS. Of the newest tenth, 18 percent are open; of the others, hardly any.
 PAST_DAYS = 400
 _NEW, _OPEN_WHEN_NEW, _OPEN_WHEN_OLD = 0.1, 0.18, 0.002
 _ABANDONED = 0.08
@@ -44,7 +44,7 @@ COLUMNS = (
 
 @dataclass
 class Life:
-    """One change, as it is in the end."""
+    """One generated change in its final state."""
 
     pk: int
     title: str
@@ -62,7 +62,7 @@ class Life:
         return tuple(self.fields[name] for name in COLUMNS)
 
     def first_row(self) -> tuple[Any, ...]:
-        """As it was when it had just been created: a title, and hardly more."""
+        """The row just after the change was created: a title and little more."""
         fields = dict.fromkeys(("description", "reason", "justification", "implementation_plan", "backout_plan"), "")
         empty = ("risk", "completion_code", "planned_start", "planned_end", "actual_start", "actual_end")
         kept = {"phase": Phase.LOG.value, "approval_round": 0, "version": 1, "updated_at": self.created_at}
@@ -71,7 +71,7 @@ class Life:
 
 
 class Lives:
-    """Makes lives, the oldest first, so that a later change has the higher number."""
+    """Generates lives, oldest first, so that a later change has a higher number."""
 
     def __init__(self, chance: Random, count: int, now: datetime) -> None:
         self._chance, self._count, self._now = chance, count, now
@@ -79,7 +79,7 @@ class Lives:
         self._services, self._categories = falling(SERVICES), falling(CATEGORIES)
 
     def life(self, place: int, pk: int, requested_by: int, owning_group: int) -> Life:
-        """The change that is made as the `place`th of all."""
+        """The change at this place in the order of creation (0 is the oldest)."""
         chance = self._chance
         kind = chance.choice(_KINDS)
         age = 1 - place / self._count
@@ -126,7 +126,7 @@ class Lives:
         }
 
     def _progress(self, life: Life) -> dict[str, Any]:
-        """What it has because of how far it has come."""
+        """The fields that depend on the phase of the change."""
         chance = self._chance
         is_planned = life.phase not in (Phase.LOG, Phase.EVALUATE) and life.phase != Phase.ABANDON
         is_done = life.phase in (Phase.BACKOUT, Phase.VALIDATE, Phase.REVIEW, Phase.CLOSE)

@@ -1,4 +1,4 @@
-"""Writing many rows at once: COPY on PostgreSQL, INSERT in batches elsewhere."""
+"""Writes many rows at once: with COPY on PostgreSQL, with batches of INSERT elsewhere."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Row = tuple[Any, ...]
 
 
 class Table:
-    """The rows of one model, given in the order of `names`; other columns get their field's default."""
+    """Collects rows of one model. Values are given in the order of `names`; other columns get their field's default."""
 
     def __init__(self, model: type[models.Model], *names: str) -> None:
         options = model._meta
@@ -35,7 +35,7 @@ class Table:
         self._rows.append((*values, *self._defaults))
 
     def write(self) -> None:
-        """Writes what was added since the last time. Values are as the database wants them: JSON is a text."""
+        """Writes the rows added since the last call. Values must be in the database's form, such as JSON as text."""
         rows, self._rows = self._rows, []
         if not rows:
             return
@@ -51,9 +51,9 @@ class Table:
 
 
 def reserve(model: type[models.Model], count: int) -> int:
-    """Takes so many primary keys out of use for everybody else, and returns the first of them."""
+    """Reserves `count` consecutive primary keys and returns the first. Other writers are safe on PostgreSQL only."""
     if connection.vendor == "postgresql":
-        # In one statement, so that what others insert meanwhile has keys before or behind.
+        # One statement, so that rows that others insert meanwhile get keys before or after the reserved ones.
         sequence = "pg_get_serial_sequence(%s, 'id')"
         with connection.cursor() as cursor:
             cursor.execute(
@@ -67,7 +67,10 @@ def reserve(model: type[models.Model], count: int) -> int:
 
 @contextmanager
 def quick() -> Iterator[None]:
-    """Inside, PostgreSQL does not check what refers to what where this user may tell it so, and has no time limit."""
+    """Inside the `with` block, PostgreSQL has no time limit and does not wait for the disk.
+
+    If the database user is a superuser, foreign keys are not checked either.
+    """
     if connection.vendor != "postgresql":
         yield
         return
@@ -86,7 +89,7 @@ def quick() -> Iterator[None]:
 
 
 def tidy(written: Sequence[type[models.Model]]) -> None:
-    """Statistics, and on PostgreSQL the visibility of rows, as after a while of use. Outside a transaction."""
+    """Updates statistics and, on PostgreSQL, the visibility map, as after some use. Call outside a transaction."""
     command = "VACUUM ANALYZE" if connection.vendor == "postgresql" else "ANALYZE"
     with connection.cursor() as cursor:
         for model in written:

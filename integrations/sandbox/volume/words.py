@@ -1,4 +1,4 @@
-"""What generated changes say. Common words and rare ones, as a search of a real desk's changes would meet them."""
+"""The texts of generated changes, with common and rare words, so that searching them is realistic."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ PLACES = (
     "head office",
     "plant 2",
 )
-# Each in a handful of changes, however many there are.
+# Each occurs in only a handful of changes, however many are generated.
 RARE_WORDS = (
     *("zephyr", "obsidian", "quokka", "marzipan", "kestrel", "saffron", "tundra", "basilisk", "pomelo", "gossamer"),
     *(
@@ -75,12 +75,12 @@ ERRORS = ("The record is locked.", "Unknown configuration item.", "The field cat
 
 
 def falling(values: Sequence[str]) -> list[str]:
-    """The values for a fair choice in which each comes less often than the one before it."""
+    """A list with repetitions, so that a uniform choice picks each value less often than the one before it."""
     return [value for place, value in enumerate(values) for _ in range(max(1, 2 * len(values) // (place + 1)))]
 
 
 class Writer:
-    """Writes texts with the chance that it is given."""
+    """Generates random texts from the random generator `chance`. `count`: how many changes there will be."""
 
     def __init__(self, chance: Random, count: int) -> None:
         self._chance = chance
@@ -88,12 +88,12 @@ class Writer:
         self._rare_step = max(1, count // (4 * len(RARE_WORDS)))
 
     def title(self, place: int) -> str:
-        """The title of the change that is made as the `place`th."""
+        """The title of the change at this place in the order of creation."""
         pick = self._chance.choice
         title = f"{pick(self._verbs)} {pick(self._things)} in {pick(self._places)}"
         if place % self._rare_step == 0:
             return f"{title}, project {RARE_WORDS[place // self._rare_step % len(RARE_WORDS)]}"
-        # The name of a device: a word that hardly another change has.
+        # The name of a device, a word that hardly any other change has.
         return f"{title}, {pick(('sw', 'srv', 'ap', 'vm', 'db'))}-{self._chance.getrandbits(20):05x}"
 
     def text(self, sentences: int) -> str:

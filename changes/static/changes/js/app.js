@@ -1,16 +1,17 @@
-/* On every page: the browser's time zone for the server, what is said when the server cannot be asked, and how a form
-   is sent: once, however often its button is pressed, and by Ctrl+Enter where it has data-send-by="Ctrl+Enter". */
+/* For every page: sends the browser's time zone to the server, shows a notice when the server does not answer, and
+   sends each form only once, however often its button is pressed. A form with data-send-by="Ctrl+Enter" is also sent
+   by these keys. */
 (() => {
   "use strict";
 
-  // Read by changes/preferences.py. A page that was made before in another zone is right from the next one on.
+  // Read by changes/pages/preferences/preferences.py. It takes effect from the next page on.
   const zone = Intl.DateTimeFormat().resolvedOptions().timeZone;
   if (zone) {
     const secure = location.protocol === "https:" ? "; Secure" : "";
     document.cookie = `timezone=${zone}; Path=/; Max-Age=31536000; SameSite=Lax${secure}`;
   }
 
-  // What a part of the page met when it asked for something: the page stays as it is, with what was typed.
+  // A failed htmx request leaves the page as it is, with what was typed, so a notice tells the person.
   const say = (id, isShown) => {
     const notice = document.getElementById(id);
     if (notice) notice.hidden = !isShown;
@@ -22,7 +23,7 @@
   });
   document.addEventListener("htmx:sendError", () => say("no-answer", true));
   document.addEventListener("htmx:afterOnLoad", (event) => {
-    if (!event.detail.successful) return; // it follows on an error as well
+    if (!event.detail.successful) return; // htmx sends this event after an error, too
     say("no-answer", false);
     say("signed-out", false);
   });
@@ -34,17 +35,17 @@
     form.requestSubmit();
   });
 
-  // Heard last, at the window: what a script of the page sends by itself is none of this.
+  // A listener of the window runs last, so forms that another script sends have `defaultPrevented` set.
   addEventListener("submit", (event) => {
     const form = event.target;
     if (form.getAttribute("method")?.toLowerCase() !== "post" || event.defaultPrevented) return;
     if (form.dataset.sent) event.preventDefault();
     else {
       form.dataset.sent = "yes";
-      setTimeout(() => delete form.dataset.sent, 10000); // the person may have stopped it, or it was a download
+      setTimeout(() => delete form.dataset.sent, 10000); // the person stopped the request, or it was a download
     }
   });
-  // Back on the page by the browser's own button, it can be sent again.
+  // After the browser's Back button, the form can be sent again.
   addEventListener("pageshow", () => {
     for (const form of document.querySelectorAll("[data-sent]")) delete form.dataset.sent;
   });

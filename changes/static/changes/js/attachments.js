@@ -1,5 +1,5 @@
-/* Files dropped or chosen are sent one by one, each with its progress, and each can be cancelled. Without this script
-   the form sends them all at once. The page is told by the event `attached` on the body. */
+/* Sends dropped or chosen files one by one. Each shows its progress and can be cancelled. Without this script the form
+   sends all of them at once. After each file the body gets the event `attached`. */
 (() => {
   "use strict";
 
@@ -19,7 +19,7 @@
     return new Intl.NumberFormat(document.documentElement.lang || "en", options).format(bytes / divisor);
   };
 
-  /* One line of the list: what is sent, how far it is, how it ended. */
+  /* One line of the list of uploads: the file, its progress, and its result. */
   const line = (form, file) => {
     const item = element("li", "upload");
     const progress = element("progress", "");
@@ -71,7 +71,7 @@
     request.addEventListener("load", () => {
       if (request.status !== 201) {
         done(reason(request, form.dataset), "is-refused");
-        // It reaches others than the page says: the page now says whom.
+        // The file would be sent to partners that the page does not name. This event makes the page name them.
         if (request.status === 409) document.body.dispatchEvent(new CustomEvent("recipients", { bubbles: true }));
         return;
       }
@@ -83,7 +83,7 @@
     request.addEventListener("abort", () => done(form.dataset.cancelled, "is-refused"));
     shown.cancel.addEventListener("click", () => request.abort());
     request.open("POST", form.action);
-    // Asked for as a part of a page: signed out, it is told so, rather than sent the sign-in page.
+    // Marked as an htmx request, so that a signed-out person gets status 401 and not the sign-in page.
     request.setRequestHeader("HX-Request", "true");
     isSending = true;
     request.send(body);
@@ -96,9 +96,9 @@
     }
   };
 
-  /* The page is not loaded anew by itself: somebody may be typing a comment. */
+  /* Offers a link to reload the page. It is not reloaded automatically, because somebody may be typing a comment. */
   const offer = (form) => {
-    // A page that shows news by itself asks for them now.
+    // A page that updates by itself needs no link.
     if (document.getElementById("news") || form.querySelector(".show-attached")) return;
     const link = element("a", "show-attached", form.dataset.show);
     link.href = `${location.pathname.replace(/(comments|attachments)\/.*$/, "")}#attachments`;
@@ -113,7 +113,7 @@
 
   const add = (form, files) => {
     const limit = Number(form.querySelector("input[type=file]").dataset.maxBytes);
-    // Those that the person sees now; the file may have to wait for its turn.
+    // The recipients that the person sees now. They may change while the file waits for its turn.
     const recipients = form.elements.recipients.value;
     for (const file of files) {
       const shown = line(form, file);
@@ -139,7 +139,7 @@
   document.addEventListener("submit", (event) => {
     if (!event.target.matches(".attachment-form")) return;
     const input = event.target.querySelector("input[type=file]");
-    if (!input.files.length) return; // the browser says that one is needed
+    if (!input.files.length) return; // the browser shows its own message
     event.preventDefault();
     add(event.target, [...input.files]);
     input.value = "";
@@ -152,7 +152,7 @@
       for (const zone of document.querySelectorAll(".drop-zone")) {
         zone.classList.toggle("is-over", Boolean(form?.contains(zone)) && name !== "drop" && name !== "dragleave");
       }
-      // Dropped beside the zone, the browser would open the file and leave what is typed on the page.
+      // Without this, a file dropped beside the zone opens in the browser, and what was typed on the page is lost.
       event.preventDefault();
       if (!form) event.dataTransfer.dropEffect = "none";
       else if (name === "drop") add(form, [...event.dataTransfer.files]);

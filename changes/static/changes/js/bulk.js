@@ -1,4 +1,5 @@
-/* The bar of bulk actions: says how many changes are ticked, and ticks all of the page at once. Works without. */
+/* The bar of bulk actions: shows how many changes are ticked, and ticks all on the page at once. Bulk actions work
+   without this script. */
 (() => {
   "use strict";
 

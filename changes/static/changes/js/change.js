@@ -4,18 +4,18 @@
 
   const timeline = () => document.getElementById("timeline");
 
-  // More than its first page is shown, or all of a long comment: it would be lost with a swap.
+  // A timeline that shows more than its first page, or all of a long comment, would lose that when it is replaced.
   document.addEventListener("htmx:afterSwap", (event) => {
     const pressed = event.detail.requestConfig?.elt;
     if (pressed?.id === "older-link" || pressed?.matches(".show-all")) timeline().dataset.extended = "yes";
-    // The link is gone with its cut: the focus stays at the comment.
+    // The pressed link is gone, so the focus moves to the comment.
     if (pressed?.matches(".show-all")) document.querySelector(pressed.getAttribute("hx-target"))?.focus();
   });
 
   const isInUse = (element) =>
     element.dataset.extended || element.contains(document.activeElement) || element.querySelector("details[open]");
 
-  // A part that somebody reads or works in stays as it is; the timeline then offers what is new.
+  // A part that somebody reads or works in is not replaced. The timeline then offers a link to what is new.
   document.addEventListener("htmx:oobBeforeSwap", (event) => {
     const old = event.detail.target;
     if (!["timeline", "history", "decisions"].includes(old.id) || !isInUse(old)) return;

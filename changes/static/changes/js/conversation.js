@@ -1,8 +1,8 @@
-/* The comment form. Everything works without. */
+/* The comment form. It works without this script. */
 (() => {
   "use strict";
 
-  // The page is from before the person signed in again: asked for as a whole, it comes back with what was typed.
+  // 403: the page is from before the person signed in again. Sending the whole form brings the page back with its text.
   document.addEventListener("htmx:responseError", (event) => {
     if (event.detail.target.id !== "comment-preview" || event.detail.xhr.status !== 403) return;
     const button = event.detail.elt;

@@ -1,9 +1,9 @@
-/* The form of a change. Works without. */
+/* The form of a change. It works without this script. */
 (() => {
   "use strict";
 
-  // What a save would send is shown anew while one types: what was opened of it stays open, and only what it says
-  // otherwise is read aloud, not each letter of a value.
+  // The preview of what a save would send is replaced while somebody types. Opened details stay open. Screen readers
+  // get a summary, and only when it differs, so that they do not read each typed letter.
   let isOpen = false;
   document.addEventListener("htmx:beforeSwap", (event) => {
     if (event.target.id === "will-send") isOpen = Boolean(event.target.querySelector("details[open]"));
@@ -13,14 +13,14 @@
     const said = [...event.target.querySelectorAll("h2, .planned-head, .silent li")].map((part) => part.innerText).join(" ");
     const news = document.getElementById("will-send-news");
     if (news.textContent !== said) news.textContent = said;
-    // On a narrow screen it stands below all fields: the bar that is always seen leads to it.
+    // On a narrow screen the preview is below all fields, so the bar, which is always visible, links to it.
     const jump = document.getElementById("will-send-jump");
     jump.textContent = event.target.querySelector("h2")?.innerText ?? "";
     jump.hidden = !event.target.querySelector(".planned");
     if (isOpen) event.target.querySelector("details")?.setAttribute("open", "");
   });
 
-  // Where two people gave a field different values, who types another one has chosen it.
+  // In a conflict, typing another value chooses that value.
   document.addEventListener("input", (event) => {
     const choice = event.target.closest(".clash-edit")?.querySelector("input[type=radio]");
     if (choice && choice !== event.target) choice.checked = true;

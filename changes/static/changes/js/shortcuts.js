@@ -1,6 +1,6 @@
-/* Single keys, as the keyboard map says (templates/changes/keyboard.html). An element names its keys itself:
-   data-shortcut="e" is clicked, or focused where it is a field; data-shortcut="g d" is two keys one after the other.
-   Nothing happens while somebody types, nor with Ctrl, Alt or Meta; a person can turn all of it off. */
+/* Keyboard shortcuts; templates/changes/includes/keyboard_map.html lists them. An element names its own keys:
+   data-shortcut="e" clicks it, or focuses it if it is a field; data-shortcut="g d" means two keys one after the other.
+   Nothing happens while somebody types, nor with Ctrl, Alt or Meta. A person can turn all shortcuts off. */
 (() => {
   "use strict";
   if (document.body.dataset.shortcuts !== "on") return;

@@ -6,7 +6,7 @@ from integrations.sandbox.demo.demonstration import demonstrate
 
 
 class Command(BaseCommand):
-    help = "Plays every operation with real processes on throw-away data, and checks what the partners receive."
+    help = "Runs every operation with real processes on temporary data, and checks what the partners receive."
     requires_system_checks = []
 
     def handle(self, *args: object, **options: object) -> None:

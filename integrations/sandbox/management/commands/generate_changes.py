@@ -12,8 +12,8 @@ OPERATIONS_OF_A_CHANGE = 5
 
 class Command(BaseCommand):
     help = (
-        "Fills a database with many changes, and with comments, history, partners and operations, to try the product "
-        "at the size of a large desk. Not for a database that is used: what is generated cannot be removed."
+        "Fills a database with many changes, and with comments, history, partners and operations, for trying the "
+        "product at the size of a large desk. Not for a database in use: generated changes cannot be removed."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -28,12 +28,12 @@ class Command(BaseCommand):
             nargs="+",
             default=[],
             metavar="SYSTEM_ID",
-            help="The external systems to exchange with. Operations that wait are then sent there. "
-            "Default: ten systems of its own, whose addresses lead nowhere.",
+            help="The external systems to exchange with. Waiting operations are then really sent to them. "
+            "Default: ten new systems, whose addresses lead nowhere.",
         )
-        parser.add_argument("--settled", action="store_true", help="No operation waits or was refused.")
-        parser.add_argument("--seed", type=int, default=1, help="Another number makes others (default: %(default)s).")
-        parser.add_argument("--add", action="store_true", help="Also into a database that has changes.")
+        parser.add_argument("--settled", action="store_true", help="Leave no operation waiting or refused.")
+        parser.add_argument("--seed", type=int, default=1, help="Equal seeds, equal changes (default: %(default)s).")
+        parser.add_argument("--add", action="store_true", help="Add to a database that already has changes.")
 
     def handle(self, *args: object, **options: Any) -> None:
         count, operations = options["count"], options["operations"]
@@ -43,8 +43,8 @@ class Command(BaseCommand):
             raise CommandError("--count must be 1 or more, and --operations 0 or more.")
         if not options["add"] and Change.objects.exists():
             raise CommandError(
-                "This database has changes, and what is generated cannot be removed from among them. "
-                "Nothing was done. To add to them all the same: --add."
+                "Nothing was done: this database has changes, and generated ones cannot be removed again. "
+                "To add them all the same, use --add."
             )
         wanted = Wanted(count, operations, options["partners"], options["settled"], options["seed"])
 

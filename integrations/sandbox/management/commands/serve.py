@@ -9,7 +9,7 @@ from integrations.sandbox.serving import serve
 
 
 class Command(BaseCommand):
-    help = "Starts web server, worker, beat and the partner simulator with demo data, on this machine."
+    help = "Starts the web server, a worker, beat and the partner simulator on this machine, with demo data."
     requires_system_checks = []
 
     def add_arguments(self, parser: CommandParser) -> None:

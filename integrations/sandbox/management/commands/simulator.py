@@ -15,17 +15,17 @@ from integrations.sandbox.simulator.service import Simulator
 
 
 class Command(BaseCommand):
-    help = "Plays partner service desks, to try the exchange against."
+    help = "Simulates partner service desks, for trying the exchange."
     requires_system_checks = []
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--host", default="127.0.0.1")
-        parser.add_argument("--port", type=int, default=9911, help="0 takes a free one.")
+        parser.add_argument("--port", type=int, default=9911, help="0 means any free port. Default: %(default)s")
         parser.add_argument(
             "--config",
             type=Path,
             default=settings.VAR_DIR / "simulator.yaml",
-            help="Which partners to play; what they receive is kept beside it. Default: %(default)s",
+            help="The file that names the partners. What they receive is stored beside it. Default: %(default)s",
         )
 
     def handle(self, *args: object, **options: Any) -> None:

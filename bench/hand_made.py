@@ -1,0 +1,57 @@
+"""What each hand-made statement earns: the operation that runs it, against the same with the ORM in its place."""
+
+from __future__ import annotations
+
+import json
+
+from .figures import Figure
+from .seeding import copy_ours, seed_operations
+from .session import Session
+from .stack import OURS
+from .with_orm import CHANGES
+
+_DATABASE = "measured"
+_ROUNDS = 12
+# Which operation runs which statements. One that earns less than 5 % of its operation is not worth its SQL.
+_PAIRS = (
+    ("Create", "partner_of_token"),
+    ("Create", "group_with_system"),
+    ("comment", "token_with_user"),
+    ("comment", "known_of"),
+    ("comment", "prepared"),
+    ("drain of one", "controls_of_due"),
+    ("drain of one", "claim"),
+    ("drain of one", "lock_exchanges"),
+    ("drain of one", "lock_open"),
+    ("drain of one", "references_of"),
+    ("drain of one", "write_heard_of"),
+    ("drain of one", "write_delivered"),
+    ("drain of one", "lock_controls"),
+    ("drain of one", "is_due"),
+    ("drain of one", "read"),
+    ("drain of one", "prepared"),
+)
+
+
+class HandMade:
+    name = "statements"
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self._seed = seed_operations(session.stack, session.partners, CHANGES, 0)
+        self.figures = [
+            Figure(f"{operation}, {statement} against the ORM", "ms", 0.95, at_least=False)
+            for operation, statement in _PAIRS
+        ]
+
+    def measure(self) -> None:
+        stack, seed = self._session.stack, self._seed
+        copy_ours(stack, seed, _DATABASE)
+        # No worker runs, so that nobody takes what the drains are to send.
+        wanted = {"tokens": seed.tokens, "pairs": _PAIRS, "rounds": _ROUNDS}
+        printed = stack.run_module(
+            "bench.with_orm", environment=stack.environment(OURS, _DATABASE), stdin=json.dumps(wanted)
+        )
+        for figure, (ours, with_orm) in zip(self.figures, json.loads(printed), strict=True):
+            figure.add(ours, with_orm)
+        stack.sink.take()

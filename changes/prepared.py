@@ -1,0 +1,36 @@
+"""Prepared statements: on each connection, PostgreSQL parses and plans a repeated statement only once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import psycopg
+from django.conf import settings
+from django.db import connection
+
+# The number of executions on a connection after which a statement is prepared.
+THRESHOLD = 3
+
+
+@contextmanager
+def prepared() -> Iterator[None]:
+    """Lets PostgreSQL prepare the statements inside. They should be few and often repeated, as for one operation.
+
+    Not for a query that needs a partial index: the plan for any value does not know that the value meets the index's
+    condition. The setting `DATABASE_PREPARED_STATEMENTS` turns it off, for a PgBouncer that does not support it.
+    """
+    # Off while queries are logged, in a test or with DEBUG, so that the log shows their values.
+    is_wanted = settings.DATABASE_PREPARED_STATEMENTS and not connection.queries_logged
+    if connection.vendor != "postgresql" or not is_wanted:
+        yield
+        return
+    connection.ensure_connection()
+    session: Any = connection.connection  # the driver's connection
+    ordinary = session.cursor_factory, session.prepare_threshold
+    session.cursor_factory, session.prepare_threshold = psycopg.Cursor, THRESHOLD
+    try:
+        yield
+    finally:
+        session.cursor_factory, session.prepare_threshold = ordinary

@@ -1,0 +1,90 @@
+"""The user of an API token, and the systems that the user speaks for."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib.auth import get_user_model
+from django.db import connection
+from knox.models import AuthToken
+
+from changes.prepared import prepared
+from integrations.models import ExternalSystem
+
+from .rows import partly, read
+
+_CALLER = """
+SELECT t.digest, t.user_id, t.expiry, u.username, u.is_active, u.is_staff, u.is_superuser
+FROM knox_authtoken t
+JOIN auth_user u ON u.id = t.user_id
+WHERE t.digest = %s
+"""
+_PERMISSIONS = """
+SELECT c.app_label, p.codename
+FROM auth_permission p
+JOIN django_content_type c ON c.id = p.content_type_id
+WHERE p.id IN (
+    SELECT permission_id FROM auth_user_user_permissions WHERE user_id = %s
+    UNION SELECT g.permission_id FROM auth_group_permissions g
+    JOIN auth_user_groups m ON m.group_id = g.group_id WHERE m.user_id = %s
+)
+"""
+
+
+def token_with_user(digest: str) -> AuthToken | None:
+    """The token with its user, or None. A member of staff has their permissions in Django's cache for them."""
+    with prepared():
+        token: Any = next(iter(read(AuthToken, _CALLER, [digest])), None)
+        if token is None:
+            return None
+        flags = {name: bool(getattr(token, name)) for name in ("is_superuser", "is_staff", "is_active")}
+        user = partly(
+            get_user_model(),
+            id=token.user_id,
+            is_superuser=flags["is_superuser"],
+            username=token.username,
+            is_staff=flags["is_staff"],
+            is_active=flags["is_active"],
+        )
+        if user.is_staff and not user.is_superuser:
+            with connection.cursor() as cursor:
+                cursor.execute(_PERMISSIONS, [user.pk, user.pk])
+                user._perm_cache = {  # type: ignore[attr-defined]
+                    f"{app}.{codename}" for app, codename in cursor.fetchall()
+                }
+    token.user = user
+    return token
+
+
+_PARTNER = """
+SELECT t.digest, t.user_id, t.expiry, u.username, u.is_active,
+    s.id AS system_key, s.system_id AS system_id, s.enabled AS system_enabled,
+    s.sends_markdown AS system_sends_markdown
+FROM knox_authtoken t
+JOIN auth_user u ON u.id = t.user_id
+LEFT JOIN integrations_externalsystem s ON s.authorized_user_id = u.id
+WHERE t.digest = %s
+"""
+
+
+def partner_of_token(digest: str) -> tuple[AuthToken | None, list[ExternalSystem]]:
+    """The token with its user, and the systems whose authorized user that is. (None, []) for an unknown token."""
+    with prepared():
+        rows: list[Any] = read(AuthToken, _PARTNER, [digest])
+    if not rows:
+        return None, []
+    token = rows[0]
+    token.user = partly(get_user_model(), id=token.user_id, username=token.username, is_active=bool(token.is_active))
+    systems = []
+    for row in rows:
+        if row.system_key is not None:
+            columns = {"id": row.system_key, "system_id": row.system_id, "authorized_user_id": token.user_id}
+            system = partly(
+                ExternalSystem,
+                **columns,
+                enabled=bool(row.system_enabled),
+                sends_markdown=bool(row.system_sends_markdown),
+            )
+            system.authorized_user = token.user
+            systems.append(system)
+    return token, systems

@@ -1,0 +1,67 @@
+"""From the rows of a statement to models that are read in part."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import lru_cache
+from typing import Any, TypeVar
+from uuid import UUID
+
+from django.db import connection
+from django.db.models import DateTimeField, Model, Value
+
+AnyModel = TypeVar("AnyModel", bound=Model)
+
+
+def partly(model: type[AnyModel], **values: Any) -> AnyModel:
+    """An instance with only these fields loaded, as by `only()`. Pass `values` in the order of the model's fields."""
+    return model.from_db(connection.alias, [*values], [*values.values()])
+
+
+@lru_cache(maxsize=64)
+def _reading(model: type[Model], names: tuple[str, ...]) -> tuple[frozenset[str], list[int], list[tuple[int, str]]]:
+    """How to build an instance from a row with these columns.
+
+    Returns the names of the columns that are fields, their positions in the row in the model's order, and the position
+    and name of each other column.
+    """
+    places = {name: place for place, name in enumerate(names)}
+    fields = [field.attname for field in model._meta.concrete_fields if field.attname in places]
+    others = [(place, name) for name, place in places.items() if name not in fields]
+    return frozenset(fields), [places[name] for name in fields], others
+
+
+def read(model: type[AnyModel], sql: str, parameters: list[Any]) -> list[AnyModel]:
+    """As `model.objects.raw()`, but faster. The columns must be named like their fields and need no conversion."""
+    if connection.vendor != "postgresql":
+        return list(model._default_manager.raw(sql, parameters))
+    with connection.cursor() as cursor:
+        cursor.execute(sql, parameters)
+        rows = cursor.fetchall()
+        fields, places, others = _reading(model, tuple(column.name for column in cursor.description))
+    found = []
+    for row in rows:
+        instance = model.from_db(connection.alias, fields, [row[place] for place in places])
+        for place, name in others:
+            setattr(instance, name, row[place])
+        found.append(instance)
+    return found
+
+
+def among(column: str, keys: Iterable[Any]) -> tuple[str, list[Any]]:
+    """SQL for "`column` is one of `keys`", and its parameters.
+
+    On PostgreSQL the keys are one array parameter, so that the statement is the same for any number of keys.
+    """
+    if connection.vendor == "postgresql":
+        return f"{column} = ANY(%s)", [[*keys]]
+    adapted = [key.hex if isinstance(key, UUID) else key for key in keys]
+    return f"{column} IN ({', '.join(['%s'] * len(adapted))})", adapted
+
+
+def moment(value: Any) -> Any:
+    """The datetime for a raw column value, converted as the ORM does: SQLite stores times as text."""
+    column = Value(None, output_field=DateTimeField())
+    for convert in connection.ops.get_db_converters(column):
+        value = convert(value, column, connection)
+    return value

@@ -1,0 +1,156 @@
+"""Operations are retried and skipped by hand."""
+
+import pytest
+from django.utils import timezone
+
+from integrations.models import (
+    ExternalSystem,
+)
+from tests.pages import text, web
+from tests.rows import each_row
+
+from .conftest import assign, came, comment, deliver, refuse
+
+PERSONS_ALLOWED = {"ingrid"}
+
+
+@pytest.fixture
+def people(alice, carol, ingrid, audrey):
+    return {"alice": alice, "carol": carol, "ingrid": ingrid, "audrey": audrey}
+
+
+def test_retry_and_skip_are_offered_to_who_may_and_only_where_they_do_something(people, given):
+    refuse(assign(given))
+    comment(given, people["alice"])
+    for name, person in people.items():
+        content = web(person).get(f"/changes/{given.number}/").content.decode()
+        panel = content.partition('id="exchange"')[2].partition("</section>")[0]
+        activity = content.partition('id="activity"')[2]
+        for part, to_skip in ((panel, 1), (activity, 2)):
+            assert part.count("/retry/") == (1 if name in PERSONS_ALLOWED else 0)
+            assert part.count("/skip/") == (to_skip if name in PERSONS_ALLOWED else 0)
+    deliver(assign(given))
+    assert "/retry/" in web(people["ingrid"]).get(f"/changes/{given.number}/").content.decode()
+
+
+@each_row("person", ["alice", "carol", "audrey"])
+@each_row("action", ["retry", "skip"])
+def test_who_may_not_is_refused_with_the_role_that_may(people, given, person, action):
+    operation = assign(given)
+    refuse(operation)
+    client = web(people[person])
+    response = client.post(f"/exchange/{operation.pk}/{action}/", {"reason": "Because"})
+    assert response.status_code == 403
+    assert "Integration administrator" in text(response)
+    operation.refresh_from_db()
+    assert operation.status == "Refused"
+
+
+def test_retry_now_leads_back_to_the_page_it_was_on(ingrid, given):
+    operation = assign(given)
+    refuse(operation)
+    back = f"/changes/{given.number}/"
+    response = web(ingrid).post(f"/exchange/{operation.pk}/retry/", {"next": back}, follow=True)
+    assert response.redirect_chain[-1][0] == back
+    assert "Assign 1 to ACME is sent as soon as it is its turn." in text(response)
+    operation.refresh_from_db()
+    assert (operation.status, operation.tries) == ("Waiting", 0)
+
+
+@pytest.mark.parametrize("back", ["https://evil.example/", "//evil.example", "javascript:alert(1)", ""])
+def test_no_address_leads_out_of_the_product(ingrid, given, back):
+    operation = assign(given)
+    response = web(ingrid).post(f"/exchange/{operation.pk}/retry/", {"next": back})
+    assert response["Location"] == f"/exchange/{operation.pk}/"
+
+
+@pytest.mark.parametrize("action", ["retry", "skip"])
+def test_what_was_delivered_meanwhile_is_left_alone_in_words(ingrid, given, action):
+    operation = assign(given)
+    deliver(operation)
+    response = web(ingrid).post(f"/exchange/{operation.pk}/{action}/", {"reason": "Because"}, follow=True)
+    assert "Assign 1 to ACME is Delivered now: nothing was changed." in text(response)
+    operation.refresh_from_db()
+    assert (operation.status, operation.skipped_by) == ("Delivered", None)
+
+
+def test_the_skip_page_says_what_is_lost_and_what_waits_behind(ingrid, alice, given):
+    operation = assign(given)
+    refuse(operation)
+    comment(given, alice, 2)
+    said = text(web(ingrid).get(f"/exchange/{operation.pk}/skip/"))
+    assert "Skip Assign 1 to ACME?" in said
+    assert "ACME will never get it" in said
+    assert "Update 2, recorded" in said
+    assert "Also skip the 2 waiting behind it. Without the Assign, ACME does not know this change." in said
+
+
+@pytest.mark.parametrize("reason", ["", "   ", "x" * 501])
+def test_skipping_needs_a_reason(ingrid, given, reason):
+    operation = assign(given)
+    refuse(operation)
+    response = web(ingrid).post(f"/exchange/{operation.pk}/skip/", {"reason": reason})
+    assert response.status_code == 200
+    assert "Not skipped: correct this first" in text(response)
+    operation.refresh_from_db()
+    assert operation.status == "Refused"
+
+
+def test_skipping_frees_what_waits_behind_it(ingrid, alice, given):
+    operation = assign(given)
+    refuse(operation)
+    comment(given, alice)
+    response = web(ingrid).post(f"/exchange/{operation.pk}/skip/", {"reason": "They know it"}, follow=True)
+    assert "Assign 1 to ACME was skipped." in text(response)
+    assert "Skipped by ingrid: They know it" in text(response)
+    states = [row.status for row in given.outgoing_operations.order_by("sequence")]
+    assert states == ["Skipped", "Waiting"]
+
+
+def shown_last(user, operation):
+    """What the skip page carries: the last operation that it showed as waiting."""
+    response = web(user).get(f"/exchange/{operation.pk}/skip/")
+    return response.context["last"]
+
+
+def test_what_came_since_the_skip_page_was_shown_is_not_skipped(ingrid, alice, given):
+    operation = assign(given)
+    comment(given, alice)
+    data = {"reason": "Given by mistake", "all": "on", "last": shown_last(ingrid, operation)}
+    comment(given, alice)
+    web(ingrid).post(f"/exchange/{operation.pk}/skip/", data)
+    states = [row.status for row in given.outgoing_operations.order_by("sequence")]
+    assert states == ["Skipped", "Skipped", "Waiting"]
+
+
+@pytest.mark.parametrize("how", [{"enabled": False}, {"paused_at": timezone.now()}])
+def test_a_retry_for_a_system_that_waits_says_so(ingrid, acme, given, how):
+    operation = assign(given)
+    ExternalSystem.objects.update(**how)
+    said = text(web(ingrid).post(f"/exchange/{operation.pk}/retry/", follow=True))
+    assert "Assign 1 to ACME is sent once ACME is enabled and not paused." in said
+
+
+def test_skipping_an_undelivered_assign_skips_all_behind_it_when_asked(ingrid, alice, given):
+    operation = assign(given)
+    comment(given, alice, 2)
+    data = {"reason": "Given by mistake", "all": "on", "last": shown_last(ingrid, operation)}
+    response = web(ingrid).post(f"/exchange/{operation.pk}/skip/", data, follow=True)
+    assert "Assign 1 to ACME was skipped, and 2 that waited behind it." in text(response)
+    rows = given.outgoing_operations.all()
+    assert {(row.status, row.skip_reason, row.skipped_by) for row in rows} == {("Skipped", "Given by mistake", ingrid)}
+
+
+def test_all_behind_is_skipped_with_an_assign_only(ingrid, alice, given):
+    deliver(assign(given))
+    comment(given, alice, 2)
+    first = given.outgoing_operations.get(sequence=2)
+    web(ingrid).post(f"/exchange/{first.pk}/skip/", {"reason": "Not needed", "all": "on"})
+    assert [row.status for row in given.outgoing_operations.order_by("sequence")] == ["Delivered", "Skipped", "Waiting"]
+
+
+@pytest.mark.parametrize("action", ["retry", "skip"])
+def test_an_operation_that_is_not_there_answers_404(ingrid, acme, given, action):
+    incoming = came(acme, given)
+    for pk in ("0199f3c0-0000-7000-8000-000000000000", incoming.pk):
+        assert web(ingrid).post(f"/exchange/{pk}/{action}/", {"reason": "x"}).status_code == 404
