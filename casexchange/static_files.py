@@ -1,5 +1,6 @@
 """Storage of style sheets and scripts."""
 
+from django.core.files import File
 from whitenoise.storage import CompressedManifestStaticFilesStorage
 
 
@@ -12,7 +13,7 @@ class CollectedOrPlainStaticFilesStorage(CompressedManifestStaticFilesStorage):
 
     manifest_strict = False
 
-    def hashed_name(self, name: str, content: object = None, filename: str | None = None) -> str:
+    def hashed_name(self, name: str, content: File | None = None, filename: str | None = None) -> str:
         if content is None and not self.hashed_files:
             return name
         return super().hashed_name(name, content, filename)

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from django.contrib.auth import get_user_model
-from django.db.models import Q
+from django.db.models import Model, Q
 from django.utils.translation import gettext as _
 
 from .choices import Phase
@@ -99,7 +99,7 @@ def saves_of(change: Change, latest: range, others: Collection[int] = ()) -> dic
     }
 
 
-def _save(after: Any, before: Any) -> Save:
+def _save(after: Any, before: Model | None) -> Save:
     return Save(
         version=after.version,
         at=after.history_date,
@@ -114,18 +114,18 @@ def _save(after: Any, before: Any) -> Save:
     )
 
 
-def _differing(before: Any, after: Any) -> list[str]:
+def _differing(before: Model | None, after: Model) -> list[str]:
     """The fields that a save altered; for the creation, those that it filled."""
     if before is None:
         return [name for name in Change.TRACKED_FIELDS if _raw(after, name) not in (None, "")]
     return [name for name in Change.TRACKED_FIELDS if _raw(before, name) != _raw(after, name)]
 
 
-def _raw(record: object, name: str) -> Any:
+def _raw(record: Model, name: str) -> Any:
     return getattr(record, Change._meta.get_field(name).attname)  # type: ignore[union-attr]
 
 
-def _recorded(record: object, name: str) -> Any:
+def _recorded(record: Model | None, name: str) -> Any:
     """The value in words, with the name of a group or person that was loaded with the record."""
     key = _raw(record, name) if record is not None else None
     if key is None or name not in RELATED:

@@ -7,6 +7,7 @@ from typing import Any
 
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models import CharField, IntegerField, QuerySet, Subquery
+from django.db.models.expressions import Combinable
 from django.db.models.sql.compiler import SQLCompiler
 
 
@@ -39,7 +40,7 @@ class Joined(Subquery):
     template = "(SELECT STRING_AGG(joined.value, ',') FROM (%(subquery)s) joined)"
     output_field = CharField()
 
-    def __init__(self, queryset: QuerySet[Any], column: object, limit: int) -> None:
+    def __init__(self, queryset: QuerySet[Any], column: Combinable | str, limit: int) -> None:
         super().__init__(queryset.annotate(value=column).values("value")[:limit])
 
     def as_sqlite(self, compiler: SQLCompiler, connection: BaseDatabaseWrapper) -> tuple[str, Any]:

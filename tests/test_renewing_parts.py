@@ -13,7 +13,7 @@ from integrations.models import ExternalReference, OutgoingOperation
 from integrations.outgoing import breaker
 from integrations.pages.test_operation import sending
 
-from .changes.test_bulk import started
+from .changes.bulk.conftest import started
 from .factories import ChangeFactory, change_in
 from .pages import asked_for, posted, web
 from .rows import each_row

@@ -120,7 +120,7 @@ class Minute(forms.DateTimeField):
         super().__init__(input_formats=formats, error_messages=errors, **kwargs)
         self.of_two = of_two
 
-    def get_bound_field(self, form: object, field_name: str) -> forms.BoundField:
+    def get_bound_field(self, form: forms.BaseForm, field_name: str) -> forms.BoundField:
         return _BoundMinute(form, self, field_name)
 
     def prepare_value(self, value: object) -> Any:

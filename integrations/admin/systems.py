@@ -117,7 +117,9 @@ class ExternalSystemAdmin(CountsWhatProtects, admin.ModelAdmin):
         if enabling and not obj.is_held_back:
             outbox.wake_on_commit()
 
-    def response_add(self, request: HttpRequest, obj: object, post_url_continue: str | None = None) -> HttpResponse:
+    def response_add(
+        self, request: HttpRequest, obj: ExternalSystem, post_url_continue: str | None = None
+    ) -> HttpResponse:
         response = super().response_add(request, obj, post_url_continue)
         return self._with_secret(request, obj, response)
 

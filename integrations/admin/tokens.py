@@ -29,7 +29,7 @@ class ExpiredFilter(admin.SimpleListFilter):
     title = _("expiry")
     parameter_name = "expired"
 
-    def lookups(self, request: HttpRequest, model_admin: object) -> Any:
+    def lookups(self, request: HttpRequest, model_admin: admin.ModelAdmin) -> Any:
         return [("yes", _("Expired")), ("no", _("Not expired"))]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[AuthToken]) -> QuerySet[AuthToken]:
@@ -133,7 +133,7 @@ class TokenAdmin(PlainChoices, admin.ModelAdmin):
         title = gettext("The new token of %(user)s") % {"user": obj.user}
         return shown_once(self, request, title, obj.token, reverse("admin:knox_authtoken_changelist"))
 
-    def log_addition(self, request: HttpRequest, obj: AuthToken, message: object) -> Any:
+    def log_addition(self, request: HttpRequest, obj: AuthToken, message: list[dict[str, Any]] | str) -> Any:
         return self._log(request, obj, ADDITION)
 
     def _log(self, request: HttpRequest, token: AuthToken, action: int) -> LogEntry:

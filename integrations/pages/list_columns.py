@@ -175,7 +175,7 @@ def _rows(ids: list[int], groups: list[int]) -> QuerySet[Any, Any]:
         "delivered": flag,
     }
 
-    def rows(queryset: QuerySet, kind: str, key: object, system_id: str, **more: Any) -> QuerySet[Any, Any]:
+    def rows(queryset: QuerySet, kind: str, key: F, system_id: str, **more: Any) -> QuerySet[Any, Any]:
         values = {"key": key, "system_name": F(system_id), **nothing, **more}
         return (
             queryset.order_by()

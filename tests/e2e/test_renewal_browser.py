@@ -56,6 +56,6 @@ def test_back_after_a_filter_of_a_page_that_renews_itself_goes_on_renewing_it(si
     expect(page.locator(".entry-save").first).to_be_visible()
     Comment(change=change, author=carol, body="I am on it").save()
     page.clock.run_for(9_000)
-    expect(page.locator("#updated")).to_contain_text("Updated by itself")
+    expect(page.locator("#updated")).to_contain_text("Updated automatically")
     page.get_by_role("link", name="Show it").click()  # the focus is in the timeline, which therefore stays as it was
     expect(page.locator("#timeline")).to_contain_text("I am on it")

@@ -15,7 +15,7 @@ pytestmark = pytest.mark.django_db
 
 TEXT, SWITCH, NUMBER = "Give a text, as a JSON string.", "Give true or false.", "Give a whole number."
 NULL, BLANK = "This field may not be null.", "This field may not be blank."
-UNSEEN = "It holds characters that nobody sees (U+200B)"
+UNSEEN = "Invisible characters (U+200B) are not allowed: remove them."
 EDGES = "White space at the beginning or the end is not allowed: remove it."
 SYSTEM = {"system_id": "ACME", "authorized_user": "acme-user", "endpoint_url": "http://127.0.0.1:9/x"}
 

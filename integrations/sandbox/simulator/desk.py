@@ -110,7 +110,14 @@ class PlayedDesk:
         return event
 
     def send(
-        self, system_id: str, body: Mapping[str, Any], *, key: str | None, status: int, answer: object, at: str
+        self,
+        system_id: str,
+        body: Mapping[str, Any],
+        *,
+        key: str | None,
+        status: int,
+        answer: object,
+        at: str,
     ) -> Event:
         """Stores one operation that a partner sent, and our answer (status 0: none)."""
         event = {
