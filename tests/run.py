@@ -53,7 +53,7 @@ class Run:
         command = [sys.executable, "-m", "pytest", "--database", database, "-n", str(WORKERS[database])]
         command += [f"--color={color}", "--module-durations", str(self._durations), *arguments]
         output = self._log.open("wb") if self._log else subprocess.PIPE
-        # Where Python may not keep what it compiles, as in many a container, each process of a run compiles it all anew.
+        # Where Python may not keep what it compiles, as in many a container, each process would compile it all anew.
         environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
         self._child = subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stdout=output, env=environment, process_group=0
