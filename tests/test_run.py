@@ -68,8 +68,11 @@ def processes_of(folder: Path) -> list[str]:
     return found
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-@pytest.mark.parametrize("send", [os.kill, os.killpg], ids=["to it alone", "to all of it, as a terminal does"])
+@pytest.mark.parametrize(
+    ("send", "number"),
+    [(os.killpg, signal.SIGINT), (os.kill, signal.SIGTERM)],
+    ids=["Ctrl-C, which a terminal sends to all in the foreground", "SIGTERM, to it alone"],
+)
 def test_a_signal_ends_all_that_a_run_has_started(
     start: Callable[..., subprocess.Popen[str]],
     folder: Path,

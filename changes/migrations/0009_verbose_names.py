@@ -10,6 +10,8 @@ import django_fsm
 from django.conf import settings
 from django.db import migrations, models
 
+from changes.migrations._labels import LabelsOnly
+
 
 class Migration(migrations.Migration):
 
@@ -19,8 +21,8 @@ class Migration(migrations.Migration):
     ]
 
     operations = [
-        migrations.SeparateDatabaseAndState(
-            state_operations=[
+        LabelsOnly(
+            [
                 migrations.AlterModelOptions(
                     name='approval',
                     options={'ordering': ['id'], 'verbose_name': 'approval', 'verbose_name_plural': 'approvals'},

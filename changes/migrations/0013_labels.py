@@ -3,6 +3,8 @@
 import django_fsm
 from django.db import migrations, models
 
+from changes.migrations._labels import LabelsOnly
+
 
 class Migration(migrations.Migration):
 
@@ -11,8 +13,8 @@ class Migration(migrations.Migration):
     ]
 
     operations = [
-        migrations.SeparateDatabaseAndState(
-            state_operations=[
+        LabelsOnly(
+            [
                 migrations.AlterField(
                     model_name='change',
                     name='business_impact',

@@ -9,6 +9,8 @@ import uuid_utils.compat
 from django.conf import settings
 from django.db import migrations, models
 
+from changes.migrations._labels import LabelsOnly
+
 
 class Migration(migrations.Migration):
 
@@ -19,8 +21,8 @@ class Migration(migrations.Migration):
     ]
 
     operations = [
-        migrations.SeparateDatabaseAndState(
-            state_operations=[
+        LabelsOnly(
+            [
                 migrations.AlterModelOptions(
                     name='deliveryattempt',
                     options={'ordering': ['started_at', 'id'], 'verbose_name': 'delivery attempt', 'verbose_name_plural': 'delivery attempts'},

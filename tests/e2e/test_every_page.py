@@ -30,14 +30,26 @@ AXE = {
     "runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"],
     "rules": {"target-size": {"enabled": True}},
     "resultTypes": ["violations"],
+    "preload": False,  # of styles and media, for rules about what no page has
 }
-# Each page in both themes and on both widths, by turns: what all pages share is seen in all four ways.
-CHECKS = (((WIDE, "light"), (NARROW, "dark")), ((WIDE, "dark"), (NARROW, "light")))
-TABS = 250
-# Each row of a table and each entry of the timeline is drawn by the same rules: so many are looked at closely.
+# What depends on how a page looks. The others read the document, which is the same in both themes.
+LOOK = ["color-contrast", "link-in-text-block", "scrollable-region-focusable", "target-size"]
+# Each page by all rules in one way, and by those of its look in the opposite one as well. Which is the first goes by
+# turns, so that what pages of a kind share is seen by all rules in all four ways.
+CHECKS = (
+    ((WIDE, "light", AXE), (NARROW, "dark", {**AXE, "runOnly": LOOK})),
+    ((NARROW, "dark", AXE), (WIDE, "light", {**AXE, "runOnly": LOOK})),
+    ((WIDE, "dark", AXE), (NARROW, "light", {**AXE, "runOnly": LOOK})),
+    ((NARROW, "light", AXE), (WIDE, "dark", {**AXE, "runOnly": LOOK})),
+)
+TABS, BUNDLE = 250, 10
+# Each row of a table, entry of the timeline and change in the calendar is drawn by the same rules: so many are looked
+# at closely.
 _SHORTEN = """() => document.querySelectorAll(
-    'tbody tr:nth-child(n+13), #entries > .entry:nth-child(n+13)'
+    'tbody tr:nth-child(n+13), #entries > .entry:nth-child(n+13), .agenda li:nth-child(n+13), a.bar:nth-of-type(n+13)'
 ).forEach(element => element.remove())"""
+# What htmx says when a page is left while it asks for something, as those do who send a form.
+LEFT = ("htmx:afterRequest", "htmx:sendError")
 # What a template that went wrong leaves behind.
 LEFTOVERS = re.compile(
     r"\bNone\b(?! available)"  # Django's own, of recent actions
@@ -56,34 +68,41 @@ _TEXTS = """() => {
     return [document.title, copy.innerText || copy.textContent, ...told.filter(Boolean)].join('\\n');
 }"""
 
-# The element with the focus: a name to tell it by; whether the browser or the page draws something around it; whether
-# some part of it can be seen; and whether Tab was there before.
-_FOCUSED = """() => {
-    const element = document.activeElement;
-    if (!element || element === document.body) return null;
-    const seen = window.seenByTab ??= new Set();
-    const before = seen.has(element) && window.lastByTab !== element;
-    seen.add(element);
-    window.lastByTab = element;
+# Notes, after each Tab, of the element with the focus: a name to tell it by; whether the browser or the page draws
+# something around it; whether some part of it can be seen; and whether Tab was there before. Null where there is none.
+_WATCH_FOCUS = """() => {
+    const seen = new Set();
+    let last = null;
     const drawn = node => {
         if (!node) return false;
         const style = getComputedStyle(node);
         return (style.outlineStyle !== 'none' && parseFloat(style.outlineWidth) > 0) || style.boxShadow !== 'none';
     };
-    const label = element.labels?.[0];
-    const box = element.getBoundingClientRect();
-    const shown = [[0.5, 0.5], [0.05, 0.5], [0.95, 0.5], [0.5, 0.1], [0.5, 0.9]].some(([x, y]) => {
-        const top = document.elementFromPoint(box.left + box.width * x, box.top + box.height * y);
-        return top && (element.contains(top) || top.contains(element) && top !== document.documentElement
-            && top !== document.body && !top.matches('main') || label && label.contains(top));
-    });
-    return {
-        name: element.outerHTML.slice(0, 160).replace(/\\s+/g, ' '),
-        drawn: drawn(element) || drawn(element.closest('label')) || drawn(label) && element.matches('[type=file]'),
-        shown: shown,
-        before: before,
+    const told = element => {
+        const before = seen.has(element) && last !== element;
+        seen.add(element);
+        last = element;
+        const label = element.labels?.[0];
+        const box = element.getBoundingClientRect();
+        const shown = [[0.5, 0.5], [0.05, 0.5], [0.95, 0.5], [0.5, 0.1], [0.5, 0.9]].some(([x, y]) => {
+            const top = document.elementFromPoint(box.left + box.width * x, box.top + box.height * y);
+            return top && (element.contains(top) || top.contains(element) && top !== document.documentElement
+                && top !== document.body && !top.matches('main') || label && label.contains(top));
+        });
+        return {
+            name: element.outerHTML.slice(0, 160).replace(/\\s+/g, ' '),
+            drawn: drawn(element) || drawn(element.closest('label')) || drawn(label) && element.matches('[type=file]'),
+            shown: shown,
+            before: before,
+        };
     };
+    window.focused = [];
+    addEventListener('keyup', event => {
+        const element = document.activeElement;
+        if (event.key === 'Tab') window.focused.push(!element || element === document.body ? null : told(element));
+    }, true);
 }"""
+_READ_FOCUS = "() => window.focused.splice(0)"
 
 _LEAVE_FOCUS = "document.activeElement?.blur(); scrollTo(0, 0)"
 
@@ -126,6 +145,7 @@ class Visit:
     def _note_message(self, message: Any) -> None:
         # A page that answers 404 is told of in the console, as all that is not found.
         is_told = any(f"status of {status} " in message.text for status in (self.look.status, self.look.answer))
+        is_told |= self.look.act is not None and message.text.startswith(LEFT)
         if message.type in ("error", "warning") and not is_told:
             self.faults.append(f"console: {message.text}")
 
@@ -167,7 +187,7 @@ def test_a_page(place, look, visit, subtests):
         # The one width or the other: what has the focus is drawn by the same rules on both.
         check_focus(page, (WIDE, NARROW)[place // 2 % 2])
     with subtests.test("it has no barrier in either theme, nor on a wide or a narrow screen"):
-        check_barriers(page, CHECKS[place % 2])
+        check_barriers(page, CHECKS[place % len(CHECKS)])
 
 
 def check_weight(visited: Visit) -> None:
@@ -218,10 +238,9 @@ def _wide(page: Page, width: int) -> list[str]:
 def check_focus(page: Page, width: int) -> None:
     page.set_viewport_size({"width": width, "height": 800})
     page.evaluate(_LEAVE_FOCUS)
+    page.evaluate(_WATCH_FOCUS)
     faults: dict[str, str] = {}
-    for number in range(TABS):
-        page.keyboard.press("Tab")
-        focused = page.evaluate(_FOCUSED)
+    for number, focused in enumerate(_tabbed(page)):
         if focused is None or focused["before"]:
             assert number > 0, "Tab leads nowhere"
             break
@@ -229,18 +248,28 @@ def check_focus(page: Page, width: int) -> None:
             faults[focused["name"]] = "nothing shows the focus"
         if not focused["shown"]:
             faults[focused["name"]] = "it cannot be seen"
+    else:
+        faults["Tab"] = f"it comes to no end within {TABS}"
     assert faults == {}
 
 
-def check_barriers(page: Page, checks: tuple[tuple[int, str], ...]) -> None:
+def _tabbed(page: Page) -> Iterator[dict[str, Any] | None]:
+    """Where Tab leads, one by one; asked for in bundles."""
+    for _ in range(TABS // BUNDLE):
+        for _ in range(BUNDLE):
+            page.keyboard.press("Tab")
+        yield from page.evaluate(_READ_FOCUS)
+
+
+def check_barriers(page: Page, checks: tuple[tuple[int, str, dict[str, Any]], ...]) -> None:
     page.evaluate(_LEAVE_FOCUS)
     page.evaluate(AXE_SCRIPT)
     faults = {}
-    for width, theme in checks:
+    for width, theme, options in checks:
         page.set_viewport_size({"width": width, "height": 800})
         page.emulate_media(color_scheme=theme)
         page.evaluate(_END_ANIMATIONS)
-        broken = page.evaluate("options => axe.run(options).then(results => results.violations)", AXE)
+        broken = page.evaluate("options => axe.run(options).then(results => results.violations)", options)
         if broken:
             faults[width, theme] = [_in_words(rule) for rule in broken]
     assert faults == {}

@@ -57,7 +57,8 @@ class TestComments:
     @pytest.mark.parametrize("phase", [Phase.CLOSE, Phase.ABANDON])
     def test_a_closed_change_still_takes_comments(self, api, alice, phase):
         change = change_in(phase)
-        assert api(alice).post(address(change, "comments"), {"body": "Late"}).status_code == 201
+        api(alice).post(address(change, "comments"), {"body": "Late"})
+        assert change.comments.get().body == "Late"
 
 
 class TestAttachments:
@@ -237,7 +238,8 @@ class TestApprovals:
 
     def test_who_asked_for_a_change_may_deny_it(self, api, carol):
         change = change_in(Phase.APPROVE_PLAN, requested_by=carol)
-        assert api(carol).post(address(change, "approvals"), {"decision": "Denied"}).status_code == 201
+        api(carol).post(address(change, "approvals"), {"decision": "Denied"})
+        assert change.approvals.get().decision == "Denied"
 
 
 @pytest.mark.parametrize("kind", ["comments", "attachments"])
@@ -273,4 +275,4 @@ def test_an_attachment_whose_file_is_lost_is_404(api, alice):
 
 def test_the_page_of_the_description_is_only_read(client):
     assert client.options("/api/v1/docs/").status_code == 405
-    assert client.get("/api/v1/docs/").status_code == 200
+    assert "<title>casexchange API</title>" in client.get("/api/v1/docs/").content.decode()

@@ -125,6 +125,7 @@ def test_either_secret_of_a_rotation_is_enough(simulator, number):
     raw = json.dumps(body).encode()
     headers = signing.headers(body["id"], raw, [signing.new_secret(), SECRETS["ACME"]])
     assert simulator.api.post("/operations", data=raw, headers=headers).status_code == 200
+    assert [taken["id"] for taken in simulator.get("/api/received", change=number)] == [body["id"]]
 
 
 def test_a_partner_without_a_secret_takes_unsigned_messages(simulator, number):
