@@ -1,4 +1,4 @@
-"""What each hand-made statement earns: the operation that runs it, against the same with the ORM in its place."""
+"""The time that each hand-written SQL statement saves: its operation with the statement, and with the ORM instead."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from .with_orm import CHANGES
 
 _DATABASE = "measured"
 _ROUNDS = 12
-# Which operation runs which statements. One that earns less than 5 % of its operation is not worth its SQL.
+# Operations, each with a statement that it runs. A statement is only worth its SQL if it saves 5 % of its operation.
 _PAIRS = (
     ("Create", "partner_of_token"),
     ("Create", "group_with_system"),
@@ -47,7 +47,7 @@ class HandMade:
     def measure(self) -> None:
         stack, seed = self._session.stack, self._seed
         copy_ours(stack, seed, _DATABASE)
-        # No worker runs, so that nobody takes what the drains are to send.
+        # No worker runs: it would send the operations that the drains should send.
         wanted = {"tokens": seed.tokens, "pairs": _PAIRS, "rounds": _ROUNDS}
         printed = stack.run_module(
             "bench.with_orm", environment=stack.environment(OURS, _DATABASE), stdin=json.dumps(wanted)

@@ -1,4 +1,4 @@
-"""What stands in for each statement of integrations/statements/, as the ORM says it: for the row `statements`."""
+"""Each statement of integrations/statements/ written with the ORM, for the benchmark `statements`."""
 
 from __future__ import annotations
 
@@ -138,7 +138,7 @@ def read_raw(model: Any, sql: str, parameters: list[Any]) -> list[Any]:
     return list(model._default_manager.raw(sql, parameters))
 
 
-# What is replaced by what, by the name in the table.
+# The replacement of each statement, by the statement's name.
 REPLACED: dict[str, Callable[..., Any]] = {
     "token_with_user": token_with_user,
     "partner_of_token": partner_of_token,

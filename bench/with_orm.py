@@ -1,8 +1,8 @@
-"""How long an operation takes with a hand-made statement, and with the ORM in its place: `python -m bench.with_orm`.
+"""The time of an operation with a hand-written SQL statement, and with the ORM instead: `python -m bench.with_orm`.
 
-Reads from stdin a JSON object: `tokens`, `pairs` of an operation and a statement, `rounds`. Prints, for each pair, the
-medians in ms. Blocks of the two take turns, in one process without a web server or a worker: so little time is measured
-that any other noise would hide it.
+Reads a JSON object from stdin: `tokens`, `pairs` of an operation and a statement, `rounds`. Prints both medians of each
+pair in ms, as JSON. The difference is so small that noise would hide it, so blocks of both kinds alternate in one
+process, without a web server or a worker.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ def _compare(run: Callable[[], float], statement: str, rounds: int) -> tuple[flo
 
 @contextmanager
 def _replaced(statement: str) -> Iterator[None]:
-    """With the ORM in place of the statement of this name, wherever it was imported."""
+    """Replaces the statement of this name by its ORM version in all modules that imported it. Nothing for ""."""
     if not statement:
         yield
         return
@@ -78,7 +78,7 @@ def _is_same(function: Any) -> bool:
     return module.startswith("integrations.statements.") or module == "changes.prepared"
 
 
-# --- The operations, each of which says how long it took, in seconds ---
+# --- The operations. Each returns the seconds that it took ---
 
 
 def _operations(tokens: dict[str, str]) -> dict[str, Callable[[], float]]:
@@ -144,7 +144,7 @@ def _operations(tokens: dict[str, str]) -> dict[str, Callable[[], float]]:
 
 
 def _without_backlog(drain: Callable[[], float], drain_all: Callable[[], int]) -> Callable[[], float]:
-    """What the other operations have left to deliver is no part of the time."""
+    """First delivers, unmeasured, what the other operations left over. Then measures `drain`."""
 
     def run() -> float:
         drain_all()

@@ -1,0 +1,1 @@
+"""Change records and their workflow: models, pages, API and admin. Knows nothing about the exchange with partners."""

@@ -18,7 +18,7 @@ from simple_history.models import HistoricalRecords
 if TYPE_CHECKING:
     from django.contrib.auth.models import AnonymousUser, User
 
-# Who a request is of, signed in or not.
+# The user of a request, signed in or not.
 Person: TypeAlias = "User | AnonymousUser"
 
 

@@ -16,10 +16,10 @@ THRESHOLD = 3
 
 @contextmanager
 def prepared() -> Iterator[None]:
-    """Lets PostgreSQL prepare the statements inside. They should be few and often repeated, as for one operation.
+    """Lets PostgreSQL prepare the statements inside the `with` block. For the few statements that every operation runs.
 
-    Not for a query that needs a partial index: the plan for any value does not know that the value meets the index's
-    condition. The setting `DATABASE_PREPARED_STATEMENTS` turns it off, for a PgBouncer that does not support it.
+    Do not use it around a query that passes the condition of a partial index as a parameter: a plan for all values
+    cannot use that index. `DATABASE_PREPARED_STATEMENTS` turns it off, for a PgBouncer that does not support it.
     """
     # Off while queries are logged, in a test or with DEBUG, so that the log shows their values.
     is_wanted = settings.DATABASE_PREPARED_STATEMENTS and not connection.queries_logged

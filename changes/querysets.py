@@ -48,7 +48,7 @@ PLANNED_START = PlannedStart()
 
 
 def rows_of_each(parts: Sequence[ChangeQuerySet], *columns: str) -> list[tuple[Any, ...]]:
-    """These columns of the changes of all parts, each of which has a limit of its own, in one query."""
+    """These columns of the changes of all parts, in one query and in no particular order. Each part may be sliced."""
     if not connection.features.supports_slicing_ordering_in_compound:
         parts = [part.model._default_manager.filter(pk__in=part.values("pk")).order_by() for part in parts]
     first, *others = (part.values_list(*columns) for part in parts)

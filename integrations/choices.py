@@ -77,7 +77,7 @@ class Breaker(TextChoices):
     HALF_OPEN = "HalfOpen", _("Half-open")
 
 
-# Of the tries of so long a time the share of failed ones counts.
+# The window within which the circuit breaker counts the share of failed tries.
 BREAKER_WINDOW = timedelta(seconds=60)
 
 

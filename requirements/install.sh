@@ -2,13 +2,13 @@
 # Installs the missing packages that a make target needs: `sh requirements/install.sh TARGET`.
 #
 #   run    the Python packages of the product, into .venv
-#   lint   these, and those of the checks and tests
-#   test   these, and with apt-get PostgreSQL, Redis, Chromium without windows, faketime and gettext
-#   bench  as test, without Chromium, faketime and gettext
-#   messages     as lint, and gettext
+#   lint   as run, and the packages of the checks and tests
+#   test   as lint, and with apt-get PostgreSQL, Redis, headless Chromium, faketime and gettext
+#   bench  as lint, and with apt-get PostgreSQL and Redis
+#   messages     as lint, and with apt-get gettext
 #   screenshots  as lint, and with apt-get Chromium, faketime and pngquant
 #
-# PYTHON names another interpreter than python3. Each obstacle is told in one line, and ends in exit code 1.
+# PYTHON selects the interpreter; the default is python3. Each error is reported in one line, with exit code 1.
 set -eu
 cd "$(dirname "$0")/.."
 target=$1
@@ -115,7 +115,7 @@ messages)
 test | bench)
     missing=
     command -v redis-server >/dev/null || missing="$missing redis-server"
-    # Chromium itself does it too, where the one without windows cannot be had, and takes three times as long.
+    # If the headless shell cannot be installed, an installed Chromium will do, but takes three times as long.
     [ "$target" = bench ] || command -v chromium-headless-shell >/dev/null ||
         { command -v chromium >/dev/null && (apt_install "make $target" chromium-headless-shell) 2>/dev/null; } ||
         command -v chromium >/dev/null || missing="$missing chromium-headless-shell"

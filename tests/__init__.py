@@ -1,0 +1,1 @@
+"""All tests, in folders that mirror the code, and the helpers that they share."""

@@ -1,4 +1,4 @@
-"""A certificate authority of the tests' own, and what it signs: a certificate that holds, and one that has expired."""
+"""A private certificate authority, and two certificates signed by it: a valid one and an expired one."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ AUTHORITY, VALID, EXPIRED = "authority.pem", "valid.pem", "expired.pem"
 
 
 def make_certificates(folder: Path) -> None:
-    """Writes the three files. Those of 127.0.0.1 hold the key too."""
+    """Writes the three files. The two certificates are for 127.0.0.1, and their files also contain the key."""
     now = datetime.now(UTC)
     day = timedelta(days=1)
     key = ec.generate_private_key(ec.SECP256R1())

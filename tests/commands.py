@@ -1,4 +1,4 @@
-"""manage.py as a process of its own, on the database of the test: for tests with `django_db(transaction=True)`."""
+"""Runs manage.py as a separate process on the database of the test. The test needs `django_db(transaction=True)`."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def database_url() -> str:
 
 
 def manage(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    """Runs it to its end."""
+    """Runs a command to its end."""
     return subprocess.run(
         [sys.executable, "manage.py", *arguments],
         cwd=ROOT,
@@ -34,7 +34,7 @@ def manage(*arguments: str, **environment: str) -> subprocess.CompletedProcess[s
 
 
 def start_manage(log: Path, *arguments: str, **environment: str) -> Process:
-    """Starts it. Whoever does ends it."""
+    """Starts a command. The caller must end it."""
     return start(
         [sys.executable, "manage.py", *arguments],
         log=log,

@@ -1,9 +1,9 @@
-"""What every test may use. The names are those of the whole project's examples.
+"""Fixtures for all tests. They use the names of the project's examples.
 
 People: `alice` (Service desk agent), `carol` (Change manager), `ingrid` (Integration administrator) and
 `audrey` (Auditor).
 Partners: `acme` and `beta`, with the external groups "ACME Networks" and "BETA Servers".
-Ways in: `api(user)`, `partner_api(system)`, `page` and `signed_in_page(user)`, and with real processes
+Clients: `api(user)`, `partner_api(system)`, `page` and `signed_in_page(user)`, and with real processes
 `running_exchange`. Records: factories.py. Services: services.py.
 """
 
@@ -32,16 +32,16 @@ from .factories import ExternalGroupFactory, ExternalSystemFactory, UserFactory
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    # Passwords are hashed by the hundred: the real hash is slow by design.
+    # Tests hash hundreds of passwords, and the real hash is slow by design.
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
-    # Else each test client would first read all style sheets and scripts.
+    # Otherwise each test client would first read all style sheets and scripts.
     settings.WHITENOISE_AUTOREFRESH = True
-    # A busy machine is slow, not wrong.
+    # A test must not fail because the machine is busy.
     expect.set_options(timeout=30_000)
 
 
 def pytest_collection_finish() -> None:
-    """What was imported and collected stays: the collector need not look at it again and again."""
+    """Freezes all imported and collected objects, so that the garbage collector does not scan them again and again."""
     gc.collect()
     gc.freeze()
     gc.set_threshold(20_000, 50, 50)
@@ -51,8 +51,11 @@ def pytest_collection_finish() -> None:
 
 
 def _empty_after(test_case: TransactionTestCase) -> None:
-    """The last request of a page that was just closed may still hold a lock, and PostgreSQL then ends one of the two
-    as a deadlock: a second time nobody is there any more."""
+    """Empties the database after a test, with a second try after a deadlock.
+
+    The last request of a page that was just closed may still hold a lock. PostgreSQL then ends one of the two
+    transactions as a deadlock. At the second try the request has ended.
+    """
     try:
         databases.empty()
     except OperationalError:
@@ -64,7 +67,7 @@ TransactionTestCase._fixture_teardown = _empty_after
 
 @pytest.fixture(scope="session")
 def new_database(django_test_environment: None, django_db_blocker: Any) -> Callable[[str], str]:
-    """`new_database("pages")` makes one of that name, migrated, and returns its DATABASE_URL."""
+    """`new_database("pages")` creates a migrated database of that name, and returns its DATABASE_URL."""
 
     def new(name: str) -> str:
         with django_db_blocker.unblock():
@@ -75,10 +78,10 @@ def new_database(django_test_environment: None, django_db_blocker: Any) -> Calla
 
 @pytest.fixture(scope="session")
 def django_db_setup(django_test_environment: None, django_db_blocker: Any) -> None:
-    """The database of this worker. The end of the run removes it with all the rest."""
+    """The database of this worker. It is removed at the end of the run, with all other files."""
     database = settings.DATABASES["default"]
     if database["ENGINE"] == "django.db.backends.sqlite3":
-        # A file, as in production: several threads write to it at once.
+        # A file as in production, not memory: several threads write to it at once.
         database["OPTIONS"]["init_command"] = "PRAGMA journal_mode=WAL; PRAGMA synchronous=OFF;"
     with django_db_blocker.unblock():
         databases.use_copy(f"test_{services.worker_number()}")
@@ -86,7 +89,7 @@ def django_db_setup(django_test_environment: None, django_db_blocker: Any) -> No
 
 @pytest.fixture(autouse=True)
 def _empty_cache() -> None:
-    # What the rate limit has counted.
+    # The counters of the rate limit.
     cache.clear()
 
 
@@ -129,12 +132,12 @@ def beta(db: None) -> Any:
     return system
 
 
-# --- Ways in ---
+# --- Clients ---
 
 
 @pytest.fixture
 def api(db: None) -> Callable[..., APIClient]:
-    """`api(user)` is a client of the REST API with a token of that user; `api()` has none."""
+    """`api(user)` is a client of the REST API with a token of that user. `api()` has no token."""
 
     def client(user: Any = None) -> APIClient:
         client = APIClient()
@@ -154,7 +157,10 @@ def partner_api(api: Callable[..., APIClient]) -> Callable[..., APIClient]:
 
 @pytest.fixture(scope="session")
 def browser_type_launch_args(browser_type_launch_args: dict[str, Any]) -> dict[str, Any]:
-    """The system's Chromium, which talks to nobody but the pages under test. That without windows takes a third."""
+    """Uses the system's Chromium, which may connect only to the pages under test.
+
+    The headless shell is three times as fast.
+    """
     chromium = shutil.which("chromium-headless-shell") or shutil.which("chromium")
     assert chromium, "chromium-headless-shell is missing: `make test` installs it."
     switches = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"]
@@ -164,10 +170,10 @@ def browser_type_launch_args(browser_type_launch_args: dict[str, Any]) -> dict[s
 
 @pytest.fixture
 def open_page(live_server: Any, new_context: Callable[..., BrowserContext]) -> Iterator[Callable[..., Page]]:
-    """`open_page()` is a new page of a new browser against `live_server`; addresses are paths: `page.goto("/")`.
+    """`open_page()` opens a new page in a new browser context on `live_server`. Addresses are paths: `page.goto("/")`.
 
-    Options are those of Playwright's new_context. After the test: no script failed, and no page asked for anything
-    that the content security policy forbids.
+    Takes the options of Playwright's new_context. After the test it checks that no script failed, and that no page
+    violated the content security policy.
     """
     faults: list[str] = []
 
@@ -187,13 +193,13 @@ def open_page(live_server: Any, new_context: Callable[..., BrowserContext]) -> I
 
 @pytest.fixture
 def page(open_page: Callable[..., Page]) -> Page:
-    """A page on which nobody is signed in."""
+    """A page without a signed-in user."""
     return open_page()
 
 
 @pytest.fixture
 def signed_in_page(live_server: Any, open_page: Callable[..., Page]) -> Callable[..., Page]:
-    """`signed_in_page(alice)` is a page of a browser of its own in which alice is signed in."""
+    """`signed_in_page(alice)` is a page in a separate browser context, in which alice is signed in."""
 
     def page(user: Any, **options: Any) -> Page:
         client = Client()
@@ -213,14 +219,14 @@ def signed_in_page(live_server: Any, open_page: Callable[..., Page]) -> Callable
 
 @pytest.fixture(scope="session")
 def running_exchange(request: pytest.FixtureRequest, new_database: Callable[[str], str]) -> Iterator[RunningExchange]:
-    """An installation of real processes; see exchange.py for what it can do.
+    """An installation of real processes. exchange.py describes its methods.
 
-    On PostgreSQL and Redis, or with `--database sqlite` on the embedded default. One of it serves all tests of a run,
-    so a test makes changes of its own and sets a partner's behaviour back.
+    It uses PostgreSQL and Redis, or with `--database sqlite` the embedded default. All tests of a run share it, so a
+    test must create its own changes, and must reset the behaviour of a partner.
     """
     broker = "filesystem://"
     if request.config.getoption("database") == "postgresql":
-        # The last of the Redis databases: the first ones are those of xdist's workers.
+        # The last Redis database: xdist's workers use the first ones.
         broker = services.redis_url(services.REDIS_DATABASES - 1)
     environment = {"DATABASE_URL": new_database("exchange"), "CELERY_BROKER_URL": broker}
     exchange = RunningExchange(services.run_dir() / "exchange", environment)
@@ -231,11 +237,11 @@ def running_exchange(request: pytest.FixtureRequest, new_database: Callable[[str
         exchange.stop()
 
 
-# --- What runs where ---
+# --- Selection of tests by database and worker ---
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
-    """On SQLite only the modules of databases.py are looked at; named by hand, each."""
+    """On SQLite, collects only the modules in databases.py, and modules that are named on the command line."""
     if config.getoption("database") != "sqlite" or not collection_path.is_file() or _is_named(config):
         return None
     return collection_path not in databases.MODULES_ON_SQLITE or None
@@ -243,7 +249,7 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
 
 @pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """On SQLite, what never touches a database is left out. All that share an installation go to one worker."""
+    """On SQLite, omits tests that do not use a database. Sends all tests that share an installation to one worker."""
     for item in items:
         if "running_exchange" in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.xdist_group("running_exchange"))
@@ -259,7 +265,7 @@ def _is_named(config: pytest.Config) -> bool:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item) -> Iterator[Any]:
-    """A failed test with real processes shows the ends of their logs."""
+    """Adds the last lines of the logs to the report of a failed test with real processes."""
     report = yield
     exchange = getattr(item, "funcargs", {}).get("running_exchange")
     if report.failed and isinstance(exchange, RunningExchange):

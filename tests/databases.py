@@ -1,8 +1,8 @@
 """The databases of a run: migrated once, and copied for each worker and each installation that needs one.
 
-PostgreSQL runs everything. SQLite runs what lies in the modules of `ON_SQLITE_TOO`, which are those where the database
-could make a difference: the rules, whatever is told by SQL (search, filters, paging, counts, export), conflicts and
-concurrency, migrations, commands, and the values that a column takes.
+All tests run on PostgreSQL. The modules of `ON_SQLITE_TOO` also run on SQLite. Their results may depend on the
+database: the rules, SQL queries (search, filters, paging, counts, export), conflicts and concurrency, migrations,
+commands, and limits of columns.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from . import services
 
 FOLDER = Path(__file__).resolve().parent
 ON_SQLITE_TOO = (
-    # The rules, and the record that they are about.
+    # The rules and the change record.
     "changes/test_record.py",
     "changes/test_workflow.py",
     "changes/test_change_history.py",
@@ -39,7 +39,7 @@ ON_SQLITE_TOO = (
     "integrations/outgoing/test_recording.py",
     "integrations/test_state_machine.py",
     "integrations/test_preview.py",
-    # Delivery, and who gets in whose way.
+    # Delivery and concurrency.
     "integrations/test_concurrency.py",
     "integrations/delivery/test_outcomes.py",
     "integrations/delivery/test_order.py",
@@ -70,7 +70,7 @@ ON_SQLITE_TOO = (
     "integrations/status/test_breaker_by_hand.py",
     "integrations/test_incoming_statements.py",
     "test_query_counts.py",
-    # What a column takes.
+    # Limits of columns.
     "changes/api/test_bad_input.py",
     "integrations/test_bad_operations.py",
     # Jobs, commands, migrations, and an installation without any server.
@@ -87,12 +87,12 @@ ON_SQLITE_TOO = (
 TEMPLATE = "template_migrated"
 KEPT = FOLDER.parent / ".pytest_cache" / "migrated"
 MODULES_ON_SQLITE = frozenset(FOLDER / name for name in ON_SQLITE_TOO)
-# What the tables of this process's database held when it was new: the roles, and what Django keeps of the models.
+# The rows of each table when the database of this process was new: roles, content types, permissions.
 _at_first: dict[str, list[tuple[Any, ...]]] = {}
 
 
 def use_copy(name: str) -> None:
-    """Points this process to a new, migrated database of that name. No connection may be open."""
+    """Lets this process use a new, migrated database of that name. No database connection may be open."""
     _ensure_migrated()
     _copy(name)
     _point_to(_name(name))
@@ -102,15 +102,15 @@ def use_copy(name: str) -> None:
 
 
 def empty() -> None:
-    """All is again as it was when the database of this process was new.
+    """Restores the database of this process to its state when it was new.
 
-    Django's own `flush` truncates each table, of which few were written to, and has everything that `migrate` adds
-    made again: a hundred times as dear.
+    Django's own `flush` takes a hundred times as long: it truncates all tables, although few were written to, and then
+    creates everything again that `migrate` adds.
     """
     written = " UNION ALL ".join(f"SELECT '{table}' WHERE EXISTS (SELECT 1 FROM {table})" for table in _at_first)  # noqa: S608
     with connection.constraint_checks_disabled(), transaction.atomic(), connection.cursor() as cursor:
         if _is_postgresql():
-            cursor.execute("SET LOCAL session_replication_role = replica")  # foreign keys are not looked at
+            cursor.execute("SET LOCAL session_replication_role = replica")  # no foreign key checks
         cursor.execute(written)
         for table in {name for (name,) in cursor.fetchall()} | {name for name, rows in _at_first.items() if rows}:
             if _rows(cursor, table) == _at_first[table]:
@@ -126,14 +126,14 @@ def _rows(cursor: CursorWrapper, table: str) -> list[tuple[Any, ...]]:
 
 
 def url_of_copy(name: str) -> str:
-    """The DATABASE_URL of a new, migrated database of that name, of the kind that the run works on."""
+    """Creates a migrated database of that name, of the run's kind. Returns its DATABASE_URL."""
     _ensure_migrated()
     _copy(name)
     return services.postgresql_url(name) if _is_postgresql() else f"sqlite:///{_name(name)}"
 
 
 def _ensure_migrated() -> None:
-    """The first that asks migrates it; the others wait."""
+    """The first process migrates the template database; the others wait."""
     done = services.run_dir() / "migrated"
     with (services.run_dir() / "migrated.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -156,9 +156,10 @@ def _ensure_migrated() -> None:
 
 
 def _kept() -> Path:
-    """Where a database is kept that these very migrations have made, in an earlier run: they take some seconds.
+    """The path of a database that an earlier run made with exactly these migrations. It saves some seconds.
 
-    It is migrated again in any case, so that it gets what comes after the migrations, such as the permissions of roles.
+    The caller runs `migrate` on it all the same, for what is added after the migrations, such as the permissions of
+    roles.
     """
     digest = hashlib.sha256(django.__version__.encode())
     for app in apps.get_app_configs():
@@ -183,7 +184,7 @@ def _keep(kept: Path) -> None:
 
 def _copy(name: str) -> None:
     with (services.run_dir() / "migrated.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)  # PostgreSQL makes one copy at a time
+        fcntl.flock(lock, fcntl.LOCK_EX)  # PostgreSQL allows only one copy of a template at a time
         if _is_postgresql():
             services.create_postgresql_database(name, template=TEMPLATE)
         else:

@@ -1,4 +1,4 @@
-"""How long the tests of each module took: `--module-durations FILE` writes it as JSON, for tests/run.py."""
+"""Measures the duration of each test module. `--module-durations FILE` writes it as JSON, for tests/run.py."""
 
 from __future__ import annotations
 
@@ -27,6 +27,6 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     file = config.getoption("module_durations")
-    # xdist's workers report to the process that writes.
+    # xdist's workers report to the main process, which writes the file.
     if file and not hasattr(config, "workerinput"):
         config.pluginmanager.register(ModuleDurations(file.absolute()))

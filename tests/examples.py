@@ -1,4 +1,4 @@
-"""How many examples the generated tests try: few in an ordinary run, which are others in each, and more when asked.
+"""The number of examples of generated tests: few by default, different in each run, and more on request.
 
 `EXAMPLES=10 make test` tries ten times as many.
 """

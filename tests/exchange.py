@@ -37,7 +37,7 @@ for user in {users!r}:
 
 
 class Client(requests.Session):
-    """Calls one server; addresses are paths. `token` is sent as a Bearer token."""
+    """An HTTP client of one server. Addresses are paths. `token` is sent as a Bearer token."""
 
     def __init__(self, base_url: str, token: str | None = None) -> None:
         super().__init__()
@@ -52,9 +52,9 @@ class Client(requests.Session):
 
 
 class RunningExchange:
-    """One installation. Its users are those of conftest.py; ACME and BETA are played by the simulator.
+    """One installation with the users of conftest.py. The simulator plays ACME and BETA.
 
-    Tests of one run share it, so each makes changes of its own and sets a partner's behaviour back.
+    Tests of one run share it, so each must create its own changes, and must reset the behaviour of a partner.
     """
 
     def __init__(self, folder: Path, environment: Mapping[str, str]) -> None:
@@ -77,10 +77,10 @@ class RunningExchange:
         self._tokens: dict[str, str] = {}
         self._secrets = {system_id: new_secret() for system_id in PARTNERS}
 
-    # --- Ways in ---
+    # --- Clients and commands ---
 
     def manage(self, *arguments: str, stdin: str = "") -> str:
-        """Runs `manage.py`, and returns its stdout. Raises AssertionError with all it said when it fails."""
+        """Runs `manage.py`, and returns its stdout. Raises AssertionError with its output if it fails."""
         done = subprocess.run(
             [sys.executable, "manage.py", *arguments],
             cwd=ROOT,
@@ -97,7 +97,7 @@ class RunningExchange:
         return done.stdout
 
     def shell(self, code: str) -> str:
-        """Runs Python code in `manage.py shell`, as an administrator would, and returns what it printed."""
+        """Runs Python code in `manage.py shell`, as an administrator would, and returns its output."""
         return self.manage("shell", "--verbosity=0", "--command", code)
 
     def api(self, username: str | None) -> Client:
@@ -112,17 +112,17 @@ class RunningExchange:
 
     @property
     def simulator(self) -> Client:
-        """The simulator's own API: what it received, how it behaves, and sending. See integrations/simulator."""
+        """A client of the simulator's API: received messages, behaviour, and sending."""
         return Client(self.simulator_url)
 
     def received(self, system_id: str, change: str) -> list[dict[str, Any]]:
-        """What that partner received about one change, in order of arrival, repeats included."""
+        """The messages that the partner received about one change, in order of arrival, including repeats."""
         answer = self.simulator.get("/api/received", params={"system_id": system_id, "change": change})
         answer.raise_for_status()
         return answer.json()
 
     def until_received(self, system_id: str, change: str, operations: list[str]) -> list[dict[str, Any]]:
-        """Waits until that partner has taken these operations about the change, in this order and no others."""
+        """Waits until the partner has accepted exactly these operations about the change, in this order."""
         taken: list[dict[str, Any]] = []
 
         def has_them() -> bool:
@@ -136,7 +136,7 @@ class RunningExchange:
         return taken
 
     def until(self, what: str, condition: Callable[[], Any], seconds: float = 60) -> Any:
-        """Waits for a condition; fails at once when one of the processes ended."""
+        """Waits for a condition. Fails at once if one of the processes has ended."""
 
         def met() -> Any:
             for process in self.processes.values():
@@ -150,7 +150,7 @@ class RunningExchange:
     def start(self) -> None:
         configuration = self._write("exchange.yaml", self._configuration())
         users = [*ROLES, *map(_authorized_user, PARTNERS)]
-        # The commands that an administrator would type, in one process: starting one takes a second.
+        # The commands of an administrator, in one process, since starting a process takes a second.
         printed = self.shell(_SETUP.format(configuration=str(configuration), users=users))
         self._tokens = dict(zip(users, printed.split(), strict=True))
         self._write("simulator.yaml", {"partners": [self._played(system_id) for system_id in PARTNERS]})
@@ -160,11 +160,11 @@ class RunningExchange:
         self.until("the simulator answers", lambda: _answers(self.simulator_url + "/api/partners"))
 
     def is_answering(self) -> bool:
-        """Whether the web server takes requests."""
+        """Whether the web server accepts requests."""
         return _answers(self.base_url + "/accounts/login/")
 
     def start_process(self, name: str) -> Process:
-        """Starts one of `_commands()`, also again after it was stopped or killed."""
+        """Starts one of `_commands()`, or starts it again after it was stopped or killed."""
         self.processes[name] = start(
             [sys.executable, *self._commands()[name]],
             log=self.folder / f"{name}.log",
@@ -177,11 +177,11 @@ class RunningExchange:
         self.processes.pop(name).stop()
 
     def kill_process(self, name: str) -> None:
-        """As a crash would. What it started itself may live on."""
+        """Kills the process as a crash would. Its children may survive."""
         self.processes.pop(name).kill()
 
     def kill_process_and_its_children(self, name: str) -> None:
-        """As the loss of its host would."""
+        """Kills the process and its children, like the loss of its host."""
         self.processes.pop(name).kill_all()
 
     def stop(self) -> None:
@@ -191,7 +191,7 @@ class RunningExchange:
             self.stop_process(name)
 
     def logs(self, lines: int = 40) -> str:
-        """The end of each process's log."""
+        """The last lines of each process's log."""
         files = sorted(self.folder.glob("*.log"))
         ends = ["\n".join(file.read_text(errors="replace").splitlines()[-lines:]) for file in files]
         return "\n".join(f"--- {file.stem}\n{end}" for file, end in zip(files, ends, strict=True))
@@ -212,11 +212,11 @@ class RunningExchange:
         }
 
     def endpoint_url(self, system_id: str) -> str:
-        """Where that partner takes what we send."""
+        """The address at which the partner receives our operations."""
         return f"{self.simulator_url}/operations"
 
     def _played(self, system_id: str) -> dict[str, Any]:
-        """The partner as the simulator is to play it."""
+        """The simulator's configuration for the partner."""
         return {
             "system_id": system_id,
             "signing_secret": self._secrets[system_id],

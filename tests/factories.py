@@ -20,12 +20,12 @@ SECRET = "whsec_c2VjcmV0LW9mLXRoZS10ZXN0cy0wMTIzNDU2Nzg5"
 
 @cache
 def hashed_password() -> str:
-    """Hashed once per process: the real hasher is slow on purpose."""
+    """The hash is computed once per process, since the real hasher is slow on purpose."""
     return make_password(PASSWORD)
 
 
 class UserFactory(DjangoModelFactory):
-    """A user. `roles=[Role.AGENT]` gives roles, and so makes the user staff."""
+    """A user. `roles=[Role.AGENT]` assigns roles, which makes the user a member of staff."""
 
     class Meta:
         model = get_user_model()
@@ -66,7 +66,7 @@ class ExternalSystemFactory(DjangoModelFactory):
 
     @factory.post_generation
     def has_taken_operations(self, create, extracted, **kwargs):
-        """As if it had taken some before, unless False."""
+        """By default the system counts as one that has accepted an operation before."""
         if extracted is not False:
             DeliveryControl.objects.filter(system=self).update(first_delivered_at=timezone.now())
 
@@ -83,7 +83,7 @@ class ExternalGroupFactory(DjangoModelFactory):
 
 
 class ChangeFactory(DjangoModelFactory):
-    """A change in Log with every field filled that some transition needs, the completion code aside."""
+    """A change in Log. Every field that a transition needs is filled, except the completion code."""
 
     class Meta:
         model = Change
@@ -119,7 +119,7 @@ ROUTES = {
 
 
 def change_in(phase: str, change_type: str = ChangeType.NORMAL, **fields) -> Change:
-    """A change that came to `phase` by real transitions, approved by carol where that is needed."""
+    """A change that reached `phase` by real transitions. Carol approves where an approval is needed."""
     change = ChangeFactory(change_type=change_type, **fields)
     for target in _route(ChangeType(change_type), Phase(phase)):
         if change.phase == Phase.APPROVE_PLAN and target == Phase.DEPLOY:

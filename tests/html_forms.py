@@ -1,10 +1,10 @@
-"""Fills in and posts the forms of a page as a browser does: what the page holds, and what a person alters."""
+"""Fills in and posts the forms of a page as a browser does."""
 
 from html.parser import HTMLParser
 
 
 class _Reader(HTMLParser):
-    """The forms of a page, each with its attributes and the values of its fields."""
+    """Parses the forms of a page, with the attributes and the field values of each."""
 
     def __init__(self, page: str) -> None:
         super().__init__()
@@ -74,9 +74,9 @@ def read_form(response, having):
 
 
 def post_form(client, url, having="csrfmiddlewaretoken", page=None, follow=False, **typed):
-    """Opens `url` (or takes the `page` that was opened), alters the `typed` fields, and posts.
+    """Opens `url` (or uses an open `page`), sets the `typed` fields, and posts the form.
 
-    None unticks or empties a field. A field that the page does not offer is an error of the test.
+    None unticks or empties a field. A field that the form does not have fails the test.
     """
     page = page or client.get(url)
     form = read_form(page, having if not typed else next(iter(typed)))

@@ -1,4 +1,4 @@
-"""What the tests of the pages share: a signed-in client, and the text of a page without its markup."""
+"""Helpers for the tests of pages: a signed-in client, and the text of a page without its markup."""
 
 import html
 import re
@@ -7,7 +7,7 @@ from django.test import Client
 
 
 def web(user=None) -> Client:
-    """A browser without scripts in which `user` is signed in."""
+    """A test client (a browser without scripts) with `user` signed in."""
     client = Client()
     if user is not None:
         client.force_login(user, backend="django.contrib.auth.backends.ModelBackend")
@@ -15,24 +15,24 @@ def web(user=None) -> Client:
 
 
 def text(response) -> str:
-    """What a person reads on the page, with single spaces."""
+    """The visible text of the page, with single spaces."""
     content = response.content.decode()
     body = re.sub(r"<[^>]+>", " ", content.partition("<main")[2])
     return re.sub(r"\s+([.,;:])", r"\1", re.sub(r"\s+", " ", html.unescape(body)))
 
 
 def version_in(response) -> str:
-    """That of the first part of the page, or of the part, which renews itself."""
+    """The version of the first self-updating part in the response."""
     return re.search(r'data-version="([^"]+)"', response.content.decode())[1]
 
 
 def asked_for(version="", **headers) -> dict[str, str]:
-    """What htmx sends with a request for a part; `Target="news"` is the id of the element that it is for."""
+    """The headers of a request by htmx for a part. `Target="news"`: the id of the element that the part is for."""
     return {"HX-Request": "true", "X-Version": version, **{f"HX-{name}": value for name, value in headers.items()}}
 
 
 def posted(change, **fields) -> dict[str, str]:
-    """What the edit page of `change` posts when nothing but `fields` was typed."""
+    """The form data that the edit page of `change` posts when only `fields` were changed."""
     from changes.pages.edit.forms import ChangeForm
 
     form = ChangeForm(instance=type(change).objects.get(pk=change.pk))

@@ -1,4 +1,4 @@
-"""Child processes that end with the test run, also when that is killed; and waiting for a condition."""
+"""Child processes that end with the test run, even if it is killed; and waiting for a condition."""
 
 from __future__ import annotations
 
@@ -20,49 +20,49 @@ _libc = ctypes.CDLL(None)
 
 
 class Process:
-    """One child with its log file. `signal_to_stop` is also what the kernel sends it when its parent dies."""
+    """One child with its log file. The kernel also sends `signal_to_stop` when its parent dies."""
 
     def __init__(
         self, child: subprocess.Popen[bytes], log: Path, log_begin: int, signal_to_stop: signal.Signals
     ) -> None:
         self.child = child
         self.log_file = log
-        self._log_begin = log_begin  # where its own part of the file begins
+        self._log_begin = log_begin  # the place in the log file where this run begins
         self.signal_to_stop = signal_to_stop
-        self._is_asked = False  # twice would be taken for impatience
+        self._is_asked = False  # a second signal would make it end at once
 
     def wait(self, seconds: float = 60) -> int:
         return self.child.wait(seconds)
 
     def log(self, lines: int = 60) -> str:
-        """The end of what it printed."""
+        """The last lines that it printed."""
         return "\n".join(self.log_file.read_text(errors="replace").splitlines()[-lines:])
 
     def has_printed(self, text: str) -> bool:
-        """Whether it did since it was started."""
+        """Whether it has printed this text since its start."""
         with self.log_file.open("rb") as log:
             log.seek(self._log_begin)
             return text.encode() in log.read()
 
     def check_running(self) -> None:
-        """Raises RuntimeError with its log if it ended."""
+        """Raises RuntimeError with its log if it has ended."""
         if self.child.poll() is not None:
             raise RuntimeError(f"{self.child.args} ended with {self.child.returncode}:\n{self.log()}")
 
     def kill(self) -> None:
-        """Ends it at once, as a crash would."""
+        """Kills it at once, like a crash."""
         self.child.kill()
         self.child.wait()
 
     def kill_all(self) -> None:
-        """Ends it and all that it started at once, as a power cut would."""
-        # Stopped first, so that nobody notices the death of another, or starts one more.
+        """Kills it and all its descendants at once, like a power cut."""
+        # All are stopped first, so that none notices the death of another and starts a new one.
         for pid in self.pause():
             _signal(pid, signal.SIGKILL)
         self.child.wait()
 
     def pause(self) -> list[int]:
-        """Stops it and all that it started where they are, connections open, until `resume()`. Returns who they are."""
+        """Suspends it and all its descendants, with open connections, until `resume()`. Returns their ids."""
         stopped: list[int] = []
         while new := [pid for pid in self.family() if pid not in stopped]:
             for pid in new:
@@ -75,9 +75,9 @@ class Process:
             _signal(pid, signal.SIGCONT)
 
     def family(self) -> list[int]:
-        """Its process id, and those of all that it started and these started; none once it ended."""
+        """The ids of the process and of all its descendants. Empty after it has ended."""
         if self.child.poll() is not None:
-            return []  # its number may be another's by now
+            return []  # another process may have this id by now
         parents = _parents()
         found = [self.child.pid]
         for pid in found:
@@ -90,7 +90,7 @@ class Process:
             self._is_asked = True
 
     def stop(self, seconds: float = 15) -> None:
-        """Asks it to end; kills it when it does not."""
+        """Asks it to end, and kills it if it does not."""
         self.ask_to_stop()
         try:
             self.child.wait(seconds)
@@ -107,7 +107,7 @@ def start(
     cwd: Path | None = None,
     signal_to_stop: str = "SIGTERM",
 ) -> Process:
-    """Starts a child of this process; `user` changes to that user first. Both its outputs go to `log`."""
+    """Starts a child process, as `user` if given. Its stdout and stderr go to `log`."""
     stop = signal.Signals[signal_to_stop]
 
     def die_with_parent() -> None:
@@ -135,7 +135,7 @@ def _signal(pid: int, number: signal.Signals) -> None:
 
 
 def is_running(pid: int) -> bool:
-    """Whether there is such a process, and it has not ended."""
+    """Whether this process exists and has not ended."""
     try:
         state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
     except OSError:
@@ -144,11 +144,11 @@ def is_running(pid: int) -> bool:
 
 
 def _parents() -> dict[int, int]:
-    """The parent of every process that runs now."""
+    """The parent of every running process."""
     parents = {}
     for stat in Path("/proc").glob("[0-9]*/stat"):
         with contextlib.suppress(OSError):  # it ended meanwhile
-            # "pid (name) state parent ...", and a name may hold anything.
+            # The format is "pid (name) state parent ...". The name may contain any character.
             parents[int(stat.parent.name)] = int(stat.read_text().rpartition(")")[2].split()[1])
     return parents
 
@@ -160,7 +160,7 @@ def free_port() -> int:
 
 
 def until(what: str, condition: Callable[[], T], seconds: float = 60) -> T:
-    """Waits until `condition()` is true, and returns its value. Raises TimeoutError that names `what`."""
+    """Waits until `condition()` is true. Returns its value. Raises TimeoutError with `what` in the message."""
     deadline = time.monotonic() + seconds
     while not (value := condition()):
         if time.monotonic() > deadline:

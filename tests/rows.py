@@ -1,4 +1,4 @@
-"""A rule checked over a table in one test, where what costs is the world that each row would make anew."""
+"""Checks a rule over a table in one test, so that expensive fixtures are made once and not for every row."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ Test = Callable[..., None]
 
 
 def each_row(names: str | tuple[str, ...], table: Iterable[Any]) -> Callable[[Test], Test]:
-    """As `pytest.mark.parametrize`, but with the fixtures made once for all rows.
+    """Like `pytest.mark.parametrize`, but with the fixtures made once for all rows.
 
-    What a row does in the database is undone after it, and records among the fixtures are as they were. Each row that
-    fails is told with its values. Not for tests of real transactions.
+    Database changes of a row are rolled back after it, and model instances among the fixtures are restored. Each
+    failing row is reported with its values. Raises TypeError in a test of real transactions.
     """
     is_one = isinstance(names, str) and "," not in names
     wanted = [name.strip() for name in names.split(",")] if isinstance(names, str) else [*names]

@@ -1,7 +1,7 @@
-"""Runs all tests on PostgreSQL, and beside it on SQLite those that belong on both: `python -m tests.run`.
+"""Runs all tests on PostgreSQL and, in parallel, some of them on SQLite: `python -m tests.run`.
 
-Further arguments go to pytest. Ends with how long it took, the slowest modules, and the last line of either run, and
-exits non-zero unless both passed. What runs where: databases.py.
+Further arguments are passed to pytest. At the end it prints the duration, the slowest modules, and the last line of
+each run. It exits with 0 only if both passed. databases.py says which tests run on SQLite.
 """
 
 from __future__ import annotations
@@ -23,15 +23,15 @@ import pytest
 from .services import DATABASES
 
 SLOWEST = 10
-PATIENCE = 60  # seconds until what does not end is killed
-# PostgreSQL has most of the work. Tests that wait for a process leave room for a worker more than there are cores.
+PATIENCE = 60  # seconds until a process that does not end is killed
+# PostgreSQL has most of the work. Tests often wait for processes, so one worker more than cores is useful.
 CORES = len(os.sched_getaffinity(0))
-# 0 is the process that collects the tests, and starts sooner than a worker beside it.
+# 0 workers: pytest's own process runs the tests, which starts sooner than an extra worker.
 WORKERS = {"postgresql": max(2, CORES), "sqlite": CORES // 2 if CORES > 3 else 0}
 
 
 class Ended(BaseException):
-    """Somebody has enough of it: by Ctrl-C, or a signal to this process alone."""
+    """The run was interrupted: by Ctrl-C, or by a signal to this process alone."""
 
     def __init__(self, number: int) -> None:
         super().__init__(number)
@@ -39,9 +39,9 @@ class Ended(BaseException):
 
 
 class Run:
-    """pytest on one database. What it prints goes to this process's own output, or is kept until it is over.
+    """A pytest process on one database. Its output is shown at once, or kept until it has ended.
 
-    It has a process group of its own, so that a signal gets to it and to all that it started, wherever it came from.
+    It has its own process group, so that a signal reaches all processes that it started.
     """
 
     def __init__(self, database: str, arguments: list[str], folder: Path, *, is_shown: bool) -> None:
@@ -53,14 +53,14 @@ class Run:
         command = [sys.executable, "-m", "pytest", "--database", database, "-n", str(WORKERS[database])]
         command += [f"--color={color}", "--module-durations", str(self._durations), *arguments]
         output = self._log.open("wb") if self._log else subprocess.PIPE
-        # Where Python may not keep what it compiles, as in many containers, each process of a run compiles everything.
+        # Many containers set PYTHONDONTWRITEBYTECODE. Each process of a run would then compile all modules again.
         environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
         self._child = subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stdout=output, env=environment, process_group=0
         )
 
     def show(self) -> int:
-        """Shows all that it prints, and returns its exit code."""
+        """Prints its output until it ends. Returns its exit code."""
         if self._log:
             self._child.wait()
             print(f"\nOn {self.database}")
@@ -76,11 +76,11 @@ class Run:
         return Counter(json.loads(self._durations.read_text()) if self._durations.exists() else {})
 
     def interrupt(self) -> None:
-        """As Ctrl-C does: pytest then takes down what it started."""
+        """Interrupts it as Ctrl-C does. pytest then stops the processes that it started."""
         self._signal(signal.SIGINT)
 
     def end(self) -> None:
-        """Waits for that, but not for ever."""
+        """Waits at most PATIENCE seconds until it has ended, then kills it."""
         try:
             self._child.communicate(timeout=PATIENCE)
         except subprocess.TimeoutExpired:
@@ -95,7 +95,7 @@ class Run:
 
 def _raise_ended(number: int, _: FrameType | None) -> None:
     for each in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(each, signal.SIG_IGN)  # once is enough
+        signal.signal(each, signal.SIG_IGN)  # a second signal must not interrupt the cleanup
     raise Ended(number)
 
 
@@ -106,7 +106,7 @@ def main() -> int:
         try:
             for number in (signal.SIGINT, signal.SIGTERM):
                 signal.signal(number, _raise_ended)
-            for name in DATABASES:  # one by one: a signal finds those that have begun
+            for name in DATABASES:  # a signal between two starts must end the first
                 run = Run(name, sys.argv[1:], Path(folder), is_shown=name == DATABASES[0])
                 runs.append(run)
             codes = [run.show() for run in runs]
@@ -122,7 +122,7 @@ def main() -> int:
 
 def _report(runs: list[Run], codes: list[int], durations: Counter[str], together: float) -> int:
     words = {pytest.ExitCode.OK: "passed"}
-    # A choice of tests may leave none for one of the databases, but not for both.
+    # With a selection, one of the runs may have no tests, but not both.
     if pytest.ExitCode.OK in codes:
         words[pytest.ExitCode.NO_TESTS_COLLECTED] = "none"
     print(f"\nThe {SLOWEST} slowest modules")

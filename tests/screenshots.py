@@ -1,7 +1,7 @@
 """Makes docs/screenshots/: each main page, light and dark, 1280 and 375 px wide. `make screenshots` runs it.
 
-Starts the product with its demo data in a temporary folder, on a day that is always the same, and opens the pages as a
-person would. The files are named <page>-<light|dark>-<width>.png.
+Starts the product with its demo data in a temporary folder, always on the same date, and opens the pages as a person
+would. The files are named <page>-<light|dark>-<width>.png.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ from .processes import Process, free_port, start, until
 
 FOLDER = ROOT / "docs" / "screenshots"
 THEMES = ("light", "dark")
-# By width, the height of the screen; a page is shown to its end, but not further than TALLEST.
+# The height of the screen for each width. A picture shows the whole page, up to TALLEST pixels.
 SCREENS = {1280: 800, 375: 760}
 TALLEST = 1600
 LARGEST = 300_000
-# A Wednesday morning. In the future, so that no session has ended by the browser's clock.
+# A Wednesday morning. It is in the future, so that no session has expired for the browser's clock.
 MOMENT = datetime(2031, 3, 12, 9, 41, tzinfo=UTC)
 READY = "Ctrl-C stops everything."
 OURS = ("SECRET_KEY", "DEBUG", "DATABASE_URL", "CELERY_BROKER_URL", "MEDIA_ROOT", "OUTGOING_ALLOWED_NETWORKS", "PORT")
@@ -55,7 +55,7 @@ print(json.dumps({
 
 @dataclass(frozen=True)
 class Shot:
-    """One page: who opens it, and what they do before the picture is taken."""
+    """One page: the person who opens it, and the actions before the picture is taken."""
 
     name: str
     address: str
@@ -91,14 +91,14 @@ SHOTS = (
 
 
 class Product:
-    """The demo as `make run` starts it, on ports and data of its own."""
+    """The demo as started by `make run`, with separate ports and data."""
 
     def __init__(self, folder: Path) -> None:
         self.url = f"http://127.0.0.1:{free_port()}"
         kept = {name: value for name, value in os.environ.items() if name not in OURS}
         self._environment = {**kept, "VAR_DIR": str(folder), "TIME_ZONE": "UTC"}
         ports = ["--port", self.url.rpartition(":")[2], "--simulator-port", str(free_port())]
-        # So many seconds ahead of the real clock, as a moment would begin anew with each process.
+        # A relative offset in seconds: with an absolute time the clock would start again in each process.
         ahead = int((MOMENT - datetime.now(UTC)).total_seconds())
         command = ["faketime", "-f", f"+{ahead}s", sys.executable, "manage.py", "serve", *ports]
         self._process: Process = start(
@@ -163,10 +163,10 @@ def _take(page: Page, shot: Shot, product: Product, file: Path, width: int) -> N
         shot.act(page, product.keys)
     page.evaluate("document.activeElement?.blur(); scrollTo(0, 0); document.fonts.ready")
     height = min(TALLEST, max(SCREENS[width], page.evaluate("document.documentElement.scrollHeight")))
-    # As a screen of that height would show it: what sticks to its lower edge does so there.
+    # Sets the height of the screen, so that sticky parts are at the lower edge of the picture.
     page.set_viewport_size({"width": width, "height": height})
     page.screenshot(path=file, animations="disabled")
-    # 256 colours are enough for a page, and make a third of the bytes.
+    # 256 colours are enough for a page, and reduce the file to a third.
     subprocess.run(["pngquant", "--force", "--strip", "--speed", "1", "--output", file, "256", file], check=True)
     if (size := file.stat().st_size) > LARGEST:
         sys.exit(f"casexchange: {file.name} has {size:,} bytes, more than {LARGEST:,}.")

@@ -1,11 +1,11 @@
-"""Real services for a test run: a private PostgreSQL and a private Redis, and the environment that points to them.
+"""A private PostgreSQL and a private Redis for a test run, and the environment variables for them.
 
-A pytest plugin (`-p tests.services` in pyproject.toml), because pytest-django reads the settings before any conftest.py
-is imported. The process that begins the run starts the services, once there is a test to run; xdist's workers inherit
-its environment. Nothing of this survives the run, even one that is killed: see tests/processes.py.
+It is a pytest plugin (`-p tests.services` in pyproject.toml), because pytest-django reads the settings before any
+conftest.py is imported. The main process starts the services as soon as there is a test to run; xdist's workers inherit
+its environment. All services end with the run, even if it is killed: see tests/processes.py.
 
-`--database postgresql` (default) or `--database sqlite` chooses what the run's tests work on. Only with the former
-is a PostgreSQL started.
+`--database postgresql` (default) or `--database sqlite` chooses the database of the tests. PostgreSQL is started only
+for the former.
 """
 
 from __future__ import annotations
@@ -69,17 +69,17 @@ def pytest_report_header(config: pytest.Config) -> str:
 
 
 def run_dir() -> Path:
-    """The folder of this run: all that the tests and their services write."""
+    """The folder of this run, for all files of the tests and their services."""
     return Path(os.environ[RUN_DIR])
 
 
 def worker_number() -> int:
-    """0, 1... for xdist's workers, and 0 without xdist."""
+    """The number of this xdist worker, from 0. Without xdist 0."""
     return int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
 
 
 def postgresql_url(database: str) -> str:
-    # The host is a folder: the cluster listens on a socket in it, and on no port.
+    # The host is a folder: the cluster listens only on a socket in it, not on a port.
     return f"postgres://postgres@/{run_dir() / 'postgresql'}/{database}"
 
 
@@ -119,17 +119,17 @@ def _set_environment(database: str) -> None:
         CELERY_BROKER_URL=redis_url(worker_number()),
         OUTGOING_ALLOWED_NETWORKS="127.0.0.0/8",
         LOG_LEVEL="WARNING",
-        # A test is one transaction, and may take its time on a busy machine.
+        # No idle limit: a test is one transaction, and may be slow on a busy machine.
         DATABASE_IDLE_TIMEOUT="0",
-        # Playwright's own event loop runs in the thread of the tests.
+        # Playwright runs an event loop in the thread of the tests, in which Django would refuse to use the database.
         DJANGO_ALLOW_ASYNC_UNSAFE="true",
     )
 
 
 def _prepare_services(database: str) -> None:
-    """Redis is there at once. What PostgreSQL needs takes a second, and goes on while the tests are collected."""
+    """Starts Redis, and begins to create the PostgreSQL cluster: this takes a second, while tests are collected."""
     folder = Path(tempfile.mkdtemp(prefix="casexchange-tests-"))
-    folder.chmod(0o711)  # the owner of the PostgreSQL cluster must get to it
+    folder.chmod(0o711)  # the owner of the PostgreSQL cluster must be able to enter it
     os.environ[RUN_DIR] = str(folder)
     os.environ.setdefault("FAULTS_SEED", str(secrets.randbelow(1_000_000)))
     atexit.register(_end_services, folder)
@@ -144,7 +144,7 @@ def _prepare_services(database: str) -> None:
 def _start_services() -> None:
     for server in _services:
         if isinstance(server, PostgreSQL) and server.process is None:
-            # Nothing here must survive even a crash.
+            # The data need not survive even a crash, and files without fsync are faster.
             server.start("-csynchronous_commit=off", "-cautovacuum=off")
         server.until_ready()
 
@@ -156,13 +156,13 @@ def _end_services(folder: Path) -> None:
 
 
 class Service(ABC):
-    """A server with a folder of its own, that can be stopped and started again."""
+    """A server with a private folder, that can be stopped and started again."""
 
     folder: Path
-    process: Process | None = None  # until it is started for the first time
+    process: Process | None = None  # None until the first start
 
     def stop(self) -> None:
-        """In order, where the server knows such a thing, and whoever is connected."""
+        """Stops the server in order if it supports that, without waiting for its clients."""
         if self.process:
             self.process.stop()
 
@@ -179,7 +179,7 @@ class Service(ABC):
 
 
 class PostgreSQL(Service):
-    """A cluster that listens on a socket in its folder, and on no port. It is made beside what its maker does then."""
+    """A cluster that listens only on a socket in its folder, not on a port. initdb runs in the background."""
 
     def __init__(self, folder: Path) -> None:
         # PostgreSQL refuses to run as root.
@@ -192,10 +192,10 @@ class PostgreSQL(Service):
         self._initdb = start([*command, str(folder / "data")], log=folder.with_suffix(".initdb.log"), user=self._user)
 
     def start(self, *options: str, signal_to_stop: str = "SIGQUIT") -> None:
-        """`options` as those of `postgres`. By default it is stopped as a crash would, which is at once."""
+        """`options` are those of `postgres`. By default it is stopped at once, like a crash."""
         if self._initdb.wait() != 0:
             raise RuntimeError(f"initdb failed:\n{self._initdb.log()}")
-        # Nothing here must survive a power cut, so nothing waits for the disk.
+        # The data need not survive a power cut, so nothing waits for the disk.
         speed = ["-cfsync=off", "-cfull_page_writes=off"]
         command = [_postgresql_program("postgres"), f"-D{self.folder / 'data'}", f"-k{self.folder}"]
         self.process = start(
@@ -224,7 +224,7 @@ class PostgreSQL(Service):
 
 
 class Redis(Service):
-    """A server that keeps nothing: started again, it is empty. Its port stays the same."""
+    """A server without persistence: after a restart it is empty. Its port stays the same."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -263,7 +263,7 @@ def _run_on_postgresql(program: str, database: str, *options: str) -> None:
 
 
 def _postgresql_program(name: str) -> str:
-    """The newest of those that Debian's packages install side by side, else the one on the PATH."""
+    """The path of a program: the newest version of Debian's packages, otherwise the one on the PATH."""
     installed = sorted(Path("/usr/lib/postgresql").glob(f"*/bin/{name}"), key=lambda path: float(path.parts[4]))
     program = str(installed[-1]) if installed else shutil.which(name)
     if program is None:

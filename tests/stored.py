@@ -1,10 +1,10 @@
-"""Rows as an earlier release may have stored them, which no way in would make today."""
+"""Rows as an earlier release may have stored them. Today every interface would refuse them."""
 
 from django.db import connection
 
 
 def store(change, **values):
-    """Writes these columns of a change, and of its history, past every rule."""
+    """Writes these columns of a change and its history directly, without any validation."""
     columns = ", ".join(f"{name} = %s" for name in values)
     with connection.cursor() as cursor:
         for table in ("changes_change", "changes_historicalchange"):

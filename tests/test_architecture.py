@@ -1,7 +1,7 @@
-"""What the product's code must keep to, read from the code itself.
+"""Rules for the product's code, checked by reading the code.
 
-The exchange hangs on the models' signals, so nothing may write a change, a comment, an attachment or an approval around
-`save()`, and no phase may be set but by a transition. Who may import whom: the contracts in pyproject.toml.
+The exchange depends on the models' signals. So all code must write changes, comments, attachments and approvals with
+`save()`, and must set a phase with a transition. The contracts in pyproject.toml say who may import whom.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ MODULES = sorted(
     file for package in PACKAGES for file in (ROOT / package).rglob("*.py") if "migrations" not in file.parts
 )
 ANNOUNCED = {"Change", "Comment", "Attachment", "Approval"}
-# Managers and querysets of these models that are reached from another record.
+# Attributes of other records that are managers of these models.
 RELATED_TO_ANNOUNCED = {"changes", "requested_changes", "comments", "attachments", "approvals"}
-# Of the annotated arguments.
+# The largest share of annotated arguments that may have the type Any.
 MOST_ANY = 0.08
 BULK = {"update", "bulk_create", "bulk_update", "aupdate", "abulk_create", "abulk_update"}
 RAW = {"raw", "extra", "cursor", "save_base", "_raw_delete", "RawSQL"}
@@ -48,7 +48,7 @@ def _calls(tree: ast.AST) -> Iterator[ast.Call]:
 
 
 def _chain(node: ast.expr) -> list[str]:
-    """`Change.objects.filter(x).first` as ["Change", "objects", "filter", "first"]; what is no name reads "?"."""
+    """`Change.objects.filter(x).first` as ["Change", "objects", "filter", "first"]. Other expressions become "?"."""
     if isinstance(node, ast.Attribute):
         return [*_chain(node.value), node.attr]
     if isinstance(node, ast.Name):
@@ -63,7 +63,7 @@ def _trees() -> dict[str, ast.Module]:
     return {_name(file): _tree(file) for file in MODULES}
 
 
-# --- The readers of the code find what they are for ---
+# --- Tests of these checks ---
 
 
 @pytest.mark.parametrize(
@@ -123,7 +123,7 @@ def test_an_honest_write_is_not_mistaken(code: str) -> None:
 
 
 def found(look: Callable[[ast.Module], list[str]]) -> dict[str, list[str]]:
-    """What is found in the product's modules, of those in which something is."""
+    """The findings in the product's modules, without modules that have none."""
     return {name: lines for name, tree in _trees().items() if (lines := look(tree))}
 
 
@@ -134,19 +134,19 @@ def test_no_phase_is_assigned() -> None:
 def test_changes_and_additions_are_written_by_save_alone() -> None:
     around = found(_writes_around_save)
     assert around == {
-        "integrations/incoming/locks.py": ["connection.cursor()"],  # for an advisory lock, which writes nothing
-        "changes/models/history.py": ["connection.cursor()"],  # for the audit row, a copy of the record's own
+        "integrations/incoming/locks.py": ["connection.cursor()"],  # an advisory lock, which writes nothing
+        "changes/models/history.py": ["connection.cursor()"],  # the audit row, a copy of the record's row
         **{name: calls for name, calls in around.items() if name.startswith(STATEMENTS)},  # see the next test
-        # In bulk, around the models, for a database that nobody uses; which is what it is for.
+        # It fills an unused database in bulk, without the models. That is its purpose.
         "integrations/sandbox/volume/tables.py": ["connection.cursor()"] * 4,
-        "casexchange/apps.py": ["connections[using].cursor()"],  # for the limits of the session while migrating
+        "casexchange/apps.py": ["connections[using].cursor()"],  # sets the limits of the session for migrations
     }
 
 
 def test_the_statements_in_sql_write_nothing_but_operations_and_when_a_partner_was_heard_of() -> None:
     texts = "".join(file.read_text() for file in (ROOT / STATEMENTS).glob("*.py"))
     written = re.findall(r"\b(?:UPDATE|INSERT INTO|DELETE FROM)\s+(\w+)", texts)
-    # Of a reference, when the partner was last heard of.
+    # External references: only the time at which the partner last confirmed them.
     assert {*written} - {"OF", "SKIP"} == {"integrations_outgoingoperation", "integrations_externalreference"}
 
 
@@ -179,7 +179,7 @@ def test_one_module_reads_what_htmx_sends_and_one_says_how_a_part_renews_itself(
     files = [*MODULES, *(ROOT / "templates").rglob("*.html")]
     pages = [file for file in files if "simulator" not in file.parts]
     found = {_name(file): found for file in pages if (found := own.findall(file.read_text()))}
-    languages = {"changes/pages/preferences/preferences.py": ["patch_vary"] * 2}  # of every answer, the API's too
+    languages = {"changes/pages/preferences/preferences.py": ["patch_vary"] * 2}  # for every response, also of the API
     assert {name: texts for name, texts in found.items() if name not in HTMX_AND_RENEWAL} == languages
 
 
@@ -257,7 +257,7 @@ def _writes_of_operations(tree: ast.Module) -> list[str]:
 
 def _signals_of_saves(tree: ast.Module) -> list[str]:
     names = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
-    # Of `super()`, pre_save is what a column makes of a value.
+    # `super().pre_save` is a method of a model field, not the signal.
     attributes = [node for node in ast.walk(tree) if isinstance(node, ast.Attribute)]
     names |= {node.attr for node in attributes if not isinstance(node.value, ast.Call)}
     names |= {alias.name for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) for alias in node.names}
@@ -294,13 +294,13 @@ def _is_around_the_orm(node: ast.AST) -> bool:
 
 
 def _is_bulk_write(node: ast.AST) -> bool:
-    """A bulk write is honest only where one sees that its model is another: it starts at `<Model>.objects`."""
+    """Whether a call is a forbidden bulk write: one that does not visibly start at another `<Model>.objects`."""
     if not isinstance(node, ast.Call):
         return False
     chain = _chain(node.func)
     if chain[-1] not in BULK or len(chain) == 1:
         return False
     if chain[-1] == "update" and node.args:
-        return False  # a dict's or a digest's: that of a QuerySet takes named values only
+        return False  # update() of a dict or a hash: a QuerySet's takes only keyword arguments
     models = {name for name in chain if name[0].isupper()}
     return not models or bool(models & ANNOUNCED) or bool({*chain} & RELATED_TO_ANNOUNCED) or "objects" not in chain

@@ -1,7 +1,7 @@
-"""A request that meets another transaction is done again, unseen; what cannot be done now is answered with 503.
+"""A request that conflicts with another transaction is repeated unnoticed. If it cannot be done now, the answer is 503.
 
-The conflicts are the database's own. PostgreSQL raises them from a trigger, and once in earnest; SQLite is locked by
-another connection.
+The database itself raises the conflicts. On PostgreSQL a trigger raises them, and one test causes a real deadlock.
+SQLite is locked by another connection.
 """
 
 import threading
@@ -42,7 +42,7 @@ def web(client, alice):
 
 @contextmanager
 def refused(times, table="changes_comment", code=DEADLOCK):
-    """The database refuses the next `times` writes to the table, with this error on PostgreSQL."""
+    """Lets the database refuse the next `times` writes to the table. On PostgreSQL the error is `code`."""
     with (_by_trigger if connection.vendor == "postgresql" else _by_lock)(times, table, code):
         yield
 
@@ -50,7 +50,7 @@ def refused(times, table="changes_comment", code=DEADLOCK):
 @contextmanager
 def _by_trigger(times, table, code):
     with connection.cursor() as cursor:
-        # A sequence counts on when the transaction is undone.
+        # A sequence keeps its value when the transaction is rolled back.
         cursor.execute("CREATE SEQUENCE refused")
         cursor.execute(
             "CREATE FUNCTION refuse() RETURNS trigger AS $$ BEGIN "
@@ -160,7 +160,7 @@ def test_a_small_upload_that_meets_a_conflict_is_kept_once_and_whole(change, ali
 
 
 def test_a_real_deadlock_is_seen_by_neither_side(change, alice, api):
-    """PostgreSQL ends one of two that wait for each other. SQLite has one writer at a time: here both just wait."""
+    """PostgreSQL ends one of two transactions in a deadlock. SQLite has one writer at a time: both just wait."""
     exchange, client = change.exchanges.get(), api(alice)
     holds, may_go_on = threading.Event(), threading.Event()
 
@@ -168,7 +168,7 @@ def test_a_real_deadlock_is_seen_by_neither_side(change, alice, api):
         with transaction.atomic():
             if connection.vendor == "postgresql":
                 with connection.cursor() as cursor:
-                    cursor.execute("SET LOCAL deadlock_timeout = '60s'")  # so it is the other one that is ended
+                    cursor.execute("SET LOCAL deadlock_timeout = '60s'")  # so the other transaction is ended
             type(exchange).objects.select_for_update().get(pk=exchange.pk)
             holds.set()
             may_go_on.wait(60)
@@ -215,7 +215,7 @@ def test_an_operation_that_meets_conflicts_is_applied_once(acme, partner_api):
 
 def test_an_operation_in_vain_is_answered_with_503_and_can_be_sent_again(acme, partner_api):
     client = partner_api(acme)
-    # For so long that the log of failed operations can be written: SQLite locks all.
+    # Until the log of failed operations is written: SQLite locks the whole database.
     with refused(3, "changes_change"):
         answer = client.post("/api/v1/operations/", CREATE, headers={"Idempotency-Key": "k"})
     assert answer.status_code == 503
@@ -228,11 +228,11 @@ def test_an_operation_in_vain_is_answered_with_503_and_can_be_sent_again(acme, p
     assert client.post("/api/v1/operations/", CREATE, headers={"Idempotency-Key": "k"}).status_code == 201
 
 
-# --- Not now ---
+# --- Answers with 503 ---
 
 
 def codes():
-    """What is refused for good on this database: on SQLite there is but the lock."""
+    """The errors of this database that lead to a 503. SQLite has only its lock."""
     return [LOCK_TIMEOUT, STATEMENT_TIMEOUT, DISK_FULL, DEADLOCK] if connection.vendor == "postgresql" else ["locked"]
 
 
@@ -278,7 +278,7 @@ def test_a_large_upload_is_not_kept_to_be_sent_again(change, alice, api):
 
 @contextmanager
 def unreachable():
-    """No connection can be made."""
+    """No database connection can be opened."""
     connection.close()
     where = connection.settings_dict
     name, host = where["NAME"], where["HOST"]
@@ -319,11 +319,11 @@ def test_of_a_connection_that_was_lost_nobody_knows_what_was_committed():
     assert (is_conflict(lost), is_unavailable(lost), is_undone(lost)) == (False, True, False)
 
 
-# --- What was partly committed is not done again ---
+# --- A partly committed request is not repeated ---
 
 
 def two_transactions(request, pk):
-    """A page that saves twice."""
+    """A view with two transactions."""
     change = Change.objects.get(pk=pk)
     author = change.requested_by
     Comment(change=change, author=author, body="first").save()

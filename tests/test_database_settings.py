@@ -1,4 +1,4 @@
-"""What the database is told about a connection, asked of the database itself."""
+"""The settings of a database connection, read from the database itself."""
 
 import json
 import os
@@ -64,11 +64,11 @@ def test_migrate_has_no_limits_and_gives_them_back():
     assert asked(connection) == before
 
 
-# --- In a process of its own, on PostgreSQL ---
+# --- In a separate process, on PostgreSQL ---
 
 
 def shown(url="", names=LIMITS, **environment):
-    """What a process with this environment is told by the database."""
+    """The database settings of a process with this environment."""
     environment["DATABASE_URL"] = services.postgresql_url("postgres") + url
     inherited = {name: value for name, value in os.environ.items() if name not in VARIABLES}
     done = subprocess.run(

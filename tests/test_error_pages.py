@@ -1,4 +1,4 @@
-"""Every error page says what happened, what became of it, and what to do next, in the style of the others."""
+"""Every error page says what happened, whether anything was saved, and what to do next, in the usual style."""
 
 import pytest
 from django.test import Client

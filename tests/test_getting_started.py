@@ -1,6 +1,6 @@
-"""The way from a fresh clone to a running product: the installer's obstacles, each told in one line, and the locks.
+"""From a fresh clone to a running product: the errors of the installer, each in one line, and the lock files.
 
-The installer runs in a folder of its own, with a PATH on which only the named programs are.
+The installer runs in a separate folder, with a PATH that has only the named programs.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ from . import services
 
 ROOT = Path(__file__).resolve().parent.parent
 LOCKS = ["bootstrap", "dev", "run"]
-# What any Debian has.
+# Programs of every Debian.
 TOOLS = ["sh", "make", "cat", "cksum", "cp", "dirname", "env", "expand", "id", "ls", "mkdir", "rm", "sed"]
 
 
 class Clone:
-    """A copy of what a fresh clone needs to get started, and the only programs that are there."""
+    """A copy of the files for the start of a fresh clone, and a folder with the only available programs."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder / "clone"
@@ -40,18 +40,18 @@ class Clone:
         self.add_python("3.11")
 
     def add(self, name: str, script: str) -> None:
-        """A program on the PATH that does what the shell script says."""
+        """Adds a program to the PATH that runs this shell script."""
         program = self.programs / name
         program.unlink(missing_ok=True)
         program.write_text(f"#!/bin/sh\n{script}\n")
         program.chmod(0o755)
 
     def add_python(self, version: str, name: str = "python3") -> None:
-        """A Python that can only say its version."""
+        """Adds a Python that can only print its version."""
         self.add(name, f"echo {version}")
 
     def sync(self, name: str) -> None:
-        """What the folder looks like after the packages of a lock file were installed."""
+        """Lets the folder look as after installing the packages of a lock file."""
         lock = (self.folder / "requirements" / f"{name}.txt").read_bytes()
         checksum = subprocess.run(["cksum"], input=lock, capture_output=True, check=True).stdout.decode().strip()
         (self.folder / ".venv" / "bin").mkdir(parents=True)
@@ -65,7 +65,7 @@ class Clone:
         return self._run(["make", "--no-print-directory", target], environment)
 
     def _run(self, command: list[str], environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
-        # root may write to a read-only folder; nobody may not
+        # root may write to a read-only folder, but the user nobody may not
         identity: dict[str, Any] = {"user": "nobody", "group": "nogroup"} if os.geteuid() == 0 else {}
         return subprocess.run(
             [self.programs / command[0], *command[1:]],
@@ -82,7 +82,7 @@ class Clone:
 
 @pytest.fixture
 def clone() -> Clone:
-    # Not tmp_path, which only its owner may enter.
+    # Not tmp_path: only its owner may enter it.
     folder = Path(tempfile.mkdtemp(prefix="clone-", dir=services.run_dir()))
     folder.chmod(0o755)
     clone = Clone(folder)
@@ -91,7 +91,7 @@ def clone() -> Clone:
 
 
 def assert_one_line(done: subprocess.CompletedProcess[str], *parts: str) -> None:
-    """It failed, and said one line on stderr, with these parts in it."""
+    """Checks that it failed with one line on stderr, which contains these parts."""
     assert done.returncode != 0
     assert done.stdout == ""
     lines = [line for line in done.stderr.splitlines() if not line.startswith("make: ***")]
@@ -215,7 +215,7 @@ def test_what_is_installed_is_not_installed_again(clone: Clone, installed: str, 
 
 @pytest.mark.parametrize(("installed", "target", "wanted"), [("run", "lint", "dev"), ("dev", "run", "dev")])
 def test_other_locks_are_installed(clone: Clone, installed: str, target: str, wanted: str) -> None:
-    """The packages of the tests stay when the product is run after they were locked anew."""
+    """After new lock files, `make run` keeps the packages of the tests."""
     clone.sync(installed)
     uv = clone.folder / ".bootstrap" / "bin" / "uv"
     uv.parent.mkdir(parents=True)

@@ -17,7 +17,7 @@ from tests.pages import posted, text, web
 
 from .rows import each_row
 
-# What no text for people says. A value of one word is the same as its English label.
+# Values that must not be in texts for people. A value of one word equals its English label.
 IDENTIFIERS = re.compile(
     "ApprovePlan|SiteOrDepartment|MultipleUsers|SingleUser|TotalLossOfService|SevereDisruption|SlightDisruption"
     "|NoDisruption|SuccessfulWithProblems|BackedOut|HalfOpen"
@@ -35,7 +35,7 @@ MORE_ADDRESSES = (
 
 
 class _Read(HTMLParser):
-    """What a person reads of a page: texts, and attributes that are shown or read out. JSON is for programs."""
+    """Collects the texts of a page, and attributes that are shown or read out. Skips JSON, which is for programs."""
 
     READ = ("title", "aria-label", "placeholder", "alt", "data-label")
     LEFT = ("script", "style", "pre", "textarea")
@@ -61,7 +61,7 @@ def identifiers(response):
 
 
 def change_with_every_value(alice):
-    """Its history has each impact, urgency and code, and both ways in and out of the approval."""
+    """A change whose history has each impact, urgency and code, and moves into and out of the approval."""
     change = change_in(Phase.PLAN, requested_by=alice)
     for impact, urgency, code in zip([*Impact] * 2, [*Urgency] * 2, [*CompletionCode, *[None] * 2], strict=True):
         change.business_impact, change.urgency, change.completion_code = impact, urgency, code
@@ -95,7 +95,7 @@ def test_no_page_of_the_staff_shows_an_identifier(db, language):
             assert str(value.label) in shown
 
 
-# What somebody asks of a change in this phase, what the page says in each language, and what the API says to programs.
+# A request for a change in this phase, the message of the page in each language, and that of the API.
 REFUSED = [
     (
         "a transition that is none",

@@ -1,4 +1,4 @@
-"""How many queries each page takes, session and user included: within its budget, and no more for more rows."""
+"""The number of queries of each page, including session and user: within its budget, and independent of the rows."""
 
 from __future__ import annotations
 
@@ -35,20 +35,20 @@ BUDGETS = {
 @pytest.fixture
 def boss(transactional_db):
     boss = UserFactory(username="boss", roles=[Role.CHANGE_MANAGER, Role.INTEGRATION_ADMINISTRATOR])
-    # What is made once, at the first look, is no part of any page.
+    # Records that are created once, on the first request, do not count for any page.
     call_command("generate_changes", count=1000, operations=4000, seed=2, verbosity=0)
     boss.support_groups.set(SupportGroup.objects.all()[:5])
     return boss
 
 
 def counted(client) -> dict[str, int]:
-    """The queries of each page; of the newest change with operations in both directions, and of such operations."""
+    """The number of queries of each page, for the newest change with operations in both directions."""
     incoming = IncomingOperation.objects.select_related("change").latest("change_id")
     outgoing = OutgoingOperation.objects.filter(change=incoming.change).latest("sequence")
     keys = {"change": incoming.change.number, "incoming": incoming.pk, "outgoing": outgoing.pk}
     counts = {}
     for address in BUDGETS:
-        for _ in range(2):  # the first time fills caches of the process
+        for _ in range(2):  # the first request fills caches of the process
             with CaptureQueriesContext(connection) as queries:
                 answer = client.get(address.format(**keys))
         assert answer.status_code == 200, address
@@ -60,7 +60,7 @@ def test_no_page_takes_more_queries_for_more_rows(client, boss):
     client.force_login(boss, backend="django.contrib.auth.backends.ModelBackend")
     few = counted(client)
     call_command("generate_changes", count=1500, operations=7500, seed=3, add=True, verbosity=0)
-    # And one change with very much of everything.
+    # One more change with many comments, operations and attempts.
     call_command("generate_changes", count=1, operations=150, seed=3, add=True, verbosity=0)
     newest = Change.objects.latest("pk")
     assert newest.comments.count() > 100

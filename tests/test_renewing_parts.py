@@ -1,4 +1,4 @@
-"""Every part of a page that renews itself asks in one way: 204 while it would be the same, else the part, anew."""
+"""Every part that updates itself gets status 204 if it has not changed, otherwise the new part."""
 
 import re
 from collections.abc import Callable
@@ -22,7 +22,7 @@ pytestmark = pytest.mark.django_db
 
 
 class World(NamedTuple):
-    """`change` is to be approved, and its partner ACME has a test operation; a bulk job runs."""
+    """`change` waits for approval. ACME, its partner, also has the test operation `test`. The bulk job `job` runs."""
 
     ingrid: Any
     alice: Any
@@ -45,7 +45,10 @@ class World(NamedTuple):
 
 
 class Row(NamedTuple):
-    """A part, the page that shows it, where it asks, what happens meanwhile, and what the part then says."""
+    """One part. `page` shows it, it is the element with the id `element`, and polls the page `asks`.
+
+    After `happens`, the part contains `says`.
+    """
 
     page: str
     element: str
@@ -143,7 +146,7 @@ def test_a_part_says_how_it_asks_and_is_sent_again_only_with_news(world, part):
     assert fresh != version
     if "hx-get" in tag_of(content, row.element):
         assert client.get(address, headers=asked_for(fresh, Target=row.element)).status_code == 204
-    # Without a version, or for Back, it is not held back.
+    # A request without a version, or one for Back, never gets 204.
     assert client.get(address, headers=asked_for(Target=row.element)).status_code == 200
     back = asked_for(fresh, Target=row.element) | {"HX-History-Restore-Request": "true"}
     page = client.get(address, headers=back, follow=True)

@@ -1,4 +1,4 @@
-"""What each role may do in the administration: every page, opened and posted."""
+"""The permissions of each role in the administration: every page is opened and posted."""
 
 import pytest
 from django.contrib import admin
@@ -27,7 +27,7 @@ PEOPLE = {
 ALL = set(PEOPLE) | {"root"}
 AGENTS = {"alice", "carol", "root"}
 INTEGRATORS = {"ingrid", "root"}
-# For each list: who sees it, who may add, who may edit a record. Nobody else may.
+# For each list: the roles that may see, add and edit records. No other role may.
 ACCESS = {
     "changes/change": (ALL, AGENTS, AGENTS),
     "changes/supportgroup": (ALL, INTEGRATORS, INTEGRATORS),
@@ -108,7 +108,7 @@ def test_a_list_and_its_records_are_seen_by_whom_the_table_names(client_of, reco
 def test_a_record_is_added_edited_and_deleted_by_whom_the_table_names(client_of, records, who, kind):
     _, adds, edits = ACCESS[kind]
     client = client_of(who)
-    # An empty form is answered with its errors where it may be posted at all.
+    # A permitted post of an empty form is answered with errors, not with 403.
     assert client.post(f"/admin/{kind}/add/", {}).status_code == (200 if who in adds else 403)
     if kind not in records:
         return
@@ -122,7 +122,7 @@ def test_a_record_is_added_edited_and_deleted_by_whom_the_table_names(client_of,
 
 
 def _may_delete(who, kind):
-    # What is in use is then refused by the page itself; see the tests of each list.
+    # The page refuses to delete records in use; see the tests of each list.
     return (kind == "integrations/externalsystem" and who in INTEGRATORS) or (
         kind == "changes/supportgroup" and who == "root"
     )
@@ -214,7 +214,7 @@ def test_an_integration_administrator_cannot_give_herself_a_role(client_of, reco
 
 
 def test_a_partners_user_is_given_no_role(acme):
-    """It would be staff then, and see all changes."""
+    """With a role the user would be staff, and would see all changes."""
     role = Group.objects.get(name=Role.CHANGE_MANAGER.value)
     for give in (lambda: acme.authorized_user.groups.add(role), lambda: role.user_set.add(acme.authorized_user)):
         with pytest.raises(ValidationError, match="authorized user of ACME"), transaction.atomic():

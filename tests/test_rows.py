@@ -1,4 +1,4 @@
-"""`each_row` checks every row in the same world, and tells each that fails."""
+"""`each_row` checks every row with the same records, and reports each failing row."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,7 +12,7 @@ from .rows import each_row
 
 
 class Noted:
-    """In place of pytest's own subtests: what failed."""
+    """Replaces pytest's subtests, and collects the failures."""
 
     def __init__(self) -> None:
         self.failed: list[dict[str, object]] = []

@@ -1,4 +1,4 @@
-"""The run of all tests: it says how long it took, and leaves nothing behind when somebody has enough of it."""
+"""The run of all tests prints its duration, and leaves no processes or files behind after Ctrl-C."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from . import services
 from .exchange import ROOT
 from .processes import until
 
-# Of a run by hand, whose settings are not those of the run that this test is part of.
+# The environment of a run by hand, without the settings of the run that contains this test.
 OURS = ("CASEXCHANGE_TEST", "PYTEST_", "DATABASE_URL", "CELERY_BROKER_URL", "VAR_DIR", "MEDIA_ROOT", "DJANGO_")
 
 
 @pytest.fixture
 def folder() -> Path:
-    """Where the runs put their temporary files: other users, as PostgreSQL's, get in there."""
+    """A folder for the temporary files of the runs. Other users, such as that of PostgreSQL, may enter it."""
     folder = Path(tempfile.mkdtemp(dir=services.run_dir()))
     folder.chmod(0o711)
     return folder
@@ -30,7 +30,7 @@ def folder() -> Path:
 
 @pytest.fixture
 def start(folder: Path) -> Iterator[Callable[..., subprocess.Popen[str]]]:
-    """Starts a run in a process group of its own, as a shell does; its temporary files are in `folder`."""
+    """Starts a run in a separate process group, as a shell does. Its temporary files are in `folder`."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith(OURS)}
     started: list[subprocess.Popen[str]] = []
 
@@ -56,7 +56,7 @@ def start(folder: Path) -> Iterator[Callable[..., subprocess.Popen[str]]]:
 
 
 def processes_of(folder: Path) -> list[str]:
-    """The processes that work in the folder, or got it as the place of their temporary files."""
+    """The processes that work in the folder, or use it for their temporary files."""
     found = []
     for process in Path("/proc").glob("[0-9]*"):
         try:

@@ -1,4 +1,4 @@
-"""A setting that cannot be used is named in one line, with what to write instead."""
+"""An invalid setting is reported in one line, with a hint what to write instead."""
 
 import os
 import subprocess
@@ -32,7 +32,7 @@ BAD = [
 def test_a_bad_value_is_named_in_one_line(tmp_path, name, value, message):
     environment = {**os.environ, "VAR_DIR": str(tmp_path), "DEBUG": "0"}
     if name.startswith("DATABASE_"):
-        environment["DATABASE_URL"] = "postgres://u@h/n"  # nobody asks it
+        environment["DATABASE_URL"] = "postgres://u@h/n"  # it is never called
     environment[name] = value
     done = subprocess.run(
         [sys.executable, "manage.py", "check"], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60

@@ -1,4 +1,4 @@
-"""The pages are English and German, both whole: each text of the sources has its German one, compiled."""
+"""The pages are complete in English and German: each text of the sources has a compiled German translation."""
 
 import ast
 import gettext
@@ -18,7 +18,7 @@ SOURCES = ("casexchange", "changes", "integrations", "templates", "locale")
 
 
 def catalog(po, tmp_path, *options):
-    """The texts of a .po file as the product reads them."""
+    """The compiled texts of a .po file, as gettext reads them."""
     mo = tmp_path / f"{po.parent.name}-{len([*tmp_path.iterdir()])}.mo"
     subprocess.run(["msgfmt", "--check-format", *options, "-o", mo, po], check=True, capture_output=True, text=True)
     with mo.open("rb") as file:
@@ -63,14 +63,14 @@ def test_what_is_compiled_is_what_was_written(tmp_path):
     assert compiled == written, "run `make messages`"
 
 
-# --- No text of a template is left out ---
+# --- All texts of templates are translated ---
 
-# What is a name, a sign or a term of the contract, and so the same in both languages.
+# Names, signs and terms of the contract, which are the same in both languages.
 SAME = {"casexchange", "UTC", "Ctrl", "Enter", "MiB", "SHA-256", "ID", "CSV", "POST", "GET", "API", "REST"}
 
 
 class _Texts(HTMLParser):
-    """Collects what a person reads in a piece of HTML: texts, and attributes that are read out or shown."""
+    """Collects the visible texts of HTML, and the attributes that are read out or shown."""
 
     READ = ("title", "aria-label", "placeholder", "alt", "data-label")
 
@@ -112,12 +112,12 @@ def test_no_text_of_a_template_is_left_out_of_the_catalog():
     assert {name: words for name, words in found.items() if words} == {}
 
 
-# --- Nor one of the code that the pages show ---
+# --- All texts of the code that pages show are translated ---
 
-# What partners' programs and the command line read is English.
+# Texts for partners' programs and for the command line are English.
 ENGLISH = ("api", "incoming", "simulator", "demo", "local", "management", "transports", "migrations", "volume")
 SHOWN = {
-    # call: which of its arguments a person reads on a page
+    # name of the call: the positions of the arguments that pages show
     **{key: {1} for key in ("success", "error", "info", "warning")},
     **{key: {0} for key in ("PermissionDenied", "Http404", "ValidationError")},
     "State": {1, 2},
@@ -134,14 +134,14 @@ OPTIONS = {
 
 
 def is_plain(node):
-    """Whether this is a text of words that does not go through gettext."""
+    """Whether this is a text with words that is not passed to gettext."""
     if isinstance(node, ast.JoinedStr):
         return any(isinstance(part, ast.Constant) and re.search(r"[A-Za-z]{2}", part.value) for part in node.values)
     return isinstance(node, ast.Constant) and isinstance(node.value, str) and bool(re.search("[A-Za-z]{2}", node.value))
 
 
 def plain_texts(module):
-    """`line: text` of each text that a person reads and gettext does not know."""
+    """`line: text` for each text that pages show without gettext."""
     for node in ast.walk(ast.parse(module.read_text())):
         if not isinstance(node, ast.Call):
             continue

@@ -1,4 +1,4 @@
-"""Work at the same time: real threads, each with its own database connection."""
+"""Runs work at the same time, in real threads with separate database connections."""
 
 import threading
 from collections.abc import Callable
@@ -8,9 +8,9 @@ from django.db import connection
 
 
 def at_once(*works: Callable[[], Any], keep_errors: bool = False) -> list[Any]:
-    """Runs each in a thread, all at once. Returns what they return.
+    """Runs each function in a thread, all at once. Returns their results.
 
-    What one of them raises is raised here, or with `keep_errors` stands among the results.
+    Raises an error of a function. With `keep_errors` the error is among the results instead.
     """
     results: list[Any] = [None] * len(works)
     barrier = threading.Barrier(len(works))

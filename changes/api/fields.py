@@ -99,7 +99,7 @@ class OneOfField(serializers.ChoiceField):
 
 
 class WholeNumberField(serializers.IntegerField):
-    """A whole number: no text that looks like one, no fraction, and not true, which Python takes for one."""
+    """A whole number. Refuses texts, fractions and booleans. (In Python, bool is a subclass of int.)"""
 
     default_error_messages = {"invalid": "Give a whole number."}
 
@@ -110,7 +110,7 @@ class WholeNumberField(serializers.IntegerField):
 
 
 class SwitchField(serializers.BooleanField):
-    """True or false: neither "yes" nor 1 is made one of them."""
+    """True or false. Refuses "yes" and 1 instead of converting them."""
 
     default_error_messages = {"invalid": "Give true or false."}
 

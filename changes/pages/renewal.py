@@ -1,20 +1,20 @@
-"""Parts of pages that renew themselves: one way to ask "anything new?", and one answer.
+"""Parts of pages that update themselves by polling.
 
-A part carries its version, and says when it asks: `{% renews version every=5 %}` writes both into the tag of its
-element, which has an id. It asks the page's own address or another one, with the version in a header (js/renewal.js).
-The answer is 204 while the part would be the same, so that nothing moves and nothing is read aloud; else the part, in
-its new version. A part without `every` asks no more. While nobody looks at a page it asks nothing; once somebody looks
-again, all its parts ask at once.
+A part is an element with an id. `{% renews version every=5 %}` in its tag writes the part's version and the interval in
+seconds. js/renewal.js sends the version in a header, to the page's own address or to another one that the tag names.
+The answer is 204 if the part has not changed, so nothing moves on the page and a screen reader stays silent. Otherwise
+it is the part in its new version. A part without `every` does not poll. A hidden page does not poll; when it is shown
+again, all its parts poll at once.
 
-A view whose part has a version of its own answers with `answer()`. Where the version is the part's own text, it is a
-`Part`:
+A view that knows the version of a part without rendering it answers with `answer()`. Otherwise use `Part`, whose
+version is a hash of the rendered text:
 
     part = Part.of(request, "desk-now", "changes/includes/desk_now.html", context, every=10)
     if asks_for_part(request):
         return part.answer(request)
     return render(request, "changes/desk.html", {**context, "part": part})
 
-and the page shows it by `{% include "changes/includes/renewed.html" %}`.
+The page shows it with `{% include "changes/includes/renewed.html" %}`.
 """
 
 from __future__ import annotations
@@ -34,29 +34,32 @@ from django.utils.safestring import SafeString
 from .htmx import VERSION
 
 NOTHING_NEW = 204
-# The event upon which a part asks at once.
+# The event that makes a part poll at once.
 NOW = "renew"
-# The token of a form is written anew each time.
+# CSRF tokens differ on each rendering, so they are left out of the version.
 _TOKEN = re.compile(r'name="csrfmiddlewaretoken" value="\w+"')
 
 
 def version_of(text: str) -> str:
-    """The version of a part whose text this is."""
+    """The version of a part with this text: a hash that ignores CSRF tokens."""
     return hashlib.sha256(_TOKEN.sub("", text).encode()).hexdigest()[:16]
 
 
 def shown_version(request: HttpRequest) -> str:
-    """That of the part on the page that asks; empty where it has none."""
+    """The version of the part that the asking page shows; "" if it sent none."""
     return request.headers.get(VERSION, "")
 
 
 def answer(request: HttpRequest, version: str, part: Callable[[], HttpResponse]) -> HttpResponse:
-    """204 where the page shows this version, else `part()`."""
+    """204 if the page shows this version already, otherwise `part()`."""
     return HttpResponse(status=NOTHING_NEW) if shown_version(request) == version else part()
 
 
 def attributes(version: str, every: int = 0, address: str = "", also: str = "") -> SafeString:
-    """What an element has that renews itself every so many seconds, and upon the htmx triggers `also`."""
+    """The HTML attributes of a part that polls `address` every `every` seconds and on the htmx triggers `also`.
+
+    With 0 it has only its version, and does not poll.
+    """
     held = format_html('data-version="{}"', version)
     if not every:
         return held
@@ -67,8 +70,10 @@ def attributes(version: str, every: int = 0, address: str = "", also: str = "") 
 
 @dataclass(frozen=True)
 class Part:
-    """A part whose version is its text. `name` is the id of its element; `said` is read aloud when it is renewed, by
-    the page's element `<name>-said`."""
+    """A part whose version is a hash of its rendered text. `name` is the id of its element.
+
+    When the part is updated, screen readers announce `said`, which is put into the page's element `<name>-said`.
+    """
 
     name: str
     content: SafeString

@@ -13,5 +13,5 @@ register = template.Library()
 
 @register.simple_tag(takes_context=True)
 def renews(context: Context, version: str, every: int = 0, address: str = "", also: str = "") -> SafeString:
-    """The attributes of a part that asks `address`, or else the page's own, whether there is anything new."""
+    """The attributes of a part that polls `address`, by default the address of this request."""
     return renewal.attributes(version, every, address or context["request"].path, also)

@@ -1,0 +1,1 @@
+"""The REST API for partners: their operations, and the changes that they may read."""

@@ -1,4 +1,7 @@
-"""Why a circuit breaker is not closed is stored as a kind. The text was made of counts that are stored beside it."""
+"""Stores the cause of a circuit breaker that is not closed as a kind, instead of a text.
+
+The former texts repeated counts; the columns of these counts are filled from the texts.
+"""
 
 import re
 from typing import Any
@@ -55,7 +58,7 @@ class Migration(migrations.Migration):
             model_name="deliverycontrol",
             name="breaker_reason",
             field=models.CharField(
-                blank=True, help_text="What the person wrote who opened it, and who that was.", max_length=300
+                blank=True, help_text="The reason that a person gave for opening it, and who that was.", max_length=300
             ),
         ),
         migrations.RunPython(fill, back, elidable=True),

@@ -148,7 +148,7 @@ class DeliveryControl(models.Model):
     breaker = models.CharField(_("circuit breaker"), max_length=8, choices=Breaker, default=Breaker.CLOSED)
     breaker_cause = models.CharField(max_length=8, choices=BreakerCause, blank=True)
     breaker_reason = models.CharField(
-        max_length=300, blank=True, help_text=_("What the person wrote who opened it, and who that was.")
+        max_length=300, blank=True, help_text=_("The reason that a person gave for opening it, and who that was.")
     )
     breaker_opened_at = models.DateTimeField(null=True)
     breaker_until = models.DateTimeField(

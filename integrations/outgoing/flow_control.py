@@ -1,13 +1,15 @@
 """How much may be sent to a system now: requests in flight, circuit breaker, rate limit. Pure: no database, no clock.
 
-The state stands in `DeliveryControl`, one row for each system, which the callers hold locked: so what is allowed here
-holds over all workers.
+The state is in `DeliveryControl`, one row per system. The caller holds that row locked, so the limits hold over all
+workers.
 
-The breaker opens after `failures` failed tries in a row, or when half of the tries of a window failed. A window of
-`BREAKER_WINDOW` begins with a failure, so nothing is counted, or written, for a system that is well. While the breaker
-is not closed nothing is counted, so the counts say why it opened: standing/failures.py makes a text of them. While it
-is open nothing is sent, and no operation uses up a try. After `open_for` one operation probes: taken, the breaker
-closes; failed, it is open again. One that a person opened stays open until a person closes it.
+The breaker opens after `failures` failed tries in a row, or when half of the tries within a window failed. A window of
+`BREAKER_WINDOW` begins with a failure, so nothing is counted or written for a system without failures. The counts stop
+until the breaker is closed again, so they still tell why it opened: standing/failures.py makes a text of them.
+
+While the breaker is open, nothing is sent and no operation uses up a try. After `open_for`, one operation is sent as a
+probe. If the probe fails, the breaker opens again; otherwise it closes. A breaker that a person opened stays open until
+a person closes it.
 """
 
 from __future__ import annotations

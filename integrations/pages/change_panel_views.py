@@ -15,7 +15,10 @@ from .change_panel import exchange_of
 
 
 class ChangeExchangePart(StaffPage):
-    """The panels of the exchange for htmx, while there is anything new in them; opened by a person, the change."""
+    """The exchange panels for htmx, or status 204 if they have not changed.
+
+    A person who opens this address is redirected to the change.
+    """
 
     def get(self, request: HttpRequest, number: str) -> HttpResponse:
         if not asks_for_part(request):

@@ -51,7 +51,7 @@ def _save(entry: Entry, row: Model, fields: Iterable[str] | None = None) -> None
 
 
 def _texts(entry: Entry, key: str) -> list[str]:
-    """A list of texts, each once."""
+    """A list of texts, without repetitions."""
     texts: Any = entry.values[key]
     return [*dict.fromkeys(texts)]
 
@@ -74,7 +74,7 @@ def _users(configuration: Configuration) -> list[str]:
 def _new_user(entry: Entry, key: str, username: str) -> Any:
     other = get_user_model().objects.filter(username__iexact=username).first()
     if other is not None:
-        raise entry.error(key, f"There is a user {other.get_username()} already, in other capitals.")
+        raise entry.error(key, f"There is already a user {other.get_username()}: only upper and lower case differ.")
     user = get_user_model()(username=username)
     user.set_unusable_password()
     _save(entry, user)
@@ -120,7 +120,9 @@ def _system(entry: Entry) -> list[str]:
             done.append(f"created user {username}, without a password")
         values["authorized_user"] = user
     elif is_new:
-        raise entry.error("authorized_user", "This is needed: the local user that the partner's requests act as.")
+        raise entry.error(
+            "authorized_user", "A new system needs this: the local user that the partner's requests act as."
+        )
     if is_new:
         told = [f"created external system {entry.name}"]
     else:

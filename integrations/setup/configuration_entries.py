@@ -1,6 +1,6 @@
-"""What the configuration file may hold, checked as the API checks a body: by the same strict fields, in the same words.
+"""The sections and keys of the configuration file, validated by the strict fields of the API, with the same errors.
 
-Touches no database: whether what is named is there, configuration.py finds out.
+Uses no database: configuration.py checks that the users, groups and systems that the file refers to exist.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ USERNAME_MAX_LENGTH = 150
 
 
 class UsernameField(IdentifierField):
-    """As the administration takes it: the edges go, and letters that look alike become one."""
+    """A user name, normalised as the admin does: white space at the edges is removed, then NFKC is applied."""
 
     def __init__(self, **options: object) -> None:
         super().__init__(max_length=USERNAME_MAX_LENGTH, **options)
@@ -76,7 +76,7 @@ class UserEntrySerializer(StrictSerializer):
 
 
 class ConfigurationSerializer(StrictSerializer):
-    """The whole file. The first field of an entry names it."""
+    """The whole file. `NAMES` has the field by which an entry is named."""
 
     external_systems = SystemEntrySerializer(many=True, required=False, allow_null=True)
     groups = GroupEntrySerializer(many=True, required=False, allow_null=True)

@@ -1,6 +1,6 @@
-"""The configuration file: from its text to checked entries. Touches no database.
+"""Parses the configuration file into validated entries. Uses no database.
 
-Every error names the place in the file by its path, such as `groups[1].external_system`. All are told at once.
+Every error names its place in the file by a path, such as `groups[1].external_system`. All errors are reported at once.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ VARIABLE = re.compile(r"\$(\$\{|\{([A-Za-z_][A-Za-z0-9_]*)\})")
 
 
 class ConfigurationError(Exception):
-    """The file cannot be used; nothing was changed. Says what is wrong at each path, a line each."""
+    """The file cannot be used. Nothing was changed. The text has a line for each error, with its path."""
 
     def __init__(self, *faults: tuple[str, str]) -> None:
         super().__init__("\n".join(f"{path}: {message}" if path else message for path, message in faults))
@@ -37,7 +37,7 @@ class Entry:
     values: Mapping[str, object]
 
     def at(self, key: str) -> str:
-        """The path of one of its values; without a key its own."""
+        """The path of the value of this key; for "" the path of the entry itself."""
         return f"{self.path}.{key}" if key else self.path
 
     def error(self, key: str, message: str) -> ConfigurationError:
@@ -76,14 +76,16 @@ def escape(text: str) -> str:
 
 
 class _Loader(yaml.SafeLoader):
-    """Reads a value as JSON would: `yes`, `1:30` and dates are texts. Refuses a key that is there twice, of which plain
-    YAML would silently use the last."""
+    """Interprets values as JSON would: `yes`, `1:30` and dates are texts.
+
+    Refuses a duplicate key. The plain loader would silently use the last one.
+    """
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, object]:
         seen = set()
         for key, _ in node.value:
             if key.value in seen:
-                raise yaml.constructor.ConstructorError(None, None, f"{key.value} is there twice", key.start_mark)
+                raise yaml.constructor.ConstructorError(None, None, f"duplicate key {key.value}", key.start_mark)
             if isinstance(key, yaml.ScalarNode):
                 seen.add(key.value)
         return super().construct_mapping(node, deep)
@@ -105,13 +107,13 @@ def _parse(text: str) -> object:
         # The error's own text is not used: it quotes the line, which may hold a secret.
         mark = error.problem_mark or error.context_mark
         where = f"Line {mark.line + 1}, column {mark.column + 1}" if mark else "The file"
-        raise ConfigurationError(("", f"{where} is no valid YAML: {error.problem or error.context}.")) from None
+        raise ConfigurationError(("", f"{where} is not valid YAML: {error.problem or error.context}.")) from None
     except (yaml.YAMLError, ValueError, RecursionError):
-        raise ConfigurationError(("", "The file is no valid YAML.")) from None
+        raise ConfigurationError(("", "The file is not valid YAML.")) from None
 
 
 class _Filling:
-    """Puts values of the environment in; `faults` has what is missing there."""
+    """Replaces `${NAME}` by the values of the environment. `faults` has an error for each missing variable."""
 
     def __init__(self, environment: Mapping[str, str]) -> None:
         self.environment = environment
@@ -129,7 +131,7 @@ class _Filling:
         if name is None:
             return "${"
         if name not in self.environment:
-            self.faults.append((path, f"The environment has no {name}."))
+            self.faults.append((path, f"The environment variable {name} is not set."))
         return self.environment.get(name, "")
 
 
@@ -143,7 +145,7 @@ def _below(path: str, key: object) -> str:
 
 
 def _faults(detail: object, path: str = "") -> Iterator[tuple[str, str]]:
-    """What the serializers say, with the path of each."""
+    """The errors of the serializers, each with its path."""
     if isinstance(detail, ErrorDetail):
         yield path, str(detail)
     elif isinstance(detail, dict):
@@ -160,6 +162,6 @@ def _entries(section: str, items: list[dict[str, object]]) -> list[Entry]:
         path, key = f"{section}[{index}]", NAMES[section]
         name = str(values[key])
         if name in entries:
-            raise ConfigurationError((path, f"{name} is there already, as {entries[name].path}."))
+            raise ConfigurationError((path, f"{name} is already defined at {entries[name].path}."))
         entries[name] = Entry(path, name, {field: value for field, value in values.items() if field != key})
     return [*entries.values()]

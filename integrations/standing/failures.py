@@ -30,7 +30,10 @@ def pause_cause(system: ExternalSystem) -> str:
 
 
 def breaker_reason(control: DeliveryControl) -> str:
-    """Why the circuit breaker is not closed: made from the counts that opened it, or what the person wrote."""
+    """Why the circuit breaker is not closed: a text about the failures, or the reason that a person gave.
+
+    "" if it is closed.
+    """
     counts = {"count": control.consecutive_failures, "failures": control.window_failures, "tries": control.window_tries}
     if control.breaker_cause == BreakerCause.IN_A_ROW:
         told = ngettext("%(count)s try failed", "%(count)s tries in a row failed", control.consecutive_failures)

@@ -1,5 +1,7 @@
-"""All statements written in SQL. They run for every operation, and the ORM takes longer to compose them than the
-database to run them. docs/performance.md says how much time each saves.
+"""The statements of the exchange that are written in SQL instead of with the ORM.
+
+They run for every operation, and the ORM takes longer to compose them than the database to run them.
+docs/performance.md says how much time each saves.
 
 They return rows, or partly loaded models: reading another field of such a model costs a query, as after `only()`.
 """

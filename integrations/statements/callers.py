@@ -32,7 +32,7 @@ WHERE p.id IN (
 
 
 def token_with_user(digest: str) -> AuthToken | None:
-    """The token with its user, or None. A member of staff has their permissions in Django's cache for them."""
+    """The token with its user, or None. For staff, the user's permissions are loaded too, into Django's own cache."""
     with prepared():
         token: Any = next(iter(read(AuthToken, _CALLER, [digest])), None)
         if token is None:

@@ -27,8 +27,8 @@ WHERE s.enabled AND s.paused_at IS NULL AND s.delivery = 'push' AND EXISTS (
 )
 ORDER BY control.system_id"""
 _SKIP_LOCKED = " FOR NO KEY UPDATE OF control SKIP LOCKED"
-# The claiming statement itself counts the operations under way. It begins with the control's lock held, so it sees what
-# other workers claimed.
+# The claiming statement itself counts the operations in flight. It begins with the control's lock held, so it sees the
+# claims of other workers.
 _OLDEST_OF_SYSTEM = """
     SELECT id FROM (
         SELECT id FROM integrations_outgoingoperation
@@ -69,7 +69,7 @@ def controls_of_due(now: datetime) -> list[Any]:
 
 
 class Share(NamedTuple):
-    """Of the system with this key, `count` operations may be claimed, and at most `at_once` may be under way."""
+    """For the system with this key, at most `claimed` operations may be claimed and at most `at_once` be in flight."""
 
     system: int
     claimed: int

@@ -57,8 +57,10 @@ LEFT JOIN integrations_externalgroup owner ON owner.group_id = %(group)s AND own
 
 
 class Known(NamedTuple):
-    """A system that has to do with a change. A key is None if there is no such row; the row's other fields then mean
-    nothing."""
+    """A system that is connected with a change, as `known_of()` finds it.
+
+    A key is None if there is no such row. The values from that row are then undefined.
+    """
 
     system_key: int
     system_id: str

@@ -1,4 +1,4 @@
-"""Settling: what is locked and written when tries have ended."""
+"""Settling: the statements that lock and write rows after tries have ended."""
 
 from __future__ import annotations
 
@@ -59,6 +59,7 @@ def lock_open(keys: Iterable[UUID]) -> dict[UUID, tuple[str, int]]:
 
 
 def write_delivered(keys: Iterable[UUID], now: datetime) -> None:
+    """Marks these operations as delivered at `now`, and clears their claims and last failures."""
     chosen, parameters = among("id", keys)
     with prepared(), connection.cursor() as cursor:
         moment = connection.ops.adapt_datetimefield_value(now)
@@ -69,7 +70,7 @@ _HEARD_OF = "UPDATE integrations_externalreference SET updated_at = %s WHERE {ke
 
 
 def write_heard_of(keys: Iterable[int], now: datetime) -> None:
-    """That the partner said the same of these references again."""
+    """Sets the time at which the partner last confirmed these references."""
     chosen, parameters = among("id", keys)
     with prepared(), connection.cursor() as cursor:
         cursor.execute(_HEARD_OF.format(keys=chosen), [connection.ops.adapt_datetimefield_value(now), *parameters])

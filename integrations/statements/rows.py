@@ -1,4 +1,4 @@
-"""From the rows of a statement to models that are read in part."""
+"""Helpers of the SQL statements: partly loaded models from rows, and conditions for several keys."""
 
 from __future__ import annotations
 

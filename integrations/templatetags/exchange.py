@@ -30,7 +30,7 @@ def is_web_address(url: str) -> bool:
 
 @register.inclusion_tag("integrations/includes/by_hand.html", takes_context=True)
 def by_hand(context: Context, row: change_panel.OutgoingRow, back: str = "") -> dict[str, Any]:
-    """Retry now and Skip for an operation that is stuck, for who may; leads back to `back`, or the present page."""
+    """Retry now and Skip for a stuck operation, if the user may. They lead back to `back`, by default this page."""
     request = context["request"]
     back = back or address_of_page(request)
     # A prefix keeps HTML ids unique: an operation may be on the page twice.

@@ -1,0 +1,1 @@
+"""Sending one request to a partner. Uses neither Django nor the models."""

@@ -29,14 +29,14 @@ LIMIT = 1.0
 # Seconds until the next try after a failure, and seconds that a process waits at its end for the last message.
 PAUSE = 1.0
 LAST_WAIT = 1.0
-# How long, in seconds, the one who asks gives way to the thread.
+# Seconds for which ask() yields to the publisher thread.
 GIVE_WAY = 0.002
-# Seconds between two messages of one process. The first leaves at once, so an idle exchange waits for nothing. A busy
-# one has one message for many operations: a message costs both ends a millisecond, and a drain that finds one
-# operation costs the worker as much as one that finds ten.
+# The least number of seconds between two messages of one process. After a pause a message leaves at once, so an idle
+# exchange has no delay. Under load, one message stands for many operations. This saves time: a message costs both ends
+# a millisecond, and a drain that finds one operation costs the worker as much as one that finds ten.
 BETWEEN = 0.05
-# With so many messages that nobody has taken, no more are sent: without workers they would pile up, and hold these up
-# once they start. How many there are is asked at most once in so many seconds.
+# No more messages are sent while at least ENOUGH wait in the queue: without workers they would pile up, and delay the
+# workers once these start. The length of the queue is read at most once every LOOK_EVERY seconds.
 ENOUGH = 200
 LOOK_EVERY = 1.0
 
@@ -119,7 +119,7 @@ class Publisher:
         self._changed = threading.Condition()
         # How many wake-ups were asked for, and how many of them a sent message covers.
         self._asked = self._sent = 0
-        self._free_at = 0.0  # on the monotonic clock
+        self._free_at = 0.0  # the time.monotonic() from which the next message may be sent
         threading.Thread(target=self._run, name="wake-up", daemon=True).start()
 
     def ask(self) -> None:

@@ -1,4 +1,4 @@
-"""Windows on days and their overlaps: what must hold for any windows, and on the days that are longer or shorter."""
+"""Planned windows by day, and their overlaps: properties of any windows, and days of 23 or 25 hours."""
 
 from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo

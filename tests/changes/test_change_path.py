@@ -1,4 +1,4 @@
-"""The path of a change on its page: the contract's tables, drawn for each type and each phase."""
+"""The path of a change on its page, compared with the contract's tables for each type and phase."""
 
 import re
 
@@ -11,7 +11,7 @@ from tests.factories import change_in
 from tests.pages import text, web
 from tests.rows import each_row
 
-# Section 2 of the contract, written down once more.
+# A copy of the tables in section 2 of the contract, independent of the code.
 METAPHASES = {
     "Classification": ["Log", "Evaluate"],
     "Planning": ["Plan", "ApprovePlan"],
@@ -43,7 +43,7 @@ def path_of(kind):
 
 
 def targets(kind, phase):
-    """Where the contract lets a change of this type go from this phase."""
+    """The phases that the contract allows next for a change of this type in this phase."""
     path = path_of(kind)
     found = [path[path.index(phase) + 1]] if phase in path[:-1] else []
     found += [side.split(" to ")[1] for side in SIDES[kind] if side.startswith(f"{phase} to ")]
@@ -58,12 +58,12 @@ def page_of(user, change):
 
 
 def card(response):
-    """The markup of the path and its transitions."""
+    """The HTML of the path and its transitions."""
     return response.content.decode().partition('id="path"')[2].partition("</section>")[0]
 
 
 def offered(response):
-    """The phases that the page names a transition to, possible or not."""
+    """The phases to which the page offers a transition, possible or not."""
     content = card(response)
     labels = re.findall(r'id="move-(\w+)"', content)
     labels += re.findall(r"Before it can move to (\w+):", content)

@@ -1,4 +1,4 @@
-"""Transitions from the page of a change: what is possible, what is missing, and who may."""
+"""Transitions from the page of a change: possible ones, unmet conditions, and permissions."""
 
 import re
 from datetime import timedelta
@@ -40,7 +40,7 @@ PLAN_FIELDS = {
     "planned_end": "Planned end must be set.",
 }
 CODE = {"completion_code": "Completion code must be set."}
-# The conditions of section 2 of the contract: type, phase, where it goes next, and what is said of each empty field.
+# The conditions of section 2 of the contract: type, phase, next phase, and the message for each empty field.
 CONDITIONS = [
     (
         kind,

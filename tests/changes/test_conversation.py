@@ -1,4 +1,4 @@
-"""Comments and attachments on the page of a change: what is previewed, what is taken, and what is never shown."""
+"""Comments and attachments on the page of a change: preview, validation, and contents that are never shown."""
 
 import zlib
 

@@ -1,4 +1,4 @@
-"""The drawing of the workflow follows the transition table, whatever is in it."""
+"""The diagram of the workflow shows any transition table correctly."""
 
 from itertools import combinations
 
@@ -19,7 +19,7 @@ def is_apart(one, other):
 
 @st.composite
 def tables(draw):
-    """The table of a type with some more transitions."""
+    """The transition table of a type with additional transitions."""
     change_type = draw(st.sampled_from(list(ChangeType)))
     table = {phase: list(targets) for phase, targets in TRANSITIONS[change_type].items()}
     for source, target in draw(st.lists(st.tuples(st.sampled_from(list(Phase)), st.sampled_from(list(Phase))))):

@@ -1,4 +1,4 @@
-"""A form is read in the zone that it was drawn in; each hour of the nights when the clocks change has its answer."""
+"""A form is read in the time zone in which it was rendered. Times in the nights of a clock change are handled."""
 
 from datetime import UTC, datetime
 from urllib.parse import parse_qs, urlsplit
@@ -104,7 +104,7 @@ def test_a_zone_that_does_not_exist_is_refused(alice):
 def test_every_form_asks_which_of_two_hours_is_meant_and_refuses_the_one_that_is_missing():
     root, client = superuser(), browser(superuser())
     change = ChangeFactory(planned_start=None, planned_end=None)
-    forms = [  # the page, its field, and what else is typed
+    forms = [  # the page, its field, and the other typed fields
         (f"/changes/{change.number}/edit/", "planned_start", {}),
         ("/changes/new/", "planned_start", {"title": "New"}),
         (f"/admin/changes/change/{change.pk}/change/", "planned_start", {}),
@@ -135,7 +135,7 @@ def test_either_hour_can_be_chosen_and_stays_until_it_is_edited(alice):
         assert post_form(client, address, title="Other").status_code == 302
         change.refresh_from_db()
         assert (change.title, change.planned_start) == ("Other", moment)
-        # The choice of a time that was typed over counts no more.
+        # The choice belonged to a time that was replaced, so it no longer counts.
         post_form(client, address, planned_start="2026-10-25T05:30")
         change.refresh_from_db()
         assert change.planned_start == datetime(2026, 10, 25, 4, 30, tzinfo=UTC)

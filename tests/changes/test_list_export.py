@@ -1,4 +1,4 @@
-"""The export: exactly what the filters match, as it is read, and nothing that a spreadsheet would run."""
+"""The CSV export: exactly the changes that the filters match, and no cell that a spreadsheet would run as a formula."""
 
 import csv
 import io
@@ -115,7 +115,7 @@ def test_it_is_read_some_changes_at_a_time(alice, monkeypatch):
     for part in response.streaming_content:
         parts.append(part.decode())
         if len(parts) == 2:
-            numbers.append(ChangeFactory().number)  # as others go on working meanwhile
+            numbers.append(ChangeFactory().number)  # another user changes data during the export
     assert [part.count("\r\n") for part in parts] == [1, 2, 2, 2]
     rows = list(csv.DictReader(io.StringIO("".join(parts).removeprefix("\ufeff"))))
     assert [row["number"] for row in rows] == numbers

@@ -1,4 +1,4 @@
-"""Paging by place: each row once and in order, forward and back, while changes come in."""
+"""Keyset paging: each row once and in order, forward and back, while changes are added."""
 
 import re
 from datetime import UTC, datetime, timedelta
@@ -15,7 +15,7 @@ from tests.pages import text, web
 
 NOW = datetime(2026, 3, 2, 12, tzinfo=UTC)
 ORDERS = ["number", "-number", "priority", "-priority", "updated", "-updated", "planned_start", "-planned_start"]
-# Whatever the order, what is new is far away from all that is there: at one end or the other.
+# New changes sort before or after all existing ones, in every order.
 URGENCIES = {0: "TotalLossOfService", 1: "SevereDisruption", 2: "SlightDisruption", 3: "NoDisruption"}
 IMPACT = "Enterprise"
 
@@ -30,7 +30,7 @@ def link(response, rel) -> str | None:
 
 
 def make(kind: int, day: int | None) -> Change:
-    """Many changes are alike in what they are sorted by, so that the key must tell them apart."""
+    """Makes changes with many equal values in the sorted fields, so that only the key tells them apart."""
     start = NOW + timedelta(days=day) if day is not None else None
     return ChangeFactory(
         title="A row", urgency=URGENCIES[kind], business_impact=IMPACT, planned_start=start, planned_end=None
@@ -38,7 +38,7 @@ def make(kind: int, day: int | None) -> Change:
 
 
 def walk(client, path, rel="next", meanwhile=lambda: None):
-    """The numbers on the pages from `path` on, and the last page's response."""
+    """The numbers of the changes on all pages from `path` on, and the response of the last page."""
     seen, response = [], None
     while path:
         response = client.get(path)
@@ -52,7 +52,7 @@ def walk(client, path, rel="next", meanwhile=lambda: None):
 @pytest.fixture
 def small_pages(monkeypatch):
     monkeypatch.setattr("changes.pages.list.paging.PAGE_SIZE", 3)
-    # So that a search goes through what is near, and on through the rest.
+    # So small that a search has to read both the nearest changes and the rest.
     monkeypatch.setattr("changes.pages.list.paging.WINDOW", 2)
 
 

@@ -50,7 +50,7 @@ def test_the_same_name_is_asked_about_before_it_is_replaced(alice):
     response = post_form(client, SAVE, having="replace", page=asked)
     assert response["Location"] == "/changes/?phase=Plan"
     assert kept(alice) == {"Mine": "phase=Plan"}
-    # The same once more is no question.
+    # Saving the same filters again needs no confirmation.
     assert save(client, "Mine", "phase=Plan").status_code == 302
 
 

@@ -1,4 +1,4 @@
-"""What a search finds, the filters of a person and of a window, and what others ask of the filters."""
+"""Search, the filters by person and by window, and the use of the filters by other pages."""
 
 from datetime import UTC, datetime
 
@@ -24,7 +24,7 @@ def found(user, query) -> set[str]:
 
 @pytest.fixture
 def library(db):
-    """Changes that each have some words; what is not named is empty."""
+    """Changes by name, each with some words. All other texts are empty."""
     plain = {"description": "-", "service": "", "category": ""}
     return {
         "switch": ChangeFactory(**plain | {"title": "Replace core switch", "service": "Campus LAN"}),
@@ -45,7 +45,7 @@ def library(db):
         ("r_M", "mail"),
         ("größe", "mail"),
         ("switch nothing", ""),
-        ("vm", "router"),  # a short word, where a word begins
+        ("vm", "router"),  # a short word matches only the beginning of a word
         ("m", "mail"),
         ("ll", ""),
         ("chg", "switch router mail"),
@@ -104,7 +104,7 @@ def test_numbers_of_any_length_are_told_by_their_beginning(db):
         "10",
     ):
         expected = {key for key, number in names.items() if number.startswith(f"CHG{digits}")}
-        # A number may be written without its zeros.
+        # Leading zeros of a number may be omitted.
         expected |= {key for key in keys if str(key) == digits}
         assert {*Change.objects.find(f"chg{digits}").values_list("pk", flat=True)} == expected
 

@@ -1,4 +1,4 @@
-"""What people and partners write as Markdown: shown as meant, and harmless whatever it is."""
+"""Markdown by people and partners: rendered as intended, and safe for any input."""
 
 from html.parser import HTMLParser
 
@@ -44,7 +44,7 @@ class _Reader(HTMLParser):
 
 
 def check(text):
-    """Nothing in what `text` becomes but what is allowed."""
+    """Checks that the HTML of `text` has only allowed elements and attributes."""
     read = _Reader(render(text))
     for tag, attrs in read.tags:
         assert tag in TAGS
@@ -57,7 +57,7 @@ def check(text):
     return read
 
 
-# --- What is meant ---
+# --- Intended formatting ---
 
 
 @pytest.mark.parametrize(
@@ -114,7 +114,7 @@ def test_headings_go_on_below_the_pages_own_and_skip_no_level(typed, outline):
     assert [tag for tag, _ in check(typed).tags if tag.startswith("h")] == outline
 
 
-# --- What is hostile ---
+# --- Hostile input ---
 
 HOSTILE = [
     "<script>alert(1)</script>",
@@ -196,7 +196,7 @@ def test_plain_words_are_shown_as_they_were_typed(typed):
     assert check(typed).text.split() == typed.split()
 
 
-# --- What is very deep or very long ---
+# --- Very deep or very long input ---
 
 
 @pytest.mark.parametrize("piece", ["> ", "- ", "1. ", "> - "])
@@ -237,11 +237,11 @@ def test_what_is_too_long_is_shown_as_it_was_typed():
     ],
 )
 def test_the_longest_text_of_any_one_piece_is_rendered(piece):
-    """Were the time to explode with the length, this would not end."""
+    """With exponential time this test would not end."""
     check(piece * (MAX_LENGTH // len(piece)))
 
 
-# --- What is small, and would make much ---
+# --- Small input with large output ---
 
 
 def is_as_typed(typed):

@@ -1,4 +1,4 @@
-"""Times at the ends of the calendar, in any time zone: refused alike on every way in, and shown if they are there."""
+"""Times near the years 1 and 9999, in any time zone: refused by every interface, and displayed if stored."""
 
 from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
@@ -27,7 +27,7 @@ def test_a_time_beyond_the_limits_is_refused_on_every_way_in(alice, api, acme, p
         for zone in ZONES:
             local = _shown(exact, zone)
             if local is None:
-                continue  # there is no such time
+                continue  # the time does not exist
             for client, address in (
                 (web(alice), "/changes/new/"),
                 (web(alice), f"/changes/{change.number}/edit/"),
@@ -37,7 +37,7 @@ def test_a_time_beyond_the_limits_is_refused_on_every_way_in(alice, api, acme, p
                 page = post_form(client, address, title="T", planned_end=local)
                 assert page.status_code == 200 and "year must lie between 1900 and 9998" in text(page), (address, local)
             written = {"title": "T", "planned_end": exact.astimezone(ZoneInfo(zone)).isoformat(timespec="seconds")}
-            if len(written["planned_end"]) == 25:  # an offset of whole minutes
+            if len(written["planned_end"]) == 25:  # the offset must be whole minutes
                 answer = api(alice).post("/api/v1/changes/", written, format="json")
                 assert (answer.status_code, answer.json()["errors"][0]["attr"]) == (400, "planned_end")
                 sent = {"system_id": "ACME", "operation": "Create", "external_id": "C-1", "properties": written}
@@ -57,7 +57,7 @@ def test_what_lies_at_the_limits_is_taken_shown_edited_and_found(alice, api):
             client = web(alice)
             client.cookies["timezone"] = zone
             assert client.get(f"/changes/{number}/").status_code == 200
-            # Typed anew, and not altered.
+            # Sent back without a change.
             local = _shown(moment, zone)
             for title, planned in ((f"In {zone}", {}), (f"Typed in {zone}", {"planned_start": local})):
                 edited = post_form(client, f"/changes/{number}/edit/", title=title, **planned)

@@ -1,4 +1,4 @@
-"""A form that is sent twice acts once; a page that is gone back to and altered is another form."""
+"""A form that is sent twice takes effect once. A form that was altered after going back counts as another form."""
 
 import pytest
 
@@ -76,7 +76,7 @@ def test_the_form_of_a_comment_that_is_sent_twice_adds_one_and_leads_to_it(alice
     assert Comment.objects.count() == 2
 
 
-# --- A second click on what needs no mark: the version tells ---
+# --- Repeated clicks that the version detects, without a mark in the form ---
 
 
 def twice(client, address, data):

@@ -1,4 +1,4 @@
-"""Who may open which page, and who may do what on it."""
+"""Permissions for each page and for each action on it."""
 
 import pytest
 from django.test import Client

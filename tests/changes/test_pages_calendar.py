@@ -17,7 +17,7 @@ HOUR = timedelta(hours=1)
 
 
 def plan(start=NOON, end=None, **fields):
-    """A change that is planned for then; for two hours where no end is given."""
+    """A change with this planned window. Without an end the window lasts two hours."""
     return ChangeFactory(planned_start=start, planned_end=end or start + 2 * HOUR, **fields)
 
 
@@ -29,7 +29,7 @@ def get(user, query="", zone=None):
 
 
 def days(response) -> dict[str, list[str]]:
-    """The numbers of the changes of each day of a day's or week's list."""
+    """The numbers of the changes on each day of the day or week view."""
     parts = response.content.decode().split('<h2 id="day-')[1:]
     return {part[:10]: re.findall(r'<a href="/changes/(CHG\d+)/"><span class="number">', part) for part in parts}
 
@@ -176,7 +176,7 @@ def test_a_month_shows_the_first_of_each_day_and_says_that_there_are_more(alice,
     later = [plan(NOON + timedelta(days=2), service="") for n in range(4)]
     response = get(alice, "view=month")
     content = response.content.decode()
-    assert content.count(f'<a href="/changes/{before.number}/"') == 1  # on the Monday in October that it ends before
+    assert content.count(f'<a href="/changes/{before.number}/"') == 1  # on the first day, a Monday in October
     assert [number in content for number in (change.number for change in full)] == [True] * 3 + [False] * 3
     assert [number in content for number in (change.number for change in later)] == [True] * 3 + [False]
     assert content.count("at least 2 more") == 1

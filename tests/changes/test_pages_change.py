@@ -1,4 +1,4 @@
-"""What is added on the page of a change: comments and attachments; and the page as a whole."""
+"""Adding comments and attachments on the page of a change, and the page as a whole."""
 
 import hashlib
 
@@ -128,7 +128,7 @@ def test_a_file_name_with_folders_names_no_folder(alice):
     assert "passwd" not in stored.file.name
 
 
-@pytest.mark.django_db(transaction=True)  # what fails while it is written takes the whole transaction with it
+@pytest.mark.django_db(transaction=True)  # an error while writing aborts the whole transaction
 def test_a_file_whose_record_is_not_kept_leaves_nothing_in_the_storage(alice, monkeypatch, settings, tmp_path):
     settings.MEDIA_ROOT = tmp_path
     change = change_in(Phase.PLAN)

@@ -1,4 +1,4 @@
-"""The desk: what my groups hold, what waits for my decision, and how few queries that takes."""
+"""The desk: changes of my groups, plans that wait for my decision, and the number of queries."""
 
 import re
 
@@ -21,7 +21,7 @@ def network(alice, carol):
 
 
 def section(response, title: str) -> str:
-    """The part of the page that this heading names."""
+    """The section of the page with this heading."""
     content = response.content.decode()
     return content.partition(f'aria-labelledby="{title}"')[2].partition("</section>")[0]
 
@@ -155,7 +155,7 @@ def test_without_open_changes_there_is_no_chart(alice):
 
 def queries(user) -> int:
     client = web(user)
-    client.get("/")  # what is asked once, such as the hours that are over
+    client.get("/")  # fills caches, such as that of past hours
     with CaptureQueriesContext(
         connection,
     ) as captured:

@@ -1,4 +1,4 @@
-"""The list of changes: search, filters, sorting, paging, and how few queries it makes."""
+"""The list of changes: search, filters, sorting, paging, and the number of queries."""
 
 import re
 from datetime import UTC, datetime
@@ -22,7 +22,7 @@ def numbers(response) -> list[str]:
 
 @pytest.fixture
 def desk(db, acme, beta):
-    """Five changes that differ in everything that can be filtered."""
+    """Five changes that differ in every filtered field."""
     acme_group, beta_group = acme.external_groups.get().group, beta.external_groups.get().group
     return {
         "logged": ChangeFactory(title="Replace core switch", description="-", urgency="TotalLossOfService"),
@@ -135,7 +135,7 @@ def test_sorting_keeps_the_filters_and_turns_round_on_the_second_click(alice, de
     assert "?open=true&amp;sort=-priority" in content
     assert "?open=true&amp;sort=planned_start" in content
     assert not re.search(r'href="[^"]*page=7', content)
-    # What is newest is wanted first; the list's own order needs no word in the address.
+    # A first click on a date sorts the newest first. The default order needs no parameter in the address.
     assert "?open=true&amp;sort=-updated" in content
 
 

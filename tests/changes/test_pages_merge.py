@@ -28,7 +28,7 @@ def address(change):
 
 
 def filled(response, **typed):
-    """What a browser sends from the page of a conflict, with what was chosen or typed on it."""
+    """The form data that a browser sends from the conflict page, with these choices and typed texts."""
     form = read_form(response, "version")
     for name in typed:
         assert name in form["names"], name
@@ -36,7 +36,7 @@ def filled(response, **typed):
 
 
 def clash(client, change, alice, carol, **mine):
-    """Alice sends `mine` after carol saved another title, description and risk."""
+    """Posts `mine` as alice, after carol saved another title, description and risk."""
     opened = posted(change)
     saved_by(carol, change, title="Carol's title", description="Carol's description", risk="High")
     return client.post(address(change), opened | mine)

@@ -1,4 +1,4 @@
-"""The page of the workflow: drawn from the table, with the conditions and the roles beside it."""
+"""The page of the workflow shows the transition table, the conditions and the roles."""
 
 import re
 

@@ -1,4 +1,4 @@
-"""Language, time zone and keyboard of one person: what they choose, and what their browser says."""
+"""Language, time zone and keyboard shortcuts of a user: their own choice, or the setting of their browser."""
 
 import pytest
 
@@ -42,7 +42,7 @@ def test_what_does_not_exist_is_refused_and_named(alice, field, value):
 
 
 LANGUAGES = [
-    # the browser asks for, the page is in
+    # the languages that the browser requests, the language of the page
     ("de-AT,de;q=0.9,en;q=0.5", "de"),
     ("en-GB", "en"),
     ("fr,de;q=0.4", "de"),

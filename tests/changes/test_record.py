@@ -1,4 +1,4 @@
-"""What every way of saving a change keeps: versions, history, additions that are never edited."""
+"""Rules for every save of a change: versions, history, additions that cannot be edited."""
 
 from datetime import timedelta
 from itertools import pairwise
@@ -181,7 +181,7 @@ class TestTwoAtOnce:
         assert (stored.title, stored.version) == (winners[0], 2)
 
     def test_the_old_value_is_what_the_database_held(self):
-        """Each writer reads under the lock; the chain of old and new values has no break."""
+        """Each writer reads under the lock, so each old value equals the new value before it."""
         ChangeFactory(title="0")
         seen = []
 
@@ -252,7 +252,7 @@ class TestNoWayAroundSave:
             mine.save()
 
     def test_conditions_hold_for_what_is_stored_not_for_what_was_shown(self):
-        """A denial that comes between the transition and the save."""
+        """Somebody denies the plan between the transition and the save."""
         change = change_in("ApprovePlan")
         Approval(change=change, author=UserFactory(username="carol"), decision="Approved").save()
         change.move_to("Deploy")
@@ -313,7 +313,7 @@ def test_the_priority_follows_urgency_and_business_impact():
         urgency, *priorities = row.split()
         for impact, priority in zip(impacts, priorities, strict=True):
             change.urgency, change.business_impact = urgency, impact
-            change.priority = Priority.CRITICAL if priority != "Critical" else Priority.LOW  # never typed in
+            change.priority = Priority.CRITICAL if priority != "Critical" else Priority.LOW  # cannot be set
             change.save()
             change.refresh_from_db()
             assert (urgency, impact, change.priority) == (urgency, impact, priority)

@@ -1,4 +1,4 @@
-"""A session that ran out gives back what was typed: to its owner, once, and unsent."""
+"""After a session expired, its owner gets the typed text back, once, and without it being sent."""
 
 from datetime import timedelta
 
@@ -23,13 +23,13 @@ def change(alice):
 
 
 def signed_out(client):
-    """What is left of `client` when its session has run out."""
+    """The client as it is after its session expired."""
     del client.cookies[settings.SESSION_COOKIE_NAME]
     return client
 
 
 def sign_in(client, user, response):
-    """Follows `response` to the sign-in page, signs in, and follows to where that leads."""
+    """Follows `response` to the sign-in page, signs in, and returns the page after it."""
     assert response.status_code == 302 and response["Location"].startswith("/accounts/login/?next=")
     page = client.get(response["Location"])
     data = read_form(page, "username")["fields"] | {"username": user.username, "password": PASSWORD}
@@ -158,7 +158,7 @@ def test_a_part_of_a_page_gets_401_and_the_page_stays(alice, change):
     assert "typed_before" not in client.session
 
 
-# --- A form from before signing in anew, in another tab ---
+# --- A form opened before a new sign-in in another tab ---
 
 
 def strict(user=None):
@@ -204,7 +204,7 @@ def test_a_form_that_was_forged_from_elsewhere_is_refused_as_ever(alice, change)
     assert Change.objects.get().version == change.version
 
 
-# --- The other forms in which something is typed ---
+# --- Other forms with text fields ---
 
 
 def test_the_reason_of_a_decision_that_was_made_without_its_author_is_shown_to_copy(alice, carol):

@@ -1,4 +1,4 @@
-"""Names of time zones: those that browsers still report are known everywhere, and one that is not known is said."""
+"""Time zone names: old names that browsers still report are known everywhere, and unknown names are reported."""
 
 import zoneinfo
 
@@ -15,7 +15,7 @@ OLD_NAMES = ["Asia/Calcutta", "Asia/Saigon", "Asia/Katmandu", "America/Buenos_Ai
 
 @pytest.fixture
 def bare_system():
-    """A machine without a time zone database of its own, as slim containers and Windows are."""
+    """Simulates a machine without a time zone database, such as a slim container or Windows."""
     known = zoneinfo.TZPATH
     zoneinfo.reset_tzpath(to=[])
     zoneinfo.ZoneInfo.clear_cache()
@@ -42,11 +42,11 @@ def test_a_zone_that_is_not_known_is_said(alice, settings):
     said = "The time zone Etc/Unknown<b> is not known here: times are shown and read in Europe/Berlin."
     for address in ("/", "/changes/", f"/changes/{number}/edit/", "/exchange/", "/preferences/"):
         assert said in text(client.get(address)), address
-    # Somebody who has chosen one needs no browser's.
+    # A chosen time zone takes precedence over the browser's.
     Preferences.objects.create(user=alice, time_zone="Asia/Tokyo")
     client = web(alice)
     client.cookies["timezone"] = "Etc/Unknown"
     assert "is not known here" not in text(client.get("/changes/"))
-    # One that was chosen and is gone from the database of zones.
+    # A chosen time zone that the time zone database no longer has.
     Preferences.objects.update(time_zone="Mars/Base")
     assert "The time zone Mars/Base is not known here" in text(web(alice).get("/changes/"))

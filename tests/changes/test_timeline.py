@@ -1,4 +1,4 @@
-"""The timeline of one change: every kind, the newest first, filtered, and paged without gaps or repeats."""
+"""The timeline of a change: all kinds of entries, the newest first, filtered, and paged without gaps or repeats."""
 
 import re
 from datetime import UTC, datetime, timedelta
@@ -29,7 +29,7 @@ def page_of(user, change, query="", **headers):
 
 
 def entries(response) -> list[str]:
-    """What each entry of the timeline says, the first one first."""
+    """The text of each entry of the timeline, in the order of the page."""
     content = response.content.decode().partition('id="entries"')[2].partition("</ol>\n  </div>")[0]
     parts = re.split(r'<li class="entry entry-\w+">', content)[1:]
     return [re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", part)).strip() for part in parts]
@@ -59,7 +59,7 @@ def receive(change, system, status=IncomingStatus.APPLIED):
 
 @pytest.fixture
 def busy(alice, carol, acme):
-    """A change with every kind in its timeline."""
+    """A change with every kind of entry in its timeline."""
     change = change_in(Phase.APPROVE_PLAN, requested_by=alice, owning_group=acme.external_groups.get().group)
     Comment(change=change, author=alice, body="Parts ordered").save()
     attach(change, alice)
@@ -143,7 +143,7 @@ def test_an_empty_filter_says_so(alice, show):
 
 
 def walk(user, change, show=""):
-    """The anchors of all entries, by following the links to the older ones."""
+    """The anchors of all entries, found by following the links to older ones."""
     seen, query = [], f"?show={show}"
     for _ in range(50):
         content = page_of(user, change, query).content.decode()
@@ -190,7 +190,7 @@ def test_a_place_that_does_not_exist_begins_with_the_newest(alice, after):
     assert "The newest" in text(page_of(alice, change, f"?after={after}"))
 
 
-# Few moments, so that many events happen at the same one.
+# Few different times, so that many events have the same one.
 events = st.lists(
     st.tuples(st.sampled_from(["comment", "attachment", "save", "operation"]), st.integers(0, 3)), max_size=9
 )

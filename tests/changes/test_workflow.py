@@ -24,7 +24,7 @@ Validation      Validate
 Done            Review Close Abandon
 """
 
-# Each line: a type, a phase, and every phase that one transition leads to.
+# Each row: a type, a phase, and all phases one transition away.
 TRANSITIONS = """
 Normal     Log          Evaluate Abandon
 Normal     Evaluate     Plan Abandon
@@ -57,7 +57,7 @@ REACHABLE = {(line.split()[0], line.split()[1]): line.split()[2:] for line in TR
 
 
 def ready_for(target: str, change: Change) -> None:
-    """Fills what a transition of this change to `target` still needs."""
+    """Fills the fields that a transition of this change to `target` needs."""
     if change.phase == Phase.APPROVE_PLAN and target == Phase.DEPLOY:
         Approval(change=change, author=UserFactory(username="carol"), decision=Decision.APPROVED).save()
     if target == Phase.ABANDON:
@@ -73,7 +73,7 @@ def test_each_phase_belongs_to_its_metaphase():
 
 @pytest.fixture
 def made():
-    """The key of one change of each type in each phase that it can be in: each came there step by step."""
+    """The keys of changes: one of each type in each phase that the type can reach, by real transitions."""
     return {(kind, phase): change_in(phase, kind).pk for kind, phase in REACHABLE}
 
 
@@ -101,7 +101,7 @@ def test_a_transition_is_possible_exactly_where_the_table_says(made, place, targ
 
 
 CONDITIONS = [
-    # type, from, to, the field, a value with which it does not hold
+    # type, from, to, the field, a value that violates the condition
     *[
         (kind, "Log", target, field, value)
         for kind, target in (("Normal", "Evaluate"), ("Standard", "Plan"), ("Emergency", "ApprovePlan"))

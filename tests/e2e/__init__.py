@@ -1,0 +1,1 @@
+"""Tests with whole installations or a real browser."""

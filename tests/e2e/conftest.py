@@ -1,4 +1,4 @@
-"""The product as it is served, with something to see on every page. One of it serves all tests of a run that look."""
+"""A real web server with data for every page. All browser tests of a run share it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.processes import Process, free_port, start, until
 
 
 class ServedPages:
-    """A real web server with collected static files. `context()` is a browser in which somebody has signed in."""
+    """A real web server with collected static files. `context()` opens a browser context with a signed-in user."""
 
     def __init__(self, folder: Path, database_url: str) -> None:
         (folder / "static").mkdir(parents=True)
@@ -38,7 +38,7 @@ class ServedPages:
         self._process = self._start()
 
     def context(self, browser: Browser, person: str | None, **options: Any) -> BrowserContext:
-        """`person` is one of everything.py, or None for nobody."""
+        """`person` is a user name of everything.py, or None without a sign-in."""
         context = browser.new_context(base_url=self.url, **options)
         context.set_default_timeout(30_000)
         if person:
@@ -76,7 +76,7 @@ class ServedPages:
 
 @pytest.fixture(scope="session")
 def served(new_database: Callable[[str], str]) -> Iterator[ServedPages]:
-    """The product on a database of its own, of the kind that the run is for; one for each worker that needs it."""
+    """A server on a separate database of the run's kind. Each worker starts it on first use."""
     name = f"pages_{services.worker_number()}"
     pages = ServedPages(services.run_dir() / name, new_database(name))
     yield pages
@@ -85,7 +85,7 @@ def served(new_database: Callable[[str], str]) -> Iterator[ServedPages]:
 
 @pytest.fixture(scope="session")
 def looking(served: ServedPages, browser: Browser) -> Iterator[Callable[..., Page]]:
-    """`looking("alice")` is the one page of that person, which all tests of a run share; others by `options`."""
+    """`looking("alice")` is a page of that person, shared by all tests of a run. Other `options` give another page."""
     pages: dict[str, Page] = {}
 
     def page(person: str | None, **options: Any) -> Page:

@@ -1,8 +1,8 @@
-"""Fills a migrated database with something to see on every page: `python -m tests.e2e.everything`.
+"""Fills a migrated database so that every page shows something: `python -m tests.e2e.everything`.
 
-With the environment of an installation, whose static files it collects as well. Prints a JSON object: `sessions`, the
-session key of each person who has signed in, and `keys`, what the addresses of pages are made of. What people wrote is
-German, so that whatever reads English on a German page is the product's.
+Runs with the environment of an installation, and also collects its static files. Prints a JSON object: `sessions`, the
+session key of each person, who is then signed in, and `keys`, the variable parts of the pages' addresses. All texts by
+people are German, so any English text on a German page comes from the product.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def main() -> None:
 
 
 def fill() -> tuple[dict[str, Any], dict[str, str]]:
-    """The people, and what the addresses of pages are made of."""
+    """Creates all data. Returns the people, and the values for the addresses of pages."""
     people = _people()
     keys = _partners() | _changes(people)
     return people, keys | {f"{name}_user": str(user.pk) for name, user in people.items()}
@@ -75,7 +75,7 @@ def _session(user: Any) -> str:
 
 
 def _partners() -> dict[str, str]:
-    """ACME takes everything; the breaker of BETA is open; GAMMA wants no calls for now; DELTA is disabled."""
+    """ACME accepts everything. BETA's circuit breaker is open. GAMMA is paused. DELTA is disabled."""
     from django.utils import timezone
     from knox.models import AuthToken
 
@@ -106,7 +106,7 @@ def _changes(people: dict[str, Any]) -> dict[str, str]:
 
     for number in range(60):
         phase = [*Phase][number % len(Phase)]
-        # Standard changes of the same day and service, which overlap in the calendar.
+        # Standard changes on the same day and service, which overlap in the calendar.
         kind = ChangeType.STANDARD if phase in (Phase.LOG, Phase.PLAN, Phase.DEPLOY) else ChangeType.NORMAL
         make(phase, title=f"Zugangsschalter {number + 1} tauschen", change_type=kind)
     empty = dict.fromkeys(("description", "reason", "justification", "category", "service"), "")
@@ -137,7 +137,7 @@ def _exchange(made: dict[str, Any], alice: Any) -> dict[str, str]:
 
     acme = ExternalSystem.objects.get(system_id="ACME")
     stuck, deploy, busy = made["stuck"], made["deploy"], made["busy"]
-    # What was recorded before: delivered to ACME, but the Assign of `stuck`, which was refused.
+    # All earlier operations were delivered to ACME, except the Assign of `stuck`, which was refused.
     for operation in outbox.claim(500):
         answer = '{"external_id": "%s"}' % f"C-{operation.change_id}"  # noqa: UP031 - braces of JSON
         attempt = DeliveryAttempt(operation=operation, claim=operation.claim, started_at=timezone.now(), duration=0.2)

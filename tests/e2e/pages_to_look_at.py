@@ -1,4 +1,4 @@
-"""The one table of the product's pages, with something on each. Addresses name what everything.py made."""
+"""The table of all pages of the product. The addresses use the keys of everything.py."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from playwright.sync_api import Page, expect
 
 @dataclass(frozen=True)
 class Look:
-    """One page as a person sees it: who opens which address, and what they do there before it is looked at.
+    """One page: the person who opens it, its address, and the action before it is checked.
 
-    `answer` is the status of what is done there, where it is another one.
+    `answer`: the status after the action, if it differs.
     """
 
     name: str
@@ -37,7 +37,7 @@ def _save(page: Page) -> None:
 
 
 def _save_after_somebody_else(page: Page) -> None:
-    """Two windows of the same form: the other one saves first."""
+    """Opens the same form in a second window, which saves first."""
     other = page.context.new_page()
     other.goto(page.url)
     wanted = "Von anderen geändert"

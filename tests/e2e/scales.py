@@ -1,4 +1,4 @@
-"""How many bytes a page costs on the wire, as it is served: compressed, with its style sheets, scripts and font."""
+"""Measures the bytes of a page on the network: compressed, with its style sheets, scripts and font."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from playwright.sync_api import CDPSession, Page
 
 
 class Scales:
-    """Adds up what comes over the wire: headers and bodies, as they are encoded. What is cached weighs nothing."""
+    """Counts the encoded bytes of headers and bodies. Responses from the cache count nothing."""
 
     def __init__(self, page: Page) -> None:
         self._session: CDPSession = page.context.new_cdp_session(page)
@@ -17,11 +17,11 @@ class Scales:
         self._session.on("Network.loadingFinished", self._end)
 
     def empty_cache(self) -> None:
-        """What is loaded next is loaded as by somebody who has never been here."""
+        """Empties the cache, so that the next load counts as a first visit."""
         self._session.send("Network.clearBrowserCache")
 
     def read(self) -> dict[str, int]:
-        """What each part weighed that came since the last reading, the heaviest first."""
+        """The bytes of each response since the last reading, the largest first."""
         found = sorted(self._weights.items(), key=lambda item: -item[1])
         self._weights = {}
         return {self._addresses[name]: int(weight) for name, weight in found if weight}
@@ -30,7 +30,7 @@ class Scales:
         self._addresses[event["requestId"]] = event["request"]["url"].rpartition("/")[2] or event["request"]["url"]
 
     def _end(self, event: dict) -> None:
-        # What the page before had asked for may end now, and is none of this one's.
+        # A request of the previous page may end now. It does not belong to this page.
         if event["requestId"] in self._addresses:
             self._weights[event["requestId"]] = event["encodedDataLength"]
 

@@ -1,4 +1,4 @@
-"""Bulk actions and the retry of a time window in a real browser: with scripts, without, and by keyboard."""
+"""Bulk actions and the retry of a time window in a real browser: with and without scripts, and by keyboard."""
 
 import threading
 
@@ -13,7 +13,7 @@ from integrations.models import OutgoingOperation
 from tests.factories import ChangeFactory, SupportGroupFactory
 from tests.processes import until
 
-# WCAG 2.2 A and AA, and what is good practice besides.
+# The rules of WCAG 2.2 A and AA, and axe's best practices.
 AXE = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]}
 
 
@@ -25,7 +25,7 @@ def changes(db):
 
 @pytest.fixture
 def worker(transactional_db):
-    """`worker()` carries out what was started, as a worker does, while the page looks on."""
+    """`worker()` carries out the started jobs, as a worker does, while the page shows the progress."""
     threads = []
 
     def work():
@@ -71,7 +71,7 @@ def test_ticked_changes_are_given_to_a_partner(signed_in_page, worker, alice, ac
     expect(page.get_by_role("progressbar")).to_be_visible()
     worker()
     if not scripts:
-        # The page stands still until somebody asks for it again.
+        # Without scripts the page does not change until it is loaded again.
         until("the job is finished", BulkJob.objects.filter(finished_at__isnull=False).exists)
         page.get_by_role("link", name="Refresh").click()
     expect(page.get_by_text("Finished").first).to_be_visible()

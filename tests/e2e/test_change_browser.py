@@ -1,4 +1,4 @@
-"""The page of one change in a real browser: what it renews by itself, what it leaves alone, and the keyboard."""
+"""The page of a change in a real browser: parts that refresh themselves, parts that must not, and the keyboard."""
 
 import re
 

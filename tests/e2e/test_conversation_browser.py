@@ -48,7 +48,7 @@ def attached(change, author, name, content):
 
 
 def files(page, *named):
-    """The files as a drag from the desktop brings them."""
+    """The files of a drag from the desktop."""
     return page.evaluate_handle(
         """(named) => {
           const transfer = new DataTransfer();

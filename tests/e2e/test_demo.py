@@ -1,4 +1,4 @@
-"""`manage.py demo`, which is `make demo`: every operation on real processes, with no person."""
+"""`manage.py demo`, which `make demo` runs: every operation with real processes, without a person."""
 
 import os
 import re
@@ -14,7 +14,7 @@ from tests.processes import start, until
 
 
 class Demo:
-    """A demo that was started as a person does, in a folder for its temporary files."""
+    """A demo that was started as by a person, with a separate folder for its temporary files."""
 
     def __init__(self, folder):
         self.folder = folder
@@ -36,7 +36,7 @@ class Demo:
         return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
     def child(self, name):
-        """The process id and the command of one child, once it is there."""
+        """Waits for a child process. Returns its process id and command."""
 
         def find():
             self.process.check_running()
@@ -46,7 +46,7 @@ class Demo:
         return until(f"the {name} process runs", find)
 
     def leftovers(self, children=()):
-        """What should not be there any more: its folder and its processes."""
+        """The folder and processes of the demo that still exist. There should be none."""
         folders = [
             str(file) for folder in self.folder.glob("casexchange-demo-*") for file in [folder, *folder.rglob("*")]
         ]

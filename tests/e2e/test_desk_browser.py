@@ -1,4 +1,4 @@
-"""The desk updates by itself, the calendar and the workflow are used by links alone, with scripts and without."""
+"""The desk refreshes itself. Calendar and workflow need only links. Both are tested with and without scripts."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -79,7 +79,7 @@ def test_on_a_narrow_screen_the_calendar_is_a_list(signed_in_page, alice):
 
 
 def follow(page: Page, name: str) -> None:
-    """By keyboard: the focus on the link, then Enter."""
+    """Follows a link by keyboard: sets the focus on it and presses Enter."""
     link = page.get_by_role("link", name=name, exact=True)
     link.focus()
     expect(link).to_be_focused()

@@ -1,6 +1,6 @@
-"""What holds for every page, as it is served: light, no barrier, nothing forbidden, fits the screen, the focus is seen.
+"""Checks of every page on a real server: size, accessibility, content security policy, width, and visible focus.
 
-A page is opened as seldom as can be, so each of the table is one test, whose parts fail each on its own.
+Opening a page is slow, so all checks of one page are one test. Each check is a subtest that fails separately.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ from .scales import Scales
 pytestmark = pytest.mark.xdist_group("pages")
 
 WIDE, NARROW = 1280, 375
-# Bytes on the wire: at the first visit, and when the browser knows the style sheets, scripts and the font.
+# Bytes on the network: at the first visit, and with cached style sheets, scripts and font.
 FIRST = 100 * 1024
 SECOND = 20 * 1024
-# WCAG 2.2 A and AA, and what is good practice besides. The size of targets is left out by axe unless it is asked for.
+# The rules of WCAG 2.2 A and AA, and axe's best practices. axe checks the size of targets only on request.
 AXE = {
     "runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"],
     "rules": {"target-size": {"enabled": True}},
@@ -50,7 +50,7 @@ _SHORTEN = """() => document.querySelectorAll(
 ).forEach(element => element.remove())"""
 # What htmx says when a page is left while it asks for something, as those do who send a form.
 LEFT = ("htmx:afterRequest", "htmx:sendError")
-# What a template that went wrong leaves behind.
+# Traces of an error in a template.
 LEFTOVERS = re.compile(
     r"\bNone\b(?! available)"  # Django's own, of recent actions
     r"|\bundefined\b|\bNaN\b|\{\{|\}\}|\{%|%\}|%\(\w+\)|&(?:amp|lt|gt|quot|#\d+);|<[A-Z]\w+ object"
@@ -106,7 +106,7 @@ _READ_FOCUS = "() => window.focused.splice(0)"
 
 _LEAVE_FOCUS = "document.activeElement?.blur(); scrollTo(0, 0)"
 
-# Colours that fade into those of the other theme would be measured half way.
+# No transitions: axe would measure colours while they fade into those of the other theme.
 _END_ANIMATIONS = """() => {
     for (const animation of document.getAnimations()) {
         if (Number.isFinite(animation.effect.getComputedTiming().endTime)) animation.finish(); else animation.cancel();
@@ -115,7 +115,7 @@ _END_ANIMATIONS = """() => {
 
 
 class Visit:
-    """A page of the table in the browser of its person, with what is found to be wrong on it."""
+    """A page of the table in the browser of its person, with the faults found on it."""
 
     def __init__(self, look: Look, page: Page, served: ServedPages) -> None:
         self.look = look
@@ -132,7 +132,7 @@ class Visit:
 
     @contextmanager
     def listening(self) -> Iterator[None]:
-        """Notes what goes wrong meanwhile without anybody looking."""
+        """Collects script errors, console errors and failed requests meanwhile."""
         listeners = (("console", self._note_message), ("request", self._note_request), ("weberror", self._note_error))
         for event, listener in listeners:
             self.page.context.on(event, listener)  # type: ignore[call-overload]
@@ -143,7 +143,7 @@ class Visit:
                 self.page.context.remove_listener(event, listener)
 
     def _note_message(self, message: Any) -> None:
-        # A page that answers 404 is told of in the console, as all that is not found.
+        # The console reports every 404, also that of the page itself, which is expected.
         is_told = any(f"status of {status} " in message.text for status in (self.look.status, self.look.answer))
         is_told |= self.look.act is not None and message.text.startswith(LEFT)
         if message.type in ("error", "warning") and not is_told:
@@ -174,7 +174,7 @@ def test_a_page(place, look, visit, subtests):
     visited = visit(look)
     page = visited.page
     with visited.listening():
-        # What is done on a page is no part of its weight; error pages bring nothing of their own.
+        # Actions on a page do not count for its size. Error pages load nothing of their own.
         if look.act is None and look.status == 200:
             with subtests.test("it is light, and lighter the second time"):
                 check_weight(visited)
@@ -184,7 +184,7 @@ def test_a_page(place, look, visit, subtests):
             check_content(visited)
     page.evaluate(_SHORTEN)
     with subtests.test("the focus can be seen wherever Tab leads"):
-        # The one width or the other: what has the focus is drawn by the same rules on both.
+        # One width is enough: the focus looks alike on both.
         check_focus(page, (WIDE, NARROW)[place // 2 % 2])
     with subtests.test("it has no barrier in either theme, nor on a wide or a narrow screen"):
         check_barriers(page, CHECKS[place % len(CHECKS)])
@@ -225,7 +225,7 @@ def check_content(visited: Visit) -> None:
 
 
 def _wide(page: Page, width: int) -> list[str]:
-    """The elements that stick out, the innermost only."""
+    """The elements that are wider than the screen, only the innermost ones."""
     return page.evaluate(
         """width => [...document.querySelectorAll('body *')]
             .filter(element => element.getBoundingClientRect().right > width + 1
@@ -276,6 +276,6 @@ def check_barriers(page: Page, checks: tuple[tuple[int, str, dict[str, Any]], ..
 
 
 def _in_words(rule: dict[str, Any]) -> str:
-    """The rule that is broken, with the first element that breaks it."""
+    """The violated rule, with the first element that violates it."""
     first = rule["nodes"][0]
     return f"{rule['id']}, {len(rule['nodes'])} times: {first['html'][:200]} {first['failureSummary']}"

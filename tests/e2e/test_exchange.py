@@ -1,6 +1,6 @@
-"""The exchange from end to end: web server, worker, beat and partner as processes of their own.
+"""The exchange from end to end, with separate processes for web server, worker, beat and partner.
 
-With `--database postgresql` on PostgreSQL and Redis, else on the embedded default.
+Uses PostgreSQL and Redis, or with `--database sqlite` the embedded default.
 """
 
 import base64
@@ -13,7 +13,7 @@ from tests.exchange import Client
 
 @pytest.fixture
 def new_change(running_exchange):
-    """`new_change(owning_group=...)` makes one as alice, through the API, and returns its number."""
+    """`new_change(owning_group=...)` creates a change as alice, through the API, and returns its number."""
 
     def make(**fields):
         response = running_exchange.api("alice").post(
@@ -27,7 +27,7 @@ def new_change(running_exchange):
 
 @pytest.fixture
 def behaves(running_exchange):
-    """`behaves("ACME", {...})` until the test is over."""
+    """`behaves("ACME", {...})` sets the behaviour of a partner until the end of the test."""
     changed = []
 
     def behave(system_id, behaviour):
@@ -105,7 +105,7 @@ def test_a_partner_creates_and_works_on_a_change(running_exchange):
     assert send("Update", properties={"phase": "Close"}, comments=[{"body": "Lost"}]).status_code == 409
     assert send("Cancel").status_code == 200
     assert send("Reject").status_code == 200
-    # Two additions and the Assign's own comment; after the Cancel nothing more, the Reject's comment neither.
+    # Two additions, and the comment of the Assign. Nothing after the Cancel, not even the comment of the Reject.
     running_exchange.until_received("BETA", number, ["Assign", "Update", "Update", "Update", "Cancel"])
     assert running_exchange.received("ACME", number) == []
     change = running_exchange.api("alice").get(f"/api/v1/changes/{number}/").json()
@@ -151,7 +151,7 @@ def test_without_beat_the_wake_up_is_enough(running_exchange, new_change):
 
 
 def test_a_signature_with_another_secret_is_refused_by_the_partner_and_pauses_the_system(running_exchange, new_change):
-    """The simulator answers 401; all waits until the credential is mended, and nothing is refused."""
+    """The simulator answers 401. All operations wait until the secret is corrected, and none is refused."""
     find = "from integrations.models import ExternalSystem as E; s = E.objects.get(system_id='BETA'); "
     rows = "s.outgoing_operations.filter(change__number='{}').values_list('status', 'tries')"
     secret = running_exchange.shell(f"{find}print(s.signing_secret)").strip()
@@ -167,7 +167,7 @@ def test_a_signature_with_another_secret_is_refused_by_the_partner_and_pauses_th
 
 @pytest.mark.parametrize("content_type", ["application/json; charset*=bogus''x", ";"])
 def test_a_content_type_that_is_nonsense_is_refused_by_the_server_itself(running_exchange, content_type):
-    """Django reads the header before any view is there, so it goes through the WSGI entry point."""
+    """Django reads the header before it calls a view, so the request must pass the WSGI entry point."""
     client = running_exchange.api("alice")
     answer = client.post("/api/v1/changes/", data=b"{}", headers={"Content-Type": content_type})
     assert answer.status_code in (400, 415), answer.text
@@ -179,7 +179,7 @@ def test_a_content_type_that_is_nonsense_is_refused_by_the_server_itself(running
 
 @pytest.fixture
 def staff_pages(running_exchange):
-    """`staff_pages("carol")` is a client of the pages on which carol is signed in; `post` fills in its CSRF token."""
+    """`staff_pages("carol")` is a client of the pages with carol signed in. `post` adds the CSRF token."""
 
     def client(username):
         session = running_exchange.shell(

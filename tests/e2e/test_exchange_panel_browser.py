@@ -1,4 +1,4 @@
-"""In a real browser: what a save will send, two versions of a field, and the exchange that updates itself."""
+"""In a real browser: the forecast before a save, conflicting versions of a field, and the exchange panel's refresh."""
 
 import re
 

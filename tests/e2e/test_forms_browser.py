@@ -1,4 +1,4 @@
-"""How the forms of the pages are sent: once, on purpose, and again after the browser's back button."""
+"""Sending forms in a real browser: only once, only on purpose, and again after the back button."""
 
 from playwright.sync_api import expect
 
@@ -30,7 +30,7 @@ def test_no_single_key_saves_an_edit_but_ctrl_enter_in_the_form_does(signed_in_p
     page.get_by_role("heading", name="Who").click()
     page.keyboard.press("s")
     page.keyboard.press("Control+Enter")
-    # A key that did save would have been answered before this.
+    # If the key had saved the form, the answer would have arrived before this one.
     expect(page.locator("#will-send")).not_to_be_empty()
     assert page.url.endswith("/edit/")
     page.get_by_label("Title").press("Control+Enter")

@@ -1,4 +1,4 @@
-"""Every page in German: nothing that a person reads is left in English, but for the terms of the exchange."""
+"""Every page in German: no visible text is English, except the terms of the exchange."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from .pages_to_look_at import LOOKS
 
 pytestmark = pytest.mark.xdist_group("pages")
 
-# Words that no German text has; the data of everything.py is German, and the terms of the exchange are none of these.
+# Words that no German text has. The data of everything.py is German. The terms of the exchange are not listed.
 ENGLISH = re.compile(
     r"\b(?:the|of|is|are|and|to|for|not|with|by|this|that|has|have|which|from|your|you|its|been|can|must|does|it|be|or"
     r"|Save|Search|Show|Edit|Delete|Title|Type|Comment|Attachment|History|Since|Next|Back|More|Owner|Owning|Group"
     r"|Priority|Sign|Add|View|Choose|Select|Filter by|Yes|Nothing|Nobody|Everything|All|Any|None)\b"
 )
-# Each text and attribute that is read, but what people wrote, JSON, and what Django itself has in English only: the
-# sign of a search, and its double lists, whose script has no German and whose permissions are named in the database.
+# All visible texts and attributes, except texts of people, JSON, and texts that Django has only in English: the search
+# icon, and the double lists, whose script is not translated and whose permissions are named in the database.
 _TEXTS = """() => {
     const left = 'pre, script, style, textarea, code, .prose, [lang=en], #changelist-search img, .selector';
     const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);

@@ -1,4 +1,4 @@
-"""The list in a real browser: it follows what somebody types and chooses, and the address follows it."""
+"""The list in a real browser: it updates while somebody types and chooses filters, and so does the address."""
 
 import re
 

@@ -1,4 +1,4 @@
-"""What people do on the pages, in a real browser: by mouse, by keyboard alone, on a narrow screen."""
+"""Work on the pages in a real browser: by mouse, by keyboard only, and on a narrow screen."""
 
 import re
 from pathlib import Path
@@ -37,7 +37,7 @@ def test_a_change_from_its_creation_to_close(page, signed_in_page, alice, carol,
     page.get_by_role("button", name="Create change").click()
     expect(page.get_by_text("was created.")).to_be_visible()
 
-    # What is missing for the next phase leads to the field that mends it.
+    # Each unmet condition links to its field.
     page.get_by_role("link", name="Description must be set.").click()
     expect(page.get_by_label("Description")).to_be_focused()
     for label in ("Description", "Reason for change", "Justification", "Category", "Service"):
@@ -236,7 +236,7 @@ def test_the_main_path_by_keyboard_alone(page, alice):
 
 @pytest.fixture
 def everything(alice, carol, acme, beta, stuck):
-    """Something to see on every page; the addresses by name."""
+    """Creates data for every page. Returns the addresses by name."""
     change_in(Phase.BACKOUT, requested_by=alice, owning_group=beta.external_groups.get().group)
     waiting = change_in(Phase.APPROVE_PLAN, requested_by=alice)
     closed = change_in(Phase.CLOSE, requested_by=alice)
@@ -277,7 +277,7 @@ def everything(alice, carol, acme, beta, stuck):
 
 @pytest.fixture
 def long_words(alice):
-    """A change on which every word is as long as it may be, without a place to break it."""
+    """A change whose words have the maximum length and cannot be broken."""
     system = ExternalSystemFactory(system_id="S" * 100, authorized_user__username="u" * 150)
     group = ExternalGroupFactory(group__name="G" * 200, system=system).group
     texts = dict.fromkeys(("title", "service", "category"), "T" * 200)

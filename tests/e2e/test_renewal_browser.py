@@ -1,4 +1,4 @@
-"""In a real browser: when the parts of a page ask whether there is anything new, and what Back shows."""
+"""In a real browser: when parts of pages poll for news, and what Back shows."""
 
 import pytest
 from playwright.sync_api import expect
@@ -36,7 +36,7 @@ def test_back_on_a_page_that_renews_itself_shows_what_is_so_now(signed_in_page, 
     page = signed_in_page(ingrid)
     page.goto("/exchange/status/")
     expect(page.get_by_role("row", name="ACME")).to_contain_text("Flowing")
-    page.clock.install()  # so that it does not ask by its clock
+    page.clock.install()  # stops the clock, so that the page does not poll by itself
     page.get_by_role("link", name="Outgoing", exact=True).click()
     expect(page.get_by_role("heading", name="Exchange log")).to_be_visible()
     breaker.open_by_hand(acme, ingrid, "its desk moves")
@@ -57,5 +57,5 @@ def test_back_after_a_filter_of_a_page_that_renews_itself_goes_on_renewing_it(si
     Comment(change=change, author=carol, body="I am on it").save()
     page.clock.run_for(9_000)
     expect(page.locator("#updated")).to_contain_text("Updated automatically")
-    page.get_by_role("link", name="Show it").click()  # the focus is in the timeline, which therefore stays as it was
+    page.get_by_role("link", name="Show it").click()  # the timeline has the focus, so it is not replaced
     expect(page.locator("#timeline")).to_contain_text("I am on it")

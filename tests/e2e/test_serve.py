@@ -1,4 +1,4 @@
-"""`manage.py serve`, which is `make run`: from an empty folder to a running desk with partners, and back."""
+"""`manage.py serve`, which `make run` runs: from an empty folder to a running desk with partners, and the shutdown."""
 
 import json
 import os
@@ -18,7 +18,7 @@ from tests import services
 from tests.exchange import ROOT, Client
 from tests.processes import free_port, start, until
 
-# All of it uses one installation.
+# All tests share one installation.
 pytestmark = pytest.mark.xdist_group("serve")
 
 ROLES = {
@@ -32,7 +32,7 @@ READY = "Ctrl-C stops everything."
 
 
 def environment(folder, **variables):
-    """What a person has who cloned the repository: nothing of ours is set."""
+    """The environment after a fresh clone: no variable of the product is set."""
     ours = ("SECRET_KEY", "DEBUG", "DATABASE_URL", "CELERY_BROKER_URL", "MEDIA_ROOT", "OUTGOING_ALLOWED_NETWORKS")
     kept = {name: value for name, value in os.environ.items() if name not in ours}
     return {**kept, "VAR_DIR": str(folder), "LOG_LEVEL": "INFO", **variables}
@@ -51,7 +51,7 @@ def manage(folder, *arguments, **variables):
 
 
 class Served:
-    """A `serve` on a folder and ports of its own."""
+    """A `serve` with a separate folder and ports."""
 
     def __init__(self, folder):
         self.folder = folder
@@ -82,7 +82,7 @@ class Served:
 
     @property
     def accounts(self):
-        """User name and password by role, as printed."""
+        """The printed accounts: user name and password by role."""
         rows = re.findall(r"^  (\w+) +(\S+)   (.+)$", self.output, re.MULTILINE)
         return {name: (password, role) for name, password, role in rows}
 
@@ -122,7 +122,7 @@ def sign_in(served, username, password):
 
 
 def everything(api):
-    """How much there is of what, by type and phase."""
+    """The number of records of each kind; changes by type and phase."""
     counts, path = {}, "/api/v1/changes/?limit=200"
     while path:
         page = api.get(path.removeprefix(api.base_url)).json()
@@ -135,7 +135,7 @@ def everything(api):
 
 @pytest.fixture(scope="module")
 def installation():
-    """One folder for the tests of the module: the first start takes its time."""
+    """One folder for all tests of the module, since the first start is slow."""
     served = Served(services.run_dir() / f"serve-{services.worker_number()}")
     yield served
     if served.is_running():
@@ -144,7 +144,7 @@ def installation():
 
 @pytest.fixture
 def served(installation):
-    """An installation that is running."""
+    """A running installation."""
     if not installation.is_running():
         installation.start()
         installation.until_says(READY)
@@ -267,7 +267,7 @@ def test_ctrl_c_stops_everything_and_the_next_start_has_the_same_data_and_accoun
     with pytest.raises(requests.ConnectionError):
         requests.get(f"http://127.0.0.1:{served.port}/", timeout=5)
 
-    # On other ports: the partners are found there too.
+    # After a restart on other ports, deliveries still reach the partners.
     served.port, served.simulator_port = free_port(), free_port()
     served.start()
     served.until_says(READY)
@@ -320,7 +320,7 @@ def test_an_interrupted_first_start_leaves_nothing_half_loaded(tmp_path):
     assert manage(served.folder, "shell", "--verbosity=0", "--command", count).stdout == "0\n"
 
 
-# --- What stands in the way: one line each, and nothing is started ---
+# --- Obstacles: each prints one line, and nothing is started ---
 
 
 def refused(folder, *arguments, **variables):

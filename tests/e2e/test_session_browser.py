@@ -1,4 +1,4 @@
-"""A session that runs out while somebody types, in a real browser: nothing typed is lost, nothing sent by itself."""
+"""A session that expires while somebody types, in a real browser: no text is lost, and none is sent automatically."""
 
 import pytest
 from django.conf import settings

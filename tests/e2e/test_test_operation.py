@@ -1,4 +1,4 @@
-"""A test operation goes through a whole installation."""
+"""A test operation in a whole installation."""
 
 from tests.html_forms import read_form
 
@@ -6,7 +6,7 @@ TEST = "/exchange/status/ACME/test/"
 
 
 def signed_in(running_exchange, username):
-    """A client of the web server, with a session as after signing in."""
+    """An HTTP client of the web server with a signed-in session."""
     client = running_exchange.api(None)
     key = running_exchange.shell(
         f"""

@@ -1,4 +1,4 @@
-"""What must be true after every fault: see `assert_nothing_lost`."""
+"""The check after every fault: see `assert_nothing_lost`."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _OPERATIONS = """
 
 @dataclass(frozen=True)
 class Recorded:
-    """An outgoing operation as the database has it."""
+    """An outgoing operation as it is in the database."""
 
     id: str
     change: str
@@ -52,12 +52,12 @@ def recorded(exchange: FaultStack, since: int) -> list[Recorded]:
 
 
 def assert_nothing_lost(exchange: FaultStack, since: int, answered: Iterable[str] = ()) -> int:
-    """Waits until everything is delivered, and compares the database with what the partners received.
+    """Waits until everything is delivered, and compares the database with the messages that the partners received.
 
-    Of all changes after the one with the id `since`: the set delivered is the set committed; per (change, system) the
-    order of first arrivals is the order of `sequence`; every repeat has the same id and says the same; no row is left
-    claimed. Of the comments whose request was answered well none is missing, and none is there twice. Returns the
-    number of operations.
+    Checks all changes after the one with the id `since`. The set of delivered operations is the set of committed ones.
+    For each change and system, the order of first arrivals is the order of `sequence`. Every repeat has the same id
+    and content. No row is still claimed. Each comment whose request succeeded exists exactly once. Returns the number
+    of operations.
     """
     _wait_until_all_is_delivered(exchange, since)
     committed = recorded(exchange, since)
@@ -73,7 +73,7 @@ def _wait_until_all_is_delivered(exchange: FaultStack, since: int) -> None:
 
     left = undelivered()
     while left:
-        # However many there are and however busy the machine is: what must not be is that nothing more is delivered.
+        # The total time is not limited, since the machine may be busy. The check fails only when deliveries stop.
         count = len(left)
         try:
             exchange.until("more is delivered", lambda count=count: len(undelivered()) < count, SECONDS)
@@ -121,7 +121,7 @@ def _check_arrivals(committed: list[Recorded], received: list[dict[str, Any]]) -
 
 
 def _check_repeats(arrivals: list[dict[str, Any]]) -> None:
-    """What is sent again says the same, the external reference aside, which is told as it is then."""
+    """A repeat has the same content, except the external reference, which is that of the time of sending."""
     first: dict[tuple[str, str, int], dict[str, Any]] = {}
     different = []
     for message in arrivals:
@@ -137,7 +137,7 @@ def _said(message: dict[str, Any]) -> dict[str, Any]:
 
 
 def _check_order(arrivals: list[dict[str, Any]]) -> None:
-    """None arrives for the first time, taken or not, before all that precede it were taken."""
+    """No operation arrives, accepted or not, before all operations before it were accepted."""
     by_sequence: dict[tuple[str, str], list[dict[str, Any]]] = defaultdict(list)
     for message in arrivals:
         by_sequence[message["change_number"], message["system_id"]].append(message)

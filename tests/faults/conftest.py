@@ -1,6 +1,6 @@
-"""What the tests of faults share: the installation, work at it, and the check at the end of each.
+"""Fixtures of the fault tests: the installation, the load on it, and the check at the end of each test.
 
-The seed of a run stands in the report's header. `FAULTS_SEED=1234` repeats what is done, and when faults strike.
+The report's header shows the seed of the run. `FAULTS_SEED=1234` repeats the same load, and the times of the faults.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from .stack import FaultStack
 
 
 class _Stacks:
-    """At most one runs. One in which a test failed is not used again."""
+    """Keeps at most one installation running. After a failed test it is not used again."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -55,7 +55,7 @@ def _stacks() -> Iterator[_Stacks]:
 
 @pytest.fixture
 def exchange(_stacks: _Stacks, request: pytest.FixtureRequest) -> Iterator[FaultStack]:
-    """The installation, with everything running. A test leaves it as it found it."""
+    """The installation with all processes running. A test must leave it in this state."""
     exchange = _stacks.get()
     exchange.check_running()
     yield exchange
@@ -65,13 +65,13 @@ def exchange(_stacks: _Stacks, request: pytest.FixtureRequest) -> Iterator[Fault
 
 @pytest.fixture
 def seed(request: pytest.FixtureRequest) -> str:
-    """This test's own, made of that of the run."""
+    """The seed of this test, derived from that of the run."""
     return f"{os.environ['FAULTS_SEED']}/{request.node.name}"
 
 
 @pytest.fixture
 def random(seed: str) -> Random:
-    """For what the test itself draws: when a fault strikes, and whom."""
+    """The random numbers for the test itself: the time and the target of a fault."""
     return Random(seed)
 
 
@@ -83,7 +83,7 @@ def since(exchange: FaultStack) -> int:
 
 @pytest.fixture
 def load(exchange: FaultStack, seed: str, since: int) -> Iterator[Callable[..., Load]]:
-    """`with load():` has people and partners work meanwhile. When the test is over, nothing of it may be lost."""
+    """`with load():` lets people and partners work meanwhile. At the end of the test nothing may be lost."""
     loads: list[Load] = []
 
     def make(**options: Any) -> Load:
@@ -101,7 +101,7 @@ def nothing_is_lost(exchange: FaultStack, since: int) -> Callable[..., int]:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item) -> Iterator[Any]:
-    """A failed test shows its seed, the ends of the processes' logs, and gets no second use of its installation."""
+    """Adds the seed and the last lines of the logs to the report of a failed test, and discards its installation."""
     report = yield
     exchange = getattr(item, "funcargs", {}).get("exchange")
     if report.failed and isinstance(exchange, FaultStack):

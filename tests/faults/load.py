@@ -1,6 +1,6 @@
 """People and partners at work while faults are injected: they create, comment, reassign and withdraw changes.
 
-What each does is drawn from a seed, so a run can be repeated; when it does it depends on the machine.
+A seed determines the actions of each, so a run can be repeated. Their timing depends on the machine.
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ from .stack import FaultStack
 
 GROUPS = ("ACME Networks", "BETA Servers", "Network")
 OTHERS_GROUP = {"ACME": "BETA Servers", "BETA": "ACME Networks"}
-# Far more than an answer takes, also on a busy machine: what takes longer hangs.
+# Seconds. Far more than an answer takes, even on a busy machine: a longer request hangs.
 PATIENCE = 10.0
 
 
 class Load:
-    """`with Load(...)`: works until the block is left, and at least `at_least` steps of each at work.
+    """`with Load(...)`: the actors work until the block ends, each for at least `at_least` steps.
 
-    `answered` holds the texts of the comments whose request was answered well: those must be there at the end.
-    `failures` are the requests that were not. What a partner sends is repeated under its key until it is answered.
+    `answered`: the texts of the comments whose request succeeded; they must exist at the end. `failures`: the failed
+    requests. A partner repeats an operation with the same key until it is answered.
     """
 
     def __init__(self, exchange: FaultStack, seed: str, *, at_least: int = 8, pause: float = 0.08) -> None:
@@ -52,11 +52,11 @@ class Load:
         return [failure for actor in self.actors for failure in actor.failures]
 
     def marks(self) -> list[int]:
-        """How many steps each has made."""
+        """The number of steps of each actor."""
         return [actor.steps for actor in self.actors]
 
     def everybody_did(self, steps: int, since: list[int] | None = None) -> bool:
-        """Whether everybody made so many steps (since `marks()`). Raises what went wrong with one of them."""
+        """Whether every actor made `steps` steps since `marks()` or the beginning. Raises the error of an actor."""
         for error in self._errors:
             raise error
         return all(now >= then + steps for now, then in zip(self.marks(), since or [0] * len(self.actors), strict=True))
@@ -84,7 +84,7 @@ class Load:
 
 
 class Actor(ABC):
-    """One at work. `step()` is the next thing that it does."""
+    """A person or partner at work. `step()` does its next action."""
 
     def __init__(self, name: str, seed: str, client: Client) -> None:
         self.name = name
@@ -104,17 +104,17 @@ class Actor(ABC):
 
     @abstractmethod
     def create(self) -> None:
-        """Makes one of `changes`."""
+        """Creates a change and adds it to `changes`."""
 
     @abstractmethod
     def work_on(self, change: str) -> None: ...
 
     def text(self) -> str:
-        """One that nobody else writes."""
+        """A text that no other actor writes."""
         return f"{self.seed}/{self.name}/{self.steps}"
 
     def send(self, client: Client, method: str, path: str, expected: int, **request: Any) -> requests.Response | None:
-        """The answer. None where there is none, or where the server says that it cannot now."""
+        """The answer. None if there is no answer, or for a status of 500 and above."""
         try:
             answer = client.request(method, path, timeout=PATIENCE, allow_redirects=False, **request)
         except requests.RequestException as error:

@@ -1,4 +1,4 @@
-"""The real outbox with its workers, partners and people: what they can do, and what must hold after each step."""
+"""The real outbox with workers, partners and people: their possible actions, and the checks after each step."""
 
 from __future__ import annotations
 
@@ -51,10 +51,10 @@ from .outbox_workers import (
 
 
 class Exchanging:
-    """Some changes, two partners and several workers. `is_well`: whether the last step ended as it should."""
+    """Some changes, two partners and several workers. `is_well`: whether the last step passed its checks."""
 
     def start(self, groups: list[str]) -> None:
-        """Everything anew: for each of `groups` a change that it owns."""
+        """Resets everything, and creates a change for each of `groups`, owned by this group."""
         self.travel = time_machine.travel(BEGIN, tick=False)
         self.clock = self.travel.start()
         self.latest = BEGIN
@@ -80,7 +80,7 @@ class Exchanging:
     def stop(self) -> None:
         self.travel.stop()
 
-    # --- What can be done ---
+    # --- Actions ---
 
     def do(self, *work: Any) -> None:
         self.is_well = False
@@ -91,7 +91,7 @@ class Exchanging:
         return [held for worker in self.workers for held in worker.held if held.result is None]
 
     def stale(self) -> list[tuple[Worker, Held]]:
-        """What workers hold whose claim is not the latest, or was ended."""
+        """Held operations whose claim is no longer the current one."""
         return [
             (worker, held)
             for worker in self.workers
@@ -101,7 +101,7 @@ class Exchanging:
         ]
 
     def worker(self, work: tuple[Any, ...]) -> Worker:
-        """Who does it. Results are settled by one that has some, where there is one."""
+        """The worker that does this action. Settling prefers a worker that has results."""
         with_results = [worker for worker in self.workers if worker.sent()]
         number = work[1] if work[0] in ("claim", "settle") else 0
         return rotated(with_results if work[0] == "settle" and with_results else self.workers, number)[0]
@@ -148,7 +148,7 @@ class Exchanging:
         return Work(lambda: outbox.claim(limit), note)
 
     def may_flow(self, name: str) -> None:
-        """Of this system something was claimed. As it was before the step, whoever else was at work in it."""
+        """Checks that the system allowed a claim in the state before the step."""
         control = self.controls[name]
         assert control.system.enabled and control.system.paused_at is None
         if control.breaker == "Open":
@@ -185,7 +185,7 @@ class Exchanging:
 
     def skipping(self, operation: OutgoingOperation) -> Work:
         def note(was_open: bool | None) -> list[Event]:
-            if was_open is None:  # it died before it was told
+            if was_open is None:  # the session died before it got the result
                 return [Skipped(frozenset([operation.pk]))]
             return [Skipped(frozenset([operation.pk]), 1) if was_open else NotOpen(operation.pk)]
 
@@ -203,7 +203,7 @@ class Exchanging:
         return Work(lambda: outbox.skip_all(chosen, self.ingrid, "Never mind"), note)
 
     def about(self, operation: OutgoingOperation, kind: str) -> Work:
-        """Something that has to do with this operation."""
+        """An action of this kind that affects this operation."""
         match kind:
             case "comment":
                 return self.comment([change.pk for change in self.changes].index(operation.change_id))
@@ -220,12 +220,12 @@ class Exchanging:
         return Work(outbox.release_stale, lambda count: [Released(now)])
 
     def pick(self, number: int) -> OutgoingOperation:
-        """An operation that is not settled, where there is one."""
+        """An unsettled operation if there is one, otherwise any."""
         keys = [row.id for row in self.rows.values() if row.status not in SETTLED] or [*self.rows]
         return OutgoingOperation.objects.select_related("system").get(pk=rotated(keys, number)[0])
 
     def send(self, held: Held, behaviour: str) -> None:
-        """As delivery does it, with the partner in place of the network."""
+        """Sends as delivery does, with the simulated partner in place of the network."""
         operation = held.operation
         answer, outcome = BEHAVIOURS[behaviour]
         if answer is None:
@@ -243,7 +243,7 @@ class Exchanging:
         assert held.result.outcome is outcome
 
     def is_its_turn(self, operation: OutgoingOperation) -> None:
-        """All before it are settled when it is sent, even by a worker that slept."""
+        """Checks that all earlier operations are settled when it is sent, even by a worker that was suspended."""
         before = [
             row
             for row in self.rows.values()
@@ -252,7 +252,7 @@ class Exchanging:
         assert all(row.status in SETTLED for row in before)
 
     def administer(self, system: str, wish: str) -> None:
-        """What a person can do with a system, or to its limits."""
+        """An action of an administrator on a system or its limits."""
         self.is_well = False
         row = ExternalSystem.objects.get(system_id=system)
         if wish in ("enable", "disable"):
@@ -272,7 +272,7 @@ class Exchanging:
         self.check([], by_hand={system: wish})
 
     def set_clock(self, seconds: float) -> None:
-        """Forth, as it goes by itself, or back."""
+        """Moves the clock forward, or back if `seconds` is negative."""
         self.is_well = False
         self.clock.shift(timedelta(seconds=seconds))
         self.latest = max(self.latest, timezone.now())
@@ -288,7 +288,7 @@ class Exchanging:
                 self.send(held, behaviour)
         self.do("settle", worker, 100, True)
 
-    # --- What holds after every step ---
+    # --- Checks after every step ---
 
     def check(self, events: list[Event], alone: bool = True, by_hand: dict[str, str] | None = None) -> None:
         before, self.rows = self.rows, rows()
@@ -357,7 +357,7 @@ class Exchanging:
     # --- The end ---
 
     def everybody_gets_well(self) -> None:
-        """Whoever is asleep or dead, the others do all that is left, and nobody is sent anything out of turn."""
+        """All held operations are lost, and all systems recover. The workers must then deliver everything in order."""
         self.clock.move_to(self.latest)
         for worker in self.workers:
             worker.held.clear()

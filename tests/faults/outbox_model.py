@@ -1,8 +1,8 @@
-"""What the contract says of outgoing operations, as a model without a database: it is written from the contract's
-page and the outbox' docstrings, not from its code.
+"""A model of the contract for outgoing operations, without a database. It is written from the contract and the
+docstrings of the outbox, not from its code.
 
-A step of the test consists of events. What an event does to one operation is told by `Event.on()`; what happened at
-the same time may have happened in any order.
+A step of the test consists of events. `Event.on()` returns the effect of an event on one operation. Events of the same
+step may have happened in any order.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ OPEN = {"Waiting", "Refused"}
 
 @dataclass(frozen=True)
 class State:
-    """Of an operation, as far as the protocol changes it."""
+    """The fields of an operation that the protocol changes."""
 
     status: str = "Waiting"
     tries: int = 0
@@ -38,7 +38,10 @@ class State:
 
 @dataclass(frozen=True)
 class Event:
-    """Something that happened to these operations. `on()`: what it can have made of one; nothing: it cannot be."""
+    """Something that happened to some operations.
+
+    `on()` returns the possible states of an operation after it. An empty list means that the event was not possible.
+    """
 
     def on(self, key: UUID, state: State) -> list[State]:
         raise TypeError(self)
@@ -59,17 +62,17 @@ class Claimed(Event):
 
 @dataclass(frozen=True)
 class Tried(Event):
-    """Results were settled: for each the operation, the number of its claim, and the outcome."""
+    """Results were settled. Each has the operation's id, the number of its claim, and the outcome."""
 
     results: tuple[tuple[UUID, int, Outcome], ...]
 
     def on(self, key: UUID, state: State) -> list[State]:
         own = [(claim, outcome) for operation, claim, outcome in self.results if operation == key]
-        # That the partner has it counts whoever says so, while nothing newer was settled.
+        # A delivery counts even from a stale claim, unless the operation was refused or settled in the meantime.
         if state.status in ("Sending", "Waiting") and any(outcome is Outcome.DELIVERED for _, outcome in own):
             return [self._after(state, Outcome.DELIVERED)]
         for claim, outcome in own:
-            # The fence: what else a worker says whose claim is not the latest, or was ended, counts for nothing.
+            # Every other outcome counts only for the current claim.
             if (state.status, state.claim) == ("Sending", claim):
                 return [self._after(state, outcome)]
         return [state]
@@ -97,7 +100,7 @@ class Retried(Event):
 
 @dataclass(frozen=True)
 class Skipped(Event):
-    """Those of these that were open then; as many as the person was told."""
+    """The open ones of these operations were skipped. `count`: the number that the person was told."""
 
     keys: frozenset[UUID]
     count: int | None = None
@@ -108,7 +111,7 @@ class Skipped(Event):
 
 @dataclass(frozen=True)
 class NotOpen(Event):
-    """A person was told that it is being sent or settled."""
+    """A person was told that the operation is being sent or is settled."""
 
     key: UUID
 
@@ -118,7 +121,7 @@ class NotOpen(Event):
 
 @dataclass(frozen=True)
 class Released(Event):
-    """Stale claims were looked for. `alone`: nobody was at work at the same time, so none may be left."""
+    """Stale claims were freed. `alone`: nothing ran at the same time, so no stale claim may be left."""
 
     now: datetime
     alone: bool = True
@@ -129,12 +132,12 @@ class Released(Event):
         free = State("Waiting", state.tries, state.claim)
         if state.claimed_until < self.now:
             return [free] if self.alone else [free, state]
-        # A lease that ends so late is of a clock that was set back since: it may or may not be seen.
+        # Such a late end means that the clock was set back. The sweep may or may not free this claim.
         return [free, state] if state.claimed_until > self.now + LEASE else [state]
 
 
 def possible(key: UUID, state: State, events: Iterable[Event]) -> set[State]:
-    """What can have become of an operation after these events, in any order."""
+    """The possible states of an operation after these events, in any order."""
     found: set[State] = set()
     for order in permutations(events):
         states = [state]
@@ -144,14 +147,14 @@ def possible(key: UUID, state: State, events: Iterable[Event]) -> set[State]:
     return found
 
 
-# --- What is to be sent ---
+# --- Expected operations ---
 
 GROUPS = {"": None, "Network": None, "ACME Networks": "ACME", "BETA Servers": "BETA"}
 
 
 @dataclass
 class Recording:
-    """Which operations the edits of one change must have caused, by system, in order: what it is, and the comment."""
+    """The operations that the edits of one change must cause, by system and in order: name and comment of each."""
 
     group: str = ""
     operations: dict[str, list[tuple[str, str | None]]] = field(default_factory=lambda: defaultdict(list))
@@ -167,17 +170,17 @@ class Recording:
             self.operations[after].append(("Assign", None))
 
     def commented(self, body: str) -> None:
-        # There is no Reject here, so who had an Assign stays linked.
+        # The model has no Reject, so a system that had an Assign stays linked.
         for operations in self.operations.values():
             operations.append(("Update", body))
 
 
-# --- What arrives ---
+# --- Arrivals ---
 
 
 @dataclass
 class Arrival:
-    """The first time that an operation came to the partner, and what the partner made of it later."""
+    """The first arrival of an operation. `taken`: whether the partner accepted it then or later."""
 
     exchange: tuple[str, str]
     sequence: int
@@ -186,13 +189,13 @@ class Arrival:
 
 
 class Partners:
-    """Notes what arrives. The order of first arrivals is that of the sequence, but for what a person skipped."""
+    """Records arrivals. Checks that first arrivals are in the order of `sequence`, except skipped operations."""
 
     def __init__(self) -> None:
         self.arrived: dict[str, Arrival] = {}
 
     def receive(self, message: dict[str, Any], takes: bool, skipped: set[str]) -> None:
-        """`skipped`: the ids of operations that a person gave up, which a worker that slept may send ever so late."""
+        """`skipped`: the ids of skipped operations. A suspended worker may still send them at any time."""
         key = message["id"]
         exchange = (message["change"]["number"], message["system_id"])
         said = {name: value for name, value in message.items() if name != "external_reference"}
@@ -214,7 +217,7 @@ class Partners:
 
 @dataclass
 class Rate:
-    """No stretch of time sees more claims than the limit allows for it, and one burst."""
+    """Checks that no period has more claims than the limit allows, plus one burst."""
 
     per_minute: int | None = None
     claims: list[tuple[datetime, int]] = field(default_factory=list)

@@ -1,4 +1,4 @@
-"""What the database of the outbox machine holds, what may become of it, and how it is emptied."""
+"""The database of the outbox machine: reading it, checking the circuit breakers, emptying it."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def assert_breaker_follows(old: DeliveryControl, new: DeliveryControl, events: l
         ("Open", "Closed"): wish == "close",
         ("HalfOpen", "Closed"): tried or wish == "close",
         ("HalfOpen", "Open"): failed or wish == "open",
-        # When one claims and another settles.
+        # Could only happen if one worker claims while another settles; it is never allowed.
         ("Closed", "HalfOpen"): False,
     }
     if old.breaker != new.breaker:
@@ -63,7 +63,7 @@ def assert_breaker_follows(old: DeliveryControl, new: DeliveryControl, events: l
 
 
 def forget_everything() -> None:
-    """What the last example left."""
+    """Deletes everything that the last example left."""
     with connection.cursor() as cursor:
         for model in (
             DeliveryAttempt,
@@ -77,4 +77,4 @@ def forget_everything() -> None:
         ):
             cursor.execute(f"DELETE FROM {model._meta.db_table}")  # noqa: S608 - names of tables
     ExternalSystem.objects.update(enabled=True, paused_at=None, pause_status=None, max_in_flight=16, rate_limit=None)
-    outbox.release_stale()  # which gives each system its control again
+    outbox.release_stale()  # creates the control of each system again

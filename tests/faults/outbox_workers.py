@@ -1,4 +1,4 @@
-"""Who takes part in the outbox machine: how many, what a partner makes of a message, what a worker has in hand."""
+"""The participants in the outbox machine: the behaviour of partners, and the operations that workers hold."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ BEGIN = datetime(2026, 3, 2, 12, tzinfo=timezone.get_default_timezone())
 CHANGES = 3
 WORKERS = 2
 SYSTEMS = ("ACME", "BETA")
-# Everything that a person can wait for at the end: pauses, breakers, and a rate limit of one in two seconds.
+# Enough for everything that delays operations at the end: pauses, breakers, a rate limit of one in two seconds.
 LAST_TICKS = 200
-# What the partner makes of a message: its answer, or how the call fails; and what that means.
+# The behaviours of a partner: its answer or the failure of the call, and the outcome.
 BEHAVIOURS = {
     "takes": (Response(200, {}, b""), Outcome.DELIVERED),
     "takes and answers": (None, Outcome.DELIVERED),
@@ -38,7 +38,7 @@ TAKES = {"takes", "takes and answers", "takes, but its answer is lost"}
 
 @dataclass
 class Work:
-    """Something that is done with the database, and what the model makes of its result once it is committed."""
+    """`run` works on the database. After its commit, `note` updates the model with the result of `run`."""
 
     run: Callable[[], Any]
     note: Callable[[Any], list[Event]]
@@ -46,7 +46,7 @@ class Work:
 
 @dataclass
 class Held:
-    """An operation that a worker claimed, and what came of it once it was sent."""
+    """An operation that a worker claimed. `result` is None until it was sent."""
 
     operation: OutgoingOperation
     result: outbox.Result | None = None
@@ -54,7 +54,7 @@ class Held:
 
 @dataclass
 class Worker:
-    """A process: what it has in hand is lost when it dies."""
+    """A worker process. What it holds is lost when it dies."""
 
     held: list[Held] = field(default_factory=list)
 

@@ -1,7 +1,7 @@
-"""Transactions at the same time, statement by statement: the test says which goes on, and which dies where.
+"""Concurrent transactions, controlled statement by statement. The test decides which session continues, and where one
+dies.
 
-So a race is no matter of luck: what two sessions do, and in which order, is part of the test, and happens again when
-it is run again.
+So races are deterministic: the order of the statements of two sessions is part of the test, and a run can be repeated.
 """
 
 from __future__ import annotations
@@ -16,16 +16,16 @@ from typing import Any
 from django.db import connection
 
 Work = Callable[[], Any]
-# Seconds after which a statement that is not done may be waiting for a lock.
+# Seconds after which an unfinished statement may be waiting for a lock.
 PATIENCE = 0.004
 
 
 class Killed(BaseException):
-    """The process of the session is gone. Nothing may catch it."""
+    """Simulates the death of the session's process. No code of the product may catch it."""
 
 
 class Session:
-    """A thread with a connection of its own. Its work stops before each statement, and before each commit."""
+    """A thread with its own connection. Its work stops before each statement, and before each commit."""
 
     def __init__(self) -> None:
         self.result: Any = None
@@ -86,7 +86,7 @@ class Session:
     # --- In the thread of the test ---
 
     def begin(self, work: Work) -> None:
-        """Gives it work, which stops before its first statement."""
+        """Starts work in the thread. It stops before its first statement."""
         self.result = self.error = None
         self.is_over = self.has_committed = self._dies = self.is_dead = False
         self._stopped.clear()
@@ -95,7 +95,7 @@ class Session:
 
     @property
     def is_done(self) -> bool:
-        """Whether what it did is there, even when it died before it was told."""
+        """Whether the work is committed, even if the session died before it got the result."""
         return self.has_committed or not self.is_dead
 
     @property
@@ -103,7 +103,7 @@ class Session:
         return self._stopped.is_set() and not self.is_over
 
     def step(self) -> None:
-        """Lets it do one statement. Returns when that is done, or waits for somebody's lock."""
+        """Runs one statement. Returns when it is done, or when it waits for a lock."""
         self._stopped.clear()
         self._go.release()
         self.await_stop()
@@ -119,7 +119,7 @@ class Session:
             return bool(cursor.fetchone()[0])
 
     def kill(self) -> None:
-        """Its process dies here. What it has not committed is undone; it has no result."""
+        """Kills the session here. Uncommitted work is rolled back, and there is no result."""
         self._stopped.clear()
         self._dies = True
         self._go.release()
@@ -131,7 +131,7 @@ class Session:
 
 
 class Sessions(AbstractContextManager["Sessions"]):
-    """Two of them, for as long as a test takes."""
+    """Two sessions for the duration of a test."""
 
     def __init__(self) -> None:
         self.both = (Session(), Session())
@@ -143,10 +143,11 @@ class Sessions(AbstractContextManager["Sessions"]):
             session.close()
 
     def interleave(self, works: Sequence[Work], bursts: Sequence[int]) -> list[int]:
-        """Does two works at once: so many statements of the first, of the second, of the first...; then the rest.
+        """Runs two works at once. `bursts`: statements of the first, the second, the first, and so on. Then both run to
+        their end.
 
-        One that waits for a lock of the other gives way to it. Returns the numbers of both in the order in which they
-        ended. Raises what one of them raised.
+        While one waits for a lock of the other, the other continues. Returns the numbers of both (0 and 1) in the order
+        in which they ended. Raises an error of either.
         """
         ended: list[int] = []
         for session, work in zip(self.both, works, strict=True):
@@ -160,7 +161,7 @@ class Sessions(AbstractContextManager["Sessions"]):
             if len(ended) == 2:
                 break
             if not any(session.can_go_on for session in self.both):
-                # Both wait for each other: a deadlock, which the database ends.
+                # Both wait for each other. The database ends this deadlock.
                 for session in self.both:
                     session.await_stop(even_for_locks=True)
             self._note_ends(ended)
@@ -176,14 +177,14 @@ class Sessions(AbstractContextManager["Sessions"]):
             return False
         session.step()
         self._note_ends(ended)
-        other.await_stop()  # what it waited for may be over
+        other.await_stop()  # it may have got the lock that it waited for
         return True
 
     def _note_ends(self, ended: list[int]) -> None:
         ended += [number for number, session in enumerate(self.both) if session.is_over and number not in ended]
 
     def die(self, work: Work, statements: int) -> Session:
-        """Does a work whose process dies after so many statements, if it is not over by then."""
+        """Runs a work, and kills its session after `statements` statements unless it has ended."""
         session = self.both[0]
         session.begin(work)
         for _ in range(statements):

@@ -1,6 +1,6 @@
-"""The installation that the faults are injected into: production's shape, with a PostgreSQL and a Redis of its own.
+"""The installation for fault tests. It is built as in production, with a private PostgreSQL and Redis.
 
-Times are short, so that what takes minutes in production takes a second here.
+Times are short: minutes in production are a second here.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ for username in {users!r}:
 
 
 class FaultStack(RunningExchange):
-    """Web server, two workers, beat, and partners at addresses of their own: ACME's without TLS, BETA's with it."""
+    """Web server, two workers, beat, and partners at separate addresses: ACME without TLS, BETA with TLS."""
 
     def __init__(self, folder: Path) -> None:
         folder.mkdir()
@@ -45,12 +45,12 @@ class FaultStack(RunningExchange):
             {
                 "DATABASE_URL": self.postgresql.url(DATABASE),
                 "CELERY_BROKER_URL": f"redis://127.0.0.1:{self.redis.port}/0",
-                # What the partners' certificates are checked against.
+                # The certificate authority for the partners' certificates.
                 "SSL_CERT_FILE": str(folder / AUTHORITY),
                 "API_RATE_LIMIT": "",
                 "DELIVERY_TIMEOUT": "1",
                 "DELIVERY_LEASE": str(LEASE),
-                # Two minutes of pauses: nothing is given up before a test is over.
+                # Two minutes of pauses, so that no operation is given up during a test.
                 "DELIVERY_RETRY_SCHEDULE": ",".join(["0.1", "0.2", *["0.4"] * 300]),
                 "DISPATCH_INTERVAL": "0.3",
                 "BREAKER_OPEN_SECONDS": "0.5",
@@ -59,24 +59,24 @@ class FaultStack(RunningExchange):
         )
         self._sessions: dict[str, str] = {}
 
-    # --- Ways in ---
+    # --- Clients ---
 
     def endpoint_url(self, system_id: str) -> str:
         return f"{'https' if system_id == 'BETA' else 'http'}://127.0.0.1:{self._ports[system_id]}/operations"
 
     def pages(self, username: str) -> Client:
-        """A browser in which that user is signed in."""
+        """A client of the pages with this user signed in."""
         client = Client(self.base_url)
         client.cookies.set("sessionid", self._sessions[username])
         return client
 
     def query(self, sql: str, **parameters: Any) -> list[tuple[Any, ...]]:
-        """Reads from the database past the product."""
+        """Queries the database directly, without the product."""
         with self.postgresql.connect(DATABASE) as connection:
             return connection.execute(sql, parameters).fetchall()
 
     def behave(self, system_id: str, **behaviour: Any) -> None:
-        """What that partner does with a message from now on; `mode="normal"` sets it back."""
+        """Sets the partner's behaviour for the next messages. `mode="normal"` resets it."""
         answer = self.simulator.put(f"/api/partners/{system_id}/behaviour", json=behaviour)
         assert answer.ok, answer.text
 
@@ -95,12 +95,12 @@ class FaultStack(RunningExchange):
             self.until_worker_is_ready(name)
 
     def start_postgresql(self) -> None:
-        # What is committed outlives a crash of the server, as in production.
+        # A commit survives a crash of the server, as in production.
         self.postgresql.start("-csynchronous_commit=on")
         self.postgresql.until_ready()
 
     def stop_postgresql(self, how: str) -> None:
-        """With SIGINT in order, with SIGQUIT at once, with SIGKILL as a crash would."""
+        """SIGINT stops it in order, SIGQUIT at once, SIGKILL like a crash."""
         if how == "SIGKILL":
             self.postgresql.process.kill_all()
         else:
@@ -122,16 +122,16 @@ class FaultStack(RunningExchange):
         self.postgresql.stop()
 
     def check_running(self) -> None:
-        """Raises RuntimeError with the log of what ended."""
+        """Raises RuntimeError with the log of a process that has ended."""
         for process in [*self.processes.values(), self.redis.process, self.postgresql.process]:
             process.check_running()
 
     def start_worker(self, name: str, **settings: str) -> None:
-        """One more, with settings of its own."""
+        """Starts an additional worker with its own settings."""
         self.start_command(name, self._worker(name), **settings)
 
     def start_command(self, name: str, arguments: list[str], **settings: str) -> None:
-        """Another process of Python, with settings of its own."""
+        """Starts another Python process with its own settings."""
         self.processes[name] = start(
             [sys.executable, *arguments],
             log=self.folder / f"{name}.log",

@@ -1,4 +1,4 @@
-"""Two workers have the same operation: the lease is shorter than a request, a worker sleeps, or its clock is wrong."""
+"""Two workers hold one operation: the lease is shorter than a request, a worker is suspended, or a clock is wrong."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from .stack import WORKERS
 
 pytestmark = pytest.mark.xdist_group("faults")
 
-# Many times the lease, and within the five minutes that a partner allows for in a signature.
+# Many times the lease, but within the five minutes that a partner tolerates in a signature's timestamp.
 WRONG_CLOCKS = {"ahead": "+240s", "behind": "-240s"}
-# How many different clocks have sent something.
+# The number of different clocks that have sent something.
 _CLOCKS = """
     SELECT count(DISTINCT round(extract(epoch FROM a.started_at - o.created_at) / 240))
     FROM integrations_deliveryattempt a JOIN integrations_outgoingoperation o ON o.id = a.operation_id
@@ -22,7 +22,7 @@ _CLOCKS = """
 
 @pytest.fixture
 def other_workers(exchange):
-    """Workers of the test's own in place of the usual ones, which come back after it."""
+    """Replaces the usual workers with those of the test. Restores them afterwards."""
     for name in WORKERS:
         exchange.stop_process(name)
     before = {*exchange.processes}
@@ -36,8 +36,8 @@ def other_workers(exchange):
 
 
 def test_a_lease_shorter_than_a_request(exchange, load, nothing_is_lost, other_workers):
-    """Each operation is taken again while its request is under way, and the partners stay as slow as they are: what a
-    request brought back counts all the same, else there would be no end."""
+    """Each operation is claimed again while its request is in flight, and the partners stay slow. A late success must
+    still count; otherwise the same operation would be sent for ever."""
     for name in ("hasty-1", "hasty-2"):
         exchange.start_worker(name, DELIVERY_LEASE="0.2", DELIVERY_TIMEOUT="3")
     for name in ("hasty-1", "hasty-2"):
@@ -82,7 +82,7 @@ def test_a_worker_that_sleeps_longer_than_its_lease_changes_nothing_when_it_wake
 
 
 def test_workers_whose_clocks_are_minutes_wrong(exchange, load, since, nothing_is_lost, other_workers):
-    """One ahead and one behind, beside one whose clock is right."""
+    """One clock is ahead, one is behind, and one is right."""
     library = next(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"), None)
     assert library, "faketime is missing: `make test` installs it."
     for name, clock in WRONG_CLOCKS.items():

@@ -1,4 +1,4 @@
-"""The measure of the others: without a fault, all of it is delivered, and once."""
+"""The control test: without a fault, every operation is delivered exactly once."""
 
 import pytest
 

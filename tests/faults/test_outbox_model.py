@@ -1,8 +1,8 @@
 """The protocol of claims, leases and retries as a state machine, against the real outbox and database.
 
-Workers, a partner, people and the clock do whatever they like; a worker dies between any two statements; two do
-something at the same time, statement by statement. After each step the rows are what the model says they can be, and
-at the end, when everybody is well again, everything is delivered, once and in order.
+Workers, a partner, people and the clock act in any order. A worker may die between any two statements, and two actions
+may run concurrently, statement by statement. After each step the rows must be in a state that the model allows. At the
+end everything recovers, and every operation must be delivered, once and in order.
 """
 
 from __future__ import annotations
@@ -33,21 +33,21 @@ claims = st.tuples(st.just("claim"), workers, st.integers(1, 6))
 settling = st.tuples(st.just("settle"), workers, st.integers(1, 4), st.booleans())
 by_hand = st.tuples(st.sampled_from(["retry", "skip", "skip behind"]), numbers)
 reassigning = st.tuples(st.just("reassign"), st.integers(0, CHANGES - 1), st.sampled_from([*GROUPS]))
-# How many statements of one, of the other, of the first...; 100 go to its end, or until it waits for the other.
+# Numbers of statements of the two works in turn. 100 runs a work to its end, or until it waits for the other.
 bursts = st.lists(st.one_of(st.integers(1, 10), st.just(100)), min_size=1, max_size=4)
 one_place = st.builds(lambda place: [place, 100], st.integers(1, 10))
-# What pauses a system comes apart, or nothing would be sent any more.
+# Without the answer that pauses a system: it has its own rule, or soon nothing would be sent any more.
 answers = st.sampled_from([behaviour for behaviour in BEHAVIOURS if behaviour != "forbids"])
 works = st.one_of(comments, claims, settling, by_hand, reassigning, st.tuples(st.just("release")))
 
 
 def only(*focuses: str) -> Any:
-    """A rule for these. What comes before a fault must be likely, or the fault meets nothing."""
+    """Limits a rule to these focuses. The steps before a fault must be likely, or the fault would have no effect."""
     return precondition(lambda self: self.focus in focuses)
 
 
 class Outbox(Exchanging, RuleBasedStateMachine):
-    """Who does what, and when: in any order. `focus`: what goes wrong."""
+    """The actions of the test, in any order. `focus`: the kind of faults."""
 
     def __init__(self, focus: str, sessions: Sessions | None) -> None:
         super().__init__()
@@ -104,13 +104,13 @@ class Outbox(Exchanging, RuleBasedStateMachine):
 
     @rule(worker=workers, behaviour=st.sampled_from(["takes", "takes and answers", "is busy", "refuses"]))
     def a_worker_works(self, worker: int, behaviour: str) -> None:
-        """Without a fault."""
+        """Claims, sends and settles without a fault."""
         self.work_without_fault(worker, behaviour)
 
     @only("limits")
     @rule(worker=workers)
     def a_partner_wants_no_calls(self, worker: int) -> None:
-        """For a while."""
+        """The partner answers 401, which pauses its system. Then an administrator resumes it."""
         self.work_without_fault(worker, "forbids")
         for system in SYSTEMS:
             self.administer(system, "resume")
@@ -126,7 +126,7 @@ class Outbox(Exchanging, RuleBasedStateMachine):
     @only("leases", "limits")
     @rule(others_finish=st.booleans(), late=st.one_of(st.none(), answers), wait=st.booleans())
     def leases_run_out(self, others_finish: bool, late: str | None, wait: bool) -> None:
-        """Another takes what a worker still holds, and knows of, or even sends and settles late."""
+        """Another worker claims operations that a worker still holds. The first may also send and settle them late."""
         if not self.unsent():
             self.do("claim", 0, 6)
         other = next(number for number, worker in enumerate(self.workers) if not worker.held or number)
@@ -143,7 +143,7 @@ class Outbox(Exchanging, RuleBasedStateMachine):
     @precondition(lambda self: self.stale())
     @rule(first=numbers, behaviour=answers, wait=st.booleans())
     def a_stale_worker_wakes(self, first: int, behaviour: str, wait: bool) -> None:
-        """It sends and settles what meanwhile may be another's, or settled."""
+        """It sends and settles an operation that another worker may have claimed or settled in the meantime."""
         self.is_well = False
         worker, held = rotated(self.stale(), first)[0]
         if held.result is None:
@@ -167,7 +167,7 @@ class Outbox(Exchanging, RuleBasedStateMachine):
     @precondition(lambda self: self.sessions)
     @rule(work=works, statements=st.integers(0, 14))
     def one_dies_at_it(self, work: tuple[Any, ...], statements: int) -> None:
-        """Before this statement. What was committed is there, whoever knows of it."""
+        """The session dies before this statement. Committed work stays, even if nobody got the result."""
         self.is_well = False
         worker, todo = self.worker(work), self.make(work)
         session = self.sessions.die(todo.run, statements)
@@ -209,7 +209,7 @@ class Outbox(Exchanging, RuleBasedStateMachine):
         bursts=st.one_of(one_place, bursts),
     )
     def two_work_on_one_exchange(self, first: int, is_settled: bool, other: str, wait: bool, bursts: list[int]) -> None:
-        """What is being settled, or else skipped, meets what is recorded behind it, or decided of it."""
+        """An operation is settled or skipped while another action records behind it, or retries, skips or frees it."""
         work, operation = self.ending(first, is_settled, wait)
         self.at_once(work, self.about(operation, other), bursts)
 
@@ -217,12 +217,12 @@ class Outbox(Exchanging, RuleBasedStateMachine):
     @precondition(lambda self: self.sessions)
     @rule(first=numbers, is_settled=st.booleans(), place=st.integers(1, 8))
     def something_is_recorded_behind_what_ends(self, first: int, is_settled: bool, place: int) -> None:
-        """Between any two statements of the settling or skipping."""
+        """An operation is recorded between any two statements of settling or skipping the one before it."""
         work, operation = self.ending(first, is_settled, wait=True)
         self.at_once(work, self.about(operation, "comment"), [place, 100])
 
     def ending(self, first: int, is_settled: bool, wait: bool) -> tuple[Work, OutgoingOperation]:
-        """The settling of what a worker holds, or else a skip; and of which operation."""
+        """Work that settles an operation of a worker, or skips one. Returns the work and the operation."""
         self.is_well = False
         if is_settled and not any(worker.held for worker in self.workers):
             self.do("claim", 0, 6)
@@ -232,7 +232,7 @@ class Outbox(Exchanging, RuleBasedStateMachine):
             if one.result is None:
                 self.send(one, "takes")
             work = self.settling(worker, [one], wait)
-            operation = OutgoingOperation.objects.get(pk=one.operation.pk)  # not that of the worker
+            operation = OutgoingOperation.objects.get(pk=one.operation.pk)  # not the worker's instance
         else:
             operation = self.pick(first)
             work = self.skipping(operation)
@@ -268,7 +268,7 @@ def test_whatever_happens_each_operation_is_delivered_in_order_and_none_is_lost(
     for group, system in GROUPS.items():
         if system:
             ExternalGroupFactory(group__name=group, system__system_id=system)
-    # In SQLite one writes at a time: there are no transactions side by side.
+    # SQLite has one writer at a time, so there are no concurrent transactions.
     is_postgresql = connection.vendor == "postgresql"
     with Sessions() if is_postgresql else nullcontext() as sessions:
         run_state_machine_as_test(

@@ -1,4 +1,4 @@
-"""A partner misbehaves in every way we know of. Once it is well again, it has everything, in order."""
+"""A partner misbehaves in every way we know of. After it has recovered, it gets everything, in order."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import pytest
 
 pytestmark = pytest.mark.xdist_group("faults")
 
-# BETA is the one with TLS. After a fault the operation is delivered all the same ("taken"), tried again until the
-# partner is well ("retried"), or waits for a person ("refused").
+# BETA uses TLS. After a fault the operation is delivered at once ("taken"), retried until the partner has recovered
+# ("retried"), or waits for a person ("refused").
 FAULTS = {
     "refuses connections": ("ACME", {"mode": "refuse"}, "retried"),
     "drops connections": ("ACME", {"mode": "down"}, "retried"),
@@ -57,7 +57,7 @@ def test_the_partner(exchange, nothing_is_lost, fault):
             exchange.until("it was tried twice", lambda: len(rows(exchange, number)[0][3]) >= 2)
         else:
             exchange.until("it is refused", lambda: rows(exchange, number)[0][2] == "Refused")
-        # What comes after it is behind it, whatever came of the first.
+        # The second operation stays behind the first, whatever the outcome of the first.
         assert [row[2] for row in rows(exchange, number)][1:] == ["Delivered" if outcome == "taken" else "Waiting"]
     finally:
         exchange.behave(system_id, mode="normal")
@@ -67,7 +67,7 @@ def test_the_partner(exchange, nothing_is_lost, fault):
 
 
 def assigned(exchange, group):
-    """The number of a change with an Assign and an Update to the partner of that group."""
+    """Creates a change with an Assign and an Update to the partner of that group. Returns its number."""
     client = exchange.api("alice")
     made = client.post("/api/v1/changes/", json={"title": "Replace core switch", "owning_group": group})
     assert made.status_code == 201, made.text
@@ -78,7 +78,7 @@ def assigned(exchange, group):
 
 
 def retry_by_hand(exchange, operation):
-    """As ingrid does on the operation's page."""
+    """Retries it as ingrid, on the operation's page."""
     pages = exchange.pages("ingrid")
     address = f"/exchange/{operation}/"
     pages.get(address)

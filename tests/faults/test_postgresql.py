@@ -1,4 +1,4 @@
-"""PostgreSQL fails. Without it nothing can be done, but what was committed before is delivered after, and once."""
+"""PostgreSQL fails. Nothing works without it, but operations committed before are delivered afterwards, once."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _CUT = (
 
 @pytest.mark.parametrize("how", ["SIGINT", "SIGQUIT", "SIGKILL"])
 def test_postgresql_is_restarted_in_the_middle(exchange, load, random, nothing_is_lost, how):
-    """In order; at once; and by a crash, after which it recovers from its log."""
+    """A regular stop, an immediate stop, and a crash, after which it recovers from its log."""
     with load() as work:
         for _ in range(2):
             time.sleep(random.uniform(0.3, 0.8))

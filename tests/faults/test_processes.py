@@ -1,4 +1,4 @@
-"""Our own processes are killed, with -9: workers, the web server, beat."""
+"""Our processes are killed with SIGKILL: workers, the web server, beat."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def lose_the_host(exchange, name, random):
 
 
 def kill_the_parent(exchange, name, random):
-    """Its children end what they have in hand, beside those of the new one."""
+    """Kills only the parent. Its children finish their work beside the children of the new worker."""
     exchange.kill_process(name)
     exchange.start_process(name)
 
@@ -36,7 +36,7 @@ def kill_a_child(exchange, name, random):
 
 @pytest.mark.parametrize(("kill", "times"), [(lose_the_host, 5), (kill_the_parent, 2), (kill_a_child, 6)])
 def test_a_worker_is_killed_at_random_moments_again_and_again(exchange, load, random, nothing_is_lost, kill, times):
-    """While another one runs."""
+    """Another worker keeps running."""
     orphans: list[int] = []
     with load() as work:
         for _ in range(times):
@@ -71,7 +71,7 @@ def sending(exchange):
 
 
 def test_the_web_server_is_killed_at_random_moments(exchange, load, random, nothing_is_lost):
-    """A partner whose operation was not answered sends it again under its key, and it is done once."""
+    """A partner repeats an unanswered operation with the same key, and it is applied once."""
     with load() as work:
         for _ in range(3):
             time.sleep(random.uniform(0.2, 0.8))
@@ -84,7 +84,7 @@ def test_the_web_server_is_killed_at_random_moments(exchange, load, random, noth
 
 @pytest.mark.parametrize("redis_is", ["gone", "paused"])
 def test_the_web_server_is_killed_between_commit_and_wake_up(exchange, since, nothing_is_lost, redis_is):
-    """With the broker gone no wake-up can be sent, with a paused one it takes time: the sweep finds what is due."""
+    """Without the broker no wake-up is sent; with a paused one it hangs. The sweep must find the due operations."""
     if redis_is == "gone":
         exchange.redis.stop()
     else:
@@ -105,7 +105,7 @@ def test_the_web_server_is_killed_between_commit_and_wake_up(exchange, since, no
 
 
 def create(exchange):
-    with contextlib.suppress(requests.ConnectionError):  # where the web server is killed
+    with contextlib.suppress(requests.ConnectionError):  # the web server is killed at this point
         exchange.api("alice").post("/api/v1/changes/", json={"title": "Lost?", "owning_group": "ACME Networks"})
 
 
@@ -125,7 +125,7 @@ def test_beat_is_killed(exchange, load, random, nothing_is_lost):
 
 
 def test_what_only_the_sweep_can_find_waits_for_beat(exchange, since, nothing_is_lost):
-    """Beat is dead and the wake-up was lost; beat, started again, is enough."""
+    """Beat is dead and the wake-up is lost. Restarting beat is enough."""
     exchange.kill_process_and_its_children("beat")
     exchange.redis.stop()
     create(exchange)

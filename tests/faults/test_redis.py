@@ -1,4 +1,4 @@
-"""Redis fails. It only wakes workers, so pages and API go on, and once it is back, so does delivery, without help."""
+"""Redis fails. It only wakes workers, so pages and API continue. When it is back, delivery resumes by itself."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def test_redis_is_restarted_empty_again_and_again(exchange, load, random, nothin
 
 
 def test_redis_forgets_all(exchange, load, random, nothing_is_lost):
-    """What waits in its queues, what workers took and did not acknowledge, and who listens."""
+    """Redis loses its queues, the unacknowledged messages, and the subscriptions."""
     with load() as work:
         for _ in range(3):
             time.sleep(random.uniform(0.1, 0.5))
@@ -77,7 +77,7 @@ def test_without_redis_the_sweep_alone_delivers_in_a_process_that_needs_no_broke
     try:
         with load() as work:
             pass
-        assert nothing_is_lost(work)  # while it is still gone
+        assert nothing_is_lost(work)  # while Redis is still down
     finally:
         exchange.stop_process("deliver")
         exchange.start_redis()

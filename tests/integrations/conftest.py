@@ -1,4 +1,4 @@
-"""What the tests of the exchange share: ACME's own server, over real HTTP, and changes that a system holds."""
+"""Fixtures for the tests of the exchange: ACME's HTTP server, and changes that a system holds."""
 
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -25,7 +25,7 @@ def partner(acme: ExternalSystem) -> Iterator[Partner]:
 
 @pytest.fixture
 def give(alice: Any) -> Callable[..., QuerySet[OutgoingOperation]]:
-    """`give(acme, 2)` gives new changes to a system, each with one comment: two operations for each."""
+    """`give(acme, 2)` gives two new changes to a system, each with one comment: two operations for each change."""
 
     def give(system: ExternalSystem, count: int = 1) -> QuerySet[OutgoingOperation]:
         group = system.external_groups.all()[0].group

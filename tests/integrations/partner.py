@@ -1,4 +1,4 @@
-"""A partner's HTTP server for the delivery tests: answers by script, keeps what it receives."""
+"""A partner's HTTP server for the delivery tests. It answers by a script, and stores the received messages."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Answer = Callable[[BaseHTTPRequestHandler], None]
 
 
 def answer(status: int, body: Any = None, **headers: str) -> Answer:
-    """Answers with this status; a body that is not bytes goes out as JSON."""
+    """Answers with this status. A body that is not bytes is sent as JSON."""
 
     def write(handler: BaseHTTPRequestHandler) -> None:
         content = body if isinstance(body, bytes) else b"" if body is None else json.dumps(body).encode()
@@ -33,7 +33,7 @@ def hang_up(handler: BaseHTTPRequestHandler) -> None:
 
 
 def short(handler: BaseHTTPRequestHandler) -> None:
-    """Announces more than it sends, and closes."""
+    """Announces more bytes than it sends, and closes the connection."""
     handler.send_response(200)
     handler.send_header("Content-Length", "100")
     handler.end_headers()
@@ -47,7 +47,7 @@ class Server(ThreadingHTTPServer):
 
 
 class Partner:
-    """`script` is worked off one answer a request; then `default` answers the rest."""
+    """Each request takes the next answer of `script`. After the script, `default` answers."""
 
     def __init__(self) -> None:
         self.script: list[Answer] = []
@@ -68,10 +68,10 @@ class Partner:
                 write(self)
 
             def log_message(self, *args: Any) -> None:
-                """The tests read what was received; a log says nothing more."""
+                """Logs nothing: the tests read the received messages."""
 
         self.server = Server(("127.0.0.1", 0), Handler)
-        # Looks as often whether it shall end, which each test waits for.
+        # The interval in seconds at which it checks for its shutdown: each test waits for that.
         threading.Thread(target=self.server.serve_forever, args=(0.02,), daemon=True).start()
 
     @property
@@ -79,7 +79,7 @@ class Partner:
         return f"http://127.0.0.1:{self.server.server_address[1]}/operations"
 
     def hang(self, handler: BaseHTTPRequestHandler) -> None:
-        """Says nothing until the test is over."""
+        """Does not answer until the end of the test."""
         self.silence.wait(30)
         handler.close_connection = True
 

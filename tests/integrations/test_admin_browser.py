@@ -1,4 +1,4 @@
-"""The administration in a real browser: its main path. What holds for each of its pages: e2e/test_every_page.py."""
+"""The main path through the administration in a real browser. e2e/test_every_page.py checks each page."""
 
 from playwright.sync_api import expect
 

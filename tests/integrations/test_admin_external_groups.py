@@ -1,4 +1,4 @@
-"""The administration of external groups, and which operations a save in the administration generates."""
+"""The administration of external groups, and the operations that a save in the administration generates."""
 
 from changes.models import SupportGroup
 from integrations.choices import Operation

@@ -1,4 +1,4 @@
-"""The administration of operations: shown as they are. Each leads to its page, where it is retried or skipped."""
+"""The administration of operations: read-only, with a link to the page on which an operation is retried or skipped."""
 
 import pytest
 from django.utils import timezone
@@ -25,7 +25,7 @@ def page_of(operation):
 
 @pytest.fixture
 def give(alice, acme):
-    """Gives a new change to ACME: an Assign, and an Update for each comment."""
+    """Gives a new change with comments to ACME, which records an Assign, and an Update for each comment."""
 
     def give(comments=1):
         change = ChangeFactory(requested_by=alice, owning_group=acme.external_groups.get().group)

@@ -1,4 +1,4 @@
-"""The administration of external systems: what is registered, their secrets, and the list."""
+"""The administration of external systems: registration, secrets, and the list."""
 
 import pytest
 from django.contrib.admin.models import LogEntry

@@ -171,7 +171,7 @@ def breaker_of(system):
 
 
 def failed(system, count=10):
-    """The system failed so often in a row that its circuit breaker opened."""
+    """A system whose circuit breaker opened after failures in a row."""
     now = timezone.now()
     until = now + timedelta(seconds=30)
     values = {"breaker": Breaker.OPEN, "breaker_opened_at": now, "breaker_until": until}

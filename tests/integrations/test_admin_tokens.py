@@ -1,4 +1,4 @@
-"""The administration of API tokens: shown once, revoked by name, and no way to more rights."""
+"""The administration of API tokens: shown once, revoked individually, and never with more rights than allowed."""
 
 from datetime import timedelta
 
@@ -26,7 +26,7 @@ def root(db):
 
 
 def make(client, user, **typed):
-    """Makes a token through the form, and returns the page that shows it with the token."""
+    """Creates a token through the form. Returns the page that shows it, and the token."""
     response = post_form(client, ADD, user=str(user.pk), **typed)
     code = response.content.decode().partition('<code class="shown-once">')[2].partition("</code>")[0]
     return response, code.strip()

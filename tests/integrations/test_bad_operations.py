@@ -1,4 +1,4 @@
-"""Bad input to `POST /api/v1/operations/`: a clear error that names the field, and nothing changed."""
+"""Invalid input to `POST /api/v1/operations/`: a clear error that names the field, and nothing is changed."""
 
 import base64
 import json
@@ -43,7 +43,7 @@ def attachment(**fields):
 
 
 BAD_FIELDS = [
-    # what is sent beside the valid fields, the path that the error names
+    # the fields that are added to a valid operation, the path in the error
     ({"system_id": None}, "system_id"),
     ({"system_id": 7}, "system_id"),
     ({"operation": None}, "operation"),

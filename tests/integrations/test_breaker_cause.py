@@ -1,4 +1,4 @@
-"""Why a circuit breaker is not closed is stored as a kind, and told in the language of the page."""
+"""The cause of an open circuit breaker: stored as a kind, shown in the language of the page."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -15,7 +15,7 @@ from tests.rows import each_row
 NOW = datetime(2026, 3, 2, 12, tzinfo=UTC)
 LATER = NOW + timedelta(minutes=1)
 
-# What is stored of a breaker that is open, and what is said in English and in German.
+# The stored values of an open breaker, and the beginning of its text in English and in German.
 SAID = [
     ({"breaker_cause": "in_a_row", "consecutive_failures": 10}, "10 tries in a row failed. ", "10 Versuche "),
     (
@@ -41,7 +41,7 @@ def test_the_cause_is_told_in_the_language_of_the_page(acme, stored, english, ge
             assert said in flow_of(control.system, NOW).detail
 
 
-# What an installation of before has stored, and what becomes of it.
+# Per system: breaker, until, reason and failures in a row before the migration, and the values after it.
 STORED = {
     "row": ("Open", LATER, "12 tries in a row failed", 12, ("in_a_row", "", 12, 0, 0)),
     "probed": ("HalfOpen", LATER, "10 tries in a row failed", 10, ("in_a_row", "", 10, 0, 0)),

@@ -1,4 +1,4 @@
-"""Who carries out bulk jobs: a worker that is woken, the sweep, and `deliver` without a broker; also after a crash."""
+"""Bulk jobs are carried out by a woken worker, by the sweep, and by `deliver` without a broker, also after a crash."""
 
 import json
 
@@ -18,7 +18,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 @pytest.fixture
 def redis(tmp_path, monkeypatch):
-    """A Redis of the test's own, which this process publishes to: through a thread that begins with the test."""
+    """A private Redis. This process publishes to it through a new thread."""
     server = services.Redis(tmp_path / "redis")
     server.start()
     server.until_ready()
@@ -36,7 +36,7 @@ def no_broker():
 
 
 def started(person, count):
-    """A job that comments on so many changes of ACME's, started on its page."""
+    """A started job that comments on this number of ACME's changes."""
     group = SupportGroupFactory(name="ACME Networks")
     numbers = [ChangeFactory(owning_group=group).number for _ in range(count)]
     client = web(person)
@@ -81,7 +81,7 @@ def test_a_process_that_is_killed_in_the_middle_doubles_nothing_and_loses_nothin
     done = BulkItem.objects.filter(status="done")
     until("some are done", lambda: done.count() >= 5)
     process.kill()
-    # What was open in the database is rolled back, which the server may learn a moment later.
+    # The open transaction is rolled back, but the database server may notice the disconnect a moment later.
     until("each comment has its result", lambda: Comment.objects.count() == done.count())
     assert done.count() < 60
     assert manage("deliver", **no_broker).returncode == 0

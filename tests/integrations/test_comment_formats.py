@@ -1,4 +1,4 @@
-"""What is plain text stays what it is: partners' comments, and the paths and names in staff's Markdown."""
+"""Plain text stays plain text: comments of partners, and paths and names in staff's Markdown."""
 
 import pytest
 import yaml
@@ -50,7 +50,7 @@ def send(acme, partner_api):
 
 
 def shown(change, user):
-    """The page of the change, and the page of each comment by itself."""
+    """The text of the change's page, and of the separate page of each comment."""
     client = web(user)
     yield text(client.get(f"/changes/{change.number}/"))
     yield "".join(text(client.get(f"/changes/{change.number}/comments/{own.pk}/")) for own in change.comments.all())
@@ -73,7 +73,7 @@ def test_a_system_may_say_that_it_sends_markdown(send, acme, alice, tmp_path):
     assert post_form(root, address, having="sends_markdown", sends_markdown="on").status_code == 302
     after = send("**new**")
     assert "<strong>new</strong>" in web(alice).get(f"/changes/{after.number}/").content.decode()
-    # What came before was written before.
+    # An earlier comment keeps the format that it had.
     assert "**old**" in text(web(alice).get(f"/changes/{before.number}/"))
     assert yaml.safe_load(dump())["external_systems"][0]["sends_markdown"] is True
     file = tmp_path / "exchange.yaml"

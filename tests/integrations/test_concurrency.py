@@ -55,9 +55,9 @@ def test_the_sequence_has_no_gap_and_no_repeat(acme, beta, alice, partner_api):
 
     at_once(comments, reassigns, partner)
     found = sequences(change)
-    # ACME: the first Assign, then per reassignment pair an Accept and an Assign, and every comment of both sides.
+    # ACME: the first Assign, an Accept and an Assign for each pair of reassignments, and all comments of both sides.
     assert len(found["ACME"]) == 1 + ROUNDS + 2 * ROUNDS
-    # BETA hears nothing of its own comments.
+    # BETA gets no Update for its own comments.
     assert len(found["BETA"]) == ROUNDS + ROUNDS
     for numbers in found.values():
         assert numbers == [*range(1, len(numbers) + 1)]
@@ -140,7 +140,7 @@ def test_several_workers_claim_each_operation_once(acme):
 
 
 def test_a_reject_and_a_comment_at_once_end_in_one_order_or_the_other(acme, alice, partner_api):
-    """Whichever is first: the Update comes before the Reject, or not at all."""
+    """In either order, the Update comes before the Reject or is not recorded."""
     client = partner_api(acme)
     for number in range(ROUNDS):
         change = ChangeFactory(owning_group=SupportGroupFactory(name="ACME Networks"))

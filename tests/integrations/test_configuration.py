@@ -43,7 +43,7 @@ CREATED = [
 
 @pytest.fixture
 def load(db, tmp_path, monkeypatch):
-    """Loads a text as the command does, and returns the lines that it prints."""
+    """Loads a YAML text as the command does, and returns the printed lines."""
     monkeypatch.setenv("ACME_SECRET", SECRET)
     file = tmp_path / "exchange.yaml"
 
@@ -63,7 +63,7 @@ def dump():
 
 
 def everything():
-    """All that a file can change, to compare before and after."""
+    """All values that a file can change, to compare before and after."""
     return (
         list(ExternalSystem.objects.order_by("pk").values()),
         list(ExternalGroup.objects.order_by("pk").values()),
@@ -278,13 +278,16 @@ REFUSED = {
     "a text for a list": ("groups: [{name: A, members: alice}]", "groups[0].members: Expected a list of items"),
     "a number in a list": ("groups: [{name: A, members: [5]}]", "groups[0].members[0]: Give a text"),
     "null for a text": (SYSTEM + "description: null}]", "external_systems[0].description: This field may not be null."),
-    "one name twice": ("groups: [{name: A}, {name: B}, {name: A}]", "groups[2]: A is there already, as groups[0]."),
-    "one key twice": ("groups: []\ngroups: []", "Line 2, column 1 is no valid YAML: groups is there twice."),
-    "one key of an entry twice": ("groups: [{name: A, name: B}]", "name is there twice."),
-    "no YAML": ("groups: [", "is no valid YAML"),
-    "a Python object": ("groups: !!python/object:os.system {}", "is no valid YAML"),
+    "one name twice": ("groups: [{name: A}, {name: B}, {name: A}]", "groups[2]: A is already defined at groups[0]."),
+    "one key twice": ("groups: []\ngroups: []", "Line 2, column 1 is not valid YAML: duplicate key groups."),
+    "one key of an entry twice": ("groups: [{name: A, name: B}]", "duplicate key name."),
+    "no YAML": ("groups: [", "is not valid YAML"),
+    "a Python object": ("groups: !!python/object:os.system {}", "is not valid YAML"),
     "no UTF-8": (b"groups: \xff", "is not a UTF-8 text file"),
-    "an unset variable": ("groups: [{name: '${NO_SUCH}'}]", "groups[0].name: The environment has no NO_SUCH."),
+    "an unset variable": (
+        "groups: [{name: '${NO_SUCH}'}]",
+        "groups[0].name: The environment variable NO_SUCH is not set.",
+    ),
     "an unknown member": ("groups: [{name: A, members: [alice, zoe]}]", "groups[0].members[1]: There is no user zoe."),
     "an unknown system": (
         "groups: [{name: A}, {name: B, external_system: acme}]",
@@ -300,7 +303,7 @@ REFUSED = {
     ),
     "no authorized user": (
         "external_systems: [{system_id: BETA, delivery: pull}]",
-        "external_systems[0].authorized_user: This is needed",
+        "external_systems[0].authorized_user: A new system needs this",
     ),
     "a member of staff as authorized user": (
         "external_systems: [{system_id: BETA, authorized_user: alice, endpoint_url: 'http://127.0.0.1:9'}]",

@@ -1,4 +1,4 @@
-"""`load_exchange` takes a value of the right type as the API takes it, and refuses what merely resembles it."""
+"""`load_exchange` accepts values of the right type as the API does, and refuses values that only look like them."""
 
 import json
 from io import StringIO
@@ -19,7 +19,7 @@ UNSEEN = "Invisible characters (U+200B) are not allowed: remove them."
 EDGES = "White space at the beginning or the end is not allowed: remove it."
 SYSTEM = {"system_id": "ACME", "authorized_user": "acme-user", "endpoint_url": "http://127.0.0.1:9/x"}
 
-# By field, as the file has it: what is refused, and what is said.
+# By the path of a field: values that are refused, each with its error.
 REFUSED = {
     "external_systems[0].system_id": [(12, TEXT), (True, TEXT), (None, NULL), ("", BLANK), (" ACME", EDGES)],
     "external_systems[0].description": [(1.5, TEXT), (["x"], TEXT), (None, NULL), ("a\0b", "A NUL character")],
@@ -57,7 +57,7 @@ ENTRIES = {"external_systems": SYSTEM, "groups": {"name": "Network"}, "users": {
 def load(tmp_path):
     def load(text):
         file = tmp_path / "exchange.yaml"
-        file.write_text(text if isinstance(text, str) else json.dumps(text))  # which is YAML too
+        file.write_text(text if isinstance(text, str) else json.dumps(text))  # JSON is YAML too
         output = StringIO()
         call_command("load_exchange", str(file), stdout=output)
         return output.getvalue()
@@ -102,7 +102,7 @@ def test_all_that_is_wrong_is_said_at_once(load):
     ]
 
 
-# As YAML's older version has them: what is no value of JSON is a text.
+# YAML 1.1 reads these as other types. Here, a value that is not JSON is a text.
 @each_row("written", ["yes", "on", "No", "1:30", "2026-01-01", "0x1F", "012", "1_000"])
 def test_what_only_old_yaml_takes_for_a_switch_a_number_or_a_date_is_a_text(load, written):
     assert "external_systems[0].enabled: Give true or false." in refusal(
@@ -114,4 +114,7 @@ def test_what_only_old_yaml_takes_for_a_switch_a_number_or_a_date_is_a_text(load
 
 def test_what_is_missing_in_the_environment_is_said_with_its_place(load):
     said = refusal(load, "groups: [{name: '${NO_SUCH}', members: [a, 'x${NOR_THIS}']}]")
-    assert "groups[0].name: The environment has no NO_SUCH.\ngroups[0].members[1]: The environment has no NOR_" in said
+    assert (
+        "groups[0].name: The environment variable NO_SUCH is not set.\n"
+        "groups[0].members[1]: The environment variable NOR_THIS is not set."
+    ) in said

@@ -1,4 +1,4 @@
-"""`manage.py deliver` sends what is due with no broker and no worker: real processes, a partner over real HTTP."""
+"""`manage.py deliver` sends due operations without broker and worker. Uses real processes and a partner over HTTP."""
 
 import signal
 from datetime import timedelta

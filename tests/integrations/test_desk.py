@@ -1,4 +1,4 @@
-"""What the exchange adds to the desk: health, what needs a person, traffic, and that it updates by itself."""
+"""The parts of the desk that the exchange adds: health, "Needs a person", traffic, and the automatic refresh."""
 
 import re
 import uuid
@@ -21,7 +21,7 @@ NOTHING = "Nothing is stuck: no operation was refused, failed, or has waited for
 
 
 def needs(user) -> str:
-    """What the page says under "Needs attention"."""
+    """The text of the page under "Needs attention"."""
     return text(web(user).get("/")).partition("Needs attention")[2].partition("External systems")[0]
 
 
@@ -30,7 +30,7 @@ def systems(user) -> str:
 
 
 def give(system, **fields):
-    """A new change for a system, and the Assign that goes with it."""
+    """A new change that is given to a system. Returns it with its Assign."""
     change = ChangeFactory(owning_group=system.external_groups.first().group, **fields)
     return change, change.outgoing_operations.get()
 
@@ -44,7 +44,7 @@ def ago(**units):
 
 
 def came(system, status="Failed", **fields):
-    """An operation of a partner as the log keeps it."""
+    """A log entry of an incoming operation."""
     values = {"operation": "Update", "payload": {}, "body_sha256": "", "http_status": 409, **fields}
     return IncomingOperation.objects.create(system=system, user=system.authorized_user, status=status, **values)
 
@@ -199,7 +199,7 @@ def test_htmx_of_a_session_that_ran_out_is_refused(db):
 
 
 def at(moment):
-    """A key as one that was made then."""
+    """An operation id as if it had been created at this moment."""
     return uuid.UUID(int=desk_parts.first_key(moment).int + 1)
 
 

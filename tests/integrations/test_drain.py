@@ -1,4 +1,4 @@
-"""A drain goes on while something is due that it may claim any moment. What one try means: delivery/."""
+"""A drain waits for operations that it can claim in a moment. The outcomes of a try are tested in delivery/."""
 
 import time
 
@@ -27,7 +27,7 @@ def test_what_another_worker_holds_at_the_moment_is_not_left_to_the_sweep(acme, 
     def claims_meanwhile():
         with transaction.atomic():
             DeliveryControl.objects.select_for_update().get(pk=acme.pk)
-            time.sleep(0.3)  # as a claim that takes long
+            time.sleep(0.3)  # simulates a slow claim
 
     at_once(claims_meanwhile, lambda: (time.sleep(0.1), delivery.drain()))
     assert OutgoingOperation.objects.get().status == "Delivered"
@@ -81,7 +81,7 @@ def test_what_was_claimed_before_the_process_slept_past_its_lease_is_not_sent_by
 
     def sleeps_then(limit):
         claimed = claim(limit)
-        time.sleep(0.4)  # as a process that was stopped between its claim and its request
+        time.sleep(0.4)  # simulates a process that was suspended between claim and request
         monkeypatch.undo()
         settings.DELIVERY_LEASE = 0.3
         return claimed
@@ -96,7 +96,7 @@ def test_what_was_claimed_before_the_process_slept_past_its_lease_is_not_sent_by
 
 @pytest.fixture
 def no_teapots():
-    """A database that refuses to keep an answer with the word teapot in it."""
+    """Lets the database refuse to store an answer with the word teapot."""
     if connection.vendor == "sqlite":
         make = [
             "CREATE TRIGGER no_teapots BEFORE INSERT ON integrations_deliveryattempt "

@@ -1,4 +1,4 @@
-"""The exchange on the open page of a change, as it asks for it every few seconds."""
+"""The exchange panel of an open change page, which the page requests every few seconds."""
 
 from datetime import timedelta
 
@@ -31,7 +31,7 @@ def ask(client, change, seen=""):
 
 @pytest.fixture
 def still(time_machine):
-    """The minute does not end while the test runs."""
+    """Stops the clock, so that shown times do not change during the test."""
     time_machine.move_to(timezone.now().replace(second=5), tick=True)
 
 

@@ -1,4 +1,4 @@
-"""Why a try failed is stored as a kind: none that a transport may tell is left out."""
+"""The kind of each failed try is stored, for every kind that a transport can report."""
 
 from integrations.choices import Failure
 from integrations.standing import failures

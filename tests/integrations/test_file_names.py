@@ -1,4 +1,4 @@
-"""What a person uploads keeps its name, or is refused; what is downloaded is named for every program."""
+"""An uploaded file keeps its name or is refused. A download has a name that every program understands."""
 
 import base64
 from urllib.parse import unquote
@@ -38,7 +38,7 @@ REFUSED = [
 
 
 def form(name, field="file", **fields):
-    """A form as a browser sends it: nothing of the name is altered on the way."""
+    """A multipart form as a browser sends it. The test client would alter the file name."""
     raw = name if isinstance(name, bytes) else name.encode().replace(b"\\", b"\\\\")
     parts = [
         b'--x\r\nContent-Disposition: form-data; name="%s"\r\n\r\n%s\r\n' % (key.encode(), str(value).encode())
@@ -52,7 +52,7 @@ MULTIPART = "multipart/form-data; boundary=x"
 
 
 def ways(alice, api, acme, partner_api):
-    """By name: a function that uploads a file of that name to a change."""
+    """The ways to upload. Each is a function that uploads a file of the given name to a change."""
     root = web(UserFactory(username="root", is_superuser=True, is_staff=True))
 
     def page(change, name):
@@ -94,7 +94,7 @@ def test_a_name_is_kept_letter_for_letter_or_refused(alice, api, acme, partner_a
             assert answer.status_code in (200, 302, 400, 422), (upload, name)
             assert Attachment.objects.count() == count, (upload, name)
             if answer.status_code in (400, 422):
-                # A part whose head is no UTF-8 is no file to the parser.
+                # The parser ignores a file whose part header is not UTF-8.
                 assert b"name" in answer.content or b"255" in answer.content or isinstance(name, bytes)
     client = web(alice)
     client.generic("POST", f"/changes/{change.number}/attachments/", form("a/b.txt"), MULTIPART)

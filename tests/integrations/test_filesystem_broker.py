@@ -1,4 +1,4 @@
-"""The embedded broker: what is sent while somebody reads arrives whole, and once."""
+"""The embedded broker: a message that is sent while another process reads arrives completely, and once."""
 
 import threading
 
@@ -10,9 +10,9 @@ MESSAGES = 100
 
 @pytest.fixture
 def connect(tmp_path):
-    """Opens connections to one broker of files, through the address that the settings use.
+    """Opens connections to one file broker, through the address of the settings.
 
-    Each test has queues of its own: kombu remembers for the whole process what is bound.
+    Each test needs its own queue names, since kombu remembers bindings for the whole process.
     """
     for name in ("queue", "control"):
         (tmp_path / name).mkdir()
@@ -58,7 +58,7 @@ def test_a_message_that_is_being_written_is_not_read(connect):
 
     class Look:
         def __json__(self):
-            # Called when the broker has begun to write the message that this is a part of.
+            # Called while the broker writes the message that contains this object.
             try:
                 found.append(reader.get(block=False))
             except reader.Empty:

@@ -56,7 +56,7 @@ def tries():
 
 
 def give(count, group="ACME Networks"):
-    """Each of another change, so that none waits for another."""
+    """Gives operations of different changes, so that none waits for another."""
     for _ in range(count):
         ChangeFactory(owning_group=SupportGroupFactory(name=group))
 
@@ -80,12 +80,12 @@ def settle(operations, outcome):
 
 
 def claimed_by_two():
-    """Of two workers that look at the same time. One may find the other at it: then it looks again."""
+    """Operations claimed by two workers at once. One may skip rows that the other has locked, so it claims again."""
     found = [*at_once(lambda: outbox.claim(100), lambda: outbox.claim(100)), outbox.claim(100)]
     return [operation for own in found for operation in own]
 
 
-# Several threads see what is committed only; where one is enough, what a test wrote is rolled back, which is faster.
+# Other threads see only committed rows. A test with one thread is rolled back, which is faster.
 with_two_workers = pytest.mark.django_db(transaction=True)
 
 
@@ -115,7 +115,7 @@ class TestInFlight:
                 under_way[0] += 1
                 most[0] = max(most[0], under_way[0])
                 lock.notify_all()
-                # Until the other comes, or none is left to come.
+                # Waits until a second request is in flight, or until no other can come.
                 lock.wait_for(lambda: most[0] >= 2, timeout=5)
                 under_way[0] -= 1
             answer(200)(handler)
@@ -144,7 +144,7 @@ class TestRate:
         give(12)
 
     def test_two_workers_together_keep_it(self, clock):
-        assert len(claimed_by_two()) == 2  # what may be used at once after a quiet time
+        assert len(claimed_by_two()) == 2  # the burst after an idle time
         assert claimed_by_two() == []
         clock.shift(0.5 * SECOND)
         assert len(claimed_by_two()) == 1
@@ -225,7 +225,7 @@ class TestBreaker:
     def test_while_it_is_open_nothing_is_sent_and_no_try_used_up(self, acme, partner, clock):
         fail(partner)
         give(5)
-        clock.shift((OPEN_SECONDS - 1) * SECOND)  # longer than the first pause of the schedule
+        clock.shift((OPEN_SECONDS - 1) * SECOND)  # longer than the first pause of the retry schedule
         partner.default = answer(200)
         assert (delivery.drain(), len(partner.received), tries()) == (0, FAILURES, FAILURES)
         assert counts() == {"Waiting": FAILURES + 5}
@@ -303,7 +303,7 @@ class TestBreaker:
         give(4)
         outbox.close_breaker(acme)
         partner.default = answer(200)
-        assert delivery.drain() == 4  # those that failed wait for their next try
+        assert delivery.drain() == 4  # the failed operations wait for their next try
         assert counts() == {"Delivered": 4, "Waiting": FAILURES}
 
     def test_a_clock_that_is_set_back_does_not_keep_it_open(self, acme, partner, clock):
@@ -336,7 +336,7 @@ class TestBreakerOfTwoWorkers:
         limit(acme, max_in_flight=4)
         give(FAILURES + 2)
         found = at_once(lambda: outbox.claim(2), lambda: outbox.claim(2))
-        while sum(map(len, found)) < FAILURES:  # one found the other at it
+        while sum(map(len, found)) < FAILURES:  # one worker found the rows locked by the other
             found.append(outbox.claim(2))
         first, *others = [operation for own in found for operation in own]
         settle([first], Outcome.RETRY)

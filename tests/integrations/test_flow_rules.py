@@ -1,4 +1,4 @@
-"""How much is claimed, and when a circuit breaker opens and closes: the rules, as tables."""
+"""How many operations may be claimed, and when a circuit breaker opens and closes: the rules, as tables."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -26,12 +26,12 @@ def later(seconds):
 
 
 ALLOWED = [
-    # Closed: as many as fit.
+    # Closed: up to the limit in flight.
     (control(), 0, 16),
     (control(max_in_flight=3), 2, 1),
     (control(max_in_flight=3), 3, 0),
     (control(max_in_flight=1), 5, 0),  # it was higher before
-    # Open: none, until its time is over; then one, once nothing is under way.
+    # Open: none until its time is over; then one, if nothing is in flight.
     (control(breaker=OPEN, breaker_until=later(1)), 0, 0),
     (control(breaker=OPEN, breaker_until=later(0)), 0, 1),
     (control(breaker=OPEN, breaker_until=later(-1)), 0, 1),
@@ -41,7 +41,7 @@ ALLOWED = [
     (control(breaker=HALF_OPEN, breaker_until=later(-1)), 0, 1),
     (control(breaker=HALF_OPEN, breaker_until=later(-1)), 1, 0),
     (control(breaker=HALF_OPEN, rate_limit=60, rate_used_until=later(1)), 0, 0),
-    # The rate: what fits into one second, and at least one.
+    # The rate: the operations of one second, and at least one.
     (control(rate_limit=60), 0, 1),
     (control(rate_limit=1), 0, 1),
     (control(rate_limit=600), 0, 10),
@@ -49,7 +49,7 @@ ALLOWED = [
     (control(rate_limit=6000), 0, 16),
     (control(rate_limit=600, rate_used_until=later(0.5)), 0, 5),
     (control(rate_limit=600, rate_used_until=later(1)), 0, 0),
-    (control(rate_limit=600, rate_used_until=later(-3600)), 0, 10),  # a quiet hour saves nothing up
+    (control(rate_limit=600, rate_used_until=later(-3600)), 0, 10),  # an idle hour does not increase the burst
     (control(rate_limit=600, rate_used_until=later(3600)), 0, 10),  # the clock was set back
     (control(rate_limit=1, rate_used_until=later(60)), 0, 0),
     (control(rate_limit=1, rate_used_until=later(59)), 0, 0),
@@ -86,7 +86,7 @@ def fields_of(state):
     return {field.attname: getattr(state, field.attname) for field in DeliveryControl._meta.concrete_fields}
 
 
-# T: taken, F: failed.
+# T: delivered, F: failed.
 TRIED = [
     ("", CLOSED),
     ("TTTTTTTT", CLOSED),
@@ -94,9 +94,9 @@ TRIED = [
     ("FFF", OPEN),
     ("FFTFF", CLOSED),
     ("TTTTTTTTTTTTTTTTFFF", OPEN),
-    # A share of a window, which begins with a failure: half of at least twice as many.
+    # The share within a window, which begins with a failure: half of at least twice `FAILURES` tries.
     ("FTFTF", CLOSED),
-    ("FTFTFT", CLOSED),  # no success opens it
+    ("FTFTFT", CLOSED),  # a success never opens it
     ("FTFTFTF", OPEN),
     ("FTTFTTFTTF", CLOSED),
     ("FFTFFT", CLOSED),

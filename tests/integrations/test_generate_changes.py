@@ -1,4 +1,4 @@
-"""`manage.py generate_changes`: many changes at once, as the models would have left them."""
+"""`manage.py generate_changes` creates many changes at once, in the same state as the models would."""
 
 import pytest
 from django.core.management import CommandError, call_command
@@ -26,7 +26,7 @@ def generate(*options, count=600):
 
 @pytest.fixture
 def generated(transactional_db):
-    """`transactional_db`, since each batch is committed."""
+    """Needs `transactional_db`, since each batch is committed."""
     generate()
 
 
@@ -41,7 +41,7 @@ def test_so_many_changes_and_operations_are_made_as_are_asked_for(transactional_
 
 def test_what_is_generated_could_have_come_from_the_models(generated):
     for change in Change.objects.all():
-        change.full_clean(exclude=["phase"], validate_constraints=False)  # the database has checked these
+        change.full_clean(exclude=["phase"], validate_constraints=False)  # constraints that the database has checked
     is_open = ~Q(phase__in=FINAL_PHASES)
     assert 2 <= Change.objects.filter(is_open).count() <= 30
     assert not Change.objects.filter(phase=Phase.CLOSE, completion_code=None).exists()
@@ -66,7 +66,7 @@ def test_people_work_on_generated_changes_as_on_any_other(generated, page, signe
     page.get_by_role("button", name="Add comment").click()
     page.get_by_text("Looked at it.").first.wait_for()
     assert change.comments.filter(body="Looked at it.").count() == 1
-    # What is made afterwards goes on counting behind what was generated.
+    # Records created afterwards get the next numbers.
     assert ChangeFactory().pk > change.pk
 
 

@@ -1,6 +1,6 @@
-"""What one operation asks of the database, statement by statement, so that nobody adds one unseen.
+"""The database statements of one operation, so that nobody adds one unnoticed.
 
-docs/performance.md says what each is for. Inside a test the transaction of an operation is a savepoint.
+docs/performance.md gives the purpose of each. Inside a test, an operation's transaction is a savepoint.
 """
 
 import re
@@ -27,7 +27,7 @@ PROPERTIES = {"title": "Replace the switch", "description": "x" * 1000, "risk": 
 
 @pytest.fixture
 def asked(acme, partner_api):
-    """`asked(201, operation="Create", ...)` sends it as ACME, and returns its statements: the verb and the table."""
+    """`asked(201, operation="Create", ...)` sends an operation as ACME. Returns verb and table of each statement."""
     SupportGroupFactory(name="Network")
     client = partner_api(acme)
 
@@ -93,7 +93,7 @@ def test_an_update_of_fields(asked, acme):
         "UPDATE changes_change",
         "INSERT changes_historicalchange",
         "UPDATE integrations_externalreference",
-        # For the answer. Not joined to the locked row: see ChangeQuerySet.locked().
+        # Read for the answer. A join would lock these rows too: see ChangeQuerySet.locked().
         "SELECT changes_supportgroup",
         "SELECT auth_user",
         "INSERT integrations_incomingoperation",
@@ -127,7 +127,7 @@ def test_a_repeat_of_a_create_is_undone_at_its_reference(asked):
 def test_postgresql_keeps_the_plans_of_what_runs_over_and_over(acme, partner_api, settings, is_wanted):
     settings.DATABASE_PREPARED_STATEMENTS = is_wanted
     client, properties = partner_api(acme), {"title": "Replace the switch"}
-    connection.close()  # a new one has kept none yet
+    connection.close()  # a new operation cannot have a stored answer
     for number in range(5):
         body = {"system_id": "ACME", "operation": "Create", "external_id": f"C-{number}", "properties": properties}
         assert client.post("/api/v1/operations/", body, format="json").status_code == 201
@@ -142,7 +142,7 @@ def test_postgresql_keeps_the_plans_of_what_runs_over_and_over(acme, partner_api
 
 @pytest.mark.django_db(transaction=True)
 def test_an_operation_that_a_deadlock_undid_is_done_again(acme, partner_api):
-    """PostgreSQL ends one of two that wait for each other. SQLite has one writer at a time: here both just wait."""
+    """PostgreSQL ends one of two transactions in a deadlock. SQLite has one writer at a time: both just wait."""
     change = ChangeFactory()
     reference = ExternalReference.objects.create(change=change, system=acme, external_id="C-1")
     holds, may_go_on = threading.Event(), threading.Event()
@@ -151,7 +151,7 @@ def test_an_operation_that_a_deadlock_undid_is_done_again(acme, partner_api):
         with transaction.atomic():
             if connection.vendor == "postgresql":
                 with connection.cursor() as cursor:
-                    cursor.execute("SET LOCAL deadlock_timeout = '60s'")  # so it is the other one that is ended
+                    cursor.execute("SET LOCAL deadlock_timeout = '60s'")  # so the other transaction is ended
             ExternalReference.objects.filter(pk=reference.pk).update(external_status="Seen")
             holds.set()
             may_go_on.wait(60)

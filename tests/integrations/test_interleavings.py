@@ -1,4 +1,4 @@
-"""Two transactions on one exchange that meet in the worst order: one has written and not committed, the other waits."""
+"""Two transactions on one exchange in the worst order: one has written but not committed, the other waits."""
 
 import threading
 from datetime import timedelta
@@ -18,12 +18,12 @@ from tests.factories import ChangeFactory, SupportGroupFactory
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
-# How long the first stays uncommitted while the second runs into it. Too short, and a test proves less; never wrong.
+# Seconds for which the first stays uncommitted while the second meets it. A short time only weakens a test.
 MEANWHILE = 0.4
 
 
 class Uncommitted:
-    """Does `work` in a transaction of a thread, which commits a moment after the caller goes on."""
+    """Runs `work` in a transaction of another thread, which commits shortly after the caller continues."""
 
     def __init__(self, work):
         self.written, self.error = threading.Event(), None
@@ -128,7 +128,7 @@ def test_failures_with_successes_between_them_are_not_in_a_row(acme, settings):
 
 
 def test_what_a_person_retries_at_this_moment_holds_up_no_other_system(acme, beta, change):
-    # SQLite has one writer at a time: there the claim waits for the other transaction as a whole.
+    # SQLite has one writer at a time, so the claim waits for the whole other transaction.
     expected = {"ACME", "BETA"} if connection.vendor == "sqlite" else {"BETA"}
     ChangeFactory(owning_group=beta.external_groups.get().group)
     waiting = OutgoingOperation.objects.get(system=acme)

@@ -1,4 +1,4 @@
-"""Nothing that a partner wrote reorders or hides what stands around it, on any page that shows it."""
+"""Texts of partners never reorder or hide the text around them, on any page."""
 
 from html.parser import HTMLParser
 
@@ -14,7 +14,7 @@ from tests.pages import web
 from tests.stored import store
 
 pytestmark = pytest.mark.django_db
-# A right-to-left word, and what turns all around that follows on the line; as an earlier release may have stored it.
+# A right-to-left word, and a character that reverses the rest of the line. An earlier release may have stored both.
 NASTY = "שלום\u202eexe"
 SHOWN = "שלום"
 OWN_BOX = {"bdi", "textarea", "option", "script", "style"}
@@ -22,7 +22,7 @@ VOID = {"area", "base", "br", "col", "hr", "img", "input", "link", "meta", "sour
 
 
 class Reader(HTMLParser):
-    """What of the nasty text stands open on a page: not in an element, or between signs, of its own."""
+    """Finds occurrences of the text that are isolated neither by an element nor by isolating characters."""
 
     def __init__(self, page):
         super().__init__()

@@ -1,4 +1,4 @@
-"""Rule 10 of section 4: one-line texts are taken as a browser would, identifiers as they are or not at all."""
+"""Rule 10 of section 4: one-line texts are normalised as by a browser; identifiers are kept unchanged or refused."""
 
 import unicodedata
 
@@ -15,7 +15,7 @@ from tests.stored import store
 from .partner import answer
 
 FAMILY, PERSIAN, ENGLAND = "👩‍👩‍👧 goes", "می‌خواهم", "🏴󠁧󠁢󠁥󠁮󠁧󠁿"
-LINES = {  # what is sent: what is kept
+LINES = {  # sent text: stored text
     "Replace switch\nin Oslo": "Replace switch in Oslo",
     "Replace\r\nswitch\tin\u2028Oslo": "Replace switch in Oslo",
     " \u00a0Edges\u3000 ": "Edges",

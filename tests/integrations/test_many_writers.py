@@ -1,6 +1,6 @@
-"""Eight people and partners and a worker write at once: nobody is told that the database is locked, or waits in vain.
+"""Eight people and partners and a worker write at once. Nobody gets the error that the database is locked.
 
-On SQLite there is one writer at a time, so this is what its settings are for.
+SQLite has one writer at a time, and its settings must make the others wait.
 """
 
 import threading
@@ -22,7 +22,7 @@ ROUNDS = 6
 
 @pytest.fixture
 def worker():
-    """Delivers and looks for stale claims over and over, in a thread; what fails there fails the test."""
+    """Delivers and frees stale claims repeatedly in a thread. An error in it fails the test."""
     over, failures = threading.Event(), []
 
     def work():

@@ -1,4 +1,4 @@
-"""An installation that has exchanged already keeps on where it was."""
+"""Migrating an installation with existing operations keeps the state of each exchange."""
 
 from datetime import UTC, datetime
 
@@ -15,7 +15,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 NOW = datetime(2026, 3, 2, 12, tzinfo=UTC)
 BEFORE = ("integrations", "0001_initial")
 WITHOUT_KINDS = ("integrations", "0008_failure_kinds")
-# By change and system: the status of each operation in order of sequence, and which is next afterwards.
+# By change and system: the status of each operation by sequence, and the operation that must be next afterwards.
 EXCHANGES = {
     (0, "ACME"): (["Delivered", "Skipped", "Refused", "Waiting", "Waiting"], 3),
     (0, "BETA"): (["Delivered", "Sending", "Waiting"], 2),
@@ -26,7 +26,7 @@ EXCHANGES = {
 }
 
 
-# What was tried without success, the status that was answered, and the text that was kept; the kind that this is now.
+# Failed tries before the migration: HTTP status and error text. After it: the kind and the status.
 FAILURES = [
     (503, "answered 503", ("status", 503)),
     (None, "no complete answer within 15 s", ("timeout", None)),
@@ -36,7 +36,7 @@ FAILURES = [
 
 @pytest.fixture
 def migrate():
-    """`migrate(target)` goes there; after the test all is as it was."""
+    """`migrate(target)` migrates to a target. After the test the database is migrated back."""
 
     def to(*targets):
         executor = MigrationExecutor(connection)
@@ -52,7 +52,7 @@ def rows_of(apps, *names):
 
 
 def test_an_old_installation_is_upgraded_with_what_it_has_exchanged(migrate):
-    """One way back and one forth for all, with a stop on the way: each takes seconds."""
+    """Checks all migrations on one way back and forth, with one stop, because each takes seconds."""
     changes = [ChangeFactory(owning_group=None) for _ in range(4)]
     user = UserFactory()
     exchanges, systems = exchange_before_there_was_a_next(migrate(BEFORE), changes, user)
@@ -104,14 +104,14 @@ def assert_the_first_that_waits_is_next(exchanges, systems, changes):
         assert {(row.change_id, row.system_id) for row in rows} <= {(changes[key[0]].pk, systems[key[1]])}
     controls = DeliveryControl.objects.filter(system__in=systems.values()).values_list("system", "breaker")
     assert sorted(controls) == [(pk, "Closed") for pk in sorted(systems.values())]
-    # The stale claim of a worker of before is given back; what is refused, behind it, or of a disabled system waits.
+    # The stale claim of an old worker is freed. Refused operations, those behind them, and disabled systems' wait.
     assert [row.exchange_id for row in outbox.claim(100)] == [exchanges[1, "BETA"]]
     assert outbox.release_stale() == 1
     assert [row.exchange_id for row in outbox.claim(100)] == [exchanges[0, "BETA"]]
 
 
 def fail_before_there_were_kinds(apps, change, user):
-    """Of a system that was paused because of what it answered; the last operation was delivered before."""
+    """Failed operations of a system that was paused by an answer. The last operation was delivered before that."""
     system, control, exchange, operation, attempt = rows_of(
         apps, "ExternalSystem", "DeliveryControl", "Exchange", "OutgoingOperation", "DeliveryAttempt"
     )

@@ -1,4 +1,4 @@
-"""`load_exchange` and the administration treat names alike; an empty file says that it is empty."""
+"""`load_exchange` and the administration treat names in the same way. An empty file is reported as empty."""
 
 import json
 import unicodedata
@@ -20,7 +20,7 @@ pytestmark = pytest.mark.django_db
 def load(tmp_path):
     def load(**sections):
         file = tmp_path / "exchange.json"
-        file.write_text(json.dumps(sections))  # which is YAML too
+        file.write_text(json.dumps(sections))  # an empty document is valid YAML
         call_command("load_exchange", str(file))
 
     return load
@@ -60,7 +60,7 @@ def test_names_of_groups(load, root):
                 assert ("capitals" in said) == ("capitals" in kept), (name, said)
             else:
                 said = by_admin(root, "/admin/changes/supportgroup/add/", "name", name)
-                assert (said == "") == is_new, (name, said)  # one that is there is not added again
+                assert (said == "") == is_new, (name, said)  # an existing user is not added again
             expected = {"Network"} | ({kept} if is_new else set())
             assert {*SupportGroup.objects.values_list("name", flat=True)} == expected, (way, name)
 
@@ -96,7 +96,7 @@ def test_ids_of_systems(load, root):
         said = by_file(load, "external_systems", "system_id", name, authorized_user="acme-user", **more)
         assert "external_systems[0].system_id" in said, (name, said)
         address = "/admin/integrations/externalsystem/add/"
-        if "\n" not in name:  # which a browser's field cannot hold
+        if "\n" not in name:  # a browser's field cannot contain this
             assert by_admin(root, address, "system_id", name, authorized_user=str(user.pk), **more), name
     assert not ExternalSystem.objects.exists()
     load(external_systems=[{"system_id": "ACME", "authorized_user": "acme-user", **more}])

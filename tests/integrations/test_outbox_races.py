@@ -1,7 +1,7 @@
-"""Whoever works on an exchange at the same time: nothing is lost, nothing is stuck, and one operation is next.
+"""Concurrent actions on one exchange: no operation is lost or stuck, and exactly one is next.
 
-On PostgreSQL each test goes through the places where one can come between the statements of the other; see
-faults/sessions.py. On SQLite one writes at a time, and two threads try which comes first.
+On PostgreSQL each test tries all points at which one action can interrupt the other; see faults/sessions.py. SQLite has
+one writer at a time, so there two threads compete.
 """
 
 import threading
@@ -21,7 +21,7 @@ from tests.threads import at_once
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
-# After how many statements of the first the second comes in, which then goes on to its end or until it waits.
+# The second work starts after this number of statements of the first, and runs to its end or until it waits.
 PLACES = range(1, 13)
 ROUNDS = 5
 
@@ -33,7 +33,7 @@ def no_breaker(settings):
 
 @pytest.fixture
 def together():
-    """`together()` gives one function after the other that does two works at once, each time in another way."""
+    """`together()` yields functions that run two works at once, each with a different interleaving."""
     with ExitStack() as stack:
         sessions = stack.enter_context(Sessions()) if connection.vendor == "postgresql" else None
 
@@ -56,7 +56,7 @@ def new_change():
 
 
 def sent(change, outcome=Outcome.DELIVERED):
-    """The next operation of the change, claimed, and a result of sending it."""
+    """Claims the next operation of the change. Returns it with a result of sending it."""
     (operation,) = [row for row in outbox.claim(100) if row.change_id == change.pk]
     attempt = DeliveryAttempt(operation=operation, claim=operation.claim, started_at=timezone.now(), duration=0)
     return operation, [outbox.Result(operation, attempt, outcome)]
@@ -102,7 +102,7 @@ def test_what_is_recorded_while_the_one_before_is_skipped_is_neither_lost_nor_st
 
 
 def test_of_a_skip_and_a_settling_at_once_one_counts(acme, alice, ingrid, together):
-    """A result that came is kept; one that is tried again can be skipped as soon as that is written."""
+    """A stored result stays. An operation that waits for its next try can be skipped once the result is stored."""
     for do in together():
         change = new_change()
         comment(change, alice)()
@@ -125,7 +125,7 @@ def test_of_a_skip_and_a_claim_at_once_one_counts(acme, alice, ingrid, together)
         skipped, claimed = do(
             lambda operation=operation: outbox.skip_all([operation], ingrid, "By phone"), lambda: outbox.claim(100)
         )
-        # What is skipped before the claim frees the one behind, which the claim may have taken.
+        # If the skip came first, it unblocked the next operation, which the claim may have taken.
         if skipped:
             assert rows(change)[0] == (1, "Skipped", False)
             assert operation.pk not in [row.pk for row in claimed]
@@ -137,7 +137,7 @@ def test_of_a_skip_and_a_claim_at_once_one_counts(acme, alice, ingrid, together)
 
 
 def test_of_two_workers_that_settle_at_once_the_one_with_the_latest_claim_counts(acme, alice, together):
-    """The lease of the first ran out, and the second has claimed it since."""
+    """The lease of the first worker expired, and the second has claimed the operation since."""
     for do in together():
         change = new_change()
         comment(change, alice)()
@@ -173,7 +173,7 @@ def test_a_release_and_a_settling_at_once_leave_no_claim(acme, together, setting
 
 
 def test_without_waiting_a_result_whose_exchange_is_written_is_given_back(acme, alice):
-    """On SQLite nobody writes meanwhile: it is the turn of one after the other."""
+    """On SQLite no other transaction can write at the same time, so nothing is given back."""
     busy, free = new_change(), new_change()
     results = {}
     for operation in outbox.claim(100):

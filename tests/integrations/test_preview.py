@@ -1,4 +1,4 @@
-"""What is said before a save, a comment or an attachment is what is recorded by it."""
+"""The forecast before a save, a comment or an attachment equals the operations that are then recorded."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ GROUPS = {
     "BETA Servers": "BETA",
     "GAMMA Software": "GAMMA",
 }
-# Given only by the save that follows.
+# These values exist only after the save.
 GIVEN_LATER = {
     "change": ("number", "created_at", "updated_at"),
     "comment": ("id", "created_at"),
@@ -56,7 +56,7 @@ steps = st.one_of(
 
 @pytest.fixture
 def desk(alice, partner_api):
-    """Three partners with their groups, and how they speak to us."""
+    """Three partners with their groups and API clients."""
     for name, system_id in GROUPS.items():
         group = SupportGroupFactory(name=name)
         if system_id:
@@ -71,7 +71,7 @@ def with_group(values):
 
 
 def known(payload):
-    """The payload without what is not known before it happens."""
+    """The payload without the values that exist only after the save."""
     return {
         name: {key: value for key, value in part.items() if key not in GIVEN_LATER.get(name, ())} if part else part
         for name, part in payload.items()
@@ -88,7 +88,7 @@ def recorded(before):
 
 
 def do(desk, change, kind, what):
-    """Foretells the step, does it, and returns both."""
+    """Forecasts a step, does it, and returns the forecast and the recorded operations."""
     before = list(OutgoingOperation.objects.values_list("pk", flat=True))
     stored = Change.objects.with_people().get(pk=change.pk)
     if kind == "save":

@@ -1,4 +1,4 @@
-"""What is public goes to nobody whom the page did not name: asked again where somebody was linked meanwhile."""
+"""Public content is sent only to partners that the page named. If another was linked meanwhile, the page asks again."""
 
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
@@ -139,7 +139,7 @@ PARTS = ("comment-reaches", "comment-sends", "comment-recipients", "file-sends",
 
 
 def swapped(content, part):
-    """What htmx puts in the place of the part with this id."""
+    """The part with this id in the answer, with which htmx replaces that of the page."""
     start = content.index(f'id="{part}"')
     tag = content[content.rindex("<", 0, start) :].partition(">")[0]
     assert "hx-swap-oob" in tag, tag

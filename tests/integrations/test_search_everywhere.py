@@ -1,4 +1,4 @@
-"""A change is found by its ids, comments and words in every search; a partner finds by what it may see alone."""
+"""Every search finds a change by its ids, comments and words. A partner's search uses only what the partner may see."""
 
 import csv
 import io
@@ -18,7 +18,7 @@ PLAIN = {"description": "-", "service": "", "category": ""}
 
 @pytest.fixture
 def shelf(alice, acme, beta):
-    """Some changes by name; 219 is the one that all is about."""
+    """Two changes by name. The tests search for the one with the number 219."""
     mail = ChangeFactory(pk=219, **PLAIN | {"title": "Relay (pre-VM) for core mail, Größe 2", "owning_group": None})
     other = ChangeFactory(pk=2190, **PLAIN | {"title": "Core and mail relay", "owning_group": None})
     ExternalReference.objects.create(change=mail, system=acme, external_id="INC-Störung/4711")
@@ -29,11 +29,11 @@ def shelf(alice, acme, beta):
     return {"mail": mail.number, "other": other.number}
 
 
-FOUND = [  # what is typed: what staff find
-    ("CHG219", "mail"),  # and what begins so: CHG2190000 to CHG2199999
+FOUND = [  # typed text, changes that staff find
+    ("CHG219", "mail"),  # and numbers that begin so: CHG2190000 to CHG2199999
     ("#CHG0000219", "mail"),
     ("chg0000219", "mail"),
-    ("219", "mail other"),  # a part of CHG0002190, too
+    ("219", "mail other"),  # also a part of CHG0002190
     ("#219", "mail"),
     ("2190", "other"),
     ("0000219", "mail"),

@@ -1,7 +1,7 @@
-"""Random edits of one change from every way in; after each step the outbox equals what a reference model says.
+"""Random edits of one change through every interface. After each step the outbox must equal the reference model.
 
-The model is written from the contract's page, not from the code: it keeps plain flags and lists, and knows nothing
-of sequences, signals or the database.
+The model is written from the contract, not from the code. It keeps simple flags and lists, without sequences, signals
+or a database.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ CODES = (None, "Withdrawn", "Failed", "Rejected")
 
 
 class Model:
-    """Section 3 of the contract for one change."""
+    """A model of section 3 of the contract for one change."""
 
     def __init__(self) -> None:
         self.group, self.code = None, None
@@ -90,7 +90,7 @@ class Model:
 
 
 class OneChange(RuleBasedStateMachine):
-    """The change, its three partners, and the ways in: shell, API, page, admin and incoming operations."""
+    """The change, its three partners, and the interfaces: shell, API, page, admin and incoming operations."""
 
     @initialize()
     def begin(self) -> None:
@@ -252,7 +252,7 @@ class OneChange(RuleBasedStateMachine):
             if not done:
                 self.model.save(self.model.group, "Withdrawn", system)
 
-    # --- What holds after every step ---
+    # --- Checks after every step ---
 
     @invariant()
     def the_outbox_is_what_the_model_says(self):
@@ -267,7 +267,7 @@ class OneChange(RuleBasedStateMachine):
 
 
 def form_data(response):
-    """What a browser would send back of a page's form, unaltered."""
+    """The form data that a browser would send from an unaltered form."""
     assert response.status_code == 200, response.content
     context = response.context
     forms = [context["adminform"].form] if "adminform" in context else [context["form"]]
@@ -282,7 +282,7 @@ def form_data(response):
 
 
 def sent(bound, field):
-    """The inputs of one field of a form; a split date and time has two."""
+    """The form data of one field. A split date and time has two inputs."""
     value = bound.value()
     if hasattr(field.widget, "widgets"):
         names = [f"{bound.html_name}_{index}" for index in range(len(field.widget.widgets))]

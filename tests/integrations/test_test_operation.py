@@ -1,4 +1,4 @@
-"""A test operation: what it sends, who may send it, and the words in which its page tells what became of it."""
+"""Test operations: the operations that they send, the permissions, and the result in words."""
 
 import ipaddress
 from datetime import timedelta
@@ -25,7 +25,7 @@ TITLE = "Test of the exchange with ACME: please ignore"
 
 
 def send(ingrid):
-    """Sends a test from its page. Returns the address of the page that tells what became of it."""
+    """Sends a test from its page. Returns the address of the result page."""
     response = post_form(web(ingrid), TEST, having="group")
     assert response.status_code == 302
     return response["Location"]
@@ -44,7 +44,7 @@ def operations():
 
 
 def late(seconds):
-    """As if it had been recorded so long ago, and no worker had come."""
+    """Makes the test look as if it had been recorded this long ago, without a worker running."""
     OutgoingOperation.objects.update(next_try_at=timezone.now() - timedelta(seconds=seconds))
 
 
@@ -146,7 +146,7 @@ def test_what_is_no_test_of_the_system_is_not_found(ingrid, acme, beta):
         assert web(ingrid).get(address).status_code == 404
 
 
-# --- What became of it, in words ---
+# --- The result in words ---
 
 
 def test_what_was_just_recorded_is_about_to_be_taken(ingrid, acme):
@@ -241,7 +241,7 @@ def test_a_connection_that_breaks_is_named(ingrid, acme, partner):
 
 
 def test_a_network_that_is_not_allowed_is_named(ingrid, acme, partner, settings, monkeypatch):
-    # A worker with a configuration of its own.
+    # A worker with a different configuration.
     transport = HttpTransport([ipaddress.ip_network("10.0.0.0/8")])
     monkeypatch.setattr(delivery, "_transport", lambda process_id: transport)
     address = send(ingrid)

@@ -1,4 +1,4 @@
-"""A test operation in a real browser, with and without scripts; its pages and the status page have no barrier."""
+"""A test operation in a real browser, with and without scripts. Its pages and the status page are accessible."""
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
@@ -67,7 +67,7 @@ def test_the_status_page_renews_itself_and_keeps_the_focus(signed_in_page, ingri
 def test_what_became_of_it_has_no_barrier_and_fits(signed_in_page, ingrid, acme, beta, partner, scheme):
     """The other pages of the status: test_every_page.py."""
     partner.script = [answer(200, {"external_id": "ACME-77"}), answer(422, {"detail": "No such record."})]
-    # The checker itself writes styles into the page, which the policy forbids.
+    # axe itself writes inline styles, which the policy forbids.
     page = signed_in_page(ingrid, color_scheme=scheme, bypass_csp=True)
     page.goto(TEST)
     page.get_by_role("button", name="Send the test").click()

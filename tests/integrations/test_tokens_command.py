@@ -1,4 +1,4 @@
-"""`create_api_token`: the token alone to stdout, notes to stderr."""
+"""`create_api_token` prints only the token to stdout, and notes to stderr."""
 
 from datetime import timedelta
 from io import StringIO

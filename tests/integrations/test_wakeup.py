@@ -1,4 +1,4 @@
-"""Wake-ups leave for the broker on commit, few for many, and hold up nobody whatever the broker does."""
+"""Wake-ups are sent on commit, a few for many commits. They never delay the caller, whatever the broker does."""
 
 import json
 import logging
@@ -22,11 +22,11 @@ from tests.threads import at_once
 
 @pytest.fixture
 def redis(tmp_path, monkeypatch):
-    """A Redis of the test's own, which this process publishes to: through a thread that begins with the test."""
+    """A private Redis. This process publishes to it through a new thread."""
     server = services.Redis(tmp_path / "redis")
     server.start()
     server.until_ready()
-    # Celery takes this one for the address to publish to.
+    # Celery publishes to this address.
     monkeypatch.setenv("CELERY_BROKER_WRITE_URL", f"redis://127.0.0.1:{server.port}/0")
     wakeup._forget()
     yield server
@@ -36,7 +36,7 @@ def redis(tmp_path, monkeypatch):
 
 
 def waiting(redis, queue="delivery"):
-    """The messages that nobody has taken yet, the oldest first."""
+    """The messages that no worker has taken yet, the oldest first."""
     return [json.loads(text) for text in reversed(redis.connect().lrange(queue, 0, -1))]
 
 
@@ -84,7 +84,7 @@ def test_many_wake_ups_meanwhile_are_one_message_which_is_sent_after_the_last(re
     assert not wakeup._own().wait(0)
     redis.process.resume()
     until_sent()
-    # One was on its way when the others were asked for, and may be sent again as its answer did not come in time.
+    # The first was being sent when the others were requested. It may be repeated, since its answer came too late.
     assert 1 <= len(waiting(redis)) <= 3
 
 
@@ -190,7 +190,7 @@ def test_a_broker_that_hangs_holds_up_no_request(acme, redis, alice, api, client
         client.force_login(alice, backend="django.contrib.auth.backends.ModelBackend")
         answer = client.post(f"/changes/{change.number}/comments/", {"body": "Hello", "visibility": "public"})
         assert answer.status_code == 302
-    # It was answered before the message was sent, and before that was given up.
+    # The request was answered before the wake-up was sent or given up.
     assert not wakeup._own().wait(0)
     assert Comment.objects.filter(change=change).count() == 1
     redis.process.resume()
@@ -231,7 +231,7 @@ SWEEP = ["integrations.tasks.dispatch_due", "integrations.tasks.release_stale", 
 
 @pytest.fixture
 def beat(redis):
-    """What `celery beat` runs: each call goes on by so many seconds, and returns the tasks that were sent, sorted."""
+    """Beat's scheduler. Each call advances the clock by these seconds, and returns the sent tasks, sorted."""
     scheduler = Scheduler(app=current_app)
 
     def run(clock, seconds):

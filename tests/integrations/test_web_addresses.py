@@ -1,4 +1,4 @@
-"""A partner's `external_url`: any http(s) address with a host, in operations and answers alike."""
+"""A partner's `external_url` may be any http(s) address with a host, in operations and in answers."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Of what was refused the log keeps the beginning and the hash, and nothing of who speaks for no system."""
+"""The log keeps the beginning and the hash of a refused body, and nothing of a caller who speaks for no system."""
 
 import hashlib
 import json
@@ -49,7 +49,7 @@ def test_of_a_large_body_the_beginning_is_kept_and_its_hash(acme, partner_api, a
             root.get(f"/admin/integrations/incomingoperation/{entry.pk}/change/"),
         ):
             assert page.status_code == 200 and len(page.content) < 4 * LIMIT
-    # What fits is kept whole.
+    # A body within the limit is kept completely.
     IncomingOperation.objects.all().delete()
     body = {"system_id": "ACME", "operation": "Update", "external_id": "C-1", "x": "y" * 60_000}
     partner_api(acme).post(OPERATIONS, body, format="json")

@@ -1,4 +1,4 @@
-"""What a save would send is said on the form before it is saved, with and without a script."""
+"""The form shows before saving which operations the save would send, with and without scripts."""
 
 import pytest
 from django.db import connection
@@ -20,7 +20,7 @@ def given(alice, acme):
 
 
 def foretold(client, change, **typed):
-    """What htmx is shown while `typed` stands in the form."""
+    """The forecast that htmx gets while the form contains `typed`."""
     response = client.post(f"/changes/{change.number}/edit/preview/", posted(change, **typed), headers=HTMX)
     assert response.status_code == 200
     return text_of_part(response)

@@ -26,10 +26,10 @@ from changes.querysets import PLANNED_START, ChangeQuerySet, rows_of_each
 from . import days
 from . import drawing as timeline_drawing
 
-# The maximum number of windows on a page. If there are more, the page says so. Of a month this is for each of its days.
+# The maximum number of windows on a page, or of one day in a month. If there are more, the page says so.
 MOST = {days.DAY: 300, days.WEEK: 300, days.MONTH: 20}
 IN_A_CELL = 3
-# The most windows that are looked at for overlaps with what the filters hide.
+# The maximum number of windows that are searched for those that the filters hide.
 MOST_HIDDEN = 1000
 _COLUMNS = ("pk", "number", "title", "service", "phase", "owning_group__name", "planned_start", "planned_end")
 
@@ -48,7 +48,10 @@ class Line:
 
 @dataclass(frozen=True)
 class Cell:
-    """One day with its lines. In a month, the page shows only the first `shown`."""
+    """One day with its lines. In a month, the page shows only the first `shown`.
+
+    `is_cut`: more windows begin on this day than `lines` has.
+    """
 
     date: date
     lines: list[Line]
@@ -74,7 +77,7 @@ class CalendarPage(StaffPage):
 
 
 class Calendar:
-    """What the page shows."""
+    """The content of the calendar page."""
 
     def __init__(self, request: HttpRequest, now: datetime, zone: tzinfo) -> None:
         self.request, self.now = request, now
@@ -164,20 +167,23 @@ class Calendar:
         return self._first_between(boundaries, changes, self.most + 1)
 
     def _first_between(self, boundaries: list[datetime], changes: ChangeQuerySet, limit: int) -> list[days.Window]:
-        """The first windows that begin between two boundaries, up to `limit` for each pair, and as many that began
-        before all of them and still run then. Each part reads an index from the front."""
+        """The first `limit` windows that begin between each boundary and the next one, sorted by their start.
+
+        Also up to `limit` windows that began before the first boundary and still run then. One query; each part
+        of it reads an index from the front.
+        """
         first = boundaries[0]
         began = changes.planned_within(first, first + timedelta.resolution).filter(planned_start__lt=first)
         ordered = changes.alias(begins=PLANNED_START).order_by("begins", "pk")
         begin = (ordered.filter(begins__gte=start, begins__lt=end) for start, end in pairwise(boundaries))
-        # Not in the order of an index, which would be read from the first window ever.
+        # An order without an index. With one, the database would read that index from the oldest window on.
         parts = [began.order_by("planned_start", "pk"), *begin]
         rows = rows_of_each([part[:limit] for part in parts], *_COLUMNS)
         return sorted((_window(*row) for row in rows), key=lambda window: (window.start, window.pk))
 
     @cached_property
     def _full_days(self) -> set[date]:
-        """The days of a month on which more begin than are shown."""
+        """The days of a month on which more windows begin than the page shows; empty in the other views."""
         if self.view != days.MONTH:
             return set()
         begin = Counter(window.start.astimezone(self.period.zone).date() for window in self._rows)

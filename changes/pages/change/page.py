@@ -248,11 +248,14 @@ class ChangePage:
 
     @property
     def version(self) -> str:
-        """That of all that the page renews by itself: of the record, its decisions, and the timeline."""
+        """The version of everything that updates itself on the page: the record, its decisions and the timeline."""
         return f"{self.change.version}.{self.change.decided}.{self.timeline.stamp}"  # type: ignore[attr-defined]
 
     def version_with_timeline(self, shown: str) -> str:
-        """That of a page of the version `shown`, once its timeline alone is of now."""
+        """The version of a page of version `shown` after only its timeline was updated.
+
+        Its record and decisions keep their version, so the next poll still brings their news.
+        """
         record, dot, _timeline = shown.rpartition(".")
         return f"{record}.{self.timeline.stamp}" if dot else self.version
 

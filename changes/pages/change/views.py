@@ -74,14 +74,14 @@ class ChangeDetail(OneChange):
         return self.page()
 
     def chosen_timeline(self) -> HttpResponse:
-        """The timeline alone. What else is new on the page is still to be asked for."""
+        """Only the timeline, with the chosen filter. The next poll brings what else is new on the page."""
         page = ChangePage(self.change, self.request.user, self.request.GET.dict())
         version = page.version_with_timeline(renewal.shown_version(self.request))
         context = {"change": self.change, "page": page, "version": version}
         return render(self.request, "changes/includes/timeline_chosen.html", context)
 
     def news(self) -> HttpResponse:
-        """All parts that may have changed since the page was made."""
+        """All parts that may have changed since the page was loaded; status 204 if none has."""
         page = ChangePage(self.change, self.request.user, self.request.GET.dict())
         is_edited = not renewal.shown_version(self.request).startswith(f"{self.change.version}.")
         context = {"change": self.change, "page": page, "is_edited": is_edited, "now": timezone.now()}

@@ -13,12 +13,15 @@ from changes.pages.renewal import Part
 from .desk import Desk
 
 STOPPED = "stopped"
-# Seconds.
+# Seconds between two updates.
 EVERY = 10
 
 
 class DeskPage(StaffPage):
-    """What needs a person now, which updates by itself, and the work of the person's groups."""
+    """The desk: what needs attention now, which updates itself, and the work of the person's groups.
+
+    htmx gets only the part that updates itself.
+    """
 
     def get(self, request: HttpRequest) -> HttpResponse:
         is_live = request.GET.get("updates") != STOPPED

@@ -30,7 +30,7 @@ DEFAULT = "-number"
 
 @dataclass(frozen=True)
 class Sort:
-    """An order as the address names it: `number`, or `-number` for the other way round."""
+    """An order as the address names it: `number`, or `-number` for descending."""
 
     name: str
     is_descending: bool

@@ -24,7 +24,7 @@ from . import export
 from .filters import ChangeFilter, tidy
 from .paging import DEFAULT, Sort, Walk
 
-# The field that asks while somebody types.
+# The text fields in the address. They search while a person types.
 TYPED = ("q",)
 # The permissions of the bulk actions. Without any of them, the list has no boxes to tick.
 BULK_PERMISSIONS = ("changes.change_change", "changes.add_comment", "changes.abandon_change")

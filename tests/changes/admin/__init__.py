@@ -1,0 +1,1 @@
+"""Tests of changes, additions and people in the administration."""

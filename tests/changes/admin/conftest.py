@@ -1,4 +1,4 @@
-"""What the tests of the administration share: its superuser, and a change with the address of its page."""
+"""Shared fixtures of the admin tests: a superuser, and a change with the address of its admin page."""
 
 import pytest
 

@@ -107,7 +107,7 @@ def test_approvals_are_shown_and_not_given_here(root, carol):
 
 
 def test_comments_that_are_there_already_are_not_posted_back(alice, change):
-    # Each comment that was posted back as a form would count against Django's limit of fields.
+    # A form for each existing comment would exceed Django's limit on the number of fields.
     for number in range(40):
         Comment(change=change, author=alice, body=f"Comment {number}").save()
     form = read_form(web(alice).get(page_of(change)), "title")

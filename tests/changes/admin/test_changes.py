@@ -1,4 +1,4 @@
-"""Changes in the administration: written and looked at."""
+"""Reading and writing changes in the administration."""
 
 from datetime import timedelta
 

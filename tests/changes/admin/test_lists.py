@@ -1,4 +1,4 @@
-"""The lists of the administration take their own filters, and nothing else."""
+"""The lists of the administration accept only their own filters."""
 
 import html
 import re

@@ -1,4 +1,4 @@
-"""Comments, attachments and approvals: listed, added, and the file of an attachment."""
+"""Comments, attachments and approvals: listing, adding, and downloading an attachment."""
 
 import hashlib
 
@@ -91,7 +91,7 @@ class TestAttachments:
         assert download.streaming
         assert b"".join(download) == content
 
-    @pytest.mark.django_db(transaction=True)  # what fails while it is written takes the whole transaction with it
+    @pytest.mark.django_db(transaction=True)  # an error while writing aborts the whole transaction
     def test_a_file_whose_row_cannot_be_kept_does_not_stay(self, api, alice, settings, tmp_path, monkeypatch):
         settings.MEDIA_ROOT = tmp_path
         change = ChangeFactory()

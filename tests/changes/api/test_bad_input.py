@@ -1,4 +1,4 @@
-"""What must not be taken: each gets its clear error, and nothing changed."""
+"""Invalid input: each request gets a clear error, and nothing is changed."""
 
 import json
 
@@ -14,7 +14,7 @@ CHANGES = "/api/v1/changes/"
 LONG = "x" * 201
 NUL, HALF = "\\u0000", "\\ud800"
 
-# A text that is no body to take, where the error stands, and a part of what it says.
+# An invalid body, the field of the error, and a part of its message.
 BODIES = {
     "blank": (" \n", None, "Not JSON"),
     "not JSON": ("title=Another", None, "Not JSON: Expecting value, line 1 column 1"),
@@ -45,7 +45,7 @@ BODIES = {
     "the other half": ('{"title": "\\udc00\\ud83d"}', "title", "surrogate"),
     "half a pair in a name": (f'{{"title": "A", "{HALF}": {{"x{HALF}": 1}}}}', "\\ud800", "surrogate"),
 }
-# A value that a field does not take, and a part of what is said about it.
+# A field, a value that it refuses, and a part of the error message.
 VALUES = [
     ("title", "", "blank"),
     ("title", " \t", "blank"),
@@ -117,7 +117,7 @@ def change(db):
 
 @pytest.fixture
 def refused(api, change, carol):
-    """`refused(method, path, body)` sends it, and returns the errors, once it is sure that nothing changed."""
+    """`refused(method, path, body)` sends a request, checks that nothing changed, and returns the errors."""
 
     def refused(method, path, body, status=400, **options):
         before = everything()

@@ -1,4 +1,4 @@
-"""Changes are read over the API: one, and the list with its filters and pages."""
+"""Reading changes over the API: a single one, and the list with its filters and pages."""
 
 import base64
 import re
@@ -180,7 +180,7 @@ def test_no_address_ignores_an_unknown_parameter(api, audrey, address):
 
 
 class TestPages:
-    """Each ordering is walked page by page, forwards and back: every row once, in order, ties by number."""
+    """Pages through each ordering, forwards and back: every row once, in order, ties by number."""
 
     ORDERINGS = ("number", "created_at", "updated_at", "planned_start", "priority", "title")
     RANKS = ("Critical", "High", "Medium", "Low")

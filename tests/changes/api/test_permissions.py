@@ -18,7 +18,7 @@ READS = (
     "{change}comments/",
     "{change}attachments/",
 )
-# The call, who may make it, its status then, and the permission that the others are told of.
+# The call, the roles that may make it, its status for them, and the permission named in the refusal for the others.
 WRITES = {
     "create": ({"alice", "carol"}, 201, "changes.add_change"),
     "edit": ({"alice", "carol"}, 200, "changes.change_change"),
@@ -52,7 +52,7 @@ def everything():
 
 @pytest.fixture
 def change(db):
-    # To Plan and to Abandon without any unmet condition, and open for a decision.
+    # Can move to Plan and to Abandon without unmet conditions, and can be approved or denied.
     return change_in(Phase.APPROVE_PLAN, completion_code="Withdrawn", requested_by=UserFactory(username="bob"))
 
 

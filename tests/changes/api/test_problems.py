@@ -1,4 +1,4 @@
-"""Every error is application/problem+json as RFC 9457 has it."""
+"""Every error is application/problem+json according to RFC 9457."""
 
 import io
 import posixpath
@@ -18,7 +18,7 @@ CHANGES = "/api/v1/changes/"
 
 
 def problem(answer, status):
-    """The body of an answer with this status, of the form that every problem has."""
+    """Checks the status and the form of a problem. Returns the body."""
     assert answer.status_code == status, answer.content
     assert answer.headers["Content-Type"] == "application/problem+json"
     body = answer.json()
@@ -182,7 +182,7 @@ def test_an_attachment_is_a_form_and_not_json(api, alice):
 
 
 class Unreadable(io.BytesIO):
-    """A body that must not be read."""
+    """A request body that fails the test if it is read."""
 
     def read(self, *args):
         raise AssertionError("read")
@@ -223,7 +223,7 @@ def test_an_error_of_the_server_tells_nothing_and_is_logged(api, alice, caplog, 
     attachment = Attachment(change=ChangeFactory(), author=alice, file=ContentFile(b"x", name="x"), file_name="x")
     attachment.save()
     attachment.discard_file()
-    Path(attachment.file.path).mkdir()  # a storage that is broken, not one that lost a file
+    Path(attachment.file.path).mkdir()  # the storage fails; a missing file would be another error
     client = api(alice)
     client.raise_request_exception = False
     answer = client.get(f"/api/v1/attachments/{attachment.pk}/content/")

@@ -1,4 +1,4 @@
-"""Several callers at once, over HTTP: an edit that names no version waits its turn, and none is lost."""
+"""Several callers at once, over HTTP: edits that name no version are done one after the other, and none is lost."""
 
 from concurrent.futures import ThreadPoolExecutor
 
@@ -23,7 +23,7 @@ FIELDS = (
 
 @pytest.fixture
 def send(transactional_db, live_server, carol):
-    """`send(calls)` sends all of them at once, and returns the answers in the same order."""
+    """`send(calls)` sends all calls at once, and returns the answers in the order of the calls."""
     _, token = AuthToken.objects.create(carol)
 
     def one(call):

@@ -1,4 +1,4 @@
-"""The transitions that are possible now, and making one."""
+"""The list of the possible transitions, and making a transition."""
 
 import pytest
 

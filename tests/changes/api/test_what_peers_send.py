@@ -1,4 +1,4 @@
-"""Bodies and headers as other programs send them: read, or refused with what to send instead."""
+"""Bodies and headers as other programs send them: accepted, or refused with a hint what to send instead."""
 
 import gzip
 import json

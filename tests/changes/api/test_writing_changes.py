@@ -1,4 +1,4 @@
-"""Changes are created and edited over the API."""
+"""Creating and editing changes over the API."""
 
 import pytest
 

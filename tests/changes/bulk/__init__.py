@@ -1,0 +1,1 @@
+"""Tests of bulk jobs: choosing, carrying out, progress."""

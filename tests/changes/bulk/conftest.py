@@ -1,4 +1,4 @@
-"""What the tests of bulk jobs share: changes are chosen, previewed, and a worker carries it out."""
+"""Shared helpers of the bulk tests: choose changes, open the preview, and run the job as a worker does."""
 
 import pytest
 
@@ -11,7 +11,7 @@ ALL = {"scope": "all"}
 
 
 def choose(client, kind, changes, query=""):
-    """Ticks these changes in the list, and presses the button of this action. Returns the address of its form."""
+    """Ticks these changes in the list, and presses the button of the action. Returns the address of its form."""
     scope = ALL if changes == "all" else {"scope": "ticked", "change": [change.number for change in changes]}
     response = client.post(f"/changes/bulk/{kind}/", {"query": query, **scope})
     assert response.status_code == 302
@@ -19,7 +19,7 @@ def choose(client, kind, changes, query=""):
 
 
 def previewed(client, kind, changes, query="", **fields):
-    """The preview of a job; its address is in `response.job`."""
+    """The response with the preview of a job. `response.job` is the job's address."""
     response = client.post(choose(client, kind, changes, query), {"preview": "1", **fields})
     assert response.status_code == 302, text(response)
     page = client.get(response["Location"])
@@ -34,13 +34,13 @@ def started(client, kind, changes, **fields):
 
 
 def work():
-    """What a worker does until nothing is left."""
+    """Does the work of a worker until no item is left."""
     while running.run(60):
         pass
 
 
 def done(client, kind, changes, **fields):
-    """The page of a job that was carried out."""
+    """Carries out a job. Returns its page."""
     address = started(client, kind, changes, **fields)
     work()
     return text(client.get(address))

@@ -1,4 +1,4 @@
-"""One action is carried out on many changes: done, stopped, resumed after a crash, shared by workers."""
+"""Carrying out a bulk job: results, stopping, resuming after a crash, several workers."""
 
 from datetime import timedelta
 
@@ -145,7 +145,7 @@ def test_what_is_not_started_is_not_done(alice):
 
 
 def stop_after(monkeypatch, count, stop):
-    """Calls `stop` once so many records were begun."""
+    """Calls `stop` after that number of records was begun."""
     begun = []
     real = running._do
 
@@ -174,7 +174,7 @@ def test_stop_leaves_undone_what_is_not_done_yet(alice, monkeypatch):
 
 
 class Killed(BaseException):
-    """The process ends in the middle: nothing of ours runs any more."""
+    """Simulates the death of the process: no handler of the product may catch it."""
 
 
 def killed():
@@ -200,7 +200,7 @@ def test_killed_in_the_middle_nothing_is_doubled_and_nothing_lost(alice, acme_gr
         with pytest.raises(Killed):
             work()
     assert (Comment.objects.count(), statuses().count("done")) == (2, 2)
-    # Nobody woke anybody: the sweep finds it once nobody has worked on it for a while.
+    # No wake-up was sent. The sweep finds the job after a time without work on it.
     assert tasks.resume_bulk() == 0
     assert statuses().count("done") == 2
     with time_machine.travel(timezone.now() + timedelta(minutes=1)):

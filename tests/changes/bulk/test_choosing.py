@@ -1,4 +1,4 @@
-"""Many changes are chosen, and what would happen to them is previewed."""
+"""Choosing changes for a bulk job, and the preview of what it would do."""
 
 import re
 from datetime import timedelta
@@ -179,7 +179,7 @@ def test_the_preview_makes_as_many_queries_for_many_changes_as_for_few(carol, ac
 
 @pytest.mark.parametrize("how", ["reassign", "comment", "abandon", "withdraw"])
 def test_the_preview_says_what_is_then_really_sent(carol, acme, beta, network, acme_group, beta_group, how):
-    """Whatever the exchange of the change has been through."""
+    """For every earlier history of the exchange."""
     changes = []
     for group in (network, acme_group, beta_group):
         plain = ChangeFactory(owning_group=group)

@@ -1,4 +1,4 @@
-"""How far a bulk job is, what came of it, and who sees it."""
+"""The progress and the results of a bulk job, and who may see them."""
 
 import re
 from datetime import timedelta

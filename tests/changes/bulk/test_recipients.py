@@ -1,4 +1,4 @@
-"""What a bulk preview said of partners holds: nobody else hears of a change, whatever came in between."""
+"""A bulk job sends only to the partners in its preview, even if the changes were altered in between."""
 
 import pytest
 

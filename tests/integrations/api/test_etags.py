@@ -1,4 +1,4 @@
-"""An ETag changes whenever the answer that it stands for does; what an editor names of it is the version alone."""
+"""An ETag changes whenever its answer changes. For an edit, only the version in it counts."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""The description of the API: served, valid, and kept by every answer to generated calls."""
+"""The OpenAPI description: served, valid, and matched by every answer to generated calls."""
 
 import re
 
@@ -107,7 +107,7 @@ def test_what_may_be_written_is_what_is_described(description):
 
 @pytest.fixture
 def world(carol, acme):
-    """A change that can be moved, decided on and added to, with an attachment."""
+    """A change with an attachment, that can be moved, approved and commented on."""
     change = change_in("ApprovePlan", owning_group=SupportGroupFactory(name="ACME Networks"))
     attachment = Attachment(change=change, author=carol, file=ContentFile(b"x", name="x"), file_name="x.txt")
     attachment.save()
@@ -117,8 +117,7 @@ def world(carol, acme):
 
 @pytest.fixture
 def application(db):
-    """The product as the web server calls it. Each call leaves the connection of the test open, as Django's own test
-    client does."""
+    """The WSGI application. Each call leaves the database connection of the test open, as Django's test client does."""
     for signal in (request_started, request_finished):
         signal.disconnect(close_old_connections)
     yield WSGIHandler()

@@ -1,6 +1,6 @@
-"""What a partner reads: the changes that it reaches, of their references its own, public comments, and no more.
+"""A partner can read only the changes that it reaches, its own references, and public comments.
 
-For each kind of link there is one change of ACME; `hidden` is BETA's, with everything a search or filter could find.
+There is one change of ACME for each kind of link. `hidden` is a change of BETA that every search or filter would find.
 """
 
 from types import SimpleNamespace
@@ -33,7 +33,7 @@ def numbers(answer):
 
 @pytest.fixture
 def reached(alice, acme):
-    """Changes that ACME reaches, each by another link."""
+    """Changes that ACME can reach, each through a different link."""
     acme_group, ours = SupportGroupFactory(name="ACME Networks"), SupportGroupFactory(name="Network")
     owned = ChangeFactory(owning_group=acme_group, title="Owned")
     assigned = ChangeFactory(owning_group=acme_group, title="Assigned")
@@ -48,7 +48,7 @@ def reached(alice, acme):
 
 
 def add_hidden(reached, alice, beta):
-    """Adds what ACME must not see: a change of BETA's, BETA's references, a private comment. Returns the change."""
+    """Adds records that ACME must not see: a change and references of BETA, a private comment. Returns the change."""
     hidden = ChangeFactory(
         owning_group=SupportGroupFactory(name="BETA Servers"),
         title="Hidden",
@@ -173,7 +173,7 @@ def test_a_partner_reads_the_transitions_of_its_change(partner_api, acme, world)
     ],
 )
 def test_no_answer_depends_on_what_the_partner_may_not_see(partner_api, acme, reached, alice, request, query):
-    """The whole answer is the same before the hidden things are there, and after."""
+    """The whole answer is the same before and after the hidden records are added."""
     client = partner_api(acme)
     before = client.get(f"{CHANGES}?{query}")
     add_hidden(reached, alice, request.getfixturevalue("beta"))

@@ -1,0 +1,1 @@
+"""Tests of delivering operations to partners."""

@@ -1,4 +1,4 @@
-"""What the tests of delivery share: a change that a partner holds, and what became of its operations."""
+"""Shared fixtures of the delivery tests: a change that a partner holds, and the state of its operations."""
 
 import pytest
 from django.utils import timezone

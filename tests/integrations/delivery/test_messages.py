@@ -1,4 +1,4 @@
-"""Section 5 of the rules: what is sent, to which addresses, and what is made of the answer."""
+"""Section 5 of the rules: the messages, the addresses they may go to, and the use of the answer."""
 
 import json
 

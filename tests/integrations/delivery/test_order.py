@@ -1,4 +1,4 @@
-"""Section 5 of the rules: what waits for what, what goes on beside it, and who decides by hand."""
+"""Section 5 of the rules: the order of operations, what does not wait, and decisions by hand."""
 
 import threading
 from collections import Counter
@@ -191,11 +191,11 @@ def test_two_workers_never_send_the_same_operation_at_once(acme, partner, alice)
 
 
 class TestIndependence:
-    """What goes wrong with one operation or one partner stays there."""
+    """A failure of one operation or partner does not affect the others."""
 
     @pytest.fixture
     def other(self, beta):
-        """BETA's own server, and a change that BETA holds."""
+        """BETA's server, and a change that BETA holds."""
         partner = Partner()
         beta.endpoint_url = partner.url
         beta.save()

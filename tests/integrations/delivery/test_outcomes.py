@@ -1,4 +1,4 @@
-"""Section 5 of the rules: what becomes of each try, with a partner over real HTTP."""
+"""Section 5 of the rules: the outcome of each try, with a partner over real HTTP."""
 
 import ipaddress
 import time
@@ -146,7 +146,7 @@ class TestAttempts:
 
 
 def test_waiting_for_a_connection_uses_up_no_time(acme, partner):
-    """More requests at once than a connection pool would hold: each one's time begins when it is sent."""
+    """There are more requests than a connection pool would hold. The time limit of each begins when it is sent."""
     partner.default = lambda handler: (time.sleep(0.3), answer(200)(handler))
     transport = delivery.HttpTransport([ipaddress.ip_network("127.0.0.0/8")])
     sent = transport.submit([delivery.Request(partner.url, {}, b"{}", 30)] * 100)

@@ -1,4 +1,4 @@
-"""What the tests of incoming operations share: two partners that send, and what is stored."""
+"""Shared fixtures of the tests of incoming operations: two partners that send, and the stored rows."""
 
 import pytest
 
@@ -12,7 +12,7 @@ from tests.factories import (
 
 @pytest.fixture
 def send(acme, beta, partner_api):
-    """`send("Update", external_id=...)` as ACME; `system=` another, `key=` an idempotency key."""
+    """`send("Update", external_id=...)` sends as ACME. `system=` names another partner, `key=` an idempotency key."""
     clients = {}
 
     def post(operation, system="ACME", key=None, **fields):
@@ -36,13 +36,13 @@ def referenced(change, system_id="ACME", external_id="C-1001", **fields):
 
 
 def state():
-    """Everything that an operation could alter, the log of incoming ones aside."""
+    """All records that an operation could alter, except the log of incoming operations."""
     models = (Change, Comment, Attachment, ExternalReference, Exchange, OutgoingOperation)
     return {model.__name__: [*model.objects.order_by("pk").values()] for model in models}
 
 
 def refused(response, status, attr=None):
-    """The problem of a refused operation, which must be about `attr`."""
+    """Checks that the operation was refused because of `attr`. Returns the problem."""
     assert response.status_code == status, response.content
     assert response["Content-Type"] == "application/problem+json"
     problem = response.json()

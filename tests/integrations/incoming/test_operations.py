@@ -1,4 +1,4 @@
-"""Section 4 of the rules: what each operation of a partner does here."""
+"""Section 4 of the rules: the effect of each operation that a partner sends."""
 
 import base64
 import uuid
@@ -133,7 +133,7 @@ class TestUpdate:
 
     @pytest.mark.parametrize("target", ["Plan", "Deploy", "Close", "Backout"])
     def test_without_a_transition_the_whole_operation_fails(self, send, target):
-        """No skipping: only a phase one transition away."""
+        """Only a phase one transition away is possible."""
         change = ChangeFactory()
         referenced(change)
         before = state()
@@ -215,7 +215,7 @@ class TestUpdate:
         assert send("Update", change_number=change.number, properties={"owning_group": "Network"}).status_code == 200
         change.refresh_from_db()
         assert change.owning_group == network
-        assert sent_to("ACME") == ["Assign"]  # from before: no Accept echoes
+        assert sent_to("ACME") == ["Assign"]  # the earlier Assign; the partner's own operation causes no Accept
 
     def test_what_it_changes_goes_to_the_other_linked_systems(self, send, acme, beta):
         change = ChangeFactory()

@@ -1,4 +1,4 @@
-"""An operation that comes back, or comes twice, over other desks."""
+"""Operations that come back to us, or arrive twice, by way of other desks."""
 
 import pytest
 
@@ -47,7 +47,7 @@ class TestOrigin:
         self.ignored(answer, before)
 
     def test_several_operations_of_one_origin_that_a_desk_passes_on_are_all_applied(self, send):
-        """One Update with two comments goes on as two Updates, both with the origin of the one."""
+        """One Update with two comments is passed on as two Updates with the same origin."""
         change = ChangeFactory()
         referenced(change)
         origin = {"system_id": "FAR", "operation_id": "far-1"}
@@ -62,7 +62,7 @@ class TestOrigin:
         self.ignored(answer, before)
 
     def test_a_webhook_id_is_the_operation_s_id_at_its_origin(self, acme, beta, partner_api):
-        """What is passed on names it so, and the desk where it began knows it as its own."""
+        """Messages that are passed on name it as their origin, so that the first desk recognises its own operation."""
         body = {"system_id": "ACME", "operation": "Create", "external_id": "C-1", "properties": {"title": "T"}}
         body["properties"]["owning_group"] = "BETA Servers"
         headers = {"webhook-id": "acme-op-7"}

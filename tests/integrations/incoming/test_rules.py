@@ -1,4 +1,4 @@
-"""Section 4 of the rules: what holds for every operation of a partner."""
+"""Section 4 of the rules: the rules for every operation that a partner sends."""
 
 import pytest
 
@@ -58,7 +58,7 @@ class TestRule2OneTransaction:
         assert kept == [{"unreadable": "{nonsense"}, {"unreadable": "[1]"}, {"unreadable": "\ufffd\ufffd"}]
 
     def test_a_fault_of_ours_is_logged_too(self, acme, partner_api, settings, tmp_path):
-        """The storage is full, or here: a file where its folder should be."""
+        """Simulates a full storage by a file at the place of its folder."""
         (tmp_path / "media").write_text("")
         settings.MEDIA_ROOT = str(tmp_path / "media")
         referenced(ChangeFactory())

@@ -1,0 +1,1 @@
+"""Tests of the exchange log and of retrying a time window."""

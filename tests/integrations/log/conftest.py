@@ -1,4 +1,4 @@
-"""What the tests of the exchange log share: changes at two partners, time windows, and times out of all bounds."""
+"""Shared fixtures of the exchange log tests: changes at two partners, time windows, extreme times."""
 
 from datetime import timedelta
 
@@ -13,7 +13,7 @@ NOW = timezone.now().replace(microsecond=0, second=0)
 
 @pytest.fixture
 def given(acme):
-    """A change that was given to ACME: an Assign is recorded."""
+    """A change that was given to ACME, with a recorded Assign."""
     return ChangeFactory(owning_group=acme.external_groups.get().group)
 
 

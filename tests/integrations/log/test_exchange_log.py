@@ -1,4 +1,4 @@
-"""The exchange log: filters and pages in the address, and one operation."""
+"""The exchange log: filters and paging by the address, and the page of one operation."""
 
 import re
 from datetime import timedelta
@@ -28,13 +28,13 @@ def came(system, change, **values):
 
 
 def spread_out(model, field, minutes=1):
-    """Makes each a minute older than the one after it; the newest is of now."""
+    """Makes each operation a minute older than the next one. The newest is of the present time."""
     for age, row in enumerate(model.objects.order_by("-id")):
         model.objects.filter(pk=row.pk).update(**{field: NOW - age * timedelta(minutes=minutes)})
 
 
 def shown(response):
-    """The keys of the rows."""
+    """The keys of the rows on the page."""
     cells = re.findall(r'data-label="Operation"><a href="/exchange/([^/]+)/', response.content.decode())
     return [*cells]
 

@@ -1,4 +1,4 @@
-"""What was refused in a time window is retried from a page."""
+"""The page that retries all refused operations of a time window."""
 
 import re
 from datetime import timedelta
@@ -16,7 +16,7 @@ from .conftest import FAR, NOW, comment, window
 
 @pytest.fixture
 def stuck(given, to_beta):
-    """For ACME one is refused and one waits, for BETA one is refused; recorded ten, twenty and thirty minutes ago."""
+    """ACME has a refused and a waiting operation, BETA a refused one, recorded 10, 20 and 30 minutes ago."""
     comment(given)
     OutgoingOperation.objects.filter(operation="Assign").update(
         status="Refused", tries=5, last_error="refused with 422"

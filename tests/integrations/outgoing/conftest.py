@@ -1,4 +1,4 @@
-"""What the tests of outgoing operations share: two partners, and what happens to a change."""
+"""Shared helpers of the tests of outgoing operations: two partners, and the events on a change."""
 
 import pytest
 from django.core.files.base import ContentFile
@@ -39,7 +39,7 @@ def system(system_id):
 
 
 def sent(change, since=0):
-    """The operations recorded for a change so far, in the order of recording: `Assign ACME`."""
+    """The operations recorded for a change so far, in the order of recording, such as `Assign ACME`."""
     rows = OutgoingOperation.objects.filter(change=change).select_related("system").order_by("id")
     return [f"{row.operation} {row.system.system_id}" for row in rows][since:]
 

@@ -1,4 +1,4 @@
-"""Section 3 of the rules: no echo, all or nothing, and what an operation says."""
+"""Section 3 of the rules: no echo, all or nothing, and the content of operations."""
 
 import pytest
 from django.db import transaction
@@ -18,7 +18,7 @@ pytestmark = pytest.mark.django_db
 
 @pytest.fixture
 def cause():
-    """An operation of ACME that is being applied."""
+    """Lets the code run as while an operation of ACME is being applied."""
     acme = system("ACME")
     operation = IncomingOperation.objects.create(
         system=acme,

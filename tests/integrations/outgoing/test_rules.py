@@ -1,4 +1,4 @@
-"""Section 3 of the rules: what happens on a change, and which operations follow for which system."""
+"""Section 3 of the rules: the operations that each event on a change causes, for each system."""
 
 import pytest
 
@@ -19,7 +19,7 @@ pytestmark = pytest.mark.django_db
 
 
 def reject(change, system_id):
-    """What an incoming Reject leaves behind (its own test: incoming/test_operations.py)."""
+    """Sets the state after an incoming Reject. The Reject itself is tested in incoming/test_operations.py."""
     exchange, _ = Exchange.objects.get_or_create(change=change, system=system(system_id))
     exchange.state = exchange.state.after_reject()
     exchange.save()

@@ -1,4 +1,4 @@
-"""What the tests of the exchange's pages share: a change at ACME, and what became of its operations."""
+"""Shared fixtures of the tests of the exchange's pages: a change at ACME, and the state of its operations."""
 
 import pytest
 from django.utils import timezone
@@ -17,12 +17,12 @@ from tests.pages import text, web
 
 @pytest.fixture
 def given(acme):
-    """A change in Plan that was given to ACME: an Assign is recorded."""
+    """A change in Plan that was given to ACME, with a recorded Assign."""
     return change_in(Phase.PLAN, owning_group=acme.external_groups.get().group)
 
 
 def tried(operation, **values):
-    """An attempt to deliver `operation`, which a worker has claimed."""
+    """A delivery attempt for `operation`, which a worker has claimed."""
     OutgoingOperation.objects.filter(pk=operation.pk).update(status="Sending", claim=operation.claim + 1)
     operation.refresh_from_db()
     return DeliveryAttempt(

@@ -1,4 +1,4 @@
-"""Operations are retried and skipped by hand."""
+"""Retrying and skipping operations by hand."""
 
 import pytest
 from django.utils import timezone
@@ -108,7 +108,7 @@ def test_skipping_frees_what_waits_behind_it(ingrid, alice, given):
 
 
 def shown_last(user, operation):
-    """What the skip page carries: the last operation that it showed as waiting."""
+    """The hidden field of the skip page: the last operation that it showed as waiting."""
     response = web(user).get(f"/exchange/{operation.pk}/skip/")
     return response.context["last"]
 

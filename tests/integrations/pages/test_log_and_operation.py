@@ -1,4 +1,4 @@
-"""The log of operations, and the page of one."""
+"""The exchange log, and the page of one operation."""
 
 import re
 
@@ -34,7 +34,7 @@ def busy(alice, acme, beta, given):
 
 
 def listed(response):
-    """Operation and change of each row."""
+    """The operation and the change of each row."""
     content = response.content.decode()
     rows = re.findall(r'data-label="Operation"><a [^>]+>([^<]+)</a>.*?(CHG\d+)</a>', content, re.DOTALL)
     return sorted(rows)

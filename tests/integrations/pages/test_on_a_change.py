@@ -1,4 +1,4 @@
-"""The exchange on the page of a change, in plain words."""
+"""The exchange section on the page of a change."""
 
 from datetime import timedelta
 

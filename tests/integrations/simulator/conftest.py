@@ -1,4 +1,4 @@
-"""What the tests of the partner simulator share: one that runs, and messages to it."""
+"""Shared fixtures of the simulator tests: a running simulator, and messages to it."""
 
 import json
 import sys
@@ -22,7 +22,7 @@ _changes = count(1)
 
 
 class Simulator:
-    """The process, its address, and the ways to speak to it."""
+    """The simulator's process, its address, and methods to call it."""
 
     def __init__(self, folder, partners):
         folder.mkdir(parents=True, exist_ok=True)
@@ -45,7 +45,7 @@ class Simulator:
                 str(self.config),
             ],
             log=self.folder / "simulator.log",
-            # It must not need a database.
+            # The simulator must not need a database.
             environment={"DATABASE_URL": "postgres://nobody@127.0.0.1:1/none"},
             cwd=ROOT,
         )
@@ -69,7 +69,7 @@ class Simulator:
         assert answer.ok, answer.text
 
     def push(self, system_id, body, secret=None, **headers):
-        """Sends a message as our delivery does."""
+        """Sends a message as the product's delivery does."""
         raw = json.dumps(body).encode()
         signed = signing.headers(body["id"], raw, [secret or SECRETS[system_id]])
         return self.api.post("/operations", data=raw, headers={**signed, **headers}, allow_redirects=False)
@@ -82,7 +82,7 @@ class Simulator:
 
 @pytest.fixture(scope="session")
 def running():
-    """One process for all these tests; nobody's API is behind it."""
+    """One simulator process for all these tests. No API listens at the address that it sends to."""
     partners = [
         {"system_id": name, "signing_secret": secret, "base_url": "http://127.0.0.1:1"}
         for name, secret in SECRETS.items()
@@ -104,7 +104,7 @@ def simulator(running):
 
 @pytest.fixture
 def number():
-    """The number of a change that no other test uses."""
+    """A change number that no other test uses."""
     return f"CHG{next(_changes):07}"
 
 

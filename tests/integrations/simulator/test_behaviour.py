@@ -1,4 +1,4 @@
-"""What the simulator can be told to do with a message."""
+"""The behaviours that the simulator can be set to."""
 
 import contextlib
 import json
@@ -168,7 +168,7 @@ def test_it_resets_the_connection(simulator, number):
 
 
 def raw_answer(simulator, body):
-    """The first head that it sends, and what it sends after it within a moment."""
+    """The first response head, and everything that follows within a short time."""
     raw = json.dumps(body).encode()
     signed = signing.headers(body["id"], raw, [SECRETS["ACME"]])
     lines = [f"{name}: {value}" for name, value in {**signed, "Host": "x", "Content-Length": str(len(raw))}.items()]

@@ -1,4 +1,4 @@
-"""A partner of the simulator at an address of its own, with and without TLS."""
+"""A simulated partner with its own address, with and without TLS."""
 
 import json
 import subprocess
@@ -18,7 +18,7 @@ from .conftest import SECRETS, Simulator, message
 
 @pytest.fixture(scope="module")
 def with_doors(tmp_path_factory):
-    """ACME has a port of its own, BETA one with TLS."""
+    """ACME has a separate port, BETA a separate one with TLS."""
     folder = tmp_path_factory.mktemp("doors")
     make_certificates(folder)
     simulator = Simulator(

@@ -1,4 +1,4 @@
-"""What the simulator takes, refuses and keeps."""
+"""The messages that the simulator accepts, refuses and stores."""
 
 import json
 import re

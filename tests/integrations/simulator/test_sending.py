@@ -1,4 +1,4 @@
-"""The simulator sends operations to our real API."""
+"""Operations from the simulator to our real API."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""The pages of the simulator, on which a person plays the partner."""
+"""The simulator's pages, where a person acts as the partner."""
 
 import re
 

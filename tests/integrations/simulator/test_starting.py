@@ -1,4 +1,4 @@
-"""The simulator is started, with a good and a faulty configuration, ended, and started again."""
+"""Starting the simulator with valid and invalid configurations, stopping and restarting it."""
 
 import os
 import re
@@ -21,7 +21,7 @@ def test_a_restart_keeps_what_was_received(tmp_path, number):
         simulator.push("ACME", message(number, "Update", 2))
         before = [simulator.get(path) for path in ("/api/received", "/api/records")]
         simulator.process.kill()
-        # A crash in the middle of a line.
+        # Simulates a crash while a line was written.
         journal = tmp_path / "simulator.received.jsonl"
         assert oct(journal.stat().st_mode & 0o777) == "0o600"
         with journal.open("a") as file:

@@ -1,0 +1,1 @@
+"""Tests of the status of the exchange: page, command, circuit breaker by hand."""

@@ -1,4 +1,4 @@
-"""What the tests of the exchange's status share: systems with work, and what became of it."""
+"""Shared fixtures of the status tests: systems with operations in different states."""
 
 import pytest
 from django.utils import timezone
@@ -19,13 +19,13 @@ def people(alice, carol, ingrid, audrey):
 
 
 def give(system, count=1):
-    """Gives new changes to a system: an Assign for each."""
+    """Gives new changes to a system, with an Assign for each."""
     group = system.external_groups.first().group
     return [ChangeFactory(owning_group=group) for _ in range(count)]
 
 
 def settle(outcome, count=1, error=""):
-    """A worker claims what is due, and this becomes of it."""
+    """Claims the due operations and settles them with this outcome."""
     results = []
     for operation in outbox.claim(count):
         attempt = DeliveryAttempt(operation=operation, claim=operation.claim, started_at=timezone.now(), duration=0.1)
@@ -35,7 +35,7 @@ def settle(outcome, count=1, error=""):
 
 
 def fail(system, settings, count=3):
-    """So often in a row that the circuit breaker opens."""
+    """Fails so often in a row that the circuit breaker opens."""
     settings.BREAKER_FAILURES = count
     give(system, count)
     settle(outbox.Outcome.RETRY, count, "answered 503")

@@ -1,4 +1,4 @@
-"""The circuit breaker is opened and closed by hand."""
+"""Opening and closing the circuit breaker by hand."""
 
 import pytest
 from django.contrib.admin.models import LogEntry

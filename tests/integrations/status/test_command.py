@@ -1,4 +1,4 @@
-"""How the exchange with each system stands: the command."""
+"""The status of the exchange: the command exchange_status."""
 
 import json
 import re
@@ -31,7 +31,7 @@ def in_json(system_id):
 
 
 def moment(written):
-    """A time of the JSON, which must be RFC 3339 in UTC."""
+    """Parses a time of the JSON. It must be RFC 3339 in UTC."""
     assert written.endswith("Z")
     return datetime.fromisoformat(written).astimezone(UTC)
 
@@ -187,7 +187,7 @@ def test_each_number_comes_from_a_partial_index_so_that_what_was_delivered_costs
     if connection.vendor == "postgresql":
         with connection.cursor() as cursor:
             cursor.execute("ANALYZE integrations_outgoingoperation")
-            # So few rows it would rather read one after the other.
+            # For so few rows the planner would choose a sequential scan.
             cursor.execute("SET LOCAL enable_seqscan = off")
     plan = with_traffic(ExternalSystem.objects.all(), timezone.now()).explain()
     used = re.findall(r"outgoing_\w+", plan)

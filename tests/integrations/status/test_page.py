@@ -1,4 +1,4 @@
-"""How the exchange with each system stands: the page, and what a change's own page says of it."""
+"""The status of the exchange: its page, and what the page of a change says about it."""
 
 import re
 from datetime import timedelta

@@ -1,4 +1,4 @@
-/* The page of one change, which renews itself: see templates/changes/detail.html. */
+/* The page of one change, whose parts update themselves: see templates/changes/detail.html. */
 (() => {
   "use strict";
 

@@ -1,11 +1,11 @@
-/* Parts of a page that renew themselves: changes/pages/renewal.py says how. */
+/* Parts of a page that update themselves by polling: see changes/pages/renewal.py. */
 (() => {
   "use strict";
 
   const parts = () => document.querySelectorAll("[data-version][hx-get]");
   const renew = () => parts().forEach((part) => htmx.trigger(part, "renew"));
 
-  // The version stands at the part that asks, or in it; what belongs to another part names that.
+  // The part that asks holds the version, or a child of it does. An element with data-part-of belongs to another part.
   const holder = (element) => {
     const other = element.closest("[data-part-of]");
     const part = other ? document.getElementById(other.dataset.partOf) : element;
@@ -16,7 +16,7 @@
     if (held) event.detail.headers["X-Version"] = held.dataset.version;
   });
 
-  // Nobody looks: nothing is asked. Somebody looks again, or is back on a page that the browser kept: all ask.
+  // A hidden page does not poll. When it is shown again, also from the browser's cache, all its parts poll at once.
   document.addEventListener("htmx:beforeRequest", (event) => {
     if (document.hidden && event.detail.elt.matches("[data-version]")) event.preventDefault();
   });
@@ -28,10 +28,10 @@
     if (event.persisted || arrival?.type === "back_forward") renew();
   });
 
-  // What somebody opened stays open over a swap; htmx itself gives the focus back to what has the same id.
+  // Keeps opened details open over a swap. htmx itself restores the focus to the element with the same id.
   let open = [];
   document.addEventListener("htmx:beforeSwap", (event) => {
-    if (!event.detail.shouldSwap || !holder(event.target)) return; // nothing new, nothing is swapped
+    if (!event.detail.shouldSwap || !holder(event.target)) return; // 204: no news, no swap
     open = [...event.target.querySelectorAll("details[open][id]")].map((details) => details.id);
   });
   document.addEventListener("htmx:afterSwap", () => {
