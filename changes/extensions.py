@@ -47,7 +47,13 @@ class Extension:
 
 
 def register(extension: Extension) -> None:
-    """Adds the extension of one app. The app calls it once, in its `ready()`."""
+    """Adds the extension of one app. The app calls it once, in its `ready()`.
+
+    Raises ValueError for one of two hooks that belong together.
+    """
+    for one, other in (("recipients", "recipients_shown"), ("forecast", "wake")):
+        if bool(getattr(extension, one)) != bool(getattr(extension, other)):
+            raise ValueError(f"Give {one} and {other} together.")
     for place, part in extension.parts:
         parts.offer(place, part)
     for name, filter_ in extension.filters.items():
@@ -62,5 +68,5 @@ def register(extension: Extension) -> None:
         recipients.offer(extension.recipients, extension.recipients_shown)
     if extension.forecast and extension.wake:
         kind.hooks.forecast, kind.hooks.wake = extension.forecast, extension.wake
-    for one in extension.bulk_kinds:
-        kind.register(one)
+    for action in extension.bulk_kinds:
+        kind.register(action)

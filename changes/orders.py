@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from operator import attrgetter
 
 from django.db.models import F
 
 from .choices import Priority
 from .keyset import MOMENT, PRIMARY_KEY, TEXT, WHOLE_NUMBER, Column
-from .querysets import PLANNED_START, PRIORITY_RANK
-
-# Stands for the planned start of an unplanned change, which comes after all planned ones.
-NEVER = datetime(9999, 1, 1, tzinfo=UTC)
+from .querysets import NEVER, PLANNED_START, PRIORITY_RANK
 
 ORDERS: Mapping[str, tuple[Column, ...]] = {
     "number": (PRIMARY_KEY,),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, NoReturn, Self
 
 from django.db import connection, models
@@ -25,23 +25,26 @@ PRIORITY_RANK = Case(
 )
 
 
+# The planned start, in an order, of a change that is not planned yet: after all planned ones.
+NEVER = datetime(9999, 1, 1, tzinfo=UTC)
+
+
 class PlannedStart(models.Func):
-    """The planned start, or the beginning of 9999 if there is none. `change_planned_start` is an index on it.
+    """The planned start, or NEVER if there is none. `change_planned_start` is an index on it.
 
     The time is a literal and not a parameter, because SQLite uses an index only for exactly the same expression.
     """
 
     function = "COALESCE"
-    template = "COALESCE(%(expressions)s, '9999-01-01 00:00:00+00'::timestamptz)"
+    template = f"COALESCE(%(expressions)s, '{NEVER:%Y-%m-%d %H:%M:%S}+00'::timestamptz)"
     output_field = models.DateTimeField()
 
     def __init__(self, expression: Any = "planned_start") -> None:
         super().__init__(expression)
 
     def as_sqlite(self, compiler: Any, connection: Any, **extra: Any) -> Any:
-        return super().as_sql(
-            compiler, connection, template="COALESCE(%(expressions)s, '9999-01-01 00:00:00')", **extra
-        )
+        template = f"COALESCE(%(expressions)s, '{NEVER:%Y-%m-%d %H:%M:%S}')"
+        return super().as_sql(compiler, connection, template=template, **extra)
 
 
 PLANNED_START = PlannedStart()

@@ -83,12 +83,12 @@ def claim(shares: Iterable[Share], now: datetime, until: datetime) -> list[Outgo
     reference or None.
     """
     is_postgresql = connection.vendor == "postgresql"
-    moment, lease = (connection.ops.adapt_datetimefield_value(value) for value in (now, until))
+    due, lease = (connection.ops.adapt_datetimefield_value(value) for value in (now, until))
     parameters: list[Any] = []
     parts = []
     for system, count, most in shares:
         parts.append(_OLDEST_OF_SYSTEM.format(lock=_UNLOCKED if is_postgresql else ""))
-        parameters += [system, moment, most, most, count, most, count, system]
+        parameters += [system, due, most, most, count, most, count, system]
     sql = _CLAIM.format(
         oldest=" UNION ALL ".join(parts),
         json_array="json_build_array" if is_postgresql else "json_array",

@@ -10,8 +10,8 @@ from django.db.models import BigIntegerField, Q, Subquery, Value
 from changes import keyset
 from changes.keyset import Column, Order, Page, Place
 from changes.models import Change
-from changes.orders import NEVER, ORDERS
-from changes.querysets import PLANNED_START, ChangeQuerySet
+from changes.orders import ORDERS
+from changes.querysets import NEVER, PLANNED_START, ChangeQuerySet
 
 PAGE_SIZE = 50
 # Scattered matches are first looked for among this many changes nearest to the place, however the database plans it.
