@@ -161,7 +161,7 @@ def test_abandoning_is_confirmed_and_says_beforehand_what_is_sent(carol, acme):
     change = change_in(Phase.PLAN, owning_group=acme.external_groups.get().group)
     assert f'href="/changes/{change.number}/abandon/"' in page_of(carol, change).content.decode()
     said = text(web(carol).get(f"/changes/{change.number}/abandon/"))
-    assert "That is final" in said
+    assert "This is final" in said
     assert "Cancel to ACME" in said
     assert Change.objects.get().phase == "Plan"
     assert not change.outgoing_operations.filter(operation="Cancel").exists()

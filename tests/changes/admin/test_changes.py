@@ -191,7 +191,7 @@ def test_an_edit_of_a_change_that_was_closed_meanwhile_is_refused(alice, carol):
     data = {**read_form(opened, "title")["fields"], "title": "Too late"}
     response = client.post(page_of(change), data)
     assert response.status_code == 200
-    assert "Phase was “Review” and is “Close”" in " ".join(errors(response)["__all__"])
+    assert "was changed from “Review” to “Close” by" in " ".join(errors(response)["__all__"])
     assert Change.objects.get().title == change.title
 
 

@@ -102,7 +102,7 @@ UNKNOWN = [
     ("Title", "Another", "no such field"),
     ("properties", {"title": "Another"}, "no such field"),
     ("", 1, "no such field"),
-    ("phase", "Plan", "moves by a transition"),
+    ("phase", "Plan", "A transition sets the phase"),
 ]
 
 

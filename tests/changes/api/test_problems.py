@@ -234,7 +234,7 @@ def test_an_error_of_the_server_tells_nothing_and_is_logged(api, alice, caplog, 
 
 def test_many_errors_are_counted_in_the_detail(api, alice):
     body = problem(api(alice).post(CHANGES, {"risk": "x", "urgency": None}), 400)
-    assert body["detail"].startswith("3 things are wrong")
+    assert body["detail"].startswith("The request has 3 errors")
     assert {error["attr"] for error in body["errors"]} == {"title", "risk", "urgency"}
 
 

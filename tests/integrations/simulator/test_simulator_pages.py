@@ -43,7 +43,7 @@ def test_a_person_plays_the_partner_with_the_forms(connected, page):
 def test_a_person_changes_the_behaviour_with_the_form(simulator, number, page):
     page.goto(simulator.url)
     section = page.get_by_role("region", name="ACME")
-    section.get_by_text("Behaviour").click()
+    section.get_by_text("Behaviour", exact=True).click()
     section.get_by_label("What it does with a message").select_option("Answer a status")
     section.get_by_label("How many times").fill("1")
     section.get_by_label("Status to answer").fill("429")
