@@ -80,12 +80,13 @@ class Run:
         self._signal(signal.SIGINT)
 
     def end(self) -> None:
-        """Waits for that, but not for ever."""
+        """Waits for that, but not for ever, and shows what it says of the tests so far."""
         try:
-            self._child.communicate(timeout=PATIENCE)
+            said, _ = self._child.communicate(timeout=PATIENCE)
         except subprocess.TimeoutExpired:
             self._signal(signal.SIGKILL)
-            self._child.communicate()
+            said, _ = self._child.communicate()
+        print((said or b"").decode(errors="replace"))
 
     def _signal(self, number: signal.Signals) -> None:
         if self._child.poll() is None:
