@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
+import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -113,7 +114,7 @@ def empty() -> None:
             cursor.execute("SET LOCAL session_replication_role = replica")  # no foreign key checks
         cursor.execute(written)
         for table in {name for (name,) in cursor.fetchall()} | {name for name, rows in _at_first.items() if rows}:
-            if _rows(cursor, table) == _at_first[table]:
+            if _at_first[table] and _rows(cursor, table) == _at_first[table]:
                 continue
             cursor.execute(f"DELETE FROM {table}")  # noqa: S608
             for row in _at_first[table]:
@@ -156,14 +157,15 @@ def _ensure_migrated() -> None:
 
 
 def _kept() -> Path:
-    """The path of a database that an earlier run made with exactly these migrations. It saves some seconds.
+    """The path of a database that an earlier run made with exactly these migrations and roles. It saves some seconds.
 
     The caller runs `migrate` on it all the same, for what is added after the migrations, such as the permissions of
     roles.
     """
     digest = hashlib.sha256(django.__version__.encode())
     for app in apps.get_app_configs():
-        for file in sorted(Path(app.path, "migrations").glob("*.py")):
+        # What a role may do is only ever added to.
+        for file in sorted([*Path(app.path).glob("migrations/*.py"), *Path(app.path).rglob("roles.py")]):
             digest.update(file.read_bytes())
     suffix = f"postgresql{services.postgresql_version()}.sql" if _is_postgresql() else "sqlite3"
     return KEPT / f"{digest.hexdigest()[:20]}.{suffix}"
@@ -173,13 +175,12 @@ def _keep(kept: Path) -> None:
     KEPT.mkdir(parents=True, exist_ok=True)
     for former in KEPT.glob(f"*{kept.suffix}"):
         former.unlink(missing_ok=True)
-    written = services.run_dir() / kept.name
+    written = KEPT / f"{kept.stem}.{os.getpid()}"
     if _is_postgresql():
         services.dump_postgresql_database(TEMPLATE, written)
     else:
         shutil.copy(_name(TEMPLATE), written)
-    shutil.copy(written, kept.with_suffix(".new"))
-    kept.with_suffix(".new").replace(kept)
+    written.replace(kept)  # whole, or not at all
 
 
 def _copy(name: str) -> None:

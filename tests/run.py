@@ -70,7 +70,9 @@ class Run:
             sys.stdout.write(text := line.decode(errors="replace"))
             sys.stdout.flush()
             self.last = text.strip() or self.last
-        return self._child.wait()
+        code = self._child.wait()
+        self._signal(signal.SIGKILL)
+        return code
 
     def durations(self) -> Counter[str]:
         return Counter(json.loads(self._durations.read_text()) if self._durations.exists() else {})
@@ -80,17 +82,19 @@ class Run:
         self._signal(signal.SIGINT)
 
     def end(self) -> None:
-        """Waits at most PATIENCE seconds until it has ended, then kills it."""
+        """Waits at most PATIENCE seconds until it has ended, then kills it. Shows the results of the tests so far."""
         try:
-            self._child.communicate(timeout=PATIENCE)
+            said, _ = self._child.communicate(timeout=PATIENCE)
         except subprocess.TimeoutExpired:
             self._signal(signal.SIGKILL)
-            self._child.communicate()
+            said, _ = self._child.communicate()
+        print((said or b"").decode(errors="replace"))
+        self._signal(signal.SIGKILL)
 
     def _signal(self, number: signal.Signals) -> None:
-        if self._child.poll() is None:
-            with contextlib.suppress(ProcessLookupError):  # it ended meanwhile
-                os.killpg(self._child.pid, number)
+        """To all of its process group, in which something may be left when pytest itself has ended."""
+        with contextlib.suppress(ProcessLookupError):  # nothing is
+            os.killpg(self._child.pid, number)
 
 
 def _raise_ended(number: int, _: FrameType | None) -> None:

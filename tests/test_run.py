@@ -79,9 +79,10 @@ def test_a_signal_ends_all_that_a_run_has_started(
     send: Callable[[int, int], None],
     number: signal.Signals,
 ) -> None:
-    run = start("tests/changes/test_once.py")
+    run = start("tests/integrations/simulator/test_receiving.py")
     until("the services of both databases run", lambda: len([*folder.glob("casexchange-tests-*/redis.log")]) == 2)
     until("PostgreSQL takes connections", lambda: [*folder.glob("casexchange-tests-*/postgresql/.s.PGSQL.*[0-9]")])
+    until("tests have started processes", lambda: [*folder.glob("casexchange-tests-*/simulator-*/simulator.log")])
     assert processes_of(folder)
     send(run.pid, number)
     output, _ = run.communicate(timeout=120)

@@ -150,18 +150,36 @@ def test_without_beat_the_wake_up_is_enough(running_exchange, new_change):
         running_exchange.start_process("beat")
 
 
+_OTHER_SECRET = """
+from integrations.models import ExternalSystem
+beta = ExternalSystem.objects.get(system_id="BETA")
+print(beta.signing_secret)
+beta.signing_secret = "whsec_" + "A" * 44
+beta.save()
+"""
+_MEND_WHEN_PAUSED = """
+import time
+from integrations.models import ExternalSystem
+from integrations.outgoing import outbox
+beta = ExternalSystem.objects.get(system_id="BETA")
+deadline = time.monotonic() + 60
+while not beta.paused_at and time.monotonic() < deadline:
+    time.sleep(0.1)
+    beta.refresh_from_db()
+operations = beta.outgoing_operations.filter(change__number="{number}")
+print(beta.paused_at is not None, *operations.values_list("status", "tries"))
+beta.signing_secret = "{secret}"
+beta.save()
+outbox.resume(beta)
+"""
+
+
 def test_a_signature_with_another_secret_is_refused_by_the_partner_and_pauses_the_system(running_exchange, new_change):
     """The simulator answers 401. All operations wait until the secret is corrected, and none is refused."""
-    find = "from integrations.models import ExternalSystem as E; s = E.objects.get(system_id='BETA'); "
-    rows = "s.outgoing_operations.filter(change__number='{}').values_list('status', 'tries')"
-    secret = running_exchange.shell(f"{find}print(s.signing_secret)").strip()
-    running_exchange.shell(f"{find}s.signing_secret = 'whsec_' + 'A' * 44; s.save()")
+    secret = running_exchange.shell(_OTHER_SECRET).strip()
     number = new_change(owning_group="BETA Servers")
-    state = f"{find}print(s.paused_at is not None, *{rows.format(number)})"
-    running_exchange.until("BETA is paused", lambda: running_exchange.shell(state).startswith("True"))
-    assert running_exchange.shell(state).strip() == "True ('Waiting', 0)"
-    resume = f"from integrations.outgoing import outbox; s.signing_secret = {secret!r}; s.save(); outbox.resume(s)"
-    running_exchange.shell(find + resume)
+    state = running_exchange.shell(_MEND_WHEN_PAUSED.format(number=number, secret=secret))
+    assert state.strip() == "True ('Waiting', 0)"
     running_exchange.until_received("BETA", number, ["Assign"])
 
 
