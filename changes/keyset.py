@@ -140,11 +140,9 @@ class Order:
     def place_of(self, row: Any) -> Place:
         return tuple(column.of(row) for column in self.columns)
 
-    def write(self, row: Any) -> str:
-        """The place of this row as text for an address."""
-        return ".".join(
-            column.kind.write(value) for column, value in zip(self.columns, self.place_of(row), strict=True)
-        )
+    def write(self, place: Place) -> str:
+        """The place as it stands in an address."""
+        return ".".join(column.kind.write(value) for column, value in zip(self.columns, place, strict=True))
 
     def read(self, text: str) -> Place | None:
         """The place that a text from an address names; None if it is not a place in this order."""
@@ -177,13 +175,17 @@ def page(
     """The page before `before` if it is given, else the page after `after`, else the first page."""
     if before is not None:
         found = load(order.turned, before, size + 1)
-        return _page(order, found[:size][::-1], has_previous=len(found) > size, has_next=True)
+        if found:
+            return _page(order, found[:size][::-1], has_previous=len(found) > size, has_next=True)
+        after = None  # the rows before it are gone: the first page shows what is left
     found = load(order, after, size + 1)
+    if not found and after is not None:
+        return Page(found, previous=order.write(after), is_first=False)
     return _page(order, found[:size], has_previous=after is not None, has_next=len(found) > size)
 
 
 def _page(order: Order, rows: list[Row], has_previous: bool, has_next: bool) -> Page[Row]:
-    first, last = (order.write(rows[0]), order.write(rows[-1])) if rows else ("", "")
+    first, last = (order.write(order.place_of(rows[0])), order.write(order.place_of(rows[-1]))) if rows else ("", "")
     return Page(rows, first if has_previous else "", last if has_next else "", is_first=not has_previous)
 
 

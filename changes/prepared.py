@@ -19,7 +19,10 @@ def prepared() -> Iterator[None]:
     """Lets PostgreSQL prepare the statements inside the `with` block. For the few statements that every operation runs.
 
     Do not use it around a query that passes the condition of a partial index as a parameter: a plan for all values
-    cannot use that index. `DATABASE_PREPARED_STATEMENTS` turns it off, for a PgBouncer that does not support it.
+    cannot use that index. Receivers of a save run inside such a block too, so `Unsettled` in integrations/querysets.py
+    writes its values out. A savepoint that is rolled back costs the connection its plans.
+
+    `DATABASE_PREPARED_STATEMENTS` turns it off, for a PgBouncer that does not support it.
     """
     # Off while queries are logged, in a test or with DEBUG, so that the log shows their values.
     is_wanted = settings.DATABASE_PREPARED_STATEMENTS and not connection.queries_logged

@@ -9,6 +9,7 @@ import select
 from typing import Any
 
 from django.db.backends.postgresql import base
+from psycopg.pq import TransactionStatus
 
 
 class DatabaseWrapper(base.DatabaseWrapper):
@@ -21,6 +22,8 @@ class DatabaseWrapper(base.DatabaseWrapper):
         connection: Any = self.connection
         if connection is None or connection.closed:
             return False
+        if connection.info.transaction_status != TransactionStatus.IDLE:
+            return super().is_usable()
         waiting = select.poll()
         waiting.register(connection.fileno(), select.POLLIN)
         return not waiting.poll(0) or super().is_usable()

@@ -78,16 +78,25 @@ def escape(text: str) -> str:
 class _Loader(yaml.SafeLoader):
     """Interprets values as JSON would: `yes`, `1:30` and dates are texts.
 
-    Refuses a duplicate key. The plain loader would silently use the last one.
+    Refuses a duplicate key. The plain loader would silently use the last one. Refuses an alias too, which may refer to
+    the value that contains it.
     """
+
+    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
+        if self.check_event(yaml.AliasEvent):
+            raise yaml.constructor.ConstructorError(
+                None, None, "an alias is not supported", self.peek_event().start_mark
+            )
+        return super().compose_node(parent, index)
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, object]:
         seen = set()
         for key, _ in node.value:
+            if not isinstance(key, yaml.ScalarNode):
+                raise yaml.constructor.ConstructorError(None, None, "a key is not a text", key.start_mark)
             if key.value in seen:
                 raise yaml.constructor.ConstructorError(None, None, f"duplicate key {key.value}", key.start_mark)
-            if isinstance(key, yaml.ScalarNode):
-                seen.add(key.value)
+            seen.add(key.value)
         return super().construct_mapping(node, deep)
 
 

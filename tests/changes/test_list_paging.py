@@ -12,6 +12,7 @@ from changes.models import Change
 from tests.examples import examples
 from tests.factories import ChangeFactory, UserFactory
 from tests.pages import text, web
+from tests.rows import each_row
 
 NOW = datetime(2026, 3, 2, 12, tzinfo=UTC)
 ORDERS = ["number", "-number", "priority", "-priority", "updated", "-updated", "planned_start", "-planned_start"]
@@ -136,3 +137,21 @@ def test_a_place_that_does_not_exist_is_the_first_page(alice, order, cursor):
     change = ChangeFactory()
     assert numbers(web(alice).get(f"/changes/?sort={order}&after={cursor}")) == [change.number]
     assert numbers(web(alice).get(f"/changes/?sort={order}&before={cursor}")) == [change.number]
+
+
+@each_row("place", [2**63 - 1, -(2**63) + 1])
+@each_row("order", ["number", "-number"])
+@each_row("query", ["", "&q=row", "&planned_from=2026-01-01"])
+def test_the_largest_place_that_an_address_can_name_is_a_place(alice, place, order, query):
+    change = ChangeFactory(title="A row", planned_start=NOW, planned_end=None)
+    found = {*numbers(web(alice).get(f"/changes/?sort={order}&after={place}{query}"))}
+    assert found <= {change.number}
+
+
+def test_before_rows_that_are_gone_is_the_first_page(alice, small_pages):
+    changes = [ChangeFactory() for _ in range(4)]
+    second = web(alice).get(f"/changes/?after={changes[1].pk}")
+    assert numbers(second) == [changes[0].number]
+    gone = web(alice).get(f"/changes/?before={changes[3].pk}")
+    assert numbers(gone) == [change.number for change in changes[:0:-1]]
+    assert link(gone, "prev") is None

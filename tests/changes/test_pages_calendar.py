@@ -169,20 +169,55 @@ def test_more_than_a_page_can_show_is_said(alice, monkeypatch):
     assert len(days(response)["2026-11-24"]) == 2
 
 
+def month(response):
+    """What each day of the month says of more changes: `+2`, `2?` for at least two, `?` for perhaps, nothing."""
+    cells = re.findall(r"<td class=\"([^\"]*)\".*?</td>", response.content.decode(), re.DOTALL)
+    assert len(cells) == 42
+    bodies = re.findall(r"<td class=.*?</td>", response.content.decode(), re.DOTALL)
+    said = {}
+    for day, body in enumerate(bodies):
+        found = re.search(r"\+(\d+) more|at least (\d+) more|(perhaps) more", body)
+        said[day] = found and (f"+{found[1]}" if found[1] else f"{found[2]}?" if found[2] else "?")
+    return said, [day for day, name in enumerate(cells) if "is-free" in name]
+
+
+# The month of November 2026 begins with the 26th of October: the 24th of November is its day 29.
 def test_a_month_shows_the_first_of_each_day_and_says_that_there_are_more(alice, monkeypatch):
     monkeypatch.setitem(calendar_views.MOST, "month", 4)
-    before = plan(datetime(2026, 10, 20, tzinfo=UTC), datetime(2026, 10, 27, tzinfo=UTC), service="")
-    full = [plan(NOON + n * timedelta(minutes=5), service="") for n in range(6)]
-    later = [plan(NOON + timedelta(days=2), service="") for n in range(4)]
+    for n in range(6):
+        plan(NOON + n * timedelta(minutes=5), service="")
+    for _ in range(4):
+        plan(NOON - timedelta(days=2), service="")
     response = get(alice, "view=month")
-    content = response.content.decode()
-    assert content.count(f'<a href="/changes/{before.number}/"') == 1  # on the first day, a Monday in October
-    assert [number in content for number in (change.number for change in full)] == [True] * 3 + [False] * 3
-    assert [number in content for number in (change.number for change in later)] == [True] * 3 + [False]
-    assert content.count("at least 2 more") == 1
-    assert content.count("+1 more") == 1
-    assert "More than 4 changes begin on some days." in text(response)
-    assert "begin on some days" not in text(get(alice, "view=month&type=Standard"))
+    said, free = month(response)
+    assert [day for day in range(42) if said[day]] == [27, *range(29, 42)]
+    assert (said[27], said[29], said[30], said[41]) == ("+1", "2?", "?", "?")
+    assert free == [*range(27), 28]
+    assert "On 24 November or a later day more than 4 changes begin." in text(response).replace("Tuesday ", "")
+    assert "changes begin" not in text(get(alice, "view=month&type=Standard"))
+
+
+def test_of_a_month_also_those_that_began_before_it_are_cut_and_told(alice, monkeypatch):
+    monkeypatch.setitem(calendar_views.MOST, "month", 4)
+    start = datetime(2026, 10, 20, tzinfo=UTC)
+    long = [plan(start - n * timedelta(days=1), datetime(2026, 10, 28, tzinfo=UTC), service="") for n in range(5)]
+    said, free = month(get(alice, "view=month"))
+    assert said[0] == "2?"
+    assert free == []
+    monkeypatch.setitem(calendar_views.MOST, "month", 5)
+    said, free = month(get(alice, "view=month"))
+    assert (said[0], said[1], said[2], len(long)) == ("+2", "+2", None, 5)
+    assert free == [*range(2, 42)]
+
+
+def test_a_search_in_a_month_is_made_once(alice):
+    plan(title="Replace a switch")
+    client, sizes = web(alice), []
+    for view in ("week", "month"):
+        with CaptureQueriesContext(connection) as captured:
+            assert "Replace a switch" in text(client.get(f"/calendar/?date=2026-11-24&view={view}&q=replace+switch"))
+        sizes.append(sum(len(query["sql"]) for query in captured))
+    assert sizes[1] < 1.1 * sizes[0]
 
 
 def test_a_partner_has_no_calendar(acme):

@@ -281,6 +281,12 @@ REFUSED = {
     "one name twice": ("groups: [{name: A}, {name: B}, {name: A}]", "groups[2]: A is already defined at groups[0]."),
     "one key twice": ("groups: []\ngroups: []", "Line 2, column 1 is not valid YAML: duplicate key groups."),
     "one key of an entry twice": ("groups: [{name: A, name: B}]", "duplicate key name."),
+    "an alias of what it is in": ("groups: &all [*all]", "an alias is not supported."),
+    "a list as a key": ("? [groups]\n: []", "a key is not a text."),
+    "a number from the environment": (
+        "external_systems: [{system_id: NEW, authorized_user: x, max_in_flight: '${HOME}'}]",
+        "external_systems[0].max_in_flight: Give a whole number. The value of a variable is a text",
+    ),
     "no YAML": ("groups: [", "is not valid YAML"),
     "a Python object": ("groups: !!python/object:os.system {}", "is not valid YAML"),
     "no UTF-8": (b"groups: \xff", "is not a UTF-8 text file"),

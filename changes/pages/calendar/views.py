@@ -31,6 +31,8 @@ MOST = {days.DAY: 300, days.WEEK: 300, days.MONTH: 20}
 IN_A_CELL = 3
 # The maximum number of windows that are searched for those that the filters hide.
 MOST_HIDDEN = 1000
+# The most windows of a month that are shown when its days are not read one by one.
+MOST_FOUND = 500
 _COLUMNS = ("pk", "number", "title", "service", "phase", "owning_group__name", "planned_start", "planned_end")
 
 
@@ -163,43 +165,53 @@ class Calendar:
         changes = self.filter.qs
         if self.leaves_out_abandoned:
             changes = changes.exclude(phase=Phase.ABANDON)
-        boundaries = self.period.boundaries if self.view == days.MONTH else [self.period.start, self.period.end]
-        return self._first_between(boundaries, changes, self.most + 1)
+        if self._is_by_day:
+            return self._first_between(self.period.boundaries, changes, self.most + 1)
+        return self._first_between([self.period.start, self.period.end], changes, self.most + 1)
+
+    @property
+    def _is_by_day(self) -> bool:
+        """Whether each day of a month is read on its own. Not with a search or a filter of another app: their
+        subqueries would be repeated for each day."""
+        is_plain = not self.filter.is_scattered and {*self.filter.active} <= {*ChangeFilter.declared_filters}
+        return self.view == days.MONTH and is_plain
 
     def _first_between(self, boundaries: list[datetime], changes: ChangeQuerySet, limit: int) -> list[days.Window]:
-        """The first `limit` windows that begin between each boundary and the next one, sorted by their start.
-
-        Also up to `limit` windows that began before the first boundary and still run then. One query; each part
-        of it reads an index from the front.
-        """
+        """The first windows that begin between two boundaries, up to `limit` for each pair, and as many that began
+        before all of them and still run then. Each part reads an index from the front."""
         first = boundaries[0]
         began = changes.planned_within(first, first + timedelta.resolution).filter(planned_start__lt=first)
         ordered = changes.alias(begins=PLANNED_START).order_by("begins", "pk")
         begin = (ordered.filter(begins__gte=start, begins__lt=end) for start, end in pairwise(boundaries))
-        # An order without an index. With one, the database would read that index from the oldest window on.
+        # Not in the order of an index, which would be read from the first window ever.
         parts = [began.order_by("planned_start", "pk"), *begin]
         rows = rows_of_each([part[:limit] for part in parts], *_COLUMNS)
         return sorted((_window(*row) for row in rows), key=lambda window: (window.start, window.pk))
 
     @cached_property
-    def _full_days(self) -> set[date]:
-        """The days of a month on which more windows begin than the page shows; empty in the other views."""
-        if self.view != days.MONTH:
-            return set()
-        begin = Counter(window.start.astimezone(self.period.zone).date() for window in self._rows)
-        return {day for day, count in begin.items() if count > self.most}
+    def cut_from(self) -> date | None:
+        """The first day of a month that has more windows than were read. They may run on all later days too."""
+        if not self._is_by_day:
+            return None
+        first = self.period.days[0]
+        began = Counter(max(first, window.start.astimezone(self.period.zone).date()) for window in self._rows)
+        # Those that began before the first day are a part of their own.
+        before = sum(window.start < self.period.start for window in self._rows)
+        full = [day for day, count in began.items() if count - (before if day == first else 0) > self.most]
+        return min([*full, *([first] if before > self.most else [])], default=None)
 
     @property
     def windows(self) -> list[days.Window]:
-        return self._rows if self.view == days.MONTH else self._rows[: self.most]
+        return self._rows if self._is_by_day else self._rows[: self.most]
 
     @property
     def most(self) -> int:
-        return MOST[self.view]
+        """The most windows that are shown: in all, or of each day."""
+        return MOST_FOUND if self.view == days.MONTH and not self._is_by_day else MOST[self.view]
 
     @property
     def is_capped(self) -> bool:
-        return bool(self._full_days) if self.view == days.MONTH else len(self._rows) > self.most
+        return not self._is_by_day and len(self._rows) > self.most
 
     @property
     def last_shown(self) -> datetime:
@@ -238,7 +250,7 @@ class Calendar:
             is_outside=not self.period.contains(day.date),
             href=self.href(days.DAY, day.date),
             shown=IN_A_CELL if self.view == days.MONTH else len(lines),
-            is_cut=day.date in self._full_days,
+            is_cut=self.cut_from is not None and day.date >= self.cut_from,
         )
 
     @property

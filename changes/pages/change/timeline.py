@@ -70,7 +70,7 @@ def offer(show: str, label: StrOrPromise, *kinds: Kind, in_all: bool = True) -> 
         everything[:] = [*(kind for kind in everything if kind.name not in {new.name for new in kinds}), *kinds]
 
 
-# The newest first.
+# The newest first; at one moment, the kinds in reverse order of their names.
 _ORDER = Order(
     (
         Column(F("event_moment"), MOMENT, attrgetter("moment")),
@@ -146,7 +146,7 @@ class Timeline:
     @cached_property
     def stamp(self) -> str:
         """A hash that differs whenever anything on this page of the timeline differs."""
-        seen = "\n".join([*(f"{_ORDER.write(key)} {key.state}" for key in self.keys), self.older])
+        seen = "\n".join([*(f"{_ORDER.write(_ORDER.place_of(key))} {key.state}" for key in self.keys), self.older])
         return hashlib.sha256(seen.encode()).hexdigest()[:16]
 
     @cached_property

@@ -98,9 +98,11 @@ class Walk:
         after = order.sorted(order.beyond(self.sort.narrowed(Change.objects.all()), place))
         if self.sort.name == "number":
             step = -WINDOW if order.is_descending else WINDOW
-            first = Subquery(after.values("pk")[:1], BigIntegerField())
-            end = Value(place[0], BigIntegerField()) if place else first
-            return Q(**{"pk__gt" if order.is_descending else "pk__lt": end + Value(step)})
+            # Added in Python: an address may name the largest key there is, to which SQL could not add.
+            end: object = (
+                place[0] + step if place else Subquery(after.values("pk")[:1], BigIntegerField()) + Value(step)
+            )
+            return Q(**{"pk__gt" if order.is_descending else "pk__lt": end})
         last = after[WINDOW : WINDOW + 1]
         ends = (Subquery(last.values_list(column.expression), column.kind.field()) for column in order.columns)
         return Q(order.turned.is_beyond(tuple(ends)))
