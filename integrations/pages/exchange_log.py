@@ -27,7 +27,7 @@ from integrations.models import ExternalReference, ExternalSystem, IncomingOpera
 
 from .change_panel import IncomingRow, OutgoingRow, incoming_row, outgoing_row
 
-PAGE_SIZE = 50
+PAGE_SIZE = 30
 OPEN = "open"
 # Conditions that each have their own index, so that a part of the log with one of them is read from that index.
 _UNSETTLED = ~Q(status__in=SETTLED)

@@ -94,8 +94,8 @@ def test_all_that_is_wrong_is_said_at_once(load):
         "partners: There is no such field here. Known: external_systems, groups, users."
     )
     assert said.splitlines()[1:] == [
-        "external_systems[1].rate_limit: Give a whole number.",
-        "external_systems[1].enabled: Give true or false.",
+        "external_systems[1].rate_limit: Give a whole number. The value of a variable is a text, which is not taken here.",
+        "external_systems[1].enabled: Give true or false. The value of a variable is a text, which is not taken here.",
         "groups[0].name: Give a text, as a JSON string.",
         "groups[1].name: This field is required.",
         "Nothing was changed.",

@@ -90,12 +90,12 @@ def test_the_log_pages_and_makes_few_queries_whatever_the_number_of_rows(ingrid,
         with CaptureQueriesContext(connection) as queries:
             response = client.get(f"/exchange/?direction={direction}")
         counts.append(len(queries))
-        comment(given, alice, 51)
-        for _ in range(51):
+        comment(given, alice, 31)
+        for _ in range(31):
             came(acme, given)
     assert counts[0] == counts[1]
     assert counts[0] <= 8
-    assert response.content.decode().count('data-label="Operation"') == 50
+    assert response.content.decode().count('data-label="Operation"') == 30
     assert f'rel="next" href="/exchange/?direction={direction}&amp;after=' in response.content.decode()
 
 
