@@ -93,9 +93,10 @@ def test_all_that_is_wrong_is_said_at_once(load):
     assert said.splitlines()[0].endswith(
         "partners: There is no such field here. Known: external_systems, groups, users."
     )
+    no_text = "The value of a variable is a text, which is not taken here."
     assert said.splitlines()[1:] == [
-        "external_systems[1].rate_limit: Give a whole number. The value of a variable is a text, which is not taken here.",
-        "external_systems[1].enabled: Give true or false. The value of a variable is a text, which is not taken here.",
+        f"external_systems[1].rate_limit: Give a whole number. {no_text}",
+        f"external_systems[1].enabled: Give true or false. {no_text}",
         "groups[0].name: Give a text, as a JSON string.",
         "groups[1].name: This field is required.",
         "Nothing was changed.",

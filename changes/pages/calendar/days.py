@@ -11,6 +11,10 @@ from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
+from functools import cached_property
+
+from django.urls import reverse
+from django.utils.text import Truncator
 
 from changes.choices import Phase
 
@@ -33,6 +37,15 @@ class Window:
     start: datetime
     end: datetime | None = None
     is_off: bool = False  # abandoned: it will not be done, so it overlaps nothing
+
+    # A page names a window on each of its days, and beside each that it overlaps.
+    @cached_property
+    def href(self) -> str:
+        return reverse("changes:detail", args=[self.number])
+
+    @cached_property
+    def short_title(self) -> str:
+        return Truncator(self.title).chars(60)
 
     @property
     def is_moment(self) -> bool:
