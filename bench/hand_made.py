@@ -11,13 +11,15 @@ from .stack import OURS
 from .with_orm import CHANGES
 
 _DATABASE = "measured"
-_ROUNDS = 12
+_ROUNDS = 6
 # Operations, each with a statement that it runs. A statement is only worth its SQL if it saves 5 % of its operation.
 _PAIRS = (
     ("Create", "partner_of_token"),
     ("Create", "group_with_system"),
+    ("Create", "read"),
     ("comment", "token_with_user"),
     ("comment", "known_of"),
+    ("comment", "read"),
     ("comment", "prepared"),
     ("drain of one", "controls_of_due"),
     ("drain of one", "claim"),
@@ -40,7 +42,7 @@ class HandMade:
         self._session = session
         self._seed = seed_operations(session.stack, session.partners, CHANGES, 0)
         self.figures = [
-            Figure(f"{operation}, {statement} against the ORM", "ms", 0.95, at_least=False)
+            Figure(f"{operation}: {statement} against what it replaces", "ms", 0.95, at_least=False)
             for operation, statement in _PAIRS
         ]
 

@@ -66,7 +66,9 @@ def test_what_lies_at_the_limits_is_taken_shown_edited_and_found(alice, api):
             assert (change.title, change.planned_start) == (f"Typed in {zone}", moment)
             day = moment.astimezone(ZoneInfo(zone)).date().isoformat()
             for view in ("day", "week", "month"):
-                assert "stands in the calendar" in text(client.get("/calendar/", {"view": view, "date": day}))
+                assert "shows changes that have a planned start" in text(
+                    client.get("/calendar/", {"view": view, "date": day})
+                )
         day = moment.date().isoformat()
         assert number in text(web(alice).get("/changes/", {"planned_from": day, "planned_to": day}))
 

@@ -133,7 +133,7 @@ def test_what_the_server_refuses_or_a_broken_connection_is_said_beside_the_file(
     page.goto(f"/changes/{change.number}/")
     page.route("**/attachments/", lambda route: route.abort())
     drop(page, ("broken.txt", "x"))
-    expect(line(page, "broken.txt")).to_contain_text("The connection broke")
+    expect(line(page, "broken.txt")).to_contain_text("Connection lost")
     page.unroute("**/attachments/")
     page.context.clear_cookies(name="sessionid")
     drop(page, ("late.txt", "x"))

@@ -366,5 +366,5 @@ def test_what_is_no_port_is_refused(tmp_path):
     assert "argument --port: 'many' is not a port: give a number from 1 to 65535" in done.stderr
     assert not (tmp_path / "var").exists()
     for port in ("0", "65536", "-1", "8000.5"):
-        with pytest.raises(CommandError, match=f"argument --port: '{port}' is no port"):
+        with pytest.raises(CommandError, match=f"argument --port: '{port}' is not a port"):
             call_command("serve", f"--port={port}")
