@@ -13,45 +13,42 @@ from integrations.models import ExternalSystem
 
 from .rows import partly, read
 
+# The permissions of a superuser are never asked for, and only staff have any use of theirs.
 _CALLER = """
-SELECT t.digest, t.user_id, t.expiry, u.username, u.is_active, u.is_staff, u.is_superuser
+SELECT t.digest, t.user_id, t.expiry, u.username, u.is_active, u.is_staff, u.is_superuser,
+    CASE WHEN u.is_staff AND NOT u.is_superuser THEN (
+        SELECT {joined}(c.app_label || '.' || p.codename, ' ')
+        FROM auth_permission p
+        JOIN django_content_type c ON c.id = p.content_type_id
+        WHERE p.id IN (
+            SELECT permission_id FROM auth_user_user_permissions WHERE user_id = u.id
+            UNION SELECT g.permission_id FROM auth_group_permissions g
+            JOIN auth_user_groups m ON m.group_id = g.group_id WHERE m.user_id = u.id
+        )
+    ) END AS permissions
 FROM knox_authtoken t
 JOIN auth_user u ON u.id = t.user_id
 WHERE t.digest = %s
-"""
-_PERMISSIONS = """
-SELECT c.app_label, p.codename
-FROM auth_permission p
-JOIN django_content_type c ON c.id = p.content_type_id
-WHERE p.id IN (
-    SELECT permission_id FROM auth_user_user_permissions WHERE user_id = %s
-    UNION SELECT g.permission_id FROM auth_group_permissions g
-    JOIN auth_user_groups m ON m.group_id = g.group_id WHERE m.user_id = %s
-)
 """
 
 
 def token_with_user(digest: str) -> AuthToken | None:
     """The token with its user, or None. For staff, the user's permissions are loaded too, into Django's own cache."""
+    sql = _CALLER.format(joined="string_agg" if connection.vendor == "postgresql" else "group_concat")
     with prepared():
-        token: Any = next(iter(read(AuthToken, _CALLER, [digest])), None)
-        if token is None:
-            return None
-        flags = {name: bool(getattr(token, name)) for name in ("is_superuser", "is_staff", "is_active")}
-        user = partly(
-            get_user_model(),
-            id=token.user_id,
-            is_superuser=flags["is_superuser"],
-            username=token.username,
-            is_staff=flags["is_staff"],
-            is_active=flags["is_active"],
-        )
-        if user.is_staff and not user.is_superuser:
-            with connection.cursor() as cursor:
-                cursor.execute(_PERMISSIONS, [user.pk, user.pk])
-                user._perm_cache = {  # type: ignore[attr-defined]
-                    f"{app}.{codename}" for app, codename in cursor.fetchall()
-                }
+        token: Any = next(iter(read(AuthToken, sql, [digest])), None)
+    if token is None:
+        return None
+    user: Any = partly(
+        get_user_model(),
+        id=token.user_id,
+        is_superuser=bool(token.is_superuser),
+        username=token.username,
+        is_staff=bool(token.is_staff),
+        is_active=bool(token.is_active),
+    )
+    if user.is_staff and not user.is_superuser:
+        user._perm_cache = {*(token.permissions or "").split()}
     token.user = user
     return token
 

@@ -74,8 +74,8 @@ def test_a_comment_of_ours_on_a_change_of_a_partner(alice, api, acme):
     assert answer.status_code == 201
     found = [STATEMENT.match(query["sql"]).groups() for query in captured.captured_queries]
     assert [f"{verb} {table}" for verb, table in found if verb not in OF_TRANSACTION] == [
-        *("INSERT knox_authtoken", "SELECT knox_authtoken"),
-        "SELECT auth_permission",
+        "INSERT knox_authtoken",
+        "SELECT auth_permission",  # with the token and its user
         "SELECT changes_change",
         "INSERT changes_comment",
         KNOWN,
