@@ -8,6 +8,7 @@ from django.db.migrations.executor import MigrationExecutor
 
 from integrations.models import DeliveryControl, OutgoingOperation
 from integrations.outgoing import outbox
+from integrations.standing.failures import breaker_reason
 from tests.factories import ChangeFactory, UserFactory
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -34,6 +35,15 @@ FAILURES = [
 ]
 
 
+# Breakers before the migration: state, until when, text. After it: the cause and what is shown as the reason.
+BREAKERS = {
+    "ROW": ("Open", NOW, "7 tries in a row failed", ("in_a_row", "7 tries in a row failed")),
+    "SHARE": ("HalfOpen", NOW, "12 of 20 tries failed within 60 s", ("share", "12 of 20 tries failed within 60 s")),
+    "HAND": ("Open", None, "They move their data centre", ("by_hand", "They move their data centre")),
+    "CLOSED": ("Closed", None, "", ("", "")),
+}
+
+
 @pytest.fixture
 def migrate():
     """`migrate(target)` migrates to a target. After the test the database is migrated back."""
@@ -56,12 +66,15 @@ def test_an_old_installation_is_upgraded_with_what_it_has_exchanged(migrate):
     changes = [ChangeFactory(owning_group=None) for _ in range(4)]
     user = UserFactory()
     exchanges, systems = exchange_before_there_was_a_next(migrate(BEFORE), changes, user)
-    failed = fail_before_there_were_kinds(migrate(WITHOUT_KINDS), changes[-1], user)
+    apps = migrate(WITHOUT_KINDS)
+    failed = fail_before_there_were_kinds(apps, changes[-1], user)
+    break_before_there_were_causes(apps, user)
 
     migrate()
 
     assert_the_first_that_waits_is_next(exchanges, systems, changes)
     assert_failures_have_a_kind(failed)
+    assert_breakers_have_a_cause()
 
 
 def exchange_before_there_was_a_next(apps, changes, user):
@@ -138,3 +151,16 @@ def assert_failures_have_a_kind(system):
     assert [*operations.values_list("last_failure", "last_http_status")] == [*kinds, ("", None)]
     control = DeliveryControl.objects.select_related("system").get(system=system)
     assert (control.system.pause_status, control.first_delivered_at) == (403, NOW)
+
+
+def break_before_there_were_causes(apps, user):
+    system, control = rows_of(apps, "ExternalSystem", "DeliveryControl")
+    for name, (breaker, until, reason, _) in BREAKERS.items():
+        row = system.create(system_id=name, authorized_user_id=user.pk, endpoint_url="http://127.0.0.1:9/")
+        control.create(system=row, breaker=breaker, breaker_until=until, breaker_reason=reason)
+
+
+def assert_breakers_have_a_cause():
+    for name, (breaker, _, _, expected) in BREAKERS.items():
+        control = DeliveryControl.objects.get(system__system_id=name)
+        assert (control.breaker, control.breaker_cause, breaker_reason(control)) == (breaker, *expected)
