@@ -94,7 +94,7 @@ def claim(shares: Iterable[statements.Share], now: datetime, until: datetime) ->
     references = references_of({row.change_id for row in taken}, {row.system_id for row in taken})
     by_key = {(row.change_id, row.system_id): row for row in references}
     for operation in taken:
-        operation.reference = by_key.get((operation.change_id, operation.system_id))  # type: ignore[attr-defined]
+        operation.reference = by_key.get((operation.change_id, operation.system_id))
     return taken
 
 

@@ -75,7 +75,7 @@ def _replaced(statement: str) -> Iterator[None]:
 
 def _is_same(function: Any) -> bool:
     module = getattr(function, "__module__", "") or ""
-    return module.startswith("integrations.statements.") or module == "changes.prepared"
+    return module.startswith("integrations.statements.") or module == "changes.models.prepared"
 
 
 # --- The operations. Each returns the seconds that it took ---

@@ -24,8 +24,8 @@ from changes.actor import signed_in
 from changes.keyset import Column
 from changes.models import Addition, Approval, Attachment, Change, Comment
 from changes.models.holding import holding
+from changes.models.prepared import prepared
 from changes.orders import ORDERS
-from changes.prepared import prepared
 from changes.querysets import ChangeQuerySet
 from changes.texts.file_names import disposition, sent_name
 

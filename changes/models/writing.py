@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 from django.db import transaction
 
-from changes.prepared import prepared
+from .prepared import prepared
 
 
 def within_transaction() -> AbstractContextManager[None]:

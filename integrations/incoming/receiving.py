@@ -15,7 +15,7 @@ from changes.actor import acting
 from changes.exceptions import ChangeRefused
 from changes.models import Attachment
 from changes.models.holding import holding
-from changes.prepared import prepared
+from changes.models.prepared import prepared
 from integrations import origin
 from integrations.choices import IncomingKind, IncomingStatus
 from integrations.models import IncomingOperation, OutgoingOperation

@@ -14,7 +14,7 @@ from integrations.choices import SETTLED, DeliveryStatus, Failure, Operation
 from integrations.fields import JSONTextField
 from integrations.querysets import OutgoingQuerySet
 
-from .exchanges import Exchange
+from .exchanges import Exchange, ExternalReference
 from .incoming_operations import IncomingOperation
 from .systems import ExternalSystem
 
@@ -28,6 +28,10 @@ class OutgoingOperation(models.Model):
     `claim`: how often a worker has claimed it. Only the worker with the latest claim may record a failure.
     `tries`: the tries that used up the retry schedule.
     """
+
+    # Only on an operation that was claimed: what its message is made of (statements/claims.py).
+    recorded: str
+    reference: ExternalReference | None
 
     id = models.UUIDField(_("id"), primary_key=True, default=uuid_utils.compat.uuid7, editable=False)
     exchange = models.ForeignKey(

@@ -8,7 +8,7 @@ from django.contrib.auth import get_user_model
 from django.db import connection
 from knox.models import AuthToken
 
-from changes.prepared import prepared
+from changes.models.prepared import prepared
 from integrations.models import ExternalSystem
 
 from .rows import partly, read

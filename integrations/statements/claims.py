@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from django.db import connection
 
-from changes.prepared import prepared
+from changes.models.prepared import prepared
 from integrations.models import DeliveryControl, ExternalReference, OutgoingOperation
 
 from .rows import moment, partly, read
@@ -97,7 +97,7 @@ def claim(shares: Iterable[Share], now: datetime, until: datetime) -> list[Outgo
     with prepared():
         operations = read(OutgoingOperation, sql, [*parameters, lease])
     for operation in operations:
-        operation.reference = _reference(operation)  # type: ignore[attr-defined]
+        operation.reference = _reference(operation)
     return operations
 
 

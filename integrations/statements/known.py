@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from django.db import connection
 
 from changes.models import SupportGroup
-from changes.prepared import prepared
+from changes.models.prepared import prepared
 from integrations.models import ExternalReference, ExternalSystem
 
 from .rows import among, moment, partly, read

@@ -9,7 +9,7 @@ from uuid import UUID
 
 from django.db import connection
 
-from changes.prepared import prepared
+from changes.models.prepared import prepared
 from integrations.models import DeliveryControl, Exchange
 
 from .rows import among, read

@@ -47,7 +47,7 @@ def claim(limit: int) -> list[OutgoingOperation]:
                 controls[pk].save()
     for operation in operations:
         operation.system = controls[operation.system_id].system
-        if reference := operation.reference:  # type: ignore[attr-defined]
+        if reference := operation.reference:
             reference.system = operation.system
     if any(operation.cause_id for operation in operations):
         prefetch_related_objects(operations, "cause__system")

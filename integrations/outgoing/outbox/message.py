@@ -34,9 +34,8 @@ def message(operation: OutgoingOperation) -> dict[str, Any]:
 
 def body(operation: OutgoingOperation) -> bytes:
     """The message of a claimed operation, encoded as JSON. The recorded payload is JSON text already and is copied."""
-    claimed: Any = operation
-    envelope = json.dumps(_envelope(operation, claimed.reference), ensure_ascii=False, separators=(",", ":"))
-    return f"{envelope[:-1]},{claimed.recorded[1:]}".encode()
+    envelope = json.dumps(_envelope(operation, operation.reference), ensure_ascii=False, separators=(",", ":"))
+    return f"{envelope[:-1]},{operation.recorded[1:]}".encode()
 
 
 def _envelope(operation: OutgoingOperation, reference: ExternalReference | None) -> dict[str, Any]:
