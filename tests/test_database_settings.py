@@ -12,6 +12,7 @@ from django.db.models.signals import pre_migrate
 
 from . import services
 from .exchange import ROOT
+from .processes import until
 
 LIMITS = ("statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout")
 VARIABLES = ("DATABASE_STATEMENT_TIMEOUT", "DATABASE_LOCK_TIMEOUT", "DATABASE_IDLE_TIMEOUT")
@@ -98,3 +99,24 @@ def test_without_any_limit_the_server_s_own_hold():
 def test_options_of_database_url_are_kept_and_win():
     url = "?connect_timeout=3&options=-c%20lock_timeout%3D1234%20-c%20application_name%3Dmine"
     assert shown(url, (*LIMITS, "application_name")) == ["30s", "1234ms", "10s", "mine"]
+
+
+@pytest.mark.django_db
+def test_a_kept_connection_that_works_costs_no_statement_and_one_that_the_server_ended_is_found():
+    if connection.vendor == "sqlite":
+        assert connection.is_usable()
+        return
+    kept = connection.copy()
+    try:
+        with kept.cursor() as cursor:
+            cursor.execute("SELECT pg_backend_pid()")
+            process = cursor.fetchone()[0]
+        assert kept.is_usable()
+        with connection.cursor() as cursor:
+            # The server's last statement of that session is still the one above.
+            cursor.execute("SELECT query FROM pg_stat_activity WHERE pid = %s", [process])
+            assert "pg_backend_pid" in cursor.fetchone()[0]
+            cursor.execute("SELECT pg_terminate_backend(%s)", [process])
+        until("the server has ended the session", lambda: not kept.is_usable())
+    finally:
+        kept.close()

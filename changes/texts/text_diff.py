@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from difflib import SequenceMatcher
 
@@ -44,25 +44,26 @@ def compare(old: str, new: str) -> Diff:
 
 def _lines(old: list[str], new: list[str]) -> Iterator[Piece]:
     """Compares by line, then compares the replaced lines by word."""
-    if max(len(old), len(new)) > MOST_LINES:
-        yield from _replaced(old, new)
-        return
-    for tag, a, b, c, d in SequenceMatcher(None, old, new).get_opcodes():
-        if tag == "equal":
-            yield Piece(SAME, "".join(old[a:b]))
-        else:
-            yield from _words(re.findall(r"\s+|\S+", "".join(old[a:b])), re.findall(r"\s+|\S+", "".join(new[c:d])))
+    return _compared(old, new, MOST_LINES, _words)
 
 
 def _words(old: list[str], new: list[str]) -> Iterator[Piece]:
-    if max(len(old), len(new)) > MOST_WORDS:
+    before, after = (re.findall(r"\s+|\S+", "".join(lines)) for lines in (old, new))
+    return _compared(before, after, MOST_WORDS, _replaced)
+
+
+def _compared(
+    old: list[str], new: list[str], most: int, differ: Callable[[list[str], list[str]], Iterator[Piece]]
+) -> Iterator[Piece]:
+    """`differ` compares the parts that are not equal. Beyond `most` parts all count as replaced: time grows squared."""
+    if max(len(old), len(new)) > most:
         yield from _replaced(old, new)
         return
     for tag, a, b, c, d in SequenceMatcher(None, old, new).get_opcodes():
         if tag == "equal":
             yield Piece(SAME, "".join(old[a:b]))
         else:
-            yield from _replaced(old[a:b], new[c:d])
+            yield from differ(old[a:b], new[c:d])
 
 
 def _replaced(old: list[str], new: list[str]) -> Iterator[Piece]:
