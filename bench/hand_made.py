@@ -16,9 +16,11 @@ _ROUNDS = 6
 _PAIRS = (
     ("Create", "partner_of_token"),
     ("Create", "group_with_system"),
+    ("Create", "write_recorded"),
     ("Create", "read"),
     ("comment", "token_with_user"),
     ("comment", "known_of"),
+    ("comment", "write_recorded"),
     ("comment", "read"),
     ("comment", "prepared"),
     ("drain of one", "controls_of_due"),

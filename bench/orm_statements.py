@@ -42,8 +42,9 @@ def group_with_system(name: str) -> tuple[SupportGroup, ExternalSystem | None] |
     return found, owner.system if owner else None
 
 
-def known_of(change: int, group: int | None, user: int | None) -> list[statements.Known]:
-    exchanges = {row.system_id: row for row in Exchange.objects.filter(change=change)}
+def known_of(change: int, group: int | None, user: int | None, *, locks: bool) -> list[statements.Known]:
+    rows = Exchange.objects.filter(change=change).order_by("pk")
+    exchanges = {row.system_id: row for row in (rows.select_for_update(no_key=True) if locks else rows)}
     references = {row.system_id: row for row in ExternalReference.objects.filter(change=change)}
     owner = ExternalSystem.objects.without_secrets().filter(external_groups__group=group)
     keys = {*exchanges, *references, *(owners := {system.pk for system in owner})}
@@ -61,6 +62,14 @@ def known_of(change: int, group: int | None, user: int | None) -> list[statement
             statements.Known(key, system.system_id, group if key in owners else None, *values, group_name, username)
         )
     return found
+
+
+def write_recorded(exchange: Exchange, operation: OutgoingOperation, is_first: bool) -> None:
+    exchange.save(update_fields=statements.SEQUENCES if exchange.pk else None)
+    operation.exchange, before = exchange, OutgoingOperation.objects.unsettled().filter(exchange=exchange)
+    is_next: Any = is_first and (exchange.last_sequence == 1 or ~Exists(before))
+    operation.is_next = is_next
+    OutgoingOperation.objects.bulk_create([operation])
 
 
 def references_of(changes: Collection[int], systems: Collection[int]) -> list[ExternalReference]:
@@ -144,6 +153,7 @@ REPLACED: dict[str, Callable[..., Any]] = {
     "partner_of_token": partner_of_token,
     "group_with_system": group_with_system,
     "known_of": known_of,
+    "write_recorded": write_recorded,
     "references_of": references_of,
     "controls_of_due": controls_of_due,
     "claim": claim,

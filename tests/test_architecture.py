@@ -143,11 +143,12 @@ def test_changes_and_additions_are_written_by_save_alone() -> None:
     }
 
 
-def test_the_statements_in_sql_write_nothing_but_operations_and_when_a_partner_was_heard_of() -> None:
+def test_the_statements_in_sql_write_nothing_but_operations_exchanges_and_when_a_partner_was_heard_of() -> None:
     texts = "".join(file.read_text() for file in (ROOT / STATEMENTS).glob("*.py"))
     written = re.findall(r"\b(?:UPDATE|INSERT INTO|DELETE FROM)\s+(\w+)", texts)
     # External references: only the time at which the partner last confirmed them.
-    assert {*written} - {"OF", "SKIP"} == {"integrations_outgoingoperation", "integrations_externalreference"}
+    tables = {"integrations_outgoingoperation", "integrations_exchange", "integrations_externalreference"}
+    assert {*written} - {"OF", "SKIP"} == tables
 
 
 def test_only_the_outbox_writes_outgoing_operations() -> None:

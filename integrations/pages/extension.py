@@ -99,7 +99,7 @@ PARTS = (
 
 def _recipients(change: Change) -> list[str]:
     """The systems that get a comment or an attachment now. The caller has locked the change's row."""
-    return [system for _operation, system in rules.on_added(outbox.context_of(change).situation)]
+    return [system for _operation, system in rules.on_added(outbox.context_of(change, to_record=False).situation)]
 
 
 def extension() -> Extension:

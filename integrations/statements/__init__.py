@@ -10,9 +10,11 @@ from .callers import partner_of_token, token_with_user
 from .claims import Share, claim, controls_of_due, is_due
 from .known import Known, group_with_system, known_of, references_of
 from .outcomes import lock_controls, lock_exchanges, lock_open, write_delivered, write_heard_of
-from .rows import partly
+from .recorded import write_recorded
+from .rows import SEQUENCES, partly
 
 __all__ = [
+    "SEQUENCES",
     "Known",
     "Share",
     "claim",
@@ -29,4 +31,5 @@ __all__ = [
     "token_with_user",
     "write_delivered",
     "write_heard_of",
+    "write_recorded",
 ]

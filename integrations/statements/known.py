@@ -12,7 +12,7 @@ from changes.models import SupportGroup
 from changes.models.prepared import prepared
 from integrations.models import ExternalReference, ExternalSystem
 
-from .rows import among, moment, partly, read
+from .rows import among, lock, moment, partly, read
 
 _GROUP = """
 SELECT g.id, g.name, s.id AS system_key, s.system_id AS system_name
@@ -38,8 +38,11 @@ def group_with_system(name: str) -> tuple[SupportGroup, ExternalSystem | None] |
 # --- The exchanges of a change ---
 
 _KNOWN = """
-WITH known AS (
-    SELECT system_id FROM integrations_exchange WHERE change_id = %(change)s
+WITH exchange AS (
+    SELECT id, system_id, last_sequence, assigned_sequence, cancelled_sequence, rejected_at_sequence
+    FROM integrations_exchange WHERE change_id = %(change)s ORDER BY id{lock}
+), known AS (
+    SELECT system_id FROM exchange
     UNION SELECT system_id FROM integrations_externalreference WHERE change_id = %(change)s
     UNION SELECT system_id FROM integrations_externalgroup WHERE group_id = %(group)s
 )
@@ -50,7 +53,7 @@ SELECT s.id, s.system_id, owner.id,
     (SELECT username FROM auth_user WHERE id = %(user)s)
 FROM known
 JOIN integrations_externalsystem s ON s.id = known.system_id
-LEFT JOIN integrations_exchange e ON e.change_id = %(change)s AND e.system_id = s.id
+LEFT JOIN exchange e ON e.system_id = s.id
 LEFT JOIN integrations_externalreference r ON r.change_id = %(change)s AND r.system_id = s.id
 LEFT JOIN integrations_externalgroup owner ON owner.group_id = %(group)s AND owner.system_id = s.id
 """
@@ -79,13 +82,14 @@ class Known(NamedTuple):
     username: str | None
 
 
-def known_of(change: int, group: int | None, user: int | None) -> list[Known]:
+def known_of(change: int, group: int | None, user: int | None, *, locks: bool) -> list[Known]:
     """One row per system that has an exchange or a reference with `change`, or to which `group` belongs.
 
-    Each row also has the names of the group and of the user.
+    Each row also has the names of the group and of the user. `locks`: locks the exchanges in the order of their keys.
     """
+    sql = _KNOWN.format(lock=lock() if locks else "")
     with prepared(), connection.cursor() as cursor:
-        cursor.execute(_KNOWN, {"change": change, "group": group, "user": user})
+        cursor.execute(sql, {"change": change, "group": group, "user": user})
         rows = [Known(*row) for row in cursor.fetchall()]
     return [row._replace(updated_at=moment(row.updated_at)) for row in rows]
 

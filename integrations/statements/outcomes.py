@@ -12,9 +12,8 @@ from django.db import connection
 from changes.models.prepared import prepared
 from integrations.models import DeliveryControl, Exchange
 
-from .rows import among, read
+from .rows import among, lock, read
 
-_LOCKED = " FOR NO KEY UPDATE"
 _EXCHANGES = "SELECT * FROM integrations_exchange WHERE {keys} ORDER BY id"
 _OPEN = """
 SELECT id, status, claim FROM integrations_outgoingoperation
@@ -34,17 +33,11 @@ WHERE {keys} AND (
 ORDER BY system_id"""
 
 
-def _lock(skips_locked: bool = False) -> str:
-    if not connection.features.has_select_for_update:
-        return ""
-    return _LOCKED + (" SKIP LOCKED" if skips_locked else "")
-
-
 def lock_exchanges(keys: Iterable[int], wait: bool) -> list[Exchange]:
     """Locks these exchanges in the order of their keys. Without `wait`, leaves out those that are locked elsewhere."""
     chosen, parameters = among("id", keys)
     with prepared():
-        return read(Exchange, _EXCHANGES.format(keys=chosen) + _lock(not wait), parameters)
+        return read(Exchange, _EXCHANGES.format(keys=chosen) + lock(not wait), parameters)
 
 
 def lock_open(keys: Iterable[UUID]) -> dict[UUID, tuple[str, int]]:
@@ -54,7 +47,7 @@ def lock_open(keys: Iterable[UUID]) -> dict[UUID, tuple[str, int]]:
     """
     chosen, parameters = among("id", keys)
     with prepared(), connection.cursor() as cursor:
-        cursor.execute(_OPEN.format(keys=chosen) + _lock(), parameters)
+        cursor.execute(_OPEN.format(keys=chosen) + lock(), parameters)
         return {key if isinstance(key, UUID) else UUID(key): (status, claim) for key, status, claim in cursor}
 
 
@@ -86,4 +79,4 @@ def lock_controls(systems: Collection[int], failed: Collection[int], delivered: 
     names = dict(zip(("keys", "failed", "delivered"), (condition for condition, _ in parts), strict=True))
     parameters = [parameter for _, own in parts for parameter in own]
     with prepared():
-        return read(DeliveryControl, _CONTROLS.format(**names) + _lock(), parameters)
+        return read(DeliveryControl, _CONTROLS.format(**names) + lock(), parameters)

@@ -11,6 +11,8 @@ from django.db import connection
 from django.db.models import DateTimeField, Model, Value
 
 AnyModel = TypeVar("AnyModel", bound=Model)
+# The columns with the state of an exchange.
+SEQUENCES = ("last_sequence", "assigned_sequence", "cancelled_sequence", "rejected_at_sequence")
 
 
 def partly(model: type[AnyModel], **values: Any) -> AnyModel:
@@ -57,6 +59,13 @@ def among(column: str, keys: Iterable[Any]) -> tuple[str, list[Any]]:
         return f"{column} = ANY(%s)", [[*keys]]
     adapted = [key.hex if isinstance(key, UUID) else key for key in keys]
     return f"{column} IN ({', '.join(['%s'] * len(adapted))})", adapted
+
+
+def lock(skips_locked: bool = False) -> str:
+    """SQL that locks the rows of a SELECT until the transaction ends. Empty where the database locks as a whole."""
+    if not connection.features.has_select_for_update:
+        return ""
+    return " FOR NO KEY UPDATE" + (" SKIP LOCKED" if skips_locked else "")
 
 
 def moment(value: Any) -> Any:

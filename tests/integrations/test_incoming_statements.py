@@ -42,6 +42,11 @@ def asked(acme, partner_api):
     return send
 
 
+def recorded(exchange, together):
+    """The statement that writes the state of an exchange and an operation. On SQLite they are two."""
+    return [together] if connection.vendor == "postgresql" else [exchange, together]
+
+
 CREATE = [
     PARTNER,
     GROUP,
@@ -61,8 +66,7 @@ def test_a_create(asked):
 def test_a_create_for_another_partner_reads_nothing_more_and_writes_what_goes_there(asked, beta):
     assert asked(201, operation="Create", properties={**PROPERTIES, "owning_group": "BETA Servers"}) == [
         *CREATE[:5],
-        "INSERT integrations_exchange",
-        "INSERT integrations_outgoingoperation",
+        *recorded("INSERT integrations_exchange", "WITH exchange"),
         *CREATE[5:],
     ]
 
@@ -79,8 +83,7 @@ def test_a_comment_of_ours_on_a_change_of_a_partner(alice, api, acme):
         "SELECT changes_change",
         "INSERT changes_comment",
         KNOWN,
-        "UPDATE integrations_exchange",
-        "INSERT integrations_outgoingoperation",
+        *recorded("UPDATE integrations_exchange", "WITH integrations_outgoingoperation"),
     ]
 
 

@@ -10,8 +10,6 @@ from typing import Any
 from django.conf import settings
 from django.contrib.auth import get_user_model
 from django.db import connection, transaction
-from django.db.models import Exists
-from django.db.models.expressions import NegatedExpression
 from django.utils import timezone
 
 from changes.models import Attachment, Change, Comment, SupportGroup
@@ -19,8 +17,6 @@ from integrations import origin, rules, statements
 from integrations.models import Exchange, ExternalReference, ExternalSystem, OutgoingOperation
 from integrations.outgoing import payloads
 from integrations.workers.wakeup import wake
-
-SEQUENCES = ("last_sequence", "assigned_sequence", "cancelled_sequence", "rejected_at_sequence")
 
 
 @dataclass
@@ -37,10 +33,14 @@ class Context:
     references: dict[str, ExternalReference] = field(default_factory=dict)
 
 
-def context_of(change: Change) -> Context:
-    """Reads the context of a change in one query. The caller holds the lock on the change's row."""
+def context_of(change: Change, *, to_record: bool = True) -> Context:
+    """Reads the context of a change in one query.
+
+    `to_record`: operations will be recorded with it, so its exchanges are locked until the transaction ends. The caller
+    then holds the lock on the change's row.
+    """
     owner, context = None, Context(change, rules.Situation())
-    for row in statements.known_of(change.pk, change.owning_group_id, change.requested_by_id):
+    for row in statements.known_of(change.pk, change.owning_group_id, change.requested_by_id, locks=to_record):
         name = row.system_id
         system = context.systems[name] = statements.partly(ExternalSystem, id=row.system_key, system_id=name)
         if row.owner_key:
@@ -66,7 +66,7 @@ def _cause() -> str | None:
 
 
 def _exchange(change: Change, system: ExternalSystem, row: statements.Known) -> Exchange:
-    sequences = {name: getattr(row, name) for name in SEQUENCES}
+    sequences = {name: getattr(row, name) for name in statements.SEQUENCES}
     exchange = statements.partly(Exchange, id=row.exchange_key, change_id=change.pk, system_id=system.pk, **sequences)
     exchange.system = system
     return exchange
@@ -125,35 +125,16 @@ def record(
                 attachment=attachment,
             )
         )
-    # Sorted by key, which is the order of locks. New exchanges come last.
-    _save_exchanges(sorted((context.exchanges[name] for name in names), key=lambda row: row.pk or math.inf))
     now = timezone.now()
-    followed: set[int] = set()
-    for row in rows:
-        row.exchange = context.exchanges[row.system.system_id]
+    written: set[str] = set()
+    # Sorted by the key of the exchange, which is the order of locks. New exchanges come last.
+    for row in sorted(rows, key=lambda row: context.exchanges[row.system.system_id].pk or math.inf):
+        name = row.system.system_id
         row.created_at = row.next_try_at = now
-        row.is_next = row.exchange.pk not in followed and _is_next(row)
-        followed.add(row.exchange.pk)
-    created = OutgoingOperation.objects.bulk_create(rows)
+        statements.write_recorded(context.exchanges[name], row, is_first=name not in written)
+        written.add(name)
     wake_on_commit()
-    return created
-
-
-def _save_exchanges(exchanges: list[Exchange]) -> None:
-    """Saves these exchanges, which locks them until the transaction ends."""
-    for exchange in exchanges:
-        exchange.save(update_fields=SEQUENCES if exchange.pk else None)
-
-
-def _is_next(row: OutgoingOperation) -> bool | NegatedExpression:
-    """An expression for "nothing unsettled comes before `row`", evaluated by the statement that inserts the row.
-
-    The exchange is locked when that statement begins. A worker that settles at the same time has either finished and is
-    seen here, or waits for the lock and then sees the new row.
-    """
-    if row.sequence == 1:
-        return True
-    return ~Exists(OutgoingOperation.objects.unsettled().filter(exchange=row.exchange_id))
+    return rows
 
 
 def wake_on_commit() -> None:
