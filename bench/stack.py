@@ -36,13 +36,14 @@ class Side:
     """Ours or the baseline: the module names of its processes, and the number of its Redis database."""
 
     name: str
-    wsgi: str
+    interface: str
+    web: str
     celery: str
     redis_number: int
 
 
-OURS = Side("ours", "casexchange.wsgi:application", "casexchange", 1)
-BASELINE = Side("baseline", "bench.baseline.desk.wsgi:application", "bench.baseline.celery_post", 2)
+OURS = Side("ours", "rsgi", "casexchange.rsgi:application", "casexchange", 1)
+BASELINE = Side("baseline", "wsgi", "bench.baseline.desk.wsgi:application", "bench.baseline.celery_post", 2)
 
 
 class Stack:
@@ -124,9 +125,11 @@ class Stack:
     def start_web(self, side: Side, environment: dict[str, str]) -> tuple[Process, str]:
         """Starts a web server. Returns its process and its address once it answers."""
         port = free_port()
-        options = ["--interface", "wsgi", "--host", "127.0.0.1", "--port", str(port), "--no-ws"]
-        size = ["--workers", str(WEB_WORKERS), "--blocking-threads", str(WEB_THREADS)]
-        process = self._start(f"{side.name}-web", ["granian", *options, *size, side.wsgi], environment)
+        options = ["--interface", side.interface, "--host", "127.0.0.1", "--port", str(port), "--no-ws"]
+        size = ["--workers", str(WEB_WORKERS)]
+        if side.interface == "wsgi":
+            size += ["--blocking-threads", str(WEB_THREADS)]  # ours has as many: WEB_THREADS in the settings
+        process = self._start(f"{side.name}-web", ["granian", *options, *size, side.web], environment)
         url = f"http://127.0.0.1:{port}"
         until(f"the web server of {side.name} answers", lambda: _answers(process, url))
         return process, url

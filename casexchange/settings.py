@@ -279,6 +279,11 @@ ATTACHMENT_MAX_BYTES = int(positive("ATTACHMENT_MAX_BYTES", 25 * 1024 * 1024))
 API_REQUEST_MAX_BYTES = ATTACHMENT_MAX_BYTES // 3 * 4 + 1024 * 1024
 DATA_UPLOAD_MAX_MEMORY_SIZE = API_REQUEST_MAX_BYTES
 
+# --- The web server ---
+
+# Threads of each process in which Django runs. casexchange/rsgi.py reads bodies and writes answers without them.
+WEB_THREADS = int(positive("WEB_THREADS", 4))
+
 # --- REST API ---
 
 API_RATE_LIMIT = (
