@@ -42,7 +42,7 @@ class Side:
     redis_number: int
 
 
-OURS = Side("ours", "rsgi", "casexchange.rsgi:application", "casexchange", 1)
+OURS = Side("ours", "asginl", "casexchange.asgi:application", "casexchange", 1)
 BASELINE = Side("baseline", "wsgi", "bench.baseline.desk.wsgi:application", "bench.baseline.celery_post", 2)
 
 

@@ -5,23 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from http import HTTPStatus
 
-from django.conf import settings
 from django.core.exceptions import BadRequest, RequestDataTooBig, TooManyFieldsSent, TooManyFilesSent
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import render
-from django.template.defaultfilters import filesizeformat
 from django.views import defaults
 
+from casexchange.body_limits import API, too_large
 from changes.exceptions import ChangeRefused
-from changes.pages.conversation.forms import MOST_FILES
 
-API = "/api/"
 _TOO_MUCH = (RequestDataTooBig, TooManyFieldsSent, TooManyFilesSent)
 
 
 class ErrorPagesMiddleware:
-    """Refuses a form that is too large before reading it, and gives an empty 405 answer a page."""
+    """Gives an empty 405 answer a page."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
         self.get_response = get_response
@@ -29,25 +26,12 @@ class ErrorPagesMiddleware:
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
         if request.path.startswith(API):
             return self.get_response(request)  # the API has its own limits and error answers
-        length = request.META.get("CONTENT_LENGTH") or "0"
-        if length.isdecimal() and int(length) > most_bytes():
-            return too_large(request)
         response = self.get_response(request)
         if response.status_code == HTTPStatus.METHOD_NOT_ALLOWED and not getattr(response, "content", b"-"):
             page = render(request, "405.html", {"method": request.method}, status=response.status_code)
             page["Allow"] = response["Allow"]
             return page
         return response
-
-
-def most_bytes() -> int:
-    """The largest form accepted, in bytes: `MOST_FILES` files of the full size, and the fields around them."""
-    return MOST_FILES * settings.ATTACHMENT_MAX_BYTES + settings.DATA_UPLOAD_MAX_MEMORY_SIZE
-
-
-def too_large(request: HttpRequest) -> HttpResponse:
-    context = {"most": filesizeformat(settings.ATTACHMENT_MAX_BYTES), "most_files": MOST_FILES}
-    return render(request, "413.html", context, status=HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
 
 
 def refused(request: HttpRequest, refusal: ChangeRefused) -> HttpResponse:

@@ -10,7 +10,6 @@ from functools import partial
 from http import HTTPStatus
 from typing import Any
 
-from django.conf import settings
 from django.db import Error, connection, transaction
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.http.response import HttpResponseBase
@@ -18,13 +17,12 @@ from django.template.loader import render_to_string
 from django.views import defaults
 
 from casexchange.error_pages import API, problem, refused
+from changes.api.parsers import REPEATABLE_BYTES
 from changes.conflicts import RETRY_AFTER, is_unavailable, is_undone, retry, what_to_do
 from changes.exceptions import ChangeRefused
 
 logger = logging.getLogger(__name__)
 
-# A request with a larger body is not repeated: its body would have to be kept in memory.
-REPEATABLE_BYTES = 256 * 1024
 SAFE = {"GET", "HEAD", "OPTIONS", "TRACE"}
 _NO_WRITE = ("SELECT", "SAVEPOINT", "RELEASE", "ROLLBACK", "BEGIN", "SET", "SHOW", "PRAGMA", "EXPLAIN")
 
@@ -44,14 +42,13 @@ class ConflictMiddleware:
         return self.get_response(request)
 
     def process_view(self, request: HttpRequest, view: View, args: Any, kwargs: Any) -> HttpResponseBase:
-        is_repeatable = _keep_body(request)
         writes = _Writes()
         with ExitStack() as stack:
             if request.method not in SAFE:
                 stack.enter_context(connection.execute_wrapper(writes))
             try:
                 call = partial(view, request, *args, **kwargs)
-                return retry(call, lambda: is_repeatable and not writes.are_committed)
+                return retry(call, lambda: not writes.are_committed and _is_readable_again(request))
             except Error as error:
                 if not is_unavailable(error):
                     raise
@@ -85,15 +82,12 @@ class _Writes:
         self.are_committed = True
 
 
-def _keep_body(request: HttpRequest) -> bool:
-    """Whether the view can read the body more than once."""
+def _is_readable_again(request: Any) -> bool:
+    """Whether the view can read the body once more: it has not read it, or Django has kept it."""
     length = request.META.get("CONTENT_LENGTH") or "0"
-    limit = min(REPEATABLE_BYTES, settings.DATA_UPLOAD_MAX_MEMORY_SIZE)  # the view refuses a body over that
-    if not length.isdecimal() or int(length) > limit or "Transfer-Encoding" in request.headers:
+    if not length.isdecimal() or int(length) > REPEATABLE_BYTES or "Transfer-Encoding" in request.headers:
         return False
-    if hasattr(request, "_post"):
-        return True  # the CSRF check has parsed the form; small files are kept in memory
-    return request.body is not None  # reading the body here makes Django keep it
+    return not request._read_started or hasattr(request, "_body") or hasattr(request, "_post")
 
 
 # --- 503 ---

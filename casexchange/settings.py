@@ -74,6 +74,7 @@ MIDDLEWARE = [
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "changes.texts.file_names.FileNamesMiddleware",
+    "casexchange.body_limits.BodyLimitsMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "changes.pages.preferences.preferences.PreferencesMiddleware",
@@ -275,14 +276,18 @@ DELIVERY_LEASE = positive("DELIVERY_LEASE", 60)
 BREAKER_FAILURES = max(1, int(positive("BREAKER_FAILURES", 10)))
 BREAKER_OPEN_SECONDS = positive("BREAKER_OPEN_SECONDS", 30)
 ATTACHMENT_MAX_BYTES = int(positive("ATTACHMENT_MAX_BYTES", 25 * 1024 * 1024))
-# A whole request: one attachment of the full size in base64 (4 bytes for 3), and 1 MiB for the JSON around it.
-API_REQUEST_MAX_BYTES = ATTACHMENT_MAX_BYTES // 3 * 4 + 1024 * 1024
-DATA_UPLOAD_MAX_MEMORY_SIZE = API_REQUEST_MAX_BYTES
+# A JSON body without the content of attachments, and one with an attachment of the full size in base64 (4 bytes for 3).
+API_BODY_MAX_BYTES = 1024 * 1024
+API_REQUEST_MAX_BYTES = ATTACHMENT_MAX_BYTES // 3 * 4 + API_BODY_MAX_BYTES
+# A form without its files. The longest has five texts of 100,000 characters, of which each may take 12 bytes.
+DATA_UPLOAD_MAX_MEMORY_SIZE = 8 * 1024 * 1024
 
 # --- The web server ---
 
-# Threads of each process in which Django runs. casexchange/rsgi.py reads bodies and writes answers without them.
+# Threads of each process in which Django runs. casexchange/asgi.py reads bodies and writes answers without them.
 WEB_THREADS = int(positive("WEB_THREADS", 4))
+# Seconds in which a request must arrive, and its answer must be taken.
+WEB_TIMEOUT = positive("WEB_TIMEOUT", 30)
 
 # --- REST API ---
 

@@ -71,6 +71,7 @@ class RunningExchange:
             "DELIVERY_RETRY_SCHEDULE": ",".join(["0.3"] * 20),
             "DELIVERY_LEASE": "4",
             "DISPATCH_INTERVAL": "0.5",
+            "WEB_TIMEOUT": "4",
             **environment,
         }
         self.processes: dict[str, Process] = {}
@@ -199,10 +200,10 @@ class RunningExchange:
     def _commands(self) -> dict[str, list[str]]:
         celery = ["-m", "celery", "-A", "casexchange"]
         port = self.base_url.rpartition(":")[2]
-        web = ["-m", "granian", "--interface", "wsgi", "--host", "127.0.0.1", "--port", port]
+        web = ["-m", "granian", "--interface", "asginl", "--host", "127.0.0.1", "--port", port]
         simulator_port = self.simulator_url.rpartition(":")[2]
         return {
-            "web": [*web, "--blocking-threads", "4", "casexchange.wsgi:application"],
+            "web": [*web, "casexchange.asgi:application"],
             "worker": [*celery, "worker", "--loglevel", "INFO"],
             "beat": [*celery, "beat", "--loglevel", "WARNING", "--pidfile="],
             "simulator": [

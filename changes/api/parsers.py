@@ -7,6 +7,7 @@ import json
 import math
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from io import BytesIO
 from typing import IO, Any, NoReturn
 
 from django.conf import settings
@@ -16,8 +17,10 @@ from rest_framework.parsers import BaseParser
 from rest_framework.request import Request
 
 from .exceptions import LengthRequired, TooLarge
+from .json_scan import MAX_DEPTH, SCANNED_FROM, TOO_DEEP, Scan, scan
 
-MAX_DEPTH = 32
+# A body of at most this size is kept, so that the request can be repeated after a database conflict.
+REPEATABLE_BYTES = 256 * 1024
 # No number of the API has more digits. int() is slow for very many digits.
 MAX_DIGITS = 19
 # ASCII texts are valid UTF-8.
@@ -26,7 +29,7 @@ _UNFIT = re.compile("[\x00\ud800-\udfff]")
 
 
 class StrictJSONParser(BaseParser):
-    """Parses one JSON object in UTF-8 of at most `API_REQUEST_MAX_BYTES`.
+    """Parses one JSON object in UTF-8 of at most `API_BODY_MAX_BYTES`.
 
     It refuses repeated keys, NaN and Infinity, too large numbers, NUL characters and halves of surrogate pairs. The
     error names the path of the value.
@@ -34,6 +37,14 @@ class StrictJSONParser(BaseParser):
 
     # Not a subclass of the library's JSONParser: the library reads the whole body for those before we check its length.
     media_type = "application/json"
+    # Texts that do not count for the limit: the list that they are in, and their key there.
+    excluded: tuple[str, str] | None = None
+
+    def max_bytes(self) -> int:
+        return settings.API_BODY_MAX_BYTES
+
+    def check_scanned(self, found: Scan, context: Mapping[str, Any]) -> None:
+        """For subclasses: raises an APIException for a large body that need not be parsed."""
 
     def parse(
         self, stream: IO[bytes], media_type: str | None = None, parser_context: Mapping[str, Any] | None = None
@@ -41,8 +52,14 @@ class StrictJSONParser(BaseParser):
         _, parameters = parse_header_parameters(media_type or "")
         if parameters.get("charset", "utf-8").lower() not in CHARSETS:
             raise UnsupportedMediaType(media_type or "", detail="JSON must be in UTF-8 here.")
-        body = read_limited(stream, parser_context or {}, settings.API_REQUEST_MAX_BYTES)
+        context = parser_context or {}
+        body = read_limited(stream, context, self.max_bytes())
         try:
+            if len(body) > SCANNED_FROM:
+                found = scan(body, self.excluded)
+                if (size := len(body) - found.content) > settings.API_BODY_MAX_BYTES:
+                    _too_large(settings.API_BODY_MAX_BYTES, f"{size} bytes, attachments not counted")
+                self.check_scanned(found, context)
             return _json_object(body)
         except APIException as error:
             error.body = body  # type: ignore[attr-defined] # for the log of incoming operations
@@ -62,19 +79,29 @@ def _json_object(body: bytes) -> dict[str, Any]:
 def read_limited(stream: Any, parser_context: Mapping[str, Any], limit: int) -> bytes:
     """The body. Raises TooLarge if it is over `limit` bytes, after reading as little of it as possible."""
     check_length(parser_context, limit)
-    body = stream.read(limit + 1)
+    body = repeatable(stream, parser_context).read(limit + 1)
     if len(body) > limit:
         _too_large(limit)
     return body
 
 
+def repeatable(stream: Any, parser_context: Mapping[str, Any]) -> Any:
+    """A stream of the body. Django keeps a small body, so that the view can be called again after a conflict."""
+    request = getattr(parser_context.get("request"), "_request", None)
+    if request is None or _announced(request) > min(REPEATABLE_BYTES, settings.DATA_UPLOAD_MAX_MEMORY_SIZE):
+        return stream
+    return BytesIO(request.body)
+
+
 def check_length(parser_context: Mapping[str, Any], limit: int) -> None:
     """Raises TooLarge, before anything is read, for a request that announces more than `limit` bytes."""
     request = parser_context.get("request")
-    # Django has already checked that a given length is a number.
-    announced = int(request.META.get("CONTENT_LENGTH") or 0) if request is not None else 0
-    if announced > limit:
-        _too_large(limit)
+    if request is not None and (announced := _announced(request)) > limit:
+        _too_large(limit, f"{announced} bytes")
+
+
+def _announced(request: Any) -> int:
+    return int(request.META.get("CONTENT_LENGTH") or 0)  # Django has already checked that it is a number
 
 
 def check_has_length(request: Request) -> None:
@@ -90,8 +117,9 @@ def check_has_length(request: Request) -> None:
         raise UnsupportedMediaType(encoding, detail=said)
 
 
-def _too_large(limit: int) -> NoReturn:
-    raise TooLarge(f"The request is too large: at most {limit} bytes are taken.")
+def _too_large(limit: int, given: str = "") -> NoReturn:
+    found = f" ({given})" if given else ""
+    raise TooLarge(f"The request is too large{found}: at most {limit} bytes are taken.")
 
 
 class _Repeating(dict):
@@ -119,14 +147,11 @@ def loads(text: str) -> Any:
     try:
         value = json.loads(text, object_pairs_hook=_object, parse_int=_integer)
     except RecursionError as error:
-        raise ParseError(_TOO_DEEP) from error
+        raise ParseError(TOO_DEEP) from error
     except json.JSONDecodeError as error:
         raise ParseError(f"Not JSON: {error.msg}, line {error.lineno} column {error.colno}.") from error
     _check(value, escapes="\\u" in text)
     return value
-
-
-_TOO_DEEP = f"The JSON is nested too deeply: at most {MAX_DEPTH} levels are taken."
 
 
 def _check(value: object, escapes: bool) -> None:
@@ -135,7 +160,7 @@ def _check(value: object, escapes: bool) -> None:
     while waiting:
         item, path = waiting.pop()
         if len(path) > MAX_DEPTH:
-            raise ParseError(_TOO_DEEP)
+            raise ParseError(TOO_DEEP)
         if isinstance(item, dict):
             if isinstance(item, _Repeating):
                 _refuse((*path, item.repeated), "This field is given more than once.", "repeated")

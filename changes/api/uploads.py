@@ -16,7 +16,7 @@ from changes.models import Attachment
 from changes.texts.file_names import NamedParts
 from changes.validators import validate_attachment, validate_content_type, validate_file_name
 
-from .parsers import check_length
+from .parsers import check_length, repeatable
 from .problems import as_api_exception
 
 FIELD = "file"
@@ -49,7 +49,8 @@ class UploadParser(MultiPartParser):
         request = context["request"]
         meta = {**request.META, "CONTENT_TYPE": media_type}
         try:
-            parser = _Parts(meta, stream, request.upload_handlers, context.get("encoding") or settings.DEFAULT_CHARSET)
+            body = repeatable(stream, context)
+            parser = _Parts(meta, body, request.upload_handlers, context.get("encoding") or settings.DEFAULT_CHARSET)
             return DataAndFiles(*parser.parse())
         except MultiPartParserError as error:
             raise ParseError(f"Not multipart/form-data: {error}") from error

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+from django.conf import settings
 from django.core.exceptions import ValidationError as InvalidModel
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import status
@@ -17,7 +18,8 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from changes.api.exceptions import Conflict, Problem, Unavailable
-from changes.api.parsers import check_has_length
+from changes.api.json_scan import Scan
+from changes.api.parsers import StrictJSONParser, check_has_length
 from changes.api.problems import as_api_exception
 from changes.conflicts import is_unavailable, is_undone
 from changes.exceptions import ChangeRefused
@@ -41,10 +43,23 @@ class NoSuchChange(Problem):
 _PROBLEMS = {problem.status_code: problem for problem in (Problem, NoSuchChange, Conflict)}
 
 
+class OperationParser(StrictJSONParser):
+    """Parses an operation. The content of its attachments comes on top of the limit for a body."""
+
+    excluded = ("attachments", "content_base64")
+
+    def max_bytes(self) -> int:
+        return settings.API_REQUEST_MAX_BYTES
+
+    def check_scanned(self, found: Scan, context: Mapping[str, Any]) -> None:
+        authorized_system(context["request"], found.texts.get("system_id"))
+
+
 class OperationView(APIView):
     """Applies one operation of the partner that the token belongs to, as a whole or not at all."""
 
     authentication_classes = [PartnerAuthentication]
+    parser_classes = [OperationParser]
     summaries = {"POST": "Send an operation (partners)"}
     problems = {"POST": (404, 409, 422)}
 
@@ -100,7 +115,7 @@ class _Sent:
         body = self._body()
         self.payload = _without_content(body)
         self.body_sha256 = hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()
-        self.system = self._authorized_system(body.get("system_id"))
+        self.system = authorized_system(self.request, body.get("system_id"))
         self.key = self._key("Idempotency-Key") or self._key("webhook-id")
         return replace(
             valid_request(body, self.system),
@@ -119,21 +134,6 @@ class _Sent:
                 self.payload = {"unreadable": text}
                 self.body_sha256 = hashlib.sha256(raw).hexdigest()
             raise
-
-    def _authorized_system(self, system_id: object) -> ExternalSystem:
-        if not isinstance(system_id, str) or not system_id:
-            message = "Name your system, as a JSON string."
-            raise Problem(message, "required", {"system_id": message})
-        _check_identifier("system_id", system_id)
-        systems: Any = self.request.auth
-        system = next((own for own in systems if own.system_id == system_id), None)
-        if system is None:
-            raise PermissionDenied(
-                "This token is not that of the system's authorized user. Check system_id, including upper/lower case."
-            )
-        if not system.enabled:
-            raise PermissionDenied("This system is disabled here. Ask the service desk to enable it.")
-        return system
 
     def _key(self, name: str) -> str | None:
         key = self.request.headers.get(name)
@@ -156,6 +156,23 @@ class _Sent:
             body_sha256=self.body_sha256,
             idempotency_key=self.key,
         )
+
+
+def authorized_system(request: Request, system_id: object) -> ExternalSystem:
+    """The caller's system of this id. Raises Problem or PermissionDenied."""
+    if not isinstance(system_id, str) or not system_id:
+        message = "Name your system, as a JSON string."
+        raise Problem(message, "required", {"system_id": message})
+    _check_identifier("system_id", system_id)
+    systems: Any = request.auth
+    system = next((own for own in systems if own.system_id == system_id), None)
+    if system is None:
+        raise PermissionDenied(
+            "This token is not that of the system's authorized user. Check system_id, including upper/lower case."
+        )
+    if not system.enabled:
+        raise PermissionDenied("This system is disabled here. Ask the service desk to enable it.")
+    return system
 
 
 def _check_identifier(name: str, text: str) -> None:

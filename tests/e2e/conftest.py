@@ -59,8 +59,8 @@ class ServedPages:
     def _start(self) -> Process:
         import requests
 
-        options = ["--interface", "wsgi", "--no-ws", "--host", "127.0.0.1", "--port", self.url.rpartition(":")[2]]
-        command = [sys.executable, "-m", "granian", *options, "--blocking-threads", "4", "casexchange.wsgi:application"]
+        options = ["--interface", "asginl", "--no-ws", "--host", "127.0.0.1", "--port", self.url.rpartition(":")[2]]
+        command = [sys.executable, "-m", "granian", *options, "casexchange.asgi:application"]
         process = start(command, log=self._folder / "web.log", environment=self._environment, cwd=ROOT)
 
         def answers() -> bool:

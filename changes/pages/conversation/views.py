@@ -114,6 +114,7 @@ class AttachmentAdd(WithRecipients):
     """Attaches one or several files. Each is accepted or refused on its own, in its own transaction."""
 
     permission = "changes.add_attachment"
+    takes_files = True
 
     def post(self, request: HttpRequest, number: str) -> HttpResponse:
         files = list(uploads(request.FILES))

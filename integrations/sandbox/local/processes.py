@@ -133,10 +133,10 @@ def commands(port: int, simulator_port: int, simulator_config: Path) -> dict[str
     """The commands of the processes, by name, in the order in which to start them."""
     celery = ["-m", "celery", "-A", "casexchange"]
     simulator = ["--port", str(simulator_port), "--config", str(simulator_config)]
-    web = ["--interface", "wsgi", "--host", "127.0.0.1", "--port", str(port), "--blocking-threads", "4", "--no-ws"]
+    web = ["--interface", "asginl", "--host", "127.0.0.1", "--port", str(port), "--no-ws"]
     return {
         "simulator": ["manage.py", "simulator", *simulator],
-        "web": ["-m", "granian", *web, "casexchange.wsgi:application"],
+        "web": ["-m", "granian", *web, "casexchange.asgi:application"],
         "worker": [*celery, "worker", "--loglevel", "INFO"],
         "beat": [*celery, "beat", "--loglevel", "INFO", "--pidfile="],
     }
