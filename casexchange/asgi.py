@@ -10,13 +10,13 @@ from __future__ import annotations
 import asyncio
 import logging
 import sys
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from http import HTTPStatus
 from io import BytesIO
 from tempfile import SpooledTemporaryFile
-from typing import IO, Any
+from typing import IO, Any, Protocol
 
 from django.conf import settings
 
@@ -39,6 +39,14 @@ Message = dict[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 Headers = list[tuple[bytes, bytes]]
+
+
+class Content(Protocol):
+    """The body of an answer."""
+
+    def read(self, size: int = -1, /) -> bytes: ...
+
+    def close(self) -> object: ...
 
 
 class BodyWanted(BaseException):
@@ -84,7 +92,7 @@ class Application:
             with closing(answer):
                 await self._write(send, status, headers, answer)
 
-    async def _answer(self, scope: Message, receive: Receive) -> tuple[int, Headers, IO[bytes]]:
+    async def _answer(self, scope: Message, receive: Receive) -> tuple[int, Headers, Content]:
         environ = _environ(scope)
         length = _length(environ)
         if length == 0:
@@ -100,11 +108,11 @@ class Application:
             body.seek(0)
             return await self._call(environ, body)
 
-    async def _call(self, environ: Message, body: Any) -> tuple[int, Headers, IO[bytes]]:
+    async def _call(self, environ: Message, body: Any) -> tuple[int, Headers, Content]:
         given = {**environ, "wsgi.input": body}
         return await asyncio.get_running_loop().run_in_executor(self._threads, _call, given)
 
-    async def _write(self, send: Send, status: int, headers: Headers, answer: IO[bytes]) -> None:
+    async def _write(self, send: Send, status: int, headers: Headers, answer: Content) -> None:
         """Sends the answer in pieces. Gives up, which closes the connection, when the reader's time is over."""
         loop = asyncio.get_running_loop()
         begun, sent, is_more = loop.time(), 0, True
@@ -171,11 +179,11 @@ def _environ(scope: Message) -> Message:
     return environ
 
 
-def _call(environ: Message) -> tuple[int, Headers, IO[bytes]]:
+def _call(environ: Message) -> tuple[int, Headers, Content]:
     """Runs Django in this thread until the whole answer is there, or the file to send is open."""
     said: list[tuple[int, Headers]] = []
 
-    def start(status: str, headers: Iterable[tuple[str, str]], exc_info: Any = None) -> None:
+    def start(status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Any:
         raw = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in headers]
         said.append((int(status[:3]), raw))
 
@@ -184,7 +192,7 @@ def _call(environ: Message) -> tuple[int, Headers, IO[bytes]]:
     return status, headers, answer if isinstance(answer, _File) else _received(answer)
 
 
-def _received(answer: Any) -> IO[bytes]:
+def _received(answer: Any) -> Content:
     """The whole content. A list of changes, streamed from the database, goes to a file if it is large."""
     with closing(answer):
         if not answer.streaming:

@@ -120,6 +120,7 @@ test | bench)
         { command -v chromium >/dev/null && (apt_install "make $target" chromium-headless-shell) 2>/dev/null; } ||
         command -v chromium >/dev/null || missing="$missing chromium-headless-shell"
     [ "$target" = bench ] || command -v faketime >/dev/null || missing="$missing faketime"
+    [ "$target" = bench ] || command -v nginx >/dev/null || missing="$missing nginx-light"
     [ "$target" = bench ] || command -v msgfmt >/dev/null || missing="$missing gettext"
     command -v initdb >/dev/null || ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 ||
         missing="$missing postgresql"

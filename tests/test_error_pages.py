@@ -80,7 +80,7 @@ def test_413_a_form_with_too_many_fields(alice, change):
 def test_413_a_body_that_is_too_large_is_refused_before_it_is_read(alice, change, settings):
     settings.ATTACHMENT_MAX_BYTES = settings.DATA_UPLOAD_MAX_MEMORY_SIZE = 1000
     response = web(alice).generic(
-        "POST", f"/changes/{change.number}/attachments/", b"x" * 20_000, "multipart/form-data; boundary=x"
+        "POST", f"/changes/{change.number}/attachments/", b"x" * 70_000, "multipart/form-data; boundary=x"
     )
     check(response, 413, "at most 10 files of 1000")
     assert not change.attachments.exists()

@@ -156,8 +156,8 @@ def test_every_wrong_field_is_named_at_once(refused):
     assert {error["attr"] for error in errors} == {"title", "risk", "size", "planned_end"}
 
 
-def test_a_million_wrong_fields_are_not_all_named(refused):
-    body = json.dumps({"title": "Another", **{f"field{i}": 1 for i in range(200_000)}})
+def test_thousands_of_wrong_fields_are_not_all_named(refused):
+    body = json.dumps({"title": "Another", **{f"field{i}": 1 for i in range(9_000)}})
     assert len(refused("PATCH", "{change}/", body)) == 20
 
 
