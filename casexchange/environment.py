@@ -54,6 +54,12 @@ def one_of(name: str, default: str, pattern: str, advice: str) -> str:
     return text
 
 
+def rate(name: str, default: str) -> str:
+    """A rate such as 6000/minute; empty means no limit."""
+    advice = f"write a number and second, minute, hour or day, such as {default}; empty for no limit"
+    return one_of(name, default, r"([1-9][0-9]*/(second|minute|hour|day))?", advice)
+
+
 def networks(name: str) -> list[ipaddress.IPv4Network | ipaddress.IPv6Network]:
     """Comma-separated IP networks; [] if the variable is not set."""
     try:

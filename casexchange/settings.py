@@ -12,7 +12,7 @@ from kombu import Queue
 
 import casexchange
 from casexchange.database import postgresql_options
-from casexchange.environment import env, folder, networks, numbers, one_of, positive, zero_or_more
+from casexchange.environment import env, folder, networks, numbers, one_of, positive, rate, zero_or_more
 
 VERSION = casexchange.__version__
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -67,6 +67,7 @@ INSTALLED_APPS = [
     "simple_history",
 ]
 MIDDLEWARE = [
+    "casexchange.proxies.ClientAddressMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "casexchange.compression.PageCompressionMiddleware",
@@ -286,20 +287,16 @@ DATA_UPLOAD_MAX_MEMORY_SIZE = 8 * 1024 * 1024
 
 # Threads of each process in which Django runs. casexchange/asgi.py reads bodies and writes answers without them.
 WEB_THREADS = int(positive("WEB_THREADS", 4))
+# Our own proxies: only they are believed when they name a caller's address.
+TRUSTED_PROXIES = networks("TRUSTED_PROXIES")
 # Seconds in which a request must arrive, and its answer must be taken.
 WEB_TIMEOUT = positive("WEB_TIMEOUT", 30)
 
 # --- REST API ---
 
-API_RATE_LIMIT = (
-    one_of(
-        "API_RATE_LIMIT",
-        "6000/minute",
-        r"([1-9][0-9]*/(second|minute|hour|day))?",
-        "write a number and second, minute, hour or day, such as 6000/minute; empty for no limit",
-    )
-    or None
-)
+API_RATE_LIMIT = rate("API_RATE_LIMIT", "6000/minute")
+API_ADDRESS_RATE_LIMIT = rate("API_ADDRESS_RATE_LIMIT", "30000/minute")
+API_ANONYMOUS_RATE_LIMIT = rate("API_ANONYMOUS_RATE_LIMIT", "300/minute")
 REST_KNOX = {"AUTH_HEADER_PREFIX": "Bearer", "TOKEN_TTL": None, "AUTO_REFRESH": False}
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": ["integrations.api.authentication.BearerAuthentication"],
@@ -308,8 +305,7 @@ REST_FRAMEWORK = {
     "DEFAULT_PARSER_CLASSES": ["changes.api.parsers.StrictJSONParser"],
     "DEFAULT_CONTENT_NEGOTIATION_CLASS": "changes.api.negotiation.Negotiation",
     "DEFAULT_FILTER_BACKENDS": ["django_filters.rest_framework.DjangoFilterBackend"],
-    "DEFAULT_THROTTLE_CLASSES": ["changes.api.throttling.PerUserThrottle"],
-    "DEFAULT_THROTTLE_RATES": {"user": API_RATE_LIMIT},
+    "DEFAULT_THROTTLE_CLASSES": ["changes.api.throttling.ApiThrottle"],
     "DEFAULT_SCHEMA_CLASS": "changes.api.schema.ProblemSchema",
     "EXCEPTION_HANDLER": "changes.api.problems.exception_handler",
     "TEST_REQUEST_DEFAULT_FORMAT": "json",

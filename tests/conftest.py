@@ -89,7 +89,7 @@ def django_db_setup(django_test_environment: None, django_db_blocker: Any) -> No
 
 @pytest.fixture(autouse=True)
 def _empty_cache() -> None:
-    # The counters of the rate limit.
+    # What the desk counts.
     cache.clear()
 
 

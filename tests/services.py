@@ -119,6 +119,10 @@ def _set_environment(database: str) -> None:
         CELERY_BROKER_URL=redis_url(worker_number()),
         OUTGOING_ALLOWED_NETWORKS="127.0.0.0/8",
         LOG_LEVEL="WARNING",
+        # Tests of a limit set their own. Otherwise some tests would need more queries than others.
+        API_RATE_LIMIT="",
+        API_ADDRESS_RATE_LIMIT="",
+        API_ANONYMOUS_RATE_LIMIT="",
         # No idle limit: a test is one transaction, and may be slow on a busy machine.
         DATABASE_IDLE_TIMEOUT="0",
         # Playwright runs an event loop in the thread of the tests, in which Django would refuse to use the database.

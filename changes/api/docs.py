@@ -1,8 +1,27 @@
-"""The page with the API's documentation. It loads nothing from another host."""
+"""The description of the API (OpenAPI 3), and the page with its documentation. The page loads nothing from outside."""
 
 from __future__ import annotations
 
-from drf_spectacular.views import SpectacularSwaggerSplitView
+from django.http import HttpResponse
+from drf_spectacular.utils import extend_schema
+from drf_spectacular.views import SCHEMA_KWARGS, SpectacularAPIView, SpectacularSwaggerSplitView
+from rest_framework.request import Request
+
+# The description by its format. It is the same for everybody, and takes a second to make.
+_made: dict[str, tuple[bytes, str]] = {}
+
+
+class SchemaView(SpectacularAPIView):
+    """The description, which each process makes once."""
+
+    @extend_schema(**SCHEMA_KWARGS)
+    def get(self, request: Request, *args: object, **kwargs: object) -> HttpResponse:
+        name = request.accepted_renderer.format
+        if name not in _made:
+            answer = self.finalize_response(request, super().get(request, *args, **kwargs)).render()
+            _made[name] = answer.content, answer["Content-Type"]
+        content, kind = _made[name]
+        return HttpResponse(content, kind)
 
 
 class DocsView(SpectacularSwaggerSplitView):

@@ -1,48 +1,56 @@
-"""A rate limit for each user, cheap enough for every request."""
+"""The rate limits of the API: for each token, for each address, and for calls without a valid token."""
 
 from __future__ import annotations
 
-import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from django.core.cache import cache
-from rest_framework.settings import api_settings
-from rest_framework.throttling import UserRateThrottle
+from django.conf import settings
+from rest_framework.exceptions import Throttled
+from rest_framework.throttling import BaseThrottle
+
+from changes.rate_limits import Rate, use, wait_for
 
 if TYPE_CHECKING:
+    from django.http import HttpRequest
     from rest_framework.request import Request
     from rest_framework.views import APIView
 
 
-class PerUserThrottle(UserRateThrottle):
-    """Counts the requests of a user in windows of fixed length, with two cache calls for each request.
-
-    The rate comes from the settings, as in `6000/minute`. None means no limit.
-    """
-
-    scope: str
-    duration: int
-    num_requests: int
-
-    def get_rate(self) -> str | None:
-        # Read at each call: the parent's class attribute keeps the setting as it was at import.
-        rates: Any = api_settings.DEFAULT_THROTTLE_RATES
-        return rates.get(self.scope)
+class ApiThrottle(BaseThrottle):
+    """Counts a call for its token and its address; without a token for its address alone, at a lower rate."""
 
     def allow_request(self, request: Request, view: APIView) -> bool:
-        if self.rate is None:
-            return True
-        now = time.time()
-        window = int(now // self.duration)
-        self._left = (window + 1) * self.duration - now
-        key = f"{self.get_cache_key(request, view)}:{window}"
-        cache.add(key, 0, self.duration)
-        try:
-            return cache.incr(key) <= self.num_requests
-        except ValueError:
-            # The cache evicted the counter in between; the next request starts a new one.
-            return True
+        if request.META.get("casexchange.is_second_call"):
+            return True  # counted before its body was read
+        address = address_of(request)
+        if request.user.is_authenticated:
+            token = f"token:{getattr(request, 'token_digest', request.user.pk)}"
+            limits = {token: settings.API_RATE_LIMIT, f"address:{address}": settings.API_ADDRESS_RATE_LIMIT}
+        else:
+            limits = {f"anonymous:{address}": settings.API_ANONYMOUS_RATE_LIMIT}
+        rates = [(name, rate) for name, text in limits.items() if (rate := Rate.read(text))]
+        self._wait = max((use(name, rate) for name, rate in rates), default=0.0)
+        return not self._wait
 
     def wait(self) -> float:
         """Seconds until the next window."""
-        return self._left
+        return self._wait
+
+
+def refuse_many_failures(request: Request) -> None:
+    """Raises Throttled for an address that made too many calls without a valid token. Asks memory only."""
+    rate = Rate.read(settings.API_ANONYMOUS_RATE_LIMIT)
+    if rate and (wait := wait_for(f"anonymous:{address_of(request)}", rate)):
+        raise Throttled(wait)
+
+
+def count_failure(request: Request) -> None:
+    """Counts a call without a valid token for its address."""
+    rate = Rate.read(settings.API_ANONYMOUS_RATE_LIMIT)
+    if rate and not request.META.get("casexchange.is_second_call"):
+        use(f"anonymous:{address_of(request)}", rate)
+
+
+def address_of(request: Request | HttpRequest) -> str:
+    """The caller's address. Behind a trusted proxy, the one that the proxy names: see casexchange/proxies.py."""
+    return str(request.META.get("REMOTE_ADDR", ""))

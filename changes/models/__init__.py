@@ -8,6 +8,7 @@ from .additions import Addition, Approval, Attachment, Comment
 from .bulk import BulkItem, BulkJob
 from .group import SupportGroup
 from .preferences import Preferences, SavedFilter
+from .rate_counters import RateCounter
 from .record import Change, FieldChange
 
 __all__ = [
@@ -20,6 +21,7 @@ __all__ = [
     "Comment",
     "FieldChange",
     "Preferences",
+    "RateCounter",
     "SavedFilter",
     "SupportGroup",
 ]

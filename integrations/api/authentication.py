@@ -11,21 +11,37 @@ from knox.crypto import hash_token
 from knox.models import AuthToken
 from rest_framework.exceptions import AuthenticationFailed
 
+from changes.api.throttling import count_failure, refuse_many_failures
 from integrations.models import ExternalSystem
 from integrations.statements import partner_of_token, token_with_user
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import User
+    from rest_framework.request import Request
 
 
 class BearerAuthentication(TokenAuthentication):
     """Finds the token by its digest, which is the key. One query; knox would load all of the user's fields too."""
 
+    def authenticate(self, request: Request) -> Any:
+        refuse_many_failures(request)
+        try:
+            found = super().authenticate(request)
+        except AuthenticationFailed:
+            count_failure(request)
+            raise
+        if found is None:
+            count_failure(request)
+        else:
+            request.token_digest = self.digest  # type: ignore[attr-defined] # for the rate limit
+        return found
+
     def authenticate_credentials(self, token: bytes) -> Any:
         # A token consists of ASCII letters and digits. knox would raise an error on bytes that it cannot decode.
         if not token.isascii():
             raise AuthenticationFailed("Invalid token.")
-        return self.caller(hash_token(token.decode()))
+        self.digest = hash_token(token.decode())
+        return self.caller(self.digest)
 
     def caller(self, digest: str) -> Any:
         """The user and the token with this digest. Raises AuthenticationFailed."""

@@ -1,10 +1,9 @@
 """The URLs under /api/v1/. The views of changes are those of the app `changes`, opened to partners."""
 
 from django.urls import path, re_path
-from drf_spectacular.views import SpectacularAPIView
 
 from changes.api.addresses import UnknownAddressView
-from changes.api.docs import DocsView
+from changes.api.docs import DocsView, SchemaView
 
 from . import changes
 from .operations import OperationView
@@ -21,7 +20,7 @@ urlpatterns = [
     re_path(f"{_CHANGE}comments/$", changes.CommentsView.as_view(), name="comments"),
     re_path(f"{_CHANGE}attachments/$", changes.AttachmentsView.as_view(), name="attachments"),
     path("attachments/<int:pk>/content/", changes.AttachmentContentView.as_view(), name="attachment-content"),
-    path("schema/", SpectacularAPIView.as_view(), name="schema"),
+    path("schema/", SchemaView.as_view(), name="schema"),
     path("docs/", DocsView.as_view(), name="docs"),
     # Any other URL under /api/v1/ gets a problem (RFC 9457) instead of a page.
     re_path("", UnknownAddressView.as_view()),

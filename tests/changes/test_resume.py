@@ -113,7 +113,7 @@ def test_too_much_is_not_kept_and_said_so(alice, change):
     client = web(alice)
     address, data = typed_comment(client, change, "x" * 200_001)
     # As a browser sends it; the test client would send multipart.
-    response = signed_out(client).post(address, urlencode(data), "application/x-www-form-urlencoded")
+    response = signed_out(client).post(address, urlencode(data, doseq=True), "application/x-www-form-urlencoded")
     assert "nothing was done" in text(client.get(response["Location"]))
     assert "typed_before" not in client.session
 
@@ -122,7 +122,7 @@ def test_the_longest_comment_is_kept(alice, change):
     client = web(alice)
     address, data = typed_comment(client, change, "x" * 100_000)
     # As a browser sends it; the test client would send multipart.
-    response = signed_out(client).post(address, urlencode(data), "application/x-www-form-urlencoded")
+    response = signed_out(client).post(address, urlencode(data, doseq=True), "application/x-www-form-urlencoded")
     assert read_form(sign_in(client, alice, response), "body")["fields"]["body"] == ["x" * 100_000]
 
 

@@ -1,0 +1,16 @@
+"""What rate limits have counted in their windows, over all processes."""
+
+from __future__ import annotations
+
+from django.db import models
+
+
+class RateCounter(models.Model):
+    """The sum that was counted under a name in one window of time. Written by changes/rate_limits.py."""
+
+    name = models.CharField(max_length=200, primary_key=True)
+    counted = models.PositiveBigIntegerField(default=0)
+    ends_at = models.DateTimeField(db_index=True)
+
+    def __str__(self) -> str:
+        return f"{self.name}: {self.counted}"
