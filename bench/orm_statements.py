@@ -98,7 +98,9 @@ def claim(shares: Iterable[statements.Share], now: datetime, until: datetime) ->
     OutgoingOperation.objects.filter(pk__in=chosen, status=DeliveryStatus.WAITING).update(
         status=DeliveryStatus.SENDING, claim=F("claim") + 1, claimed_until=until
     )
-    found = OutgoingOperation.objects.filter(pk__in=chosen).annotate(recorded=Cast("payload", CharField()))
+    found = OutgoingOperation.objects.filter(pk__in=chosen).annotate(
+        recorded=Cast("payload", CharField()), shared=Cast("snapshot_of__payload", CharField())
+    )
     taken = list(found.defer("payload"))
     references = references_of({row.change_id for row in taken}, {row.system_id for row in taken})
     by_key = {(row.change_id, row.system_id): row for row in references}

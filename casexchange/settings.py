@@ -280,6 +280,8 @@ ATTACHMENT_MAX_BYTES = int(positive("ATTACHMENT_MAX_BYTES", 25 * 1024 * 1024))
 # A JSON body without the content of attachments, and one with an attachment of the full size in base64 (4 bytes for 3).
 API_BODY_MAX_BYTES = 1024 * 1024
 API_REQUEST_MAX_BYTES = ATTACHMENT_MAX_BYTES // 3 * 4 + API_BODY_MAX_BYTES
+# What one partner can make us store in an hour.
+PARTNER_BYTES_PER_HOUR = int(zero_or_more("PARTNER_BYTES_PER_HOUR", 64 * 1024 * 1024))
 # A form without its files. The longest has five texts of 100,000 characters, of which each may take 12 bytes.
 DATA_UPLOAD_MAX_MEMORY_SIZE = 8 * 1024 * 1024
 

@@ -87,6 +87,14 @@ def use(name: str, rate: Rate, amount: int = 1) -> float:
         return 0
 
 
+def charge(name: str, rate: Rate, amount: int) -> None:
+    """Counts `amount` that was used already, even if it exceeds the rate: then nothing more may be used."""
+    while amount > 0 and not wait_for(name, rate):
+        part = min(amount, max(1, rate.most // SHARES))
+        use(name, rate, part)
+        amount -= part
+
+
 def wait_for(name: str, rate: Rate) -> float:
     """The seconds until something may be counted again, as far as this process knows; 0 if now. Counts nothing."""
     now = time.time()

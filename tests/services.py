@@ -123,6 +123,7 @@ def _set_environment(database: str) -> None:
         API_RATE_LIMIT="",
         API_ADDRESS_RATE_LIMIT="",
         API_ANONYMOUS_RATE_LIMIT="",
+        PARTNER_BYTES_PER_HOUR="0",
         # No idle limit: a test is one transaction, and may be slow on a busy machine.
         DATABASE_IDLE_TIMEOUT="0",
         # Playwright runs an event loop in the thread of the tests, in which Django would refuse to use the database.

@@ -6,13 +6,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from copy import copy
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from django.db.models import Model
 
 Record = TypeVar("Record", bound=Model)
 # A copy of the one change whose lock is held, with the values in the database.
 _held: ContextVar[Model | None] = ContextVar("held_change", default=None)
+# What receivers note while that lock is held. Its transaction has not ended then, nor anything of it been undone.
+_notes: ContextVar[dict[Any, Any] | None] = ContextVar("notes_of_held_change", default=None)
 
 
 @contextmanager
@@ -21,17 +23,24 @@ def holding(change: Model) -> Iterator[None]:
 
     The caller must have inserted `change`, or read it by `locked()`, in this transaction, and not altered it since.
     """
-    token = _held.set(copy(change))
+    token, notes = _held.set(copy(change)), _notes.set({})
     try:
         yield
     finally:
         _held.reset(token)
+        _notes.reset(notes)
 
 
 def held(model: type[Record], key: int) -> Record | None:
     """The change with this key as the database has it, if a caller holds its lock; else None."""
     change = _held.get()
     return change if isinstance(change, model) and change.pk == key else None
+
+
+def notes(change: Model) -> dict[Any, Any]:
+    """What was noted in this transaction about a change whose lock is held; add to it. Forgotten if it is not held."""
+    kept = _notes.get() if held(type(change), change.pk) else None
+    return {} if kept is None else kept
 
 
 def keep_as_stored(change: Model) -> None:

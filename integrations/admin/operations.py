@@ -88,7 +88,7 @@ class OutgoingOperationAdmin(ForSystemAdmin):
 
     @admin.display(description=_("as recorded"))
     def pretty_payload(self, operation: OutgoingOperation) -> SafeString | str:
-        return pretty(operation.payload, _file(operation, "payload"))
+        return pretty(operation.whole_payload, _file(operation, "payload"))
 
 
 @admin.register(IncomingOperation)

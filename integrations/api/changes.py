@@ -9,17 +9,22 @@ from __future__ import annotations
 from typing import Any
 
 from django.db.models import Prefetch, QuerySet, prefetch_related_objects
-from rest_framework import serializers
+from drf_spectacular.utils import OpenApiParameter, extend_schema
+from rest_framework import serializers, status
+from rest_framework.request import Request
+from rest_framework.response import Response
 
 from changes.api import views
 from changes.api.fields import TimestampField
 from changes.api.serializers import ApprovalSerializer, ChangeSerializer
+from changes.api.uploads import uploaded_file
 from changes.choices import Visibility
 from changes.models import Change, Comment
 from changes.querysets import ChangeQuerySet
 from integrations.access import reachable
 from integrations.models import ExternalReference, ExternalSystem
 
+from .partner_uploads import attach
 from .permissions import StaffOrPartner
 
 
@@ -105,7 +110,30 @@ class CommentsView(PartnerView, views.CommentsView):
 
 
 class AttachmentsView(PartnerView, views.AttachmentsView):
-    pass
+    """A partner's file arrives as an incoming Update: see partner_uploads.py."""
+
+    summaries = {"GET": "Attachments of a change", "POST": "Add an attachment"}
+    partners_write = True
+    problems = {"POST": (409,)}
+
+    @extend_schema(
+        parameters=[
+            OpenApiParameter(
+                "Idempotency-Key",
+                str,
+                OpenApiParameter.HEADER,
+                description="Partners only. As for operations: a repeat gets the first answer again.",
+            )
+        ]
+    )
+    def post(self, request: Request, number: str) -> Response:
+        if self.partner is None:
+            return super().post(request, number)
+        change = self.get_change()
+        file = uploaded_file(request.data, request.FILES)
+        attachment, is_repeat = attach(request, change, self.partner, file)
+        headers = {"Idempotent-Replayed": "true"} if is_repeat else {}
+        return Response(self.get_serializer(attachment).data, status.HTTP_201_CREATED, headers=headers)
 
 
 class AttachmentContentView(PartnerView, views.AttachmentContentView):

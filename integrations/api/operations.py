@@ -9,38 +9,22 @@ from dataclasses import replace
 from typing import Any
 
 from django.conf import settings
-from django.core.exceptions import ValidationError as InvalidModel
 from drf_spectacular.utils import OpenApiParameter, extend_schema
-from rest_framework import status
 from rest_framework.exceptions import APIException, PermissionDenied
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from changes.api.exceptions import Conflict, Problem, Unavailable
+from changes.api.exceptions import Problem
 from changes.api.json_scan import Scan
 from changes.api.parsers import StrictJSONParser, check_has_length
-from changes.api.problems import as_api_exception
-from changes.conflicts import is_unavailable, is_undone
-from changes.exceptions import ChangeRefused
-from changes.validators import validate_identifier
 from integrations import incoming
-from integrations.incoming import OperationRefused
 from integrations.json_text import KEPT_BYTES
 from integrations.models import ExternalSystem
 
 from .authentication import PartnerAuthentication
 from .operation_serializers import OperationAnswerSerializer, OperationSerializer, valid_request
-
-KEY_MAX_LENGTH = 255
-
-
-class NoSuchChange(Problem):
-    status_code = status.HTTP_404_NOT_FOUND
-    default_code = "not_found"
-
-
-_PROBLEMS = {problem.status_code: problem for problem in (Problem, NoSuchChange, Conflict)}
+from .sent import Sent, apply, check_identifier
 
 
 class OperationParser(StrictJSONParser):
@@ -78,36 +62,17 @@ class OperationView(APIView):
         ],
     )
     def post(self, request: Request) -> Response:
-        sent = _Sent(request)
-        try:
-            answer = incoming.receive(sent.read())
-        except (APIException, ChangeRefused, InvalidModel, OperationRefused) as error:
-            problem = _problem(error)
-            sent.log_failure(problem)
-            raise problem from error
-        except Exception as error:
-            if not is_unavailable(error):
-                # Our fault. The log shows that the operation was received; the error itself is raised again.
-                sent.log_failure(APIException("internal error: see the server's log"))
-                raise
-            if not is_undone(error):
-                raise  # the connection is lost: nothing can be written
-            busy = Unavailable()
-            sent.log_failure(busy)
-            raise busy from error
+        answer = apply(SentOperation(request))
         headers = {"Idempotent-Replayed": "true"} if answer.is_replay else {}
         return Response(answer.body, status=answer.http_status, headers=headers)
 
 
-class _Sent:
-    """A received request. Its attributes hold what has been read so far, for the log if the rest cannot be read."""
+class SentOperation(Sent):
+    """An operation as JSON."""
 
-    def __init__(self, request: Request) -> None:
-        self.request = request
-        self.system: ExternalSystem | None = None
-        self.payload: Mapping[str, Any] = {}
-        self.body_sha256 = ""
-        self.key: str | None = None
+    @property
+    def is_logged(self) -> bool:
+        return bool(self.request.auth)
 
     def read(self) -> incoming.IncomingRequest:
         """Reads and validates the operation. Raises an APIException if a field or the partner's right is at fault."""
@@ -116,13 +81,17 @@ class _Sent:
         self.payload = _without_content(body)
         self.body_sha256 = hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()
         self.system = authorized_system(self.request, body.get("system_id"))
-        self.key = self._key("Idempotency-Key") or self._key("webhook-id")
+        self.key = self.header("Idempotency-Key") or self.header("webhook-id")
+        operation = valid_request(body, self.system)
+        # Of an attachment its content, which is three quarters of its base64.
+        content = sum(len(sent["content"]) for sent in operation.attachments)
+        self.bytes_to_store = int(self.request.META.get("CONTENT_LENGTH") or 0) - content // 3
         return replace(
-            valid_request(body, self.system),
+            operation,
             payload=self.payload,
             body_sha256=self.body_sha256,
             idempotency_key=self.key,
-            message_id=self._key("webhook-id"),
+            message_id=self.header("webhook-id"),
         )
 
     def _body(self) -> Any:
@@ -135,35 +104,13 @@ class _Sent:
                 self.body_sha256 = hashlib.sha256(raw).hexdigest()
             raise
 
-    def _key(self, name: str) -> str | None:
-        key = self.request.headers.get(name)
-        if key is not None and not 0 < len(key) <= KEY_MAX_LENGTH:
-            message = f"Give 1 to {KEY_MAX_LENGTH} characters."
-            raise Problem(f"{name}: {message}", "invalid", {name: message})
-        if key is not None:
-            _check_identifier(name, key)
-        return key
-
-    def log_failure(self, problem: APIException) -> None:
-        if not self.request.auth:
-            return  # nothing is logged for callers without a system
-        incoming.log_failure(
-            user=self.request.user,
-            system=self.system,
-            http_status=problem.status_code,
-            error=_as_text(problem),
-            payload=self.payload,
-            body_sha256=self.body_sha256,
-            idempotency_key=self.key,
-        )
-
 
 def authorized_system(request: Request, system_id: object) -> ExternalSystem:
     """The caller's system of this id. Raises Problem or PermissionDenied."""
     if not isinstance(system_id, str) or not system_id:
         message = "Name your system, as a JSON string."
         raise Problem(message, "required", {"system_id": message})
-    _check_identifier("system_id", system_id)
+    check_identifier("system_id", system_id)
     systems: Any = request.auth
     system = next((own for own in systems if own.system_id == system_id), None)
     if system is None:
@@ -173,29 +120,6 @@ def authorized_system(request: Request, system_id: object) -> ExternalSystem:
     if not system.enabled:
         raise PermissionDenied("This system is disabled here. Ask the service desk to enable it.")
     return system
-
-
-def _check_identifier(name: str, text: str) -> None:
-    try:
-        validate_identifier(text)
-    except InvalidModel as error:
-        message = " ".join(error.messages)
-        raise Problem(f"{name}: {message}", str(error.code), {name: message}) from error
-
-
-def _problem(error: Exception) -> APIException:
-    if isinstance(error, OperationRefused):
-        errors = {error.attr: error.detail} if error.attr else None
-        return _PROBLEMS[error.status](error.detail, error.code, errors)
-    problem = as_api_exception(error, prefix="properties.")
-    return problem if isinstance(problem, APIException) else Problem(str(problem))
-
-
-def _as_text(problem: APIException) -> str:
-    """One line for people: the errors with the paths of their fields."""
-    text = getattr(problem, "summary", None) or json.dumps(problem.detail, ensure_ascii=False, default=str)
-    # The name of an unknown field may contain characters that cannot be stored; escape them.
-    return str(text)[:4000].encode(errors="backslashreplace").decode().replace("\x00", "\\x00")
 
 
 def _without_content(body: Mapping[str, Any]) -> dict[str, Any]:

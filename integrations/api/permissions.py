@@ -1,4 +1,4 @@
-"""Permissions for partners: they may read what belongs to them, and write only by sending operations."""
+"""Permissions for partners: they may read what belongs to them, and write only by sending operations and files."""
 
 from __future__ import annotations
 
@@ -27,13 +27,18 @@ def partner_systems(user: User) -> list[ExternalSystem]:
 
 
 class StaffOrPartner(StaffAccess):
-    """As StaffAccess for staff, read-only for partners. Sets `view.partner`: the partner's systems, None for staff."""
+    """As StaffAccess for staff, read-only for partners, unless the view has `partners_write`.
+
+    Sets `view.partner`: the partner's systems, None for staff.
+    """
 
     def has_permission(self, request: Request, view: Any) -> bool:
         view.partner = None
         if not request.user.is_authenticated or request.user.is_staff:
             return super().has_permission(request, view)
         view.partner = partner_systems(request.user)
-        if is_write(request, view):
-            raise PermissionDenied(f"A partner can change records only by POST {reverse('api:operations')}.")
+        if is_write(request, view) and not getattr(view, "partners_write", False):
+            raise PermissionDenied(
+                f"A partner can change records only by POST {reverse('api:operations')}, and attach files."
+            )
         return True

@@ -5,8 +5,17 @@ The caller has authenticated the partner and validated the fields (`IncomingRequ
 log entry that the caller writes with `log_failure()`.
 """
 
+from .budget import count_stored, wait_for_budget
 from .entries import log_failure
 from .receiving import receive
 from .request import Answer, IncomingRequest, OperationRefused
 
-__all__ = ["Answer", "IncomingRequest", "OperationRefused", "log_failure", "receive"]
+__all__ = [
+    "Answer",
+    "IncomingRequest",
+    "OperationRefused",
+    "count_stored",
+    "log_failure",
+    "receive",
+    "wait_for_budget",
+]

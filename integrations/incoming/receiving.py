@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from dataclasses import replace
 from functools import partial
 from uuid import UUID
 
@@ -20,6 +21,7 @@ from integrations import origin
 from integrations.choices import IncomingKind, IncomingStatus
 from integrations.models import IncomingOperation, OutgoingOperation
 
+from .budget import stored_because_of
 from .effects import carry_out, new_change
 from .entries import keep, new_entry, remembered
 from .locks import lock_origin
@@ -78,7 +80,8 @@ def _apply(request: IncomingRequest, stored: list[Attachment]) -> Answer:
         change, reference = found or (new_change(request), None)
         with holding(change):
             reference = carry_out(request, change, reference, stored)
-        return keep(record, change, reference)
+            copies = stored_because_of(request, change)
+        return replace(keep(record, change, reference), stored=copies)
 
 
 # --- The origin of an operation ---

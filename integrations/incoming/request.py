@@ -45,8 +45,13 @@ class IncomingRequest:
 
 @dataclass(frozen=True)
 class Answer:
-    """The answer to the partner. `is_replay`: this is the first answer, given again to a repeat."""
+    """The answer to the partner.
+
+    `is_replay`: this is the first answer, given again to a repeat. `stored`: bytes that the operation made us store
+    besides what it sent.
+    """
 
     http_status: int
     body: Mapping[str, Any]
     is_replay: bool = False
+    stored: int = 0

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import uuid_utils.compat
 from django.conf import settings
 from django.db import models
@@ -31,6 +33,7 @@ class OutgoingOperation(models.Model):
 
     # Only on an operation that was claimed: what its message is made of (statements/claims.py).
     recorded: str
+    shared: str | None
     reference: ExternalReference | None
 
     id = models.UUIDField(_("id"), primary_key=True, default=uuid_utils.compat.uuid7, editable=False)
@@ -50,6 +53,15 @@ class OutgoingOperation(models.Model):
     sequence = models.PositiveIntegerField(_("sequence"))
     operation = models.CharField(_("operation"), max_length=6, choices=Operation)
     payload = JSONTextField(_("payload"), help_text=_("As recorded; the external reference is added when it is sent."))
+    snapshot_of = models.ForeignKey(
+        "self",
+        null=True,
+        on_delete=models.PROTECT,
+        related_name="+",
+        db_index=False,
+        verbose_name=_("snapshot of"),
+        help_text=_("The operation of the same transaction whose payload has the change. This payload has none."),
+    )
     cause = models.ForeignKey(
         IncomingOperation,
         null=True,
@@ -137,6 +149,13 @@ class OutgoingOperation(models.Model):
     def __str__(self) -> str:
         values = {"operation": self.operation, "sequence": self.sequence, "system": self.system}
         return gettext("%(operation)s %(sequence)s to %(system)s") % values
+
+    @property
+    def whole_payload(self) -> dict[str, Any]:
+        """What was recorded with it, the change included."""
+        if self.snapshot_of is None:
+            return self.payload
+        return {"change": self.snapshot_of.payload["change"], **self.payload}
 
     @property
     def is_settled(self) -> bool:

@@ -41,7 +41,8 @@ _OLDEST_OF_SYSTEM = """
 # An operation that a person is retrying or skipping now is left for the next claim: waiting for its lock would hold up
 # the other systems.
 _UNLOCKED = " FOR NO KEY UPDATE SKIP LOCKED"
-# `recorded` is the payload as text, which is sent unparsed. `reference` is the external reference as it is now, so that
+# `recorded` is the payload as text, which is sent unparsed; `shared` is that of the operation which has the snapshot of
+# the change, if this one has none. `reference` is the external reference as it is now, so that
 # no further statement is needed between the claim and the sending.
 _CLAIM = """
 WITH chosen AS MATERIALIZED ({oldest})
@@ -49,6 +50,9 @@ UPDATE integrations_outgoingoperation SET status = 'Sending', claim = claim + 1,
 WHERE status = 'Waiting' AND id IN (SELECT id FROM chosen)
 RETURNING id, exchange_id, change_id, system_id, sequence, operation, cause_id, created_at, status, claim, tries,
     next_try_at, claimed_until, payload AS recorded, (
+        SELECT first.payload FROM integrations_outgoingoperation first
+        WHERE first.id = integrations_outgoingoperation.snapshot_of_id
+    ) AS shared, (
         SELECT {json_array}(external_id, external_url, external_status, updated_at)
         FROM integrations_externalreference r
         WHERE r.change_id = integrations_outgoingoperation.change_id
@@ -79,8 +83,8 @@ class Share(NamedTuple):
 def claim(shares: Iterable[Share], now: datetime, until: datetime) -> list[OutgoingOperation]:
     """Claims each system's oldest due operations until `until`, up to its share and its free requests.
 
-    Each operation has what its message needs: `recorded`, the payload as JSON text, and `reference`, the external
-    reference or None.
+    Each operation has what its message needs: `recorded`, the payload as JSON text, `shared`, the payload with the
+    snapshot of the change if that is another, and `reference`, the external reference or None.
     """
     is_postgresql = connection.vendor == "postgresql"
     due, lease = (connection.ops.adapt_datetimefield_value(value) for value in (now, until))

@@ -29,12 +29,15 @@ def references_of(operations: Collection[OutgoingOperation]) -> References:
 def message(operation: OutgoingOperation) -> dict[str, Any]:
     """The message of this operation if it were sent now."""
     reference = references_of([operation]).get((operation.change_id, operation.system_id))
-    return {**_envelope(operation, reference), **operation.payload}
+    return {**_envelope(operation, reference), **operation.whole_payload}
 
 
 def body(operation: OutgoingOperation) -> bytes:
     """The message of a claimed operation, encoded as JSON. The recorded payload is JSON text already and is copied."""
-    envelope = json.dumps(_envelope(operation, operation.reference), ensure_ascii=False, separators=(",", ":"))
+    head = _envelope(operation, operation.reference)
+    if operation.shared:
+        head["change"] = json.loads(operation.shared)["change"]
+    envelope = json.dumps(head, ensure_ascii=False, separators=(",", ":"))
     return f"{envelope[:-1]},{operation.recorded[1:]}".encode()
 
 

@@ -13,6 +13,7 @@ from django.db import connection, transaction
 from django.utils import timezone
 
 from changes.models import Attachment, Change, Comment, SupportGroup
+from changes.models.holding import notes
 from integrations import origin, rules, statements
 from integrations.models import Exchange, ExternalReference, ExternalSystem, OutgoingOperation
 from integrations.outgoing import payloads
@@ -107,24 +108,25 @@ def record(
         found = ExternalSystem.objects.filter(system_id__in=missing).only("system_id")
         context.systems |= {system.system_id: system for system in found}
     rows = []
+    first = notes(context.change)  # the operation with the latest snapshot, by system
     for operation, name in generated:
         system = context.systems[name]
         exchange = context.exchanges.setdefault(name, Exchange(change=context.change, system=system))
         exchange.state = exchange.state.after(operation)
         own = [context.references[name]] if name in context.references else []
         payload = payloads.operation(context.change, own, changed_fields, comment, attachment, settings.BASE_URL)
-        rows.append(
-            OutgoingOperation(
-                change=context.change,
-                system=system,
-                sequence=exchange.last_sequence,
-                operation=operation,
-                payload=payload,
-                cause=origin.current(),
-                comment=comment,
-                attachment=attachment,
-            )
+        row = OutgoingOperation(
+            change=context.change,
+            system=system,
+            sequence=exchange.last_sequence,
+            operation=operation,
+            payload=payload,
+            cause=origin.current(),
+            comment=comment,
+            attachment=attachment,
         )
+        _share_snapshot(row, first)
+        rows.append(row)
     now = timezone.now()
     written: set[str] = set()
     # Sorted by the key of the exchange, which is the order of locks. New exchanges come last.
@@ -135,6 +137,19 @@ def record(
         written.add(name)
     wake_on_commit()
     return rows
+
+
+def _share_snapshot(row: OutgoingOperation, first: dict[Any, OutgoingOperation]) -> None:
+    """Refers to the snapshot that this transaction has recorded for the system, if the change is the same as there.
+
+    Otherwise a partner's operation with a hundred comments would make us store a hundred copies of the change.
+    """
+    earlier = first.get(row.system_id)
+    if earlier is not None and earlier.payload["change"] == row.payload["change"]:
+        row.snapshot_of = earlier
+        row.payload = {name: value for name, value in row.payload.items() if name != "change"}
+    else:
+        first[row.system_id] = row
 
 
 def wake_on_commit() -> None:

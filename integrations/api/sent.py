@@ -1,0 +1,137 @@
+"""What a partner sent, as an operation or as a file: it is applied, or its failure is answered and logged."""
+
+from __future__ import annotations
+
+import json
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import Any
+
+from django.conf import settings
+from django.core.exceptions import ValidationError as InvalidModel
+from rest_framework import status
+from rest_framework.exceptions import APIException, Throttled
+from rest_framework.request import Request
+
+from changes.api.exceptions import Conflict, Problem, Unavailable
+from changes.api.problems import as_api_exception
+from changes.conflicts import is_unavailable, is_undone
+from changes.exceptions import ChangeRefused
+from changes.validators import validate_identifier
+from integrations import incoming
+from integrations.incoming import OperationRefused
+from integrations.models import ExternalSystem
+
+KEY_MAX_LENGTH = 255
+BUDGET_USED_UP = (
+    "{system} has made us store {most} bytes within this hour, and that is all it may. Send the rest later."
+)
+
+
+class NoSuchChange(Problem):
+    status_code = status.HTTP_404_NOT_FOUND
+    default_code = "not_found"
+
+
+_PROBLEMS = {problem.status_code: problem for problem in (Problem, NoSuchChange, Conflict)}
+
+
+class Sent(ABC):
+    """A received request. Its attributes hold what has been read so far, for the log if the rest cannot be read.
+
+    `is_logged`: whether a failure is logged. Nothing is for callers without a system.
+    """
+
+    def __init__(self, request: Request) -> None:
+        self.request = request
+        self.system: ExternalSystem | None = None
+        self.payload: Mapping[str, Any] = {}
+        self.body_sha256 = ""
+        self.key: str | None = None
+        self.bytes_to_store = 0
+
+    @property
+    def is_logged(self) -> bool:
+        return self.system is not None
+
+    @abstractmethod
+    def read(self) -> incoming.IncomingRequest:
+        """Reads and validates the operation. Raises an APIException if a field or the partner's right is at fault."""
+
+    def header(self, name: str) -> str | None:
+        """The id in this header, None if it is missing. Raises Problem for one that cannot be kept."""
+        key = self.request.headers.get(name)
+        if key is not None and not 0 < len(key) <= KEY_MAX_LENGTH:
+            message = f"Give 1 to {KEY_MAX_LENGTH} characters."
+            raise Problem(f"{name}: {message}", "invalid", {name: message})
+        if key is not None:
+            check_identifier(name, key)
+        return key
+
+    def log_failure(self, problem: APIException) -> None:
+        if not self.is_logged:
+            return
+        incoming.log_failure(
+            user=self.request.user,
+            system=self.system,
+            http_status=problem.status_code,
+            error=_as_text(problem),
+            payload=self.payload,
+            body_sha256=self.body_sha256,
+            idempotency_key=self.key,
+        )
+
+
+def apply(sent: Sent) -> incoming.Answer:
+    """Applies what was sent. Raises the APIException to answer with; it is logged."""
+    try:
+        return _applied(sent.read(), sent.bytes_to_store)
+    except Throttled:
+        raise  # not logged: the log would be stored too
+    except (APIException, ChangeRefused, InvalidModel, OperationRefused) as error:
+        problem = _problem(error)
+        sent.log_failure(problem)
+        raise problem from error
+    except Exception as error:
+        if not is_unavailable(error):
+            # Our fault. The log shows that the operation was received; the error itself is raised again.
+            sent.log_failure(APIException("internal error: see the server's log"))
+            raise
+        if not is_undone(error):
+            raise  # the connection is lost: nothing can be written
+        busy = Unavailable()
+        sent.log_failure(busy)
+        raise busy from error
+
+
+def _applied(operation: incoming.IncomingRequest, size: int) -> incoming.Answer:
+    """Applies the operation within its system's budget of stored bytes. Raises Throttled if that is used up."""
+    if wait := incoming.wait_for_budget(operation.system, size):
+        raise Throttled(wait, BUDGET_USED_UP.format(system=operation.system, most=settings.PARTNER_BYTES_PER_HOUR))
+    answer = incoming.receive(operation)
+    if not answer.is_replay:
+        incoming.count_stored(operation.system, answer.stored)
+    return answer
+
+
+def check_identifier(name: str, text: str) -> None:
+    try:
+        validate_identifier(text)
+    except InvalidModel as error:
+        message = " ".join(error.messages)
+        raise Problem(f"{name}: {message}", str(error.code), {name: message}) from error
+
+
+def _problem(error: Exception) -> APIException:
+    if isinstance(error, OperationRefused):
+        errors = {error.attr: error.detail} if error.attr else None
+        return _PROBLEMS[error.status](error.detail, error.code, errors)
+    problem = as_api_exception(error, prefix="properties.")
+    return problem if isinstance(problem, APIException) else Problem(str(problem))
+
+
+def _as_text(problem: APIException) -> str:
+    """One line for people: the errors with the paths of their fields."""
+    text = getattr(problem, "summary", None) or json.dumps(problem.detail, ensure_ascii=False, default=str)
+    # The name of an unknown field may contain characters that cannot be stored; escape them.
+    return str(text)[:4000].encode(errors="backslashreplace").decode().replace("\x00", "\\x00")
