@@ -89,10 +89,13 @@ def use(name: str, rate: Rate, amount: int = 1) -> float:
 
 def charge(name: str, rate: Rate, amount: int) -> None:
     """Counts `amount` that was used already, even if it exceeds the rate: then nothing more may be used."""
-    while amount > 0 and not wait_for(name, rate):
-        part = min(amount, max(1, rate.most // SHARES))
-        use(name, rate, part)
+    part = max(1, rate.most // SHARES)
+    while amount > 0 and not use(name, rate, min(amount, part)):
         amount -= part
+    if amount > 0:
+        with _lock:  # the rest of the window is too little, and is used up too
+            share = _share(name, int(time.time() // rate.seconds))
+            share.left, share.is_last = 0, True
 
 
 def wait_for(name: str, rate: Rate) -> float:
