@@ -124,6 +124,7 @@ class ChangeSerializer(serializers.Serializer):
     created_at = TimestampField(read_only=True)
     updated_at = TimestampField(read_only=True)
     version = serializers.IntegerField(read_only=True)
+    approval_round = serializers.IntegerField(read_only=True)
 
 
 class CommentSerializer(serializers.Serializer):
