@@ -148,6 +148,8 @@ class Change(Movable):
         "actual_start",
         "actual_end",
     )
+    # Fields that the API and partners may set. A transition sets the phase.
+    WRITABLE_FIELDS = tuple(name for name in TRACKED_FIELDS if name not in ("phase", "priority", "requested_by"))
 
     class Meta:
         verbose_name = _("change")

@@ -16,7 +16,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from changes.api.exceptions import Conflict, Problem, Unavailable
+from changes.api.exceptions import Conflict, Forbidden, Problem, Unavailable
 from changes.api.parsers import check_has_length
 from changes.api.problems import as_api_exception
 from changes.conflicts import is_unavailable, is_undone
@@ -27,7 +27,7 @@ from integrations.incoming import OperationRefused
 from integrations.json_text import KEPT_BYTES
 from integrations.models import ExternalSystem
 
-from .authentication import PartnerAuthentication
+from .authentication import PartnerAuthentication, PartnerCaller
 from .operation_serializers import OperationAnswerSerializer, OperationSerializer, valid_request
 
 KEY_MAX_LENGTH = 255
@@ -38,7 +38,7 @@ class NoSuchChange(Problem):
     default_code = "not_found"
 
 
-_PROBLEMS = {problem.status_code: problem for problem in (Problem, NoSuchChange, Conflict)}
+_PROBLEMS = {problem.status_code: problem for problem in (Problem, Forbidden, NoSuchChange, Conflict)}
 
 
 class OperationView(APIView):
@@ -89,6 +89,7 @@ class _Sent:
 
     def __init__(self, request: Request) -> None:
         self.request = request
+        self.caller: PartnerCaller = request.auth  # type: ignore[assignment]
         self.system: ExternalSystem | None = None
         self.payload: Mapping[str, Any] = {}
         self.body_sha256 = ""
@@ -104,6 +105,7 @@ class _Sent:
         self.key = self._key("Idempotency-Key") or self._key("webhook-id")
         return replace(
             valid_request(body, self.system),
+            token=self.caller.token,
             payload=self.payload,
             body_sha256=self.body_sha256,
             idempotency_key=self.key,
@@ -125,8 +127,7 @@ class _Sent:
             message = "Name your system, as a JSON string."
             raise Problem(message, "required", {"system_id": message})
         _check_identifier("system_id", system_id)
-        systems: Any = self.request.auth
-        system = next((own for own in systems if own.system_id == system_id), None)
+        system = next((own for own in self.caller.systems if own.system_id == system_id), None)
         if system is None:
             raise PermissionDenied(
                 "This token is not that of the system's authorized user. Check system_id, including upper/lower case."
@@ -145,10 +146,11 @@ class _Sent:
         return key
 
     def log_failure(self, problem: APIException) -> None:
-        if not self.request.auth:
+        if not self.caller.systems:
             return  # nothing is logged for callers without a system
         incoming.log_failure(
             user=self.request.user,
+            token=self.caller.token,
             system=self.system,
             http_status=problem.status_code,
             error=_as_text(problem),
@@ -168,8 +170,7 @@ def _check_identifier(name: str, text: str) -> None:
 
 def _problem(error: Exception) -> APIException:
     if isinstance(error, OperationRefused):
-        errors = {error.attr: error.detail} if error.attr else None
-        return _PROBLEMS[error.status](error.detail, error.code, errors)
+        return _PROBLEMS[error.status](error.detail, error.code, error.errors)
     problem = as_api_exception(error, prefix="properties.")
     return problem if isinstance(problem, APIException) else Problem(str(problem))
 

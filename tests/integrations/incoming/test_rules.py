@@ -1,6 +1,7 @@
 """Section 4 of the rules: the rules for every operation that a partner sends."""
 
 import pytest
+from knox.models import AuthToken
 
 from changes.models import Change, Comment
 from integrations.models import ExternalReference, IncomingOperation
@@ -10,6 +11,7 @@ from tests.factories import (
     SupportGroupFactory,
     UserFactory,
 )
+from tests.pages import web
 
 from .conftest import referenced, refused, state
 
@@ -224,6 +226,25 @@ class TestRule8Authority:
         assert not acme.authorized_user.is_staff
         assert not acme.authorized_user.get_all_permissions()
         assert send("Create", external_id="C-1", properties={"title": "T"}).status_code == 201
+
+    def test_the_log_names_the_token_also_when_it_is_revoked(self, acme, partner_api, ingrid):
+        client = partner_api(acme)
+        token = AuthToken.objects.get(user=acme.authorized_user)
+        name = f"{token.token_key[:8]}…"
+        body = {"system_id": "ACME", "operation": "Create", "external_id": "C-1", "properties": {"title": "T"}}
+        origin = {"system_id": "DESK", "operation_id": client.post("/api/v1/operations/", body).json()["id"]}
+        client.post("/api/v1/operations/", {**body, "origin": origin})
+        client.post("/api/v1/operations/", {**body, "operation": "Destroy"})
+        client.post("/api/v1/operations/", b"{", content_type="application/json")
+        token.delete()
+        entries = IncomingOperation.objects.all()
+        assert {entry.status for entry in entries} == {"Applied", "Ignored", "Failed"}
+        assert {entry.token for entry in entries} == {name}
+        for address in ("/exchange/?direction=in", "/admin/integrations/incomingoperation/"):
+            assert web(ingrid).get(address).content.decode().count(name) == len(entries) == 4
+        for entry in entries:
+            for address in (f"/exchange/{entry.pk}/", f"/admin/integrations/incomingoperation/{entry.pk}/change/"):
+                assert name in web(ingrid).get(address).content.decode()
 
     def test_only_the_authorized_user_speaks_for_a_system(self, acme, beta, partner_api, api, alice):
         body = {"system_id": "ACME", "operation": "Create", "external_id": "C-1", "properties": {"title": "T"}}
