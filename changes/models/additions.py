@@ -58,8 +58,9 @@ class Addition(models.Model):
 
     @property
     def author_label(self) -> str:
-        """The author's name: as the partner sent it, else the name of our user."""
-        return self.author_name or self.author.get_username()
+        """The author's name: as the partner sent it, else that of our user. For a partner's, as in `J. Doe (ACME)`."""
+        name = self.author_name or self.author.get_username()
+        return f"{name} ({self.source_system})" if self.source_system else name
 
     @property
     def is_public(self) -> bool:

@@ -29,16 +29,20 @@ class SomeOrAll(forms.MultipleChoiceField):
 
     widget = forms.CheckboxSelectMultiple
 
+    @property
+    def known(self) -> list[str]:
+        choices: Any = self.choices
+        return [value for value, _label in choices]
+
     def prepare_value(self, value: Any) -> Any:
-        return [choice for choice, _label in self.choices] if value is None else value
+        return self.known if value is None else value
 
     def has_changed(self, initial: Any, data: Any) -> bool:
         return super().has_changed(self.prepare_value(initial), data)
 
     def clean(self, value: Any) -> Any:
         chosen = super().clean(value)
-        known = [choice for choice, _label in self.choices]
-        return None if {*chosen} == {*known} else in_order(chosen, known)
+        return None if {*chosen} == {*self.known} else in_order(chosen, self.known)
 
 
 class SystemIds(forms.CharField):

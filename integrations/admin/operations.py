@@ -1,6 +1,6 @@
 """Read-only admin of the operations in both directions. To retry or skip one, use its page in the exchange log."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 from django.contrib import admin
 from django.db.models import QuerySet
@@ -45,7 +45,7 @@ class DeliveryAttemptInline(ShownOnly, admin.TabularInline):
 class ForSystemAdmin(ReadOnlyAdmin):
     """Base of the lists of operations. `heavy`: fields not loaded for the list. `related`: relations loaded with it."""
 
-    search_fields = ("change__number",)
+    search_fields: ClassVar[Any] = ("change__number",)
     heavy: tuple[str, ...] = ("payload",)
     related: tuple[str, ...] = ("change",)
 

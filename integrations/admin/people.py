@@ -1,6 +1,6 @@
 """Users and support groups: extends changes.admin with authorized users and external systems."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 from django import forms
 from django.contrib import admin
@@ -60,8 +60,8 @@ class UserAdmin(PersonAdmin):
         (_("Partner"), {"fields": ("is_partner_account",)}),
     )
     list_display: Any = (*PersonAdmin.list_display, "is_partner", "speaks_for")
-    readonly_fields = (*PersonAdmin.readonly_fields, "is_partner", "speaks_for")
-    fieldsets = (
+    readonly_fields: ClassVar[Any] = (*PersonAdmin.readonly_fields, "is_partner", "speaks_for")
+    fieldsets: ClassVar[Any] = (
         *PersonAdmin.fieldsets[:-1],
         (_("Partner"), {"fields": ("is_partner", "speaks_for")}),
         PersonAdmin.fieldsets[-1],
@@ -90,10 +90,10 @@ class ExternalGroupFormSet(BaseInlineFormSet):
 
     def clean(self) -> None:
         super().clean()
-        chosen = self.forms[0].instance if self.forms else None
-        is_external = chosen is not None and chosen.system_id is not None and self.forms[0] not in self.deleted_forms
-        if is_external and any(getattr(self.instance, GroupAdmin.MEMBERS, ())):
-            raise ValidationError(chosen.either_or(), code="either_or")
+        kept = [form.instance for form in self.forms if form not in self.deleted_forms and form.instance.system_id]
+        members: Any = getattr(self.instance, GroupAdmin.MEMBERS, ())
+        if kept and members:
+            raise ValidationError(kept[0].either_or(), code="either_or")
 
 
 class ExternalGroupInline(PlainChoices, admin.StackedInline):

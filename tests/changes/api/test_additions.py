@@ -251,7 +251,7 @@ def test_what_a_partner_added_names_its_system(api, alice, kind):
     else:
         Attachment(**fields, file=ContentFile(b"x", name="x"), file_name="x").save()
     (row,) = api(alice).get(address(change, kind)).json()["results"]
-    assert (row["author"], row["system_id"]) == ("J. Doe", "ACME")
+    assert (row["author"], row["system_id"]) == ("J. Doe (ACME)", "ACME")
 
 
 @each_row("kind", ["comments", "attachments", "approvals", "transitions"])

@@ -106,8 +106,8 @@ class TestUpdate:
         change.refresh_from_db()
         assert (change.title, change.risk, change.planned_start, change.description) == ("New title", None, None, "")
         assert [(c.body, c.visibility, c.author_label) for c in change.comments.all()] == [
-            ("Parts ordered", "public", "J. Doe"),
-            ("For us", "private", "acme-integration"),
+            ("Parts ordered", "public", "J. Doe (ACME)"),
+            ("For us", "private", "acme-integration (ACME)"),
         ]
         attachment = change.attachments.get()
         assert (attachment.file_name, attachment.content_type, attachment.size) == ("plan.pdf", "application/pdf", 4)

@@ -4,14 +4,15 @@ import pytest
 from knox.models import AuthToken
 
 from changes.models import Change, Comment
-from integrations.models import ExternalReference, IncomingOperation
+from integrations.models import ExternalReference, IncomingOperation, OutgoingOperation
 from tests.factories import (
     ChangeFactory,
     ExternalGroupFactory,
     SupportGroupFactory,
     UserFactory,
 )
-from tests.pages import web
+from tests.pages import text, web
+from tests.rows import each_row
 
 from .conftest import referenced, refused, state
 
@@ -218,7 +219,29 @@ class TestRule6Source:
         record = change.history.first()
         assert (record.history_user, record.source_system) == (acme.authorized_user, "ACME")
         comment = Comment.objects.get()
-        assert (comment.author, comment.author_label, comment.source_system) == (acme.authorized_user, "J. Doe", "ACME")
+        assert (comment.author, comment.source_system) == (acme.authorized_user, "ACME")
+
+    @each_row(
+        ("name", "shown"), [("J. Doe", "J. Doe (ACME)"), ("", "acme-integration (ACME)"), ("alice", "alice (ACME)")]
+    )
+    def test_a_partner_s_author_is_shown_with_the_partner(self, send, acme, partner_api, api, alice, name, shown):
+        """So that nobody takes a partner's "alice" for ours: on pages, in answers, and in what is passed on."""
+        clients = [api(alice), partner_api(acme)]
+        change = ChangeFactory()
+        referenced(change)
+        referenced(change, "BETA", "B-1")
+        file = {"file_name": "plan.txt", "content_base64": "eA=="}
+        send("Update", external_id="C-1001", comments=[{"body": "Hi", "author": name}], attachments=[file])
+        passed_on = OutgoingOperation.objects.get(comment__isnull=False)
+        assert passed_on.payload["comment"]["author"] == shown
+        for client in clients:
+            (comment,) = client.get(f"/api/v1/changes/{change.number}/comments/").json()["results"]
+            assert (comment["author"], comment["system_id"]) == (shown, "ACME")
+        (attachment,) = api(alice).get(f"/api/v1/changes/{change.number}/attachments/").json()["results"]
+        assert attachment["author"] == "acme-integration (ACME)"
+        page = text(web(alice).get(f"/changes/{change.number}/"))
+        assert f"{shown} from ACME, acting as acme-integration" in page
+        assert shown in text(web(alice).get(f"/admin/changes/change/{change.pk}/change/"))
 
 
 class TestRule8Authority:
