@@ -243,6 +243,16 @@ def test_an_approval_by_somebody_who_became_the_requester_does_not_count(api, al
     assert "Nobody may approve a change or a plan of their own" in answer.json()["detail"]
 
 
+@each_row(("seen", "status"), [("now", 201), ("before", 412)])
+def test_an_approval_may_name_the_version_that_was_read(api, dora, change, edit, seen, status):
+    version = change.version + 1 if seen == "now" else change.version
+    edit("api", change, backout_plan="Leave it out.")
+    address = f"/api/v1/changes/{change.number}/approvals/"
+    answer = api(dora).post(address, {"decision": "Approved"}, HTTP_IF_MATCH=f'"{version}"')
+    assert answer.status_code == status, answer.content
+    assert Approval.objects.filter(author=dora).exists() == (status == 201)
+
+
 # --- A denial needs a comment ---
 
 
