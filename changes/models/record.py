@@ -112,7 +112,7 @@ class Change(Movable):
     actual_start = models.DateTimeField(_("actual start"), null=True, blank=True, validators=[validate_moment])
     actual_end = models.DateTimeField(_("actual end"), null=True, blank=True, validators=[validate_moment])
     approval_round = models.PositiveIntegerField(_("approval round"), default=0, editable=False)
-    # A person here; null for a partner. Neither may approve the change: see workflow.PARTS.
+    # Users of this desk, who may not approve the change (workflow.PARTS). Null if a partner did it.
     created_by = _own_user(_("created by"))
     plan_altered_by = _own_user(_("plan altered by"))
     version = models.PositiveIntegerField(_("version"), default=1, editable=False)
