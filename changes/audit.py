@@ -45,7 +45,10 @@ class Edit:
 
 @dataclass(frozen=True)
 class Save:
-    """One save: who did it, and the external system that they acted for, if any."""
+    """One save: who did it, and the external system that they acted for, if any.
+
+    `new_round` is the round of approvals that it began by altering the plan; 0 if it began none.
+    """
 
     version: int
     at: datetime
@@ -53,6 +56,7 @@ class Save:
     system: str | None
     phase: str
     is_creation: bool
+    new_round: int
     edits: list[Edit] = field(default_factory=list)
 
     @property
@@ -107,11 +111,18 @@ def _save(after: Any, before: Model | None) -> Save:
         system=after.source_system,
         phase=after.phase,
         is_creation=before is None,
+        new_round=_new_round(before, after),
         edits=[
             Edit(name, label(name), _recorded(before, name), _recorded(after, name))
             for name in _differing(before, after)
         ],
     )
+
+
+def _new_round(before: Any, after: Any) -> int:
+    if before is None or before.phase != after.phase or before.approval_round == after.approval_round:
+        return 0
+    return int(after.approval_round)
 
 
 def _differing(before: Model | None, after: Model) -> list[str]:

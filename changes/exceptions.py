@@ -115,6 +115,10 @@ class NotDecidable(ChangeRefused):
     field = "decision"
 
 
+class MayNotApprove(NotDecidable):
+    """This person requested or created the change, or altered its plan last."""
+
+
 class RecipientsUnseen(ChangeRefused):
     """An addition would be sent to partners that the person's page did not name."""
 

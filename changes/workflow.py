@@ -74,6 +74,10 @@ def sources(target: Phase) -> list[Phase]:
     return [phase for phase in Phase if any(target in table[phase] for table in TRANSITIONS.values())]
 
 
+# Altering one of these fields in ApprovePlan starts a new round of approvals.
+PLAN = ("implementation_plan", "backout_plan", "planned_start", "planned_end", "risk", "change_type")
+
+
 class Decided(Protocol):
     """The attributes of an approval that the workflow reads."""
 
@@ -95,6 +99,10 @@ class Record(Protocol):
     @property
     def requested_by_id(self) -> int | None: ...
     @property
+    def created_by_id(self) -> int | None: ...
+    @property
+    def plan_altered_by_id(self) -> int | None: ...
+    @property
     def planned_start(self) -> datetime | None: ...
     @property
     def planned_end(self) -> datetime | None: ...
@@ -108,6 +116,42 @@ class Condition:
     field: str
     message: str | Promise
     holds: Callable[[Record], bool]
+
+
+@dataclass(frozen=True)
+class Part:
+    """A part in a change that bars a person from approving it.
+
+    `field` is the attribute with the person's key. `rule` is the text for a refusal, `told` the one for that person.
+    """
+
+    field: str
+    rule: str | Promise
+    told: str | Promise
+
+
+PARTS = (
+    Part(
+        "requested_by_id",
+        _("Nobody may approve a change that they requested."),
+        _("You requested this change, so you may not approve it. You may deny it."),
+    ),
+    Part(
+        "created_by_id",
+        _("Nobody may approve a change that they created."),
+        _("You created this change, so you may not approve it. You may deny it."),
+    ),
+    Part(
+        "plan_altered_by_id",
+        _("Nobody may approve a plan that they were the last to alter."),
+        _("You were the last to alter this plan, so you may not approve it. You may deny it."),
+    ),
+)
+
+
+def part_of(person: int, change: Record) -> Part | None:
+    """The part in `change` that bars the user with this key from approving it; None if the user may approve it."""
+    return next((part for part in PARTS if getattr(change, part.field) == person), None)
 
 
 def _filled(field: str, message: str | Promise) -> Condition:
@@ -166,8 +210,8 @@ _APPROVED = (
     ),
     Condition(
         "approvals",
-        _("Nobody may approve a change that they requested: send it back for rework."),
-        lambda change: change.requested_by_id not in _decided(change, Decision.APPROVED),
+        _("Nobody may approve a change or a plan of their own: send it back for rework."),
+        lambda change: not any(part_of(person, change) for person in _decided(change, Decision.APPROVED)),
     ),
 )
 _CLOSING = (

@@ -11,8 +11,9 @@ class IntegrationsConfig(AppConfig):
 
         from .outgoing import receivers
         from .pages.extension import extension
-        from .setup import checks, roles  # noqa: F401 - the checks register themselves
+        from .setup import checks, roles, separation  # noqa: F401 - the checks register themselves
 
         receivers.connect()
         roles.connect()
+        separation.connect()
         extensions.register(extension())

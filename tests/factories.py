@@ -12,7 +12,7 @@ from factory.django import DjangoModelFactory
 
 from changes.choices import ChangeType, CompletionCode, Decision, Phase, Role
 from changes.models import Approval, Change, SupportGroup
-from integrations.models import DeliveryControl, ExternalGroup, ExternalSystem
+from integrations.models import DeliveryControl, ExternalGroup, ExternalSystem, PartnerAccount
 
 PASSWORD = "correct horse battery staple"
 SECRET = "whsec_c2VjcmV0LW9mLXRoZS10ZXN0cy0wMTIzNDU2Nzg5"
@@ -43,6 +43,14 @@ class UserFactory(DjangoModelFactory):
             self.refresh_from_db()
 
 
+class PartnerUserFactory(UserFactory):
+    """The account of a partner."""
+
+    @factory.post_generation
+    def is_marked(self, create, extracted, **kwargs):
+        PartnerAccount.objects.get_or_create(user=self)
+
+
 class SupportGroupFactory(DjangoModelFactory):
     class Meta:
         model = SupportGroup
@@ -59,7 +67,8 @@ class ExternalSystemFactory(DjangoModelFactory):
 
     system_id = factory.Sequence(lambda n: f"SYS{n}")
     authorized_user = factory.SubFactory(
-        UserFactory, username=factory.LazyAttribute(lambda o: f"{o.factory_parent.system_id.lower()}-integration")
+        PartnerUserFactory,
+        username=factory.LazyAttribute(lambda o: f"{o.factory_parent.system_id.lower()}-integration"),
     )
     endpoint_url = "http://127.0.0.1:9/operations"
     signing_secret = SECRET

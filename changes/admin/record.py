@@ -5,17 +5,19 @@ Transitions are made on the pages, not here.
 
 from typing import Any
 
-from django.contrib import admin
+from django.contrib import admin, messages
 from django.db import models, transaction
 from django.db.models import Model, QuerySet
 from django.forms.models import BaseInlineFormSet
 from django.http import HttpRequest, HttpResponse
+from django.utils.html import escape
 from django.utils.translation import gettext_lazy as _
 
 from changes import audit
 from changes.actor import signed_in
 from changes.choices import Phase
 from changes.models import Addition, Approval, Attachment, Change, Comment
+from changes.pages import rounds
 from changes.pages.conversation.forms import CommentForm
 from changes.pages.fields import Minute
 
@@ -118,7 +120,9 @@ class ChangeAdmin(PlainChoices, admin.ModelAdmin):
             return rest
         if not self.has_change_permission(request, obj):
             return [head, *rest]
-        return [(None, {"fields": (*head[1]["fields"], "opened_version")}), *rest]
+        # The template does not escape a description.
+        said = escape(rounds.warning(obj))
+        return [(None, {"fields": (*head[1]["fields"], "opened_version"), "description": said}), *rest]
 
     def get_readonly_fields(self, request: HttpRequest, obj: Change | None = None) -> Any:
         fixed = super().get_readonly_fields(request, obj)
@@ -146,6 +150,12 @@ class ChangeAdmin(PlainChoices, admin.ModelAdmin):
             return change
         # A lock, so that nobody else saves the record between the form's checks and the save.
         return Change.objects.locked().get(pk=change.pk)
+
+    def save_model(self, request: HttpRequest, obj: Change, form: Any, change: bool) -> None:
+        round_before = obj.approval_round
+        super().save_model(request, obj, form, change)
+        if said := rounds.notice(obj, round_before):
+            self.message_user(request, said, messages.WARNING)
 
     def save_formset(self, request: HttpRequest, form: Any, formset: Any, change: bool) -> None:
         formset.save(commit=False)

@@ -33,6 +33,11 @@ class Problem(APIException):
             }
 
 
+class Forbidden(Problem):
+    status_code = status.HTTP_403_FORBIDDEN
+    default_code = "permission_denied"
+
+
 class Conflict(Problem):
     status_code = status.HTTP_409_CONFLICT
     default_code = "conflict"

@@ -31,11 +31,19 @@ from rest_framework.response import Response
 from rest_framework.settings import api_settings
 
 from changes.conflicts import is_unavailable
-from changes.exceptions import ChangeRefused, ConditionsUnmet, FieldEdit, NoTransition, ReadOnlyChange, StaleChange
+from changes.exceptions import (
+    ChangeRefused,
+    ConditionsUnmet,
+    FieldEdit,
+    MayNotApprove,
+    NoTransition,
+    ReadOnlyChange,
+    StaleChange,
+)
 from changes.models import Change
 from changes.texts.timestamps import timestamp
 
-from .exceptions import ConditionsNotMet, Conflict, PreconditionFailed, Problem, TooLarge, Unavailable
+from .exceptions import ConditionsNotMet, Conflict, Forbidden, PreconditionFailed, Problem, TooLarge, Unavailable
 
 logger = logging.getLogger(__name__)
 
@@ -81,6 +89,8 @@ def _refusal(error: ChangeRefused, prefix: str, if_match: bool) -> Problem:
         edits = {prefix + field: _describe(field, edit) for field, edit in error.edits.items()}
         kind = PreconditionFailed if if_match else Conflict
         return kind(summary, "stale", edits or {prefix + error.field: summary})
+    if isinstance(error, MayNotApprove):
+        return Forbidden(summary, errors={prefix + error.field: summary})
     if isinstance(error, ReadOnlyChange):
         return Conflict(summary, "read_only", {prefix + field: summary for field in error.fields})
     code = "no_transition" if isinstance(error, NoTransition) else "not_possible"

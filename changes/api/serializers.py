@@ -61,28 +61,6 @@ class ChangeWriteSerializer(StrictSerializer):
     completion_code = OneOfField(CompletionCode.choices, required=False, allow_null=True)
     owning_group = GroupNameField(required=False, allow_null=True)
 
-    # Not `phase`, which only a transition alters.
-    WRITTEN = (
-        "title",
-        "description",
-        "change_type",
-        "category",
-        "service",
-        "reason",
-        "justification",
-        "risk",
-        "business_impact",
-        "urgency",
-        "implementation_plan",
-        "backout_plan",
-        "planned_start",
-        "planned_end",
-        "actual_start",
-        "actual_end",
-        "completion_code",
-        "owning_group",
-    )
-
     def explain_unknown(self, name: str, known: str) -> str:
         if name == "phase":
             return "A transition sets the phase: POST it to the change's transitions/."
@@ -90,7 +68,7 @@ class ChangeWriteSerializer(StrictSerializer):
 
     def set_on(self, change: Change) -> None:
         """Sets the validated fields on `change`, without saving it."""
-        for name in self.WRITTEN:
+        for name in Change.WRITABLE_FIELDS:
             if name in self.validated_data:
                 setattr(change, name, self.validated_data[name])
 
@@ -124,6 +102,7 @@ class ChangeSerializer(serializers.Serializer):
     created_at = TimestampField(read_only=True)
     updated_at = TimestampField(read_only=True)
     version = serializers.IntegerField(read_only=True)
+    approval_round = serializers.IntegerField(read_only=True)
 
 
 class CommentSerializer(serializers.Serializer):

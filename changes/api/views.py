@@ -258,16 +258,23 @@ class ApprovalsView(AdditionsView):
     serializer_class = ApprovalSerializer
     write_serializer_class = ApprovalWriteSerializer
     write_permissions = ("changes.approve_change",)
-    problems = {"POST": (409,)}
+    problems = {"POST": (409, 412)}
 
     def get_queryset(self) -> QuerySet[Approval]:
         """The approvals of the current round."""
         change = self.get_change()
         return change.approvals.filter(round=change.approval_round).select_related("author")
 
+    @extend_schema(parameters=[IF_MATCH])
     def post(self, request: Request, number: str) -> Response:
+        """With If-Match, decides only on the plan as the caller has read it."""
         written = self.validated(request).validated_data
-        return self.add(lambda change: Approval(change=change, author=signed_in(request), **written))
+
+        def make(change: Change) -> Approval:
+            check_if_match(request, change)
+            return Approval(change=change, author=signed_in(request), **written)
+
+        return self.add(make)
 
 
 class CommentsView(AdditionsView):

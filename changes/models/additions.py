@@ -8,15 +8,17 @@ from collections.abc import Collection
 from typing import Any
 
 from django.conf import settings
+from django.core.exceptions import ValidationError
 from django.core.validators import MaxLengthValidator
 from django.db import models
 from django.utils import timezone
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
+from changes import workflow
 from changes.actor import current as current_actor
 from changes.choices import Decision, Phase, TextFormat, Visibility
-from changes.exceptions import NotDecidable
+from changes.exceptions import MayNotApprove, NotDecidable
 from changes.querysets import AnnouncedQuerySet
 from changes.texts.isolation import apart
 from changes.texts.lines import LineField
@@ -56,8 +58,9 @@ class Addition(models.Model):
 
     @property
     def author_label(self) -> str:
-        """The author's name: as the partner sent it, else the name of our user."""
-        return self.author_name or self.author.get_username()
+        """The author's name: as the partner sent it, else that of our user. For a partner's, as in `J. Doe (ACME)`."""
+        name = self.author_name or self.author.get_username()
+        return f"{name} ({self.source_system})" if self.source_system else name
 
     @property
     def is_public(self) -> bool:
@@ -197,13 +200,19 @@ class Approval(Addition):
     def approver_id(self) -> int:
         return self.author_id
 
+    def clean(self) -> None:
+        if self.decision == Decision.DENIED and not self.comment.strip():
+            raise ValidationError({"comment": gettext("Say why you deny the plan.")})
+
     def _check(self) -> None:
         if self.change.phase != Phase.APPROVE_PLAN:
             message = gettext("%(number)s is in %(phase)s: a plan is decided in %(approve_plan)s.")
             phases = {"phase": Phase(self.change.phase), "approve_plan": Phase.APPROVE_PLAN}
             raise NotDecidable(message, {"number": self.change.number, **phases})
-        if self.decision == Decision.APPROVED and self.author_id == self.change.requested_by_id:
-            raise NotDecidable(gettext("Nobody may approve a change that they requested."))
+        part = workflow.part_of(self.author_id, self.change)
+        if part and self.decision == Decision.APPROVED:
+            raise MayNotApprove(str(part.rule))
         self.round = self.change.approval_round
         if self.change.approvals.filter(round=self.round, author_id=self.author_id).exists():
             raise NotDecidable(gettext("You have decided in this round already; rework starts a new one."))
+        self.clean()

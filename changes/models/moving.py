@@ -42,6 +42,8 @@ class Movable(models.Model):
         phase: Any
         completion_code: Any
         requested_by_id: int | None
+        created_by_id: int | None
+        plan_altered_by_id: int | None
         planned_start: Any
         planned_end: Any
         actual_start: datetime | None

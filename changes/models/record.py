@@ -29,6 +29,7 @@ from .history import SourcedRecords, edits_of
 from .holding import held, keep_as_stored
 from .moving import Movable
 from .number import ChangeNumber
+from .rounds import count_rounds, person_here, unapproved
 from .values import refuse_impossible_times, tidy_lines
 from .writing import within_transaction, writing
 
@@ -45,6 +46,13 @@ class FieldChange:
 
 def _text(**options: Any) -> models.TextField:
     return models.TextField(blank=True, validators=[validate_text, MaxLengthValidator(TEXT_MAX_LENGTH)], **options)
+
+
+def _own_user(label: Any) -> Any:
+    """A user whom `save()` sets. Without an index, since no query looks for changes by this user alone."""
+    return models.ForeignKey(
+        USER, null=True, editable=False, on_delete=models.PROTECT, related_name="+", db_index=False, verbose_name=label
+    )
 
 
 class Change(Movable):
@@ -104,11 +112,14 @@ class Change(Movable):
     actual_start = models.DateTimeField(_("actual start"), null=True, blank=True, validators=[validate_moment])
     actual_end = models.DateTimeField(_("actual end"), null=True, blank=True, validators=[validate_moment])
     approval_round = models.PositiveIntegerField(_("approval round"), default=0, editable=False)
+    # Users of this desk, who may not approve the change (workflow.PARTS). Null if a partner did it.
+    created_by = _own_user(_("created by"))
+    plan_altered_by = _own_user(_("plan altered by"))
     version = models.PositiveIntegerField(_("version"), default=1, editable=False)
     created_at = models.DateTimeField(_("created at"), auto_now_add=True)
     updated_at = models.DateTimeField(_("updated at"), auto_now=True)
 
-    history = SourcedRecords(excluded_fields=["number"])
+    history = SourcedRecords(excluded_fields=["number", "created_by", "plan_altered_by"])
     objects = ChangeQuerySet.as_manager()
 
     TIMES = ("planned_start", "planned_end", "actual_start", "actual_end")
@@ -137,6 +148,8 @@ class Change(Movable):
         "actual_start",
         "actual_end",
     )
+    # Fields that the API and partners may set. A transition sets the phase.
+    WRITABLE_FIELDS = tuple(name for name in TRACKED_FIELDS if name not in ("phase", "priority", "requested_by"))
 
     class Meta:
         verbose_name = _("change")
@@ -280,6 +293,7 @@ class Change(Movable):
         if self.phase != Phase.LOG:
             raise NoTransition(self.change_type, "nothing", self.phase, [Phase.LOG])
         self.version = 1
+        self.created_by_id = self.plan_altered_by_id = person_here()
         self.changed_fields = self.differences_from(None)
         refuse_impossible_times(self)
         self.clean()
@@ -292,10 +306,10 @@ class Change(Movable):
         tidy_lines(self, stored)
         self.clean()
         self._derive_priority()
-        everything = {*self.TRACKED_FIELDS, "approval_round"} - self.get_deferred_fields()
+        everything = {*self.TRACKED_FIELDS} - self.get_deferred_fields()
         written = set(everything)
         if update_fields is not None:
-            kept = {*update_fields, "priority", "approval_round"}
+            kept = {*update_fields, "priority"}
             if "phase" in kept:
                 kept |= {"actual_start", "actual_end"}  # what the transition filled in belongs to it
             written &= kept
@@ -303,9 +317,12 @@ class Change(Movable):
         self.is_partly_saved = written < everything and bool(self._differences(stored, everything - written))
         self._refuse_forbidden(stored)
         refuse_impossible_times(self)
+        count_rounds(self, stored)
         differing = [*self.changed_fields]
         if stored.approval_round != self.approval_round:
             differing.append("approval_round")
+        if stored.plan_altered_by_id != self.plan_altered_by_id:
+            differing.append("plan_altered_by")
         if not differing:
             return []
         self.version = stored.version + 1
@@ -347,7 +364,8 @@ class Change(Movable):
             if self.phase not in possible:
                 raise NoTransition(self.change_type, stored.phase, self.phase, possible)
             # Checked again for what will be stored: since move_to(), a denial may have come or a field may be altered.
-            if missing := workflow.unmet(self._as_stored_before(stored), self.phase):
+            missing = [*unapproved(self, stored), *workflow.unmet(self._as_stored_before(stored), self.phase)]
+            if missing:
                 raise ConditionsUnmet(self.phase, missing)
 
     def _as_stored_before(self, stored: Change) -> Change:

@@ -11,13 +11,51 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 from knox.models import AuthToken
 
+from changes import audit
 from changes.actor import Person
+from changes.choices import ChangeType, Phase
 from changes.pages.fields import Minute
 from changes.validators import validate_moment
+from integrations.leave import FIELDS, TARGETS, USUAL_CHANGE_TYPES, in_order
 from integrations.models import ExternalSystem, OutgoingOperation, validate_secret
 from integrations.transports import signing
+from integrations.validators import validate_system_ids
 
 REASON_LENGTH = OutgoingOperation._meta.get_field("skip_reason").max_length
+
+
+class SomeOrAll(forms.MultipleChoiceField):
+    """Check boxes for a list of values in the model. All boxes ticked are None in the model, which means all."""
+
+    widget = forms.CheckboxSelectMultiple
+
+    @property
+    def known(self) -> list[str]:
+        choices: Any = self.choices
+        return [value for value, _label in choices]
+
+    def prepare_value(self, value: Any) -> Any:
+        return self.known if value is None else value
+
+    def has_changed(self, initial: Any, data: Any) -> bool:
+        return super().has_changed(self.prepare_value(initial), data)
+
+    def clean(self, value: Any) -> Any:
+        chosen = super().clean(value)
+        return None if {*chosen} == {*self.known} else in_order(chosen, self.known)
+
+
+class SystemIds(forms.CharField):
+    """Ids of systems in one line, separated by commas or spaces; a list in the model."""
+
+    def prepare_value(self, value: Any) -> Any:
+        return ", ".join(value) if isinstance(value, list) else value
+
+    def has_changed(self, initial: Any, data: Any) -> bool:
+        return self.to_python(self.prepare_value(initial)) != self.to_python(data)
+
+    def to_python(self, value: Any) -> Any:
+        return list(dict.fromkeys((value or "").replace(",", " ").split()))
 
 
 class ExternalSystemForm(forms.ModelForm):
@@ -46,11 +84,38 @@ class ExternalSystemForm(forms.ModelForm):
         ),
     )
 
+    change_types = forms.MultipleChoiceField(
+        required=False,
+        label=_("Types of changes"),
+        choices=ChangeType.choices,
+        widget=forms.CheckboxSelectMultiple,
+        initial=USUAL_CHANGE_TYPES,
+        help_text=_("The types that it may give a change. A Standard change is approved beforehand."),
+    )
+    settable_fields = SomeOrAll(
+        required=False,
+        label=_("Fields"),
+        help_text=_("The fields of a change that it may set. With all of them ticked, also those of later releases."),
+    )
+    transitions = SomeOrAll(
+        required=False,
+        label=_("Transitions"),
+        help_text=_("The phases that it may move a change to. Cancel needs Abandon."),
+    )
+    relays_for = SystemIds(
+        required=False,
+        label=_("Relays for"),
+        validators=[validate_system_ids],
+        widget=forms.TextInput(attrs={"class": "vTextField"}),
+        help_text=_("The ids of the systems whose operations it may pass on, separated by commas."),
+    )
+
     class Meta:
         model = ExternalSystem
         fields = (
             *("system_id", "description", "authorized_user", "delivery", "endpoint_url"),
             *("max_in_flight", "rate_limit", "enabled", "sends_markdown"),
+            *("change_types", "settable_fields", "transitions", "relays_for"),
         )
         labels = {"rate_limit": _("Rate limit")}
         error_messages = {
@@ -67,8 +132,12 @@ class ExternalSystemForm(forms.ModelForm):
             system_id.strip = False  # an identifier is not altered
         for name in {"max_in_flight", "rate_limit"} & {*self.fields}:
             self.fields[name].widget.attrs["min"] = 1
+        fields: dict[str, Any] = self.fields
+        for name, choices in (("settable_fields", settable()), ("transitions", targets())):
+            if name in fields:
+                fields[name].choices = choices
         if "authorized_user" in self.fields:
-            partners = Q(is_staff=False, is_superuser=False, is_active=True) | Q(pk=self.instance.authorized_user_id)
+            partners = Q(partner_account__isnull=False, is_active=True) | Q(pk=self.instance.authorized_user_id)
             authorized_user: Any = self.fields["authorized_user"]
             authorized_user.queryset = get_user_model().objects.filter(partners).order_by("username")
 
@@ -93,6 +162,15 @@ class ExternalSystemForm(forms.ModelForm):
         if self.cleaned_data.get("end_rotation"):
             system.previous_signing_secret = ""
         return [name for name, value in before.items() if getattr(system, name) != value]
+
+
+def settable() -> list[tuple[str, str]]:
+    """The fields that a partner can set, with their labels in the language of the page."""
+    return [(name, audit.label(name)) for name in FIELDS]
+
+
+def targets() -> list[tuple[str, str]]:
+    return [(target, str(Phase(target).label)) for target in TARGETS]
 
 
 class ReasonForm(forms.Form):

@@ -1,6 +1,6 @@
 """Read-only admin of the operations in both directions. To retry or skip one, use its page in the exchange log."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 from django.contrib import admin
 from django.db.models import QuerySet
@@ -45,7 +45,7 @@ class DeliveryAttemptInline(ShownOnly, admin.TabularInline):
 class ForSystemAdmin(ReadOnlyAdmin):
     """Base of the lists of operations. `heavy`: fields not loaded for the list. `related`: relations loaded with it."""
 
-    search_fields = ("change__number",)
+    search_fields: ClassVar[Any] = ("change__number",)
     heavy: tuple[str, ...] = ("payload",)
     related: tuple[str, ...] = ("change",)
 
@@ -93,14 +93,15 @@ class OutgoingOperationAdmin(ForSystemAdmin):
 
 @admin.register(IncomingOperation)
 class IncomingOperationAdmin(ForSystemAdmin):
-    list_display = ("received_at", "system", "user", "operation", "number", "status", "http_status", "error")
+    list_display = ("received_at", "system", "user", "token", "operation", "number", "status", "http_status", "error")
+    search_fields = (*ForSystemAdmin.search_fields, "token")
     list_filter = ("status", "system", "operation", "received_at")
     ordering = ("-received_at", "-id")
     date_hierarchy = "received_at"
     heavy = ("payload", "result")
     related = ("change", "user")
     fieldsets = (
-        (None, {"fields": ("id", "system", "user", "operation", "change", "received_at")}),
+        (None, {"fields": ("id", "system", "user", "token", "operation", "change", "received_at")}),
         (_("Outcome"), {"fields": ("status", "http_status", "error", "pretty_result")}),
         (_("Repeats and loops"), {"fields": ("idempotency_key", "origin_system_id", "origin_operation_id")}),
         (_("Payload"), {"fields": ("pretty_payload",)}),

@@ -15,15 +15,20 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.debug import sensitive_post_parameters
 
+from changes.choices import ChangeType
 from integrations.models import ExternalSystem
 from integrations.outgoing import outbox
 from integrations.standing.status import SystemStatus, status_of, with_traffic
 
 from . import shown
-from .forms import ExternalSystemForm
+from .forms import ExternalSystemForm, settable, targets
 from .once import shown_once
 from .protection import CountsWhatProtects
 from .start import start_page
+
+# What the partner may do: the fields of the form, and the same in words for those who only look.
+ALLOWED = ("change_types", "settable_fields", "transitions", "relays_for")
+TOLD = ("types_told", "fields_told", "transitions_told", "relays_told")
 
 
 @admin.register(ExternalSystem)
@@ -32,15 +37,17 @@ class ExternalSystemAdmin(CountsWhatProtects, admin.ModelAdmin):
     list_display = ("system_id", "description", "state", "way", "enabled")
     search_fields = ("system_id", "description")
     show_full_result_count = False
-    readonly_fields = ("state_told", "secret", "former_secret", "groups")
+    readonly_fields = ("state_told", "secret", "former_secret", "groups", *TOLD)
     fieldsets = (
         (None, {"fields": ("state_told", "system_id", "description", "authorized_user", "groups", "sends_markdown")}),
         (_("Delivery"), {"fields": ("delivery", "endpoint_url", "max_in_flight", "rate_limit", "enabled")}),
+        (_("What the partner may do"), {"fields": ALLOWED}),
         (_("Signing"), {"fields": ("secret", "former_secret")}),
     )
     add_fieldsets = (
         (None, {"fields": ("system_id", "description", "authorized_user", "sends_markdown")}),
         (_("Delivery"), {"fields": ("delivery", "endpoint_url", "max_in_flight", "rate_limit", "enabled")}),
+        (_("What the partner may do"), {"fields": ALLOWED}),
         (_("Signing"), {"fields": ("new_signing_secret", "generate_secret")}),
     )
     entered_secrets = ("new_signing_secret", "generate_secret", "end_rotation")
@@ -58,7 +65,10 @@ class ExternalSystemAdmin(CountsWhatProtects, admin.ModelAdmin):
         if obj is None:
             return self.add_fieldsets
         if not self.has_change_permission(request, obj):
-            return self.fieldsets
+            return [
+                (title, {"fields": TOLD if fields["fields"] == ALLOWED else fields["fields"]})
+                for title, fields in self.fieldsets
+            ]
         *rest, (title, signing) = self.fieldsets
         return [*rest, (title, {"fields": (*signing["fields"], *self.entered_secrets)})]
 
@@ -93,6 +103,22 @@ class ExternalSystemAdmin(CountsWhatProtects, admin.ModelAdmin):
     @admin.display(description=_("external groups"))
     def groups(self, system: ExternalSystem) -> str:
         return ", ".join(str(external.group) for external in system.external_groups.select_related("group")) or "-"
+
+    @admin.display(description=_("types of changes"))
+    def types_told(self, system: ExternalSystem) -> str:
+        return shown.chosen(system.change_types, ChangeType.choices)
+
+    @admin.display(description=_("fields"))
+    def fields_told(self, system: ExternalSystem) -> str:
+        return shown.chosen(system.settable_fields, settable())
+
+    @admin.display(description=_("transitions"))
+    def transitions_told(self, system: ExternalSystem) -> str:
+        return shown.chosen(system.transitions, targets())
+
+    @admin.display(description=_("relays for"), empty_value="-")
+    def relays_told(self, system: ExternalSystem) -> str:
+        return ", ".join(system.relays_for)
 
     # --- Saving ---
 

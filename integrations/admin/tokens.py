@@ -17,6 +17,7 @@ from knox import admin as knox_admin  # noqa: F401 - registers knox's admin, whi
 from knox.models import AuthToken
 
 from changes.admin.readonly import PlainChoices
+from integrations.tokens import token_name
 
 from .forms import TokenForm
 from .once import shown_once
@@ -57,8 +58,7 @@ class TokenAdmin(PlainChoices, admin.ModelAdmin):
 
     @admin.display(description=_("token"), ordering="token_key")
     def name(self, token: AuthToken) -> str:
-        """The beginning of the token: enough for its holder to recognise it, too little to guess the rest."""
-        return f"{token.token_key[:8]}…"
+        return token_name(token)
 
     @admin.display(description=_("state"))
     def state(self, token: AuthToken) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from django.utils import timezone
@@ -14,6 +15,7 @@ from rest_framework.exceptions import AuthenticationFailed
 from changes.api.throttling import count_failure, refuse_many_failures
 from integrations.models import ExternalSystem
 from integrations.statements import partner_of_token, token_with_user
+from integrations.tokens import token_name
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import User
@@ -58,13 +60,21 @@ class BearerAuthentication(TokenAuthentication):
         return token
 
 
-class PartnerAuthentication(BearerAuthentication):
-    """For the endpoint to which partners send operations: `request.auth` is the list of the systems of the user."""
+@dataclass(frozen=True)
+class PartnerCaller:
+    """The systems whose authorized user called, and the name of the token."""
 
-    def caller(self, digest: str) -> tuple[User, list[ExternalSystem]]:
+    systems: list[ExternalSystem]
+    token: str
+
+
+class PartnerAuthentication(BearerAuthentication):
+    """For the endpoint to which partners send operations: `request.auth` is a `PartnerCaller`."""
+
+    def caller(self, digest: str) -> tuple[User, PartnerCaller]:
         token, systems = partner_of_token(digest)
         checked = self.check(token)
-        return checked.user, systems
+        return checked.user, PartnerCaller(systems, token_name(checked))
 
 
 class BearerScheme(OpenApiAuthenticationExtension):

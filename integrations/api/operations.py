@@ -22,7 +22,7 @@ from integrations import incoming
 from integrations.json_text import KEPT_BYTES
 from integrations.models import ExternalSystem
 
-from .authentication import PartnerAuthentication
+from .authentication import PartnerAuthentication, PartnerCaller
 from .operation_serializers import OperationAnswerSerializer, OperationSerializer, valid_request
 from .sent import Sent, apply, check_identifier
 
@@ -70,9 +70,10 @@ class OperationView(APIView):
 class SentOperation(Sent):
     """An operation as JSON."""
 
-    @property
-    def is_logged(self) -> bool:
-        return bool(self.request.auth)
+    def __init__(self, request: Request) -> None:
+        super().__init__(request)
+        caller: PartnerCaller = request.auth  # type: ignore[assignment]
+        self.token, self.is_logged = caller.token, bool(caller.systems)
 
     def read(self) -> incoming.IncomingRequest:
         """Reads and validates the operation. Raises an APIException if a field or the partner's right is at fault."""
@@ -88,6 +89,7 @@ class SentOperation(Sent):
         self.bytes_to_store = int(self.request.META.get("CONTENT_LENGTH") or 0) - content // 3
         return replace(
             operation,
+            token=self.token,
             payload=self.payload,
             body_sha256=self.body_sha256,
             idempotency_key=self.key,
@@ -111,8 +113,8 @@ def authorized_system(request: Request, system_id: object) -> ExternalSystem:
         message = "Name your system, as a JSON string."
         raise Problem(message, "required", {"system_id": message})
     check_identifier("system_id", system_id)
-    systems: Any = request.auth
-    system = next((own for own in systems if own.system_id == system_id), None)
+    caller: PartnerCaller = request.auth  # type: ignore[assignment]
+    system = next((own for own in caller.systems if own.system_id == system_id), None)
     if system is None:
         raise PermissionDenied(
             "This token is not that of the system's authorized user. Check system_id, including upper/lower case."

@@ -20,6 +20,7 @@ from integrations import incoming
 from integrations.access import reachable
 from integrations.choices import IncomingKind
 from integrations.models import ExternalSystem
+from integrations.tokens import token_name
 
 from .sent import Sent, apply
 
@@ -30,6 +31,7 @@ class SentFile(Sent):
     def __init__(self, request: Request, change: Change, system: ExternalSystem, file: UploadedFile) -> None:
         super().__init__(request)
         self.change, self.sender, self.file, self.sha256 = change, system, file, ""
+        self.token = token_name(request.auth)  # type: ignore[arg-type]
         self.system = system  # from the beginning: whatever fails is logged
         self.bytes_to_store = file.size or 0
 
@@ -47,6 +49,7 @@ class SentFile(Sent):
         self.key = self.header("Idempotency-Key") or self.header("webhook-id")
         return incoming.IncomingRequest(
             system=self.sender,
+            token=self.token,
             operation=IncomingKind.UPDATE,
             payload=self.payload,
             body_sha256=self.body_sha256,

@@ -13,7 +13,7 @@ from rest_framework import status
 from rest_framework.exceptions import APIException, Throttled
 from rest_framework.request import Request
 
-from changes.api.exceptions import Conflict, Problem, Unavailable
+from changes.api.exceptions import Conflict, Forbidden, Problem, Unavailable
 from changes.api.problems import as_api_exception
 from changes.conflicts import is_unavailable, is_undone
 from changes.exceptions import ChangeRefused
@@ -33,7 +33,7 @@ class NoSuchChange(Problem):
     default_code = "not_found"
 
 
-_PROBLEMS = {problem.status_code: problem for problem in (Problem, NoSuchChange, Conflict)}
+_PROBLEMS = {problem.status_code: problem for problem in (Problem, Forbidden, NoSuchChange, Conflict)}
 
 
 class Sent(ABC):
@@ -44,15 +44,13 @@ class Sent(ABC):
 
     def __init__(self, request: Request) -> None:
         self.request = request
+        self.token = ""  # its name
+        self.is_logged = True
         self.system: ExternalSystem | None = None
         self.payload: Mapping[str, Any] = {}
         self.body_sha256 = ""
         self.key: str | None = None
         self.bytes_to_store = 0
-
-    @property
-    def is_logged(self) -> bool:
-        return self.system is not None
 
     @abstractmethod
     def read(self) -> incoming.IncomingRequest:
@@ -73,6 +71,7 @@ class Sent(ABC):
             return
         incoming.log_failure(
             user=self.request.user,
+            token=self.token,
             system=self.system,
             http_status=problem.status_code,
             error=_as_text(problem),
@@ -124,8 +123,7 @@ def check_identifier(name: str, text: str) -> None:
 
 def _problem(error: Exception) -> APIException:
     if isinstance(error, OperationRefused):
-        errors = {error.attr: error.detail} if error.attr else None
-        return _PROBLEMS[error.status](error.detail, error.code, errors)
+        return _PROBLEMS[error.status](error.detail, error.code, error.errors)
     problem = as_api_exception(error, prefix="properties.")
     return problem if isinstance(problem, APIException) else Problem(str(problem))
 

@@ -12,6 +12,7 @@ from changes.models import Attachment, Change, Comment
 from integrations.choices import IncomingKind
 from integrations.models import Exchange, ExternalReference, ExternalSystem
 
+from .allowed import refuse_forbidden
 from .request import IncomingRequest, OperationRefused
 
 ASSIGNED_COMMENT = "Change was assigned locally from external system"
@@ -21,6 +22,7 @@ REJECTED_COMMENT = "Change was rejected by the external fulfillment system"
 def new_change(request: IncomingRequest) -> Change:
     """Creates and saves the change of a Create, requested by the partner's authorized user."""
     change = Change(requested_by=request.system.authorized_user)
+    refuse_forbidden(request, change)
     _set_properties(change, request.properties)
     change.save()
     return change
@@ -35,6 +37,8 @@ def carry_out(
     it, so that the caller can discard its file on a failure.
     """
     is_news = True
+    if request.operation != IncomingKind.CREATE:
+        refuse_forbidden(request, change)
     if request.operation == IncomingKind.UPDATE:
         _set_properties(change, request.properties)
         change.save()

@@ -23,6 +23,7 @@ def new_entry(request: IncomingRequest, status: IncomingStatus) -> IncomingOpera
     return IncomingOperation(
         system=request.system,
         user=request.system.authorized_user,
+        token=request.token,
         operation=request.operation,
         status=status,
         idempotency_key=request.idempotency_key,
@@ -73,6 +74,7 @@ def remembered(request: IncomingRequest) -> Answer | None:
 
 def log_failure(
     user: Any,
+    token: str,
     system: ExternalSystem | None,
     http_status: int,
     error: str,
@@ -86,6 +88,7 @@ def log_failure(
     IncomingOperation.objects.create(
         system=system,
         user=user,
+        token=token,
         operation=operation if operation in IncomingKind.values else "",
         status=IncomingStatus.FAILED,
         idempotency_key=idempotency_key,

@@ -19,7 +19,7 @@ from changes.models.holding import holding
 from changes.models.prepared import prepared
 from integrations import origin
 from integrations.choices import IncomingKind, IncomingStatus
-from integrations.models import IncomingOperation, OutgoingOperation
+from integrations.models import ExternalSystem, IncomingOperation, OutgoingOperation
 
 from .budget import stored_because_of
 from .effects import carry_out, new_change
@@ -88,22 +88,38 @@ def _apply(request: IncomingRequest, stored: list[Attachment]) -> Answer:
 
 
 def _began_here(request: IncomingRequest) -> bool:
-    """Whether the operation's origin is one of ours, or one that was applied here before (rule 9 of section 3)."""
+    """Whether the operation's origin is one of ours, or one that was applied here before (rule 9 of section 3).
+
+    An origin at a system that the sender does not speak for decides nothing, unless we told the sender of it.
+    """
     if not request.origin:
         return False
     system_id, operation_id = request.origin["system_id"], request.origin["operation_id"]
+    if _is_ours(operation_id):
+        return True
+    if not request.system.speaks_for(system_id):
+        told = {"cause__origin_system_id": system_id, "cause__origin_operation_id": operation_id}
+        return OutgoingOperation.objects.filter(system=request.system, **told).exists()
     lock_origin(system_id, operation_id)
+    systems = ExternalSystem.objects.only("system_id", "relays_for")
+    speakers = [system for system in systems if system.speaks_for(system_id)]
     # A desk may pass on one operation as several, all with the same origin. So from the same desk, only one with the
     # same body counts as a repeat.
-    applied = Q(origin_system_id=system_id, origin_operation_id=operation_id) & (
+    applied = Q(origin_system_id=system_id, origin_operation_id=operation_id, system__in=speakers) & (
         ~Q(system=request.system) | Q(body_sha256=request.body_sha256)
     )
     applied |= Q(system__system_id=system_id, idempotency_key=operation_id)
-    if number := _uuid(operation_id):
-        if OutgoingOperation.objects.filter(pk=number).exists():
-            return True
-        applied |= Q(pk=number)
     return IncomingOperation.objects.filter(applied, status=IncomingStatus.APPLIED).exists()
+
+
+def _is_ours(operation_id: str) -> bool:
+    """Whether we made this id: that of an operation to a partner, or the one in our answer to a partner's operation."""
+    number = _uuid(operation_id)
+    if number is None:
+        return False
+    if OutgoingOperation.objects.filter(pk=number).exists():
+        return True
+    return IncomingOperation.objects.filter(pk=number, status=IncomingStatus.APPLIED).exists()
 
 
 def _ignore(request: IncomingRequest) -> Answer:

@@ -11,10 +11,16 @@ from integrations.models import ExternalSystem
 
 
 class OperationRefused(Exception):  # noqa: N818 - as in changes.exceptions
-    """Why the operation was not applied: an HTTP status, a code, a text, and the path of the field at fault, if any."""
+    """Why the operation was not applied: an HTTP status, a code, a text, and the path of the field at fault, if any.
 
-    def __init__(self, status: int, code: str, detail: str, attr: str | None = None) -> None:
-        self.status, self.code, self.detail, self.attr = status, code, detail, attr
+    With more than one field at fault, `errors` maps the path of each to its text.
+    """
+
+    def __init__(
+        self, status: int, code: str, detail: str, attr: str | None = None, errors: Mapping[str, str] | None = None
+    ) -> None:
+        self.status, self.code, self.detail = status, code, detail
+        self.errors = errors or ({attr: detail} if attr else {})
         super().__init__(detail)
 
 
@@ -23,6 +29,7 @@ class IncomingRequest:
     """An operation with validated fields.
 
     `payload`: the body as received, for the log, without the content of attachments.
+    `token`: the name of the API token that it came with.
     `message_id`: the sender's own id of the operation (`webhook-id`), None if it sent none.
     `external_url`, `external_status`: None if the operation does not name them.
     """
@@ -33,6 +40,7 @@ class IncomingRequest:
     body_sha256: str = ""
     idempotency_key: str | None = None
     message_id: str | None = None
+    token: str = ""
     external_id: str = ""
     external_url: str | None = None
     external_status: str | None = None

@@ -3,6 +3,7 @@
 Only outgoing/outbox/ writes `OutgoingOperation`. Only incoming/ writes `IncomingOperation`.
 """
 
+from .accounts import PartnerAccount
 from .exchanges import Exchange, ExternalReference
 from .incoming_operations import IncomingOperation
 from .outgoing_operations import DeliveryAttempt, OutgoingOperation
@@ -24,6 +25,7 @@ __all__ = [
     "ExternalSystem",
     "IncomingOperation",
     "OutgoingOperation",
+    "PartnerAccount",
     "SecretUnreadable",
     "validate_endpoint_url",
     "validate_secret",

@@ -34,6 +34,8 @@ class IncomingOperation(models.Model):
         verbose_name=_("system"),
     )
     user = models.ForeignKey(USER, on_delete=models.PROTECT, related_name="+", db_index=False, verbose_name=_("user"))
+    # The beginning of the API token, as its page shows it. A text, so that it stays when the token is revoked.
+    token = models.CharField(_("token"), max_length=20, blank=True)
     operation = models.CharField(_("operation"), max_length=6, choices=IncomingKind, blank=True)
     status = models.CharField(_("status"), max_length=7, choices=IncomingStatus)
     idempotency_key = models.CharField(_("idempotency key"), max_length=255, null=True)

@@ -6,7 +6,7 @@ from typing import Any
 
 from django.conf import settings
 from django.core.exceptions import ValidationError
-from django.core.validators import MaxValueValidator, MinValueValidator, RegexValidator
+from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models, transaction
 from django.db.models.functions import Lower
 from django.utils.translation import gettext
@@ -16,12 +16,24 @@ from changes.models import SupportGroup
 from changes.texts.lines import LineField
 from changes.validators import validate_text
 from integrations.choices import Breaker, BreakerCause, Delivery
-from integrations.fields import EncryptedTextField, Undecryptable
+from integrations.fields import EncryptedTextField, JSONTextField, Undecryptable
+from integrations.leave import (
+    usual_change_types,
+    validate_change_types,
+    validate_settable_fields,
+    validate_transitions,
+)
 from integrations.querysets import OfSystemQuerySet, SystemQuerySet
-from integrations.validators import validate_endpoint_url, validate_secret
+from integrations.validators import (
+    validate_endpoint_url,
+    validate_secret,
+    validate_system_id,
+    validate_system_ids,
+)
+
+from .accounts import is_partner_account, is_staff_account
 
 USER = settings.AUTH_USER_MODEL
-SYSTEM_ID = r"\A[A-Za-z0-9][A-Za-z0-9._-]*\Z"
 
 
 class SecretUnreadable(ValueError):  # noqa: N818 - says the state, as the changes' exceptions do
@@ -40,14 +52,14 @@ class ExternalSystem(models.Model):
         _("system id"),
         max_length=100,
         unique=True,
-        validators=[RegexValidator(SYSTEM_ID, _("Use letters, digits, dots, hyphens, underscores."))],
+        validators=[validate_system_id],
     )
     description = LineField(_("description"), max_length=200, blank=True, validators=[validate_text])
     authorized_user = models.ForeignKey(
         USER,
         on_delete=models.PROTECT,
         related_name="authorized_systems",
-        help_text=_("The local user that the partner's requests act as. Not a member of staff."),
+        help_text=_("The local user that the partner's requests act as: a partner's account, never a member of staff."),
         verbose_name=_("authorized user"),
     )
     delivery = models.CharField(_("delivery"), max_length=4, choices=Delivery, default=Delivery.PUSH)
@@ -84,6 +96,35 @@ class ExternalSystem(models.Model):
         default=False,
         help_text=_("Its comments are formatted as Markdown. Otherwise they are shown as they were typed."),
     )
+    # What the partner may do: integrations/leave.py. None: all.
+    change_types = JSONTextField(
+        _("change types"),
+        default=usual_change_types,
+        blank=True,
+        validators=[validate_change_types],
+        help_text=_("The types that it may give a change. A Standard change is approved beforehand."),
+    )
+    settable_fields = JSONTextField(
+        _("settable fields"),
+        null=True,
+        blank=True,
+        validators=[validate_settable_fields],
+        help_text=_("The fields of a change that it may set."),
+    )
+    transitions = JSONTextField(
+        _("transitions"),
+        null=True,
+        blank=True,
+        validators=[validate_transitions],
+        help_text=_("The phases that it may move a change to."),
+    )
+    relays_for = JSONTextField(
+        _("relays for"),
+        default=list,
+        blank=True,
+        validators=[validate_system_ids],
+        help_text=_("The ids of the systems whose operations it may pass on, separated by commas."),
+    )
     paused_at = models.DateTimeField(_("paused at"), null=True, blank=True, editable=False)
     pause_status = models.PositiveSmallIntegerField(_("pausing HTTP status"), null=True, blank=True, editable=False)
 
@@ -105,7 +146,13 @@ class ExternalSystem(models.Model):
         return self.system_id
 
     def save(self, *args: Any, **kwargs: Any) -> None:
-        """Saves the system. A new system also gets its `DeliveryControl`."""
+        """Saves the system. A new system also gets its `DeliveryControl`.
+
+        Raises ValidationError if the authorized user is a member of staff.
+        """
+        fields = kwargs.get("update_fields")
+        if (fields is None or "authorized_user" in fields) and is_staff_account(self.authorized_user):
+            raise ValidationError({"authorized_user": self._fault_of_user()})
         with transaction.atomic(savepoint=False):
             is_new = self._state.adding
             super().save(*args, **kwargs)
@@ -118,10 +165,25 @@ class ExternalSystem(models.Model):
             errors["delivery"] = gettext("Pull is not available yet: choose push.")
         if self.delivery == Delivery.PUSH and not self.endpoint_url:
             errors["endpoint_url"] = gettext("Push needs the URL of the partner's endpoint.")
-        if self.authorized_user_id and (self.authorized_user.is_staff or self.authorized_user.is_superuser):
-            errors["authorized_user"] = gettext("The authorized user must not be a member of staff.")
+        if self.authorized_user_id and (fault := self._fault_of_user()):
+            errors["authorized_user"] = fault
         if errors:
             raise ValidationError(errors)
+
+    def _fault_of_user(self) -> str:
+        """Why the authorized user may not be one; "" for a partner's account."""
+        if is_staff_account(self.authorized_user):
+            return gettext("The authorized user must not be a member of staff.")
+        if is_partner_account(self.authorized_user):
+            return ""
+        message = gettext(
+            "%(user)s was not made as a partner's account, so it may be that of a person. Make a new user instead."
+        )
+        return message % {"user": self.authorized_user.get_username()}
+
+    def speaks_for(self, system_id: str) -> bool:
+        """Whether an origin at that system, when this one names it, decides anything: rule 9 of section 3."""
+        return system_id == self.system_id or system_id in self.relays_for
 
     @property
     def signing_secrets(self) -> list[str]:
@@ -190,3 +252,17 @@ class ExternalGroup(models.Model):
 
     def __str__(self) -> str:
         return f"{self.group} ({self.system})"
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        """Raises ValidationError if the group has members."""
+        if self.group.members.exists():
+            raise ValidationError(self.either_or())
+        super().save(*args, **kwargs)
+
+    def either_or(self) -> str:
+        """Why a group cannot have both members and an external system, and what to do."""
+        message = gettext(
+            "%(group)s would have members and belong to %(system)s. A group is external or has members, never both: "
+            "remove the members, or the external system."
+        )
+        return message % {"group": self.group, "system": self.system}

@@ -76,6 +76,7 @@ def change_snapshot(change: Change, references: Iterable[ExternalReference] = ()
         "created_at": _moment(change.created_at),
         "updated_at": _moment(change.updated_at),
         "version": change.version,
+        "approval_round": change.approval_round,
         "external_references": [reference_snapshot(reference) for reference in references],
     }
 

@@ -1,7 +1,13 @@
-"""System checks: warn at the start of a configuration that would break a guarantee."""
+"""System checks: warn of a configuration that would break a guarantee, and of records that are not allowed any more."""
+
+from collections.abc import Collection
 
 from django.conf import settings
-from django.core.checks import CheckMessage, Warning, register
+from django.core.checks import CheckMessage, Tags, Warning, register
+from django.db import DEFAULT_DB_ALIAS, OperationalError, connection
+from django.db.models import Q
+
+from integrations.models import ExternalGroup, ExternalSystem, PartnerAccount
 
 
 @register
@@ -15,4 +21,41 @@ def lease_outlasts_a_try(app_configs: object, **kwargs: object) -> list[CheckMes
             "request is still under way.",
             id="integrations.W001",
         )
+    ]
+
+
+@register(Tags.database)
+def partners_are_apart(
+    app_configs: object, databases: Collection[str] | None = None, **kwargs: object
+) -> list[CheckMessage]:
+    """Records of an earlier release that are not allowed any more. Nothing breaks, but a person must decide."""
+    if DEFAULT_DB_ALIAS not in (databases or ()):
+        return []
+    try:
+        # `migrate` checks before it creates the tables.
+        is_migrated = PartnerAccount._meta.db_table in connection.introspection.table_names()
+    except OperationalError as error:
+        text = f"The database cannot be reached, so its records were not checked: {error}"
+        return [Warning(text, id="integrations.W004")]
+    return [*_groups_with_both(), *_authorized_users()] if is_migrated else []
+
+
+def _groups_with_both() -> list[CheckMessage]:
+    both = ExternalGroup.objects.filter(group__members__isnull=False).select_related("group", "system").distinct()
+    text = "The support group {} has members and belongs to {}."
+    hint = "A group is external or has members. Remove the members, or the external system, in the administration."
+    return [
+        Warning(text.format(row.group, row.system), hint=hint, id="integrations.W002")
+        for row in both.order_by("group__name")
+    ]
+
+
+def _authorized_users() -> list[CheckMessage]:
+    wrong = Q(authorized_user__partner_account=None) | Q(authorized_user__is_staff=True)
+    systems = ExternalSystem.objects.without_secrets().filter(wrong | Q(authorized_user__is_superuser=True))
+    text = "{}, the authorized user of {}, was not made as a partner's account, or is a member of staff."
+    hint = "Make a new user for the partner, and choose it as the authorized user of the system."
+    return [
+        Warning(text.format(system.authorized_user.get_username(), system), hint=hint, id="integrations.W003")
+        for system in systems.select_related("authorized_user").order_by("system_id")
     ]

@@ -17,13 +17,15 @@ from django.db.models import Model, Q
 
 from changes.choices import Role
 from changes.models import SupportGroup
-from integrations.models import ExternalGroup, ExternalSystem
+from integrations.models import ExternalGroup, ExternalSystem, PartnerAccount
 from integrations.outgoing import outbox
 
 from .configuration_file import Configuration, ConfigurationError, Entry, escape, read
 
 __all__ = ["ConfigurationError", "dump", "load"]
 
+# Keys for which null means all.
+_ALL_IF_NONE = frozenset({"settable_fields", "transitions"})
 # Keys whose values are never shown; only the fact that they changed is.
 _SECRETS = frozenset({"signing_secret"})
 
@@ -36,6 +38,12 @@ def load(text: str, environment: Mapping[str, str]) -> list[str]:
     configuration = read(text, environment)
     with transaction.atomic():
         return [*_users(configuration), *_systems(configuration), *_groups(configuration)]
+
+
+def _partners(configuration: Configuration) -> set[str]:
+    """The names of the users that the file makes the authorized users of systems."""
+    named = (entry.values.get("authorized_user") for entry in configuration.external_systems)
+    return {str(username) for username in named if username}
 
 
 def _save(entry: Entry, row: Model, fields: Iterable[str] | None = None) -> None:
@@ -60,24 +68,26 @@ def _texts(entry: Entry, key: str) -> list[str]:
 
 
 def _users(configuration: Configuration) -> list[str]:
-    done = []
+    done, partners = [], _partners(configuration)
     for entry in configuration.users:
         user = get_user_model().objects.filter(username=entry.name).first()
         if user is None:
-            user = _new_user(entry, "username", entry.name)
+            user = _new_user(entry, "username", entry.name, is_partner=entry.name in partners)
             done.append(f"created user {entry.name}, without a password")
         if "roles" in entry.values:
             done += _set_roles(entry, user)
     return done
 
 
-def _new_user(entry: Entry, key: str, username: str) -> Any:
+def _new_user(entry: Entry, key: str, username: str, is_partner: bool) -> Any:
     other = get_user_model().objects.filter(username__iexact=username).first()
     if other is not None:
         raise entry.error(key, f"There is already a user {other.get_username()}: only upper and lower case differ.")
     user = get_user_model()(username=username)
     user.set_unusable_password()
     _save(entry, user)
+    if is_partner:
+        PartnerAccount.objects.create(user=user)
     return user
 
 
@@ -116,7 +126,7 @@ def _system(entry: Entry) -> list[str]:
     if username := str(values.pop("authorized_user", "")):
         user = get_user_model().objects.filter(username=username).first()
         if user is None:
-            user = _new_user(entry, "authorized_user", username)
+            user = _new_user(entry, "authorized_user", username, is_partner=True)
             done.append(f"created user {username}, without a password")
         values["authorized_user"] = user
     elif is_new:
@@ -141,11 +151,14 @@ def _told(system: ExternalSystem, key: str, value: object) -> str:
         return f"{key} was {'set anew' if value else 'removed'}"
     if key == "enabled":
         return f"enabled it{_waiting(system)}" if value else "disabled it"
-    now, was = (_written(each) for each in (value, getattr(system, key)))
+    is_all_if_none = key in _ALL_IF_NONE
+    now, was = ("all" if each is None and is_all_if_none else _written(each) for each in (value, getattr(system, key)))
     return f"{key} is now {now}, was {was}"
 
 
 def _written(value: object) -> str:
+    if isinstance(value, list):
+        return ", ".join(value) or "none"
     return str(value).lower() if isinstance(value, bool) else str(value or "empty")
 
 
@@ -170,11 +183,23 @@ def _groups(configuration: Configuration) -> list[str]:
             group = SupportGroup(name=entry.name)
             _save(entry, group)
             done.append(f"created group {entry.name}")
-        if "members" in entry.values:
-            done += _set_members(entry, group)
-        if "external_system" in entry.values:
-            done += _set_system(entry, group)
+        # What is removed comes first: a group has no members, or no external system, before it gets the other.
+        steps = {"members": _set_members, "external_system": _set_system}
+        named = [key for key in steps if key in entry.values]
+        for key in sorted(named, key=lambda key: bool(entry.values[key])):
+            try:
+                done += steps[key](entry, group)
+            except ValidationError as error:
+                raise entry.error(key, " ".join(error.messages)) from error
+        _refuse_both(entry, group)
     return done
+
+
+def _refuse_both(entry: Entry, group: SupportGroup) -> None:
+    """A group that has had both since an earlier release needs a decision."""
+    external = ExternalGroup.objects.filter(group=group).select_related("system").first()
+    if external is not None and group.members.exists():
+        raise entry.error("", external.either_or())
 
 
 def _set_members(entry: Entry, group: SupportGroup) -> list[str]:
@@ -239,6 +264,10 @@ def _system_entry(system: ExternalSystem) -> dict[str, Any]:
         "rate_limit": system.rate_limit,
         "enabled": system.enabled,
         "sends_markdown": system.sends_markdown,
+        "change_types": system.change_types,
+        "settable_fields": system.settable_fields,
+        "transitions": system.transitions,
+        "relays_for": system.relays_for,
     }
 
 

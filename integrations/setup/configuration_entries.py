@@ -6,6 +6,7 @@ Uses no database: configuration.py checks that the users, groups and systems tha
 from __future__ import annotations
 
 import unicodedata
+from collections.abc import Sequence
 from typing import Any
 
 from rest_framework import serializers
@@ -22,8 +23,9 @@ from changes.api.fields import (
 from changes.choices import Role
 from changes.models import SupportGroup
 from integrations.choices import Delivery
+from integrations.leave import CHANGE_TYPES, FIELDS, TARGETS, in_order
 from integrations.models import ExternalSystem
-from integrations.validators import validate_endpoint_url, validate_secret
+from integrations.validators import validate_endpoint_url, validate_secret, validate_system_id
 
 _SYSTEM, _GROUP = ExternalSystem._meta, SupportGroup._meta
 USERNAME_MAX_LENGTH = 150
@@ -56,6 +58,17 @@ class SystemIdField(IdentifierField):
         super().__init__(max_length=_SYSTEM.get_field("system_id").max_length, **options)
 
 
+class ChosenField(serializers.ListField):
+    """A list of some of the `known` values. The errors list these."""
+
+    def __init__(self, known: Sequence[str], **options: Any) -> None:
+        self.known = known
+        super().__init__(child=OneOfField([(value, value) for value in known]), **options)
+
+    def to_internal_value(self, data: Any) -> list[str]:
+        return in_order(super().to_internal_value(data), self.known)
+
+
 class SystemEntrySerializer(StrictSerializer):
     system_id = SystemIdField()
     description = LineField(required=False, allow_blank=True, max_length=_SYSTEM.get_field("description").max_length)
@@ -74,6 +87,10 @@ class SystemEntrySerializer(StrictSerializer):
     )
     enabled = SwitchEntryField(required=False)
     sends_markdown = SwitchEntryField(required=False)
+    change_types = ChosenField(CHANGE_TYPES, required=False)
+    settable_fields = ChosenField(FIELDS, required=False, allow_null=True)
+    transitions = ChosenField(TARGETS, required=False, allow_null=True)
+    relays_for = serializers.ListField(child=SystemIdField(validators=[validate_system_id]), required=False)
 
 
 class GroupEntrySerializer(StrictSerializer):

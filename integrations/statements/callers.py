@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from django.contrib.auth import get_user_model
@@ -54,14 +55,24 @@ def token_with_user(digest: str) -> AuthToken | None:
 
 
 _PARTNER = """
-SELECT t.digest, t.user_id, t.expiry, u.username, u.is_active,
+SELECT t.digest, t.token_key, t.user_id, t.expiry, u.username, u.is_active,
     s.id AS system_key, s.system_id AS system_id, s.enabled AS system_enabled,
-    s.sends_markdown AS system_sends_markdown
+    s.sends_markdown AS system_sends_markdown, s.change_types AS system_change_types,
+    s.settable_fields AS system_settable_fields, s.transitions AS system_transitions,
+    s.relays_for AS system_relays_for
 FROM knox_authtoken t
 JOIN auth_user u ON u.id = t.user_id
 LEFT JOIN integrations_externalsystem s ON s.authorized_user_id = u.id
 WHERE t.digest = %s
 """
+
+
+# The fields of a system that are stored as JSON, in the order of the model.
+_LISTS = ("change_types", "settable_fields", "transitions", "relays_for")
+
+
+def _decoded(text: str | None) -> Any:
+    return text if text is None else json.loads(text)
 
 
 def partner_of_token(digest: str) -> tuple[AuthToken | None, list[ExternalSystem]]:
@@ -81,6 +92,7 @@ def partner_of_token(digest: str) -> tuple[AuthToken | None, list[ExternalSystem
                 **columns,
                 enabled=bool(row.system_enabled),
                 sends_markdown=bool(row.system_sends_markdown),
+                **{name: _decoded(getattr(row, f"system_{name}")) for name in _LISTS},
             )
             system.authorized_user = token.user
             systems.append(system)

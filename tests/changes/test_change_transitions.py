@@ -110,7 +110,9 @@ def test_a_withdrawn_or_rejected_change_cannot_be_closed(alice, code):
 @pytest.mark.parametrize("kind", ["Normal", "Emergency"])
 def test_a_denied_plan_makes_rework_the_next_step(alice, carol, kind):
     change = change_in(Phase.APPROVE_PLAN, ChangeType(kind), requested_by=alice)
-    web(carol).post(f"/changes/{change.number}/approvals/", {"decision": "Denied", "version": change.version})
+    web(carol).post(
+        f"/changes/{change.number}/approvals/", {"decision": "Denied", "comment": "No", "version": change.version}
+    )
     back = "Plan" if kind == "Normal" else "Log"
     assert f"Send back to {back} for rework</button>" in next_step(page_of(alice, change))
     assert "The plan was denied in the current round" in text(page_of(alice, change))

@@ -76,7 +76,7 @@ def test_a_comment_of_a_partner_shows_where_it_came_from(alice, acme):
     change = change_in(Phase.PLAN)
     with acting(acme.authorized_user, "ACME"):
         Comment(change=change, author=acme.authorized_user, author_name="J. Doe", body="Done").save()
-    assert "J. Doe from ACME, acting as acme-integration" in text(page_of(alice, change))
+    assert "J. Doe (ACME) from ACME, acting as acme-integration" in text(page_of(alice, change))
 
 
 # --- Attachments ---

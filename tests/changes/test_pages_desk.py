@@ -97,14 +97,14 @@ def test_a_manager_sees_the_plans_that_wait_for_the_own_decision(carol, network)
     theirs = change_in(Phase.APPROVE_PLAN, owning_group=SupportGroupFactory(name="Servers"))
     change_in(Phase.APPROVE_PLAN, requested_by=carol)
     decided = change_in(Phase.APPROVE_PLAN)
-    Approval(change=decided, author=carol, decision=Decision.DENIED).save()
+    Approval(change=decided, author=carol, decision=Decision.DENIED, comment="No").save()
     change_in(Phase.PLAN)
     assert numbers(section(web(carol).get("/"), "approvals-title")) == [theirs.number]
 
 
 def test_a_new_round_asks_again(carol):
     change = change_in(Phase.APPROVE_PLAN)
-    Approval(change=change, author=carol, decision=Decision.DENIED).save()
+    Approval(change=change, author=carol, decision=Decision.DENIED, comment="No").save()
     for phase in (Phase.PLAN, Phase.APPROVE_PLAN):
         change.move_to(phase)
         change.save()

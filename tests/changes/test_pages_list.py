@@ -205,7 +205,7 @@ def test_a_partner_that_only_has_a_reference_is_shown_as_linked(alice, desk, acm
     ],
 )
 def test_the_list_makes_at_most_eight_queries_whatever_the_number_of_rows(alice, desk, acme, beta, query):
-    acme.external_groups.get().group.members.add(alice)
+    SupportGroupFactory(name="Ours").members.add(alice)
     client = web(alice)
     client.get("/changes/")
     counts = []

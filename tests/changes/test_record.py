@@ -256,7 +256,7 @@ class TestNoWayAroundSave:
         change = change_in("ApprovePlan")
         Approval(change=change, author=UserFactory(username="carol"), decision="Approved").save()
         change.move_to("Deploy")
-        Approval(change=change, author=UserFactory(username="chris"), decision="Denied").save()
+        Approval(change=change, author=UserFactory(username="chris"), decision="Denied", comment="No").save()
         with pytest.raises(ConditionsUnmet):
             change.save()
         assert Change.objects.get().phase == "ApprovePlan"

@@ -125,7 +125,7 @@ def test_what_came_from_a_partner_says_so(alice, acme):
     receive(change, acme, IncomingStatus.FAILED)
     said = entries(page_of(alice, change))
     assert "from ACME" in said[0] and "Boom" in said[0]
-    assert "J. Doe from ACME, acting as acme-integration" in said[1]
+    assert "J. Doe (ACME) from ACME, acting as acme-integration" in said[1]
     assert said[2].startswith("ACME acting as acme-integration edited 1 field")
 
 

@@ -231,7 +231,7 @@ class TestDeployment:
 
 class TestApprovals:
     def decide(self, change, username, decision="Approved"):
-        approval = Approval(change=change, author=UserFactory(username=username), decision=decision)
+        approval = Approval(change=change, author=UserFactory(username=username), decision=decision, comment="Read it")
         approval.save()
         return approval
 

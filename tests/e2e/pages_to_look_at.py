@@ -117,6 +117,7 @@ LOOKS = (
     Look("change, empty comment", "/changes/{fresh}/", act=_comment_nothing),
     Look("abandon", "/changes/{approve}/abandon/"),
     Look("edit", "/changes/{stuck}/edit/"),
+    Look("edit, of a plan to approve", "/changes/{approve}/edit/"),
     Look("edit, saved", "/changes/{emergency}/edit/", act=_save),
     Look("edit, with errors", "/changes/{stuck}/edit/", act=_save_without_a_title),
     Look("edit, conflict", "/changes/{edited}/edit/", act=_save_after_somebody_else, answer=409),

@@ -3,11 +3,11 @@
 from playwright.sync_api import expect
 
 from integrations.models import ExternalSystem, OutgoingOperation
-from tests.factories import ChangeFactory, UserFactory
+from tests.factories import ChangeFactory, PartnerUserFactory
 
 
 def test_a_partner_is_registered_gets_a_change_is_disabled_and_taken_up_again(signed_in_page, ingrid, alice):
-    UserFactory(username="gamma-integration")
+    PartnerUserFactory(username="gamma-integration")
     page = signed_in_page(ingrid)
     page.goto("/admin/")
     page.get_by_role("link", name="External systems").click()

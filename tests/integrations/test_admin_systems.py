@@ -7,7 +7,7 @@ from django.utils import timezone
 from integrations.choices import DeliveryStatus
 from integrations.models import ExternalGroup, ExternalSystem, OutgoingOperation
 from integrations.transports.signing import check_secret
-from tests.factories import SECRET, ExternalSystemFactory, SupportGroupFactory, UserFactory
+from tests.factories import SECRET, ExternalSystemFactory, PartnerUserFactory, SupportGroupFactory, UserFactory
 from tests.html_forms import errors, post_form, read_form
 from tests.pages import text, web
 
@@ -27,7 +27,7 @@ def stored(system):
 
 
 def test_a_system_is_registered(ingrid):
-    partner = UserFactory(username="gamma-integration")
+    partner = PartnerUserFactory(username="gamma-integration")
     typed = {
         "system_id": "GAMMA",
         "description": "Gamma's desk",
@@ -58,7 +58,7 @@ def test_a_system_is_registered(ingrid):
 def test_a_bad_registration_is_an_error_at_its_field(ingrid, acme, typed, field, expected):
     good = {
         "system_id": "GAMMA",
-        "authorized_user": str(UserFactory(username="gamma-integration").pk),
+        "authorized_user": str(PartnerUserFactory(username="gamma-integration").pk),
         "endpoint_url": "https://gamma.example/operations",
     }
     response = post_form(web(ingrid), f"{LIST}add/", **(good | typed))
@@ -67,12 +67,13 @@ def test_a_bad_registration_is_an_error_at_its_field(ingrid, acme, typed, field,
     assert ExternalSystem.objects.count() == 1
 
 
-@pytest.mark.parametrize("who", ["staff", "superuser", "staff later"])
-def test_the_authorized_user_must_not_be_staff(ingrid, acme, alice, who):
+@pytest.mark.parametrize("who", ["staff", "superuser", "staff later", "a person"])
+def test_the_authorized_user_must_be_a_partner_s_account(ingrid, acme, alice, who):
     user = {
         "staff": alice,
         "superuser": UserFactory(username="hidden", is_superuser=True),
         "staff later": acme.authorized_user,
+        "a person": UserFactory(username="bob"),
     }[who]
     client = web(ingrid)
     form = read_form(client.get(page_of(acme)), "authorized_user")
@@ -186,7 +187,7 @@ def test_a_generated_secret_is_shown_once_and_kept_in_no_cookie_and_no_log(ingri
 def test_a_new_system_may_get_a_generated_secret(ingrid):
     typed = {
         "system_id": "GAMMA",
-        "authorized_user": str(UserFactory(username="gamma-integration").pk),
+        "authorized_user": str(PartnerUserFactory(username="gamma-integration").pk),
         "endpoint_url": "https://gamma.example/operations",
         "generate_secret": "on",
     }

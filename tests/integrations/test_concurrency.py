@@ -9,7 +9,7 @@ import pytest
 from django.db import transaction
 
 from changes.models import Change, Comment
-from integrations.models import Exchange, ExternalReference, IncomingOperation, OutgoingOperation
+from integrations.models import Exchange, ExternalReference, ExternalSystem, IncomingOperation, OutgoingOperation
 from integrations.outgoing import outbox
 from tests.factories import ChangeFactory, ExternalGroupFactory, SupportGroupFactory
 from tests.threads import at_once
@@ -162,6 +162,7 @@ def test_a_reject_and_a_comment_at_once_end_in_one_order_or_the_other(acme, alic
 
 def test_of_two_ways_of_one_origin_at_once_one_is_ignored(acme, beta, partner_api):
     origin = {"system_id": "FAR", "operation_id": "far-1"}
+    ExternalSystem.objects.update(relays_for=["FAR"])
 
     def send(system):
         body = {"system_id": system.system_id, "operation": "Create", "external_id": "1", "properties": {"title": "T"}}

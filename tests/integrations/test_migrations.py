@@ -6,7 +6,7 @@ import pytest
 from django.db import connection
 from django.db.migrations.executor import MigrationExecutor
 
-from integrations.models import DeliveryControl, OutgoingOperation
+from integrations.models import DeliveryControl, ExternalSystem, OutgoingOperation, PartnerAccount
 from integrations.outgoing import outbox
 from integrations.standing.failures import breaker_reason
 from tests.factories import ChangeFactory, UserFactory
@@ -75,6 +75,7 @@ def test_an_old_installation_is_upgraded_with_what_it_has_exchanged(migrate):
     assert_the_first_that_waits_is_next(exchanges, systems, changes)
     assert_failures_have_a_kind(failed)
     assert_breakers_have_a_cause()
+    assert_partners_are_marked(user)
 
 
 def exchange_before_there_was_a_next(apps, changes, user):
@@ -164,3 +165,10 @@ def assert_breakers_have_a_cause():
     for name, (breaker, _, _, expected) in BREAKERS.items():
         control = DeliveryControl.objects.get(system__system_id=name)
         assert (control.breaker, control.breaker_cause, breaker_reason(control)) == (breaker, *expected)
+
+
+def assert_partners_are_marked(user):
+    """Partners may do what is usual from now on: a Standard change needs leave."""
+    assert [account.user for account in PartnerAccount.objects.all()] == [user]
+    allowed = ExternalSystem.objects.values_list("change_types", "settable_fields", "transitions", "relays_for")
+    assert {str(row) for row in allowed} == {str((["Normal", "Emergency"], None, None, []))}

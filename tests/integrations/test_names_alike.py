@@ -9,7 +9,7 @@ from django.core.management import CommandError, call_command
 
 from changes.models import SupportGroup
 from integrations.models import ExternalSystem
-from tests.factories import PASSWORD, SupportGroupFactory, UserFactory
+from tests.factories import PASSWORD, PartnerUserFactory, SupportGroupFactory, UserFactory
 from tests.html_forms import errors, post_form
 from tests.pages import web
 
@@ -90,7 +90,7 @@ def test_names_of_users(load, root):
 
 
 def test_ids_of_systems(load, root):
-    user = UserFactory(username="acme-user")
+    user = PartnerUserFactory(username="acme-user")
     more = {"endpoint_url": "http://127.0.0.1:9/x"}
     for name in (" ACME", "ACME\u00a0", "AC\u200bME", "AC ME", "ACME\n"):
         said = by_file(load, "external_systems", "system_id", name, authorized_user="acme-user", **more)

@@ -8,7 +8,6 @@ import time
 import pytest
 from django.test import Client
 
-from changes.models import Change, Comment
 from integrations.models import ExternalReference
 from tests.factories import ChangeFactory
 
@@ -31,7 +30,7 @@ def worst(acme, partner_api):
     versions = [passages(1), passages(2)]
     for number in range(32):
         body = {"system_id": "ACME", "operation": "Update", "external_id": "A-1"}
-        body["properties"] = {name: versions[number % 2] for name in TEXTS}
+        body["properties"] = dict.fromkeys(TEXTS, versions[number % 2])
         body["comments"] = [{"body": versions[number % 2]}]
         answer = client.post(OPERATIONS, body, format="json")
         assert answer.status_code == 200, answer.content
@@ -48,7 +47,11 @@ def test_timing(worst, ingrid, alice, name):
     user.save()
     client = Client()
     client.force_login(user, backend="django.contrib.auth.backends.ModelBackend")
-    path = f"/changes/{worst.number}/{PAGES[name]}" if PAGES[name] != "admin" else f"/admin/changes/change/{worst.pk}/history/"
+    path = (
+        f"/changes/{worst.number}/{PAGES[name]}"
+        if PAGES[name] != "admin"
+        else f"/admin/changes/change/{worst.pk}/history/"
+    )
     begun = time.process_time()
     answer = client.get(path)
     print(name, answer.status_code, len(answer.content), round(time.process_time() - begun, 2))

@@ -12,7 +12,12 @@ from changes.pages.fields import Text
 
 class ApprovalForm(forms.ModelForm):
     decision = forms.ChoiceField(choices=Decision.choices, widget=forms.HiddenInput)
-    comment = Text(label=gettext_lazy("Reason"), required=False, widget=forms.Textarea(attrs={"rows": 2}))
+    comment = Text(
+        label=gettext_lazy("Reason"),
+        required=False,
+        help_text=gettext_lazy("Needed to deny the plan."),
+        widget=forms.Textarea(attrs={"rows": 2}),
+    )
 
     class Meta:
         model = Approval

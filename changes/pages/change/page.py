@@ -35,7 +35,8 @@ _MOVED = {"phase", "actual_start", "actual_end", "approval_round", "completion_c
 
 def find(user: Person, number: str) -> Change:
     """The change with this number, with the annotations of `with_past()`. Raises Http404."""
-    change = with_past(Change.objects.visible_to(user).with_people()).filter(number=number).first()
+    visible = Change.objects.visible_to(user).with_people().select_related("plan_altered_by")
+    change = with_past(visible).filter(number=number).first()
     if change is None:
         raise Http404(_("There is no change %(number)s.") % {"number": number})
     return change
@@ -325,7 +326,7 @@ class ChangePage:
             return _("The plan was denied: it goes back for rework, and then to a new round.")
         if self.current_approvals:
             return _("One approval is enough: nothing is missing.")
-        return _("Missing: one approval, by a %(role)s who did not request the change.") % {
+        return _("Missing: one approval, by a %(role)s with no part in the change or its plan.") % {
             "role": roles_for("changes.approve_change")
         }
 
@@ -336,9 +337,11 @@ class ChangePage:
             return []
         if any(item.author_id == self.user.pk for item in self.current_approvals):
             return []
-        if self.change.requested_by_id == self.user.pk:
-            return [Decision.DENIED]
-        return [Decision.APPROVED, Decision.DENIED]
+        return [Decision.DENIED] if self._own_part else [Decision.APPROVED, Decision.DENIED]
+
+    @property
+    def _own_part(self) -> workflow.Part | None:
+        return workflow.part_of(self.user.pk, self.change)
 
     @property
     def lost_reason(self) -> str:
@@ -356,6 +359,4 @@ class ChangePage:
             return _("A %(role)s approves or denies.") % {"role": roles_for("changes.approve_change")}
         if any(item.author_id == self.user.pk for item in self.current_approvals):
             return _("You have decided in this round already; rework starts a new one.")
-        if self.change.requested_by_id == self.user.pk:
-            return _("You requested this change, so you may not approve it. You may deny it.")
-        return ""
+        return str(self._own_part.told) if self._own_part else ""

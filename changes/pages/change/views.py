@@ -15,7 +15,7 @@ from django.utils.translation import gettext as _
 from changes import audit, workflow
 from changes.actor import signed_in
 from changes.choices import CompletionCode, Decision, Phase
-from changes.exceptions import ChangeRefused, ConditionsUnmet, StaleChange
+from changes.exceptions import ChangeRefused, ConditionsUnmet, MayNotApprove, StaleChange
 from changes.models import Approval, Change
 from changes.pages import renewal
 from changes.pages.access import StaffPage, require
@@ -25,7 +25,7 @@ from changes.pages.resume import typed_fields
 from .forms import ApprovalForm
 from .page import ChangePage, StaleNotice, find, is_moved_already, moves, refuse_stale, stale_in_words
 
-CONFLICT = 409
+CONFLICT, FORBIDDEN = 409, 403
 # The completion codes of an abandoned change, in the order in which the page offers them.
 ABANDONING_CODES = (CompletionCode.WITHDRAWN, CompletionCode.REJECTED)
 
@@ -203,7 +203,7 @@ class ApprovalAdd(OnPage):
             if not self._is_decided_already(approval):
                 form.add_error("decision", str(refused))
                 del self.change
-                return self.page(CONFLICT, approval_form=form)
+                return self.page(FORBIDDEN if isinstance(refused, MayNotApprove) else CONFLICT, approval_form=form)
         said = {
             Decision.APPROVED: _("You have approved the plan of %(number)s."),
             Decision.DENIED: _("You have denied the plan of %(number)s."),

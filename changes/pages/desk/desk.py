@@ -13,10 +13,11 @@ from urllib.parse import urlencode
 
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import User
-from django.db.models import CharField, Exists, OuterRef, Value
+from django.db.models import CharField, Exists, OuterRef, Q, Value
 from django.db.models.functions import Cast, Concat
 from django.urls import reverse
 
+from changes import workflow
 from changes.choices import METAPHASES, Decision, Metaphase, Phase
 from changes.models import Approval, Change
 from changes.pages.list.filters import MINE
@@ -140,7 +141,7 @@ class Desk:
         shown = ("number", "title", "phase", "priority", "created_at", "planned_start", "owning_group__name")
         changes = (
             Change.objects.filter(phase=Phase.APPROVE_PLAN)
-            .exclude(requested_by=self.user)
+            .exclude(self._has_part())
             .exclude(Exists(round_.filter(author=self.user)))
             .annotate(
                 is_approved=Exists(round_.filter(decision=Decision.APPROVED)),
@@ -149,9 +150,16 @@ class Desk:
         )
         return list(changes.select_related("owning_group").only(*shown).order_by("pk")[: APPROVALS_COUNTED + 1])
 
+    def _has_part(self) -> Q:
+        """The changes that this person may not approve."""
+        condition = Q()
+        for part in workflow.PARTS:
+            condition |= Q(**{part.field: self.user.pk})
+        return condition
+
     @property
     def to_approve(self) -> list[Change]:
-        """The oldest plans that this person may decide on now: not those that they requested or have decided on."""
+        """The oldest plans that this person may approve now and has not decided on."""
         return self._to_approve[:APPROVALS_SHOWN]
 
     @property

@@ -19,6 +19,7 @@ from changes import workflow
 from changes.choices import ChangeType, CompletionCode, Impact, Phase, Risk, Urgency
 from changes.exceptions import ChangeRefused, ConditionsUnmet, ReadOnlyChange, StaleChange
 from changes.models import Change
+from changes.pages import rounds
 from changes.pages.fields import Minute, PersonChoice, Text
 from changes.texts.lines import Line
 
@@ -141,6 +142,17 @@ class ChangeForm(forms.ModelForm):
             kind = "needed is-missing" if is_missing else "needed"
             own_help = self.fields[name].help_text
             self.fields[name].help_text = format_html('<span class="{}">{}</span> {}', kind, said, own_help)
+
+    @property
+    def round_warning(self) -> str:
+        """What editing the plan would cost now, in words; "" if nothing. Queries the decisions."""
+        return rounds.warning(self.instance) if self.instance.pk else ""
+
+    @property
+    def starts_round(self) -> bool:
+        """Whether saving this form starts a new round of approvals."""
+        is_in_round = self.instance.pk is not None and self.instance.phase == Phase.APPROVE_PLAN
+        return is_in_round and bool({*workflow.PLAN} & {*self.changed_data})
 
     @property
     def to_mend(self) -> list[str]:

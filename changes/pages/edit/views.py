@@ -17,7 +17,7 @@ from changes import audit
 from changes.actor import signed_in
 from changes.exceptions import StaleChange
 from changes.models import Change
-from changes.pages import renewal
+from changes.pages import renewal, rounds
 from changes.pages.access import StaffPage
 from changes.pages.change.page import own_save, refuse_stale
 from changes.pages.change.views import OneChange
@@ -129,6 +129,8 @@ class ChangeEdit(OneChange):
             return self.back()
         if form.instance.changed_fields:
             messages.success(request, _("%(number)s was saved.") % {"number": number})
+            if said := rounds.notice(form.instance, self.stored.approval_round):
+                messages.warning(request, said)
         else:
             messages.info(request, _("Nothing was changed, so nothing was saved."))
         return self.back()

@@ -57,7 +57,7 @@ def update(stage: Stage) -> None:
     stage.expect((change["title"], change["phase"]) == expected, "the field is set and the transition made")
     comment = change["comments"][-1]
     shown = (comment["body"], comment["author"], comment["system_id"])
-    stage.expect(shown == ("The parts are ordered.", "J. Doe", "BETA"), "the comment shows where it came from")
+    stage.expect(shown == ("The parts are ordered.", "J. Doe (BETA)", "BETA"), "the comment shows where it came from")
     stage.expect([item["file_name"] for item in change["attachments"]] == ["order.txt"], "the file is attached")
     statuses = {item["system_id"]: item["external_status"] for item in change["external_references"]}
     stage.expect(statuses["BETA"] == "In progress", "the reference shows the status")

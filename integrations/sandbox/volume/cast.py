@@ -12,7 +12,7 @@ from django.db import transaction
 
 from changes.choices import Role
 from changes.models import SupportGroup
-from integrations.models import ExternalGroup, ExternalSystem
+from integrations.models import ExternalGroup, ExternalSystem, PartnerAccount
 from integrations.transports.signing import new_secret
 
 from .words import GROUPS, PARTNERS
@@ -67,7 +67,9 @@ def _agent(number: int) -> Any:
 def _partner(system_id: str) -> Partner:
     system = ExternalSystem.objects.filter(system_id=system_id).first()
     if system is None:
-        user, _ = get_user_model().objects.get_or_create(username=f"{system_id.lower()}-integration")
+        user, is_new = get_user_model().objects.get_or_create(username=f"{system_id.lower()}-integration")
+        if is_new:
+            PartnerAccount.objects.create(user=user)
         system = ExternalSystem(
             system_id=system_id, description=f"{system_id.title()}, generated", authorized_user=user
         )

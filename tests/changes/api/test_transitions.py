@@ -88,7 +88,7 @@ def test_two_unmet_conditions_of_one_field_are_two_errors(api, alice):
     change = change_in(Phase.LOG, ChangeType.EMERGENCY, implementation_plan="", planned_start=None)
     change.move_to("ApprovePlan")
     change.save()
-    Approval(change=change, author=UserFactory(username="carol"), decision="Denied").save()
+    Approval(change=change, author=UserFactory(username="carol"), decision="Denied", comment="No").save()
     answer = api(alice).post(address(change), {"phase": "Deploy"})
     assert answer.status_code == 422
     assert [error["attr"] for error in answer.json()["errors"]] == ["approvals", "approvals"]

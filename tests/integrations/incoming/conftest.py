@@ -13,11 +13,11 @@ from tests.factories import (
 @pytest.fixture
 def send(acme, beta, partner_api):
     """`send("Update", external_id=...)` sends as ACME. `system=` names another partner, `key=` an idempotency key."""
-    clients = {}
+    clients = {system.system_id: partner_api(system) for system in (acme, beta)}
 
     def post(operation, system="ACME", key=None, **fields):
         partner = ExternalSystemFactory(system_id=system)
-        client = clients.setdefault(system, partner_api(partner))
+        client = clients[system] if system in clients else clients.setdefault(system, partner_api(partner))
         body = {"system_id": system, "operation": operation, **fields}
         headers = {"Idempotency-Key": key} if key else {}
         return client.post("/api/v1/operations/", body, format="json", headers=headers)

@@ -106,8 +106,8 @@ class TestUpdate:
         change.refresh_from_db()
         assert (change.title, change.risk, change.planned_start, change.description) == ("New title", None, None, "")
         assert [(c.body, c.visibility, c.author_label) for c in change.comments.all()] == [
-            ("Parts ordered", "public", "J. Doe"),
-            ("For us", "private", "acme-integration"),
+            ("Parts ordered", "public", "J. Doe (ACME)"),
+            ("For us", "private", "acme-integration (ACME)"),
         ]
         attachment = change.attachments.get()
         assert (attachment.file_name, attachment.content_type, attachment.size) == ("plan.pdf", "application/pdf", 4)
@@ -187,10 +187,10 @@ class TestUpdate:
     def test_a_new_type_and_its_phase_may_come_together(self, send):
         change = ChangeFactory()
         referenced(change)
-        response = send("Update", external_id="C-1001", properties={"change_type": "Standard", "phase": "Plan"})
+        response = send("Update", external_id="C-1001", properties={"change_type": "Emergency", "phase": "ApprovePlan"})
         assert response.status_code == 200, response.content
         change.refresh_from_db()
-        assert (change.change_type, change.phase) == ("Standard", "Plan")
+        assert (change.change_type, change.phase) == ("Emergency", "ApprovePlan")
 
     def test_the_files_of_a_failed_operation_are_removed(self, acme, partner_api, settings, tmp_path, monkeypatch):
         settings.MEDIA_ROOT = str(tmp_path)

@@ -1,15 +1,18 @@
 """Section 4 of the rules: the rules for every operation that a partner sends."""
 
 import pytest
+from knox.models import AuthToken
 
 from changes.models import Change, Comment
-from integrations.models import ExternalReference, IncomingOperation
+from integrations.models import ExternalReference, IncomingOperation, OutgoingOperation
 from tests.factories import (
     ChangeFactory,
     ExternalGroupFactory,
     SupportGroupFactory,
     UserFactory,
 )
+from tests.pages import text, web
+from tests.rows import each_row
 
 from .conftest import referenced, refused, state
 
@@ -216,7 +219,29 @@ class TestRule6Source:
         record = change.history.first()
         assert (record.history_user, record.source_system) == (acme.authorized_user, "ACME")
         comment = Comment.objects.get()
-        assert (comment.author, comment.author_label, comment.source_system) == (acme.authorized_user, "J. Doe", "ACME")
+        assert (comment.author, comment.source_system) == (acme.authorized_user, "ACME")
+
+    @each_row(
+        ("name", "shown"), [("J. Doe", "J. Doe (ACME)"), ("", "acme-integration (ACME)"), ("alice", "alice (ACME)")]
+    )
+    def test_a_partner_s_author_is_shown_with_the_partner(self, send, acme, partner_api, api, alice, name, shown):
+        """So that nobody takes a partner's "alice" for ours: on pages, in answers, and in what is passed on."""
+        clients = [api(alice), partner_api(acme)]
+        change = ChangeFactory()
+        referenced(change)
+        referenced(change, "BETA", "B-1")
+        file = {"file_name": "plan.txt", "content_base64": "eA=="}
+        send("Update", external_id="C-1001", comments=[{"body": "Hi", "author": name}], attachments=[file])
+        passed_on = OutgoingOperation.objects.get(comment__isnull=False)
+        assert passed_on.payload["comment"]["author"] == shown
+        for client in clients:
+            (comment,) = client.get(f"/api/v1/changes/{change.number}/comments/").json()["results"]
+            assert (comment["author"], comment["system_id"]) == (shown, "ACME")
+        (attachment,) = api(alice).get(f"/api/v1/changes/{change.number}/attachments/").json()["results"]
+        assert attachment["author"] == "acme-integration (ACME)"
+        page = text(web(alice).get(f"/changes/{change.number}/"))
+        assert f"{shown} from ACME, acting as acme-integration" in page
+        assert shown in text(web(alice).get(f"/admin/changes/change/{change.pk}/change/"))
 
 
 class TestRule8Authority:
@@ -224,6 +249,25 @@ class TestRule8Authority:
         assert not acme.authorized_user.is_staff
         assert not acme.authorized_user.get_all_permissions()
         assert send("Create", external_id="C-1", properties={"title": "T"}).status_code == 201
+
+    def test_the_log_names_the_token_also_when_it_is_revoked(self, acme, partner_api, ingrid):
+        client = partner_api(acme)
+        token = AuthToken.objects.get(user=acme.authorized_user)
+        name = f"{token.token_key[:8]}…"
+        body = {"system_id": "ACME", "operation": "Create", "external_id": "C-1", "properties": {"title": "T"}}
+        origin = {"system_id": "DESK", "operation_id": client.post("/api/v1/operations/", body).json()["id"]}
+        client.post("/api/v1/operations/", {**body, "origin": origin})
+        client.post("/api/v1/operations/", {**body, "operation": "Destroy"})
+        client.post("/api/v1/operations/", b"{", content_type="application/json")
+        token.delete()
+        entries = IncomingOperation.objects.all()
+        assert {entry.status for entry in entries} == {"Applied", "Ignored", "Failed"}
+        assert {entry.token for entry in entries} == {name}
+        for address in ("/exchange/?direction=in", "/admin/integrations/incomingoperation/"):
+            assert web(ingrid).get(address).content.decode().count(name) == len(entries) == 4
+        for entry in entries:
+            for address in (f"/exchange/{entry.pk}/", f"/admin/integrations/incomingoperation/{entry.pk}/change/"):
+                assert name in web(ingrid).get(address).content.decode()
 
     def test_only_the_authorized_user_speaks_for_a_system(self, acme, beta, partner_api, api, alice):
         body = {"system_id": "ACME", "operation": "Create", "external_id": "C-1", "properties": {"title": "T"}}

@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('changes', '0014_indexes_of_all_orders'),
+        ('changes', '0016_fill_who_created_and_planned'),
     ]
 
     operations = [

@@ -7,7 +7,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('integrations', '0015_breaker_cause'),
+        ('integrations', '0017_mark_partner_accounts'),
     ]
 
     operations = [

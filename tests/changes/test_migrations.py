@@ -1,0 +1,71 @@
+"""Migrating an installation with existing changes: who created each, who altered its plan last, and its round."""
+
+import pytest
+from django.db import connection
+from django.db.migrations.executor import MigrationExecutor
+
+from changes.actor import acting
+from changes.choices import Phase
+from changes.models import Approval, Change
+from tests.factories import ChangeFactory, UserFactory, change_in
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+BEFORE = ("changes", "0014_indexes_of_all_orders")
+
+
+@pytest.fixture
+def migrate():
+    """`migrate(target)` migrates to a target. After the test the database is migrated back."""
+
+    def to(*targets):
+        executor = MigrationExecutor(connection)
+        executor.migrate(targets or executor.loader.graph.leaf_nodes())
+
+    yield to
+    to()
+
+
+def saved(user, change, system_id=None, **fields):
+    for name, value in fields.items():
+        setattr(change, name, value)
+    with acting(user, system_id):
+        change.save()
+    return change
+
+
+def kept():
+    """By change: who created it, and who altered its plan last."""
+    return {change.pk: (change.created_by, change.plan_altered_by) for change in Change.objects.order_by("pk")}
+
+
+def test_the_history_says_who_created_and_planned_each_change(alice, carol, acme, migrate):
+    partner = acme.authorized_user
+    with acting(alice):
+        of_alice, of_both, of_partner_last = ChangeFactory(), ChangeFactory(), ChangeFactory()
+        approved, altered = change_in(Phase.APPROVE_PLAN), change_in(Phase.APPROVE_PLAN)
+        deployed = change_in(Phase.DEPLOY)
+    with acting(partner, "ACME"):
+        of_partner = ChangeFactory()
+    saved(carol, of_alice, title="Another title")
+    saved(carol, of_both, risk="High")
+    saved(partner, of_partner_last, "ACME", backout_plan="Leave it out.")
+    saved(carol, of_partner, implementation_plan="By day")
+    for change in (approved, altered):
+        Approval(change=change, author=UserFactory(username="chris"), decision="Approved").save()
+    saved(carol, altered, backout_plan="Leave it out.")
+    expected = kept()
+    assert expected[of_alice.pk] == (alice, alice)
+    assert expected[of_both.pk] == (alice, carol)
+    assert expected[of_partner_last.pk] == (alice, None)
+    assert expected[of_partner.pk] == (None, carol)
+    expected[deployed.pk] = (None, None)  # nobody approves it any more
+    with connection.cursor() as cursor:  # an earlier release began no round when the plan was altered
+        cursor.execute("UPDATE changes_change SET approval_round = 1 WHERE id = %s", [altered.pk])
+
+    migrate(BEFORE)
+    migrate()
+
+    assert kept() == expected
+    rounds = {change.pk: change.approval_round for change in Change.objects.filter(phase=Phase.APPROVE_PLAN)}
+    assert rounds == {approved.pk: 1, altered.pk: 2}
