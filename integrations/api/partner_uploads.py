@@ -31,7 +31,7 @@ class SentFile(Sent):
     def __init__(self, request: Request, change: Change, system: ExternalSystem, file: UploadedFile) -> None:
         super().__init__(request)
         self.change, self.sender, self.file, self.sha256 = change, system, file, ""
-        self.token = token_name(request.auth)  # type: ignore[arg-type]
+        self.token = token_name(request.auth)
         self.system = system  # from the beginning: whatever fails is logged
         self.bytes_to_store = file.size or 0
 
