@@ -15,6 +15,7 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.debug import sensitive_post_parameters
 
+from changes.pages.sign_in.confirming import ConfirmedAdmin
 from integrations.models import ExternalSystem
 from integrations.outgoing import outbox
 from integrations.standing.status import SystemStatus, status_of, with_traffic
@@ -27,7 +28,7 @@ from .start import start_page
 
 
 @admin.register(ExternalSystem)
-class ExternalSystemAdmin(CountsWhatProtects, admin.ModelAdmin):
+class ExternalSystemAdmin(ConfirmedAdmin, CountsWhatProtects, admin.ModelAdmin):
     form = ExternalSystemForm
     list_display = ("system_id", "description", "state", "way", "enabled")
     search_fields = ("system_id", "description")

@@ -69,11 +69,10 @@ def _people() -> dict[str, Any]:
 
 def _session(user: Any) -> str:
     from django.conf import settings
-    from django.test import Client
 
-    client = Client()
-    client.force_login(user, backend="django.contrib.auth.backends.ModelBackend")
-    return client.cookies[settings.SESSION_COOKIE_NAME].value
+    from tests.pages import web
+
+    return web(user).cookies[settings.SESSION_COOKIE_NAME].value
 
 
 def _partners() -> dict[str, str]:

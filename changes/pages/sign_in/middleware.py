@@ -1,0 +1,61 @@
+"""What holds for every page: a second factor where one is required, the end of an idle session, and a busy server."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+from django.conf import settings
+from django.core.exceptions import PermissionDenied
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from django.shortcuts import redirect, render
+from django.utils.translation import gettext as _
+
+from changes.pages.htmx import asks_for_part, is_automatic
+
+from .hashing import RETRY_AFTER, TooBusy
+from .second_factor import is_missing
+
+# The API is called with a token, without a session.
+API = "/api/"
+# The pages on which a second factor is set up.
+ACCOUNTS = "/accounts/"
+_USED_AT = "used_at"
+
+
+class SignInMiddleware:
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        response = self.get_response(request)
+        if not request.path.startswith(API):
+            _keep_alive(request)
+        return response
+
+    def process_view(self, request: HttpRequest, view: Any, args: Any, kwargs: Any) -> HttpResponseBase | None:
+        if request.path.startswith((API, ACCOUNTS)) or not request.user.is_authenticated or not is_missing(request):
+            return None
+        if asks_for_part(request):
+            raise PermissionDenied(_("Your role needs a second factor. Set it up first."))
+        return redirect("mfa_index")
+
+    def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponse | None:
+        if not isinstance(error, TooBusy):
+            return None
+        page = render(request, "registration/busy.html", status=503)
+        page["Retry-After"] = str(RETRY_AFTER)
+        return page
+
+
+def _keep_alive(request: HttpRequest) -> None:
+    """Saves the session of a person who is at work, at most some times an hour, so that it does not end.
+
+    What a page asks for by itself does not count: a page that was left open would keep its session for ever.
+    """
+    if settings.SESSION_COOKIE_NAME not in request.COOKIES or is_automatic(request):
+        return
+    session, now = request.session, time.time()
+    if "_auth_user_id" in session and now - session.get(_USED_AT, 0) > settings.SESSION_COOKIE_AGE / 60:
+        session[_USED_AT] = now

@@ -1,0 +1,92 @@
+"""The pages of signing in that django-allauth has not, or that need more than it shows."""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import urlencode
+
+from allauth.account.adapter import get_adapter as get_account_adapter
+from allauth.account.views import LoginView, PasswordChangeView, PasswordResetView
+from allauth.mfa.base.views import IndexView
+from allauth.socialaccount.adapter import get_adapter
+from django.conf import settings
+from django.contrib.auth.decorators import login_required
+from django.core.exceptions import PermissionDenied
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.urls import reverse
+from django.utils.translation import gettext as _
+from django.views.decorators.cache import never_cache
+
+from .confirming import is_confirmed
+from .provider import is_known_to_provider
+from .second_factor import has_one, is_missing
+
+
+class SignIn(LoginView):
+    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+        wanted = self.request.GET.get("next") or self.request.POST.get("next") or ""
+        context = super().get_context_data(**kwargs) | {"next": wanted, "has_mail": settings.HAS_MAIL}
+        if settings.OIDC_SERVER_URL:
+            address = reverse("openid_connect_login", args=[settings.OIDC_PROVIDER])
+            context["provider"] = settings.OIDC_NAME
+            context["provider_address"] = f"{address}?{urlencode({'next': wanted})}" if wanted else address
+        return context
+
+
+class Security(IndexView):
+    """A person's own page: password, second factor, sessions."""
+
+    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+        user = self.request.user
+        return super().get_context_data(**kwargs) | {
+            "is_missing": is_missing(self.request),
+            "has_one": has_one(user),
+            "has_password": user.has_usable_password(),
+            "provider": settings.OIDC_NAME if is_known_to_provider(user) else "",
+        }
+
+
+class ChangePassword(PasswordChangeView):
+    def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        if request.user.is_authenticated and not request.user.has_usable_password():
+            raise PermissionDenied(_("Your account has no password here."))
+        return super().dispatch(request, *args, **kwargs)
+
+
+class ResetPassword(PasswordResetView):
+    """Without a mail server it says so, and sends nothing."""
+
+    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+        return super().get_context_data(**kwargs) | {"has_mail": settings.HAS_MAIL}
+
+    def post(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        if not settings.HAS_MAIL:
+            return self.get(request, *args, **kwargs)
+        return super().post(request, *args, **kwargs)
+
+
+# --- Confirming with the OpenID provider ---
+
+
+@login_required
+@never_cache
+def confirm_with_provider(request: HttpRequest) -> HttpResponse:
+    """Has the provider ask for the password again, whether or not the person is signed in there."""
+    if not is_known_to_provider(request.user):
+        raise Http404
+    provider = get_adapter(request).get_provider(request, settings.OIDC_PROVIDER)
+    back = f"{reverse('confirmed_with_provider')}?{urlencode({'next': request.GET.get('next', '')})}"
+    asks = {"prompt": "login", "max_age": "0"}
+    return provider.redirect(request, process="login", next_url=back, auth_params=asks)
+
+
+@login_required
+@never_cache
+def confirmed_with_provider(request: HttpRequest) -> HttpResponse:
+    """Leads back to the page that asked, if the provider says that it asked for the password just now."""
+    if not is_confirmed(request):
+        said = _("%(provider)s does not say that it asked for your password just now, so this is not confirmed.")
+        raise PermissionDenied(said % {"provider": settings.OIDC_NAME})
+    wanted = request.GET.get("next", "")
+    return redirect(wanted if get_account_adapter(request).is_safe_url(wanted) else settings.LOGIN_REDIRECT_URL)
