@@ -20,6 +20,7 @@ from django.views import defaults
 from casexchange.error_pages import API, problem, refused
 from changes.conflicts import RETRY_AFTER, is_unavailable, is_undone, retry, what_to_do
 from changes.exceptions import ChangeRefused
+from changes.pages.sign_in.interruptions import INTERRUPTIONS, answer_to
 
 logger = logging.getLogger(__name__)
 
@@ -59,6 +60,9 @@ class ConflictMiddleware:
             except ChangeRefused as refusal:
                 # A page without a form to show the refusal in. The API handles its own refusals before this.
                 return refused(request, refusal)
+            except INTERRUPTIONS as interruption:
+                # Django calls no `process_exception` for a view that a middleware calls.
+                return answer_to(request, interruption)
 
     def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponseBase | None:
         """Answers 503 if the database fails after the view, such as while a page is rendered."""

@@ -71,6 +71,7 @@ LOCKOUT_ADDRESS_LIMIT = 50
 AXES_COOLOFF_TIME = 24  # hours after which wrong attempts are forgotten
 AXES_LOCKOUT_PARAMETERS = ["username", "ip_address"]
 AXES_RESET_ON_SUCCESS = True
+AXES_RESET_COOL_OFF_ON_FAILURE_DURING_LOCKOUT = False  # a try during the pause does not make it longer
 AXES_LOCKOUT_CALLABLE = "changes.pages.sign_in.lockout.locked_page"
 AXES_SENSITIVE_PARAMETERS = ["code", "credential", "csrfmiddlewaretoken", "oldpassword", "password1", "password2"]
 AXES_VERBOSE = False
@@ -110,6 +111,7 @@ MFA_SUPPORTED_TYPES = ["totp", "webauthn", "recovery_codes"]
 MFA_FORMS = {
     "authenticate": "changes.pages.sign_in.forms.CodeForm",
     "reauthenticate": "changes.pages.sign_in.forms.ConfirmByCodeForm",
+    "add_webauthn": "changes.pages.sign_in.forms.AddKeyForm",
     "authenticate_webauthn": "changes.pages.sign_in.forms.KeyForm",
     "reauthenticate_webauthn": "changes.pages.sign_in.forms.ConfirmByKeyForm",
 }

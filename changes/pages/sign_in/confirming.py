@@ -31,23 +31,19 @@ def confirmed_at(request: HttpRequest) -> float:
 
 
 def is_confirmed(request: HttpRequest) -> bool:
-    return time.time() - confirmed_at(request) < settings.ACCOUNT_REAUTHENTICATION_TIMEOUT
-
-
-def may_send_form(request: HttpRequest) -> bool:
-    """A form opened when `is_confirmed` may be sent for longer: filling it in takes time."""
-    return time.time() - confirmed_at(request) < settings.CONFIRMED_FORM_AGE
+    """Whether that was a short time ago. A form that is sent may have been opened earlier: filling it in takes time."""
+    age = settings.CONFIRMED_FORM_AGE if request.method == "POST" else settings.ACCOUNT_REAUTHENTICATION_TIMEOUT
+    return time.time() - confirmed_at(request) < age
 
 
 def ask_again(request: HttpRequest) -> HttpResponse | None:
     """The redirect to the page that asks, which leads back here; None if nothing has to be asked now."""
-    is_sent = request.method == "POST"
-    if may_send_form(request) if is_sent else is_confirmed(request):
+    if is_confirmed(request):
         return None
     methods = get_adapter(request).get_reauthentication_methods(request.user)
     if not methods:
         raise PermissionDenied(_("Your account has no password and no second factor with which to confirm this."))
-    if is_sent:
+    if request.method == "POST":
         # What was sent is not kept: it may contain a secret.
         messages.warning(request, _("Nothing was changed: too much time has passed. Confirm, and do it again."))
     return redirect(f"{methods[0]['url']}?{urlencode({'next': request.get_full_path()})}")

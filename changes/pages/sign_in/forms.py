@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 import time
 from collections.abc import Callable
 from typing import Any
@@ -19,7 +20,7 @@ from allauth.mfa.adapter import get_adapter
 from allauth.mfa.base.forms import AuthenticateForm
 from allauth.mfa.base.forms import ReauthenticateForm as ReauthenticateByCodeForm
 from allauth.mfa.models import Authenticator
-from allauth.mfa.webauthn.forms import AuthenticateWebAuthnForm, ReauthenticateWebAuthnForm
+from allauth.mfa.webauthn.forms import AddWebAuthnForm, AuthenticateWebAuthnForm, ReauthenticateWebAuthnForm
 from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.forms import Field
@@ -134,9 +135,19 @@ class ConfirmByCodeForm(_Code, ReauthenticateByCodeForm):
     pass
 
 
+def _read(check: Callable[[], Any]) -> Any:
+    """What a browser sends of a security key. Raises ValidationError if it is not whole."""
+    try:
+        return check()
+    except (AttributeError, LookupError, TypeError, ValueError, struct.error) as error:
+        # The library does not check what it reads before it reads it.
+        raise get_adapter().validation_error("incorrect_code") from error
+
+
 class _Key(_Plain, _Counted):
     def clean_credential(self) -> Authenticator:
-        return self._check(super().clean_credential)  # type: ignore[misc]
+        check = super().clean_credential  # type: ignore[misc]
+        return self._check(lambda: _read(check))
 
 
 class KeyForm(_Key, AuthenticateWebAuthnForm):
@@ -145,3 +156,12 @@ class KeyForm(_Key, AuthenticateWebAuthnForm):
 
 class ConfirmByKeyForm(_Key, ReauthenticateWebAuthnForm):
     pass
+
+
+class AddKeyForm(_Plain, AddWebAuthnForm):
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["name"].label = _("Name of the key")
+
+    def clean(self) -> dict[str, Any]:
+        return _read(super().clean)

@@ -1,4 +1,4 @@
-"""What holds for every page: a second factor where one is required, the end of an idle session, and a busy server."""
+"""What holds for every page: a second factor where one is required, and the end of an idle session."""
 
 from __future__ import annotations
 
@@ -8,13 +8,12 @@ from typing import Any
 
 from django.conf import settings
 from django.core.exceptions import PermissionDenied
-from django.http import HttpRequest, HttpResponse, HttpResponseBase
-from django.shortcuts import redirect, render
+from django.http import HttpRequest, HttpResponseBase
+from django.shortcuts import redirect
 from django.utils.translation import gettext as _
 
 from changes.pages.htmx import asks_for_part, is_automatic
 
-from .hashing import RETRY_AFTER, TooBusy
 from .second_factor import is_missing
 
 # The API is called with a token, without a session.
@@ -40,13 +39,6 @@ class SignInMiddleware:
         if asks_for_part(request):
             raise PermissionDenied(_("Your role needs a second factor. Set it up first."))
         return redirect("mfa_index")
-
-    def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponse | None:
-        if not isinstance(error, TooBusy):
-            return None
-        page = render(request, "registration/busy.html", status=503)
-        page["Retry-After"] = str(RETRY_AFTER)
-        return page
 
 
 def _keep_alive(request: HttpRequest) -> None:
