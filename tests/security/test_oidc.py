@@ -271,7 +271,7 @@ def test_the_code_is_bound_to_this_browser_by_pkce_and_the_link_leads_nowhere_el
 def test_a_provider_that_does_not_answer_is_said_so(provider, settings):
     settings.SOCIALACCOUNT_PROVIDERS["openid_connect"]["APPS"][0]["settings"]["server_url"] = "http://localhost:9"
     answer = Client().get(START)
-    assert answer.status_code in (200, 502, 503)
+    assert answer.status_code == 502
     assert "did not work" in text(answer)
 
 

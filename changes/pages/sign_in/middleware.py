@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from http import HTTPStatus
 from typing import Any
 
 from django.conf import settings
@@ -29,7 +30,8 @@ class SignInMiddleware:
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
         response = self.get_response(request)
-        if not request.path.startswith(API):
+        # After an error of ours the database may be away. An API call has no session.
+        if response.status_code < HTTPStatus.INTERNAL_SERVER_ERROR and not request.path.startswith(API):
             _keep_alive(request)
         return response
 

@@ -31,7 +31,8 @@ urlpatterns = [
     path("security/", views.Security.as_view(), name="mfa_index"),
     path("security/webauthn/", RedirectView.as_view(pattern_name="mfa_index"), name="mfa_list_webauthn"),
     path("security/", include("allauth.mfa.urls")),
-    path("oidc/", include("allauth.socialaccount.providers.openid_connect.urls")),
+    path("oidc/<str:provider_id>/login/", views.start_at_provider, name="openid_connect_login"),
+    path("oidc/<str:provider_id>/login/callback/", views.back_from_provider, name="openid_connect_callback"),
     path("oidc/cancelled/", socialaccount.login_cancelled, name="socialaccount_login_cancelled"),
     path("oidc/error/", socialaccount.login_error, name="socialaccount_login_error"),
     # django-allauth looks for its own names of these two.

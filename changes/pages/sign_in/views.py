@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Callable
+from http import HTTPStatus
 from typing import Any
 from urllib.parse import urlencode
 
@@ -9,18 +12,22 @@ from allauth.account.adapter import get_adapter as get_account_adapter
 from allauth.account.views import LoginView, PasswordChangeView, PasswordResetView
 from allauth.mfa.base.views import IndexView
 from allauth.socialaccount.adapter import get_adapter
+from allauth.socialaccount.providers.openid_connect import views as openid_connect
 from django.conf import settings
 from django.contrib.auth.decorators import login_required
 from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse
-from django.shortcuts import redirect
+from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
+from requests import RequestException
 
 from .confirming import is_confirmed
 from .provider import is_known_to_provider
 from .second_factor import has_one, is_missing
+
+logger = logging.getLogger(__name__)
 
 
 class SignIn(LoginView):
@@ -66,7 +73,24 @@ class ResetPassword(PasswordResetView):
         return super().post(request, *args, **kwargs)
 
 
-# --- Confirming with the OpenID provider ---
+# --- The OpenID provider ---
+
+
+def _while_it_answers(view: Callable[[HttpRequest, str], HttpResponse]) -> Callable[[HttpRequest, str], HttpResponse]:
+    """Answers 502 if the provider cannot be reached, or says what no provider says."""
+
+    def answered(request: HttpRequest, provider_id: str) -> HttpResponse:
+        try:
+            return view(request, provider_id)
+        except (RequestException, LookupError, TypeError, ValueError):
+            logger.exception("The OpenID provider does not answer as it should. Check OIDC_SERVER_URL.")
+            return render(request, "socialaccount/authentication_error.html", status=HTTPStatus.BAD_GATEWAY)
+
+    return answered
+
+
+start_at_provider = _while_it_answers(openid_connect.login)
+back_from_provider = _while_it_answers(openid_connect.callback)
 
 
 @login_required
