@@ -21,6 +21,7 @@ from casexchange.error_pages import API, problem, refused
 from changes.conflicts import RETRY_AFTER, is_unavailable, is_undone, retry, what_to_do
 from changes.exceptions import ChangeRefused
 from changes.pages.sign_in.interruptions import INTERRUPTIONS, answer_to
+from changes.pages.sign_in.middleware import before_the_view
 
 logger = logging.getLogger(__name__)
 
@@ -51,7 +52,7 @@ class ConflictMiddleware:
             if request.method not in SAFE:
                 stack.enter_context(connection.execute_wrapper(writes))
             try:
-                call = partial(view, request, *args, **kwargs)
+                call = partial(_answer, view, request, *args, **kwargs)
                 return retry(call, lambda: is_repeatable and not writes.are_committed)
             except Error as error:
                 if not is_unavailable(error):
@@ -69,6 +70,10 @@ class ConflictMiddleware:
         if isinstance(error, Error) and is_unavailable(error):
             return not_now(request, error, may_be_saved=True)
         return None
+
+
+def _answer(view: View, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+    return before_the_view(request) or view(request, *args, **kwargs)
 
 
 class _Writes:

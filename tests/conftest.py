@@ -183,7 +183,7 @@ def open_page(live_server: Any, new_context: Callable[..., BrowserContext]) -> I
             faults.append(message.text)
 
     def page(**options: Any) -> Page:
-        context = new_context(base_url=live_server.url, **options)
+        context = new_context(**{"base_url": live_server.url, **options})
         context.on("console", note)
         context.on("weberror", lambda fault: faults.append(str(fault.error)))
         return context.new_page()

@@ -1,11 +1,10 @@
 from typing import Any
 
+from allauth.socialaccount.models import SocialAccount
 from django.conf import settings
 from django.contrib.auth import get_user_model
-from django.core.exceptions import ValidationError
 from django.core.management.base import BaseCommand, CommandError, CommandParser
-
-from changes.pages.sign_in.provider import link
+from django.db.models import Q
 
 
 class Command(BaseCommand):
@@ -19,8 +18,8 @@ class Command(BaseCommand):
         user = get_user_model().objects.filter(username=username).first()
         if user is None:
             raise CommandError(f"There is no user named {username}.")
-        try:
-            link(user, subject)
-        except ValidationError as error:
-            raise CommandError(" ".join(error.messages)) from error
+        linked = SocialAccount.objects.filter(provider=settings.OIDC_PROVIDER).select_related("user")
+        for other in linked.filter(Q(uid=subject) | Q(user=user)):
+            raise CommandError(f"{other.uid} is linked with {other.user.get_username()} already.")
+        SocialAccount.objects.create(user=user, provider=settings.OIDC_PROVIDER, uid=subject)
         self.stdout.write(f"{subject} at {settings.OIDC_NAME} now signs in as {username}.")

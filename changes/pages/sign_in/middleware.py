@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from http import HTTPStatus
-from typing import Any
 
 from django.conf import settings
 from django.core.exceptions import PermissionDenied
@@ -35,12 +34,17 @@ class SignInMiddleware:
             _keep_alive(request)
         return response
 
-    def process_view(self, request: HttpRequest, view: Any, args: Any, kwargs: Any) -> HttpResponseBase | None:
-        if request.path.startswith((API, ACCOUNTS)) or not request.user.is_authenticated or not is_missing(request):
-            return None
-        if asks_for_part(request):
-            raise PermissionDenied(_("Your role needs a second factor. Set it up first."))
-        return redirect("mfa_index")
+
+def before_the_view(request: HttpRequest) -> HttpResponseBase | None:
+    """What is answered instead of the page if the person needs a second factor and has none.
+
+    No `process_view`, but called with the view: it reads the database, and may have to be repeated like a view.
+    """
+    if request.path.startswith((API, ACCOUNTS)) or not request.user.is_authenticated or not is_missing(request):
+        return None
+    if asks_for_part(request):
+        raise PermissionDenied(_("Your role needs a second factor. Set it up first."))
+    return redirect("mfa_index")
 
 
 def _keep_alive(request: HttpRequest) -> None:

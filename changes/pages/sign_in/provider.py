@@ -134,16 +134,6 @@ def is_known_to_provider(user: Person) -> bool:
     return SocialAccount.objects.filter(user_id=user.pk, provider=settings.OIDC_PROVIDER).exists()
 
 
-def link(user: Any, subject: str) -> SocialAccount:
-    """Lets the provider's account `subject` sign in as `user`. Raises ValidationError if either is linked already."""
-    linked = SocialAccount.objects.filter(provider=settings.OIDC_PROVIDER)
-    if other := linked.filter(uid=subject).select_related("user").first():
-        raise ValidationError(f"{subject} is linked with {other.user.get_username()} already.")
-    if other := linked.filter(user=user).first():
-        raise ValidationError(f"{user.get_username()} is linked with {other.uid} already.")
-    return SocialAccount.objects.create(user=user, provider=settings.OIDC_PROVIDER, uid=subject)
-
-
 # --- The session ---
 
 
