@@ -111,6 +111,7 @@ MFA_SUPPORTED_TYPES = ["totp", "webauthn", "recovery_codes"]
 MFA_FORMS = {
     "authenticate": "changes.pages.sign_in.forms.CodeForm",
     "reauthenticate": "changes.pages.sign_in.forms.ConfirmByCodeForm",
+    "activate_totp": "changes.pages.sign_in.forms.AddAppForm",
     "add_webauthn": "changes.pages.sign_in.forms.AddKeyForm",
     "authenticate_webauthn": "changes.pages.sign_in.forms.KeyForm",
     "reauthenticate_webauthn": "changes.pages.sign_in.forms.ConfirmByKeyForm",

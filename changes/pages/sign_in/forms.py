@@ -20,7 +20,9 @@ from allauth.mfa.adapter import get_adapter
 from allauth.mfa.base.forms import AuthenticateForm
 from allauth.mfa.base.forms import ReauthenticateForm as ReauthenticateByCodeForm
 from allauth.mfa.models import Authenticator
+from allauth.mfa.totp.forms import ActivateTOTPForm
 from allauth.mfa.webauthn.forms import AddWebAuthnForm, AuthenticateWebAuthnForm, ReauthenticateWebAuthnForm
+from django.contrib.auth.password_validation import password_validators_help_texts
 from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.forms import Field
@@ -40,6 +42,8 @@ class _Plain:
             field.widget.attrs.pop("placeholder", None)
             if name in {"password", "oldpassword"}:
                 field.help_text = ""
+            elif name == "password1":
+                field.help_text = " ".join(password_validators_help_texts())
 
 
 class SignInForm(_Plain, LoginForm):
@@ -125,6 +129,10 @@ def _use(authenticator: Authenticator, code: str) -> bool:
     authenticator.data["used"] = {**used, digits: time.time()}
     authenticator.save(update_fields=["data"])
     return True
+
+
+class AddAppForm(_Plain, ActivateTOTPForm):
+    pass
 
 
 class CodeForm(_Code, AuthenticateForm):

@@ -2,7 +2,6 @@
 
 from allauth.account import views as account
 from allauth.socialaccount import views as socialaccount
-from allauth.usersessions.views import list_usersessions
 from django.contrib.auth.views import LogoutView
 from django.urls import include, path, re_path
 from django.views.generic import RedirectView
@@ -27,7 +26,7 @@ urlpatterns = [
         name="account_reset_password_from_key",
     ),
     path("password/reset/done/", account.password_reset_from_key_done, name="account_reset_password_from_key_done"),
-    path("sessions/", list_usersessions, name="usersessions_list"),
+    path("sessions/", views.Sessions.as_view(), name="usersessions_list"),
     path("security/", views.Security.as_view(), name="mfa_index"),
     path("security/webauthn/", RedirectView.as_view(pattern_name="mfa_index"), name="mfa_list_webauthn"),
     path("security/", include("allauth.mfa.urls")),

@@ -13,6 +13,8 @@ from allauth.account.views import LoginView, PasswordChangeView, PasswordResetVi
 from allauth.mfa.base.views import IndexView
 from allauth.socialaccount.adapter import get_adapter
 from allauth.socialaccount.providers.openid_connect import views as openid_connect
+from allauth.usersessions.models import UserSession
+from allauth.usersessions.views import ListUserSessionsView
 from django.conf import settings
 from django.contrib.auth.decorators import login_required
 from django.core.exceptions import PermissionDenied
@@ -71,6 +73,13 @@ class ResetPassword(PasswordResetView):
         if not settings.HAS_MAIL:
             return self.get(request, *args, **kwargs)
         return super().post(request, *args, **kwargs)
+
+
+class Sessions(ListUserSessionsView):
+    def get(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        # A session from before an upgrade of this product is in no list yet.
+        UserSession.objects.create_from_request(request)
+        return super().get(request, *args, **kwargs)
 
 
 # --- The OpenID provider ---
