@@ -1,13 +1,15 @@
 """The settings of signing in, which settings.py imports: passwords, second factor, OpenID Connect, sessions, mail."""
 
+import re
 from typing import Any
 from urllib.parse import urlsplit
 
 from django.core.exceptions import ImproperlyConfigured
 
 from casexchange.environment import env, positive
+from changes.choices import Role
 
-ROLES = ("Service desk agent", "Change manager", "Integration administrator", "Auditor")
+ROLES = tuple(Role.values)
 # Beside the roles: people who may do everything without holding a role.
 SUPERUSER = "superuser"
 
@@ -44,6 +46,13 @@ def _oidc_server() -> str:
     if server and not env.str("OIDC_CLIENT_ID", ""):
         raise ImproperlyConfigured("OIDC_CLIENT_ID is not set, but OIDC_SERVER_URL is. Set both, or neither.")
     return server
+
+
+def _mail() -> dict[str, Any]:
+    """Django's settings of EMAIL_URL. The error does not quote it: it holds a password."""
+    if not re.match(r"(smtp|smtps|smtp\+tls|smtp\+ssl|consolemail|filemail|memorymail|dummymail)://", _MAIL_URL):
+        raise ImproperlyConfigured("EMAIL_URL: write smtp+tls://USER:PASSWORD@HOST:587, or leave it empty for no mail")
+    return env.email_url("EMAIL_URL")
 
 
 # --- Passwords, and how often they may be wrong ---
@@ -156,15 +165,16 @@ SESSION_COOKIE_AGE = int(positive("SESSION_IDLE_SECONDS", 12 * 3600))
 # --- Mail ---
 
 # Without a mail server, passwords cannot be reset by mail, and the page says so.
-HAS_MAIL = bool(env.str("EMAIL_URL", ""))
-_mail = env.email_url("EMAIL_URL", default="dummymail://") if HAS_MAIL else {}
-EMAIL_BACKEND = _mail.get("EMAIL_BACKEND", "django.core.mail.backends.dummy.EmailBackend")
-EMAIL_HOST = _mail.get("EMAIL_HOST") or "localhost"
-EMAIL_PORT = _mail.get("EMAIL_PORT") or 25
-EMAIL_HOST_USER = _mail.get("EMAIL_HOST_USER") or ""
-EMAIL_HOST_PASSWORD = _mail.get("EMAIL_HOST_PASSWORD") or ""
-EMAIL_USE_TLS = _mail.get("EMAIL_USE_TLS", False)
-EMAIL_USE_SSL = _mail.get("EMAIL_USE_SSL", False)
-EMAIL_FILE_PATH = _mail.get("EMAIL_FILE_PATH") or None
+_MAIL_URL = env.str("EMAIL_URL", "")
+HAS_MAIL = bool(_MAIL_URL)
+_mail_settings = _mail() if HAS_MAIL else {}
+EMAIL_BACKEND = _mail_settings.get("EMAIL_BACKEND", "django.core.mail.backends.dummy.EmailBackend")
+EMAIL_HOST = _mail_settings.get("EMAIL_HOST") or "localhost"
+EMAIL_PORT = _mail_settings.get("EMAIL_PORT") or 25
+EMAIL_HOST_USER = _mail_settings.get("EMAIL_HOST_USER") or ""
+EMAIL_HOST_PASSWORD = _mail_settings.get("EMAIL_HOST_PASSWORD") or ""
+EMAIL_USE_TLS = _mail_settings.get("EMAIL_USE_TLS", False)
+EMAIL_USE_SSL = _mail_settings.get("EMAIL_USE_SSL", False)
+EMAIL_FILE_PATH = _mail_settings.get("EMAIL_FILE_PATH") or None
 EMAIL_TIMEOUT = 10
 DEFAULT_FROM_EMAIL = env.str("DEFAULT_FROM_EMAIL", "casexchange@localhost")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from datetime import timedelta
 
@@ -10,6 +11,7 @@ import time_machine
 from allauth.mfa.models import Authenticator
 from django.core.cache import cache
 from django.core.management import CommandError, call_command
+from django.db import connection
 from django.test import Client
 from django.utils import timezone
 
@@ -135,6 +137,29 @@ def test_a_code_with_which_somebody_confirmed_is_used_up_too(settings, phone):
     client.post("/accounts/security/reauthenticate/", {"code": code_of(secret, now + 30)})
     cache.clear()
     assert "This is not right." in text(give_code(half_signed_in(), code_of(secret, now + 30)))
+
+
+@pytest.mark.django_db(transaction=True)
+def test_of_two_who_send_the_same_code_at_once_one_gets_in(settings, phone):
+    # Without a cache only the database can tell that the code was used.
+    settings.CACHES = {"default": {"BACKEND": "django.core.cache.backends.dummy.DummyCache"}}
+    code = code_of(phone[0])
+    clients = [half_signed_in() for _ in range(4)]
+    together = threading.Barrier(len(clients))
+
+    def send(client):
+        together.wait(10)
+        try:
+            give_code(client, code)
+        finally:
+            connection.close()
+
+    threads = [threading.Thread(target=send, args=(client,)) for client in clients]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    assert sum(is_signed_in(client) for client in clients) == 1
 
 
 @each_row("minutes, accepted", [(-2, False), (0, True), (2, False)])
