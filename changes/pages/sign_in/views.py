@@ -21,6 +21,7 @@ from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
+from django.utils.decorators import method_decorator
 from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from requests import RequestException
@@ -75,10 +76,12 @@ class ResetPassword(PasswordResetView):
         return super().post(request, *args, **kwargs)
 
 
+@method_decorator(login_required, name="dispatch")
 class Sessions(ListUserSessionsView):
     def get(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         # A session from before an upgrade of this product is in no list yet.
-        UserSession.objects.create_from_request(request)
+        if not UserSession.objects.filter(session_key=request.session.session_key or "").exists():
+            UserSession.objects.create_from_request(request)
         return super().get(request, *args, **kwargs)
 
 
