@@ -138,7 +138,6 @@ OIDC_ROLES_CLAIM = env.str("OIDC_ROLES_CLAIM", "roles")
 OIDC_USERNAME_CLAIM = env.str("OIDC_USERNAME_CLAIM", "preferred_username")
 OIDC_ROLES = _roles_of_claims()
 SOCIALACCOUNT_ADAPTER = "changes.pages.sign_in.provider.ProviderAdapter"
-SOCIALACCOUNT_LOGIN_ON_GET = True  # a form to another host would need an exception from the content security policy
 SOCIALACCOUNT_REQUESTS_TIMEOUT = 10
 SOCIALACCOUNT_PROVIDERS: dict[str, Any] = {
     "openid_connect": {

@@ -244,6 +244,18 @@ def test_an_answer_that_this_browser_did_not_ask_for_signs_nobody_in(provider):
     assert not is_signed_in(victim)
 
 
+@each_row(
+    "more", ["process=connect", "process=redirect", "action=reauthenticate", "auth_params=redirect_uri=http://x/"]
+)
+def test_a_link_from_elsewhere_cannot_connect_another_account_with_the_one_that_is_signed_in(provider, alice, more):
+    claims = {"preferred_username": "mallory", "roles": ["Auditor"]}
+    start = f"{START}?{more}"
+    asked = parse_qs(urlsplit(Client().get(start)["Location"]).query)
+    assert asked["redirect_uri"] == [f"http://testserver{CALLBACK}"]
+    sign_in(provider, "mallory-4", signed_in("alice"), start, **claims)
+    assert SocialAccount.objects.get().user.username == "mallory"
+
+
 def test_an_answer_is_accepted_once(provider):
     provider.know("dora-9", **AGENT)
     client = Client()

@@ -12,6 +12,7 @@ from allauth.account.adapter import get_adapter as get_account_adapter
 from allauth.account.views import LoginView, PasswordChangeView, PasswordResetView
 from allauth.mfa.base.views import IndexView
 from allauth.socialaccount.adapter import get_adapter
+from allauth.socialaccount.models import SocialApp
 from allauth.socialaccount.providers.openid_connect import views as openid_connect
 from allauth.usersessions.models import UserSession
 from allauth.usersessions.views import ListUserSessionsView
@@ -101,7 +102,22 @@ def _while_it_answers(view: Callable[[HttpRequest, str], HttpResponse]) -> Calla
     return answered
 
 
-start_at_provider = _while_it_answers(openid_connect.login)
+def _start(request: HttpRequest, provider_id: str) -> HttpResponse:
+    """Sends the person to the provider, to sign in and for nothing else.
+
+    django-allauth's own view does what the address asks for, such as to connect the provider's account with the account
+    that is signed in. A link from elsewhere could then connect somebody else's.
+    """
+    try:
+        provider = get_adapter(request).get_provider(request, provider_id)
+    except SocialApp.DoesNotExist as error:
+        raise Http404 from error
+    wanted = request.GET.get("next", "")
+    is_ours = get_account_adapter(request).is_safe_url(wanted)
+    return provider.redirect(request, process="login", next_url=wanted if is_ours else None)
+
+
+start_at_provider = _while_it_answers(_start)
 back_from_provider = _while_it_answers(openid_connect.callback)
 
 
