@@ -125,7 +125,8 @@ def test_a_code_is_accepted_once(phone):
     cache.clear()  # as in another process, which shares nothing but the database
     thief = half_signed_in()
     assert "This is not right." in text(give_code(thief, code))
-    assert "This is not right." in text(give_code(thief, f"{code[:3]} {code[3:]}"))
+    for written in (f"{code[:3]} {code[3:]}", f"{code[:3]}-{code[3:]}", f" {code}\t"):
+        assert "This is not right." in text(give_code(thief, written))
     assert not is_signed_in(thief)
 
 

@@ -15,6 +15,7 @@ from allauth.account.forms import (
     ResetPasswordKeyForm,
 )
 from allauth.core import context
+from allauth.core.internal.cryptokit import normalize_user_code
 from allauth.mfa import app_settings
 from allauth.mfa.adapter import get_adapter
 from allauth.mfa.base.forms import AuthenticateForm
@@ -121,7 +122,7 @@ class _Code(_Plain, _Counted):
 
 def _use(authenticator: Authenticator, code: str) -> bool:
     """Notes that `code` was used. False if it was used before while it is valid."""
-    digits = "".join(code.split())
+    digits = normalize_user_code(code)
     oldest = time.time() - app_settings.TOTP_PERIOD * (2 * app_settings.TOTP_TOLERANCE + 1)
     used = {known: at for known, at in authenticator.data.get("used", {}).items() if at > oldest}
     if digits in used:

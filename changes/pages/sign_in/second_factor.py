@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from allauth.account.internal.flows.login import get_authentication_records
 from allauth.mfa import signals
 from allauth.mfa.adapter import DefaultMFAAdapter
 from allauth.mfa.models import Authenticator
@@ -23,7 +22,6 @@ from .provider import PROVIDER_SECOND_FACTOR
 
 # Recovery codes are no factor of their own: they only stand in for one.
 FACTORS = (Authenticator.Type.TOTP, Authenticator.Type.WEBAUTHN)
-SUPERUSER = "superuser"
 
 
 class SecondFactorAdapter(DefaultMFAAdapter):
@@ -50,8 +48,8 @@ class SecondFactorAdapter(DefaultMFAAdapter):
 def _in_need(user: Person) -> Any:
     """The queryset of `user`, empty if no second factor is required of them."""
     roles = settings.REQUIRE_SECOND_FACTOR_FOR
-    needs = Q(groups__name__in=roles - {SUPERUSER})
-    if SUPERUSER in roles:
+    needs = Q(groups__name__in=roles - {settings.SUPERUSER})
+    if settings.SUPERUSER in roles:
         needs |= Q(is_superuser=True)
     return get_user_model().objects.filter(needs, pk=user.pk or 0)
 
@@ -61,10 +59,7 @@ def is_missing(request: HttpRequest) -> bool:
     user = request.user
     if not settings.REQUIRE_SECOND_FACTOR_FOR or not (user.is_staff or user.is_superuser):
         return False
-    # Most sessions tell it without a query.
     if request.session.get(PROVIDER_SECOND_FACTOR):
-        return False
-    if any(record.get("method") == "mfa" for record in get_authentication_records(request, user)):
         return False
     have_one = Authenticator.objects.filter(type__in=FACTORS).values("user")
     return _in_need(user).exclude(pk__in=have_one).exists()
