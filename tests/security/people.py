@@ -9,6 +9,7 @@ import struct
 import time
 from typing import Any
 
+from django.core.mail.backends.locmem import EmailBackend
 from django.test import Client
 
 from tests.factories import PASSWORD
@@ -55,3 +56,11 @@ def set_up_app(client: Client) -> tuple[str, list[str]]:
 
 def give_code(client: Client, code: str, **headers: str) -> Any:
     return client.post(SECOND_STEP, {"code": code}, **headers)
+
+
+class SlowMail(EmailBackend):
+    """A mail server that takes its time."""
+
+    def send_messages(self, messages: Any) -> int:
+        time.sleep(2)
+        return super().send_messages(messages)

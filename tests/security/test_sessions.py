@@ -301,6 +301,16 @@ def test_the_answer_does_not_tell_whether_an_account_has_the_address(with_mail, 
     assert (unknown.status_code, text(unknown)) == (known.status_code, text(known))
 
 
+def test_the_answer_does_not_wait_for_the_mail_server_which_would_tell_it_too(with_mail, settings, alice):
+    settings.EMAIL_BACKEND = "tests.security.people.SlowMail"
+    alice.email = "alice@example.com"
+    alice.save()
+    started = time.monotonic()
+    Client().post("/accounts/password/reset/", {"email": "alice@example.com"})
+    assert time.monotonic() - started < 1.9
+    assert link_in_mail()
+
+
 @each_row("key", ["x-y", "1-set-password", "zzzz-cabc12-00000000000000000000000000000000"])
 def test_a_made_up_link_is_refused(db, key):
     response = Client().get(f"/accounts/password/reset/{key}/", follow=True)
