@@ -126,6 +126,12 @@ def test_the_old_password_is_not_guessed_on_that_page_either(alice):
     assert client.get("/admin/password_change/")["Location"] == "/accounts/password/"
 
 
+@each_row("path", ["security/", "security/totp/activate/", "sessions/", "password/", "confirm/", "login/"])
+def test_no_copy_of_these_pages_is_kept(alice, path):
+    response = signed_in("alice").get(f"/accounts/{path}")
+    assert {"no-store", "private"} <= {*response["Cache-Control"].split(", ")}
+
+
 # --- Asked again ---
 
 GUARDED = {

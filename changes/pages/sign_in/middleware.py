@@ -1,4 +1,4 @@
-"""What holds for every page: a second factor where one is required, and the end of an idle session."""
+"""What holds for every page: a second factor where one is required, the end of an idle session, and no copies."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from django.conf import settings
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponseBase
 from django.shortcuts import redirect
+from django.utils.cache import add_never_cache_headers
 from django.utils.translation import gettext as _
 
 from changes.pages.htmx import asks_for_part, is_automatic
@@ -32,6 +33,9 @@ class SignInMiddleware:
         # After an error of ours the database may be away. An API call has no session.
         if response.status_code < HTTPStatus.INTERNAL_SERVER_ERROR and not request.path.startswith(API):
             _keep_alive(request)
+        if request.path.startswith(ACCOUNTS):
+            # These pages show secrets, and say who is signed in: no browser or proxy keeps them.
+            add_never_cache_headers(response)
         return response
 
 

@@ -45,9 +45,9 @@ class ProviderAdapter(DefaultSocialAccountAdapter):
 
     def pre_social_login(self, request: HttpRequest, sociallogin: SocialLogin) -> None:
         """Refuses who may not sign in, and brings the roles of an account that exists up to date."""
-        claims = _claims(sociallogin)
-        roles = {*_roles(claims)}
         try:
+            claims = _claims(sociallogin)
+            roles = {*_roles(claims)}
             if sociallogin.is_existing:
                 _set_roles(sociallogin.user, roles)
                 is_allowed = sociallogin.user.is_staff

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from functools import wraps
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import urlencode
@@ -89,13 +90,14 @@ class Sessions(ListUserSessionsView):
 # --- The OpenID provider ---
 
 
-def _while_it_answers(view: Callable[[HttpRequest, str], HttpResponse]) -> Callable[[HttpRequest, str], HttpResponse]:
-    """Answers 502 if the provider cannot be reached, or says what no provider says."""
+def _while_it_answers(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
+    """Answers 502 if the provider cannot be reached, or leaves out what every provider says."""
 
-    def answered(request: HttpRequest, provider_id: str) -> HttpResponse:
+    @wraps(view)
+    def answered(request: HttpRequest, *args: str, **kwargs: str) -> HttpResponse:
         try:
-            return view(request, provider_id)
-        except (RequestException, LookupError, TypeError, ValueError):
+            return view(request, *args, **kwargs)
+        except (RequestException, KeyError, ValueError):
             logger.exception("The OpenID provider does not answer as it should. Check OIDC_SERVER_URL.")
             return render(request, "socialaccount/authentication_error.html", status=HTTPStatus.BAD_GATEWAY)
 
@@ -123,6 +125,7 @@ back_from_provider = _while_it_answers(openid_connect.callback)
 
 @login_required
 @never_cache
+@_while_it_answers
 def confirm_with_provider(request: HttpRequest) -> HttpResponse:
     """Has the provider ask for the password again, whether or not the person is signed in there."""
     if not is_known_to_provider(request.user):
