@@ -16,6 +16,7 @@ from django.test import Client
 from django.utils import timezone
 
 from changes.choices import Role
+from changes.pages.sign_in.second_factor import encrypt_again
 from tests.factories import UserFactory
 from tests.pages import text
 from tests.rows import each_row
@@ -255,6 +256,26 @@ def test_the_secret_is_not_readable_in_the_database(phone):
     stored = str([*Authenticator.objects.values_list("data", flat=True)])
     assert secret not in stored
     assert not any(code in stored for code in codes)
+
+
+def test_a_new_secret_key_is_brought_in_without_losing_a_second_factor(settings, phone):
+    secret, codes = phone
+    former = settings.SECRET_KEY
+    settings.SECRET_KEY, settings.SECRET_KEY_FALLBACKS = "the new key", [former]
+    encrypt_again()
+    settings.SECRET_KEY_FALLBACKS = []
+    client = half_signed_in()
+    give_code(client, code_of(secret))
+    assert is_signed_in(client)
+    assert give_code(half_signed_in(), codes[0])["Location"] == "/"
+
+
+def test_without_its_key_a_second_factor_lets_nobody_in_and_says_so(settings, phone):
+    settings.SECRET_KEY = "another key"
+    client = half_signed_in()
+    for code in (code_of(phone[0]), code_of(""), phone[1][0]):
+        assert "cannot be read any more. Ask an administrator" in text(give_code(client, code))
+    assert not is_signed_in(client)
 
 
 # --- When it is lost ---

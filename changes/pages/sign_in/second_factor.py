@@ -7,9 +7,11 @@ from typing import Any
 from allauth.mfa import signals
 from allauth.mfa.adapter import DefaultMFAAdapter
 from allauth.mfa.models import Authenticator
+from allauth.mfa.utils import decrypt
 from allauth.usersessions.models import UserSession
 from django.conf import settings
 from django.contrib.auth import get_user_model
+from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.db.models import Q
 from django.http import HttpRequest
@@ -35,7 +37,12 @@ class SecondFactorAdapter(DefaultMFAAdapter):
         return cipher.encrypt(text)
 
     def decrypt(self, encrypted_text: str) -> str:
-        return cipher.decrypt(encrypted_text)
+        try:
+            return cipher.decrypt(encrypted_text)
+        except cipher.InvalidToken as error:
+            # An empty text instead would be a secret that everybody knows.
+            said = _("Your second factor cannot be read any more. Ask an administrator to remove it.")
+            raise ValidationError(said) from error
 
     def get_totp_label(self, user: Any) -> str:
         return user.get_username()
@@ -79,6 +86,17 @@ def take_away(user: Any, request: HttpRequest | None = None) -> int:
     for factor in factors:
         signals.authenticator_removed.send(sender=Authenticator, request=request, user=user, authenticator=factor)
     return sum(factor.type in FACTORS for factor in factors)
+
+
+def encrypt_again() -> None:
+    """Encrypts all stored secrets with the present SECRET_KEY, so that a former one can be given up.
+
+    Raises ValidationError if one can be decrypted with none of the keys.
+    """
+    for factor in Authenticator.objects.all():
+        for name in {"secret", "seed"} & {*factor.data}:
+            factor.data[name] = cipher.encrypt(decrypt(factor.data[name]))
+        factor.save(update_fields=["data"])
 
 
 def end_sessions(user: Any) -> None:

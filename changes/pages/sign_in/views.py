@@ -11,7 +11,9 @@ from urllib.parse import urlencode
 
 from allauth.account.adapter import get_adapter as get_account_adapter
 from allauth.account.views import LoginView, PasswordChangeView, PasswordResetView
+from allauth.mfa import app_settings
 from allauth.mfa.base.views import IndexView
+from allauth.mfa.models import Authenticator
 from allauth.socialaccount.adapter import get_adapter
 from allauth.socialaccount.models import SocialApp
 from allauth.socialaccount.providers.openid_connect import views as openid_connect
@@ -51,7 +53,10 @@ class Security(IndexView):
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         user = self.request.user
-        return super().get_context_data(**kwargs) | {
+        context = super().get_context_data(**kwargs)
+        if codes := context["authenticators"].get(Authenticator.Type.RECOVERY_CODES):
+            context["codes_left"] = app_settings.RECOVERY_CODE_COUNT - codes.instance.data["used_mask"].bit_count()
+        return context | {
             "is_missing": is_missing(self.request),
             "has_one": has_one(user),
             "has_password": user.has_usable_password(),
