@@ -7,6 +7,7 @@ from collections.abc import Callable
 from http import HTTPStatus
 
 from django.conf import settings
+from django.contrib.auth.signals import user_logged_in
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponseBase
 from django.shortcuts import redirect
@@ -61,3 +62,12 @@ def _keep_alive(request: HttpRequest) -> None:
     session, now = request.session, time.time()
     if "_auth_user_id" in session and now - session.get(_USED_AT, 0) > settings.SESSION_COOKIE_AGE / 60:
         session[_USED_AT] = now
+
+
+def _note_sign_in(sender: object, request: HttpRequest, **kwargs: object) -> None:
+    # Saved with the new session: the first page after it need not save it once more.
+    request.session[_USED_AT] = time.time()
+
+
+def connect() -> None:
+    user_logged_in.connect(_note_sign_in, dispatch_uid="changes.sign_in.note_sign_in")
