@@ -166,6 +166,8 @@ else:
     # locks and checks to each request.
     _default["CONN_MAX_AGE"] = int(positive("DATABASE_CONN_MAX_AGE", 60))
     _default["CONN_HEALTH_CHECKS"] = True
+    # A sign-in would open such a cursor, which PgBouncer loses in transaction mode.
+    _default["DISABLE_SERVER_SIDE_CURSORS"] = True
     _limits = {
         # Seconds. No statement of ours takes nearly as long; a stuck one is ended so that it does not block the others.
         # The idle limit is below the lock limit: a process that hangs inside a transaction loses its locks before the

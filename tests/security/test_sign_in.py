@@ -11,7 +11,9 @@ import time_machine
 from axes.models import AccessAttempt
 from django.contrib.auth.hashers import PBKDF2PasswordHasher
 from django.contrib.auth.models import User
+from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from changes.pages.sign_in import hashing
@@ -189,6 +191,13 @@ def test_a_password_that_django_hashed_before_goes_on_working(db, settings):
     assert User.objects.get().password.startswith("pbkdf2_sha256$1000000$")
 
 
+def test_a_sign_in_works_behind_a_pool_of_connections_that_loses_cursors(alice):
+    with CaptureQueriesContext(connection) as queries:
+        signed_in("alice")
+    assert queries.captured_queries
+    assert [query["sql"] for query in queries if "CURSOR" in query["sql"]] == []
+
+
 def test_there_is_no_sign_up(client):
     for address in ("/accounts/signup/", "/accounts/email/", "/accounts/login/code/", "/accounts/social/signup/"):
         assert client.get(address).status_code == 404
@@ -234,8 +243,6 @@ def test_two_passwords_are_hashed_at_a_time_and_a_flood_is_told_to_come_back(set
 
 
 def in_thread(name):
-    from django.db import connection
-
     try:
         response = attempt(Client(), name, "wrong")
         if response.status_code == 503:
