@@ -98,6 +98,11 @@ def test_an_address_in_a_header_that_anybody_can_write_changes_nothing(alice):
     assert {*AccessAttempt.objects.values_list("ip_address", flat=True)} == {ELSEWHERE["REMOTE_ADDR"]}
 
 
+def test_a_server_behind_a_unix_socket_sees_no_address_and_counts_all_the_same(alice):
+    signed_in("alice", REMOTE_ADDR="")
+    assert guess(10, REMOTE_ADDR="").status_code == 429
+
+
 def test_another_browser_makes_no_difference(alice):
     for number in range(10):
         response = guess(1, HTTP_USER_AGENT=f"Browser/{number}")

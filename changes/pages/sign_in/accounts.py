@@ -44,6 +44,10 @@ class AccountAdapter(DefaultAccountAdapter):
 
     # --- Signing in ---
 
+    def get_client_ip(self, request: HttpRequest) -> str:
+        """The address of the connection, as django-axes counts it too. A connection over a Unix socket has none."""
+        return request.META.get("REMOTE_ADDR") or "::"
+
     def post_login(self, request: HttpRequest, user: Any, **kwargs: Any) -> HttpResponse:
         remember_sign_in(request, (kwargs.get("signal_kwargs") or {}).get("sociallogin"))
         return super().post_login(request, user, **kwargs)

@@ -75,8 +75,10 @@ def _end(whose: Q, limit: int) -> datetime | None:
 
 
 def _tells_callers_apart(address: str | None) -> bool:
-    """False for this machine's own address: with a proxy on the same machine, all callers have it."""
-    return address is not None and not ipaddress.ip_address(address).is_loopback
+    """False for this machine's own address, and for none: with a proxy on the same machine, all callers have it."""
+    if not address:
+        return False
+    return not ipaddress.ip_address(address).is_loopback
 
 
 # --- Second factors, which django-axes does not know by itself ---
