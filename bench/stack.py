@@ -104,6 +104,7 @@ class Stack:
             "CELERY_BROKER_URL": self.redis.url(side.redis_number),
             "OUTGOING_ALLOWED_NETWORKS": "127.0.0.0/8",
             "LOG_LEVEL": "WARNING",
+            "REQUIRE_SECOND_FACTOR_FOR": "",
             "SINK": self.sink.url,
             **more,
         }

@@ -99,6 +99,10 @@ class CaseExchangeAdminSite(AdminSite):
         """Signs out and redirects to the product's sign-in page, as on the product's other pages."""
         return LogoutView.as_view()(request)
 
+    def password_change(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
+        """Redirects to the product's page, which counts wrong passwords."""
+        return redirect("account_change_password")
+
     def get_app_list(self, request: HttpRequest, app_label: str | None = None) -> list[Any]:
         sections = super().get_app_list(request, app_label)
         order = [*SECTIONS]

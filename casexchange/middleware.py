@@ -20,6 +20,8 @@ from casexchange.error_pages import API, problem, refused
 from changes.api.parsers import REPEATABLE_BYTES
 from changes.conflicts import RETRY_AFTER, is_unavailable, is_undone, retry, what_to_do
 from changes.exceptions import ChangeRefused
+from changes.pages.sign_in.interruptions import INTERRUPTIONS, answer_to
+from changes.pages.sign_in.middleware import before_the_view
 
 logger = logging.getLogger(__name__)
 
@@ -47,7 +49,7 @@ class ConflictMiddleware:
             if request.method not in SAFE:
                 stack.enter_context(connection.execute_wrapper(writes))
             try:
-                call = partial(view, request, *args, **kwargs)
+                call = partial(_answer, view, request, *args, **kwargs)
                 return retry(call, lambda: not writes.are_committed and _is_readable_again(request))
             except Error as error:
                 if not is_unavailable(error):
@@ -56,12 +58,19 @@ class ConflictMiddleware:
             except ChangeRefused as refusal:
                 # A page without a form to show the refusal in. The API handles its own refusals before this.
                 return refused(request, refusal)
+            except INTERRUPTIONS as interruption:
+                # Django calls no `process_exception` for a view that a middleware calls.
+                return answer_to(request, interruption)
 
     def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponseBase | None:
         """Answers 503 if the database fails after the view, such as while a page is rendered."""
         if isinstance(error, Error) and is_unavailable(error):
             return not_now(request, error, may_be_saved=True)
         return None
+
+
+def _answer(view: View, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+    return before_the_view(request) or view(request, *args, **kwargs)
 
 
 class _Writes:

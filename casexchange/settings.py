@@ -13,6 +13,7 @@ from kombu import Queue
 import casexchange
 from casexchange.database import postgresql_options
 from casexchange.environment import env, folder, networks, numbers, one_of, positive, rate, zero_or_more
+from casexchange.sign_in_settings import *  # noqa: F403 - the settings of signing in, in a module of their own
 
 VERSION = casexchange.__version__
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -55,6 +56,12 @@ INSTALLED_APPS = [
     "django.contrib.messages",
     "whitenoise.runserver_nostatic",
     "django.contrib.staticfiles",
+    "allauth",
+    "allauth.account",
+    "allauth.mfa",
+    "allauth.socialaccount",
+    "allauth.socialaccount.providers.openid_connect",
+    "allauth.usersessions",
     "axes",
     "csp",
     "django_filters",
@@ -85,6 +92,8 @@ MIDDLEWARE = [
     "axes.middleware.AxesMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
     "casexchange.error_pages.ErrorPagesMiddleware",
+    "allauth.account.middleware.AccountMiddleware",
+    "changes.pages.sign_in.middleware.SignInMiddleware",
     "casexchange.middleware.ConflictMiddleware",
 ]
 ROOT_URLCONF = "casexchange.urls"
@@ -105,23 +114,6 @@ TEMPLATES = [
         },
     }
 ]
-
-AUTHENTICATION_BACKENDS = ["axes.backends.AxesStandaloneBackend", "django.contrib.auth.backends.ModelBackend"]
-AUTH_PASSWORD_VALIDATORS = [
-    {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
-    {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 12}},
-    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
-]
-LOGIN_URL = "login"
-LOGIN_REDIRECT_URL = "/"
-LOGOUT_REDIRECT_URL = "login"
-# Ten wrong passwords for one name from one address lock that pair for a quarter of an hour.
-AXES_FAILURE_LIMIT = 10
-AXES_COOLOFF_TIME = 0.25
-AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
-AXES_RESET_ON_SUCCESS = True
-AXES_LOCKOUT_TEMPLATE = "registration/locked.html"
-AXES_VERBOSE = False
 
 # The API, the logs and stored texts are English. changes/pages/preferences/preferences.py chooses a page's language.
 LANGUAGE_CODE = "en"
@@ -176,6 +168,8 @@ else:
     # locks and checks to each request.
     _default["CONN_MAX_AGE"] = int(positive("DATABASE_CONN_MAX_AGE", 60))
     _default["CONN_HEALTH_CHECKS"] = True
+    # A sign-in would open such a cursor, which PgBouncer loses in transaction mode.
+    _default["DISABLE_SERVER_SIDE_CURSORS"] = True
     _limits = {
         # Seconds. No statement of ours takes nearly as long; a stuck one is ended so that it does not block the others.
         # The idle limit is below the lock limit: a process that hangs inside a transaction loses its locks before the

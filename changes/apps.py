@@ -13,10 +13,12 @@ class ChangesConfig(AppConfig):
         from .models.additions import searched_by
         from .pages.change import timeline_kinds
         from .pages.preferences import preferences
+        from .pages.sign_in import middleware
 
         connection_created.connect(search.teach_sqlite)
         change_kinds.connect()
         timeline_kinds.connect()
         preferences.connect()
+        middleware.connect()
         receivers.connect()
         search.offer(search.Source(searched_by, "body"))

@@ -2,31 +2,14 @@
 
 from __future__ import annotations
 
-import base64
 import json
 import unicodedata
-from functools import lru_cache
 from typing import Any
 
-from cryptography.fernet import Fernet, InvalidToken, MultiFernet
-from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.kdf.hkdf import HKDF
-from django.conf import settings
 from django.db import models
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-
-def _cipher() -> MultiFernet:
-    return _cipher_of(settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS)
-
-
-@lru_cache(maxsize=4)
-def _cipher_of(*secrets: str) -> MultiFernet:
-    def key(secret: str) -> Fernet:
-        derived = HKDF(algorithm=SHA256(), length=32, salt=None, info=b"casexchange encrypted fields")
-        return Fernet(base64.urlsafe_b64encode(derived.derive(secret.encode())))
-
-    return MultiFernet([key(secret) for secret in secrets])
+from changes import cipher
 
 
 class IdentifierField(models.CharField):
@@ -94,12 +77,12 @@ class EncryptedTextField(models.TextField):
         if isinstance(value, Undecryptable):
             return value.token
         secret = super().get_prep_value(value)
-        return _cipher().encrypt(secret.encode()).decode() if secret else secret
+        return cipher.encrypt(secret) if secret else secret
 
     def from_db_value(self, value: str | None, expression: object, connection: BaseDatabaseWrapper) -> str | None:
         if not value:
             return value
         try:
-            return _cipher().decrypt(value.encode()).decode()
-        except InvalidToken:
+            return cipher.decrypt(value)
+        except cipher.InvalidToken:
             return Undecryptable(value)

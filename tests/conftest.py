@@ -19,7 +19,7 @@ import pytest
 from django.conf import settings
 from django.core.cache import cache
 from django.db import OperationalError
-from django.test import Client, TransactionTestCase
+from django.test import TransactionTestCase
 from knox.models import AuthToken
 from playwright.sync_api import BrowserContext, ConsoleMessage, Page, expect
 from rest_framework.test import APIClient
@@ -29,6 +29,7 @@ from changes.choices import Role
 from . import databases, services
 from .exchange import RunningExchange
 from .factories import ExternalGroupFactory, ExternalSystemFactory, UserFactory
+from .pages import web
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -182,7 +183,7 @@ def open_page(live_server: Any, new_context: Callable[..., BrowserContext]) -> I
             faults.append(message.text)
 
     def page(**options: Any) -> Page:
-        context = new_context(base_url=live_server.url, **options)
+        context = new_context(**{"base_url": live_server.url, **options})
         context.on("console", note)
         context.on("weberror", lambda fault: faults.append(str(fault.error)))
         return context.new_page()
@@ -202,9 +203,7 @@ def signed_in_page(live_server: Any, open_page: Callable[..., Page]) -> Callable
     """`signed_in_page(alice)` is a page in a separate browser context, in which alice is signed in."""
 
     def page(user: Any, **options: Any) -> Page:
-        client = Client()
-        client.force_login(user, backend="django.contrib.auth.backends.ModelBackend")
-        session = client.cookies[settings.SESSION_COOKIE_NAME].value
+        session = web(user).cookies[settings.SESSION_COOKIE_NAME].value
         page = open_page(**options)
         page.context.add_cookies(
             [{"name": settings.SESSION_COOKIE_NAME, "value": session, "url": live_server.url, "httpOnly": True}]

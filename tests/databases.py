@@ -74,6 +74,9 @@ ON_SQLITE_TOO = (
     "integrations/status/test_breaker_by_hand.py",
     "integrations/test_incoming_statements.py",
     "test_query_counts.py",
+    # Counted and used up in the database.
+    "security/test_sign_in.py",
+    "security/test_second_factor.py",
     # Limits of columns.
     "changes/api/test_bad_input.py",
     "integrations/test_bad_operations.py",

@@ -2,16 +2,26 @@
 
 import html
 import re
+import time
 
 from django.test import Client
 
 
 def web(user=None) -> Client:
-    """A test client (a browser without scripts) with `user` signed in."""
+    """A test client (a browser without scripts) with `user` signed in just now, by password."""
     client = Client()
     if user is not None:
         client.force_login(user, backend="django.contrib.auth.backends.ModelBackend")
+        session = client.session
+        note_sign_in(session, user)
+        session.save()
     return client
+
+
+def note_sign_in(session, user) -> None:
+    """Notes in a session that `user` gave the password just now, as signing in by the page does."""
+    session["account_authentication_methods"] = [{"method": "password", "at": time.time()}]
+    session["account_authentication_methods_user"] = str(user.pk)
 
 
 def text(response) -> str:

@@ -128,6 +128,9 @@ def _set_environment(database: str) -> None:
         DATABASE_IDLE_TIMEOUT="0",
         # Playwright runs an event loop in the thread of the tests, in which Django would refuse to use the database.
         DJANGO_ALLOW_ASYNC_UNSAFE="true",
+        # tests/security/ tests both. Elsewhere they would be in the way.
+        REQUIRE_SECOND_FACTOR_FOR="",
+        CONFIRM_AGAIN_SECONDS="86400",
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from allauth.mfa.models import Authenticator
 from django.core.management import call_command
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
@@ -33,8 +34,11 @@ BUDGETS = {
 
 
 @pytest.fixture
-def boss(transactional_db):
+def boss(transactional_db, settings):
+    # As it is by default: each page looks whether the person has the second factor that the role needs.
+    settings.REQUIRE_SECOND_FACTOR_FOR = frozenset({Role.INTEGRATION_ADMINISTRATOR.value})
     boss = UserFactory(username="boss", roles=[Role.CHANGE_MANAGER, Role.INTEGRATION_ADMINISTRATOR])
+    Authenticator.objects.create(user=boss, type=Authenticator.Type.TOTP, data={})
     # Records that are created once, on the first request, do not count for any page.
     call_command("generate_changes", count=1000, operations=4000, seed=2, verbosity=0)
     boss.support_groups.set(SupportGroup.objects.filter(external_group=None)[:5])

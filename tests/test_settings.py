@@ -24,6 +24,17 @@ BAD = [
     ("ATTACHMENT_MAX_BYTES", "25MB", "ATTACHMENT_MAX_BYTES='25MB': give a number above 0"),
     ("OUTGOING_ALLOWED_NETWORKS", "10.0.0.1/8", "OUTGOING_ALLOWED_NETWORKS: 10.0.0.1/8 has host bits set"),
     ("API_RATE_LIMIT", "fast", "API_RATE_LIMIT='fast': write a number and second"),
+    (
+        "REQUIRE_SECOND_FACTOR_FOR",
+        "Auditor, Cook",
+        "REQUIRE_SECOND_FACTOR_FOR: Cook is no role. Choose from Service desk",
+    ),
+    ("OIDC_SERVER_URL", "http://login.example.com", "OIDC_SERVER_URL='http://login.example.com': write https://"),
+    ("OIDC_SERVER_URL", "https://login.example.com", "OIDC_CLIENT_ID is not set, but OIDC_SERVER_URL is."),
+    ("OIDC_ROLES", "admins=Cook", "OIDC_ROLES='admins=Cook': write value=role pairs"),
+    ("EMAIL_URL", "u:secret@mail.example.com", "EMAIL_URL: write smtp+tls://USER:PASSWORD@HOST:587"),
+    ("SESSION_IDLE_SECONDS", "0", "SESSION_IDLE_SECONDS='0': give a number above 0"),
+    ("CONFIRM_AGAIN_SECONDS", "never", "CONFIRM_AGAIN_SECONDS='never': give a number above 0"),
     ("LOG_LEVEL", "loud", "LOG_LEVEL='loud': write DEBUG"),
 ]
 

@@ -2,17 +2,19 @@
 
 from typing import Any
 
-from django.contrib import admin
+from django.contrib import admin, messages
 from django.contrib.auth.admin import GroupAdmin, UserAdmin
 from django.contrib.auth.models import Group, User
 from django.db.models import ManyToManyField, QuerySet
 from django.forms import CheckboxSelectMultiple
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from changes.choices import Role
 from changes.models import SupportGroup
+from changes.pages.sign_in.confirming import ConfirmedAdmin, ask_again
+from changes.pages.sign_in.second_factor import take_away
 
 from .forms import ChosenRecords
 from .readonly import PlainChoices
@@ -24,12 +26,13 @@ admin.site.unregister(Group)
 
 
 @admin.register(User)
-class PersonAdmin(PlainChoices, UserAdmin):
+class PersonAdmin(ConfirmedAdmin, PlainChoices, UserAdmin):
     """Users. `is_staff` follows from the roles, so it is read-only. Users are not deleted, since records name them."""
 
     list_display = ("username", "first_name", "last_name", "role_names", "is_staff", "is_superuser", "is_active")
     list_filter = ("is_staff", "is_superuser", "is_active", "groups")
     readonly_fields = ("staff", "last_login", "date_joined")
+    actions = ("take_away_second_factor",)
     filter_horizontal = ()
     formfield_overrides = CHOSEN
     fieldsets = (
@@ -66,6 +69,20 @@ class PersonAdmin(PlainChoices, UserAdmin):
     def has_delete_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
         return False
 
+    def user_change_password(self, request: HttpRequest, id: str, form_url: str = "") -> HttpResponse:
+        return ask_again(request) or super().user_change_password(request, id, form_url)
+
+    @admin.action(description=_("Remove the second factor, and sign out"), permissions=["change"])
+    def take_away_second_factor(self, request: HttpRequest, users: QuerySet[User]) -> None:
+        """For people who lost it. Their history shows who did it."""
+        for user in users:
+            if take_away(user, request):
+                self.log_change(request, user, gettext("Second factor removed"))
+                text = gettext("The second factor of %(user)s is removed. Their sessions are ended.")
+                self.message_user(request, text % {"user": user}, messages.SUCCESS)
+            else:
+                self.message_user(request, gettext("%(user)s has no second factor.") % {"user": user}, messages.WARNING)
+
     def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
         super().save_related(request, form, formsets, change)
         user = form.instance
@@ -87,7 +104,7 @@ class PersonAdmin(PlainChoices, UserAdmin):
 
 
 @admin.register(Group)
-class RoleAdmin(GroupAdmin):
+class RoleAdmin(ConfirmedAdmin, GroupAdmin):
     """Roles with their permissions. The product's four roles keep their names, since the code uses these."""
 
     list_display = ("name", "people")

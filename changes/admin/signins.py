@@ -1,5 +1,17 @@
-"""The read-only admin of django-axes' sign-in records, for superusers. Deleting an attempt unlocks its user."""
+"""The read-only admin of django-axes' sign-in records, for superusers. Deleting an attempt unlocks its user.
 
+The records of django-allauth have no admin. They hold secrets, or belong to the person alone.
+"""
+
+# Their admin modules register the models, which are unregistered here.
+from allauth.account import admin as _account  # noqa: F401
+from allauth.account.models import EmailAddress
+from allauth.mfa import admin as _mfa  # noqa: F401
+from allauth.mfa.models import Authenticator
+from allauth.socialaccount import admin as _socialaccount  # noqa: F401
+from allauth.socialaccount.models import SocialAccount, SocialApp, SocialToken
+from allauth.usersessions import admin as _usersessions  # noqa: F401
+from allauth.usersessions.models import UserSession
 from axes import admin as axes_admin
 from axes.models import AccessAttempt, AccessFailureLog, AccessLog
 from django.contrib import admin
@@ -8,6 +20,8 @@ from django.http import HttpRequest
 
 from .readonly import ShownOnly
 
+for owned in (EmailAddress, Authenticator, SocialAccount, SocialApp, SocialToken, UserSession):
+    admin.site.unregister(owned)
 for model in (AccessAttempt, AccessFailureLog, AccessLog):
     admin.site.unregister(model)
 

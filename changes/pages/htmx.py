@@ -37,6 +37,11 @@ def asks_for_part(request: HttpRequest) -> bool:
     return bool(details) and not details.history_restore_request
 
 
+def is_automatic(request: HttpRequest) -> bool:
+    """Whether a page polls for a part by itself (renewal.py), which says nothing about the person."""
+    return VERSION in request.headers
+
+
 def target(request: HttpRequest) -> str:
     """The id of the element that the part is for; "" if it has none."""
     return _details(request).target or ""

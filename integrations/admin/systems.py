@@ -16,6 +16,7 @@ from django.utils.translation import gettext_lazy as _
 from django.views.decorators.debug import sensitive_post_parameters
 
 from changes.choices import ChangeType
+from changes.pages.sign_in.confirming import ConfirmedAdmin
 from integrations.models import ExternalSystem
 from integrations.outgoing import outbox
 from integrations.standing.status import SystemStatus, status_of, with_traffic
@@ -32,7 +33,7 @@ TOLD = ("types_told", "fields_told", "transitions_told", "relays_told")
 
 
 @admin.register(ExternalSystem)
-class ExternalSystemAdmin(CountsWhatProtects, admin.ModelAdmin):
+class ExternalSystemAdmin(ConfirmedAdmin, CountsWhatProtects, admin.ModelAdmin):
     form = ExternalSystemForm
     list_display = ("system_id", "description", "state", "way", "enabled")
     search_fields = ("system_id", "description")

@@ -17,6 +17,7 @@ from knox import admin as knox_admin  # noqa: F401 - registers knox's admin, whi
 from knox.models import AuthToken
 
 from changes.admin.readonly import PlainChoices
+from changes.pages.sign_in.confirming import ConfirmedAdmin
 from integrations.tokens import token_name
 
 from .forms import TokenForm
@@ -41,7 +42,7 @@ class ExpiredFilter(admin.SimpleListFilter):
 
 
 @admin.register(AuthToken)
-class TokenAdmin(PlainChoices, admin.ModelAdmin):
+class TokenAdmin(ConfirmedAdmin, PlainChoices, admin.ModelAdmin):
     form = TokenForm
     list_display = ("name", "user", "created", "expiry", "state")
     list_filter = (ExpiredFilter,)

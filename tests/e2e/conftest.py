@@ -31,6 +31,7 @@ class ServedPages:
             "MEDIA_ROOT": str(folder / "media"),
             "BASE_URL": self.url,
             "DATABASE_URL": database_url,
+            "EMAIL_URL": "consolemail://",
         }
         made = json.loads(self._fill())
         self.keys: dict[str, str] = made["keys"]

@@ -61,19 +61,29 @@ def _people() -> dict[str, Any]:
         "alice": UserFactory(username="alice", roles=[Role.AGENT]),
         "boss": UserFactory(username="boss", roles=[Role.CHANGE_MANAGER, Role.INTEGRATION_ADMINISTRATOR]),
         "root": UserFactory(username="root", is_superuser=True, is_staff=True),
+        "protected": UserFactory(username="protected", roles=[Role.AGENT]),
     }
+    _protect(people["protected"])
     SupportGroupFactory(name="Netz").members.set(people.values())
     SupportGroupFactory(name="Arbeitsplatz").members.set([people["boss"]])
     return people
 
 
+def _protect(user: Any) -> None:
+    """Gives the user an authenticator app."""
+    from allauth.mfa.recovery_codes.internal.auth import RecoveryCodes
+    from allauth.mfa.totp.internal.auth import TOTP, generate_totp_secret
+
+    TOTP.activate(user, generate_totp_secret())
+    RecoveryCodes.activate(user)
+
+
 def _session(user: Any) -> str:
     from django.conf import settings
-    from django.test import Client
 
-    client = Client()
-    client.force_login(user, backend="django.contrib.auth.backends.ModelBackend")
-    return client.cookies[settings.SESSION_COOKIE_NAME].value
+    from tests.pages import web
+
+    return web(user).cookies[settings.SESSION_COOKIE_NAME].value
 
 
 def _partners() -> dict[str, str]:

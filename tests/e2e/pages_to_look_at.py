@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 from playwright.sync_api import Page, expect
 
+from tests.factories import PASSWORD
+
 
 @dataclass(frozen=True)
 class Look:
@@ -86,9 +88,66 @@ def _sign_in_wrongly(page: Page) -> None:
     expect(page.locator("[role=alert]").first).to_be_visible()
 
 
+def _guess_until_locked(page: Page) -> None:
+    for _ in range(10):
+        page.get_by_label("Username").fill("nobody")
+        page.get_by_label("Password").fill("falsch")
+        page.locator("main button[type=submit]").click()
+        page.wait_for_load_state()
+        if page.get_by_role("heading", name="Locked for a while").count():
+            return
+
+
+def _change_the_password_wrongly(page: Page) -> None:
+    page.locator("[name=oldpassword]").fill("falsch")
+    page.locator("[name=password1]").fill("kurz")
+    page.locator("[name=password2]").fill("anders")
+    page.locator("main button[type=submit]").click()
+    expect(page.locator(".error").first).to_be_visible()
+
+
+def _give_a_wrong_code(page: Page) -> None:
+    page.locator("[name=code]").fill("falsch")
+    page.locator("main form button[type=submit]").click()
+    expect(page.locator(".error").first).to_be_visible()
+
+
+def _make_codes(page: Page) -> None:
+    page.locator("main form button[type=submit]").click()
+    expect(page.locator(".codes")).to_be_visible()
+
+
+def _go_to_the_second_step(page: Page) -> None:
+    page.get_by_label("Username").fill("protected")
+    page.get_by_label("Password").fill(PASSWORD)
+    page.locator("main form button[type=submit]").click()
+    expect(page.locator("#use-key")).to_be_visible()
+
+
 LOOKS = (
     Look("sign in", "/accounts/login/", person=None),
     Look("sign in, wrong", "/accounts/login/", person=None, act=_sign_in_wrongly),
+    Look("forgot the password", "/accounts/password/reset/", person=None),
+    Look("password link that is not valid", "/accounts/password/reset/1-x/", person=None),
+    Look("new password saved", "/accounts/password/reset/done/", person=None),
+    Look("password link sent", "/accounts/password/reset/sent/", person=None),
+    Look("account not active", "/accounts/inactive/", person=None),
+    Look("sign in, cancelled at the provider", "/accounts/oidc/cancelled/", person=None),
+    Look("sign in, locked", "/accounts/login/", person=None, act=_guess_until_locked, answer=429),
+    Look("sign-in and security", "/accounts/security/", person="alice"),
+    Look("change the password", "/accounts/password/", person="alice"),
+    Look("change the password, wrong", "/accounts/password/", person="alice", act=_change_the_password_wrongly),
+    Look("sessions", "/accounts/sessions/", person="alice"),
+    Look("confirm", "/accounts/confirm/?next=/", person="alice"),
+    Look("set up an app", "/accounts/security/totp/activate/", person="alice"),
+    Look("set up an app, wrong code", "/accounts/security/totp/activate/", person="alice", act=_give_a_wrong_code),
+    Look("add a security key", "/accounts/security/webauthn/add/", person="alice"),
+    Look("sign-in and security, with an app", "/accounts/security/", person="protected"),
+    Look("remove the app", "/accounts/security/totp/deactivate/", person="protected"),
+    Look("new recovery codes", "/accounts/security/recovery-codes/generate/", person="protected"),
+    Look("recovery codes", "/accounts/security/recovery-codes/generate/", person="protected", act=_make_codes),
+    Look("confirm by a code", "/accounts/security/reauthenticate/?next=/", person="protected"),
+    Look("second step", "/accounts/login/", person=None, act=_go_to_the_second_step),
     Look("desk", "/"),
     Look("desk of an agent", "/", person="alice"),
     Look("preferences", "/preferences/"),

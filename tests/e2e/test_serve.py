@@ -227,7 +227,9 @@ def test_help_lists_our_commands_with_one_line_each_without_a_key(tmp_path):
         "dump_exchange",
         "exchange_status",
         "generate_changes",
+        "link_oidc",
         "load_exchange",
+        "remove_second_factor",
         "serve",
         "simulator",
     ]

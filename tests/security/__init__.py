@@ -1,0 +1,1 @@
+"""Attacks from outside, each as somebody would try it."""

@@ -62,6 +62,7 @@ def embedded(folder: Path, key: str, base_url: str) -> dict[str, str]:
         "DATABASE_URL": f"sqlite:///{folder / 'db.sqlite3'}",
         "CELERY_BROKER_URL": "filesystem://localhost/",
         "OUTGOING_ALLOWED_NETWORKS": "127.0.0.0/8",
+        "REQUIRE_SECOND_FACTOR_FOR": "",  # to try it out takes a name and a password
     }
 
 

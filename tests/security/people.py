@@ -1,0 +1,66 @@
+"""Signing in as a person or as an attacker does: by the pages, with a phone's codes."""
+
+from __future__ import annotations
+
+import base64
+import hmac
+import re
+import struct
+import time
+from typing import Any
+
+from django.core.mail.backends.locmem import EmailBackend
+from django.test import Client
+
+from tests.factories import PASSWORD
+from tests.html_forms import post_form
+
+LOGIN = "/accounts/login/"
+SECURITY = "/accounts/security/"
+SECOND_STEP = "/accounts/security/authenticate/"
+
+
+def code_of(secret: str, at: float | None = None) -> str:
+    """The code that an authenticator app shows (RFC 6238)."""
+    counter = struct.pack(">Q", int(time.time() if at is None else at) // 30)
+    digest = hmac.digest(base64.b32decode(secret), counter, "sha1")
+    start = digest[-1] & 15
+    return f"{(struct.unpack('>I', digest[start : start + 4])[0] & 0x7FFFFFFF) % 10**6:06}"
+
+
+def attempt(client: Client, name: str, password: str = PASSWORD, wanted: str = "", **headers: str) -> Any:
+    """One sign-in by the page's form. `headers`: as WSGI has them, such as REMOTE_ADDR."""
+    address = f"{LOGIN}?next={wanted}" if wanted else LOGIN
+    return client.post(address, {"username": name, "password": password, "next": wanted}, **headers)
+
+
+def signed_in(name: str, **headers: str) -> Client:
+    client = Client()
+    response = attempt(client, name, **headers)
+    assert response.status_code == 302, response.content
+    return client
+
+
+def is_signed_in(client: Client) -> bool:
+    return client.get("/preferences/").status_code == 200
+
+
+def set_up_app(client: Client) -> tuple[str, list[str]]:
+    """Sets up an authenticator app by the pages. Returns its secret and the recovery codes."""
+    page = client.get("/accounts/security/totp/activate/")
+    secret = re.search(r'<code class="secret">(\w+)</code>', page.content.decode())[1]
+    done = post_form(client, "/accounts/security/totp/activate/", page=page, code=code_of(secret))
+    shown = client.get(done["Location"]).content.decode()
+    return secret, re.findall(r"<li><code>(\d+)</code></li>", shown)
+
+
+def give_code(client: Client, code: str, **headers: str) -> Any:
+    return client.post(SECOND_STEP, {"code": code}, **headers)
+
+
+class SlowMail(EmailBackend):
+    """A mail server that takes its time."""
+
+    def send_messages(self, messages: Any) -> int:
+        time.sleep(2)
+        return super().send_messages(messages)
