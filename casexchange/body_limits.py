@@ -24,7 +24,7 @@ SIGNED_OUT = 1024 * 1024
 class BodyLimitsMiddleware:
     """Refuses a form that is too large for its page and for the person. Must come before the CSRF check, which reads.
 
-    A view that takes files has the attribute `takes_files`.
+    A view, or a model's admin, that takes files has the attribute `takes_files`.
     """
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
@@ -41,7 +41,8 @@ class BodyLimitsMiddleware:
 
 
 def _most_bytes(request: HttpRequest, view: Any) -> int:
-    takes_files = getattr(getattr(view, "view_class", view), "takes_files", False)
+    owner = getattr(view, "view_class", None) or getattr(view, "model_admin", None)
+    takes_files = getattr(owner, "takes_files", False)
     if request.content_type == "multipart/form-data" and not takes_files:
         return WITHOUT_FILES
     if not request.user.is_authenticated:

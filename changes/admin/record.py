@@ -79,6 +79,7 @@ class ApprovalInline(ShownOnly, AdditionInline):
 class ChangeAdmin(PlainChoices, admin.ModelAdmin):
     form = ChangeForm
     inlines = (ApprovalInline, CommentInline, AttachmentInline)
+    takes_files = True
     list_display = (
         "number",
         "title",

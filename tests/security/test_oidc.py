@@ -189,7 +189,7 @@ def test_the_account_of_a_partner_is_not_taken_over_and_gets_no_role(provider, a
     acme.save()
     answer, client = sign_in(provider, "dora-6")
     assert answer.status_code == 403
-    assert "a partner's user holds no role" in text(answer)
+    assert "a partner's account holds no role" in text(answer)
     assert not is_signed_in(client)
     assert roles_of("dora") == set()
 
