@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cached_property
 from typing import Any
 
 from django.contrib.auth import get_user_model
@@ -24,7 +26,10 @@ AT_A_GLANCE = 120
 
 @dataclass(frozen=True)
 class Edit:
-    """One field's old and new value as people read them: "" for an empty one; a time stays a datetime."""
+    """One field's old and new value as people read them: "" for an empty one; a time stays a datetime.
+
+    `number` and `version` name the save, None if it is not a save's. All edits of a page share one `effort`.
+    """
 
     field: str
     label: str
@@ -32,15 +37,18 @@ class Edit:
     new: Any
     user: str | None = None
     at: datetime | None = None
+    number: str | None = None
+    version: int | None = None
+    effort: text_diff.Effort = dataclasses.field(default_factory=text_diff.Effort)
 
-    @property
+    @cached_property
     def diff(self) -> text_diff.Diff | None:
         """The differences between two long texts; None for short texts, for other values, and if one text is empty."""
         if not (isinstance(self.old, str) and isinstance(self.new, str) and self.old and self.new):
             return None
         if max(len(self.old), len(self.new)) <= AT_A_GLANCE and "\n" not in self.old + self.new:
             return None
-        return text_diff.compare(self.old, self.new)
+        return text_diff.compare(self.old, self.new, self.effort)
 
 
 @dataclass(frozen=True)
@@ -90,20 +98,26 @@ def saves(change: Change, limit: int) -> list[Save]:
     return sorted(found.values(), key=lambda save: save.version, reverse=True)
 
 
-def saves_of(change: Change, latest: range, others: Collection[int] = ()) -> dict[int, Save]:
-    """The saves whose version is in `latest` or `others`, by version, in one query. Unknown versions are left out."""
+def saves_of(
+    change: Change, latest: range, others: Collection[int] = (), effort: text_diff.Effort | None = None
+) -> dict[int, Save]:
+    """The saves whose version is in `latest` or `others`, by version, in one query. Unknown versions are left out.
+
+    `effort`: what comparing their texts may cost together.
+    """
+    effort = effort or text_diff.Effort()
     before = {version - 1 for version in others}
     wanted = Q(version__in={*others, *before}) | Q(version__gte=latest.start - 1, version__lt=latest.stop)
     related = ("history_user", *RELATED)
     records = {record.version: record for record in change.history.select_related(*related).filter(wanted).order_by()}
     return {
-        version: _save(records[version], records.get(version - 1))
+        version: _save(change.number, records[version], records.get(version - 1), effort)
         for version in {*latest, *others}
         if version in records
     }
 
 
-def _save(after: Any, before: Model | None) -> Save:
+def _save(number: str, after: Any, before: Model | None, effort: text_diff.Effort) -> Save:
     return Save(
         version=after.version,
         at=after.history_date,
@@ -113,7 +127,15 @@ def _save(after: Any, before: Model | None) -> Save:
         is_creation=before is None,
         new_round=_new_round(before, after),
         edits=[
-            Edit(name, label(name), _recorded(before, name), _recorded(after, name))
+            Edit(
+                name,
+                label(name),
+                _recorded(before, name),
+                _recorded(after, name),
+                number=number,
+                version=after.version,
+                effort=effort,
+            )
             for name in _differing(before, after)
         ],
     )
@@ -182,8 +204,9 @@ def edits_in_words(edits: Mapping[str, FieldEdit]) -> list[Edit]:
     def word(name: str, value: object) -> Any:
         return names[name].get(value, _gone(value)) if name in names and value is not None else in_word(name, value)
 
+    effort = text_diff.Effort()
     return [
-        Edit(name, label(name), word(name, edit.old), word(name, edit.new), edit.user, edit.at)
+        Edit(name, label(name), word(name, edit.old), word(name, edit.new), edit.user, edit.at, effort=effort)
         for name, edit in edits.items()
     ]
 

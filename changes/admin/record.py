@@ -24,7 +24,7 @@ from changes.pages.fields import Minute
 from .forms import AttachmentForm, ChangeForm
 from .readonly import PlainChoices, ShownOnly
 
-HISTORY_LIMIT = 500
+HISTORY_LIMIT = 100
 
 
 class AdditionFormSet(BaseInlineFormSet):

@@ -172,6 +172,7 @@ LOOKS = (
     Look("change, emergency", "/changes/{emergency}/"),
     Look("change, closed", "/changes/{closed}/"),
     Look("change, abandoned", "/changes/{abandoned}/"),
+    Look("one save of a change", "/changes/{busy}/history/1/"),
     Look("change, much discussed", "/changes/{busy}/", person="alice"),
     Look("change, empty comment", "/changes/{fresh}/", act=_comment_nothing),
     Look("abandon", "/changes/{approve}/abandon/"),

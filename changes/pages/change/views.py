@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.contrib import messages
 from django.core.exceptions import ValidationError
 from django.db import transaction
-from django.http import HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils import timezone
@@ -21,6 +21,7 @@ from changes.pages import renewal
 from changes.pages.access import StaffPage, require
 from changes.pages.htmx import asks_for_part, target
 from changes.pages.resume import typed_fields
+from changes.texts import text_diff
 
 from .forms import ApprovalForm
 from .page import ChangePage, StaleNotice, find, is_moved_already, moves, refuse_stale, stale_in_words
@@ -88,6 +89,18 @@ class ChangeDetail(OneChange):
         return renewal.answer(
             self.request, page.version, lambda: render(self.request, "changes/includes/news.html", context)
         )
+
+
+class SavePage(OneChange):
+    """One save with its whole texts, of which the page of the change shows only so much."""
+
+    def get(self, request: HttpRequest, number: str, version: str) -> HttpResponse:
+        wanted = int(version)
+        effort = text_diff.Effort(steps=3_000_000, characters=1_000_000)
+        save = audit.saves_of(self.change, range(wanted, wanted + 1), effort=effort).get(wanted)
+        if save is None:
+            raise Http404(_("%(number)s has no such save.") % {"number": self.change.number})
+        return render(request, "changes/save.html", {"change": self.change, "save": save, "is_whole": True})
 
 
 # --- Actions on the page of a change ---
