@@ -10,6 +10,10 @@ from .exchange import ROOT
 
 BAD = [
     ("SECRET_KEY", "", "SECRET_KEY is not set"),
+    ("SECRET_KEY", "a key that is too short", "SECRET_KEY is too short or known"),
+    ("SECRET_KEY", "only-for-development" * 5, "SECRET_KEY is too short or known"),
+    ("ALLOWED_HOSTS", "desk.example.com,*", "ALLOWED_HOSTS: name the hosts"),
+    ("TRUSTED_PROXIES", "proxy.example.com", "TRUSTED_PROXIES: 'proxy.example.com' does not appear to be"),
     ("DATABASE_URL", "garbage", "DATABASE_URL: write sqlite:///FILE or postgres://"),
     ("DATABASE_URL", "mysql://u:secret@h/n", "DATABASE_URL: write sqlite:///FILE or postgres://"),
     ("DATABASE_STATEMENT_TIMEOUT", "-1", "DATABASE_STATEMENT_TIMEOUT='-1': give a number of seconds, such as 30, or 0"),

@@ -79,7 +79,7 @@ class ExternalSystemAdmin(ConfirmedAdmin, CountsWhatProtects, admin.ModelAdmin):
 
     @admin.display(description=_("delivery"), ordering="delivery")
     def way(self, system: ExternalSystem) -> str:
-        return system.delivery
+        return f"{system.delivery}, {_('not encrypted')}" if system.is_in_clear_text else system.delivery
 
     @admin.display(description=_("state"))
     def state(self, system: ExternalSystem) -> SafeString:

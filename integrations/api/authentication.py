@@ -18,15 +18,18 @@ from integrations.statements import partner_of_token, token_with_user
 from integrations.tokens import token_name
 
 if TYPE_CHECKING:
-    from django.contrib.auth.models import User
     from rest_framework.request import Request
 
 
 class BearerAuthentication(TokenAuthentication):
-    """Finds the token by its digest, which is the key. One query; knox would load all of the user's fields too."""
+    """Finds the token by its digest, which is the key. One query; knox would load all of the user's fields too.
+
+    For a view with `is_for_partners`, `request.auth` is a `PartnerCaller` instead of the token.
+    """
 
     def authenticate(self, request: Request) -> Any:
         refuse_many_failures(request)
+        self.is_for_partners = getattr(request.parser_context.get("view"), "is_for_partners", False)
         try:
             found = super().authenticate(request)
         except AuthenticationFailed:
@@ -46,7 +49,11 @@ class BearerAuthentication(TokenAuthentication):
         return self.caller(self.digest)
 
     def caller(self, digest: str) -> Any:
-        """The user and the token with this digest. Raises AuthenticationFailed."""
+        """The user, and the token with this digest or the `PartnerCaller`. Raises AuthenticationFailed."""
+        if self.is_for_partners:
+            token, systems = partner_of_token(digest)
+            checked = self.check(token)
+            return checked.user, PartnerCaller(systems, token_name(checked))
         checked = self.check(token_with_user(digest))
         return checked.user, checked
 
@@ -66,15 +73,6 @@ class PartnerCaller:
 
     systems: list[ExternalSystem]
     token: str
-
-
-class PartnerAuthentication(BearerAuthentication):
-    """For the endpoint to which partners send operations: `request.auth` is a `PartnerCaller`."""
-
-    def caller(self, digest: str) -> tuple[User, PartnerCaller]:
-        token, systems = partner_of_token(digest)
-        checked = self.check(token)
-        return checked.user, PartnerCaller(systems, token_name(checked))
 
 
 class BearerScheme(OpenApiAuthenticationExtension):

@@ -22,7 +22,7 @@ from integrations import incoming
 from integrations.json_text import KEPT_BYTES
 from integrations.models import ExternalSystem
 
-from .authentication import PartnerAuthentication, PartnerCaller
+from .authentication import PartnerCaller
 from .operation_serializers import OperationAnswerSerializer, OperationSerializer, valid_request
 from .sent import Sent, apply, check_identifier
 
@@ -42,7 +42,7 @@ class OperationParser(StrictJSONParser):
 class OperationView(APIView):
     """Applies one operation of the partner that the token belongs to, as a whole or not at all."""
 
-    authentication_classes = [PartnerAuthentication]
+    is_for_partners = True
     parser_classes = [OperationParser]
     summaries = {"POST": "Send an operation (partners)"}
     problems = {"POST": (404, 409, 422)}

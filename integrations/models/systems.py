@@ -142,6 +142,11 @@ class ExternalSystem(models.Model):
             )
         ]
 
+    @property
+    def is_in_clear_text(self) -> bool:
+        """Whether operations are pushed to it without encryption, which only allowed networks may get."""
+        return self.delivery == Delivery.PUSH and self.endpoint_url.startswith("http://")
+
     def __str__(self) -> str:
         return self.system_id
 

@@ -15,6 +15,7 @@ import ssl
 import threading
 from collections.abc import Sequence
 from concurrent.futures import Future
+from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -25,20 +26,24 @@ from .base import NoAnswer, Request, Response, TransportError
 ANSWER_MAX_BYTES = 64 * 1024
 GLOBAL_IPV6 = ipaddress.ip_network("2000::/3")
 # Networks that are not public, but some of which `is_global` accepts: they lead to IPv4 addresses (NAT64, 6to4, Teredo)
-# or are reserved for protocols or documentation. From the IANA special-purpose address registries.
+# or are reserved for protocols or documentation. From the IANA special-purpose address registries. 168.63.129.16 is the
+# host of each virtual machine in Azure, which gives it its secrets.
 NOT_PUBLIC = [
     ipaddress.ip_network(text)
-    for text in ("192.0.0.0/24", "192.88.99.0/24", "2001::/23", "2001:db8::/32", "2002::/16", "3fff::/20")
+    for text in (
+        *("192.0.0.0/24", "192.88.99.0/24", "168.63.129.16/32"),
+        *("2001::/23", "2001:db8::/32", "2002::/16", "3fff::/20"),
+    )
 ]
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
 class AddressNotAllowed(OSError):  # noqa: N818
-    """The address is neither public nor in an allowed network."""
+    """The address may not be connected to, or only by https."""
 
-    def __init__(self) -> None:
-        super().__init__(errno.EACCES, "the address is neither public nor in OUTGOING_ALLOWED_NETWORKS")
+    def __init__(self, reason: str) -> None:
+        super().__init__(errno.EACCES, reason)
 
 
 def check_endpoint_url(url: str) -> None:
@@ -56,13 +61,20 @@ def check_endpoint_url(url: str) -> None:
         raise ValueError("Leave spaces and control characters out of the URL.")
 
 
-def is_allowed(address: str, allowed_networks: Sequence[Network]) -> bool:
-    """Whether we may connect to this IP address: it is public or in an allowed network."""
+def check_address(address: str, allowed_networks: Sequence[Network], is_encrypted: bool) -> None:
+    """Raises AddressNotAllowed unless this IP address is in an allowed network, or public and reached by https."""
     ip = ipaddress.ip_address(address.partition("%")[0])
     if isinstance(ip, ipaddress.IPv6Address) and ip.ipv4_mapped:
         ip = ip.ipv4_mapped
     if any(ip in network for network in allowed_networks if network.version == ip.version):
-        return True
+        return
+    if not _is_public(ip):
+        raise AddressNotAllowed("the address is neither public nor in OUTGOING_ALLOWED_NETWORKS")
+    if not is_encrypted:
+        raise AddressNotAllowed("http:// is not encrypted, and goes to OUTGOING_ALLOWED_NETWORKS only: use https://")
+
+
+def _is_public(ip: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
     if ip.version == 6 and ip not in GLOBAL_IPV6:
         return False
     return ip.is_global and not ip.is_multicast and not any(ip in network for network in NOT_PUBLIC)
@@ -74,7 +86,7 @@ class HttpTransport:
     def __init__(self, allowed_networks: Sequence[Network]) -> None:
         self._allowed = allowed_networks
         self._loop = asyncio.new_event_loop()
-        self._session: aiohttp.ClientSession | None = None
+        self._sessions: dict[str, aiohttp.ClientSession] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         threading.Thread(target=self._loop.run_forever, name="http-transport", daemon=True).start()
 
@@ -101,31 +113,33 @@ class HttpTransport:
         """Closes the connections and ends the thread. Requests in flight are abandoned."""
 
         async def close() -> None:
-            if self._session is not None:
-                await self._session.close()
+            for session in self._sessions.values():
+                await session.close()
 
         asyncio.run_coroutine_threadsafe(close(), self._loop).result(timeout=5)
         self._loop.call_soon_threadsafe(self._loop.stop)
 
-    def _socket(self, address: Any) -> socket.socket:
+    def _socket(self, address: Any, is_encrypted: bool) -> socket.socket:
         family, kind, protocol, _, target = address
-        if not is_allowed(target[0], self._allowed):
-            raise AddressNotAllowed
+        check_address(target[0], self._allowed, is_encrypted)
         return socket.socket(family=family, type=kind, proto=protocol)
 
-    def _open_session(self) -> aiohttp.ClientSession:
-        if self._session is None:
+    def _session_for(self, url: str) -> aiohttp.ClientSession:
+        """The session for https, or that for http: what may be connected to depends on it."""
+        scheme = urlsplit(url).scheme
+        if scheme not in self._sessions:
+            factory = partial(self._socket, is_encrypted=scheme == "https")
             # No limit on connections: waiting for one would use up a request's timeout. The caller limits the requests.
-            self._session = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(limit=0, limit_per_host=0, socket_factory=self._socket),
+            self._sessions[scheme] = aiohttp.ClientSession(
+                connector=aiohttp.TCPConnector(limit=0, limit_per_host=0, socket_factory=factory),
                 cookie_jar=aiohttp.DummyCookieJar(),
                 auto_decompress=False,
             )
-        return self._session
+        return self._sessions[scheme]
 
     async def _send(self, request: Request) -> Response:
         try:
-            async with self._open_session().post(
+            async with self._session_for(request.url).post(
                 request.url,
                 data=request.body,
                 headers={"Accept-Encoding": "identity", **request.headers},

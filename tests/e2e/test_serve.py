@@ -221,6 +221,7 @@ def test_help_lists_our_commands_with_one_line_each_without_a_key(tmp_path):
     text = manage(tmp_path, "--help").stdout
     ours = re.findall(r"^    (\w+) +(\S.+\.)$", text, re.MULTILINE)
     names = [
+        "check",
         "create_api_token",
         "deliver",
         "demo",

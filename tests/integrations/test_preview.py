@@ -84,7 +84,7 @@ def foretold(preview):
 
 def recorded(before):
     rows = OutgoingOperation.objects.exclude(pk__in=before).select_related("system").order_by("id")
-    return [(row.operation, row.system.system_id, known(row.payload)) for row in rows]
+    return [(row.operation, row.system.system_id, known(row.whole_payload)) for row in rows]
 
 
 def do(desk, change, kind, what):

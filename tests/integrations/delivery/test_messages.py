@@ -1,6 +1,7 @@
 """Section 5 of the rules: the messages, the addresses they may go to, and the use of the answer."""
 
 import json
+from ipaddress import ip_network
 
 import pytest
 
@@ -157,16 +158,25 @@ class TestAddresses:
             "[5f00::1]",
             "192.0.0.8",
             "192.88.99.1",
+            "168.63.129.16",
             "[fd00::1]",
         ],
     )
     def test_only_public_ones_are_reached(self, acme, change, host):
         transport = delivery.HttpTransport([])
-        request = delivery.Request(f"http://{host}:9/operations", {}, b"{}", 5)
+        request = delivery.Request(f"https://{host}:9/operations", {}, b"{}", 5)
         with pytest.raises(delivery.TransportError) as refused:
             transport.submit([request])[0].result(10)
         transport.close()
         assert refused.value.permanent, str(refused.value)
+
+    def test_in_clear_text_only_allowed_networks_are_reached(self, db):
+        transport = delivery.HttpTransport([ip_network("127.0.0.0/8")])
+        request = delivery.Request("http://93.184.216.34/operations", {}, b"{}", 5)
+        with pytest.raises(delivery.TransportError, match="use https://") as refused:
+            transport.submit([request])[0].result(10)
+        transport.close()
+        assert refused.value.permanent and refused.value.kind == "address_not_allowed"
 
     def test_a_refused_address_waits_for_a_person(self, acme, change, partner, monkeypatch):
         monkeypatch.setattr(delivery, "_transport", lambda pid: delivery.HttpTransport([]))

@@ -46,9 +46,12 @@ def test_the_page_says_the_numbers_in_words(alice, acme, beta):
     settle(outbox.Outcome.REFUSED, 1, "refused with 422")
     outbox.claim(1)
     said = text(web(alice).get(STATUS))
-    assert "ACME ACME's desk Flowing 1 oldest just now 1 of 4 1 last just now 2 in the last minute 0.4" in said
+    assert (
+        "ACME ACME's desk not encrypted Flowing 1 oldest just now 1 of 4 1 last just now 2 in the last minute 0.4"
+        in said
+    )
     assert "limit 600 a minute" in said
-    assert f"BETA Flowing 0 0 of {beta.max_in_flight} 0 none yet 0 in the last minute 0 a minute" in said
+    assert f"BETA not encrypted Flowing 0 0 of {beta.max_in_flight} 0 none yet 0 in the last minute 0 a minute" in said
     assert "over five minutes Closed" in said
 
 

@@ -1,0 +1,56 @@
+"""The headers of answers, and the checks of a deployment."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+from django.test import Client
+
+from tests.exchange import ROOT
+from tests.pages import web
+
+# The policy of pages, by directive. Nothing is left to `default-src`, and nothing may be inline.
+POLICY = {
+    **dict.fromkeys(("default-src", "script-src", "style-src", "font-src", "connect-src", "manifest-src"), "'self'"),
+    **dict.fromkeys(("frame-src", "media-src", "form-action"), "'self'"),
+    **dict.fromkeys(("object-src", "base-uri", "frame-ancestors", "worker-src"), "'none'"),
+    "img-src": "'self' data:",
+}
+
+
+def policy(answer):
+    parts = (part.strip().partition(" ") for part in answer["Content-Security-Policy"].split(";"))
+    return {name: value for name, _, value in parts}
+
+
+def test_the_policy_of_pages_says_each_thing(alice):
+    for answer in (web(alice).get("/"), Client().get("/accounts/login/"), Client().get("/api/v1/changes/")):
+        assert policy(answer) == POLICY
+        assert answer["X-Frame-Options"] == "DENY"
+        assert answer["X-Content-Type-Options"] == "nosniff"
+        assert answer["Referrer-Policy"] == "same-origin"
+
+
+def test_a_deployment_with_https_passes_djangos_checks_and_asks_for_https_only(tmp_path):
+    environment = {name: value for name, value in os.environ.items() if name != "DJANGO_ALLOW_ASYNC_UNSAFE"}
+    environment |= {"DEBUG": "0", "BASE_URL": "https://desk.example.com", "ALLOWED_HOSTS": "desk.example.com"}
+    environment["DATABASE_URL"] = f"sqlite:///{tmp_path / 'db.sqlite3'}"
+    code = (
+        "from django.core.management import call_command; from django.test import Client\n"
+        "call_command('check', deploy=True, fail_level='WARNING')\n"
+        "told = dict(HTTP_HOST='desk.example.com', HTTP_X_FORWARDED_PROTO='https')\n"
+        "print(Client().get('/api/v1/nothing/', **told)['Strict-Transport-Security'])\n"
+        "print(Client().get('/accounts/login/', HTTP_HOST='desk.example.com')['Location'])\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "manage.py", "shell", "--verbosity=0", "--command", code],
+        cwd=ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-2:] == ["max-age=31536000", "https://desk.example.com/accounts/login/"]
