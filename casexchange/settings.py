@@ -139,6 +139,7 @@ STORAGES = {
     "staticfiles": {"BACKEND": "casexchange.static_files.CollectedOrPlainStaticFilesStorage"},
 }
 WHITENOISE_USE_FINDERS = True
+WHITENOISE_ALLOW_ALL_ORIGINS = False  # no other site uses our scripts and fonts
 
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = BASE_URL.startswith("https://")
 SECURE_CONTENT_TYPE_NOSNIFF = True
