@@ -33,6 +33,14 @@ def test_the_policy_of_pages_says_each_thing(alice):
         assert answer["Referrer-Policy"] == "same-origin"
 
 
+def test_a_header_with_an_underscore_does_not_pass_for_the_one_with_a_hyphen(running_exchange):
+    """A proxy overwrites `X-Forwarded-For`, but lets `X_Forwarded_For` through: WSGI would not tell them apart."""
+    partner = running_exchange.partner_api("ACME")
+    body = {"system_id": "ACME", "operation": "Create", "external_id": "UNDERSCORE-1", "properties": {"title": "x"}}
+    answers = [partner.post("/api/v1/operations/", json=body, headers={"Idempotency_Key": "u-1"}) for _ in range(2)]
+    assert [answer.status_code for answer in answers] == [201, 409]  # no replay: the key was not read
+
+
 def test_a_deployment_with_https_passes_djangos_checks_and_asks_for_https_only(tmp_path):
     environment = {name: value for name, value in os.environ.items() if name != "DJANGO_ALLOW_ASYNC_UNSAFE"}
     environment |= {"DEBUG": "0", "BASE_URL": "https://desk.example.com", "ALLOWED_HOSTS": "desk.example.com"}
