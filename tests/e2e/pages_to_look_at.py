@@ -33,7 +33,8 @@ def _save_without_a_title(page: Page) -> None:
 
 
 def _save(page: Page) -> None:
-    page.get_by_label("Category").fill("Netz und Verkabelung")
+    with page.expect_response("**/preview/"):  # what would be sent: a save meanwhile would break the request off
+        page.get_by_label("Category").fill("Netz und Verkabelung")
     page.locator("main form button[type=submit]").last.click()
     expect(page.locator("main [role=status]").filter(has_text="saved").first).to_be_visible()
 
