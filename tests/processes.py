@@ -58,7 +58,7 @@ class Process:
         """Kills it and all its descendants at once, like a power cut."""
         # All are stopped first, so that none notices the death of another and starts a new one.
         for pid in self.pause():
-            _signal(pid, signal.SIGKILL)
+            send_signal(pid, signal.SIGKILL)
         self.child.wait()
 
     def pause(self) -> list[int]:
@@ -66,13 +66,13 @@ class Process:
         stopped: list[int] = []
         while new := [pid for pid in self.family() if pid not in stopped]:
             for pid in new:
-                _signal(pid, signal.SIGSTOP)
+                send_signal(pid, signal.SIGSTOP)
             stopped += new
         return stopped
 
     def resume(self) -> None:
         for pid in self.family():
-            _signal(pid, signal.SIGCONT)
+            send_signal(pid, signal.SIGCONT)
 
     def family(self) -> list[int]:
         """The ids of the process and of all its descendants. Empty after it has ended."""
@@ -129,7 +129,7 @@ def start(
     return Process(child, log, begin, stop)
 
 
-def _signal(pid: int, number: signal.Signals) -> None:
+def send_signal(pid: int, number: signal.Signals) -> None:
     with contextlib.suppress(ProcessLookupError):  # it ended meanwhile
         os.kill(pid, number)
 

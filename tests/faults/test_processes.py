@@ -11,7 +11,7 @@ import time
 import pytest
 import requests
 
-from tests.processes import is_running, until
+from tests.processes import is_running, send_signal, until
 
 from .stack import WORKERS
 
@@ -31,7 +31,7 @@ def kill_the_parent(exchange, name, random):
 
 def kill_a_child(exchange, name, random):
     if children := exchange.processes[name].family()[1:]:
-        os.kill(random.choice(children), signal.SIGKILL)
+        send_signal(random.choice(children), signal.SIGKILL)
 
 
 @pytest.mark.parametrize(("kill", "times"), [(lose_the_host, 5), (kill_the_parent, 2), (kill_a_child, 6)])
