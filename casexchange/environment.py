@@ -5,6 +5,7 @@ import re
 from pathlib import Path
 
 import environ
+from cryptography.fernet import Fernet
 from django.core.exceptions import ImproperlyConfigured
 
 env = environ.Env()
@@ -50,7 +51,8 @@ def one_of(name: str, default: str, pattern: str, advice: str) -> str:
     """A text that matches the whole regular expression `pattern`. The error ends with `advice`."""
     text = env.str(name, default)
     if not re.fullmatch(pattern, text):
-        raise ImproperlyConfigured(f"{name}={text!r}: {advice}")
+        shown = re.sub(r"(?<=://)[^/@]*@", "***@", text)  # a URL may hold a password
+        raise ImproperlyConfigured(f"{name}={shown!r}: {advice}")
     return text
 
 
@@ -66,6 +68,20 @@ def networks(name: str) -> list[ipaddress.IPv4Network | ipaddress.IPv6Network]:
         return [ipaddress.ip_network(part.strip()) for part in env.str(name, "").split(",") if part.strip()]
     except ValueError as error:
         raise ImproperlyConfigured(f"{name}: {error}; write networks such as 10.0.0.0/8, comma-separated") from error
+
+
+def encryption_keys(name: str) -> list[str]:
+    """Comma-separated Fernet keys; [] if the variable is not set. The error does not quote them."""
+    keys = [part.strip() for part in env.str(name, "").split(",") if part.strip()]
+    for place, key in enumerate(keys, 1):
+        try:
+            Fernet(key)
+        except ValueError as error:
+            raise ImproperlyConfigured(
+                f"{name}: key {place} is not 32 bytes in URL-safe base64. Make one with: "
+                'python -c "from cryptography.fernet import Fernet; print(Fernet.generate_key().decode())"'
+            ) from error
+    return keys
 
 
 def folder(path: Path) -> Path:

@@ -12,7 +12,17 @@ from kombu import Queue
 
 import casexchange
 from casexchange.database import postgresql_options
-from casexchange.environment import env, folder, networks, numbers, one_of, positive, rate, zero_or_more
+from casexchange.environment import (
+    encryption_keys,
+    env,
+    folder,
+    networks,
+    numbers,
+    one_of,
+    positive,
+    rate,
+    zero_or_more,
+)
 from casexchange.sign_in_settings import *  # noqa: F403 - the settings of signing in, in a module of their own
 
 VERSION = casexchange.__version__
@@ -45,6 +55,8 @@ if not SECRET_KEY:
 if not DEBUG and (len(SECRET_KEY) < 50 or len(set(SECRET_KEY)) < 10 or SECRET_KEY.startswith(_KNOWN_KEYS)):
     raise ImproperlyConfigured("SECRET_KEY is too short or known. Give a random text of at least 50 characters.")
 SECRET_KEY_FALLBACKS = env.list("SECRET_KEY_FALLBACKS", default=[])
+# The first one encrypts secrets in the database, all of them decrypt.
+FIELD_ENCRYPTION_KEYS = encryption_keys("FIELD_ENCRYPTION_KEYS")
 ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["127.0.0.1", "localhost", "[::1]"])
 if not DEBUG and "*" in ALLOWED_HOSTS:
     raise ImproperlyConfigured("ALLOWED_HOSTS: name the hosts, such as desk.example.com. * would accept every name.")

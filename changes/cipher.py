@@ -1,8 +1,9 @@
-"""Encrypts secrets that the database keeps, with keys derived from SECRET_KEY and SECRET_KEY_FALLBACKS."""
+"""Encrypts secrets that the database keeps, with FIELD_ENCRYPTION_KEYS."""
 
 from __future__ import annotations
 
 import base64
+from collections.abc import Callable
 from functools import lru_cache
 
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
@@ -14,22 +15,27 @@ __all__ = ["InvalidToken", "decrypt", "encrypt"]
 
 
 def encrypt(text: str) -> str:
-    return _cipher().encrypt(text.encode()).decode()
+    """Encrypts with the first of the keys."""
+    return MultiFernet(_ciphers()).encrypt(text.encode()).decode()
 
 
 def decrypt(token: str) -> str:
     """Raises InvalidToken if it was encrypted with another key."""
-    return _cipher().decrypt(token.encode()).decode()
+    return MultiFernet(_ciphers()).decrypt(token.encode()).decode()
 
 
-def _cipher() -> MultiFernet:
-    return _cipher_of(settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS)
+def _ciphers() -> list[Fernet]:
+    """The first one encrypts. The ones of SECRET_KEY read what was stored before FIELD_ENCRYPTION_KEYS were set."""
+    return [
+        *map(_of_field_key, settings.FIELD_ENCRYPTION_KEYS),
+        *map(_of_secret_key, (settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS)),
+    ]
 
 
-@lru_cache(maxsize=4)
-def _cipher_of(*secrets: str) -> MultiFernet:
-    def key(secret: str) -> Fernet:
-        derived = HKDF(algorithm=SHA256(), length=32, salt=None, info=b"casexchange encrypted fields")
-        return Fernet(base64.urlsafe_b64encode(derived.derive(secret.encode())))
+_of_field_key: Callable[[str], Fernet] = lru_cache(maxsize=16)(Fernet)
 
-    return MultiFernet([key(secret) for secret in secrets])
+
+@lru_cache(maxsize=16)
+def _of_secret_key(secret: str) -> Fernet:
+    derived = HKDF(algorithm=SHA256(), length=32, salt=None, info=b"casexchange encrypted fields")
+    return Fernet(base64.urlsafe_b64encode(derived.derive(secret.encode())))

@@ -55,8 +55,11 @@ class JSONTextField(models.TextField):
         return self.get_prep_value(self.value_from_object(obj)) or ""
 
 
+_BEGINNING = "gAAAA"  # the first characters of every Fernet token: its version, and the zeros before its time
+
+
 class Undecryptable(str):
-    """A secret that was encrypted with another SECRET_KEY. Saving it writes the stored token back unchanged."""
+    """A secret that was encrypted with a key that is missing now. Saving it writes the stored token back unchanged."""
 
     token: str
 
@@ -67,11 +70,19 @@ class Undecryptable(str):
 
 
 class EncryptedTextField(models.TextField):
-    """A secret, encrypted with keys derived from SECRET_KEY (and SECRET_KEY_FALLBACKS).
+    """A secret, encrypted with the first of FIELD_ENCRYPTION_KEYS.
 
     The attribute is plain text; the database holds a Fernet token, or an empty text. A token that cannot be decrypted
-    is read as `Undecryptable`, so that only what needs this secret fails.
+    is read as `Undecryptable`, so that only what needs this secret fails. `dumpdata` writes tokens, which `loaddata`
+    reads with the same keys.
     """
+
+    def value_to_string(self, obj: models.Model) -> str:
+        return self.get_prep_value(self.value_from_object(obj)) or ""
+
+    def to_python(self, value: object) -> Any:
+        text = super().to_python(value)
+        return self._decrypted(text) if text and text.startswith(_BEGINNING) else text
 
     def get_prep_value(self, value: object) -> Any:
         if isinstance(value, Undecryptable):
@@ -80,9 +91,10 @@ class EncryptedTextField(models.TextField):
         return cipher.encrypt(secret) if secret else secret
 
     def from_db_value(self, value: str | None, expression: object, connection: BaseDatabaseWrapper) -> str | None:
-        if not value:
-            return value
+        return self._decrypted(value) if value else value
+
+    def _decrypted(self, token: str) -> str:
         try:
-            return cipher.decrypt(value)
+            return cipher.decrypt(token)
         except cipher.InvalidToken:
-            return Undecryptable(value)
+            return Undecryptable(token)

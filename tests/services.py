@@ -24,6 +24,7 @@ from typing import Any
 import psycopg
 import pytest
 import redis
+from cryptography.fernet import Fernet
 
 from .processes import Process, free_port, start, until
 
@@ -113,6 +114,7 @@ def _set_environment(database: str) -> None:
     os.environ.update(
         DEBUG="0",
         SECRET_KEY=os.environ.get("SECRET_KEY") or secrets.token_urlsafe(50),
+        FIELD_ENCRYPTION_KEYS=Fernet.generate_key().decode(),
         VAR_DIR=str(folder),
         MEDIA_ROOT=str(folder / "media"),
         DATABASE_URL=f"sqlite:///{folder / 'db.sqlite3'}" if database == "sqlite" else postgresql_url("casexchange"),

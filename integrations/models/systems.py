@@ -37,7 +37,7 @@ USER = settings.AUTH_USER_MODEL
 
 
 class SecretUnreadable(ValueError):  # noqa: N818 - says the state, as the changes' exceptions do
-    """A signing secret cannot be decrypted, because SECRET_KEY was changed."""
+    """A signing secret cannot be decrypted, because its key is missing."""
 
 
 class ExternalSystem(models.Model):
@@ -196,8 +196,8 @@ class ExternalSystem(models.Model):
         secrets = [secret for secret in (self.signing_secret, self.previous_signing_secret) if secret]
         if any(isinstance(secret, Undecryptable) for secret in secrets):
             raise SecretUnreadable(
-                f"The signing secret of {self} cannot be decrypted: SECRET_KEY was changed. "
-                "Add the former SECRET_KEY to SECRET_KEY_FALLBACKS, or set the secret anew."
+                f"The signing secret of {self} cannot be decrypted: its key is missing. "
+                "Add the former key to FIELD_ENCRYPTION_KEYS (or SECRET_KEY_FALLBACKS), or set the secret anew."
             )
         return secrets
 

@@ -87,7 +87,7 @@ def _load(folder: Path, simulator_url: str, output: OutputWrapper) -> Kept:
     if load.is_empty():
         _say(output, "Loading the demo data ...")
         secrets = {f"{name}_SIGNING_SECRET": secret for name, secret in kept.signing_secrets.items()}
-        load.load_demo(kept.passwords, {**secrets, "SIMULATOR_URL": simulator_url})
+        load.load_demo(kept.passwords, simulator_url, secrets)
     _follow_ports(kept, simulator_url)
     return kept
 

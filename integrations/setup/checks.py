@@ -24,6 +24,15 @@ def lease_outlasts_a_try(app_configs: object, **kwargs: object) -> list[CheckMes
     ]
 
 
+@register(Tags.security, deploy=True)
+def secrets_have_a_key_of_their_own(app_configs: object, **kwargs: object) -> list[CheckMessage]:
+    if settings.FIELD_ENCRYPTION_KEYS:
+        return []
+    text = "FIELD_ENCRYPTION_KEYS is not set. Secrets in the database are encrypted with a key made from SECRET_KEY."
+    hint = "Set it, restart all processes, and run `python manage.py rotate_secrets`."
+    return [Warning(text, hint=hint, id="integrations.W005")]
+
+
 @register(Tags.database)
 def partners_are_apart(
     app_configs: object, databases: Collection[str] | None = None, **kwargs: object

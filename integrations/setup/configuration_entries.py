@@ -29,18 +29,8 @@ from integrations.validators import validate_endpoint_url, validate_secret, vali
 
 _SYSTEM, _GROUP = ExternalSystem._meta, SupportGroup._meta
 USERNAME_MAX_LENGTH = 150
-
-
-# `max_in_flight: ${LIMIT}` is a text, whatever the variable holds.
-_NOT_FROM_ENVIRONMENT = "The value of a variable is a text, which is not taken here."
-
-
-class NumberEntryField(WholeNumberField):
-    default_error_messages = {"invalid": f"Give a whole number. {_NOT_FROM_ENVIRONMENT}"}
-
-
-class SwitchEntryField(SwitchField):
-    default_error_messages = {"invalid": f"Give true or false. {_NOT_FROM_ENVIRONMENT}"}
+# The keys whose values may come from the environment, and are never printed.
+SECRETS = {"signing_secret"}
 
 
 class UsernameField(IdentifierField):
@@ -81,12 +71,12 @@ class SystemEntrySerializer(StrictSerializer):
         validators=[validate_endpoint_url],
     )
     signing_secret = TextField(required=False, allow_blank=True, validators=[validate_secret])
-    max_in_flight = NumberEntryField(required=False, validators=_SYSTEM.get_field("max_in_flight").validators)
-    rate_limit = NumberEntryField(
+    max_in_flight = WholeNumberField(required=False, validators=_SYSTEM.get_field("max_in_flight").validators)
+    rate_limit = WholeNumberField(
         required=False, allow_null=True, validators=_SYSTEM.get_field("rate_limit").validators
     )
-    enabled = SwitchEntryField(required=False)
-    sends_markdown = SwitchEntryField(required=False)
+    enabled = SwitchField(required=False)
+    sends_markdown = SwitchField(required=False)
     change_types = ChosenField(CHANGE_TYPES, required=False)
     settable_fields = ChosenField(FIELDS, required=False, allow_null=True)
     transitions = ChosenField(TARGETS, required=False, allow_null=True)

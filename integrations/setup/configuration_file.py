@@ -13,7 +13,7 @@ import yaml
 from rest_framework.exceptions import ErrorDetail, ValidationError
 from rest_framework.settings import api_settings
 
-from .configuration_entries import NAMES, ConfigurationSerializer
+from .configuration_entries import NAMES, SECRETS, ConfigurationSerializer
 
 VARIABLE = re.compile(r"\$(\$\{|\{([A-Za-z_][A-Za-z0-9_]*)\})")
 
@@ -52,7 +52,7 @@ class Configuration:
 
 
 def read(text: str, environment: Mapping[str, str]) -> Configuration:
-    """Parses the file's text. `${NAME}` in a value is replaced from `environment`. Raises ConfigurationError."""
+    """Parses the file's text. `${NAME}` in a secret is replaced from `environment`. Raises ConfigurationError."""
     content = _parse(text)
     if content is None:
         return Configuration()
@@ -122,7 +122,10 @@ def _parse(text: str) -> object:
 
 
 class _Filling:
-    """Replaces `${NAME}` by the values of the environment. `faults` has an error for each missing variable."""
+    """Replaces `${NAME}` in secrets by the values of the environment.
+
+    Elsewhere it is a fault: whoever may edit a file must not read the environment of the server through a description.
+    """
 
     def __init__(self, environment: Mapping[str, str]) -> None:
         self.environment = environment
@@ -139,6 +142,10 @@ class _Filling:
         name = match[2]
         if name is None:
             return "${"
+        if path.rpartition(".")[2] not in SECRETS:
+            known = ", ".join(sorted(SECRETS))
+            self.faults.append((path, f"${{{name}}} is replaced in secrets only ({known}). Write $${{ for ${{ itself."))
+            return ""
         if name not in self.environment:
             self.faults.append((path, f"The environment variable {name} is not set."))
         return self.environment.get(name, "")

@@ -170,7 +170,13 @@ def test_each_account_signs_in_with_its_printed_password(served):
 
 
 def test_no_password_or_key_is_fixed_in_the_code_and_what_is_kept_is_private(served):
-    secret_files = ["secret_key", "installation.json", "simulator.yaml", "simulator.received.jsonl"]
+    secret_files = [
+        "secret_key",
+        "field_encryption_keys",
+        "installation.json",
+        "simulator.yaml",
+        "simulator.received.jsonl",
+    ]
     for name in secret_files:
         assert oct((served.folder / name).stat().st_mode & 0o777) == "0o600", name
     code = "".join(file.read_text(errors="replace") for file in (ROOT / "integrations").rglob("*.py"))
@@ -231,6 +237,7 @@ def test_help_lists_our_commands_with_one_line_each_without_a_key(tmp_path):
         "link_oidc",
         "load_exchange",
         "remove_second_factor",
+        "rotate_secrets",
         "serve",
         "simulator",
     ]

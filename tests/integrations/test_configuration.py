@@ -283,16 +283,16 @@ REFUSED = {
     "one key of an entry twice": ("groups: [{name: A, name: B}]", "duplicate key name."),
     "an alias of what it is in": ("groups: &all [*all]", "an alias is not supported."),
     "a list as a key": ("? [groups]\n: []", "a key is not a text."),
-    "a number from the environment": (
-        "external_systems: [{system_id: NEW, authorized_user: x, max_in_flight: '${HOME}'}]",
-        "external_systems[0].max_in_flight: Give a whole number. The value of a variable is a text",
+    "the environment in a text that all can read": (
+        SYSTEM + "description: 'at ${HOME}'}]",
+        "external_systems[0].description: ${HOME} is replaced in secrets only (signing_secret). Write $${ for ${",
     ),
     "no YAML": ("groups: [", "is not valid YAML"),
     "a Python object": ("groups: !!python/object:os.system {}", "is not valid YAML"),
     "no UTF-8": (b"groups: \xff", "is not a UTF-8 text file"),
     "an unset variable": (
-        "groups: [{name: '${NO_SUCH}'}]",
-        "groups[0].name: The environment variable NO_SUCH is not set.",
+        SYSTEM + "signing_secret: '${NO_SUCH}'}]",
+        "external_systems[0].signing_secret: The environment variable NO_SUCH is not set.",
     ),
     "an unknown member": ("groups: [{name: A, members: [alice, zoe]}]", "groups[0].members[1]: There is no user zoe."),
     "an unknown system": (

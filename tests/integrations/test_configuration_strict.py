@@ -93,10 +93,9 @@ def test_all_that_is_wrong_is_said_at_once(load):
     assert said.splitlines()[0].endswith(
         "partners: There is no such field here. Known: external_systems, groups, users."
     )
-    no_text = "The value of a variable is a text, which is not taken here."
     assert said.splitlines()[1:] == [
-        f"external_systems[1].rate_limit: Give a whole number. {no_text}",
-        f"external_systems[1].enabled: Give true or false. {no_text}",
+        "external_systems[1].rate_limit: Give a whole number.",
+        "external_systems[1].enabled: Give true or false.",
         "groups[0].name: Give a text, as a JSON string.",
         "groups[1].name: This field is required.",
         "Nothing was changed.",
@@ -114,8 +113,8 @@ def test_what_only_old_yaml_takes_for_a_switch_a_number_or_a_date_is_a_text(load
 
 
 def test_what_is_missing_in_the_environment_is_said_with_its_place(load):
-    said = refusal(load, "groups: [{name: '${NO_SUCH}', members: [a, 'x${NOR_THIS}']}]")
+    said = refusal(load, "external_systems: [{signing_secret: '${NO_SUCH}'}, {signing_secret: 'x${NOR_THIS}'}]")
     assert (
-        "groups[0].name: The environment variable NO_SUCH is not set.\n"
-        "groups[0].members[1]: The environment variable NOR_THIS is not set."
+        "external_systems[0].signing_secret: The environment variable NO_SUCH is not set.\n"
+        "external_systems[1].signing_secret: The environment variable NOR_THIS is not set."
     ) in said

@@ -253,7 +253,7 @@ def test_a_network_that_is_not_allowed_is_named(ingrid, acme, partner, settings,
 
 
 def test_a_secret_that_cannot_be_read_any_more_is_named(ingrid, acme, partner, settings):
-    settings.SECRET_KEY, settings.SECRET_KEY_FALLBACKS = "another key than before, as long", []
+    settings.SECRET_KEY, settings.FIELD_ENCRYPTION_KEYS = "another key than before, as long", []
     address = send(ingrid)
     delivery.drain()
     assert partner.received == []

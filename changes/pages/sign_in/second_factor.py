@@ -7,7 +7,6 @@ from typing import Any
 from allauth.mfa import signals
 from allauth.mfa.adapter import DefaultMFAAdapter
 from allauth.mfa.models import Authenticator
-from allauth.mfa.utils import decrypt
 from allauth.usersessions.models import UserSession
 from django.conf import settings
 from django.contrib.auth import get_user_model
@@ -88,15 +87,19 @@ def take_away(user: Any, request: HttpRequest | None = None) -> int:
     return sum(factor.type in FACTORS for factor in factors)
 
 
-def encrypt_again() -> None:
-    """Encrypts all stored secrets with the present SECRET_KEY, so that a former one can be given up.
+def encrypt_again(pk: int) -> bool:
+    """Encrypts what is stored of this second factor with the present key. Returns whether there was a secret in it.
 
-    Raises ValidationError if one can be decrypted with none of the keys.
+    Raises InvalidToken if none of the keys decrypts it.
     """
-    for factor in Authenticator.objects.all():
-        for name in {"secret", "seed"} & {*factor.data}:
-            factor.data[name] = cipher.encrypt(decrypt(factor.data[name]))
+    with transaction.atomic():
+        factor = Authenticator.objects.select_for_update().filter(pk=pk).first()
+        if factor is None:
+            return False  # removed meanwhile
+        secrets = {name: factor.data[name] for name in ("secret", "seed") if name in factor.data}
+        factor.data.update({name: cipher.encrypt(cipher.decrypt(token)) for name, token in secrets.items()})
         factor.save(update_fields=["data"])
+    return bool(secrets)
 
 
 def end_sessions(user: Any) -> None:

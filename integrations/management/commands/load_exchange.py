@@ -13,7 +13,9 @@ class Command(BaseCommand):
     help = "Creates or updates external systems, groups and users from a YAML file."
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("file", type=Path, help="As dump_exchange writes it; ${NAME} is read from the environment.")
+        parser.add_argument(
+            "file", type=Path, help="As dump_exchange writes it; ${NAME} in a secret is read from the environment."
+        )
 
     def handle(self, *args: object, **options: Any) -> None:
         file: Path = options["file"]

@@ -172,7 +172,7 @@ def _mend(failure: str) -> tuple[str, Place]:
         ),
         Failure.SIGNING_SECRET: _(
             "The server's key was changed. Set the secret anew, or have an operator add the former key to "
-            "SECRET_KEY_FALLBACKS."
+            "FIELD_ENCRYPTION_KEYS."
         ),
     }
     other = _("Check the endpoint URL, and the network between here and there.")

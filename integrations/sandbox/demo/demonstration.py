@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import socket
 import sys
 from collections.abc import Callable
@@ -22,7 +21,7 @@ from integrations.setup.configuration import load as load_configuration
 from integrations.transports.signing import new_secret
 
 from . import incoming_scenes, outgoing_scenes
-from .load import CONFIGURATION, SYSTEMS, make_tokens
+from .load import SYSTEMS, configuration, make_tokens
 from .stage import Difference, Stage
 
 SCENES = (*outgoing_scenes.SCENES, *incoming_scenes.SCENES)
@@ -70,8 +69,7 @@ def _prepare(folder: Path, base_url: str, simulator_url: str) -> dict[str, str]:
     call_command("migrate", verbosity=0, interactive=False)
     secrets = {name: new_secret() for name in SYSTEMS}
     variables = {f"{name}_SIGNING_SECRET": secret for name, secret in secrets.items()}
-    text = CONFIGURATION.read_text(encoding="utf-8")
-    load_configuration(text, {**os.environ, **variables, "SIMULATOR_URL": simulator_url})
+    load_configuration(configuration(simulator_url), variables)
     tokens = make_tokens()
     write_config(folder / "simulator.yaml", base_url, tokens, secrets)
     for user in get_user_model().objects.filter(username__in=("alice", "carol")):

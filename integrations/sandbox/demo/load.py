@@ -36,7 +36,12 @@ def is_empty() -> bool:
     return not get_user_model().objects.exists()
 
 
-def load_demo(passwords: Mapping[str, str], environment: Mapping[str, str]) -> int:
+def configuration(simulator_url: str) -> str:
+    """The demo's configuration file, with the partner simulator at this address."""
+    return CONFIGURATION.read_text(encoding="utf-8").replace("http://simulator.invalid", simulator_url)
+
+
+def load_demo(passwords: Mapping[str, str], simulator_url: str, environment: Mapping[str, str]) -> int:
     """Loads all demo data, or nothing on an error. Returns the number of changes.
 
     `passwords`: by user name. `environment`: values for the `${NAME}` in the configuration.
@@ -44,7 +49,7 @@ def load_demo(passwords: Mapping[str, str], environment: Mapping[str, str]) -> i
     historian = None
     try:
         with transaction.atomic():
-            load_configuration(CONFIGURATION.read_text(encoding="utf-8"), environment)
+            load_configuration(configuration(simulator_url), environment)
             users = _people(passwords)
             historian = Historian(users["alice"], users["carol"], [users[name] for name in REQUESTERS])
             written = [historian.write(life) for life in lives(timezone.now())]

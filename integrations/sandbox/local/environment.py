@@ -1,13 +1,14 @@
 """The environment of an installation on one machine. manage.py calls `prepare()` before Django reads the settings.
 
-`serve` creates a SECRET_KEY in its folder, so that none is in the code. The other commands use the key of such a
-folder; for any other folder, SECRET_KEY must be set.
+`serve` creates the keys in its folder, so that none is in the code. The other commands use the keys of such a folder;
+for any other folder, SECRET_KEY must be set.
 """
 
 from __future__ import annotations
 
 import argparse
 import atexit
+import base64
 import os
 import secrets
 import shutil
@@ -17,7 +18,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[3]
-KEY_FILE = "secret_key"
+# Each variable that holds a key, with the file that keeps it.
+KEY_FILES = {"SECRET_KEY": "secret_key", "FIELD_ENCRYPTION_KEYS": "field_encryption_keys"}
 PORT, SIMULATOR_PORT = 8000, 9911
 HELP = ("", "help", "--help", "-h")
 
@@ -37,7 +39,7 @@ def prepare(arguments: Sequence[str]) -> None:
         elif command == "demo":
             os.environ.update(_for_trying())
         else:
-            _use_kept_key()
+            _use_kept_keys()
             if command in HELP:
                 # A key of no use, so that the help can be shown without SECRET_KEY.
                 os.environ.setdefault("SECRET_KEY", secrets.token_urlsafe(50))
@@ -50,11 +52,11 @@ def var_dir() -> Path:
     return Path(os.environ.get("VAR_DIR") or ROOT / "var").absolute()
 
 
-def embedded(folder: Path, key: str, base_url: str) -> dict[str, str]:
+def embedded(folder: Path, keys: Mapping[str, str], base_url: str) -> dict[str, str]:
     """The environment of all processes of an installation in `folder`: SQLite, filesystem broker, local partners."""
     return {
         "DEBUG": "0",
-        "SECRET_KEY": key,
+        **keys,
         "VAR_DIR": str(folder),
         "MEDIA_ROOT": str(folder / "media"),
         "BASE_URL": base_url,
@@ -89,33 +91,40 @@ def _for_serving(arguments: Sequence[str]) -> Mapping[str, str]:
     add_serve_options(parser)
     options, _ = parser.parse_known_args(arguments)
     folder = var_dir()
-    return embedded(folder, _kept_key(folder), f"http://127.0.0.1:{options.port}")
+    return embedded(folder, _kept_keys(folder), f"http://127.0.0.1:{options.port}")
 
 
 def _for_trying() -> Mapping[str, str]:
     """The environment for a temporary folder, which is deleted when this process ends."""
     folder = Path(tempfile.mkdtemp(prefix="casexchange-demo-"))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    return embedded(folder, secrets.token_urlsafe(50), "http://127.0.0.1")
+    return embedded(folder, _new_keys(), "http://127.0.0.1")
 
 
-def _use_kept_key() -> None:
-    file = var_dir() / KEY_FILE
-    if not os.environ.get("SECRET_KEY") and os.access(file, os.R_OK):
-        os.environ["SECRET_KEY"] = file.read_text(encoding="ascii").strip()
+def _use_kept_keys() -> None:
+    if os.environ.get("SECRET_KEY"):
+        return
+    for name, file in ((name, var_dir() / file) for name, file in KEY_FILES.items()):
+        if not os.environ.get(name) and os.access(file, os.R_OK):
+            os.environ[name] = file.read_text(encoding="ascii").strip()
 
 
-def _kept_key(folder: Path) -> str:
-    """The key of this folder, created at the first start. Raises NotPossible if the folder cannot be written to."""
-    file = folder / KEY_FILE
+def _new_keys() -> dict[str, str]:
+    key = base64.urlsafe_b64encode(secrets.token_bytes(32)).decode()  # as Fernet.generate_key() makes it
+    return {"SECRET_KEY": secrets.token_urlsafe(50), "FIELD_ENCRYPTION_KEYS": key}
+
+
+def _kept_keys(folder: Path) -> dict[str, str]:
+    """The keys of this folder, created when missing. Raises NotPossible if the folder cannot be written to."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         # Tries to write instead of checking permissions, which do not show that a file system is mounted read-only.
         with tempfile.TemporaryFile(dir=folder):
             pass
-        if not file.exists():
-            keep_private(file, secrets.token_urlsafe(50) + "\n")
-        return file.read_text(encoding="ascii").strip()
+        for name, key in _new_keys().items():
+            if not (folder / KEY_FILES[name]).exists():
+                keep_private(folder / KEY_FILES[name], f"{key}\n")
+        return {name: (folder / file).read_text(encoding="ascii").strip() for name, file in KEY_FILES.items()}
     except OSError as error:
         raise NotPossible(
             f"{folder} cannot be written to ({error.strerror}). Set VAR_DIR to a folder of your own."
