@@ -94,6 +94,7 @@ MIDDLEWARE = [
     "casexchange.proxies.ClientAddressMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
+    "casexchange.headers.HeadersMiddleware",
     "casexchange.compression.PageCompressionMiddleware",
     "csp.middleware.CSPMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",

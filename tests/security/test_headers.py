@@ -6,9 +6,11 @@ import os
 import subprocess
 import sys
 
+import pytest
 from django.test import Client
 
 from tests.exchange import ROOT
+from tests.factories import ChangeFactory, UserFactory
 from tests.pages import web
 
 # The policy of pages, by directive. Nothing is left to `default-src`, and nothing may be inline.
@@ -18,6 +20,11 @@ POLICY = {
     **dict.fromkeys(("object-src", "base-uri", "frame-ancestors", "worker-src"), "'none'"),
     "img-src": "'self' data:",
 }
+
+
+@pytest.fixture
+def change_of_alice(alice):
+    return ChangeFactory(requested_by=alice).number
 
 
 def policy(answer):
@@ -31,6 +38,26 @@ def test_the_policy_of_pages_says_each_thing(alice):
         assert answer["X-Frame-Options"] == "DENY"
         assert answer["X-Content-Type-Options"] == "nosniff"
         assert answer["Referrer-Policy"] == "same-origin"
+        assert "camera=(), " in answer["Permissions-Policy"]
+        assert "publickey-credentials" not in answer["Permissions-Policy"]
+
+
+def test_no_cache_keeps_what_is_for_one_person(alice, api, acme, change_of_alice):
+    """Neither a proxy between, nor a browser without asking the server again."""
+    private = [
+        *(
+            web(alice).get(path)
+            for path in ("/", "/changes/", f"/changes/{change_of_alice}/", "/exchange/", "/status/")
+        ),
+        *(api(alice).get(path) for path in ("/api/v1/changes/", f"/api/v1/changes/{change_of_alice}/")),
+        web(UserFactory(is_superuser=True, is_staff=True)).get("/admin/auth/user/"),
+        Client().get("/accounts/login/"),
+        Client().get("/api/v1/changes/"),
+    ]
+    for answer in private:
+        said = {part.strip() for part in answer["Cache-Control"].split(",")}
+        assert "private" in said, answer.request["PATH_INFO"]
+        assert said & {"no-cache", "no-store"}, answer.request["PATH_INFO"]
 
 
 def test_a_header_with_an_underscore_does_not_pass_for_the_one_with_a_hyphen(running_exchange):

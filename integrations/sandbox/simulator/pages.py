@@ -22,7 +22,11 @@ TEMPLATES = Path(__file__).parent / "templates"
 DOCUMENTATION = web.AppKey("documentation", dict)
 SHOWN = 12
 HEADERS = {
-    "Content-Security-Policy": "default-src 'none'; style-src 'self'; form-action 'self'; base-uri 'none'",
+    "Content-Security-Policy": "default-src 'none'; style-src 'self'; form-action 'self'; base-uri 'none'; "
+    "frame-ancestors 'none'",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
     "X-Content-Type-Options": "nosniff",
     "Cache-Control": "no-store",
 }

@@ -19,6 +19,7 @@ from __future__ import annotations
 import json
 import uuid
 from dataclasses import asdict
+from ipaddress import ip_address
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -31,6 +32,7 @@ from .pages import add_pages
 from .service import SIMULATOR, Simulator
 
 REQUEST_MAX_BYTES = 64 * 1024 * 1024
+BOUND_TO = web.AppKey("bound_to", str)
 
 
 async def receive(request: web.Request) -> web.StreamResponse:
@@ -141,9 +143,26 @@ async def _json(request: web.Request) -> dict[str, Any]:
     return content
 
 
+def is_own_name(host: str, bound_to: str) -> bool:
+    """Whether a `Host` header names this server: by an IP address, as localhost, or as it was told to listen.
+
+    Any other name may be a stranger's, who lets it point to this address so that their page in a browser here can read
+    the answers (DNS rebinding).
+    """
+    name = urlsplit(f"//{host}").hostname or ""
+    try:
+        return bool(ip_address(name))
+    except ValueError:
+        return name in {"localhost", bound_to.lower()}
+
+
 @web.middleware
 async def own_pages_only(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Refuses requests that a page of another host makes through a browser (CSRF)."""
+    """Refuses requests that a page of another host makes through a browser (CSRF, DNS rebinding)."""
+    # Messages from our own server are signed, so they may come by any name.
+    if request.path != "/operations" and not is_own_name(request.host, request.app[BOUND_TO]):
+        text = "The simulator is not called by this name. Use its IP address, localhost, or the name after --host."
+        raise web.HTTPMisdirectedRequest(text=text)
     origin = request.headers.get("Origin")
     if origin and urlsplit(origin).netloc != request.host:
         raise web.HTTPForbidden(text="Only pages of the simulator itself may send here.")
@@ -153,7 +172,7 @@ async def own_pages_only(request: web.Request, handler: Handler) -> web.StreamRe
 def create_app(simulator: Simulator, host: str) -> web.Application:
     """The simulator's application. `host`: where the ports of partners with their own port are opened."""
     app = web.Application(client_max_size=REQUEST_MAX_BYTES, middlewares=[own_pages_only])
-    app[SIMULATOR] = simulator
+    app[SIMULATOR], app[BOUND_TO] = simulator, host
     app[DOORS] = Doors(simulator, host, receive, REQUEST_MAX_BYTES)
     app.add_routes(
         [

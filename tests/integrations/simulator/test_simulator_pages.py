@@ -95,6 +95,25 @@ def test_the_pages_load_nothing_from_elsewhere_and_document_the_addresses(simula
         assert path in page
 
 
+def test_a_stranger_s_name_for_the_simulator_s_address_shows_and_changes_nothing(simulator):
+    """DNS rebinding: the browser of somebody here asks for evil.example, which its owner points to this address."""
+    for method, path in (("GET", "/"), ("GET", "/api/received"), ("PUT", "/api/partners/ACME/behaviour")):
+        for host in ("evil.example", "evil.example:9911", "localhost.evil.example", "127.0.0.1.evil.example", ""):
+            answer = simulator.api.request(method, path, data="{}", headers={"Host": host})
+            assert answer.status_code == 421, (method, path, host)
+    for host in ("localhost", "LOCALHOST:1", "127.0.0.1:1", "[::1]:1", "10.1.2.3"):
+        assert simulator.api.get("/", headers={"Host": host}).status_code == 200, host
+
+
+def test_the_pages_are_in_no_frame_and_say_what_browsers_may_use(simulator):
+    headers = simulator.api.get("/").headers
+    assert "frame-ancestors 'none'" in headers["Content-Security-Policy"]
+    assert headers["X-Frame-Options"] == "DENY"
+    assert headers["Referrer-Policy"] == "same-origin"
+    assert "camera=()" in headers["Permissions-Policy"]
+    assert headers["Cache-Control"] == "no-store"
+
+
 def test_a_page_of_another_host_cannot_send_anything(simulator):
     before = simulator.get("/api/partners/ACME/behaviour"), simulator.get("/api/sent")
     for method, path in (("PUT", "/api/partners/ACME/behaviour"), ("POST", "/send"), ("POST", "/behaviour")):
