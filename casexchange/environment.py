@@ -36,14 +36,14 @@ def positive(name: str, default: float) -> float:
 
 
 def zero_or_more(name: str, default: float) -> float:
-    """A finite number of seconds; 0 means no limit."""
+    """A finite number; 0 means no limit."""
     text = env.str(name, str(default))
     try:
         number = float(text)
     except ValueError:
         number = -1
     if not 0 <= number < float("inf"):
-        raise ImproperlyConfigured(f"{name}={text!r}: give a number of seconds, such as {default:g}, or 0 for no limit")
+        raise ImproperlyConfigured(f"{name}={text!r}: give a number, such as {default:g}, or 0 for no limit")
     return number
 
 

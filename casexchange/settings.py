@@ -1,6 +1,5 @@
 """All settings, read from the environment. The table in README.md documents them."""
 
-import logging
 import os
 import re
 from pathlib import Path
@@ -23,6 +22,7 @@ from casexchange.environment import (
     rate,
     zero_or_more,
 )
+from casexchange.log_settings import *  # noqa: F403 - what is logged, in a module of its own
 from casexchange.sign_in_settings import *  # noqa: F403 - the settings of signing in, in a module of their own
 
 VERSION = casexchange.__version__
@@ -306,11 +306,16 @@ DELIVERY_LEASE = positive("DELIVERY_LEASE", 60)
 BREAKER_FAILURES = max(1, int(positive("BREAKER_FAILURES", 10)))
 BREAKER_OPEN_SECONDS = positive("BREAKER_OPEN_SECONDS", 30)
 ATTACHMENT_MAX_BYTES = int(positive("ATTACHMENT_MAX_BYTES", 25 * 1024 * 1024))
+# Whether files that a double click runs are taken; the command that scans each file.
+ATTACHMENT_PROGRAMS = env.bool("ATTACHMENT_PROGRAMS", False)
+ATTACHMENT_SCAN_COMMAND = env.str("ATTACHMENT_SCAN_COMMAND", "")
 # A JSON body without the content of attachments, and one with an attachment of the full size in base64 (4 bytes for 3).
 API_BODY_MAX_BYTES = 1024 * 1024
 API_REQUEST_MAX_BYTES = ATTACHMENT_MAX_BYTES // 3 * 4 + API_BODY_MAX_BYTES
 # What one partner can make us store in an hour.
 PARTNER_BYTES_PER_HOUR = int(zero_or_more("PARTNER_BYTES_PER_HOUR", 64 * 1024 * 1024))
+# Files of one partner, in all.
+PARTNER_FILES_MAX_BYTES = int(zero_or_more("PARTNER_FILES_MAX_BYTES", 10 * 1024**3))
 # A form without its files. The longest has five texts of 100,000 characters, of which each may take 12 bytes.
 DATA_UPLOAD_MAX_MEMORY_SIZE = 8 * 1024 * 1024
 
@@ -364,36 +369,8 @@ SPECTACULAR_SETTINGS = {
     "COMPONENT_SPLIT_REQUEST": True,
 }
 
-# --- Audit and logs ---
+# --- Audit ---
 
 SIMPLE_HISTORY_HISTORY_ID_USE_UUID = False
 # No index on the date: the history is only read by change, and each save would have to write the index.
 SIMPLE_HISTORY_DATE_INDEX = False
-LOG_LEVEL = one_of(
-    "LOG_LEVEL", "INFO", "DEBUG|INFO|WARNING|ERROR|CRITICAL", "write DEBUG, INFO, WARNING, ERROR or CRITICAL"
-)
-
-
-def _no_lower_than(level: str) -> str:
-    """The stricter of `LOG_LEVEL` and `level`; DEBUG if `LOG_LEVEL` is DEBUG."""
-    levels = logging.getLevelNamesMapping()
-    return LOG_LEVEL if LOG_LEVEL == "DEBUG" or levels[LOG_LEVEL] > levels[level] else level
-
-
-def _plain_below_error(record: logging.LogRecord) -> bool:
-    """Drops the traceback of records below ERROR: a refusal is no fault, and a traceback would look like one."""
-    if record.levelno < logging.ERROR:
-        record.exc_info = record.exc_text = None
-    return True
-
-
-LOGGING = {
-    "version": 1,
-    "disable_existing_loggers": False,
-    "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s: %(message)s"}},
-    "filters": {"plain": {"()": "django.utils.log.CallbackFilter", "callback": _plain_below_error}},
-    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line", "filters": ["plain"]}},
-    "root": {"handlers": ["stderr"], "level": LOG_LEVEL},
-    # Otherwise each wake-up and each sweep would log two lines. A failure is logged as a warning or an error.
-    "loggers": {name: {"level": _no_lower_than("WARNING")} for name in ("celery.app.trace", "celery.worker.strategy")},
-}

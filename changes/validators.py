@@ -12,6 +12,9 @@ from django.core.exceptions import ValidationError
 from django.core.files import File
 from django.utils.translation import gettext_lazy as _
 
+from changes.files.content import head_of, is_program
+from changes.files.scanning import scan
+
 TEXT_MAX_LENGTH = 100_000
 FIRST_YEAR, LAST_YEAR = 1900, 9998
 # Zero-width joiners: Persian, Hindi and many emoji need them, and they do not change the direction of a text.
@@ -111,10 +114,16 @@ def validate_content_type(content_type: str) -> None:
 
 
 def validate_attachment(file: File[bytes]) -> None:
-    """Not empty, and at most `ATTACHMENT_MAX_BYTES`."""
+    """Not empty, at most `ATTACHMENT_MAX_BYTES`, no program, and nothing that the scanner refuses.
+
+    Raises NotScanned, a ValidationError too, if there is a scanner that cannot scan it now.
+    """
     if not file.size:
         raise ValidationError(_("The file is empty: attach one with content."), code="empty")
     if file.size > settings.ATTACHMENT_MAX_BYTES:
         values = {"size": file.size, "limit": settings.ATTACHMENT_MAX_BYTES}
         message = _("The file has %(size)s bytes; at most %(limit)s are taken.")
         raise ValidationError(message, code="too_large", params=values)
+    if is_program(head_of(file)) and not settings.ATTACHMENT_PROGRAMS:
+        raise ValidationError(_("The file is a program: programs are not taken here."), code="program")
+    scan(file)

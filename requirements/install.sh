@@ -3,7 +3,7 @@
 #
 #   run    the Python packages of the product, into .venv
 #   lint   as run, and the packages of the checks and tests
-#   test   as lint, and with apt-get PostgreSQL, Redis, headless Chromium, faketime and gettext
+#   test   as lint, and with apt-get PostgreSQL, Redis, headless Chromium, faketime, nginx, ClamAV and gettext
 #   bench  as lint, and with apt-get PostgreSQL and Redis
 #   messages     as lint, and with apt-get gettext
 #   screenshots  as lint, and with apt-get Chromium, faketime and pngquant
@@ -121,6 +121,8 @@ test | bench)
         command -v chromium >/dev/null || missing="$missing chromium-headless-shell"
     [ "$target" = bench ] || command -v faketime >/dev/null || missing="$missing faketime"
     [ "$target" = bench ] || command -v nginx >/dev/null || missing="$missing nginx-light"
+    [ "$target" = bench ] || command -v clamd >/dev/null || missing="$missing clamav-daemon"
+    [ "$target" = bench ] || command -v clamdscan >/dev/null || missing="$missing clamdscan"
     [ "$target" = bench ] || command -v msgfmt >/dev/null || missing="$missing gettext"
     command -v initdb >/dev/null || ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 ||
         missing="$missing postgresql"

@@ -19,6 +19,7 @@ import pytest
 from . import services
 
 ROOT = Path(__file__).resolve().parent.parent
+MISSING = "chromium-headless-shell faketime nginx-light clamav-daemon clamdscan gettext"
 LOCKS = ["bootstrap", "dev", "run"]
 # Programs of every Debian.
 TOOLS = ["sh", "make", "cat", "cksum", "cp", "dirname", "env", "expand", "id", "ls", "mkdir", "rm", "sed"]
@@ -125,7 +126,16 @@ def test_python_versions_are_compared_as_numbers(clone: Clone, version: str, acc
 @TARGETS
 def test_a_read_only_folder_is_told_in_one_line(clone: Clone, target: str) -> None:
     clone.folder.chmod(0o555)
-    for program in ("redis-server", "chromium-headless-shell", "faketime", "initdb", "msgfmt", "nginx"):
+    for program in (
+        "redis-server",
+        "chromium-headless-shell",
+        "faketime",
+        "initdb",
+        "msgfmt",
+        "nginx",
+        "clamd",
+        "clamdscan",
+    ):
         clone.add(program, "exit 0")
     assert_one_line(clone.make(target), str(clone.folder), "cannot be written to")
     assert sorted(file.name for file in clone.folder.iterdir()) == ["Makefile", "requirements"]
@@ -141,7 +151,9 @@ def test_an_installed_read_only_folder_runs_with_its_data_elsewhere(clone: Clone
 def test_without_apt_get_the_missing_programs_are_named_in_one_line(clone: Clone) -> None:
     clone.add("initdb", "exit 0")
     done = clone.make("test")
-    assert_one_line(done, "no apt-get", "redis-server", "chromium-headless-shell", "faketime", "nginx-light", "gettext")
+    assert_one_line(
+        done, "no apt-get", "redis-server", "chromium-headless-shell", "faketime", "nginx-light", "clamdscan", "gettext"
+    )
     assert "postgresql" not in done.stderr
 
 
@@ -151,7 +163,9 @@ def test_without_root_and_sudo_the_command_is_told_in_one_line(clone: Clone) -> 
     clone.add("redis-server", "exit 0")
     clone.add("initdb", "exit 0")
     assert_one_line(
-        clone.make("test"), "apt-get install chromium-headless-shell faketime nginx-light gettext", "as root"
+        clone.make("test"),
+        f"apt-get install {MISSING}",
+        "as root",
     )
     assert not (clone.folder / "apt.log").exists()
 
@@ -164,11 +178,9 @@ def test_only_what_is_missing_is_installed_and_without_questions(clone: Clone) -
     clone.sync("dev")
     done = clone.install("test")
     assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout == "Installing with apt-get: redis-server chromium-headless-shell faketime nginx-light gettext\n"
+    assert done.stdout == f"Installing with apt-get: redis-server {MISSING}\n"
     calls = (clone.folder / "apt.log").read_text()
-    called = (
-        r"^noninteractive apt-get .*install -y .* redis-server chromium-headless-shell faketime nginx-light gettext$"
-    )
+    called = rf"^noninteractive apt-get .*install -y .* redis-server {MISSING}$"
     assert re.search(called, calls, re.MULTILINE)
     assert "sudo env DEBIAN_FRONTEND=noninteractive apt-get" in calls
     assert "postgresql" not in calls
@@ -181,15 +193,12 @@ def test_a_failed_apt_get_is_shown(clone: Clone) -> None:
     done = clone.install("test")
     assert done.returncode == 1
     assert "E: no such package" in done.stderr
-    assert (
-        "could not install redis-server chromium-headless-shell faketime nginx-light gettext"
-        in done.stderr.splitlines()[-1]
-    )
+    assert f"could not install redis-server {MISSING}" in done.stderr.splitlines()[-1]
 
 
 @pytest.mark.parametrize("status", [0, 100])
 def test_chromium_itself_will_do_where_the_one_without_windows_cannot_be_had(clone: Clone, status: int) -> None:
-    for program in ("redis-server", "chromium", "faketime", "initdb", "msgfmt", "nginx"):
+    for program in ("redis-server", "chromium", "faketime", "initdb", "msgfmt", "nginx", "clamd", "clamdscan"):
         clone.add(program, "exit 0")
     clone.add("id", "echo 0")
     clone.add("apt-get", f'echo "$@" >>apt.log; exit {status}')

@@ -64,11 +64,11 @@ class ConditionsNotMet(Problem):
 
 
 class Unavailable(Problem):
-    """The database is unavailable, and nothing was saved."""
+    """Something that is needed, mostly the database, is unavailable. Nothing was saved."""
 
     status_code = status.HTTP_503_SERVICE_UNAVAILABLE
     default_code = "service_unavailable"
     wait = RETRY_AFTER
 
-    def __init__(self) -> None:
-        super().__init__(what_to_do())
+    def __init__(self, summary: str = "", code: str | None = None) -> None:
+        super().__init__(summary or what_to_do(), code)

@@ -12,10 +12,12 @@ from django.http.multipartparser import MultiPartParserError
 from rest_framework.exceptions import ErrorDetail, ParseError, ValidationError
 from rest_framework.parsers import DataAndFiles, MultiPartParser
 
+from changes.files.scanning import NotScanned
 from changes.models import Attachment
 from changes.texts.file_names import NamedParts
 from changes.validators import validate_attachment, validate_content_type, validate_file_name
 
+from .exceptions import Unavailable
 from .parsers import check_length, repeatable
 from .problems import as_api_exception
 
@@ -67,6 +69,8 @@ def uploaded_file(data: Any, files: Any) -> UploadedFile:
         _refuse(f"Give exactly one file, in the form field `{FIELD}`, with a file name.", "required")
     try:
         validate_attachment(found[0])
+    except NotScanned as error:
+        raise Unavailable(error.messages[0], error.code) from error
     except DjangoValidationError as error:
         raise as_api_exception(DjangoValidationError({FIELD: error})) from error
     return found[0]

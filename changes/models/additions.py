@@ -19,6 +19,7 @@ from changes import workflow
 from changes.actor import current as current_actor
 from changes.choices import Decision, Phase, TextFormat, Visibility
 from changes.exceptions import MayNotApprove, NotDecidable
+from changes.files.scanning import scan
 from changes.querysets import AnnouncedQuerySet
 from changes.texts.isolation import apart
 from changes.texts.lines import LineField
@@ -140,6 +141,8 @@ class Attachment(Addition):
     content_type = models.CharField(_("content type"), max_length=100, default="application/octet-stream")
     size = models.PositiveBigIntegerField(_("size in bytes"), editable=False)
     sha256 = models.CharField("SHA-256", max_length=64, editable=False)
+    # When the virus scanner found it clean. Null: there was no scanner.
+    found_clean_at = models.DateTimeField(_("found clean at"), null=True, editable=False)
 
     class Meta(Addition.Meta):
         verbose_name = _("attachment")
@@ -154,9 +157,10 @@ class Attachment(Addition):
         return made_visible(self.file_name)
 
     def save(self, *args: Any, **kwargs: Any) -> None:
-        """Raises ValidationError for a file that is empty or over `ATTACHMENT_MAX_BYTES`."""
+        """Raises ValidationError as `validate_attachment()` does."""
         if self._state.adding:
             validate_attachment(self.file)
+            self.found_clean_at = scan(self.file)
             digest = hashlib.sha256()
             size = 0
             for chunk in self.file.chunks():

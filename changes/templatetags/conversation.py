@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from django import template
 from django.template import Context
@@ -11,6 +12,7 @@ from django.utils.safestring import SafeString
 from django.utils.text import get_text_list
 from django.utils.translation import pgettext
 
+from changes.files.content import IMAGES, PDF, is_misnamed
 from changes.models import Attachment, Change, Comment
 from changes.models import recipients as recipients_named
 from changes.pages import once as once_only
@@ -52,13 +54,19 @@ def attachment_form_of(page: ChangePage) -> AttachmentForm:
     return page.forms.get("attachment_form") or AttachmentForm()
 
 
+class Content(NamedTuple):
+    """What a page says of a file. `preview`: `image` or `pdf`; "" if the page cannot show it."""
+
+    preview: str
+    is_misnamed: bool
+
+
 @register.simple_tag
-def preview_of(attachment: Attachment) -> str:
-    """`image` or `pdf`; "" if the page cannot show the file. Reads the beginning of the file."""
+def content_of(attachment: Attachment) -> Content:
+    """Reads the beginning of the file."""
     media_type = attachment_previews.media_type(attachment)
-    if media_type == attachment_previews.PDF:
-        return "pdf"
-    return "image" if media_type in attachment_previews.IMAGES else ""
+    preview = "pdf" if media_type == PDF else "image" if media_type in IMAGES else ""
+    return Content(preview, is_misnamed(attachment.file_name, media_type))
 
 
 @register.filter

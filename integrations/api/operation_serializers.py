@@ -8,14 +8,22 @@ from collections.abc import Mapping
 from typing import Any
 
 from django.conf import settings
+from django.core.files.base import ContentFile, File
 from rest_framework import serializers
 
-from changes.api.exceptions import TooLarge
+from changes.api.exceptions import TooLarge, Unavailable
 from changes.api.fields import GroupNameField, IdentifierField, LineField, OneOfField, StrictSerializer, TextField
 from changes.api.serializers import LINE_MAX_LENGTH, ChangeWriteSerializer
 from changes.choices import Phase, Visibility
+from changes.files.scanning import NotScanned
 from changes.models import SupportGroup
-from changes.validators import TEXT_MAX_LENGTH, validate_content_type, validate_file_name, validate_web_address
+from changes.validators import (
+    TEXT_MAX_LENGTH,
+    validate_attachment,
+    validate_content_type,
+    validate_file_name,
+    validate_web_address,
+)
 from integrations.choices import IncomingKind, IncomingStatus
 from integrations.incoming import IncomingRequest
 from integrations.models import ExternalSystem
@@ -50,7 +58,7 @@ class SentAttachmentSerializer(StrictSerializer):
     )
     content_base64 = TextField(allow_blank=True)  # the validator below refuses an empty file, with a clearer error
 
-    def validate_content_base64(self, text: str) -> bytes:
+    def validate_content_base64(self, text: str) -> File[bytes]:
         limit = settings.ATTACHMENT_MAX_BYTES
         if len(text) // 4 * 3 > limit + 2:
             raise TooLarge(f"An attachment is too large: at most {limit} bytes are taken.")
@@ -58,11 +66,14 @@ class SentAttachmentSerializer(StrictSerializer):
             content = base64.b64decode(text, validate=True)
         except (binascii.Error, ValueError) as error:
             raise serializers.ValidationError("Not base64: encode the file as RFC 4648 section 4 says.") from error
-        if not content:
-            raise serializers.ValidationError("The file is empty: attach one with content.", code="empty")
         if len(content) > limit:
             raise TooLarge(f"An attachment has {len(content)} bytes; at most {limit} are taken.")
-        return content
+        file = ContentFile(content, name="content")
+        try:
+            validate_attachment(file)
+        except NotScanned as error:
+            raise Unavailable(error.messages[0], error.code) from error
+        return file
 
 
 class OriginSerializer(StrictSerializer):
@@ -125,7 +136,7 @@ def valid_request(body: Mapping[str, Any], system: ExternalSystem) -> IncomingRe
         properties=fields.get("properties", {}),
         comments=tuple(fields.get("comments", ())),
         attachments=tuple(
-            {"content": sent["content_base64"], **{name: sent[name] for name in ("file_name", "content_type")}}
+            {"file": sent["content_base64"], **{name: sent[name] for name in ("file_name", "content_type")}}
             for sent in fields.get("attachments", ())
         ),
         origin=fields.get("origin"),

@@ -85,7 +85,7 @@ class SentOperation(Sent):
         self.key = self.header("Idempotency-Key") or self.header("webhook-id")
         operation = valid_request(body, self.system)
         # Of an attachment its content, which is three quarters of its base64.
-        content = sum(len(sent["content"]) for sent in operation.attachments)
+        content = sum(sent["file"].size for sent in operation.attachments)
         self.bytes_to_store = int(self.request.META.get("CONTENT_LENGTH") or 0) - content // 3
         return replace(
             operation,

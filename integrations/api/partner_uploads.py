@@ -36,9 +36,9 @@ class SentFile(Sent):
         self.bytes_to_store = file.size or 0
 
     def read(self) -> incoming.IncomingRequest:
-        content = self.file.read()
         described = {"file_name": sent_name(self.file), "content_type": media_type_of(self.file)}
-        self.sha256 = hashlib.sha256(content).hexdigest()
+        self.file.seek(0)
+        self.sha256 = hashlib.file_digest(self.file, "sha256").hexdigest()
         self.payload = {
             "system_id": self.sender.system_id,
             "operation": IncomingKind.UPDATE.value,
@@ -56,7 +56,7 @@ class SentFile(Sent):
             idempotency_key=self.key,
             message_id=self.header("webhook-id"),
             change_number=self.change.number,
-            attachments=({"content": content, **described},),
+            attachments=({"file": self.file, **described},),
         )
 
 

@@ -13,7 +13,7 @@ from rest_framework import status
 from rest_framework.exceptions import APIException, Throttled
 from rest_framework.request import Request
 
-from changes.api.exceptions import Conflict, Forbidden, Problem, Unavailable
+from changes.api.exceptions import Conflict, Forbidden, Problem, TooLarge, Unavailable
 from changes.api.problems import as_api_exception
 from changes.conflicts import is_unavailable, is_undone
 from changes.exceptions import ChangeRefused
@@ -33,7 +33,7 @@ class NoSuchChange(Problem):
     default_code = "not_found"
 
 
-_PROBLEMS = {problem.status_code: problem for problem in (Problem, Forbidden, NoSuchChange, Conflict)}
+_PROBLEMS = {problem.status_code: problem for problem in (Problem, Forbidden, NoSuchChange, Conflict, TooLarge)}
 
 
 class Sent(ABC):

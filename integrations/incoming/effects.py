@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from django.core.files.base import ContentFile
-
 from changes.choices import CompletionCode, Phase, TextFormat
 from changes.models import Attachment, Change, Comment
 from integrations.choices import IncomingKind
 from integrations.models import Exchange, ExternalReference, ExternalSystem
 
+from . import quota
 from .allowed import refuse_forbidden
 from .request import IncomingRequest, OperationRefused
 
@@ -127,11 +126,13 @@ def _add(request: IncomingRequest, change: Change, stored: list[Attachment]) -> 
             visibility=comment["visibility"],
             format=TextFormat.MARKDOWN if request.system.sends_markdown else TextFormat.PLAIN,
         ).save()
+    if request.attachments:
+        quota.take(request.system, sum(sent["file"].size for sent in request.attachments))
     for sent in request.attachments:
         attachment = Attachment(
             change=change,
             author=author,
-            file=ContentFile(sent["content"], name="content"),
+            file=sent["file"],
             file_name=sent["file_name"],
             content_type=sent["content_type"],
         )

@@ -7,6 +7,7 @@ from .accounts import PartnerAccount
 from .exchanges import Exchange, ExternalReference
 from .incoming_operations import IncomingOperation
 from .outgoing_operations import DeliveryAttempt, OutgoingOperation
+from .storage import PartnerStorage
 from .systems import (
     DeliveryControl,
     ExternalGroup,
@@ -26,6 +27,7 @@ __all__ = [
     "IncomingOperation",
     "OutgoingOperation",
     "PartnerAccount",
+    "PartnerStorage",
     "SecretUnreadable",
     "validate_endpoint_url",
     "validate_secret",

@@ -258,11 +258,11 @@ def in_thread(name):
 
 
 def test_a_third_password_waits_for_its_turn(monkeypatch):
-    monkeypatch.setattr(hashing, "WAIT", 5)
+    monkeypatch.setattr(hashing._turns, "seconds", 5)
     order, busy = [], threading.Barrier(3)
 
     def hold():
-        with hashing._turn():
+        with hashing._turns:
             busy.wait(5)
             time.sleep(0.05)
             order.append("held")
@@ -271,7 +271,7 @@ def test_a_third_password_waits_for_its_turn(monkeypatch):
     for thread in threads:
         thread.start()
     busy.wait(5)
-    with hashing._turn():
+    with hashing._turns:
         order.append("third")
     for thread in threads:
         thread.join()

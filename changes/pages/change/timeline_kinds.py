@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from django.contrib.auth import get_user_model
-from django.db.models import BigIntegerField, CharField, F, Q, QuerySet, TextField, Value, Window
+from django.db.models import BigIntegerField, CharField, DateTimeField, F, Q, QuerySet, TextField, Value, Window
 from django.db.models.functions import Cast, Lag
 from django.utils.translation import gettext_lazy as _
 
@@ -22,11 +22,18 @@ COMMENT, ATTACHMENT, APPROVAL, SAVE = "comment", "attachment", "approval", "save
 _COMMON = ("id", "author_id", "author__username", "author_name", "source_system", "created_at")
 # The columns that only this table has, in the order of `_ALIASES`.
 _OWN: Mapping[str, tuple[type[Any], tuple[str, ...]]] = {
-    COMMENT: (Comment, ("body", "visibility", "", "format", "")),
-    ATTACHMENT: (Attachment, ("file_name", "content_type", "size", "sha256", "file")),
-    APPROVAL: (Approval, ("comment", "decision", "round", "", "")),
+    COMMENT: (Comment, ("body", "visibility", "", "format", "", "")),
+    ATTACHMENT: (Attachment, ("file_name", "content_type", "size", "sha256", "file", "found_clean_at")),
+    APPROVAL: (Approval, ("comment", "decision", "round", "", "", "")),
 }
-_ALIASES = {"text": TextField, "word": CharField, "number": BigIntegerField, "more": CharField, "stored": CharField}
+_ALIASES = {
+    "text": TextField,
+    "word": CharField,
+    "number": BigIntegerField,
+    "more": CharField,
+    "stored": CharField,
+    "moment": DateTimeField,
+}
 
 Added = dict[str, dict[str, Any]]
 

@@ -4,32 +4,10 @@ from __future__ import annotations
 
 import logging
 
+from changes.files.content import HEAD_BYTES, media_type_of
 from changes.models import Attachment
 
 logger = logging.getLogger(__name__)
-
-PDF = "application/pdf"
-IMAGES = {"image/png", "image/jpeg", "image/gif", "image/webp"}
-# Browsers that guess the type of a file read fewer bytes than this.
-HEAD_BYTES = 4096
-# A browser that guesses might take a file with these for a page. Such a file is only offered for download, even if it
-# is also a valid image.
-_MARKUP = (b"<!doctype", b"<html", b"<head", b"<body", b"<script", b"<iframe", b"<svg", b"<?xml")
-
-
-def media_type_of(head: bytes) -> str:
-    """The media type to show a file with, from its first `HEAD_BYTES`; "" if it may only be downloaded."""
-    if any(tag in head.lower() for tag in _MARKUP):
-        return ""
-    if head.startswith(b"\x89PNG\r\n\x1a\n"):
-        return "image/png"
-    if head.startswith(b"\xff\xd8\xff"):
-        return "image/jpeg"
-    if head.startswith((b"GIF87a", b"GIF89a")):
-        return "image/gif"
-    if head.startswith(b"RIFF") and head[8:12] == b"WEBP":
-        return "image/webp"
-    return PDF if head.startswith(b"%PDF-") else ""
 
 
 def media_type(attachment: Attachment) -> str:

@@ -17,6 +17,7 @@ from changes.actor import signed_in
 from changes.choices import Visibility
 from changes.conflicts import is_unavailable
 from changes.exceptions import RecipientsUnseen
+from changes.files.content import PDF
 from changes.models import Attachment, recipients
 from changes.pages.change.views import CONFLICT, OneChange, OnPage
 from changes.pages.htmx import asks_for_part
@@ -224,7 +225,7 @@ class AttachmentPreview(OneAttachment):
         if not media_type:
             raise Http404(_("%(name)s cannot be shown here. Download it.") % {"name": found.shown_name})
         response = self.answer(found, content_type=media_type)
-        if media_type == attachment_previews.PDF:
+        if media_type == PDF:
             # No `sandbox`, in which browsers do not show a PDF. Only our own pages may frame it.
             policy = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'self'"
             response["X-Frame-Options"] = "SAMEORIGIN"

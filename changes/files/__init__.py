@@ -1,0 +1,1 @@
+"""The files of attachments: what they are by their content, and whether a scanner found them clean."""
