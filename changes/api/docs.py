@@ -3,12 +3,27 @@
 from __future__ import annotations
 
 from django.http import HttpResponse
-from drf_spectacular.utils import extend_schema
+from drf_spectacular.extensions import OpenApiSerializerExtension
+from drf_spectacular.openapi import AutoSchema
+from drf_spectacular.utils import Direction, extend_schema
 from drf_spectacular.views import SCHEMA_KWARGS, SpectacularAPIView, SpectacularSwaggerSplitView
 from rest_framework.request import Request
 
+from .fields import StrictSerializer
+
 # The description by its format. It is the same for everybody, and takes a second to make.
 _made: dict[str, tuple[bytes, str]] = {}
+
+
+class StrictScheme(OpenApiSerializerExtension):
+    """Says of what is sent that there is no other field: StrictSerializer refuses one."""
+
+    target_class = StrictSerializer
+    match_subclasses = True
+
+    def map_serializer(self, auto_schema: AutoSchema, direction: Direction) -> dict[str, object]:
+        described: dict[str, object] = auto_schema._map_serializer(self.target, direction, bypass_extensions=True)
+        return {**described, "additionalProperties": False} if direction == "request" else described
 
 
 class SchemaView(SpectacularAPIView):

@@ -14,13 +14,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from knox.models import AuthToken
 from playwright.sync_api import expect
 from schemathesis import GenerationMode
-from schemathesis.checks import not_a_server_error
-from schemathesis.specs.openapi.checks import (
-    content_type_conformance,
-    response_headers_conformance,
-    response_schema_conformance,
-    status_code_conformance,
-)
+from schemathesis.specs.openapi.checks import negative_data_rejection
 
 from changes.models import Attachment, Change, Comment
 from tests.examples import examples
@@ -43,13 +37,7 @@ CALLS = [
     "POST changes/{number}/transitions/",
     "POST operations/",
 ]
-CHECKS = [
-    not_a_server_error,
-    status_code_conformance,
-    content_type_conformance,
-    response_headers_conformance,
-    response_schema_conformance,
-]
+SOUND = ["2xx", "3xx", "401", "403", "404", "409", "429"]
 
 
 @pytest.fixture(scope="module")
@@ -125,19 +113,29 @@ def application(db):
         signal.connect(close_old_connections)
 
 
+# An array with one string that looks like a number or a truth value is the same in an address as the string: the check
+# takes it for bad data.
+UNJUST = {"GET changes/": [negative_data_rejection]}
+
+
 @pytest.mark.parametrize("who", ["carol", "acme"])
 @pytest.mark.parametrize("call", CALLS)
-def test_no_call_fails_and_every_answer_is_as_described(request, description, world, application, call, who):
+def test_no_call_fails_and_every_answer_is_as_described(request, world, application, call, who):
+    """At least 2,000 calls in all, as staff and as a partner, with all of schemathesis' checks."""
     caller = request.getfixturevalue(who)
     _, token = AuthToken.objects.create(getattr(caller, "authorized_user", caller))
     method, path = call.split(" ")
-    operation = schemathesis.openapi.from_dict(description)[API + path][method]
+    description = schemathesis.openapi.from_wsgi(f"{API}schema/?format=json", application)
+    checks = description.config.checks
+    # A request may be well-formed and yet against a rule, or against the version that it names; a bad one too large.
+    checks.positive_data_acceptance.expected_statuses = [*SOUND, "400", "412", "422"]
+    checks.negative_data_rejection.expected_statuses = [*(f"{status}" for status in range(400, 430))]
     parameters = {name: world[name] for name in re.findall("{(.*?)}", path)}
     for mode in GenerationMode.POSITIVE, GenerationMode.NEGATIVE:
-        strategy = operation.as_strategy(generation_mode=mode, path_parameters=parameters or None)
+        strategy = description[API + path][method].as_strategy(generation_mode=mode, path_parameters=parameters or None)
 
         @settings(
-            max_examples=examples(4),
+            max_examples=examples(40),
             deadline=None,
             database=None,
             derandomize=True,
@@ -149,8 +147,9 @@ def test_no_call_fails_and_every_answer_is_as_described(request, description, wo
             with transaction.atomic():
                 if who == "acme" and isinstance(case.body, dict) and "system_id" in case.body:
                     case.body["system_id"] = "ACME"
-                answer = case.call(app=application, headers={"Authorization": f"Bearer {token}"})
-                case.validate_response(answer, checks=CHECKS)
+                case.call_and_validate(
+                    headers={"Authorization": f"Bearer {token}"}, excluded_checks=UNJUST.get(call, [])
+                )
                 transaction.set_rollback(True)
 
         conforms()
