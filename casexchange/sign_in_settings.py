@@ -102,6 +102,7 @@ ACCOUNT_EMAIL_VERIFICATION = "none"  # administrators enter the addresses
 ACCOUNT_UNIQUE_EMAIL = False
 ACCOUNT_EMAIL_UNKNOWN_ACCOUNTS = False  # otherwise anybody could have mail sent to anybody
 ACCOUNT_EMAIL_SUBJECT_PREFIX = ""
+ACCOUNT_EMAIL_NOTIFICATIONS = True  # of a new password, and of second factors
 ACCOUNT_SESSION_REMEMBER = True
 ACCOUNT_REAUTHENTICATION_TIMEOUT = int(positive("CONFIRM_AGAIN_SECONDS", 300))
 # Wrong passwords and codes are counted by django-axes alone. What is left here is mail to one address.

@@ -78,6 +78,7 @@ def test_a_deployment_with_https_passes_djangos_checks_and_asks_for_https_only(t
         "told = dict(HTTP_HOST='desk.example.com', HTTP_X_FORWARDED_PROTO='https')\n"
         "print(Client().get('/api/v1/nothing/', **told)['Strict-Transport-Security'])\n"
         "print(Client().get('/accounts/login/', HTTP_HOST='desk.example.com')['Location'])\n"
+        "print(*Client().get('/accounts/login/', **told).cookies.values())\n"
     )
     done = subprocess.run(
         [sys.executable, "manage.py", "shell", "--verbosity=0", "--command", code],
@@ -88,4 +89,7 @@ def test_a_deployment_with_https_passes_djangos_checks_and_asks_for_https_only(t
         timeout=120,
     )
     assert done.returncode == 0, done.stderr
-    assert done.stdout.splitlines()[-2:] == ["max-age=31536000", "https://desk.example.com/accounts/login/"]
+    *_, hsts, location, cookie = done.stdout.splitlines()
+    assert (hsts, location) == ("max-age=31536000", "https://desk.example.com/accounts/login/")
+    assert cookie.startswith("Set-Cookie: __Host-csrftoken=")
+    assert "; Path=/; SameSite=Lax; Secure" in cookie

@@ -66,6 +66,13 @@ class AccountAdapter(DefaultAccountAdapter):
         path = reverse("account_reset_password_from_key", kwargs={"uidb36": "UID", "key": "KEY"})
         return settings.BASE_URL + path.replace("UID-KEY", quote(key))
 
+    def send_notification_mail(
+        self, template_prefix: str, user: Any, context: dict[str, Any] | None = None, email: str | None = None
+    ) -> None:
+        """Tells the person of a change to their account, at the address that administrators entered."""
+        shown = {**(context or {}), "base_url": settings.BASE_URL, "name": user.get_username()}
+        super().send_notification_mail(template_prefix, user, shown, email or user.email)
+
     def send_mail(self, template_prefix: str, email: str, context: dict[str, Any]) -> None:
         message = self.render_mail(template_prefix, email, {"email": email, **context})
         # In a thread of its own: an answer that waits for the mail server would tell which addresses have an account.
