@@ -28,6 +28,8 @@ def seal() -> int:
     waiting for the chain, so there is no deadlock; it holds the lock for a few statements.
     """
     sealed = 0
+    if not PendingEvent.objects.exists():
+        return 0
     while count := _seal_some():
         sealed += count
     return sealed
@@ -35,7 +37,7 @@ def seal() -> int:
 
 def seal_after_commit() -> None:
     """Appends what the present transaction recorded, once it has committed. Otherwise at once."""
-    waiting = [callback for _, callback, _ in connection.run_on_commit]
+    waiting = [each[1] for each in connection.run_on_commit]
     if _seal_if_possible not in waiting:
         transaction.on_commit(_seal_if_possible, robust=True)
 

@@ -1,4 +1,4 @@
-"""Records signing in, accounts and roles, by the signals of Django, django-allauth and django-axes, and of the models."""
+"""Records signing in, accounts and roles: the receivers of the signals of Django, django-axes and the models."""
 
 from __future__ import annotations
 
@@ -109,7 +109,7 @@ def account_changed(user: User, changed: Changed) -> None:
 def _is_hashed_anew(user: User, old: str) -> bool:
     """Whether only the hash of the same password is new: a sign-in replaces an outdated hash."""
     try:
-        return user._password is None and identify_hasher(old).must_update(old)
+        return getattr(user, "_password", None) is None and identify_hasher(old).must_update(old)
     except ValueError:  # there was no usable password
         return False
 

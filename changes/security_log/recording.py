@@ -55,7 +55,7 @@ class Caller:
 
 @dataclass
 class Hooks:
-    """`caller` returns the caller for `request.auth` of an API call. The exchange replaces it: changes/extensions.py."""
+    """`caller` names the caller by `request.auth` of an API call. The exchange replaces it: changes/extensions.py."""
 
     caller: Callable[[Any], Caller] = lambda auth: Caller()
 

@@ -6,6 +6,8 @@ from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from django.apps import apps
+from django.core.exceptions import FieldDoesNotExist
 from django.utils.translation import gettext as _
 
 from changes.models.security_event import SecurityEvent
@@ -19,7 +21,7 @@ CHANGED = "changed"
 
 @dataclass(frozen=True)
 class Altered:
-    """One field that an event changed. `old` and `new` are None if the field is a secret."""
+    """One field that an event changed, by its label. `old` and `new` are None if the field is a secret."""
 
     field: str
     old: str | None
@@ -59,9 +61,17 @@ def altered(event: SecurityEvent) -> list[Altered]:
     if not isinstance(fields, Mapping):
         return []
     return [
-        Altered(name, None, None) if value == CHANGED else Altered(name, *map(_value, value))
+        Altered(_label(event.object_type, name), *((None, None) if value == CHANGED else map(_value, value)))
         for name, value in fields.items()
     ]
+
+
+def _label(model: str, name: str) -> str:
+    """The label of a field; its bare name if it is not one of the object's own fields."""
+    try:
+        return str(apps.get_model(model)._meta.get_field(name).verbose_name)
+    except (LookupError, ValueError, FieldDoesNotExist):
+        return name
 
 
 def reason(event: SecurityEvent) -> str:

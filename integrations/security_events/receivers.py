@@ -114,7 +114,7 @@ def _address(url: str) -> str:
     return f"{parts._replace(query='', fragment='').geturl()}{'?…' if parts.query else ''}"
 
 
-def _username(key: object) -> str:
+def _username(key: int) -> str:
     user = get_user_model().objects.filter(pk=key).first()
     return user.get_username() if user else ""
 
