@@ -11,7 +11,7 @@ from typing import Any
 
 from django.db import connection
 from django.db.models import Model
-from django.db.models.signals import post_delete, post_save, pre_save
+from django.db.models.signals import post_save, pre_delete, pre_save
 
 from .wording import CHANGED
 
@@ -42,7 +42,8 @@ class Watch:
         options: dict[str, Any] = {"sender": self.model, "weak": False}
         pre_save.connect(self._before, dispatch_uid=f"{name}.before", **options)
         post_save.connect(self._after, dispatch_uid=f"{name}.after", **options)
-        post_delete.connect(self._deleted, dispatch_uid=f"{name}.deleted", **options)
+        # Before, in the same transaction: what is not loaded of the record can still be read.
+        pre_delete.connect(self._deleted, dispatch_uid=f"{name}.deleted", **options)
 
     def _before(self, instance: Model, raw: bool, update_fields: Collection[str] | None, **kwargs: object) -> None:
         instance.__dict__.pop(_STORED, None)

@@ -62,7 +62,7 @@ def altered(event: SecurityEvent) -> list[Altered]:
         return []
     return [
         Altered(_label(event.object_type, name), *((None, None) if value == CHANGED else map(_value, value)))
-        for name, value in fields.items()
+        for name, value in sorted(fields.items())  # PostgreSQL does not keep the order
     ]
 
 
