@@ -82,6 +82,10 @@ ON_SQLITE_TOO = (
     # Counted and used up in the database.
     "security/test_sign_in.py",
     "security/test_second_factor.py",
+    "security/test_security_log.py",
+    "security/test_security_log_kept.py",
+    "security/test_security_log_page.py",
+    "security/test_verify_audit.py",
     # Limits of columns.
     "changes/api/test_bad_input.py",
     "integrations/test_bad_operations.py",

@@ -89,8 +89,9 @@ _SWITCHES = {
 
 
 def account_created(user: User) -> None:
-    flags = {name: True for name in ("is_superuser", "is_staff") if getattr(user, name)}
-    record("account_created", Subject.of(user), flags | ({} if user.is_active else {"is_active": False}))
+    unusual = {"is_superuser": user.is_superuser, "is_staff": user.is_staff, "is_active": not user.is_active}
+    fields = {name: [None, getattr(user, name)] for name, is_unusual in unusual.items() if is_unusual}
+    record("account_created", Subject.of(user), {"fields": fields})
 
 
 def account_changed(user: User, changed: Changed) -> None:

@@ -9,12 +9,15 @@ from dataclasses import dataclass
 from django.apps import apps
 from django.core.exceptions import FieldDoesNotExist
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy as _lazy
 
 from changes.models.security_event import SecurityEvent
 from changes.texts.isolation import apart
 
 from .kinds import KINDS, EventKind, Topic
 
+# Fields that are not the object's own: those of a token are told with its user.
+LABELS = {"expiry": _lazy("end of the token"), "system": _lazy("system"), "user": _lazy("user")}
 # The value of a changed field that is not shown, because it is a secret.
 CHANGED = "changed"
 
@@ -45,14 +48,14 @@ def sentence(event: SecurityEvent) -> str:
     said = str(kind_of(event).sentence) % values
     if times := event.details.get("times"):
         said = _("%(sentence)s (%(times)s times within a minute)") % {"sentence": said, "times": times}
-    return said[:1].upper() + said[1:]
+    return said
 
 
 def actor(event: SecurityEvent) -> str:
-    """Who did it."""
+    """Who did it. All sentences begin with it, so it has a capital."""
     if event.actor_name == SecurityEvent.SYSTEM and event.actor_id is None:
-        return _("the system (a command or a worker)")
-    return apart(event.actor_name) or _("somebody who was not signed in")
+        return _("The system (a command or a worker)")
+    return apart(event.actor_name) or _("Somebody who was not signed in")
 
 
 def altered(event: SecurityEvent) -> list[Altered]:
@@ -67,7 +70,9 @@ def altered(event: SecurityEvent) -> list[Altered]:
 
 
 def _label(model: str, name: str) -> str:
-    """The label of a field; its bare name if it is not one of the object's own fields."""
+    """The label of a field of the object, or of what is not stored with the object itself."""
+    if name in LABELS:
+        return str(LABELS[name])
     try:
         return str(apps.get_model(model)._meta.get_field(name).verbose_name)
     except (LookupError, ValueError, FieldDoesNotExist):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -19,18 +20,24 @@ from integrations.tokens import token_name
 
 
 def _record_token(kind: str, token: AuthToken, **more: object) -> None:
-    record(kind, Subject.of(token.user), {"name": token_name(token), "expiry": token.expiry, **more})
+    record(kind, Subject.of(token.user), {"name": token_name(token), **more})
 
 
 def token_made(token: AuthToken) -> None:
-    _record_token("token_made", token)
+    _record_token("token_made", token, fields={"expiry": [None, _minute(token.expiry)]} if token.expiry else {})
 
 
 def token_changed(token: AuthToken, changed: Changed) -> None:
-    fields: dict[str, object] = {name: [*values] for name, values in changed.items() if name != "user_id"}
+    fields: dict[str, object] = {}
+    if "expiry" in changed:
+        fields["expiry"] = [*map(_minute, changed["expiry"])]
     if "user_id" in changed:
         fields["user"] = [_username(key) for key in changed["user_id"]]
     _record_token("token_changed", token, fields=fields)
+
+
+def _minute(moment: datetime | None) -> str | None:
+    return moment.isoformat(" ", "minutes") if moment else None
 
 
 def token_deleted(token: AuthToken) -> None:
@@ -83,8 +90,8 @@ SYSTEM_FIELDS = (
 
 
 def system_created(system: ExternalSystem) -> None:
-    shown = {name: getattr(system, name) for name in ("description", "delivery", "enabled")}
-    record("system_created", Subject.of(system), {**shown, "endpoint_url": _address(system.endpoint_url)})
+    told = {"endpoint_url": _address(system.endpoint_url), "enabled": system.enabled}
+    record("system_created", Subject.of(system), {"fields": {name: [None, value] for name, value in told.items()}})
     record("authorized_user_set", Subject.of(system), {"user": system.authorized_user.get_username()})
 
 

@@ -7,7 +7,6 @@ from datetime import timedelta
 from types import SimpleNamespace
 from typing import Any
 
-import pytest
 from axes.models import AccessAttempt
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import Group, Permission
@@ -18,18 +17,13 @@ from django.utils import timezone
 from knox.models import AuthToken
 
 from changes.choices import Role
-from integrations.choices import DeliveryStatus
-from integrations.models import ExternalGroup, ExternalSystem, OutgoingOperation
+from integrations.models import ExternalGroup, ExternalSystem
 from integrations.outgoing import outbox
 from integrations.setup import configuration
 from tests.factories import (
     PASSWORD,
-    ChangeFactory,
     ExternalGroupFactory,
     ExternalSystemFactory,
-    PartnerUserFactory,
-    SupportGroupFactory,
-    UserFactory,
 )
 from tests.html_forms import post_form
 from tests.pages import web
@@ -41,31 +35,6 @@ from .security_log import events, last, told, whole
 SYSTEM = "The system (a command or a worker)"
 ELSEWHERE = {"REMOTE_ADDR": "203.0.113.7"}
 AGENT, AUDITOR = Role.AGENT.value, Role.AUDITOR.value
-
-
-@pytest.fixture
-def scene(alice, ingrid, acme, beta, api, settings) -> Any:
-    """People, two partners, and an operation to ACME that was refused."""
-    settings.REQUIRE_SECOND_FACTOR_FOR = frozenset()
-    root = UserFactory(username="root", is_superuser=True, is_staff=True)
-    bob = UserFactory(username="bob", email="bob@example.com")
-    change = ChangeFactory(owning_group=ExternalGroup.objects.get(system=acme).group)
-    OutgoingOperation.objects.update(status=DeliveryStatus.REFUSED)
-    plain = SupportGroupFactory(name="Storage")
-    partner = PartnerUserFactory(username="gamma-integration")
-    return SimpleNamespace(
-        alice=alice,
-        ingrid=ingrid,
-        root=root,
-        bob=bob,
-        acme=acme,
-        beta=beta,
-        change=change,
-        operation=change.outgoing_operations.get(),
-        plain=plain,
-        partner=partner,
-        api=api,
-    )
 
 
 def _shell(user: Any, **values: Any) -> None:
@@ -100,26 +69,26 @@ def _unlock(scene: Any) -> None:
 WRONG = "Refused sign-in for alice from 203.0.113.7."
 LOCKED = "Locked after too many wrong attempts: sign-in for alice from 203.0.113.7."
 SIGNING_IN = [
-    (lambda scene: attempt(Client(), "alice"), ["Alice signed in."]),
-    (lambda scene: signed_in("alice").post("/accounts/logout/"), ["Alice signed in.", "Alice signed out."]),
+    (lambda scene: attempt(Client(), "alice"), ["alice signed in."]),
+    (lambda scene: signed_in("alice").post("/accounts/logout/"), ["alice signed in.", "alice signed out."]),
     (lambda scene: attempt(Client(), "alice", "wrong", **ELSEWHERE), [WRONG]),
     (
         lambda scene: attempt(Client(), "correct horse", "wrong"),
         ["Refused sign-in for an unknown name from 127.0.0.1."],
     ),
     (_lock, [WRONG] * 9 + [LOCKED]),
-    (_unlock, ["Root signed in.", "Root unlocked alice."]),
-    (_change_password, ["Alice signed in.", "Alice changed the password of alice."]),
+    (_unlock, ["root signed in.", "root unlocked alice."]),
+    (_change_password, ["alice signed in.", "alice changed the password of alice."]),
     (
         _sign_out_elsewhere,
-        ["Alice signed in.", "Alice signed in.", "Alice ended sessions of alice: 1."],
+        ["alice signed in.", "alice signed in.", "alice ended sessions of alice: 1."],
     ),
     (
         lambda scene: set_up_app(signed_in("alice")),
         [
-            "Alice signed in.",
-            "Alice added a second factor for alice: TOTP Authenticator.",
-            "Alice added a second factor for alice: Recovery codes.",
+            "alice signed in.",
+            "alice added a second factor for alice: TOTP Authenticator.",
+            "alice added a second factor for alice: Recovery codes.",
         ],
     ),
     (
@@ -158,20 +127,20 @@ ACCOUNTS = [
     (
         lambda scene: _in_admin(scene, first_name="Bob", email="b@example.com"),
         [
-            "Root signed in.",
-            "Root changed the account bob. [email address: bob@example.com -> b@example.com] [first name:  -> Bob]",
+            "root signed in.",
+            "root changed the account bob. [email address: bob@example.com -> b@example.com] [first name:  -> Bob]",
         ],
     ),
     (
         lambda scene: _in_admin(scene, groups=[str(Group.objects.get(name=AGENT).pk)]),
-        ["Root signed in.", f"Root gave the role {AGENT} to bob."],
+        ["root signed in.", f"root gave the role {AGENT} to bob."],
     ),
-    (lambda scene: _in_admin(scene, is_active=None), ["Root signed in.", "Root deactivated the account bob."]),
-    (lambda scene: _in_admin(scene, is_superuser="on"), ["Root signed in.", "Root made bob a superuser."]),
-    (_password_in_admin, ["Root signed in.", "Root changed the password of bob."]),
+    (lambda scene: _in_admin(scene, is_active=None), ["root signed in.", "root deactivated the account bob."]),
+    (lambda scene: _in_admin(scene, is_superuser="on"), ["root signed in.", "root made bob a superuser."]),
+    (_password_in_admin, ["root signed in.", "root changed the password of bob."]),
     (
         _new_account,
-        ["Root signed in.", "Root created the account dora.", "Root made dora the account of a partner's system."],
+        ["root signed in.", "root created the account dora.", "root made dora the account of a partner's system."],
     ),
     (lambda scene: _shell(scene.bob, is_active=False), [f"{SYSTEM} deactivated the account bob."]),
     (lambda scene: _shell(scene.bob, is_staff=True), [f"{SYSTEM} changed the account bob. [staff status: no -> yes]"]),
@@ -205,7 +174,8 @@ def _revoke(scene: Any) -> None:
 
 
 def _use_expired(scene: Any) -> None:
-    _, token = AuthToken.objects.create(scene.bob, expiry=timedelta(seconds=-1))
+    _, token = AuthToken.objects.create(scene.bob)
+    AuthToken.objects.update(expiry=timezone.now() - timedelta(seconds=1))
     headers = {"Authorization": f"Bearer {token}"}
     assert scene.api().get("/api/v1/changes/", headers=headers).status_code == 401
 
@@ -230,8 +200,8 @@ PARTNERS = [
         _revoke,
         [
             f"{SYSTEM} made the API token … for {PARTNER}.",
-            "Ingrid signed in.",
-            f"Ingrid revoked the API token … of {PARTNER}.",
+            "ingrid signed in.",
+            f"ingrid revoked the API token … of {PARTNER}.",
         ],
     ),
     (
@@ -244,33 +214,36 @@ PARTNERS = [
     ),
     (
         lambda scene: ExternalSystemFactory(system_id="GAMMA", authorized_user=scene.partner),
-        [f"{SYSTEM} registered the system GAMMA.", f"{SYSTEM} made gamma-integration the authorized user of GAMMA."],
+        [
+            f"{SYSTEM} registered the system GAMMA. [enabled:  -> yes] [endpoint URL:  -> http://127.0.0.1:9/operations]",
+            f"{SYSTEM} made gamma-integration the authorized user of GAMMA.",
+        ],
     ),
     (
         lambda scene: _change_system(scene, authorized_user=str(scene.partner.pk)),
         [
-            "Ingrid signed in.",
-            f"Ingrid made gamma-integration the authorized user of ACME. "
+            "ingrid signed in.",
+            f"ingrid made gamma-integration the authorized user of ACME. "
             f"[authorized user: {PARTNER} -> gamma-integration]",
         ],
     ),
     (
         lambda scene: _change_system(scene, endpoint_url="https://acme.example/in?key=hidden-key"),
         [
-            "Ingrid signed in.",
-            "Ingrid changed the system ACME. "
+            "ingrid signed in.",
+            "ingrid changed the system ACME. "
             "[endpoint URL: http://127.0.0.1:9/operations -> https://acme.example/in?…]",
         ],
     ),
     (
         lambda scene: _change_system(scene, generate_secret="on"),
         [
-            "Ingrid signed in.",
-            "Ingrid changed the system ACME. [previous signing secret changed] [signing secret changed]",
-            "Ingrid was shown the new signing secret of ACME.",
+            "ingrid signed in.",
+            "ingrid changed the system ACME. [previous signing secret changed] [signing secret changed]",
+            "ingrid was shown the new signing secret of ACME.",
         ],
     ),
-    (lambda scene: _change_system(scene, enabled=None), ["Ingrid signed in.", "Ingrid disabled the system ACME."]),
+    (lambda scene: _change_system(scene, enabled=None), ["ingrid signed in.", "ingrid disabled the system ACME."]),
     (lambda scene: _shell(scene.acme, enabled=False), [f"{SYSTEM} disabled the system ACME."]),
     (
         _pause_and_resume,
@@ -278,7 +251,7 @@ PARTNERS = [
     ),
     (
         lambda scene: web(scene.ingrid).post("/exchange/status/ACME/open/", {"reason": "Maintenance"}),
-        ["Ingrid signed in.", "Ingrid opened the circuit breaker of ACME. (Maintenance (ingrid))"],
+        ["ingrid signed in.", "ingrid opened the circuit breaker of ACME. (Maintenance (ingrid))"],
     ),
     (
         lambda scene: [outbox.open_breaker(scene.acme, "Maintenance"), outbox.close_breaker(scene.acme)],
@@ -328,32 +301,32 @@ MADE = f"{SYSTEM} made the API token … for "
 OPERATIONS = [
     (
         lambda scene: web(scene.ingrid).post(f"/exchange/{scene.operation.pk}/retry/"),
-        ["Ingrid signed in.", "Ingrid retried Assign 1 to ACME ({number})."],
+        ["ingrid signed in.", "ingrid retried Assign 1 to ACME ({number})."],
     ),
     (
         lambda scene: web(scene.ingrid).post(f"/exchange/{scene.operation.pk}/skip/", {"reason": "Told by phone"}),
-        ["Ingrid signed in.", "Ingrid skipped operations to ACME: Assign 1 to ACME ({number}). (Told by phone)"],
+        ["ingrid signed in.", "ingrid skipped operations to ACME: Assign 1 to ACME ({number}). (Told by phone)"],
     ),
-    (_retry_window, ["Ingrid signed in.", "Ingrid started to retry operations: 1."]),
+    (_retry_window, ["ingrid signed in.", "ingrid started to retry operations: 1."]),
     (
         lambda scene: web(scene.alice).post(f"/exchange/{scene.operation.pk}/retry/"),
-        ["Alice signed in.", "Alice was refused: POST /exchange/{operation}/retry/."],
+        ["alice signed in.", "alice was refused: POST /exchange/{operation}/retry/."],
     ),
     (
         lambda scene: web(scene.alice).get("/admin/auth/user/"),
-        ["Alice signed in.", "Alice was refused: GET /admin/auth/user/."],
+        ["alice signed in.", "alice was refused: GET /admin/auth/user/."],
     ),
     (
         lambda scene: scene.api(scene.bob).get("/api/v1/changes/?token=hidden-key"),
-        [f"{MADE}bob.", "Bob was refused: GET /api/v1/changes/."],
+        [f"{MADE}bob.", "bob was refused: GET /api/v1/changes/."],
     ),
     (
         lambda scene: _operation(scene, system_id="ACME"),
-        [f"{MADE}beta-integration.", "Beta-integration was refused: POST /api/v1/operations/."],
+        [f"{MADE}beta-integration.", "beta-integration was refused: POST /api/v1/operations/."],
     ),
     (
         lambda scene: _operation(scene, change_number=scene.change.number),
-        [f"{MADE}beta-integration.", "Beta-integration sent Update for {number}, which is not theirs."],
+        [f"{MADE}beta-integration.", "beta-integration sent Update for {number}, which is not theirs."],
     ),
     (lambda scene: _operation(scene, change_number="CHG9999999"), [f"{MADE}beta-integration."]),
     (
@@ -364,7 +337,7 @@ OPERATIONS = [
     (lambda scene: [Client().get("/changes/"), scene.api().get("/api/v1/changes/")], []),
     (
         lambda scene: web(scene.ingrid).get("/security-log/export.csv?person=bob"),
-        ["Ingrid signed in.", "Ingrid exported this log."],
+        ["ingrid signed in.", "ingrid exported this log."],
     ),
 ]
 
@@ -398,6 +371,6 @@ def test_a_deleted_person_stays_in_the_log(scene):
     before = last()
     scene.bob.delete()
     assert told(before) == [f"{SYSTEM} deleted the account bob."]
-    assert "Bob signed in." in told()
+    assert "bob signed in." in told()
     assert not get_user_model().objects.filter(username="bob").exists()
     assert ExternalSystem.objects.count() == 2

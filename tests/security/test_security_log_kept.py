@@ -54,7 +54,7 @@ def test_a_refusal_is_told_although_the_operation_was_rolled_back(partner_api, a
     body = {"system_id": "BETA", "operation": "Create", "properties": {"title": "x"}}
     response = partner_api(acme).post("/api/v1/operations/", body, format="json")
     assert response.status_code == 403
-    assert told(before)[-1] == "Acme-integration was refused: POST /api/v1/operations/."
+    assert told(before)[-1] == "acme-integration was refused: POST /api/v1/operations/."
     assert IncomingOperation.objects.get().status == "Failed"
 
 
@@ -122,7 +122,7 @@ def test_a_repeated_refusal_is_counted_within_a_minute(alice):
         before = last()
         for _ in range(25):
             client.get("/admin/auth/user/")
-        once = "Alice was refused: GET /admin/auth/user/."
+        once = "alice was refused: GET /admin/auth/user/."
         assert told(before) == [once, f"{once} (10 times within a minute)"]
         clock.shift(60)
         client.get("/admin/auth/user/")

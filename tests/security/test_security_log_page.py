@@ -45,10 +45,10 @@ def log(audrey, alice):
 
 
 GIVEN, TAKEN = (
-    "Alice gave the role Auditor to bob.",
+    "alice gave the role Auditor to bob.",
     "The system (a command or a worker) took the role Auditor from bob.",
 )
-CHANGED, REFUSED = "Alice changed the system ACME.", "Alice was refused: GET /admin/."
+CHANGED, REFUSED = "alice changed the system ACME.", "alice was refused: GET /admin/."
 EACH = [GIVEN, TAKEN, CHANGED, REFUSED]
 
 
