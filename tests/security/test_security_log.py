@@ -292,6 +292,13 @@ def _retry_window(scene: Any) -> None:
     client.post(f"{job}start/")
 
 
+def _start_with_a_skip(scene: Any) -> None:
+    _shell(scene.acme, enabled=False)
+    page = f"/admin/integrations/externalsystem/{scene.acme.pk}/start/"
+    answer = post_form(web(scene.ingrid), page, decision="skip", reason="Too old")
+    assert answer.status_code == 302
+
+
 def _operation(scene: Any, **fields: Any) -> Any:
     body = {"system_id": "BETA", "operation": "Update", "properties": {"title": "x"}, **fields}
     return scene.api(scene.beta.authorized_user).post("/api/v1/operations/", body, format="json")
@@ -306,6 +313,15 @@ OPERATIONS = [
     (
         lambda scene: web(scene.ingrid).post(f"/exchange/{scene.operation.pk}/skip/", {"reason": "Told by phone"}),
         ["ingrid signed in.", "ingrid skipped operations to ACME: Assign 1 to ACME ({number}). (Told by phone)"],
+    ),
+    (
+        _start_with_a_skip,
+        [
+            f"{SYSTEM} disabled the system ACME.",
+            "ingrid signed in.",
+            "ingrid skipped operations to ACME: Assign 1 to ACME ({number}). (Too old)",
+            "ingrid enabled the system ACME.",
+        ],
     ),
     (_retry_window, ["ingrid signed in.", "ingrid started to retry operations: 1."]),
     (

@@ -215,6 +215,7 @@ def test_new_rights_are_mailed_to_the_other_administrators_in_their_language(adm
     name = f"{token.token_key[:8]}…"
     subjects = [subject for to, subject in sent() if to == "root@example.com"]
     assert len(subjects) == len(mail.outbox) == 3
+    assert all(" hat " in subject for subject in subjects)  # in German
     assert any("gamma-integration" in subject and "GAMMA" in subject for subject in subjects)
     assert any("Storage" in subject for subject in subjects)
     assert any(name in subject for subject in subjects)
