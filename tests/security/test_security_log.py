@@ -295,7 +295,7 @@ def _retry_window(scene: Any) -> None:
 def _start_with_a_skip(scene: Any) -> None:
     _shell(scene.acme, enabled=False)
     page = f"/admin/integrations/externalsystem/{scene.acme.pk}/start/"
-    answer = post_form(web(scene.ingrid), page, decision="skip", reason="Too old")
+    answer = post_form(web(scene.ingrid), page, reason="Too old", decision="skip")
     assert answer.status_code == 302
 
 
