@@ -1,8 +1,9 @@
 """Bounds on recorded refusals: anybody can cause them, so they must neither fill the disk nor keep the log busy.
 
 The same refusal is recorded the 1st, 10th, 100th, ... time within a minute. Of one person or address at most
-`OF_ONE` a minute are recorded, of all together at most `OF_ALL`; people and tokens that are known have a budget of
-their own, so that strangers cannot use it up to hide what they do. One event says that there was more.
+`OF_ONE` a minute are recorded, of all together at most `OF_ALL`. What people and tokens that are known do, and wrong
+passwords for accounts that exist, have budgets of their own: strangers cannot use them up to hide something. One event
+says that there was more.
 
 Wrong passwords are bounded by the locks as well: changes/pages/sign_in/lockout.py.
 """
@@ -16,7 +17,8 @@ from changes.rate_limits import Rate, use, wait_for
 
 SECONDS = 60
 OF_ONE = Rate(30, SECONDS)
-OF_ALL = {"known": Rate(300, SECONDS), "stranger": Rate(120, SECONDS)}
+KNOWN, ACCOUNT, STRANGER = "known", "account", "stranger"
+OF_ALL = {KNOWN: Rate(300, SECONDS), ACCOUNT: Rate(120, SECONDS), STRANGER: Rate(120, SECONDS)}
 ONCE = Rate(1, SECONDS)
 # Refusals that a process keeps counts of. Beyond that all are forgotten, and are recorded anew.
 MOST_KEPT = 10_000
@@ -44,19 +46,17 @@ def times(*what: str) -> int:
     return count if str(count).strip("0") == "1" else 0
 
 
-def is_within_budget(who: str, is_known: bool) -> bool:
-    """Uses up a little of the budgets of `who` and of all. Asks only memory once one of them is used up."""
-    everybody = _name(is_known)
-    all_of_them = f"refusals:{everybody}"
-    if wait_for(all_of_them, OF_ALL[everybody]):
+def is_within_budget(who: str, budget: str) -> bool:
+    """Uses up a little of what `who` may, and of one of the budgets of `OF_ALL`.
+
+    Asks only memory once one of them is used up.
+    """
+    name = f"refusals:{budget}"
+    if wait_for(name, OF_ALL[budget]):
         return False
-    return not use(f"refusals:{everybody}:{who}"[:150], OF_ONE) and not use(all_of_them, OF_ALL[everybody])
+    return not use(f"{name}:{who}"[:150], OF_ONE) and not use(name, OF_ALL[budget])
 
 
-def is_first_beyond(is_known: bool) -> bool:
+def is_first_beyond(budget: str) -> bool:
     """Whether this is the first refusal of this minute that is not recorded."""
-    return not use(f"refusals:{_name(is_known)}-told", ONCE)
-
-
-def _name(is_known: bool) -> str:
-    return "known" if is_known else "stranger"
+    return not use(f"refusals:{budget}-told", ONCE)

@@ -23,6 +23,7 @@ from . import floods
 from .chain import seal_after_commit
 from .kinds import KINDS
 
+ACCOUNT_TYPE = "auth.user"
 LONGEST_VALUE = 300
 MOST_VALUES = 100
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
@@ -105,15 +106,16 @@ def refuse(kind: str, about: Subject, details: Mapping[str, object] | None = Non
     """
     fields = _fields(kind, about, details or {}, None)
     who = str(fields["actor_id"] or fields["address"])
-    is_known = fields["actor_id"] is not None
+    is_of_account = about.type == ACCOUNT_TYPE and about.key
+    budget = floods.KNOWN if fields["actor_id"] else floods.ACCOUNT if is_of_account else floods.STRANGER
     if is_repeated:
         count = floods.times(kind, who, about.text)
         if not count:
             return
         if count > 1:
             fields["details"]["times"] = count
-    if not floods.is_within_budget(who, is_known):
-        if not floods.is_first_beyond(is_known):
+    if not floods.is_within_budget(who, budget):
+        if not floods.is_first_beyond(budget):
             return
         fields = _fields("refusals_not_listed", NOTHING, {}, Actor())
     PendingEvent.objects.create(fields=fields)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from changes import rate_limits
 from changes.models import SecurityEvent
 from changes.security_log import chain, floods, wording
 
@@ -12,9 +13,10 @@ def events(after: int = 0) -> list[SecurityEvent]:
 
 
 def last() -> int:
-    """The number of the last entry."""
+    """The number of the last entry. From here on, refusals are counted anew."""
     found = events()
     floods.forget()
+    rate_limits.forget()
     return found[-1].id if found else 0
 
 

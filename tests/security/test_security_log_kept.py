@@ -144,6 +144,8 @@ def test_one_person_and_all_strangers_have_a_bound_and_more_is_told_once(alice, 
         strangers = told(before)[len(known) :]
         # A budget of their own: they cannot hide what people do.
         assert len(strangers) == floods.OF_ALL["stranger"].most + 1
+        attempt(Client(), "alice", "wrong", REMOTE_ADDR="203.0.113.7")
+        assert told(before)[-1] == "Refused sign-in for alice from 203.0.113.7."
 
 
 def test_ten_thousand_wrong_passwords_make_a_bounded_number_of_entries(alice, monkeypatch):
