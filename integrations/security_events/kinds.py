@@ -78,6 +78,12 @@ KINDS = (
         _("%(actor)s was shown the new signing secret of %(object)s."),
     ),
     EventKind(
+        "secrets_encrypted",
+        Topic.PARTNER,
+        _("Secrets encrypted again"),
+        _("%(actor)s encrypted all stored secrets with the present key."),
+    ),
+    EventKind(
         "breaker_opened",
         Topic.PARTNER,
         _("Circuit breaker opened"),

@@ -243,6 +243,11 @@ PARTNERS = [
             "ingrid was shown the new signing secret of ACME.",
         ],
     ),
+    # The secrets stay the same.
+    (
+        lambda scene: call_command("rotate_secrets", stdout=_Silent()),
+        [f"{SYSTEM} encrypted all stored secrets with the present key."],
+    ),
     (lambda scene: _change_system(scene, enabled=None), ["ingrid signed in.", "ingrid disabled the system ACME."]),
     (lambda scene: _shell(scene.acme, enabled=False), [f"{SYSTEM} disabled the system ACME."]),
     (

@@ -11,7 +11,7 @@ from changes.models import append_only
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('changes', '0017_rate_counters'),
+        ('changes', '0018_found_clean_at'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
