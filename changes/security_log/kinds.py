@@ -58,6 +58,12 @@ register(
     [
         # --- Signing in ---
         EventKind("signed_in", Topic.SIGN_IN, _("Signed in"), _("%(actor)s signed in.")),
+        EventKind(
+            "signed_in_by_provider",
+            Topic.SIGN_IN,
+            _("Signed in, OpenID Connect"),
+            _("%(actor)s signed in by %(provider)s."),
+        ),
         EventKind("signed_out", Topic.SIGN_IN, _("Signed out"), _("%(actor)s signed out.")),
         EventKind(
             "sign_in_refused",

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from allauth.account.internal.flows.login import get_authentication_records
 from allauth.mfa.models import Authenticator
 from allauth.socialaccount.models import SocialAccount
 from axes.models import AccessAttempt
 from axes.signals import user_locked_out
+from django.conf import settings
 from django.contrib.auth import get_user_model
 from django.contrib.auth.hashers import identify_hasher
 from django.contrib.auth.models import Group, Permission, User
@@ -34,8 +36,13 @@ def _account(name: object) -> Subject:
     return Subject.of(user) if user else Subject("auth.user", "", "")
 
 
-def signed_in(sender: object, user: User, **kwargs: object) -> None:
-    record("signed_in", Subject.of(user), actor=Actor(user))
+def signed_in(sender: object, user: User, request: HttpRequest, **kwargs: object) -> None:
+    proofs = {str(given.get("method")) for given in get_authentication_records(request, user)}
+    details: dict[str, object] = {"proofs": sorted(proofs)} if proofs else {}
+    if "socialaccount" in proofs:
+        details["provider"] = settings.OIDC_NAME
+    kind = "signed_in_by_provider" if "socialaccount" in proofs else "signed_in"
+    record(kind, Subject.of(user), details, Actor(user))
 
 
 def signed_out(sender: object, user: User | None, **kwargs: object) -> None:

@@ -117,7 +117,7 @@ def test_the_security_log_tells_what_the_provider_did(provider):
         "Company login created the account dora.",
         "Company login linked dora with an account of the OpenID provider.",
         "Company login gave the role Service desk agent to dora.",
-        "dora signed in.",
+        "dora signed in by Company login.",
         "Company login took the role Service desk agent from dora.",
         "Refused sign-in by Company login from 127.0.0.1.",
     ]
