@@ -107,6 +107,7 @@ MIDDLEWARE = [
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "simple_history.middleware.HistoryRequestMiddleware",
+    "changes.security_log.middleware.SecurityLogMiddleware",
     "axes.middleware.AxesMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
     "casexchange.error_pages.ErrorPagesMiddleware",
@@ -239,6 +240,7 @@ CELERY_TASK_ROUTES = {
     "integrations.tasks.release_stale": {"queue": "housekeeping"},
     "integrations.tasks.bulk": {"queue": "housekeeping"},
     "integrations.tasks.resume_bulk": {"queue": "housekeeping"},
+    "integrations.tasks.tend_security_log": {"queue": "housekeeping"},
 }
 CELERY_TASK_DEFAULT_QUEUE = "housekeeping"
 CELERY_TASK_CREATE_MISSING_QUEUES = False  # a mistyped name would create a queue that no worker reads
@@ -296,6 +298,7 @@ CELERY_BEAT_SCHEDULE = {
     "dispatch-due": {"task": "integrations.tasks.dispatch_due", "schedule": DISPATCH_INTERVAL},
     "release-stale": {"task": "integrations.tasks.release_stale", "schedule": DISPATCH_INTERVAL},
     "resume-bulk": {"task": "integrations.tasks.resume_bulk", "schedule": DISPATCH_INTERVAL},
+    "tend-security-log": {"task": "integrations.tasks.tend_security_log", "schedule": DISPATCH_INTERVAL},
 }
 # The longest sleep of beat, in seconds, which is also how soon it notices that the clock was set.
 CELERY_BEAT_MAX_LOOP_INTERVAL = min(1.0, DISPATCH_INTERVAL)

@@ -53,6 +53,10 @@ def current() -> Actor:
     actor = _current.get()
     if actor is not None:
         return actor
-    request = getattr(HistoricalRecords.context, "request", None)
-    user = getattr(request, "user", None)
+    user = getattr(current_request(), "user", None)
     return Actor(user if user is not None and user.is_authenticated else None)
+
+
+def current_request() -> HttpRequest | None:
+    """The web request that is being answered; None in a command, a worker, or a shell."""
+    return getattr(HistoricalRecords.context, "request", None)

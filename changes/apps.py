@@ -14,6 +14,7 @@ class ChangesConfig(AppConfig):
         from .pages.change import timeline_kinds
         from .pages.preferences import preferences
         from .pages.sign_in import middleware
+        from .security_log import receivers as security_receivers
 
         connection_created.connect(search.teach_sqlite)
         change_kinds.connect()
@@ -21,4 +22,5 @@ class ChangesConfig(AppConfig):
         preferences.connect()
         middleware.connect()
         receivers.connect()
+        security_receivers.connect()
         search.offer(search.Source(searched_by, "body"))

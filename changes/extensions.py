@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import django_filters
 
@@ -16,6 +17,7 @@ from .models import Change, recipients
 from .pages import parts
 from .pages.change import timeline
 from .pages.list import export, filters
+from .security_log import kinds, recording
 
 
 @dataclass(frozen=True)
@@ -32,6 +34,8 @@ class Extension:
     - `forecast`: the operations that saves and comments would send. Registered only together with `wake`.
     - `wake`: tells the workers that a bulk job was confirmed.
     - `bulk_kinds`: more actions on many records.
+    - `event_kinds`: more kinds of security events.
+    - `caller`: names the token and the partner of an API call, for the security log.
     """
 
     parts: Sequence[tuple[str, parts.Part]] = ()
@@ -44,6 +48,8 @@ class Extension:
     forecast: kind.Forecast | None = None
     wake: Callable[[], None] | None = None
     bulk_kinds: Sequence[kind.Kind] = ()
+    event_kinds: Sequence[kinds.EventKind] = ()
+    caller: Callable[[Any], recording.Caller] | None = None
 
 
 def register(extension: Extension) -> None:
@@ -70,3 +76,6 @@ def register(extension: Extension) -> None:
         kind.hooks.forecast, kind.hooks.wake = extension.forecast, extension.wake
     for action in extension.bulk_kinds:
         kind.register(action)
+    kinds.register(extension.event_kinds)
+    if extension.caller:
+        recording.hooks.caller = extension.caller

@@ -9,6 +9,7 @@ from django.db.models.signals import m2m_changed, post_migrate
 
 from .choices import Role
 from .roles import PERMISSIONS, grant
+from .security_log.recording import unrecorded
 
 
 def grant_permissions(sender: AppConfig, **kwargs: object) -> None:
@@ -33,7 +34,8 @@ def follow_roles(
         is_staff = user.groups.filter(name__in=Role.values).exists() or (user.is_superuser and user.is_staff)
         if user.is_staff != is_staff:
             user.is_staff = is_staff
-            user.save(update_fields=["is_staff"])
+            with unrecorded():  # it follows from the role, which is recorded
+                user.save(update_fields=["is_staff"])
 
 
 def connect() -> None:

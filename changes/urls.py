@@ -7,6 +7,7 @@ from .pages.desk import views as desk_views
 from .pages.edit import views as edit_views
 from .pages.list import views as list_views
 from .pages.preferences import views as preferences_views
+from .pages.security_log import views as security_log_views
 from .pages.workflow import views as workflow_views
 
 app_name = "changes"
@@ -20,6 +21,8 @@ urlpatterns = [
     path("keyboard/", preferences_views.KeyboardMap.as_view(), name="keyboard"),
     path("calendar/", calendar_views.CalendarPage.as_view(), name="calendar"),
     path("workflow/", workflow_views.WorkflowPage.as_view(), name="workflow"),
+    path("security-log/", security_log_views.SecurityLog.as_view(), name="security_log"),
+    path("security-log/export.csv", security_log_views.SecurityLogExport.as_view(), name="security_log_export"),
     path("changes/", list_views.ChangeList.as_view(), name="list"),
     path("changes/export.csv", list_views.ChangeExport.as_view(), name="export"),
     path("changes/filters/", list_views.SavedFilterAdd.as_view(), name="save_filter"),

@@ -11,9 +11,11 @@ class IntegrationsConfig(AppConfig):
 
         from .outgoing import receivers
         from .pages.extension import extension
+        from .security_events import receivers as security_receivers
         from .setup import checks, roles, separation  # noqa: F401 - the checks register themselves
 
         receivers.connect()
+        security_receivers.connect()
         roles.connect()
         separation.connect()
         extensions.register(extension())

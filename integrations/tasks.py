@@ -9,6 +9,7 @@ from django.db import Error
 
 from changes.bulk import running
 from changes.conflicts import is_unavailable
+from changes.security_log import chain, mailing
 
 from .outgoing import delivery, outbox
 from .workers import shutdown, wakeup
@@ -47,6 +48,12 @@ def bulk() -> int:
 def resume_bulk() -> int:
     """The sweep: resumes bulk jobs whose wake-up was lost or whose worker died, and clears unconfirmed previews."""
     return _with_database(lambda: _bulk(2 * BULK_SECONDS + settings.DISPATCH_INTERVAL))
+
+
+@shared_task
+def tend_security_log() -> int:
+    """The sweep: appends events whose process died after the commit, and sends mail about events."""
+    return _with_database(lambda: chain.seal() + mailing.send_due())
 
 
 def _bulk(idle_for: float = 0) -> int:

@@ -135,6 +135,8 @@ def test_changes_and_additions_are_written_by_save_alone() -> None:
     around = found(_writes_around_save)
     assert around == {
         "integrations/incoming/locks.py": ["connection.cursor()"],  # an advisory lock, which writes nothing
+        "changes/models/append_only.py": ["connection.cursor()"],  # looks for the triggers of the security log
+        "changes/security_log/chain.py": ["connection.cursor()"],  # an advisory lock, too
         "changes/models/history.py": ["connection.cursor()"],  # the audit row, a copy of the record's row
         **{name: calls for name, calls in around.items() if name.startswith(STATEMENTS)},  # see the next test
         # It fills an unused database in bulk, without the models. That is its purpose.
@@ -157,7 +159,8 @@ def test_only_the_outbox_writes_outgoing_operations() -> None:
 
 
 def test_only_the_receivers_listen_to_saves() -> None:
-    assert [*found(_signals_of_saves)] == ["integrations/outgoing/receivers.py"]
+    # The security log watches accounts, tokens and systems, none of which is announced to partners.
+    assert [*found(_signals_of_saves)] == ["changes/security_log/watching.py", "integrations/outgoing/receivers.py"]
 
 
 def test_modules_stay_under_400_lines() -> None:

@@ -30,6 +30,7 @@ BUDGETS = {
     "/exchange/{outgoing}/": 15,
     "/exchange/{incoming}/": 15,
     "/exchange/status/": 15,
+    "/security-log/": 8,
 }
 
 

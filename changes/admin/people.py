@@ -15,6 +15,7 @@ from changes.choices import Role
 from changes.models import SupportGroup
 from changes.pages.sign_in.confirming import ConfirmedAdmin, ask_again
 from changes.pages.sign_in.second_factor import take_away
+from changes.security_log.recording import unrecorded
 
 from .forms import ChosenRecords
 from .readonly import PlainChoices
@@ -90,7 +91,8 @@ class PersonAdmin(ConfirmedAdmin, PlainChoices, UserAdmin):
         is_staff = user.is_superuser or user.groups.filter(name__in=Role.values).exists()
         if user.is_staff != is_staff:
             user.is_staff = is_staff
-            user.save(update_fields=["is_staff"])
+            with unrecorded():  # it follows from the role or the superuser rights, which are recorded
+                user.save(update_fields=["is_staff"])
 
     @admin.display(description=_("roles"))
     def role_names(self, user: User) -> str:

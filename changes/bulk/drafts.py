@@ -14,7 +14,7 @@ from django.utils.translation import get_language
 
 from changes.models import BulkItem, BulkJob
 
-from .kind import Kind, hooks
+from .kind import Kind, hooks, kind_of
 
 ITEMS_AT_ONCE = 2000
 
@@ -64,6 +64,8 @@ def start(key: UUID) -> bool:
     with transaction.atomic():
         started = BulkJob.objects.filter(pk=key, confirmed_at=None).update(confirmed_at=timezone.now())
         if started:
+            job = BulkJob.objects.get(pk=key)
+            kind_of(job).started(job)
             # Robust: the job is committed, so an error here must not reach the caller. The sweep finds the job.
             transaction.on_commit(hooks.wake, robust=True)
     return bool(started)

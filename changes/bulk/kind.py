@@ -74,6 +74,9 @@ class Kind(ABC):
     def address(self, item: BulkItem) -> str:
         """The address of the record's page."""
 
+    def started(self, job: BulkJob) -> None:  # noqa: B027 - most kinds do nothing here
+        """Called in the transaction in which a person starts the job."""
+
 
 KINDS: dict[str, Kind] = {}
 

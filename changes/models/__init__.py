@@ -10,6 +10,7 @@ from .group import SupportGroup
 from .preferences import Preferences, SavedFilter
 from .rate_counters import RateCounter
 from .record import Change, FieldChange
+from .security_event import PendingEvent, SecurityEvent, SecurityMail
 
 __all__ = [
     "Addition",
@@ -20,8 +21,11 @@ __all__ = [
     "Change",
     "Comment",
     "FieldChange",
+    "PendingEvent",
     "Preferences",
     "RateCounter",
     "SavedFilter",
+    "SecurityEvent",
+    "SecurityMail",
     "SupportGroup",
 ]

@@ -23,6 +23,7 @@ REFUSALS = {
     "changes.add_comment": _("You may not add comments."),
     "changes.add_attachment": _("You may not add attachments."),
     "changes.approve_change": _("You may not approve or deny plans."),
+    "changes.view_securityevent": _("You may not read the security log."),
     "integrations.retry_outgoingoperation": _("You may not retry operations."),
     "integrations.skip_outgoingoperation": _("You may not skip operations."),
     "integrations.change_externalsystem": _("You may not open or close circuit breakers, nor send test operations."),

@@ -17,6 +17,7 @@ from django.views.decorators.debug import sensitive_post_parameters
 
 from changes.choices import ChangeType
 from changes.pages.sign_in.confirming import ConfirmedAdmin
+from changes.security_log.recording import Subject, record
 from integrations.models import ExternalSystem
 from integrations.outgoing import outbox
 from integrations.standing.status import SystemStatus, status_of, with_traffic
@@ -161,6 +162,7 @@ class ExternalSystemAdmin(ConfirmedAdmin, CountsWhatProtects, admin.ModelAdmin):
     def _with_secret(self, request: HttpRequest, system: Any, response: HttpResponse) -> HttpResponse:
         if not system.new_secret:
             return response
+        record("secret_shown", Subject.of(system))
         title = gettext("The new signing secret of %(system)s") % {"system": system}
         return shown_once(self, request, title, system.new_secret, response.get("Location") or "../")
 

@@ -17,6 +17,8 @@ from changes.api.exceptions import Conflict, Forbidden, Problem, TooLarge, Unava
 from changes.api.problems import as_api_exception
 from changes.conflicts import is_unavailable, is_undone
 from changes.exceptions import ChangeRefused
+from changes.models import Change
+from changes.security_log.recording import Subject, refuse
 from changes.validators import validate_identifier
 from integrations import incoming
 from integrations.incoming import OperationRefused
@@ -69,6 +71,8 @@ class Sent(ABC):
     def log_failure(self, problem: APIException) -> None:
         if not self.is_logged:
             return
+        if problem.status_code == status.HTTP_404_NOT_FOUND:
+            self._note_what_is_not_theirs()
         incoming.log_failure(
             user=self.request.user,
             token=self.token,
@@ -79,6 +83,14 @@ class Sent(ABC):
             body_sha256=self.body_sha256,
             idempotency_key=self.key,
         )
+
+    def _note_what_is_not_theirs(self) -> None:
+        """For the security log. The answer does not tell the partner whether there is such a change."""
+        number = self.payload.get("change_number")
+        change = Change.objects.filter(number=number[:22]).first() if isinstance(number, str) else None
+        if change is not None:
+            details = {"operation": str(self.payload.get("operation"))}
+            refuse("operation_refused", Subject.of(change, change.number), details)
 
 
 def apply(sent: Sent) -> incoming.Answer:

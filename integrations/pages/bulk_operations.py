@@ -19,6 +19,7 @@ from django.utils.translation import ngettext
 from changes.bulk.drafts import Target, draft
 from changes.bulk.kind import KINDS, AlreadySo, Intent, Kind, NotDone, Proposal, Result, Sent
 from changes.models import BulkItem, BulkJob
+from changes.security_log.recording import Subject, record
 from integrations.choices import DeliveryStatus
 from integrations.models import OutgoingOperation
 from integrations.outgoing import outbox
@@ -115,12 +116,17 @@ class RetryOperations(Kind):
         if operation is None:
             raise NotDone(_("There is no such operation any more."))
         try:
-            outbox.retry_now(operation)
+            outbox.retry_now(operation, is_one_of_many=True)
         except outbox.NotOpen:
             raise AlreadySo(_("It is %(status)s now.") % {"status": operation.get_status_display()}) from None
         if flow_of(operation.system, timezone.now()).is_stopped:
             return Result(_("It is sent once %(system)s is enabled and not paused.") % {"system": operation.system})
         return Result(_("It is sent as soon as it is its turn."))
+
+    def started(self, job: BulkJob) -> None:
+        named = {name: job.parameters[name] for name in ("since", "until")}
+        about = Subject("integrations.externalsystem", "", job.parameters["system"])
+        record("retry_started", about, {"count": job.total, "job": str(job.pk), **named})
 
     def address(self, item: BulkItem) -> str:
         return reverse("exchange:operation", args=[item.target])

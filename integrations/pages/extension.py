@@ -13,6 +13,7 @@ from changes.pages.parts import Part
 from integrations import rules
 from integrations.outgoing import outbox
 from integrations.outgoing.preview import Preview, Reading, draft_of
+from integrations.security_events import kinds, receivers
 from integrations.standing import wording
 from integrations.workers import wakeup
 
@@ -114,4 +115,6 @@ def extension() -> Extension:
         forecast=bulk_operations.forecast,
         wake=wakeup.wake_bulk,
         bulk_kinds=[bulk_operations.RetryOperations()],
+        event_kinds=kinds.KINDS,
+        caller=receivers.caller_of,
     )

@@ -17,6 +17,7 @@ from django.db.models import Model, Q
 
 from changes.choices import Role
 from changes.models import SupportGroup
+from changes.security_log.recording import NOTHING, record
 from integrations.models import ExternalGroup, ExternalSystem, PartnerAccount
 from integrations.outgoing import outbox
 
@@ -37,7 +38,9 @@ def load(text: str, environment: Mapping[str, str]) -> list[str]:
     """
     configuration = read(text, environment)
     with transaction.atomic():
-        return [*_users(configuration), *_systems(configuration), *_groups(configuration)]
+        done = [*_users(configuration), *_systems(configuration), *_groups(configuration)]
+        record("configuration_loaded", NOTHING, {"count": len(done)})
+    return done
 
 
 def _partners(configuration: Configuration) -> set[str]:

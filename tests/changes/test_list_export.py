@@ -108,7 +108,7 @@ def test_a_wrong_filter_exports_nothing_and_leads_to_the_page_that_says_so(alice
 
 
 def test_it_is_read_some_changes_at_a_time(alice, monkeypatch):
-    monkeypatch.setattr("changes.pages.list.export.AT_ONCE", 2)
+    monkeypatch.setattr("changes.pages.csv_file.AT_ONCE", 2)
     numbers = [ChangeFactory().number for _ in range(5)]
     response = web(alice).get("/changes/export.csv?sort=number")
     parts = []

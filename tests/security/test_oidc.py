@@ -24,6 +24,7 @@ from tests.pages import text
 from tests.rows import each_row
 
 from .people import LOGIN, SECOND_STEP, SECURITY, is_signed_in, set_up_app, signed_in
+from .security_log import last, told
 
 START = "/accounts/oidc/staff/login/"
 CALLBACK = f"{START}callback/"
@@ -106,6 +107,20 @@ def test_a_new_account_gets_its_name_and_roles_from_the_provider_and_no_password
     assert dora.is_staff and not dora.is_superuser and not dora.has_usable_password()
     assert roles_of("dora") == {Role.AGENT.value}
     assert not SocialToken.objects.exists()
+
+
+def test_the_security_log_tells_what_the_provider_did(provider):
+    before = last()
+    sign_in(provider, "dora-2", **AGENT)
+    sign_in(provider, "dora-2", **{**AGENT, "roles": []})
+    assert told(before) == [
+        "Company login created the account dora.",
+        "Company login linked dora with an account of the OpenID provider.",
+        "Company login gave the role Service desk agent to dora.",
+        "dora signed in by Company login.",
+        "Company login took the role Service desk agent from dora.",
+        "Refused sign-in by Company login from 127.0.0.1.",
+    ]
 
 
 @each_row(

@@ -21,6 +21,7 @@ from tests.pages import text
 from tests.rows import each_row
 
 from .people import LOGIN, attempt, is_signed_in, signed_in
+from .security_log import last, told
 
 CONFIRM = "/accounts/confirm/"
 NEW = "a quite different long password"
@@ -277,12 +278,13 @@ def test_a_link_by_mail_sets_a_new_password_once_and_ends_all_sessions(with_mail
     link = link_in_mail()
     assert mail.outbox[0].to == ["Alice@example.com"] or mail.outbox[0].to == ["alice@example.com"]
     assert "alice" in mail.outbox[0].body
-    client = Client()
+    client, before = Client(), last()
     form = client.get(link)
     # The key does not stay in the address, from which it would get into logs.
     assert form["Location"] != link
     done = client.post(form["Location"], {"password1": NEW, "password2": NEW}, follow=True)
     assert "Your new password is saved." in text(done)
+    assert told(before) == ["The password of alice was reset by mail, from 127.0.0.1."]
     assert not is_signed_in(client), "a link in a mail does not sign in"
     assert not is_signed_in(session)
     assert attempt(Client(), "alice", NEW).status_code == 302

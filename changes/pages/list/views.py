@@ -5,10 +5,9 @@ from __future__ import annotations
 from django import forms
 from django.contrib import messages
 from django.db import transaction
-from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, QueryDict, StreamingHttpResponse
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, QueryDict
 from django.shortcuts import redirect, render
 from django.urls import reverse
-from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
@@ -16,6 +15,7 @@ from changes.actor import signed_in
 from changes.keyset import Page
 from changes.models import Change, SavedFilter
 from changes.pages.access import StaffPage
+from changes.pages.csv_file import download
 from changes.pages.htmx import asks_for_part, lead_to
 from changes.texts.lines import Line
 from changes.validators import validate_text
@@ -80,11 +80,7 @@ class ChangeExport(StaffPage):
         rows = filterset.qs.for_rows().select_related("owning_group", "requested_by")
         nearby = filterset.nearby.for_rows().select_related("owning_group", "requested_by")
         walk = Walk(rows, _sort(request.GET), filterset.is_scattered, nearby)
-        response = StreamingHttpResponse(export.lines(walk), content_type="text/csv; charset=utf-8")
-        name = f"changes-{timezone.localtime():%Y-%m-%d-%H%M}.csv"
-        response["Content-Disposition"] = f'attachment; filename="{name}"'
-        response["Cache-Control"] = "private, no-store"
-        return response
+        return download("changes", export.lines(walk))
 
 
 # --- Saved filters ---

@@ -25,6 +25,7 @@ from django.utils.translation import gettext as _
 
 from changes.actor import Person
 from changes.choices import Role
+from changes.security_log.recording import NOTHING, acting_as, refuse
 
 from .confirming import PROVIDER_ASKED_AT
 
@@ -57,11 +58,13 @@ class ProviderAdapter(DefaultSocialAccountAdapter):
             if not is_allowed:
                 raise ValidationError(_no_role())
         except ValidationError as error:
+            named = {"provider": settings.OIDC_NAME, "subject": sociallogin.account.uid}
+            refuse("provider_refused", NOTHING, named)
             page = render(request, "registration/refused.html", {"why": " ".join(error.messages)}, status=403)
             raise ImmediateHttpResponse(page) from error
 
     def save_user(self, request: HttpRequest, sociallogin: SocialLogin, form: Any = None) -> Any:
-        with transaction.atomic():
+        with transaction.atomic(), acting_as(settings.OIDC_NAME):
             user = super().save_user(request, sociallogin, form)
             _set_roles(user, {*_roles(_claims(sociallogin))})
         return user
@@ -122,7 +125,7 @@ def _set_roles(user: Any, roles: set[str]) -> None:
     """
     wanted = set(Group.objects.filter(name__in=roles))
     held = set(user.groups.filter(name__in=Role.values))
-    with transaction.atomic():
+    with transaction.atomic(), acting_as(settings.OIDC_NAME):
         user.groups.remove(*(held - wanted))
         user.groups.add(*(wanted - held))
     user.refresh_from_db(fields=["is_staff"])

@@ -18,6 +18,7 @@ from django.utils.translation import gettext_lazy as _
 
 from changes import cipher
 from changes.actor import Person
+from changes.security_log.recording import Subject, record
 
 from .provider import PROVIDER_SECOND_FACTOR
 
@@ -103,5 +104,13 @@ def encrypt_again(pk: int) -> bool:
 
 
 def end_sessions(user: Any) -> None:
-    for session in UserSession.objects.filter(user=user):
+    sessions = list(UserSession.objects.filter(user=user))
+    for session in sessions:
         session.end()
+    note_ended(user, len(sessions))
+
+
+def note_ended(user: Any, count: int) -> None:
+    """Records that sessions of `user` were ended."""
+    if count:
+        record("sessions_ended", Subject.of(user), {"count": count})

@@ -17,6 +17,7 @@ from allauth.mfa.models import Authenticator
 from allauth.socialaccount.adapter import get_adapter
 from allauth.socialaccount.models import SocialApp
 from allauth.socialaccount.providers.openid_connect import views as openid_connect
+from allauth.usersessions.forms import ManageUserSessionsForm
 from allauth.usersessions.models import UserSession
 from allauth.usersessions.views import ListUserSessionsView
 from django.conf import settings
@@ -32,7 +33,7 @@ from requests import RequestException
 
 from .confirming import is_confirmed
 from .provider import is_known_to_provider
-from .second_factor import has_one, is_missing
+from .second_factor import has_one, is_missing, note_ended
 
 logger = logging.getLogger(__name__)
 
@@ -90,6 +91,13 @@ class Sessions(ListUserSessionsView):
         if not UserSession.objects.filter(session_key=request.session.session_key or "").exists():
             UserSession.objects.create_from_request(request)
         return super().get(request, *args, **kwargs)
+
+    def form_valid(self, form: ManageUserSessionsForm) -> HttpResponse:
+        others = UserSession.objects.filter(user_id=self.request.user.pk)
+        count = others.exclude(session_key=self.request.session.session_key or "").count()
+        response = super().form_valid(form)
+        note_ended(self.request.user, count)
+        return response
 
 
 # --- The OpenID provider ---

@@ -11,6 +11,7 @@ from django.db.models import Model
 
 from changes.cipher import InvalidToken
 from changes.pages.sign_in import second_factor
+from changes.security_log.recording import record
 from integrations.fields import EncryptedTextField, Undecryptable
 
 
@@ -29,6 +30,7 @@ class Command(BaseCommand):
                 f"{len(unreadable)} cannot be decrypted with the present keys. Add the former key to "
                 "FIELD_ENCRYPTION_KEYS or SECRET_KEY_FALLBACKS and run this again, or set them anew."
             )
+        record("secrets_encrypted")
 
     def _encrypted_fields(self, model: type[Model]) -> Iterator[str]:
         """Yields a line for each one that cannot be decrypted."""

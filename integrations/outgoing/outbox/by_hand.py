@@ -10,6 +10,8 @@ from django.db.models import QuerySet
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
+from changes.actor import Actor
+from changes.security_log.recording import Subject, record
 from integrations.choices import DeliveryStatus
 from integrations.models import DeliveryControl, Exchange, ExternalSystem, OutgoingOperation
 from integrations.outgoing import flow_control
@@ -17,6 +19,8 @@ from integrations.outgoing import flow_control
 from .recording import wake_on_commit
 from .settling import promote
 
+# Operations that the security log names one by one; of more it has the number.
+NAMED = 5
 OPEN_BY_HAND = (DeliveryStatus.WAITING, DeliveryStatus.REFUSED)
 
 
@@ -24,10 +28,10 @@ class NotOpen(Exception):  # noqa: N818 - says the state, as the changes' except
     """The operation cannot be retried or skipped: it was delivered or skipped already, or is being sent now."""
 
 
-def retry_now(operation: OutgoingOperation) -> None:
+def retry_now(operation: OutgoingOperation, is_one_of_many: bool = False) -> None:
     """Makes a waiting or refused operation due now, with a fresh retry schedule. It is sent once it is next.
 
-    Raises NotOpen.
+    `is_one_of_many`: the security log has an event for all of them together. Raises NotOpen.
     """
     with transaction.atomic():
         changed = OutgoingOperation.objects.filter(pk=operation.pk, status__in=OPEN_BY_HAND).update(
@@ -36,6 +40,8 @@ def retry_now(operation: OutgoingOperation) -> None:
         operation.refresh_from_db()
         if not changed:
             raise _not_open(operation)
+        if not is_one_of_many:
+            record("operation_retried", Subject.of(operation, _named(operation)))
         wake_on_commit()
 
 
@@ -63,6 +69,8 @@ def skip_all(operations: Iterable[OutgoingOperation], user: Any, reason: str) ->
     with transaction.atomic():
         exchanges = Exchange.objects.filter(pk__in={*by_key.values()}).order_by("pk").select_for_update(no_key=True)
         locked = list(exchanges.values_list("pk", flat=True))
+        still_open = OutgoingOperation.objects.filter(pk__in=by_key, status__in=OPEN_BY_HAND).defer("payload")
+        first = list(still_open.select_related("change", "system").order_by("created_at", "id")[:NAMED])
         skipped = OutgoingOperation.objects.filter(pk__in=by_key, status__in=OPEN_BY_HAND).update(
             status=DeliveryStatus.SKIPPED,
             is_next=False,
@@ -72,8 +80,18 @@ def skip_all(operations: Iterable[OutgoingOperation], user: Any, reason: str) ->
         )
         if skipped:
             promote(locked)
+            systems = ", ".join(sorted({operation.system.system_id for operation in first}))
+            more = [f"… (+{skipped - len(first)})"] if skipped > len(first) else []
+            named = ", ".join([*map(_named, first), *more])
+            details = {"operations": named, "count": skipped, "reason": reason.strip()}
+            record("operations_skipped", Subject("integrations.externalsystem", "", systems), details, Actor(user))
             wake_on_commit()
     return skipped
+
+
+def _named(operation: OutgoingOperation) -> str:
+    """The operation in the security log, as in `Assign 1 to ACME (CHG0000012)`."""
+    return f"{operation.operation} {operation.sequence} to {operation.system} ({operation.change.number})"
 
 
 def waiting_behind(operation: OutgoingOperation) -> QuerySet[OutgoingOperation]:
@@ -109,6 +127,7 @@ def open_breaker(system: ExternalSystem, reason: str) -> None:
         control = _locked_control(system)
         flow_control.open_by_hand(control, reason.strip(), timezone.now())
         control.save()
+        record("breaker_opened", Subject.of(system), {"reason": reason.strip()})
 
 
 def close_breaker(system: ExternalSystem) -> None:
@@ -117,6 +136,7 @@ def close_breaker(system: ExternalSystem) -> None:
         control = _locked_control(system)
         flow_control.close(control)
         control.save()
+        record("breaker_closed", Subject.of(system))
         wake_on_commit()
 
 

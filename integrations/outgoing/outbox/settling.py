@@ -13,6 +13,7 @@ from django.db import transaction
 from django.db.models import OuterRef, Subquery
 from django.utils import timezone
 
+from changes.security_log.recording import Subject, record
 from integrations import statements
 from integrations.choices import DeliveryStatus, Failure
 from integrations.models import DeliveryAttempt, Exchange, ExternalSystem, OutgoingOperation
@@ -145,7 +146,9 @@ def _pause_systems(results: Sequence[Result], now: datetime) -> None:
         result.operation.system_id: result.attempt.http_status for result in results if result.outcome is Outcome.PAUSE
     }
     for system, status in sorted(paused.items()):
-        ExternalSystem.objects.filter(pk=system, paused_at=None).update(paused_at=now, pause_status=status)
+        if ExternalSystem.objects.filter(pk=system, paused_at=None).update(paused_at=now, pause_status=status):
+            about = Subject.of(ExternalSystem.objects.get(pk=system))
+            record("system_paused", about, {"status": status})
 
 
 def _tell_breakers(results: Sequence[Result], now: datetime) -> None:

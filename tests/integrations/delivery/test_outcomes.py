@@ -9,6 +9,7 @@ import pytest
 from django.utils import timezone
 
 from integrations.outgoing import delivery
+from tests.security.security_log import told
 
 from ..partner import answer, hang_up, short
 from .conftest import due_now, first
@@ -44,6 +45,7 @@ def test_each_status_has_its_outcome(acme, partner, change, outcome, status):
     if outcome == "Paused":
         assert operation.tries == 0
         assert acme.pause_status == status
+        assert told()[-1] == f"The system ACME was paused, because it answered {status}."
 
 
 @pytest.mark.parametrize("fault", [hang_up, short])
