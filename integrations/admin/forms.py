@@ -208,7 +208,7 @@ class TokenForm(forms.ModelForm):
         required=False,
         label=_("Expires"),
         initial=default_expiry,
-        help_text=_("People are told by mail 14 days before."),
+        help_text=_("Its user and the integration administrators are told 14 days before, if this server sends mail."),
     )
     has_no_end = forms.BooleanField(
         required=False,

@@ -7,6 +7,7 @@ import hmac
 import re
 import struct
 import time
+from smtplib import SMTPRecipientsRefused
 from typing import Any
 
 from django.core.mail.backends.locmem import EmailBackend
@@ -63,4 +64,20 @@ class SlowMail(EmailBackend):
 
     def send_messages(self, messages: Any) -> int:
         time.sleep(2)
+        return super().send_messages(messages)
+
+
+class NoMail(EmailBackend):
+    """A mail server that takes no mail."""
+
+    def send_messages(self, messages: Any) -> int:
+        raise OSError("mail server away")
+
+
+class RefusesAlice(EmailBackend):
+    """A mail server that refuses one address."""
+
+    def send_messages(self, messages: Any) -> int:
+        if any("alice@example.com" in message.to for message in messages):
+            raise SMTPRecipientsRefused({"alice@example.com": (550, b"no such user")})
         return super().send_messages(messages)
