@@ -296,14 +296,15 @@ elif CELERY_BROKER_URL.startswith("redis"):
         # No visibility timeout: casexchange/redis_broker.py does not keep unacknowledged messages.
     }
 DISPATCH_INTERVAL = positive("DISPATCH_INTERVAL", 5)
+# Not hours or days: beat starts to count anew when it is restarted.
+TOKEN_SWEEP_SECONDS = 600
 CELERY_BEAT_SCHEDULER = "casexchange.beat:Scheduler"
 CELERY_BEAT_SCHEDULE = {
     "dispatch-due": {"task": "integrations.tasks.dispatch_due", "schedule": DISPATCH_INTERVAL},
     "release-stale": {"task": "integrations.tasks.release_stale", "schedule": DISPATCH_INTERVAL},
     "resume-bulk": {"task": "integrations.tasks.resume_bulk", "schedule": DISPATCH_INTERVAL},
     "tend-security-log": {"task": "integrations.tasks.tend_security_log", "schedule": DISPATCH_INTERVAL},
-    # Not hourly or daily: beat starts to count anew when it is restarted.
-    "tend-tokens": {"task": "integrations.tasks.tend_tokens", "schedule": 600},
+    "tend-tokens": {"task": "integrations.tasks.tend_tokens", "schedule": TOKEN_SWEEP_SECONDS},
 }
 # The longest sleep of beat, in seconds, which is also how soon it notices that the clock was set.
 CELERY_BEAT_MAX_LOOP_INTERVAL = min(1.0, DISPATCH_INTERVAL)

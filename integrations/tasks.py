@@ -12,7 +12,7 @@ from changes.conflicts import is_unavailable
 from changes.security_log import chain, mailing
 
 from .outgoing import delivery, outbox
-from .tokens import ending, revoking
+from .tokens import ending
 from .workers import shutdown, wakeup
 
 logger = logging.getLogger(__name__)
@@ -57,7 +57,7 @@ def tend_security_log() -> int:
     return _with_database(lambda: chain.seal() + mailing.send_due())
 def tend_tokens() -> int:
     """The sweep: revokes the tokens of inactive accounts, and tells people of tokens that end. Returns how many."""
-    return _with_database(lambda: revoking.revoke_of_inactive() + ending.tell())
+    return _with_database(ending.tend)
 
 
 def _bulk(idle_for: float = 0) -> int:

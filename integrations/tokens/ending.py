@@ -1,4 +1,4 @@
-"""Tells people by mail, once for each token, that it ends soon."""
+"""The sweep over tokens, which tells people by mail, once for each token, that it ends soon."""
 
 from __future__ import annotations
 
@@ -22,8 +22,17 @@ from integrations.models import TokenLife
 
 from .life import WARNED_BEFORE, is_to_be_told
 from .naming import token_name
+from .revoking import revoke_of_inactive
 
 logger = logging.getLogger(__name__)
+
+
+def tend() -> int:
+    """What is due about tokens: revokes those of inactive accounts, and tells people of those that end soon.
+
+    Returns how many tokens that concerned.
+    """
+    return revoke_of_inactive() + tell()
 
 
 def tell() -> int:
