@@ -101,7 +101,7 @@ class UserAdmin(PersonAdmin):
     def tokens(self, user: User) -> str:
         count = AuthToken.objects.filter(user=user).count()
         if not count:
-            return gettext("None")
+            return gettext("No token")
         text = ngettext(
             "One. It is revoked, for good, if Active is unticked or the password is set anew.",
             "%(count)s. They are revoked, for good, if Active is unticked or the password is set anew.",
