@@ -11,7 +11,7 @@ from django.db.models import Q
 from django.utils import timezone
 from knox.models import AuthToken
 
-from changes.conflicts import is_unavailable
+from changes.conflicts import is_unavailable, written_apart
 from integrations.models import TokenLife
 
 logger = logging.getLogger(__name__)
@@ -31,7 +31,7 @@ def note_use(token: AuthToken, last_used: Any, is_first: bool, address: str) -> 
         return
     used = {"last_used_at": now, "last_used_from": address[:64]}
     try:
-        with transaction.atomic():
+        with written_apart(), transaction.atomic():
             if is_first:
                 TokenLife.objects.bulk_create([TokenLife(token_id=token.digest, **used)], ignore_conflicts=True)
             else:
