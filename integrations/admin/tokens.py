@@ -12,6 +12,7 @@ from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.formats import date_format
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from knox import admin as knox_admin  # noqa: F401 - registers knox's admin, which is replaced here
@@ -27,6 +28,11 @@ from .once import shown_once
 from .too_many import are_too_many
 
 admin.site.unregister(AuthToken)
+
+
+def _moment(moment: datetime | None) -> str:
+    """As Django's admin shows a time in a list; "" for None."""
+    return date_format(timezone.localtime(moment), "DATETIME_FORMAT") if moment else ""
 
 
 class ExpiredFilter(admin.SimpleListFilter):
@@ -102,16 +108,16 @@ class TokenAdmin(ConfirmedAdmin, PlainChoices, admin.ModelAdmin):
         return what_ends(token) or gettext("Valid")
 
     @admin.display(description=_("expires"), ordering="expiry")
-    def expires(self, token: AuthToken) -> datetime | str:
-        return token.expiry or gettext("No end")
+    def expires(self, token: AuthToken) -> str:
+        return _moment(token.expiry) or gettext("No end")
 
     @admin.display(description=_("last used"), ordering="life__last_used_at")
-    def last_used(self, token: AuthToken) -> datetime | str:
-        return (hasattr(token, "life") and token.life.last_used_at) or gettext("Never used")
+    def last_used(self, token: AuthToken) -> str:
+        return _moment(token.life.last_used_at if hasattr(token, "life") else None) or gettext("Never used")
 
-    @admin.display(description=_("from"), ordering="life__last_used_from", empty_value="-")
-    def last_used_from(self, token: AuthToken) -> str | None:
-        return (token.life.last_used_from or None) if hasattr(token, "life") else None
+    @admin.display(description=_("from"), ordering="life__last_used_from")
+    def last_used_from(self, token: AuthToken) -> str:
+        return (token.life.last_used_from if hasattr(token, "life") else "") or "-"
 
     def get_fields(self, request: HttpRequest, obj: AuthToken | None = None) -> Any:
         if obj is None:
