@@ -231,8 +231,8 @@ def test_nothing_else_revokes_tokens(tokens, alice, settings, way):
         ("/admin/auth/user/{alice}/change/", "root", "2. They are revoked, for good, if Active is unticked"),
         ("/admin/auth/user/{acme}/change/", "root", "One. It is revoked, for good, if Active is unticked"),
         ("/admin/auth/user/{alice}/password/", "root", "With the new password 2 API tokens of this user are revoked"),
-        ("/accounts/password/", "alice", "2 API tokens of this account are revoked"),
-        ("/accounts/sessions/", "alice", "2 API tokens of this account are revoked"),
+        ("/accounts/password/", "alice", "This also revokes 2 API tokens of this account"),
+        ("/accounts/sessions/", "alice", "This also revokes 2 API tokens of this account"),
         ("/accounts/security/", "alice", "A new password, and signing out everywhere else, revoke them."),
     ],
 )
@@ -245,7 +245,7 @@ def test_a_page_says_before_how_many_tokens_are_revoked(tokens, alice, acme, roo
 
 def test_the_page_of_the_link_in_a_mail_says_it_too(tokens, alice):
     key = f"{user_pk_to_url_str(alice)}-{default_token_generator.make_token(alice)}"
-    assert "2 API tokens of this account are revoked" in text(
+    assert "This also revokes 2 API tokens of this account" in text(
         Client().get(f"/accounts/password/reset/{key}/", follow=True)
     )
 
