@@ -22,6 +22,7 @@ from changes.admin.readonly import PlainChoices
 from changes.pages.sign_in.confirming import ConfirmedAdmin
 from integrations.tokens.life import WARNED_BEFORE, is_expired, what_ends
 from integrations.tokens.naming import token_name
+from integrations.tokens.revoking import revoke
 
 from .forms import TokenForm
 from .once import shown_once
@@ -210,7 +211,7 @@ class TokenAdmin(ConfirmedAdmin, PlainChoices, admin.ModelAdmin):
             }
             return TemplateResponse(request, "admin/knox/authtoken/revoke.html", context)
         for token in tokens:
-            token.delete()
+            revoke(AuthToken.objects.filter(pk=token.pk), f"by {request.user}")
             self._log(request, token, DELETION)
             text = gettext("%(token)s is revoked.") % {"token": self._label(token)}
             self.message_user(request, text, messages.SUCCESS)

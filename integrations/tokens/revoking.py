@@ -14,6 +14,7 @@ from typing import Any
 from django.contrib.auth import get_user_model
 from django.contrib.auth.hashers import get_hasher, identify_hasher, is_password_usable
 from django.contrib.auth.models import User
+from django.db import transaction
 from django.db.models import QuerySet
 from django.db.models.signals import pre_save
 from knox.models import AuthToken
@@ -27,10 +28,13 @@ logger = logging.getLogger(__name__)
 
 def revoke(tokens: QuerySet[AuthToken], why: str) -> int:
     """Revokes these tokens. Returns how many there were."""
-    found = list(tokens.select_related("user"))
+    with transaction.atomic():
+        # Locked, so that a call that notes its first use at this moment cannot keep the token from being deleted.
+        found = list(tokens.select_related("user").select_for_update(of=("self",)).order_by("pk"))
+        for token in found:
+            token.delete()
     for token in found:
-        token.delete()
-        logger.info("Token %s of %s is revoked: %s", token_name(token), token.user.get_username(), why)
+        logger.info("A token of %s, %s, is revoked: %s", token.user.get_username(), token_name(token), why)
     return len(found)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from datetime import timedelta
 from io import StringIO
 from ipaddress import ip_network
@@ -12,6 +13,7 @@ from django.contrib.auth.models import User
 from django.core import mail
 from django.core.management import call_command
 from django.db import connection
+from django.db.models.signals import pre_delete
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 from knox.models import AuthToken
@@ -19,10 +21,14 @@ from rest_framework.test import APIClient
 
 from changes.models import Preferences
 from integrations import tasks
+from integrations.api import authentication
 from integrations.models import TokenLife
+from integrations.statements import token_with_user
+from integrations.tokens.revoking import revoke_of
 from tests.factories import UserFactory
 from tests.html_forms import errors, post_form
 from tests.pages import text, web
+from tests.processes import until
 from tests.rows import each_row
 
 LIST = "/admin/knox/authtoken/"
@@ -118,6 +124,54 @@ def test_a_refused_call_is_no_use(alice, status):
         token = token[:-1] + ("0" if token[-1] != "0" else "1")
     assert answer_to(token) == 401
     assert not TokenLife.objects.exists()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_token_that_is_revoked_while_a_call_reads_it_is_refused_and_stays_revoked(alice, monkeypatch):
+    row, token = AuthToken.objects.create(alice)
+
+    def revoked_meanwhile(digest):
+        found = token_with_user(digest)
+        revoke_of(alice, "test")
+        return found
+
+    monkeypatch.setattr(authentication, "token_with_user", revoked_meanwhile)
+    assert answer_to(token) == 401
+    assert not AuthToken.objects.filter(pk=row.pk).exists()
+    assert not TokenLife.objects.exists()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_first_use_does_not_keep_a_token_from_being_revoked(alice):
+    row, token = AuthToken.objects.create(alice)
+    answers = []
+
+    def is_waiting():
+        if connection.vendor != "postgresql":
+            return True
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'")
+            return cursor.fetchone()[0] > 0
+
+    def call():
+        answers.append(answer_to(token))
+        connection.close()
+
+    caller = threading.Thread(target=call)
+
+    def begun(sender, instance, **kwargs):
+        # The token is locked, and so the call waits; on SQLite for the whole transaction.
+        caller.start()
+        until("the call waits for the token", is_waiting)
+
+    pre_delete.connect(begun, sender=AuthToken)
+    try:
+        assert revoke_of(alice, "test") == 1
+    finally:
+        pre_delete.disconnect(begun, sender=AuthToken)
+    caller.join()
+    assert answers == [401]
+    assert not AuthToken.objects.filter(pk=row.pk).exists()
 
 
 def test_the_list_sorts_and_filters_by_the_last_use(root, alice):
