@@ -55,6 +55,9 @@ def resume_bulk() -> int:
 def tend_security_log() -> int:
     """The sweep: appends events whose process died after the commit, and sends mail about events."""
     return _with_database(lambda: chain.seal() + mailing.send_due())
+
+
+@shared_task
 def tend_tokens() -> int:
     """The sweep: revokes the tokens of inactive accounts, and tells people of tokens that end. Returns how many."""
     return _with_database(ending.tend)

@@ -61,6 +61,7 @@ SEE_TOKENS = _right("see tokens", "integrator", "auditor", "superuser")
 TOKENS = _right("tokens of partners and of oneself: make; all tokens: revoke", "integrator", "superuser")
 SEE_USERS = _right("see users", "integrator", "auditor", "superuser")
 SEE_ROLES = _right("see roles", "auditor", "superuser")
+SECURITY_LOG = _right("read and export the security log", "integrator", "auditor", "superuser")
 PEOPLE_AND_ROLES = _right("users, passwords, roles, tokens of other staff; sign-in attempts and locks", "superuser")
 NOBODY = _right("delete changes, operations, users; alter what was sent, received or decided")
 
@@ -117,6 +118,8 @@ PAGES = [
     Row("/keyboard/", SEE),
     Row("/calendar/", SEE),
     Row("/workflow/", SEE),
+    Row("/security-log/", SECURITY_LOG),
+    Row("/security-log/export.csv", SECURITY_LOG),
     Row("/changes/", SEE),
     Row("/changes/export.csv", SEE),
     Row("/changes/filters/", OWN_SETTINGS, OWN_SETTINGS, data={"name": "Mine", "query": "phase=Log"}),
