@@ -61,8 +61,11 @@ class BearerAuthentication(TokenAuthentication):
         return checked.user, checked
 
     def check(self, token: Any) -> AuthToken:
-        """The token, whose use is noted. One that has expired stays, so that the administration shows why it fails."""
-        if token is None or is_expired(token):
+        """The token, whose use is noted. One that has expired is removed; the security log says so."""
+        if token is not None and is_expired(token):
+            token.delete()
+            token = None
+        if token is None:
             raise AuthenticationFailed("Invalid token.")
         self.validate_user(token)
         try:

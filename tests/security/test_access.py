@@ -59,9 +59,10 @@ ACTORS = {
 }
 SIGN_IN = ("/accounts/login/", "/admin/login/")
 WRITTEN = re.compile(r'\b(?:INSERT (?:OR IGNORE )?INTO|(?<!FOR )(?<!KEY )(?<!DO )UPDATE|DELETE FROM)\s+"?(\w+)')
-# Written whether or not a call is allowed: sessions, what is counted, the security log, and that of incoming operations.
+# Written whether or not a call is allowed: sessions, counts, the security log, and that of incoming operations.
 ALWAYS = re.compile(
-    r"django_session|changes_(pending|security)event|changes_securitymail|usersessions_\w+|axes_\w+|\w+_ratecounter|\w+_tokenlife|\w+_incomingoperation"
+    r"django_session|usersessions_\w+|axes_\w+|\w+_ratecounter|\w+_tokenlife"
+    r"|\w+_(pending|security)event|\w+_securitymail|\w+_incomingoperation"
 )
 
 

@@ -68,11 +68,12 @@ def test_no_end_is_chosen_explicitly(root, alice):
     assert [token.expiry for token in AuthToken.objects.all()] == [None, None]
 
 
-def test_a_token_that_has_expired_is_refused_and_stays_in_the_list(root, alice):
+def test_a_token_that_has_expired_is_listed_and_at_its_next_use_refused_and_removed(root, alice):
     token = AuthToken.objects.create(alice, expiry=DAY)[1]
     with time_machine.travel(timezone.now() + DAY + timedelta(seconds=1)):
-        assert answer_to(token) == 401
         assert "Expired" in text(web(root).get(LIST))
+        assert answer_to(token) == 401
+        assert not AuthToken.objects.exists()
     assert not TokenLife.objects.exists()
 
 
