@@ -35,6 +35,14 @@ def positive(name: str, default: float) -> float:
     return number
 
 
+def whole(name: str, default: int, *, most: int) -> int:
+    """A whole number from 1 to `most`."""
+    text = env.str(name, str(default)).strip()
+    if not re.fullmatch(r"[0-9]{1,9}", text) or not 1 <= int(text) <= most:
+        raise ImproperlyConfigured(f"{name}={text!r}: give a whole number from 1 to {most}, such as {default}")
+    return int(text)
+
+
 def zero_or_more(name: str, default: float) -> float:
     """A finite number; 0 means no limit."""
     text = env.str(name, str(default))

@@ -18,7 +18,7 @@ from django.views import defaults
 
 from casexchange.error_pages import API, problem, refused
 from changes.api.parsers import REPEATABLE_BYTES
-from changes.conflicts import RETRY_AFTER, is_unavailable, is_undone, retry, what_to_do
+from changes.conflicts import RETRY_AFTER, is_unavailable, is_undone, is_written_apart, retry, what_to_do
 from changes.exceptions import ChangeRefused
 from changes.pages.sign_in.interruptions import INTERRUPTIONS, answer_to
 from changes.pages.sign_in.middleware import before_the_view
@@ -74,13 +74,16 @@ def _answer(view: View, request: HttpRequest, *args: Any, **kwargs: Any) -> Http
 
 
 class _Writes:
-    """Watches the statements of a request. `are_committed` tells whether anything that it wrote was committed."""
+    """Watches the statements of a request. `are_committed` tells whether anything that it wrote was committed.
+
+    What is `written_apart()` does not count.
+    """
 
     are_committed = False
 
     def __call__(self, execute: Callable[..., Any], sql: Any, params: Any, many: bool, context: Any) -> Any:
         result = execute(sql, params, many, context)
-        if not str(sql)[:20].lstrip().upper().startswith(_NO_WRITE):
+        if not (is_written_apart() or str(sql)[:20].lstrip().upper().startswith(_NO_WRITE)):
             if context["connection"].in_atomic_block:
                 transaction.on_commit(self._note)  # a rollback discards this
             else:

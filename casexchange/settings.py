@@ -2,6 +2,7 @@
 
 import os
 import re
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from casexchange.environment import (
     one_of,
     positive,
     rate,
+    whole,
     zero_or_more,
 )
 from casexchange.log_settings import *  # noqa: F403 - what is logged, in a module of its own
@@ -241,6 +243,7 @@ CELERY_TASK_ROUTES = {
     "integrations.tasks.bulk": {"queue": "housekeeping"},
     "integrations.tasks.resume_bulk": {"queue": "housekeeping"},
     "integrations.tasks.tend_security_log": {"queue": "housekeeping"},
+    "integrations.tasks.tend_tokens": {"queue": "housekeeping"},
 }
 CELERY_TASK_DEFAULT_QUEUE = "housekeeping"
 CELERY_TASK_CREATE_MISSING_QUEUES = False  # a mistyped name would create a queue that no worker reads
@@ -293,12 +296,15 @@ elif CELERY_BROKER_URL.startswith("redis"):
         # No visibility timeout: casexchange/redis_broker.py does not keep unacknowledged messages.
     }
 DISPATCH_INTERVAL = positive("DISPATCH_INTERVAL", 5)
+# Not hours or days: beat starts to count anew when it is restarted.
+TOKEN_SWEEP_SECONDS = 600
 CELERY_BEAT_SCHEDULER = "casexchange.beat:Scheduler"
 CELERY_BEAT_SCHEDULE = {
     "dispatch-due": {"task": "integrations.tasks.dispatch_due", "schedule": DISPATCH_INTERVAL},
     "release-stale": {"task": "integrations.tasks.release_stale", "schedule": DISPATCH_INTERVAL},
     "resume-bulk": {"task": "integrations.tasks.resume_bulk", "schedule": DISPATCH_INTERVAL},
     "tend-security-log": {"task": "integrations.tasks.tend_security_log", "schedule": DISPATCH_INTERVAL},
+    "tend-tokens": {"task": "integrations.tasks.tend_tokens", "schedule": TOKEN_SWEEP_SECONDS},
 }
 # The longest sleep of beat, in seconds, which is also how soon it notices that the clock was set.
 CELERY_BEAT_MAX_LOOP_INTERVAL = min(1.0, DISPATCH_INTERVAL)
@@ -339,7 +345,9 @@ WEB_TIMEOUT = positive("WEB_TIMEOUT", 30)
 API_RATE_LIMIT = rate("API_RATE_LIMIT", "6000/minute")
 API_ADDRESS_RATE_LIMIT = rate("API_ADDRESS_RATE_LIMIT", "30000/minute")
 API_ANONYMOUS_RATE_LIMIT = rate("API_ANONYMOUS_RATE_LIMIT", "300/minute")
-REST_KNOX = {"AUTH_HEADER_PREFIX": "Bearer", "TOKEN_TTL": None, "AUTO_REFRESH": False}
+# How long a new token lives, if nobody says otherwise.
+API_TOKEN_DAYS = whole("API_TOKEN_DAYS", 365, most=36_500)
+REST_KNOX = {"AUTH_HEADER_PREFIX": "Bearer", "TOKEN_TTL": timedelta(days=API_TOKEN_DAYS), "AUTO_REFRESH": False}
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": ["integrations.api.authentication.BearerAuthentication"],
     "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],

@@ -9,6 +9,8 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import TypeVar
 
 from django.db import Error, InterfaceError, OperationalError, connection
@@ -31,6 +33,25 @@ _UNAVAILABLE_CLASSES = {"08", "40", "53", "57"}  # connection, rollback, resourc
 # https://www.sqlite.org/rescode.html
 _SQLITE_BUSY = {5, 6}  # busy, locked
 _SQLITE_UNAVAILABLE = _SQLITE_BUSY | {10, 13, 14}  # input/output error, disk full, cannot open
+
+
+# Whether what is written now may stay although the request is repeated.
+_may_stay: ContextVar[bool] = ContextVar("may_stay", default=False)
+
+
+@contextmanager
+def written_apart() -> Iterator[None]:
+    """What is written inside is no part of the request's work, such as a count: it may be committed, and the request
+    still be repeated after a conflict."""
+    token = _may_stay.set(True)
+    try:
+        yield
+    finally:
+        _may_stay.reset(token)
+
+
+def is_written_apart() -> bool:
+    return _may_stay.get()
 
 
 def is_conflict(error: BaseException) -> bool:

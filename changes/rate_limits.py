@@ -16,6 +16,7 @@ from typing import NamedTuple
 from django.db import transaction
 from django.utils import timezone
 
+from changes.conflicts import written_apart
 from changes.models import RateCounter
 
 SHARES = 100
@@ -116,6 +117,7 @@ def _share(name: str, window: int) -> _Share:
     return share
 
 
+@written_apart()
 def _take(name: str, rate: Rate, wanted: int, end: float) -> int:
     """Takes up to `wanted` from what is left of the window."""
     with transaction.atomic():

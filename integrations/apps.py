@@ -13,9 +13,11 @@ class IntegrationsConfig(AppConfig):
         from .pages.extension import extension
         from .security_events import receivers as security_receivers
         from .setup import checks, roles, separation  # noqa: F401 - the checks register themselves
+        from .tokens import revoking
 
         receivers.connect()
         security_receivers.connect()
         roles.connect()
         separation.connect()
+        revoking.connect()
         extensions.register(extension())

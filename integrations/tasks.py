@@ -12,6 +12,7 @@ from changes.conflicts import is_unavailable
 from changes.security_log import chain, mailing
 
 from .outgoing import delivery, outbox
+from .tokens import ending
 from .workers import shutdown, wakeup
 
 logger = logging.getLogger(__name__)
@@ -54,6 +55,12 @@ def resume_bulk() -> int:
 def tend_security_log() -> int:
     """The sweep: appends events whose process died after the commit, and sends mail about events."""
     return _with_database(lambda: chain.seal() + mailing.send_due())
+
+
+@shared_task
+def tend_tokens() -> int:
+    """The sweep: revokes the tokens of inactive accounts, and tells people of tokens that end. Returns how many."""
+    return _with_database(ending.tend)
 
 
 def _bulk(idle_for: float = 0) -> int:

@@ -81,6 +81,8 @@ ON_SQLITE_TOO = (
     "test_query_counts.py",
     # Counted and used up in the database.
     "security/test_sign_in.py",
+    "security/test_token_life.py",
+    "security/test_tokens.py",
     "security/test_second_factor.py",
     "security/test_security_log.py",
     "security/test_security_log_kept.py",

@@ -29,6 +29,8 @@ BAD = [
     ("DELIVERY_RETRY_SCHEDULE", "5,x", "DELIVERY_RETRY_SCHEDULE='5,x': give seconds"),
     ("ATTACHMENT_MAX_BYTES", "25MB", "ATTACHMENT_MAX_BYTES='25MB': give a number above 0"),
     ("OUTGOING_ALLOWED_NETWORKS", "10.0.0.1/8", "OUTGOING_ALLOWED_NETWORKS: 10.0.0.1/8 has host bits set"),
+    ("API_TOKEN_DAYS", "0", "API_TOKEN_DAYS='0': give a whole number from 1 to 36500, such as 365"),
+    ("API_TOKEN_DAYS", "a year", "API_TOKEN_DAYS='a year': give a whole number from 1 to 36500, such as 365"),
     ("API_RATE_LIMIT", "fast", "API_RATE_LIMIT='fast': write a number and second"),
     (
         "REQUIRE_SECOND_FACTOR_FOR",

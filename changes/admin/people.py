@@ -5,6 +5,7 @@ from typing import Any
 from django.contrib import admin, messages
 from django.contrib.auth.admin import GroupAdmin, UserAdmin
 from django.contrib.auth.models import Group, User
+from django.core.exceptions import PermissionDenied
 from django.db.models import ManyToManyField, QuerySet
 from django.forms import CheckboxSelectMultiple
 from django.http import HttpRequest, HttpResponse
@@ -67,17 +68,31 @@ class PersonAdmin(ConfirmedAdmin, PlainChoices, UserAdmin):
             kwargs |= {"widget": CheckboxSelectMultiple, "label": _("Roles"), "help_text": ""}
         return super().formfield_for_manytomany(db_field, request, **kwargs)
 
+    def get_readonly_fields(self, request: HttpRequest, obj: User | None = None) -> Any:
+        """Only superusers give roles. Otherwise a permission to edit users would contain all others."""
+        fields = super().get_readonly_fields(request, obj)
+        return fields if request.user.is_superuser else (*fields, "groups", "is_superuser")
+
+    def has_change_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
+        is_above = obj is not None and (obj.is_staff or obj.is_superuser) and not request.user.is_superuser
+        return not is_above and super().has_change_permission(request, obj)
+
     def has_delete_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
         return False
 
     def user_change_password(self, request: HttpRequest, id: str, form_url: str = "") -> HttpResponse:
+        if not request.user.is_superuser:
+            raise PermissionDenied
         return ask_again(request) or super().user_change_password(request, id, form_url)
 
     @admin.action(description=_("Remove the second factor, and sign out"), permissions=["change"])
     def take_away_second_factor(self, request: HttpRequest, users: QuerySet[User]) -> None:
         """For people who lost it. Their history shows who did it."""
         for user in users:
-            if take_away(user, request):
+            if not self.has_change_permission(request, user):
+                text = gettext("You may not change %(user)s.")
+                self.message_user(request, text % {"user": user}, messages.ERROR)
+            elif take_away(user, request):
                 self.log_change(request, user, gettext("Second factor removed"))
                 text = gettext("The second factor of %(user)s is removed. Their sessions are ended.")
                 self.message_user(request, text % {"user": user}, messages.SUCCESS)
@@ -118,9 +133,16 @@ class RoleAdmin(ConfirmedAdmin, GroupAdmin):
     def get_readonly_fields(self, request: HttpRequest, obj: Group | None = None) -> Any:
         return ("name",) if obj is not None and obj.name in Role.values else ()
 
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return request.user.is_superuser
+
+    def has_change_permission(self, request: HttpRequest, obj: Group | None = None) -> bool:
+        """Only superusers: who edits roles could give any permission to their own."""
+        return request.user.is_superuser
+
     def has_delete_permission(self, request: HttpRequest, obj: Group | None = None) -> bool:
         own = obj is not None and obj.name in Role.values
-        return not own and super().has_delete_permission(request, obj)
+        return not own and request.user.is_superuser
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
         return super().changelist_view(request, {"title": _("Roles"), **(extra_context or {})})

@@ -21,6 +21,9 @@ PLACES = {
     "edit.groups": "the choice of the owning group",
     "comment.sends": "the form of a public comment: change",
     "file.sends": "the form of files: change",
+    "account.tokens": "a person's own page of sign-in and security",
+    "account.password": "the form of a new password: owner",
+    "account.sessions": "the button that signs out everywhere else: owner",
 }
 
 

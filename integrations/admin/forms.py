@@ -18,6 +18,7 @@ from changes.pages.fields import Minute
 from changes.validators import validate_moment
 from integrations.leave import FIELDS, TARGETS, USUAL_CHANGE_TYPES, in_order
 from integrations.models import ExternalSystem, OutgoingOperation, validate_secret
+from integrations.tokens.life import default_expiry
 from integrations.transports import signing
 from integrations.validators import validate_system_ids
 
@@ -206,7 +207,13 @@ class TokenForm(forms.ModelForm):
     expiry = Minute(
         required=False,
         label=_("Expires"),
-        help_text=_("Leave empty for a token that is valid until it is revoked."),
+        initial=default_expiry,
+        help_text=_("Its user and the integration administrators are told 14 days before, if this server sends mail."),
+    )
+    has_no_end = forms.BooleanField(
+        required=False,
+        label=_("No end"),
+        help_text=_("It is valid until it is revoked, whatever time stands above. Only for what cannot be renewed."),
     )
 
     class Meta:
@@ -227,3 +234,11 @@ class TokenForm(forms.ModelForm):
         if expiry is not None and expiry <= timezone.now():
             raise ValidationError(_("This time has passed already."), code="past")
         return expiry
+
+    def clean(self) -> dict[str, Any]:
+        cleaned = super().clean() or self.cleaned_data
+        if cleaned.get("has_no_end"):
+            cleaned["expiry"] = None
+        elif "expiry" in cleaned and cleaned["expiry"] is None:
+            self.add_error("expiry", _("Give a time, or tick “No end”."))
+        return cleaned

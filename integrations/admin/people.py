@@ -1,16 +1,20 @@
 """Users and support groups: extends changes.admin with authorized users and external systems."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, ClassVar
 
 from django import forms
-from django.contrib import admin
+from django.contrib import admin, messages
 from django.contrib.auth.forms import AdminUserCreationForm, UserChangeForm
 from django.contrib.auth.models import User
 from django.core.exceptions import ValidationError
 from django.db.models import QuerySet
 from django.forms.models import BaseInlineFormSet
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
+from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
+from knox.models import AuthToken
 
 from changes.admin.people import PersonAdmin, SupportGroupAdmin
 from changes.admin.readonly import PlainChoices
@@ -60,9 +64,10 @@ class UserAdmin(PersonAdmin):
         (_("Partner"), {"fields": ("is_partner_account",)}),
     )
     list_display: Any = (*PersonAdmin.list_display, "is_partner", "speaks_for")
-    readonly_fields: ClassVar[Any] = (*PersonAdmin.readonly_fields, "is_partner", "speaks_for")
+    readonly_fields: ClassVar[Any] = (*PersonAdmin.readonly_fields, "is_partner", "speaks_for", "tokens")
     fieldsets: ClassVar[Any] = (
         *PersonAdmin.fieldsets[:-1],
+        (_("API tokens"), {"fields": ("tokens",)}),
         (_("Partner"), {"fields": ("is_partner", "speaks_for")}),
         PersonAdmin.fieldsets[-1],
     )
@@ -72,9 +77,37 @@ class UserAdmin(PersonAdmin):
         return users.select_related("partner_account").prefetch_related("authorized_systems")
 
     def save_model(self, request: HttpRequest, obj: User, form: Any, change: bool) -> None:
-        super().save_model(request, obj, form, change)
+        with self._saying_what_is_revoked(request, obj):
+            super().save_model(request, obj, form, change)
         if not change and form.cleaned_data.get("is_partner_account"):
             PartnerAccount.objects.create(user=obj)
+
+    def user_change_password(self, request: HttpRequest, id: str, form_url: str = "") -> HttpResponse:
+        with self._saying_what_is_revoked(request, self.get_object(request, id)):
+            return super().user_change_password(request, id, form_url)
+
+    @contextmanager
+    def _saying_what_is_revoked(self, request: HttpRequest, user: User | None) -> Iterator[None]:
+        """Says how many tokens of `user` were revoked meanwhile: integrations/tokens/revoking.py."""
+        before = AuthToken.objects.filter(user=user).count() if user and user.pk else 0
+        yield
+        if before and user and (revoked := before - AuthToken.objects.filter(user=user).count()) > 0:
+            text = ngettext(
+                "One API token of %(user)s is revoked.", "%(count)s API tokens of %(user)s are revoked.", revoked
+            )
+            self.message_user(request, text % {"count": revoked, "user": user}, messages.WARNING)
+
+    @admin.display(description=_("API tokens"))
+    def tokens(self, user: User) -> str:
+        count = AuthToken.objects.filter(user=user).count()
+        if not count:
+            return gettext("No token")
+        text = ngettext(
+            "One. It is revoked, for good, if Active is unticked or the password is set anew.",
+            "%(count)s. They are revoked, for good, if Active is unticked or the password is set anew.",
+            count,
+        )
+        return text % {"count": count}
 
     @admin.display(description=_("account of a partner"), boolean=True)
     def is_partner(self, user: User) -> bool:

@@ -1,5 +1,6 @@
 """Admin of REST API tokens: they are created, shown once, and revoked. They cannot be edited or shown again."""
 
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.contrib import admin, messages
@@ -11,6 +12,7 @@ from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.formats import date_format
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from knox import admin as knox_admin  # noqa: F401 - registers knox's admin, which is replaced here
@@ -18,7 +20,9 @@ from knox.models import AuthToken
 
 from changes.admin.readonly import PlainChoices
 from changes.pages.sign_in.confirming import ConfirmedAdmin
-from integrations.tokens import token_name
+from integrations.tokens.life import WARNED_BEFORE, is_expired, what_ends
+from integrations.tokens.naming import token_name
+from integrations.tokens.revoking import revoke
 
 from .forms import TokenForm
 from .once import shown_once
@@ -27,33 +31,64 @@ from .too_many import are_too_many
 admin.site.unregister(AuthToken)
 
 
+def _moment(moment: datetime | None) -> str:
+    """As Django's admin shows a time in a list; "" for None."""
+    return date_format(timezone.localtime(moment), "DATETIME_FORMAT") if moment else ""
+
+
 class ExpiredFilter(admin.SimpleListFilter):
     title = _("expiry")
     parameter_name = "expired"
 
     def lookups(self, request: HttpRequest, model_admin: admin.ModelAdmin) -> Any:
-        return [("yes", _("Expired")), ("no", _("Not expired"))]
+        return [("yes", _("Expired")), ("no", _("Not expired")), ("soon", _("Expires soon")), ("never", _("No end"))]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[AuthToken]) -> QuerySet[AuthToken]:
         now = timezone.now()
-        if self.value() == "yes":
-            return queryset.filter(expiry__lte=now)
-        return queryset.exclude(expiry__lte=now) if self.value() == "no" else queryset
+        match self.value():
+            case "yes":
+                return queryset.filter(expiry__lte=now)
+            case "no":
+                return queryset.exclude(expiry__lte=now)
+            case "soon":
+                return queryset.filter(expiry__gt=now, expiry__lte=now + WARNED_BEFORE)
+            case "never":
+                return queryset.filter(expiry=None)
+        return queryset
+
+
+class LastUsedFilter(admin.SimpleListFilter):
+    title = _("last used")
+    parameter_name = "used"
+    LONG = timedelta(days=90)
+
+    def lookups(self, request: HttpRequest, model_admin: admin.ModelAdmin) -> Any:
+        return [("never", _("Never used")), ("long-ago", _("Not for 90 days")), ("lately", _("In the last 90 days"))]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[AuthToken]) -> QuerySet[AuthToken]:
+        start = timezone.now() - self.LONG
+        match self.value():
+            case "never":
+                return queryset.filter(life__last_used_at=None)
+            case "long-ago":
+                return queryset.filter(life__last_used_at__lt=start)
+            case "lately":
+                return queryset.filter(life__last_used_at__gte=start)
+        return queryset
 
 
 @admin.register(AuthToken)
 class TokenAdmin(ConfirmedAdmin, PlainChoices, admin.ModelAdmin):
     form = TokenForm
-    list_display = ("name", "user", "created", "expiry", "state")
-    list_filter = (ExpiredFilter,)
+    list_display = ("name", "user", "created", "expires", "last_used", "last_used_from", "state")
+    list_filter = (ExpiredFilter, LastUsedFilter)
     search_fields = ("user__username", "token_key")
     ordering = ("-created",)
     actions = ("revoke",)
-    fields = ("user", "expiry")
     change_form_template = "admin/knox/authtoken/change_form.html"
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[AuthToken]:
-        return super().get_queryset(request).select_related("user").prefetch_related("user__authorized_systems")
+        return super().get_queryset(request).select_related("user", "life").prefetch_related("user__authorized_systems")
 
     # --- Columns and fields ---
 
@@ -63,7 +98,7 @@ class TokenAdmin(ConfirmedAdmin, PlainChoices, admin.ModelAdmin):
 
     @admin.display(description=_("state"))
     def state(self, token: AuthToken) -> str:
-        if token.expiry is not None and token.expiry <= timezone.now():
+        if is_expired(token):
             return gettext("Expired")
         if not token.user.is_active:
             return gettext("Unusable: the user is inactive")
@@ -71,10 +106,24 @@ class TokenAdmin(ConfirmedAdmin, PlainChoices, admin.ModelAdmin):
         if systems and not any(system.enabled for system in systems):
             names = ", ".join(system.system_id for system in systems)
             return gettext("Unusable: %(systems)s is disabled") % {"systems": names}
-        return gettext("Valid")
+        return what_ends(token) or gettext("Valid")
+
+    @admin.display(description=_("expires"), ordering="expiry")
+    def expires(self, token: AuthToken) -> str:
+        return _moment(token.expiry) or gettext("No end")
+
+    @admin.display(description=_("last used"), ordering="life__last_used_at")
+    def last_used(self, token: AuthToken) -> str:
+        return _moment(token.life.last_used_at if hasattr(token, "life") else None) or gettext("Never used")
+
+    @admin.display(description=_("from"), ordering="life__last_used_from")
+    def last_used_from(self, token: AuthToken) -> str:
+        return (token.life.last_used_from if hasattr(token, "life") else "") or "-"
 
     def get_fields(self, request: HttpRequest, obj: AuthToken | None = None) -> Any:
-        return ("user", "expiry") if obj is None else ("name", "user", "created", "expiry", "state")
+        if obj is None:
+            return ("user", "expiry", "has_no_end")
+        return ("name", "user", "created", "expires", "last_used", "last_used_from", "state")
 
     def get_readonly_fields(self, request: HttpRequest, obj: AuthToken | None = None) -> Any:
         return () if obj is None else self.get_fields(request, obj)
@@ -162,7 +211,7 @@ class TokenAdmin(ConfirmedAdmin, PlainChoices, admin.ModelAdmin):
             }
             return TemplateResponse(request, "admin/knox/authtoken/revoke.html", context)
         for token in tokens:
-            token.delete()
+            revoke(AuthToken.objects.filter(pk=token.pk), f"by {request.user}")
             self._log(request, token, DELETION)
             text = gettext("%(token)s is revoked.") % {"token": self._label(token)}
             self.message_user(request, text, messages.SUCCESS)

@@ -5,17 +5,19 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from django.utils import timezone
+from django.db import IntegrityError
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
 from knox.auth import TokenAuthentication
 from knox.crypto import hash_token
 from knox.models import AuthToken
 from rest_framework.exceptions import AuthenticationFailed
 
-from changes.api.throttling import count_failure, refuse_many_failures
+from changes.api.throttling import address_of, count_failure, refuse_many_failures
 from integrations.models import ExternalSystem
 from integrations.statements import partner_of_token, token_with_user
-from integrations.tokens import token_name
+from integrations.tokens.life import is_expired
+from integrations.tokens.naming import token_name
+from integrations.tokens.use import note_use
 
 if TYPE_CHECKING:
     from rest_framework.request import Request
@@ -30,6 +32,7 @@ class BearerAuthentication(TokenAuthentication):
     def authenticate(self, request: Request) -> Any:
         refuse_many_failures(request)
         self.is_for_partners = getattr(request.parser_context.get("view"), "is_for_partners", False)
+        self.address = address_of(request)
         try:
             found = super().authenticate(request)
         except AuthenticationFailed:
@@ -57,13 +60,18 @@ class BearerAuthentication(TokenAuthentication):
         checked = self.check(token_with_user(digest))
         return checked.user, checked
 
-    def check(self, token: AuthToken | None) -> AuthToken:
-        if token is not None and token.expiry is not None and token.expiry < timezone.now():
+    def check(self, token: Any) -> AuthToken:
+        """The token, whose use is noted. One that has expired is removed; the security log says so."""
+        if token is not None and is_expired(token):
             token.delete()
             token = None
         if token is None:
             raise AuthenticationFailed("Invalid token.")
         self.validate_user(token)
+        try:
+            note_use(token, token.life_used_at, token.life_key is None, self.address)
+        except IntegrityError as error:  # revoked since it was read
+            raise AuthenticationFailed("Invalid token.") from error
         return token
 
 

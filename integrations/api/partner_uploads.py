@@ -20,7 +20,7 @@ from integrations import incoming
 from integrations.access import reachable
 from integrations.choices import IncomingKind
 from integrations.models import ExternalSystem
-from integrations.tokens import token_name
+from integrations.tokens.naming import token_name
 
 from .sent import Sent, apply
 

@@ -16,6 +16,7 @@ from .systems import (
     validate_endpoint_url,
     validate_secret,
 )
+from .tokens import TokenLife
 
 __all__ = [
     "DeliveryAttempt",
@@ -29,6 +30,7 @@ __all__ = [
     "PartnerAccount",
     "PartnerStorage",
     "SecretUnreadable",
+    "TokenLife",
     "validate_endpoint_url",
     "validate_secret",
 ]

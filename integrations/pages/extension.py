@@ -17,7 +17,7 @@ from integrations.security_events import kinds, receivers
 from integrations.standing import wording
 from integrations.workers import wakeup
 
-from . import bulk_operations, desk_parts, list_columns, timeline_operations
+from . import bulk_operations, desk_parts, list_columns, own_tokens, timeline_operations
 from .change_panel import already_read, exchange_of
 
 # Attribute of the request for a list: the overview of its changes, read once for all rows.
@@ -95,6 +95,9 @@ PARTS = (
     ("edit.groups", _part("groups")),
     ("comment.sends", _part("will_send_short", _of_comment)),
     ("file.sends", _part("will_send_short", _of_file)),
+    ("account.tokens", _part("own_tokens", own_tokens.listed)),
+    ("account.password", _part("revokes_tokens", own_tokens.counted)),
+    ("account.sessions", _part("revokes_tokens", own_tokens.counted)),
 )
 
 

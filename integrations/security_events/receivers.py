@@ -14,7 +14,7 @@ from changes.actor import current, current_request
 from changes.security_log.recording import Caller, Subject, record
 from changes.security_log.watching import Changed, Watch
 from integrations.models import ExternalGroup, ExternalSystem, PartnerAccount
-from integrations.tokens import token_name
+from integrations.tokens.naming import token_name
 
 # --- Tokens. Their primary key is a digest of the secret, and is kept nowhere ---
 

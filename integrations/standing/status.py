@@ -7,17 +7,20 @@ delivered.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
 from django.db.models import Count, DateTimeField, IntegerField, OuterRef, QuerySet, Subquery
 from django.db.models.functions import Coalesce
 from django.utils import timezone
+from knox.models import AuthToken
 
 from integrations.choices import Breaker, Delivery, DeliveryStatus
 from integrations.models import DeliveryControl, ExternalSystem, OutgoingOperation
 from integrations.querysets import SystemQuerySet
+from integrations.tokens.life import WARNED_BEFORE
 
 from . import failures, state
 from .flow import Flow, flow_of
@@ -74,6 +77,8 @@ class SystemStatus:
     delivered_last_minute: int
     delivered_per_minute: float
     last_delivered: datetime | None
+    # Tokens of its authorized user that end soon, or have ended lately: `ending_tokens()`.
+    ending_tokens: Sequence[AuthToken] = ()
 
     @property
     def system_id(self) -> str:
@@ -162,4 +167,17 @@ def breaker_of(system: ExternalSystem) -> BreakerStatus:
 def all_statuses(now: datetime | None = None) -> list[SystemStatus]:
     """The status of every system, ordered by `system_id`."""
     now = now or timezone.now()
-    return [status_of(system, now) for system in with_traffic(ExternalSystem.objects.order_by("system_id"), now)]
+    tokens = ending_tokens(now)
+    return [
+        replace(status_of(system, now), ending_tokens=tokens.get(system.authorized_user_id, ()))
+        for system in with_traffic(ExternalSystem.objects.order_by("system_id"), now)
+    ]
+
+
+def ending_tokens(now: datetime) -> dict[int, list[AuthToken]]:
+    """The tokens of partners that end within two weeks, or have ended as lately, by their users."""
+    of_partners = AuthToken.objects.filter(user__authorized_systems__isnull=False).distinct()
+    found: dict[int, list[AuthToken]] = {}
+    for token in of_partners.filter(expiry__range=(now - WARNED_BEFORE, now + WARNED_BEFORE)).order_by("expiry"):
+        found.setdefault(token.user_id, []).append(token)
+    return found

@@ -9,6 +9,8 @@ from typing import Any
 from django.utils import timezone
 
 from changes.texts.timestamps import timestamp
+from integrations.tokens.life import end_of
+from integrations.tokens.naming import token_name
 
 from .status import SystemStatus
 
@@ -53,6 +55,9 @@ def _system(status: SystemStatus) -> dict[str, Any]:
         "delivered_per_minute": status.delivered_per_minute,
         "rate_limit": status.rate_limit,
         "last_delivered_at": _moment(status.last_delivered),
+        "ending_tokens": [
+            {"token": token_name(token), "expires_at": _moment(token.expiry)} for token in status.ending_tokens
+        ],
     }
 
 
@@ -69,6 +74,9 @@ def as_text(statuses: Sequence[SystemStatus], now: datetime) -> str:
     held = [status for status in statuses if not status.flow.is_well]
     if held:
         lines += ["", *(_why(status) for status in held)]
+    ending = [f"{status.system_id}: {end_of(token)}" for status in statuses for token in status.ending_tokens]
+    if ending:
+        lines += ["", *ending]
     return "\n".join(lines)
 
 

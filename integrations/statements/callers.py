@@ -12,11 +12,12 @@ from knox.models import AuthToken
 from changes.models.prepared import prepared
 from integrations.models import ExternalSystem
 
-from .rows import partly, read
+from .rows import moment, partly, read
 
 # The permissions of a superuser are never asked for, and only staff have any use of theirs.
 _CALLER = """
 SELECT t.digest, t.user_id, t.expiry, u.username, u.is_active, u.is_staff, u.is_superuser,
+    l.token_id AS life_key, l.last_used_at AS life_used_at,
     CASE WHEN u.is_staff AND NOT u.is_superuser THEN (
         SELECT {joined}(c.app_label || '.' || p.codename, ' ')
         FROM auth_permission p
@@ -29,17 +30,22 @@ SELECT t.digest, t.user_id, t.expiry, u.username, u.is_active, u.is_staff, u.is_
     ) END AS permissions
 FROM knox_authtoken t
 JOIN auth_user u ON u.id = t.user_id
+LEFT JOIN integrations_tokenlife l ON l.token_id = t.digest
 WHERE t.digest = %s
 """
 
 
 def token_with_user(digest: str) -> AuthToken | None:
-    """The token with its user, or None. For staff, the user's permissions are loaded too, into Django's own cache."""
+    """The token with its user, or None. It also has `life_key` and `life_used_at`: what was noted of its use.
+
+    For staff, the user's permissions are loaded too, into Django's own cache.
+    """
     sql = _CALLER.format(joined="string_agg" if connection.vendor == "postgresql" else "group_concat")
     with prepared():
         token: Any = next(iter(read(AuthToken, sql, [digest])), None)
     if token is None:
         return None
+    token.life_used_at = moment(token.life_used_at)
     user: Any = partly(
         get_user_model(),
         id=token.user_id,
@@ -56,12 +62,14 @@ def token_with_user(digest: str) -> AuthToken | None:
 
 _PARTNER = """
 SELECT t.digest, t.token_key, t.user_id, t.expiry, u.username, u.is_active,
+    l.token_id AS life_key, l.last_used_at AS life_used_at,
     s.id AS system_key, s.system_id AS system_id, s.enabled AS system_enabled,
     s.sends_markdown AS system_sends_markdown, s.change_types AS system_change_types,
     s.settable_fields AS system_settable_fields, s.transitions AS system_transitions,
     s.relays_for AS system_relays_for
 FROM knox_authtoken t
 JOIN auth_user u ON u.id = t.user_id
+LEFT JOIN integrations_tokenlife l ON l.token_id = t.digest
 LEFT JOIN integrations_externalsystem s ON s.authorized_user_id = u.id
 WHERE t.digest = %s
 """
@@ -76,12 +84,13 @@ def _decoded(text: str | None) -> Any:
 
 
 def partner_of_token(digest: str) -> tuple[AuthToken | None, list[ExternalSystem]]:
-    """The token with its user, and the systems whose authorized user that is. (None, []) for an unknown token."""
+    """The token as of `token_with_user`, and the systems whose authorized user that is; (None, []) if it is unknown."""
     with prepared():
         rows: list[Any] = read(AuthToken, _PARTNER, [digest])
     if not rows:
         return None, []
     token = rows[0]
+    token.life_used_at = moment(token.life_used_at)
     token.user = partly(get_user_model(), id=token.user_id, username=token.username, is_active=bool(token.is_active))
     systems = []
     for row in rows:

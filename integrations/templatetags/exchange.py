@@ -6,12 +6,14 @@ from typing import Any
 
 from django import template
 from django.template import Context
+from knox.models import AuthToken
 
 from changes.pages.htmx import address_of_page
 from integrations.models import ExternalGroup
 from integrations.outgoing.preview import Planned
 from integrations.pages import change_panel
 from integrations.standing import wording
+from integrations.tokens.life import end_of
 
 register = template.Library()
 
@@ -36,6 +38,11 @@ def by_hand(context: Context, row: change_panel.OutgoingRow, back: str = "") -> 
     # A prefix keeps HTML ids unique: an operation may be on the page twice.
     prefix = "head-" if context.get("partner") else ""
     return {"row": row, "back": back, "prefix": prefix, "perms": context["perms"], "csrf_token": context["csrf_token"]}
+
+
+@register.filter
+def token_end(token: AuthToken) -> str:
+    return end_of(token)
 
 
 @register.filter

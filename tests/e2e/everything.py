@@ -70,12 +70,15 @@ def _people() -> dict[str, Any]:
 
 
 def _protect(user: Any) -> None:
-    """Gives the user an authenticator app."""
+    """Gives the user an authenticator app, and tokens."""
     from allauth.mfa.recovery_codes.internal.auth import RecoveryCodes
     from allauth.mfa.totp.internal.auth import TOTP, generate_totp_secret
+    from knox.models import AuthToken
 
     TOTP.activate(user, generate_totp_secret())
     RecoveryCodes.activate(user)
+    for expiry in (timedelta(days=3), timedelta(days=300), None):
+        AuthToken.objects.create(user, expiry=expiry)
 
 
 def _session(user: Any) -> str:
@@ -100,7 +103,8 @@ def _partners() -> dict[str, str]:
     outbox.open_breaker(groups["BETA"].system, "BETA zieht um")
     ExternalSystem.objects.filter(system_id="GAMMA").update(paused_at=timezone.now(), pause_status=410)
     ExternalSystem.objects.filter(system_id="DELTA").update(enabled=False)
-    token, _ = AuthToken.objects.create(groups["ACME"].system.authorized_user)
+    # It ends soon, as the status page says.
+    token, _ = AuthToken.objects.create(groups["ACME"].system.authorized_user, expiry=timedelta(days=9))
     keys = {f"{name.lower()}_system": str(group.system_id) for name, group in groups.items()}
     return {**keys, "acme_group": str(groups["ACME"].group_id), "token": token.pk}
 

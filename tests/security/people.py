@@ -7,10 +7,15 @@ import hmac
 import re
 import struct
 import time
+from smtplib import SMTPRecipientsRefused
 from typing import Any
 
+from cryptography.hazmat.primitives.asymmetric import ec
 from django.core.mail.backends.locmem import EmailBackend
 from django.test import Client
+from fido2.cose import ES256
+from fido2.utils import websafe_encode
+from fido2.webauthn import AttestationObject, AttestedCredentialData, AuthenticatorData, CollectedClientData
 
 from tests.factories import PASSWORD
 from tests.html_forms import post_form
@@ -64,3 +69,37 @@ class SlowMail(EmailBackend):
     def send_messages(self, messages: Any) -> int:
         time.sleep(2)
         return super().send_messages(messages)
+
+
+class NoMail(EmailBackend):
+    """A mail server that takes no mail."""
+
+    def send_messages(self, messages: Any) -> int:
+        raise OSError("mail server away")
+
+
+class RefusesAlice(EmailBackend):
+    """A mail server that refuses one address."""
+
+    def send_messages(self, messages: Any) -> int:
+        if any("alice@example.com" in message.to for message in messages):
+            raise SMTPRecipientsRefused({"alice@example.com": (550, b"no such user")})
+        return super().send_messages(messages)
+
+
+def made_up_key() -> dict[str, Any]:
+    """What a browser sends when a security key is added."""
+    public = ec.generate_private_key(ec.SECP256R1()).public_key()
+    credential = AttestedCredentialData.create(b"\0" * 16, b"\1" * 16, ES256.from_cryptography_key(public))
+    flags = AuthenticatorData.FLAG.USER_PRESENT | AuthenticatorData.FLAG.ATTESTED
+    data = AuthenticatorData.create(b"\0" * 32, flags, 0, credential)
+    client = CollectedClientData.create("webauthn.create", b"\0" * 16, "https://desk.example.com")
+    return {
+        "id": websafe_encode(b"\1" * 16),
+        "rawId": websafe_encode(b"\1" * 16),
+        "type": "public-key",
+        "response": {
+            "clientDataJSON": websafe_encode(client),
+            "attestationObject": websafe_encode(AttestationObject.create("none", data, {})),
+        },
+    }

@@ -23,6 +23,7 @@ from allauth.usersessions.views import ListUserSessionsView
 from django.conf import settings
 from django.contrib.auth.decorators import login_required
 from django.core.exceptions import PermissionDenied
+from django.db import transaction
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
@@ -34,6 +35,7 @@ from requests import RequestException
 from .confirming import is_confirmed
 from .provider import is_known_to_provider
 from .second_factor import has_one, is_missing, note_ended
+from .signals import signed_out_everywhere
 
 logger = logging.getLogger(__name__)
 
@@ -95,8 +97,10 @@ class Sessions(ListUserSessionsView):
     def form_valid(self, form: ManageUserSessionsForm) -> HttpResponse:
         others = UserSession.objects.filter(user_id=self.request.user.pk)
         count = others.exclude(session_key=self.request.session.session_key or "").count()
-        response = super().form_valid(form)
-        note_ended(self.request.user, count)
+        with transaction.atomic():
+            signed_out_everywhere.send(sender=Sessions, request=self.request, user=self.request.user)
+            response = super().form_valid(form)
+            note_ended(self.request.user, count)
         return response
 
 

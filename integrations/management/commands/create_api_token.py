@@ -3,12 +3,13 @@
 from datetime import timedelta
 from typing import Any
 
+from django.conf import settings
 from django.contrib.auth import get_user_model
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.urls import NoReverseMatch, reverse
 from knox.models import AuthToken
 
-LONGEST = 36_500
+from integrations.tokens.life import LONGEST
 
 
 class Command(BaseCommand):
@@ -16,18 +17,26 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("username")
-        parser.add_argument("--days", type=int, help="Days until the token expires. Default: it never expires.")
+        life = parser.add_mutually_exclusive_group()
+        life.add_argument(
+            "--days",
+            type=int,
+            help=f"Days until the token expires. Default: {settings.API_TOKEN_DAYS} (API_TOKEN_DAYS).",
+        )
+        life.add_argument("--no-expiry", action="store_true", help="The token is valid until it is revoked.")
 
     def handle(self, *args: object, **options: Any) -> None:
         username, days = options["username"], options["days"]
-        if days is not None and not 1 <= days <= LONGEST:
+        if days is None:
+            days = settings.API_TOKEN_DAYS
+        elif not 1 <= days <= LONGEST:
             raise CommandError(f"--days: give a number from 1 to {LONGEST}.")
         user = get_user_model().objects.filter(username=username).first()
         if user is None:
             raise CommandError(f"There is no user {username}.")
         if not user.is_active:
             raise CommandError(f"{username} is not active, so a token would not work.")
-        row, token = AuthToken.objects.create(user, expiry=timedelta(days=days) if days else None)
+        row, token = AuthToken.objects.create(user, expiry=None if options["no_expiry"] else timedelta(days=days))
         expiry = f"It expires on {row.expiry:%Y-%m-%d at %H:%M} UTC." if row.expiry else "It does not expire."
         systems = ", ".join(str(system) for system in user.authorized_systems.all())
         acts = f"speaks for {systems}" if systems else f"acts with the permissions of {username}"

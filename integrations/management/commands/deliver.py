@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import signal
 import threading
+import time
 
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
@@ -13,7 +14,7 @@ from django.db import Error, close_old_connections
 from changes.bulk import running
 from changes.conflicts import is_unavailable
 from integrations.outgoing import delivery, outbox
-from integrations.tasks import BULK_SECONDS
+from integrations.tasks import BULK_SECONDS, tend_tokens
 from integrations.workers import shutdown
 
 logger = logging.getLogger(__name__)
@@ -42,8 +43,12 @@ class Command(BaseCommand):
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, ask)
         tries = self._once(forever)
+        tended_at = float("-inf")
         while forever and not asked.wait(settings.DISPATCH_INTERVAL):
             tries += self._once(forever)
+            if time.monotonic() - tended_at >= settings.TOKEN_SWEEP_SECONDS:
+                tended_at = time.monotonic()
+                tend_tokens()
         self.stdout.write(f"Tried to send {tries} operation{'' if tries == 1 else 's'}.")
 
     def _once(self, forever: bool) -> int:

@@ -75,6 +75,6 @@ def _people(passwords: Mapping[str, str]) -> dict[str, Any]:
 def make_tokens() -> dict[str, str]:
     """Creates a token for our API for each partner. Returns the tokens by `system_id`."""
     return {
-        system.system_id: AuthToken.objects.create(system.authorized_user)[1]
+        system.system_id: AuthToken.objects.create(system.authorized_user, expiry=None)[1]
         for system in ExternalSystem.objects.filter(system_id__in=SYSTEMS).select_related("authorized_user")
     }
