@@ -23,8 +23,8 @@ from django.conf import settings
 from casexchange.wsgi import application as django_application  # sets up Django, which the next import needs
 
 # isort: split
-from casexchange.body_limits import API
-from casexchange.error_pages import problem
+from casexchange.web.body_limits import API
+from casexchange.web.error_pages import problem
 
 logger = logging.getLogger(__name__)
 

@@ -8,8 +8,8 @@ from celery import Celery, signals
 from celery.exceptions import CPendingDeprecationWarning
 from kombu.transport import TRANSPORT_ALIASES
 
-TRANSPORT_ALIASES["filesystem"] = "casexchange.filesystem_broker:Transport"
-TRANSPORT_ALIASES["redis"] = TRANSPORT_ALIASES["rediss"] = "casexchange.redis_broker:Transport"
+TRANSPORT_ALIASES["filesystem"] = "casexchange.broker.filesystem_broker:Transport"
+TRANSPORT_ALIASES["redis"] = TRANSPORT_ALIASES["rediss"] = "casexchange.broker.redis_broker:Transport"
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "casexchange.settings")
 
 app = Celery("casexchange")

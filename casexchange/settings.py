@@ -93,16 +93,16 @@ INSTALLED_APPS = [
     "simple_history",
 ]
 MIDDLEWARE = [
-    "casexchange.proxies.ClientAddressMiddleware",
+    "casexchange.web.proxies.ClientAddressMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
-    "casexchange.headers.HeadersMiddleware",
-    "casexchange.compression.PageCompressionMiddleware",
+    "casexchange.web.headers.HeadersMiddleware",
+    "casexchange.web.compression.PageCompressionMiddleware",
     "csp.middleware.CSPMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "changes.texts.file_names.FileNamesMiddleware",
-    "casexchange.body_limits.BodyLimitsMiddleware",
+    "casexchange.web.body_limits.BodyLimitsMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "changes.pages.preferences.preferences.PreferencesMiddleware",
@@ -112,10 +112,10 @@ MIDDLEWARE = [
     "changes.security_log.middleware.SecurityLogMiddleware",
     "axes.middleware.AxesMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
-    "casexchange.error_pages.ErrorPagesMiddleware",
+    "casexchange.web.error_pages.ErrorPagesMiddleware",
     "allauth.account.middleware.AccountMiddleware",
     "changes.pages.sign_in.middleware.SignInMiddleware",
-    "casexchange.middleware.ConflictMiddleware",
+    "casexchange.web.repeating.ConflictMiddleware",
 ]
 ROOT_URLCONF = "casexchange.urls"
 WSGI_APPLICATION = "casexchange.wsgi.application"
@@ -152,7 +152,7 @@ STORAGES = {
         # Attachments are for the user of the server alone.
         "OPTIONS": {"file_permissions_mode": 0o600, "directory_permissions_mode": 0o700},
     },
-    "staticfiles": {"BACKEND": "casexchange.static_files.CollectedOrPlainStaticFilesStorage"},
+    "staticfiles": {"BACKEND": "casexchange.web.static_files.CollectedOrPlainStaticFilesStorage"},
 }
 WHITENOISE_USE_FINDERS = True
 WHITENOISE_ALLOW_ALL_ORIGINS = False  # no other site uses our scripts and fonts
@@ -293,12 +293,12 @@ elif CELERY_BROKER_URL.startswith("redis"):
         "socket_timeout": 5,
         "socket_keepalive": True,
         "health_check_interval": 10,
-        # No visibility timeout: casexchange/redis_broker.py does not keep unacknowledged messages.
+        # No visibility timeout: casexchange/broker/redis_broker.py does not keep unacknowledged messages.
     }
 DISPATCH_INTERVAL = positive("DISPATCH_INTERVAL", 5)
 # Not hours or days: beat starts to count anew when it is restarted.
 TOKEN_SWEEP_SECONDS = 600
-CELERY_BEAT_SCHEDULER = "casexchange.beat:Scheduler"
+CELERY_BEAT_SCHEDULER = "casexchange.broker.beat:Scheduler"
 CELERY_BEAT_SCHEDULE = {
     "dispatch-due": {"task": "integrations.tasks.dispatch_due", "schedule": DISPATCH_INTERVAL},
     "release-stale": {"task": "integrations.tasks.release_stale", "schedule": DISPATCH_INTERVAL},

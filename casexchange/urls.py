@@ -10,5 +10,5 @@ urlpatterns = [
     path("accounts/", include("changes.pages.sign_in.urls")),
     path("admin/", admin.site.urls),
 ]
-handler400 = "casexchange.error_pages.bad_request"
-handler500 = "casexchange.middleware.server_error"
+handler400 = "casexchange.web.error_pages.bad_request"
+handler500 = "casexchange.web.repeating.server_error"

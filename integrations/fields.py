@@ -9,7 +9,7 @@ from typing import Any
 from django.db import models
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-from changes import cipher
+from changes.protection import cipher
 
 
 class IdentifierField(models.CharField):

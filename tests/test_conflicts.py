@@ -15,7 +15,7 @@ from django.db import OperationalError, connection, transaction
 from django.http import HttpResponse
 from django.urls import include, path
 
-from casexchange.middleware import REPEATABLE_BYTES
+from casexchange.web.repeating import REPEATABLE_BYTES
 from changes.conflicts import is_conflict, is_unavailable, is_undone
 from changes.models import Attachment, Change, Comment
 from integrations.models import IncomingOperation, OutgoingOperation

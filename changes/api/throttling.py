@@ -52,5 +52,5 @@ def count_failure(request: Request) -> None:
 
 
 def address_of(request: Request | HttpRequest) -> str:
-    """The caller's address. Behind a trusted proxy, the one that the proxy names: see casexchange/proxies.py."""
+    """The caller's address. Behind a trusted proxy, the one that the proxy names: see casexchange/web/proxies.py."""
     return str(request.META.get("REMOTE_ADDR", ""))

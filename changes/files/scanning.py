@@ -18,7 +18,7 @@ from django.db.models.fields.files import FieldFile
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from changes.turns import TooBusy, Turns
+from changes.protection.turns import TooBusy, Turns
 
 logger = logging.getLogger(__name__)
 

@@ -9,7 +9,7 @@ import time_machine
 from celery import current_app
 from django.db import transaction
 
-from casexchange.beat import Scheduler
+from casexchange.broker.beat import Scheduler
 from changes.models import Change, Comment
 from integrations.models import OutgoingOperation
 from integrations.workers import wakeup

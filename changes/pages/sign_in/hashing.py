@@ -9,7 +9,7 @@ from __future__ import annotations
 from django.conf import settings
 from django.contrib.auth.hashers import PBKDF2PasswordHasher
 
-from changes.turns import Turns
+from changes.protection.turns import Turns
 
 # Seconds that one more request may wait for its turn. The others are refused at once, so that their threads are free.
 WAIT = 1.0

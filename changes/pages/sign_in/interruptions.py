@@ -7,7 +7,7 @@ from django.contrib.auth.views import redirect_to_login
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 
-from changes.turns import TooBusy
+from changes.protection.turns import TooBusy
 
 from .confirming import ask_again
 from .hashing import RETRY_AFTER

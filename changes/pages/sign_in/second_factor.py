@@ -16,8 +16,8 @@ from django.db.models import Q
 from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
-from changes import cipher
 from changes.actor import Person
+from changes.protection import cipher
 from changes.security_log.recording import Subject, record
 
 from .provider import PROVIDER_SECOND_FACTOR

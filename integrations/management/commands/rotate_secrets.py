@@ -9,8 +9,8 @@ from django.core.management.base import BaseCommand, CommandError
 from django.db import transaction
 from django.db.models import Model
 
-from changes.cipher import InvalidToken
 from changes.pages.sign_in import second_factor
+from changes.protection.cipher import InvalidToken
 from changes.security_log.recording import record
 from integrations.fields import EncryptedTextField, Undecryptable
 

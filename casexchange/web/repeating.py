@@ -16,7 +16,7 @@ from django.http.response import HttpResponseBase
 from django.template.loader import render_to_string
 from django.views import defaults
 
-from casexchange.error_pages import API, problem, refused
+from casexchange.web.error_pages import API, problem, refused
 from changes.api.parsers import REPEATABLE_BYTES
 from changes.conflicts import RETRY_AFTER, is_unavailable, is_undone, is_written_apart, retry, what_to_do
 from changes.exceptions import ChangeRefused

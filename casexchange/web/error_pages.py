@@ -11,7 +11,7 @@ from django.http.response import HttpResponseBase
 from django.shortcuts import render
 from django.views import defaults
 
-from casexchange.body_limits import API, too_large
+from casexchange.web.body_limits import API, too_large
 from changes.exceptions import ChangeRefused
 
 _TOO_MUCH = (RequestDataTooBig, TooManyFieldsSent, TooManyFilesSent)
