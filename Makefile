@@ -38,11 +38,12 @@ screenshots: ## Makes the pictures of the pages in docs/screenshots, on throw-aw
 	@sh requirements/install.sh screenshots
 	@exec .venv/bin/python -m tests.screenshots $(ARGS)
 
-lint: ## Checks style, types, import contracts, templates and migrations
+lint: ## Checks style, types, security, import contracts, templates and migrations
 	@sh requirements/install.sh lint
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
 	$(CHECKING) .venv/bin/mypy
+	.venv/bin/bandit --quiet --recursive --configfile pyproject.toml casexchange changes integrations manage.py
 	.venv/bin/lint-imports --no-logo
 	.venv/bin/djlint --lint --quiet .
 	$(CHECKING) .venv/bin/python manage.py makemigrations --check --dry-run
