@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from django.apps import apps
 from django.core.exceptions import FieldDoesNotExist
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy as _lazy
+from django.utils.translation import gettext_lazy
 
 from changes.models.security_event import SecurityEvent
 from changes.texts.isolation import apart
@@ -17,7 +17,7 @@ from changes.texts.isolation import apart
 from .kinds import KINDS, EventKind, Topic
 
 # Fields that are not the object's own: those of a token are told with its user.
-LABELS = {"expiry": _lazy("end of the token"), "system": _lazy("system"), "user": _lazy("user")}
+LABELS = {"expiry": gettext_lazy("end of the token"), "system": gettext_lazy("system"), "user": gettext_lazy("user")}
 # The value of a changed field that is not shown, because it is a secret.
 CHANGED = "changed"
 
