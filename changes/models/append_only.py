@@ -27,8 +27,8 @@ _REMOVE = {
 }
 _COUNT = {
     "postgresql": f"""SELECT COUNT(*) FROM pg_trigger
-        WHERE tgrelid = '{TABLE}'::regclass AND tgname IN ('{NAME}', '{NAME}_whole') AND tgenabled <> 'D'""",  # noqa: S608  # nosec B608
-    "sqlite": f"SELECT COUNT(*) FROM sqlite_master WHERE type = 'trigger' AND name LIKE '{NAME}%%'",  # noqa: S608  # nosec B608
+        WHERE tgrelid = '{TABLE}'::regclass AND tgname IN ('{NAME}', '{NAME}_whole') AND tgenabled <> 'D'""",  # noqa: S608  # nosec
+    "sqlite": f"SELECT COUNT(*) FROM sqlite_master WHERE type = 'trigger' AND name LIKE '{NAME}%%'",  # noqa: S608  # nosec
 }
 TRIGGERS = 2
 

@@ -52,7 +52,7 @@ class SourcedRecords(HistoricalRecords):
         values = f"%s, %s, CAST(%s AS {user.db_type(connection)}), CAST(%s AS {system.db_type(connection)})"
         table, source = self._history._meta.db_table, self._history.instance_type._meta.db_table
         return (
-            f"INSERT INTO {quote(table)} ({copied}, {own}) "  # noqa: S608  # nosec B608 - names of our columns
+            f"INSERT INTO {quote(table)} ({copied}, {own}) "  # noqa: S608 - names of our columns  # nosec
             f"SELECT {copied}, {values} FROM {quote(source)} WHERE id = %s"
         )
 

@@ -39,7 +39,7 @@ def parts(context: Context, place: str, **values: object) -> SafeString:
     for part in parts_of_pages.at(place):
         with context.push(**values), context.push(**part.values(context)):
             shown.append(context.template.engine.get_template(part.template).render(context))  # type: ignore[union-attr]
-    return mark_safe("".join(shown))  # noqa: S308  # nosec B308, B703 - rendered templates
+    return mark_safe("".join(shown))  # noqa: S308 - rendered templates  # nosec
 
 
 @register.simple_tag

@@ -111,7 +111,7 @@ _Loader.add_implicit_resolver("tag:yaml.org,2002:int", re.compile(r"\A-?(?:0|[1-
 
 def _parse(text: str) -> object:
     try:
-        return yaml.load(text, Loader=_Loader)  # noqa: S506  # nosec B506 - a SafeLoader
+        return yaml.load(text, Loader=_Loader)  # noqa: S506 - a SafeLoader  # nosec
     except yaml.MarkedYAMLError as error:
         # The error's own text is not used: it quotes the line, which may hold a secret.
         mark = error.problem_mark or error.context_mark

@@ -52,13 +52,13 @@ _ALIGNMENTS = {"align-left", "align-center", "align-right"}
 def render(text: str) -> SafeString:
     """The text rendered as HTML; as typed if it is too long or too complex."""
     made = kept if len(text) <= MAX_KEPT else _rendered
-    return mark_safe(made(text, get_language() or ""))  # noqa: S308  # nosec B308, B703 - sanitised
+    return mark_safe(made(text, get_language() or ""))  # noqa: S308 - sanitised  # nosec
 
 
 def as_typed(text: str) -> SafeString:
     """The text as typed, as HTML, with its addresses as links."""
     has_links = len(text) <= MAX_LENGTH and ("://" in text or "@" in text)
-    return _as_typed(text, mark_safe(urlize(text, nofollow=True, autoescape=True)) if has_links else text)  # noqa: S308  # nosec B308, B703
+    return _as_typed(text, mark_safe(urlize(text, nofollow=True, autoescape=True)) if has_links else text)  # noqa: S308  # nosec
 
 
 def _as_typed(text: str, shown: str) -> SafeString:

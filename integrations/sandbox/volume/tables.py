@@ -46,7 +46,7 @@ class Table:
                         copy.write_row(row)
             else:
                 marks = ", ".join(["%s"] * self._width)
-                insert = f"INSERT INTO {self._name} ({self._columns}) VALUES ({marks})"  # noqa: S608  # nosec B608 - our own names
+                insert = f"INSERT INTO {self._name} ({self._columns}) VALUES ({marks})"  # noqa: S608 - our own names  # nosec
                 cursor.executemany(insert, [_adapted(row) for row in rows])
 
 
