@@ -290,6 +290,21 @@ def _all_wrong(actor: str, world: dict[str, Any]) -> Iterator[str]:
                 yield f"{actor}: {method.upper()} {row.address} {each}"
 
 
+def test_a_form_that_another_site_posts_changes_nothing(world):
+    """With the session of the mightiest, and without our token (CSRF). The API knows no session, so it answers 401."""
+    caller = Caller("superuser on pages", world["people"])
+    wrong = []
+    for row in ROWS:
+        for method in {*row.methods} - {"get"}:
+            client: Any = Browser(enforce_csrf_checks=True)
+            client.cookies = SimpleCookie(caller.cookies.output(header="", sep=";"))
+            with _undone() as tables:
+                response = getattr(client, method)(_path(row, world), _filled(dict(row.data), world))
+            if tables or response.status_code != (401 if row.is_api else 403):
+                wrong.append(f"{method.upper()} {row.address} answers {response.status_code}, writes {tables}")
+    assert not wrong, "\n".join(wrong)
+
+
 @pytest.mark.parametrize("is_api", [False, True])
 def test_a_method_that_has_no_row_changes_nothing(world, is_api):
     caller = Caller("superuser by token" if is_api else "superuser on pages", world["people"])
