@@ -240,6 +240,7 @@ def test_help_lists_our_commands_with_one_line_each_without_a_key(tmp_path):
         "rotate_secrets",
         "serve",
         "simulator",
+        "verify_audit",
     ]
     assert [name for name, _ in ours] == names
     assert "migrate" in text

@@ -175,8 +175,9 @@ class Exchanging:
         return self.retrying(self.pick(number))
 
     def retrying(self, operation: OutgoingOperation) -> Work:
-        def note(was_open: bool) -> list[Event]:
-            return [Retried(operation.pk) if was_open else NotOpen(operation.pk)]
+        def note(was_open: bool | None) -> list[Event]:
+            # None: the session died after its commit, before it got the result.
+            return [NotOpen(operation.pk) if was_open is False else Retried(operation.pk)]
 
         return Work(lambda: is_open(lambda: outbox.retry_now(operation)), note)
 
