@@ -10,17 +10,20 @@ from functools import reduce
 from operator import or_
 from typing import Any
 
+from django.core.exceptions import ValidationError
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models import F, Func, Model, OuterRef, Q, QuerySet, Subquery, TextField
 from django.db.models.expressions import Combinable
 from django.db.models.lookups import IContains, IsNull
 from django.db.models.sql.compiler import SQLCompiler
+from django.utils.translation import gettext_lazy as _
 
 # A change's number has at least this many digits; leading zeros fill it up.
 DIGITS = 7
 LARGEST_KEY = 2**63 - 1
 _NUMBER = re.compile(r"#?CHG([0-9]{0,19})", re.IGNORECASE)
 _PART = re.compile(r'"([^"]*)"|„([^“”]*)[“”]|“([^”]*)”|(\S+)')
+MOST_WORDS = 10
 # A word of at least this many characters is found anywhere in a text; a shorter one only where a word begins.
 WITHIN = 3
 # The characters after which a word begins.
@@ -113,7 +116,7 @@ def reading(
     itself, which is quick for few changes; otherwise the indexes find all matches first.
     """
     condition = Q()
-    for word in _words(typed):
+    for word in dict.fromkeys(_words(typed)):
         number = _NUMBER.fullmatch(word)
         if number and not number[1]:
             continue
@@ -145,6 +148,14 @@ def _words(typed: str) -> list[str]:
     """The typed words, and the phrases in quotes. A quotation mark without its partner is ignored."""
     parts = (next(filter(None, match.groups()), "") for match in _PART.finditer(typed))
     return [word for part in parts if (word := " ".join(part.split()).strip('"„“”'))]
+
+
+def validate_words(typed: str) -> None:
+    """At most MOST_WORDS different words: each is looked for in several places and spellings."""
+    if len(set(_words(typed))) > MOST_WORDS:
+        raise ValidationError(
+            _("Search for at most %(most)s words."), code="too_many_words", params={"most": MOST_WORDS}
+        )
 
 
 def has_words(typed: str) -> bool:

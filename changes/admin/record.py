@@ -3,9 +3,11 @@
 Transitions are made on the pages, not here.
 """
 
+from contextlib import suppress
 from typing import Any
 
 from django.contrib import admin, messages
+from django.core.exceptions import ValidationError
 from django.db import models, transaction
 from django.db.models import Model, QuerySet
 from django.forms.models import BaseInlineFormSet
@@ -16,6 +18,7 @@ from django.utils.translation import gettext_lazy as _
 from changes import audit
 from changes.actor import signed_in
 from changes.choices import Phase
+from changes.files.scanning import scan
 from changes.models import Addition, Approval, Attachment, Change, Comment
 from changes.pages import rounds
 from changes.pages.conversation.forms import CommentForm
@@ -112,6 +115,21 @@ class ChangeAdmin(PlainChoices, admin.ModelAdmin):
 
     def get_search_results(self, request: HttpRequest, queryset: Any, search_term: str) -> tuple[Any, bool]:
         return queryset.find(search_term), False
+
+    def changeform_view(
+        self,
+        request: HttpRequest,
+        object_id: str | None = None,
+        form_url: str = "",
+        extra_context: dict[str, Any] | None = None,
+    ) -> Any:
+        if self.has_change_permission(request):
+            for file in request.FILES.values():
+                # Django holds a transaction while it checks the forms, and a scan takes seconds. What it finds is
+                # remembered for that check.
+                with suppress(ValidationError):
+                    scan(file)
+        return super().changeform_view(request, object_id, form_url, extra_context)
 
     # --- What may be edited ---
 

@@ -12,6 +12,7 @@ from drf_spectacular.utils import extend_schema_field
 from changes.choices import METAPHASES, ChangeType, CompletionCode, Metaphase, Phase, Priority
 from changes.models import Change
 from changes.querysets import ChangeQuerySet
+from changes.search import validate_words
 from changes.validators import validate_text
 
 from .fields import parse_timestamp
@@ -74,8 +75,9 @@ class ChangeFilter(FilterSet):
     search = CharFilter(
         method="matching",
         max_length=SEARCH_MAX_LENGTH,
-        help_text="Words, or phrases in quotes, that the number, title, description, service, category, comments or "
-        "external ids have. `CHG219` and `219` find CHG0000219.",
+        validators=[validate_words],
+        help_text="At most 10 words, or phrases in quotes, that the number, title, description, service, category, "
+        "comments or external ids have. `CHG219` and `219` find CHG0000219.",
     )
 
     class Meta:

@@ -19,8 +19,9 @@ MAX_DEPTH = 20
 SCANNED_FROM = 2 * MAX_VALUES
 TOO_DEEP = f"The JSON is nested too deeply: at most {MAX_DEPTH} levels are taken."
 
-# A text, an empty list or object, or a sign. Possessive: a text without an end is given up at once.
-_TOKEN = re.compile(rb'"(?:[^"\\]++|\\.)*+"|\[\s*+\]|\{\s*+\}|[\[\]{}:,]', re.S)
+# A text, an empty list or object, or a sign. A text without an end takes the rest, and ends the scan: looking for the
+# next one behind each of its quotes would take hours.
+_TOKEN = re.compile(rb'"(?:[^"\\]++|\\.)*+(?:"|.*+)|\[\s*+\]|\{\s*+\}|[\[\]{}:,]', re.S)
 
 
 @dataclass

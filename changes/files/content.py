@@ -21,6 +21,9 @@ _PROGRAMS = (
     b"\xce\xfa\xed\xfe",
     b"\xcf\xfa\xed\xfe",
     b"\xca\xfe\xba\xbe",
+    b"\xca\xfe\xba\xbf",
+    b"[InternetShortcut]",
+    b"[Desktop Entry]",
     b"L\x00\x00\x00\x01\x14\x02\x00",
 )
 # What a file whose name ends so must be by its content.

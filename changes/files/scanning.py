@@ -25,8 +25,9 @@ logger = logging.getLogger(__name__)
 FOUND = 1
 # Seconds for one scan.
 LIMIT = 30
-# Scans at the same time in one process, so that files do not keep all of its threads busy; seconds to wait for a turn.
-_turns = Turns(at_once=2, waiting=2, seconds=LIMIT / 2)
+# One scan at a time in each process, and one more that waits so many seconds for its turn: a scanner that hangs holds
+# two of its threads.
+_turns = Turns(at_once=1, waiting=1, seconds=LIMIT / 2)
 
 
 class NotScanned(ValidationError):  # noqa: N818 - reads as a statement, like the other exceptions of the project
@@ -43,6 +44,8 @@ def scan(file: Any) -> datetime | None:
     if isinstance(file, FieldFile):
         file = file.file  # the upload, of which each form and record makes a field of its own
     if not hasattr(file, "found_clean_at"):
+        if refusal := getattr(file, "refusal", None):
+            raise refusal
         file.seek(0)
         content = file.read()
         file.seek(0)
@@ -50,7 +53,11 @@ def scan(file: Any) -> datetime | None:
             with _turns:
                 _scan(content)
         except TooBusy:
-            raise _not_scanned("too many files are being scanned") from None
+            file.refusal = _not_scanned("too many files are being scanned")
+            raise file.refusal from None
+        except ValidationError as refusal:
+            file.refusal = refusal
+            raise
         file.found_clean_at = timezone.now()
     return file.found_clean_at
 

@@ -83,14 +83,14 @@ def _send(mail: SecurityMail) -> bool:
     subject, body = message(event, user)
     try:
         send_mail(subject, body, None, [user.email])
-    except OSError as error:  # also smtplib's errors
+    except (OSError, UnicodeError) as error:  # smtplib's errors too; an address that mail cannot have
         _put_off(mail, error)
         return False
     mail.delete()
     return True
 
 
-def _put_off(mail: SecurityMail, error: OSError) -> None:
+def _put_off(mail: SecurityMail, error: Exception) -> None:
     if mail.tries >= MOST_TRIES:
         logger.error("Mail about the security event %s is given up. Check EMAIL_URL: %s", mail.event_id, error)
         mail.delete()

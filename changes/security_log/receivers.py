@@ -65,9 +65,8 @@ def locked_out(sender: object, username: str | None, **kwargs: object) -> None:
 
 def unlocked(attempt: AccessAttempt) -> None:
     """Somebody deleted the count of failures. A correct sign-in deletes it too, and so does time."""
-    user = current().user
-    by_command = current_request() is None
-    if by_command or (user is not None and user.get_username() != attempt.username):
+    request = current_request()
+    if request is None or (request.resolver_match and request.resolver_match.app_name == "admin"):
         record("unlocked", _account(attempt.username), {"failures": attempt.failures_since_start})
 
 

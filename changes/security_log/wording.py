@@ -54,7 +54,7 @@ def sentence(event: SecurityEvent) -> str:
 def actor(event: SecurityEvent) -> str:
     """Who did it. All sentences begin with it, so it has a capital."""
     if event.actor_name == SecurityEvent.SYSTEM and event.actor_id is None:
-        return _("The system (a command or a worker)")
+        return _("A command or a worker")
     return apart(event.actor_name) or _("Somebody who was not signed in")
 
 

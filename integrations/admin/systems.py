@@ -16,7 +16,7 @@ from django.utils.translation import gettext_lazy as _
 from django.views.decorators.debug import sensitive_post_parameters
 
 from changes.choices import ChangeType
-from changes.pages.sign_in.confirming import ConfirmedAdmin
+from changes.pages.sign_in.confirming import ConfirmedAdmin, ask_again
 from changes.security_log.recording import Subject, record
 from integrations.models import ExternalSystem
 from integrations.outgoing import outbox
@@ -178,4 +178,6 @@ class ExternalSystemAdmin(ConfirmedAdmin, CountsWhatProtects, admin.ModelAdmin):
             raise PermissionDenied
         if system is None:
             return redirect(reverse("admin:integrations_externalsystem_changelist"))
+        if asked := ask_again(request):
+            return asked
         return start_page(self, request, system)

@@ -30,15 +30,17 @@ class BearerAuthentication(TokenAuthentication):
     """
 
     def authenticate(self, request: Request) -> Any:
-        refuse_many_failures(request)
         self.is_for_partners = getattr(request.parser_context.get("view"), "is_for_partners", False)
         self.address = address_of(request)
         try:
             found = super().authenticate(request)
         except AuthenticationFailed:
+            # Only now: whoever has a valid token at this address is not stopped by others who have none.
+            refuse_many_failures(request)
             count_failure(request)
             raise
         if found is None:
+            refuse_many_failures(request)
             count_failure(request)
         else:
             request.token_digest = self.digest  # type: ignore[attr-defined] # for the rate limit

@@ -74,6 +74,7 @@ class SentOperation(Sent):
         super().__init__(request)
         caller: PartnerCaller = request.auth  # type: ignore[assignment]
         self.token, self.is_logged = caller.token, bool(caller.systems)
+        self.payer = next(iter(caller.systems), None)
 
     def read(self) -> incoming.IncomingRequest:
         """Reads and validates the operation. Raises an APIException if a field or the partner's right is at fault."""

@@ -35,6 +35,8 @@ class NoSuchChange(Problem):
     default_code = "not_found"
 
 
+# What an entry of the log takes besides the body, roughly.
+LOG_ENTRY_BYTES = 1000
 _PROBLEMS = {problem.status_code: problem for problem in (Problem, Forbidden, NoSuchChange, Conflict, TooLarge)}
 
 
@@ -53,6 +55,9 @@ class Sent(ABC):
         self.body_sha256 = ""
         self.key: str | None = None
         self.bytes_to_store = 0
+        # Whose budget pays for a failure before it is known for which system the request speaks.
+        self.payer: ExternalSystem | None = None
+        self.is_paid = False
 
     @abstractmethod
     def read(self) -> incoming.IncomingRequest:
@@ -71,6 +76,7 @@ class Sent(ABC):
     def log_failure(self, problem: APIException) -> None:
         if not self.is_logged:
             return
+        self._pay_for_failure()
         if problem.status_code == status.HTTP_404_NOT_FOUND:
             self._note_what_is_not_theirs()
         incoming.log_failure(
@@ -84,6 +90,15 @@ class Sent(ABC):
             idempotency_key=self.key,
         )
 
+    def _pay_for_failure(self) -> None:
+        """Counts what the log keeps of a request that was refused while it was read. Raises Throttled."""
+        payer = self.system or self.payer
+        if payer is None or self.is_paid:
+            return
+        self.is_paid = True
+        length = int(self.request.META.get("CONTENT_LENGTH") or 0)
+        pay(payer, min(length, settings.API_BODY_MAX_BYTES) + LOG_ENTRY_BYTES)
+
     def _note_what_is_not_theirs(self) -> None:
         """For the security log. The answer does not tell the partner whether there is such a change."""
         number = self.payload.get("change_number")
@@ -96,7 +111,10 @@ class Sent(ABC):
 def apply(sent: Sent) -> incoming.Answer:
     """Applies what was sent. Raises the APIException to answer with; it is logged."""
     try:
-        return _applied(sent.read(), sent.bytes_to_store)
+        operation = sent.read()
+        pay(operation.system, sent.bytes_to_store)
+        sent.is_paid = True
+        return _applied(operation)
     except Throttled:
         raise  # not logged: the log would be stored too
     except (APIException, ChangeRefused, InvalidModel, OperationRefused) as error:
@@ -115,10 +133,13 @@ def apply(sent: Sent) -> incoming.Answer:
         raise busy from error
 
 
-def _applied(operation: incoming.IncomingRequest, size: int) -> incoming.Answer:
-    """Applies the operation within its system's budget of stored bytes. Raises Throttled if that is used up."""
-    if wait := incoming.wait_for_budget(operation.system, size):
-        raise Throttled(wait, BUDGET_USED_UP.format(system=operation.system, most=settings.PARTNER_BYTES_PER_HOUR))
+def pay(system: ExternalSystem, size: int) -> None:
+    """Counts what a request makes us store against its system's budget. Raises Throttled if that is used up."""
+    if wait := incoming.wait_for_budget(system, size):
+        raise Throttled(wait, BUDGET_USED_UP.format(system=system, most=settings.PARTNER_BYTES_PER_HOUR))
+
+
+def _applied(operation: incoming.IncomingRequest) -> incoming.Answer:
     answer = incoming.receive(operation)
     if not answer.is_replay:
         incoming.count_stored(operation.system, answer.stored)

@@ -30,12 +30,15 @@ def count_stored(system: ExternalSystem, stored: int) -> None:
 
 
 def stored_because_of(request: IncomingRequest, change: Change) -> int:
-    """The bytes of the copies of the change: in the answer, in the history, and one for each system that hears of it.
+    """The bytes of what follows from an operation besides itself. Call it while the change's lock is held.
 
-    Call it while the change's lock is held.
+    Copies of the change: in the answer, in the history, and one for each system that hears of it. Copies of each
+    comment: one for each of these systems.
     """
-    size = _ROW + sum(len(getattr(change, name)) for name in _TEXTS)
-    return size * (1 + bool(request.properties) + len(notes(change)))
+    told = len(notes(change))
+    size = _ROW + sum(len(getattr(change, name).encode()) for name in _TEXTS)
+    comments = sum(_ROW + len(comment["body"].encode()) for comment in request.comments)
+    return size * (1 + bool(request.properties) + told) + comments * told
 
 
 def _name(system: ExternalSystem) -> str:

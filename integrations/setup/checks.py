@@ -33,6 +33,15 @@ def secrets_have_a_key_of_their_own(app_configs: object, **kwargs: object) -> li
     return [Warning(text, hint=hint, id="integrations.W005")]
 
 
+@register(Tags.security, deploy=True)
+def callers_behind_a_proxy_are_known(app_configs: object, **kwargs: object) -> list[CheckMessage]:
+    if settings.TRUSTED_PROXIES or not settings.BASE_URL.startswith("https://"):
+        return []
+    text = "TRUSTED_PROXIES is not set. All callers behind your TLS proxy have one address, and share its limits."
+    hint = "Set it to the networks of your proxies, such as 127.0.0.1/32."
+    return [Warning(text, hint=hint, id="integrations.W006")]
+
+
 @register(Tags.database)
 def partners_are_apart(
     app_configs: object, databases: Collection[str] | None = None, **kwargs: object

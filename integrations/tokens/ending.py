@@ -99,8 +99,8 @@ def _send(mails: list[EmailMessage]) -> int:
             for mail in mails:
                 try:
                     sent += connection.send_messages([mail]) or 0
-                except OSError:  # also smtplib's errors
+                except (OSError, UnicodeError):  # smtplib's errors too; an address that mail cannot have
                     logger.exception("A mail about a token that ends could not be sent.")
-    except OSError:
+    except (OSError, UnicodeError):
         logger.exception("Mail could not be sent. Check EMAIL_URL.")
     return sent

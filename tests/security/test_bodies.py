@@ -14,6 +14,7 @@ from changes.api.json_scan import MAX_DEPTH, MAX_VALUES, scan
 from changes.models import Change
 from integrations.models import IncomingOperation
 from tests.factories import ChangeFactory, ExternalSystemFactory
+from tests.pages import text, web
 
 OPERATIONS = "/api/v1/operations/"
 MIB = 1024 * 1024
@@ -22,6 +23,9 @@ DEEP = '"title": ' + "[" * 12_000 + "]" * 12_000
 LONG = f'"title": "{"x" * MIB}"'
 CONTENT = "QUJD" * 300_000  # 1.2 MB of base64
 HIDDEN = f'"properties": {{"content_base64": "{CONTENT}"}}'
+# A text without an end, in which each quote could begin another one. Looking for them all took an hour.
+ENDLESS = '"title": "' + '\\"' * 250_000
+WORDS = [f"word{number}" for number in range(10)]
 REFUSED = {
     "a list of 300,000 numbers": (LIST, 413, "too many values: at most 10000"),
     "12,000 levels": (DEEP, 400, "nested too deeply: at most 20 levels"),
@@ -43,6 +47,21 @@ def test_a_large_operation_is_refused_before_it_is_parsed(acme, partner_api, nam
     assert not Change.objects.exists()
     (logged,) = IncomingOperation.objects.all()  # what is kept of it is bounded too
     assert len(json.dumps(logged.payload)) < 70_000
+
+
+def test_a_text_without_an_end_is_looked_through_once(acme, partner_api):
+    answer = post(partner_api(acme), f'{{"system_id": "ACME", "operation": "Create", {ENDLESS}')
+    assert answer.status_code == 400
+
+
+def test_a_search_has_at_most_ten_words(api, alice):
+    """Each is looked for in many spellings and places, so a hundred of them took seconds."""
+    for words, status in ((WORDS, 200), ([*WORDS, *WORDS], 200), ([*WORDS, "another"], 400)):
+        answer = api(alice).get("/api/v1/changes/", {"search": " ".join(words)})
+        assert answer.status_code == status
+    assert "Search for at most 10 words." in answer.json()["detail"]
+    page = web(alice).get("/changes/", {"q": " ".join([*WORDS, "another"])})
+    assert "Search for at most 10 words." in text(page)
 
 
 def test_in_another_systems_name_a_large_operation_is_not_even_parsed(acme, beta, partner_api, monkeypatch):

@@ -71,6 +71,7 @@ def test_a_header_with_an_underscore_does_not_pass_for_the_one_with_a_hyphen(run
 def test_a_deployment_with_https_passes_djangos_checks_and_asks_for_https_only(tmp_path):
     environment = {name: value for name, value in os.environ.items() if name != "DJANGO_ALLOW_ASYNC_UNSAFE"}
     environment |= {"DEBUG": "0", "BASE_URL": "https://desk.example.com", "ALLOWED_HOSTS": "desk.example.com"}
+    environment["TRUSTED_PROXIES"] = "127.0.0.1/32"
     environment["DATABASE_URL"] = f"sqlite:///{tmp_path / 'db.sqlite3'}"
     code = (
         "from django.core.management import call_command; from django.test import Client\n"

@@ -107,6 +107,7 @@ def test_a_program_is_refused_whatever_its_name(ways):
         (b"MZ\x90\x00\x03\x00\x00\x00\x04\x00" + b"\x00" * 60, False),  # Windows
         (b"\xcf\xfa\xed\xfe\x07\x00\x00\x01", False),  # macOS
         (b"L\x00\x00\x00\x01\x14\x02\x00\x00", False),  # a shortcut of Windows
+        (b"[InternetShortcut]\r\nURL=https://evil.example/", False),
         (b"MZ is short for Markus Zeller, who plans this.", True),
         (b"#!/bin/sh\nsystemctl restart nginx\n", True),
         (b"PK\x03\x04", True),

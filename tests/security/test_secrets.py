@@ -17,6 +17,7 @@ from django.core.management import CommandError, call_command
 from django.db import connection
 from knox.models import AuthToken
 
+from casexchange.log_settings import LOGGING, OneLine
 from integrations.models import ExternalSystem
 from integrations.outgoing import delivery
 from integrations.transports.signing import new_secret
@@ -246,6 +247,17 @@ def test_no_kind_of_secret_comes_out(acme, alice, logs, settings, monkeypatch, t
     ]
     assert found == []
     assert "ZeroDivisionError" in places["logs"]
+
+
+def test_a_caller_s_text_does_not_look_like_a_line_of_the_log():
+    written = io.StringIO()
+    handler = logging.StreamHandler(written)
+    handler.setFormatter(OneLine(LOGGING["formatters"]["line"]["format"]))
+    handler.handle(
+        logging.LogRecord("x", logging.INFO, "", 0, "Not Found: %s", ("/a\n2026-11-29 INFO forged\x1b[2J",), None)
+    )
+    assert written.getvalue().endswith("INFO x: Not Found: /a\\n2026-11-29 INFO forged\\x1b[2J\n")
+    assert written.getvalue().count("\n") == 1
 
 
 def test_the_messages_to_workers_carry_ids_only():

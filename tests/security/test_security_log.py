@@ -33,7 +33,7 @@ from tests.rows import each_row
 from .people import attempt, set_up_app, signed_in
 from .security_log import events, last, told, whole
 
-SYSTEM = "The system (a command or a worker)"
+SYSTEM = "A command or a worker"
 ELSEWHERE = {"REMOTE_ADDR": "203.0.113.7"}
 AGENT, AUDITOR = Role.AGENT.value, Role.AUDITOR.value
 

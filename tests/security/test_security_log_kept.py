@@ -64,7 +64,7 @@ def test_events_of_a_process_that_died_after_its_commit_are_appended_by_the_swee
     record("role_given", BOB, {"role": "Auditor"})
     assert SecurityEvent.objects.count() == 0
     tend_security_log()
-    assert told() == ["The system (a command or a worker) gave the role Auditor to bob."]
+    assert told() == ["A command or a worker gave the role Auditor to bob."]
 
 
 @pytest.mark.django_db(transaction=True)

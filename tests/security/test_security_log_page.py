@@ -46,7 +46,7 @@ def log(audrey, alice):
 
 GIVEN, TAKEN = (
     "alice gave the role Auditor to bob.",
-    "The system (a command or a worker) took the role Auditor from bob.",
+    "A command or a worker took the role Auditor from bob.",
 )
 CHANGED, REFUSED = "alice changed the system ACME.", "alice was refused: GET /admin/."
 EACH = [GIVEN, TAKEN, CHANGED, REFUSED]

@@ -16,7 +16,7 @@ from knox.models import AuthToken
 
 from changes.choices import Role
 from integrations.models import ExternalSystem
-from tests.factories import PASSWORD, UserFactory
+from tests.factories import PASSWORD, ExternalSystemFactory, UserFactory
 from tests.pages import text
 from tests.rows import each_row
 
@@ -140,6 +140,7 @@ GUARDED = {
     "/admin/integrations/externalsystem/add/": "ingrid",
     "/admin/integrations/externalsystem/{system}/change/": "ingrid",
     "/admin/integrations/externalsystem/{system}/delete/": "ingrid",
+    "/admin/integrations/externalsystem/{disabled}/start/": "ingrid",
     "/admin/auth/user/add/": "root",
     "/admin/auth/user/{user}/change/": "root",
     "/admin/auth/user/{user}/password/": "root",
@@ -152,7 +153,13 @@ GUARDED = {
 
 @pytest.fixture
 def keys(acme, alice, ingrid, root):
-    return {"system": acme.pk, "user": alice.pk, "group": Group.objects.get(name=Role.AUDITOR.value).pk}
+    disabled = ExternalSystemFactory(system_id="GAMMA", enabled=False)
+    return {
+        "disabled": disabled.pk,
+        "system": acme.pk,
+        "user": alice.pk,
+        "group": Group.objects.get(name=Role.AUDITOR.value).pk,
+    }
 
 
 @each_row("path, name", [*GUARDED.items()])

@@ -9,7 +9,7 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from django.db import models
 
 from changes import rate_limits
-from changes.models import Change, Comment
+from changes.models import Change, Comment, RateCounter
 from integrations.models import ExternalReference, IncomingOperation, OutgoingOperation
 from integrations.outgoing import delivery
 from tests.factories import ChangeFactory
@@ -37,11 +37,11 @@ def change(acme, beta):
 
 
 def stored() -> int:
-    """The characters in all columns of all rows that an operation can add to."""
+    """The bytes in all columns of all rows that an operation can add to."""
     history = Change.history.model
     kinds: list[type[models.Model]] = [Change, history, Comment, IncomingOperation, OutgoingOperation]
     return sum(
-        len(str(field.get_prep_value(getattr(row, field.attname)) or ""))
+        len(str(field.get_prep_value(getattr(row, field.attname)) or "").encode())
         for kind in kinds
         for row in kind._default_manager.all()
         for field in kind._meta.concrete_fields
@@ -103,6 +103,31 @@ def test_over_the_budget_of_its_hour_a_partner_waits_and_nothing_more_is_stored(
     assert stored() == before
     time_machine.move_to("2026-11-24T10:00:00Z", tick=False)
     assert update(client, "k-99", comments=[{"body": "More"}])[1].status_code == 200
+
+
+def test_what_is_refused_is_kept_in_the_log_and_paid_for_too(partner_api, acme, change, settings):
+    settings.PARTNER_BYTES_PER_HOUR = 300_000
+    client, statuses = partner_api(acme), []
+    for body in (
+        {"system_id": "ACME", "operation": "Update", "external_id": "A-1", "nonsense": "x" * 60_000},
+        {"system_id": "ACME", "operation": "Update", "external_id": "unknown", "comments": [{"body": "x" * 60_000}]},
+        {"system_id": "NO-SUCH", "operation": "Update", "nonsense": "x" * 15_000},
+    ):
+        statuses += [client.post(OPERATIONS, body, format="json").status_code for _ in range(4)]
+    assert statuses == [400] * 4 + [429] * 4 + [403] * 3 + [429]
+    before = stored()
+    assert client.post(OPERATIONS, body, format="json").status_code == 429
+    assert stored() == before
+
+
+def test_the_copies_of_comments_are_counted_in_bytes(partner_api, acme, beta, change, settings):
+    settings.PARTNER_BYTES_PER_HOUR = 2_000_000
+    before = stored()
+    comments = [{"body": "\N{GRINNING FACE}" * 2000} for _ in range(100)]
+    assert update(partner_api(acme), comments=comments)[1].status_code == 200
+    made = stored() - before
+    counted = sum(RateCounter.objects.filter(name__startswith="stored:").values_list("counted", flat=True))
+    assert 0.6 * made < counted  # the rest is JSON's way to write them
 
 
 def test_the_budget_is_each_systems_own(partner_api, acme, beta, change, settings):

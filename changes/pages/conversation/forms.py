@@ -96,7 +96,10 @@ class AttachmentForm(forms.Form):
 def uploads(files: Any) -> Iterator[tuple[UploadedFile, ValidationError | None]]:
     """The files of a request's `FILES`, each with the error that forbids attaching it, or None."""
     field = AttachmentForm.base_fields["file"]
-    for upload in files.getlist("file"):
+    for place, upload in enumerate(files.getlist("file")):
+        if place >= MOST_FILES:  # refused, so not worth a scan
+            yield upload, ValidationError(_("At most %(most)s files are taken at once.") % {"most": MOST_FILES})
+            continue
         try:
             field.clean(upload)
             validate_attachment(upload)

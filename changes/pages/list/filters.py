@@ -23,7 +23,7 @@ from changes.actor import Person
 from changes.choices import ChangeType, CompletionCode, Metaphase, Phase, Priority
 from changes.models import Change, SavedFilter, SupportGroup
 from changes.querysets import ChangeQuerySet
-from changes.search import has_words
+from changes.search import has_words, validate_words
 from changes.validators import FIRST_YEAR, LAST_YEAR, validate_text
 
 from .paging import DEFAULT
@@ -135,7 +135,10 @@ class ChangeFilter(django_filters.FilterSet):
     """The filters of the list. Another app adds its own with `offer()`."""
 
     q = django_filters.CharFilter(
-        label=gettext_lazy("Search"), method="search", max_length=SEARCH_MAX_LENGTH, validators=[validate_text]
+        label=gettext_lazy("Search"),
+        method="search",
+        max_length=SEARCH_MAX_LENGTH,
+        validators=[validate_text, validate_words],
     )
     phase = django_filters.ChoiceFilter(
         label=gettext_lazy("Phase"), choices=Phase.choices, empty_label=gettext_lazy("Any phase")

@@ -149,7 +149,10 @@ def is_own_name(host: str, bound_to: str) -> bool:
     Any other name may be a stranger's, who lets it point to this address so that their page in a browser here can read
     the answers (DNS rebinding).
     """
-    name = urlsplit(f"//{host}").hostname or ""
+    try:
+        name = urlsplit(f"//{host}").hostname or ""
+    except ValueError:
+        return False
     try:
         return bool(ip_address(name))
     except ValueError:

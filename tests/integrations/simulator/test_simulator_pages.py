@@ -98,7 +98,7 @@ def test_the_pages_load_nothing_from_elsewhere_and_document_the_addresses(simula
 def test_a_stranger_s_name_for_the_simulator_s_address_shows_and_changes_nothing(simulator):
     """DNS rebinding: the browser of somebody here asks for evil.example, which its owner points to this address."""
     for method, path in (("GET", "/"), ("GET", "/api/received"), ("PUT", "/api/partners/ACME/behaviour")):
-        for host in ("evil.example", "evil.example:9911", "localhost.evil.example", "127.0.0.1.evil.example", ""):
+        for host in ("evil.example", "evil.example:9911", "localhost.evil.example", "127.0.0.1.evil.example", "[", ""):
             answer = simulator.api.request(method, path, data="{}", headers={"Host": host})
             assert answer.status_code == 421, (method, path, host)
     for host in ("localhost", "LOCALHOST:1", "127.0.0.1:1", "[::1]:1", "10.1.2.3"):
