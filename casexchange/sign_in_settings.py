@@ -105,11 +105,11 @@ ACCOUNT_EMAIL_SUBJECT_PREFIX = ""
 ACCOUNT_EMAIL_NOTIFICATIONS = True  # of a new password, and of second factors
 ACCOUNT_SESSION_REMEMBER = True
 ACCOUNT_REAUTHENTICATION_TIMEOUT = int(positive("CONFIRM_AGAIN_SECONDS", 300))
-# Wrong passwords and codes are counted by django-axes alone. What is left here is mail to one address.
-ACCOUNT_RATE_LIMITS = {
-    **dict.fromkeys(("login", "login_failed", "reauthenticate", "change_password", "reset_password_from_key")),
-    "reset_password": "5/h/key",
-}
+# Wrong passwords and codes are counted by django-axes, and mail to one address by the form: django-allauth would count
+# in each process.
+ACCOUNT_RATE_LIMITS = dict.fromkeys(
+    ("login", "login_failed", "reauthenticate", "change_password", "reset_password", "reset_password_from_key")
+)
 # A form that was opened before may be sent for longer: filling it in takes time.
 CONFIRMED_FORM_AGE = max(1800, ACCOUNT_REAUTHENTICATION_TIMEOUT)
 

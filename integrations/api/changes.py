@@ -17,7 +17,6 @@ from rest_framework.response import Response
 from changes.api import views
 from changes.api.fields import TimestampField
 from changes.api.serializers import ApprovalSerializer, ChangeSerializer
-from changes.api.uploads import uploaded_file
 from changes.choices import Visibility
 from changes.models import Change, Comment
 from changes.querysets import ChangeQuerySet
@@ -129,9 +128,7 @@ class AttachmentsView(PartnerView, views.AttachmentsView):
     def post(self, request: Request, number: str) -> Response:
         if self.partner is None:
             return super().post(request, number)
-        change = self.get_change()
-        file = uploaded_file(request.data, request.FILES)
-        attachment, is_repeat = attach(request, change, self.partner, file)
+        attachment, is_repeat = attach(request, number, self.partner, self.get_change)
         headers = {"Idempotent-Replayed": "true"} if is_repeat else {}
         return Response(self.get_serializer(attachment).data, status.HTTP_201_CREATED, headers=headers)
 

@@ -135,9 +135,8 @@ class AttachmentAdd(WithRecipients):
             is_any_attached = is_any_attached or refusal is None
             is_unseen = is_unseen or _is_unseen(refusal)
             self._tell(upload, refusal)
-        for upload, _forbidden in files[MOST_FILES:]:
-            said = _("At most %(most)s files are taken at once.") % {"most": MOST_FILES}
-            self._tell(upload, ValidationError(said))
+        for upload, forbidden in files[MOST_FILES:]:
+            self._tell(upload, forbidden)
         if is_unseen:
             messages.warning(request, _("Files cannot be kept: choose them again."))
             return self.with_new_recipients()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import struct
 import time
 from collections.abc import Callable
+from math import ceil
 from typing import Any
 
 from allauth.account.forms import (
@@ -29,7 +30,12 @@ from django.db import transaction
 from django.forms import Field
 from django.utils.translation import gettext_lazy as _
 
+from changes.rate_limits import Rate, use
+
 from .lockout import count_failure, refuse_if_locked
+
+# To one address.
+RESET_MAILS = Rate(5, 3600)
 
 
 class _Plain:
@@ -73,6 +79,10 @@ class ResetForm(_Plain, ResetPasswordForm):
     users: list[Any]
 
     def clean_email(self) -> str:
+        # Counted over all processes, for every address, so the answer does not tell whether it has an account.
+        if wait := use(f"reset-mail:{self.cleaned_data['email'].casefold()[:150]}", RESET_MAILS):
+            message = _("Mail was asked for this address too often. Try again in %(minutes)s minutes.")
+            raise ValidationError(message, code="too_many_mails", params={"minutes": ceil(wait / 60)})
         address = super().clean_email()
         self.users = [
             user for user in self.users if user.email.lower() == address.lower() and user.has_usable_password()

@@ -58,11 +58,13 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("name", REFUSED)
-def test_refused_nothing_is_kept(partner_api, acme, change, name):
+def test_refused_nothing_is_kept_but_the_log_of_it(partner_api, acme, change, name):
     choose, options, status = REFUSED[name]
     answer = send(partner_api(acme), choose(acme, change), **options)
     assert answer.status_code == status, answer.content
     assert not Attachment.objects.exists()
+    logged = IncomingOperation.objects.get()
+    assert (logged.status, logged.http_status, logged.operation) == ("Failed", status, "Update")
 
 
 def test_with_several_systems_it_is_the_one_that_the_change_is_linked_to(partner_api, acme, change):
