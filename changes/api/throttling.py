@@ -8,6 +8,7 @@ from django.conf import settings
 from rest_framework.exceptions import Throttled
 from rest_framework.throttling import BaseThrottle
 
+from changes.protection.addresses import counted
 from changes.rate_limits import Rate, use, wait_for
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ class ApiThrottle(BaseThrottle):
     def allow_request(self, request: Request, view: APIView) -> bool:
         if request.META.get("casexchange.is_second_call"):
             return True  # counted before its body was read
-        address = address_of(request)
+        address = counted(address_of(request))
         if request.user.is_authenticated:
             token = f"token:{getattr(request, 'token_digest', request.user.pk)}"
             limits = {token: settings.API_RATE_LIMIT, f"address:{address}": settings.API_ADDRESS_RATE_LIMIT}
@@ -40,7 +41,7 @@ class ApiThrottle(BaseThrottle):
 def refuse_many_failures(request: Request) -> None:
     """Raises Throttled for an address that made too many calls without a valid token. Asks memory only."""
     rate = Rate.read(settings.API_ANONYMOUS_RATE_LIMIT)
-    if rate and (wait := wait_for(f"anonymous:{address_of(request)}", rate)):
+    if rate and (wait := wait_for(f"anonymous:{counted(address_of(request))}", rate)):
         raise Throttled(wait)
 
 
@@ -48,7 +49,7 @@ def count_failure(request: Request) -> None:
     """Counts a call without a valid token for its address."""
     rate = Rate.read(settings.API_ANONYMOUS_RATE_LIMIT)
     if rate and not request.META.get("casexchange.is_second_call"):
-        use(f"anonymous:{address_of(request)}", rate)
+        use(f"anonymous:{counted(address_of(request))}", rate)
 
 
 def address_of(request: Request | HttpRequest) -> str:

@@ -18,6 +18,7 @@ from django.utils import timezone
 
 from changes.actor import Actor, current, current_request
 from changes.models.security_event import PendingEvent, SecurityEvent
+from changes.protection.addresses import counted
 
 from . import floods
 from .chain import seal_after_commit
@@ -105,7 +106,7 @@ def refuse(kind: str, about: Subject, details: Mapping[str, object] | None = Non
     `is_repeated`: whether the same refusal is counted instead of recorded each time.
     """
     fields = _fields(kind, about, details or {}, None)
-    who = str(fields["actor_id"] or fields["address"])
+    who = str(fields["actor_id"] or counted(str(fields["address"])))
     is_of_account = about.type == ACCOUNT_TYPE and about.key
     budget = floods.KNOWN if fields["actor_id"] else floods.ACCOUNT if is_of_account else floods.STRANGER
     if is_repeated:

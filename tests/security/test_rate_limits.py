@@ -75,6 +75,13 @@ def test_who_has_no_valid_token_is_stopped_and_nobody_else(api, alice, settings,
     assert elsewhere.get(CHANGES, headers=headers).status_code == 401
 
 
+def test_the_addresses_of_one_ipv6_network_share_a_limit(db, settings):
+    settings.API_ANONYMOUS_RATE_LIMIT = "3/day"
+    addresses = [f"2001:db8:1:2:{number:x}::1" for number in range(5)] + ["2001:db8:1:3::1", "198.51.100.1"]
+    answers = [Client(REMOTE_ADDR=address).get(CHANGES).status_code for address in addresses]
+    assert answers == [401, 401, 401, 401, 429, 401, 401]
+
+
 def test_no_rate_sets_no_limit(api, alice):
     assert set(statuses(api(alice), 5)) == {200}
     assert not RateCounter.objects.exists()
@@ -100,7 +107,7 @@ FORWARDED = [
     ("our proxy, for a caller that lies", "127.0.0.1", "192.0.2.1, 203.0.113.9", "203.0.113.9"),
     ("two of our proxies", "127.0.0.1", "203.0.113.9, 10.1.2.3", "203.0.113.9"),
     ("our proxy, with nonsense", "127.0.0.1", "unknown", "127.0.0.1"),
-    ("IPv6", "127.0.0.1", "2001:db8::1", "2001:db8::1"),
+    ("IPv6", "127.0.0.1", "2001:db8::1", "2001:db8::/64"),
 ]
 
 
