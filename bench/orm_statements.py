@@ -20,7 +20,11 @@ from integrations.models import DeliveryControl, Exchange, ExternalReference, Ex
 
 
 def token_with_user(digest: str) -> AuthToken | None:
-    return AuthToken.objects.select_related("user").filter(digest=digest).first()
+    token = AuthToken.objects.select_related("user", "life").filter(digest=digest).first()
+    if token is not None:
+        life = getattr(token, "life", None)
+        token.life_key, token.life_used_at = (life.pk, life.last_used_at) if life else (None, None)
+    return token
 
 
 def partner_of_token(digest: str) -> tuple[AuthToken | None, list[ExternalSystem]]:
