@@ -2,6 +2,7 @@
 
 import ipaddress
 import re
+import shlex
 from pathlib import Path
 
 import environ
@@ -76,6 +77,16 @@ def networks(name: str) -> list[ipaddress.IPv4Network | ipaddress.IPv6Network]:
         return [ipaddress.ip_network(part.strip()) for part in env.str(name, "").split(",") if part.strip()]
     except ValueError as error:
         raise ImproperlyConfigured(f"{name}: {error}; write networks such as 10.0.0.0/8, comma-separated") from error
+
+
+def command(name: str) -> str:
+    """A command line that a shell could split into words; "" if the variable is not set."""
+    text = env.str(name, "")
+    try:
+        shlex.split(text)
+    except ValueError as error:
+        raise ImproperlyConfigured(f"{name}={text!r}: {error}; write it as for a shell") from error
+    return text
 
 
 def encryption_keys(name: str) -> list[str]:

@@ -13,6 +13,7 @@ from kombu import Queue
 import casexchange
 from casexchange.database import postgresql_options
 from casexchange.environment import (
+    command,
     encryption_keys,
     env,
     folder,
@@ -320,7 +321,7 @@ BREAKER_OPEN_SECONDS = positive("BREAKER_OPEN_SECONDS", 30)
 ATTACHMENT_MAX_BYTES = int(positive("ATTACHMENT_MAX_BYTES", 25 * 1024 * 1024))
 # Whether files that a double click runs are taken; the command that scans each file.
 ATTACHMENT_PROGRAMS = env.bool("ATTACHMENT_PROGRAMS", False)
-ATTACHMENT_SCAN_COMMAND = env.str("ATTACHMENT_SCAN_COMMAND", "")
+ATTACHMENT_SCAN_COMMAND = command("ATTACHMENT_SCAN_COMMAND")
 # A JSON body without the content of attachments, and one with an attachment of the full size in base64 (4 bytes for 3).
 API_BODY_MAX_BYTES = 1024 * 1024
 API_REQUEST_MAX_BYTES = ATTACHMENT_MAX_BYTES // 3 * 4 + API_BODY_MAX_BYTES

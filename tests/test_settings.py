@@ -31,6 +31,7 @@ BAD = [
     ("OUTGOING_ALLOWED_NETWORKS", "10.0.0.1/8", "OUTGOING_ALLOWED_NETWORKS: 10.0.0.1/8 has host bits set"),
     ("API_TOKEN_DAYS", "0", "API_TOKEN_DAYS='0': give a whole number from 1 to 36500, such as 365"),
     ("API_TOKEN_DAYS", "a year", "API_TOKEN_DAYS='a year': give a whole number from 1 to 36500, such as 365"),
+    ("ATTACHMENT_SCAN_COMMAND", "sh -c 'exit 1", 'ATTACHMENT_SCAN_COMMAND="sh -c \'exit 1": No closing quotation'),
     ("API_RATE_LIMIT", "fast", "API_RATE_LIMIT='fast': write a number and second"),
     (
         "REQUIRE_SECOND_FACTOR_FOR",

@@ -1,5 +1,7 @@
 """System checks: warn of a configuration that would break a guarantee, and of records that are not allowed any more."""
 
+import shlex
+import shutil
 from collections.abc import Collection
 
 from django.conf import settings
@@ -29,8 +31,20 @@ def secrets_have_a_key_of_their_own(app_configs: object, **kwargs: object) -> li
     if settings.FIELD_ENCRYPTION_KEYS:
         return []
     text = "FIELD_ENCRYPTION_KEYS is not set. Secrets in the database are encrypted with a key made from SECRET_KEY."
-    hint = "Set it, restart all processes, and run `python manage.py rotate_secrets`."
+    hint = (
+        'Make a key with: python -c "from cryptography.fernet import Fernet; print(Fernet.generate_key().decode())". '
+        "Set it, restart all processes, and run `python manage.py rotate_secrets`."
+    )
     return [Warning(text, hint=hint, id="integrations.W005")]
+
+
+@register
+def the_scanner_exists(app_configs: object, **kwargs: object) -> list[CheckMessage]:
+    program = next(iter(shlex.split(settings.ATTACHMENT_SCAN_COMMAND)), "")
+    if not program or shutil.which(program):
+        return []
+    text = f"ATTACHMENT_SCAN_COMMAND: there is no program {program} here, so no file is taken."
+    return [Warning(text, hint="Install it, or give its whole path.", id="integrations.W007")]
 
 
 @register(Tags.security, deploy=True)

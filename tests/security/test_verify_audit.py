@@ -51,7 +51,7 @@ def verified(**options):
 def test_what_nobody_touched_is_intact_and_the_last_hash_is_told(five):
     assert verified() == [
         "The security log is intact: 5 entries were checked.",
-        f"Keep this elsewhere, for --since: 5:{five.last}",
+        f"Keep this elsewhere, for --last or --since: 5:{five.last}",
     ]
     assert verified(last=five.third)[0] == "The security log is intact: 5 entries were checked."
     assert verified(since=f"3:{five.third}")[0] == "The security log is intact: 3 entries were checked."

@@ -29,8 +29,9 @@ class Command(BaseCommand):
         )
 
     def handle(self, *args: object, last: str, since: str, **options: Any) -> None:
+        last = last.rpartition(":")[2]
         if last and not re.fullmatch(_HASH, last):
-            raise CommandError("--last: give a hash of 64 hexadecimal digits, as this command prints it.")
+            raise CommandError("--last: give ID:HASH as this command prints it, or the hash alone.")
         kept = re.fullmatch(rf"([1-9][0-9]{{0,17}}):({_HASH})", since)
         if since and not kept:
             raise CommandError("--since: give ID:HASH, as this command prints it.")
@@ -44,4 +45,4 @@ class Command(BaseCommand):
             raise CommandError(f"The security log was tampered with: {faults} faults in {walk.count} entries.")
         self.stdout.write(f"The security log is intact: {walk.count} entries were checked.")
         if walk.last_id:
-            self.stdout.write(f"Keep this elsewhere, for --since: {walk.last_id}:{walk.last_hash}")
+            self.stdout.write(f"Keep this elsewhere, for --last or --since: {walk.last_id}:{walk.last_hash}")

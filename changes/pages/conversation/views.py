@@ -123,7 +123,7 @@ class AttachmentAdd(WithRecipients):
             return self._one(files)
         if not files:
             messages.error(request, _("Choose a file first."))
-        is_any_attached = is_unseen = False
+        is_any_attached = is_any_refused = is_unseen = False
         for upload, forbidden in files[:MOST_FILES]:
             try:
                 refusal = forbidden or self._attach(upload)
@@ -133,6 +133,7 @@ class AttachmentAdd(WithRecipients):
                     raise
                 refusal = ValidationError(_("The database is busy or cannot be reached. Attach it again in a moment."))
             is_any_attached = is_any_attached or refusal is None
+            is_any_refused = is_any_refused or refusal is not None
             is_unseen = is_unseen or _is_unseen(refusal)
             self._tell(upload, refusal)
         for upload, forbidden in files[MOST_FILES:]:
@@ -140,7 +141,8 @@ class AttachmentAdd(WithRecipients):
         if is_unseen:
             messages.warning(request, _("Files cannot be kept: choose them again."))
             return self.with_new_recipients()
-        return self.back("#attachments")
+        # The reason stands at the top of the page.
+        return self.back("" if is_any_refused or not files else "#attachments")
 
     def _one(self, files: list[tuple[UploadedFile, ValidationError | None]]) -> HttpResponse:
         """The JSON answer to the page's script, which sends each file in its own request."""

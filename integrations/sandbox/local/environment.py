@@ -124,7 +124,11 @@ def _kept_keys(folder: Path) -> dict[str, str]:
         for name, key in _new_keys().items():
             if not (folder / KEY_FILES[name]).exists():
                 keep_private(folder / KEY_FILES[name], f"{key}\n")
-        return {name: (folder / file).read_text(encoding="ascii").strip() for name, file in KEY_FILES.items()}
+        # The environment comes first, as it does for the other commands.
+        return {
+            name: os.environ.get(name) or (folder / file).read_text(encoding="ascii").strip()
+            for name, file in KEY_FILES.items()
+        }
     except OSError as error:
         raise NotPossible(
             f"{folder} cannot be written to ({error.strerror}). Set VAR_DIR to a folder of your own."
