@@ -10,14 +10,6 @@ LOG_LEVEL = one_of(
 )
 
 
-class OneLine(logging.Formatter):
-    """Writes control characters of a message as escapes: a caller's text must not look like a line of the log."""
-
-    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - logging's name
-        record.message = re.sub(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]", lambda match: repr(match[0])[1:-1], record.message)
-        return super().formatMessage(record)
-
-
 def _no_lower_than(level: str) -> str:
     """The stricter of `LOG_LEVEL` and `level`; DEBUG if `LOG_LEVEL` is DEBUG."""
     levels = logging.getLevelNamesMapping()
@@ -31,12 +23,23 @@ def _plain_below_error(record: logging.LogRecord) -> bool:
     return True
 
 
+def _on_one_line(record: logging.LogRecord) -> bool:
+    """Writes control characters of a message as escapes: a caller's text must not look like a line of the log."""
+    message = record.getMessage()
+    record.msg = re.sub(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]", lambda match: repr(match[0])[1:-1], message)
+    record.args = ()
+    return True
+
+
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
-    "formatters": {"line": {"()": OneLine, "format": "%(asctime)s %(levelname)s %(name)s: %(message)s"}},
-    "filters": {"plain": {"()": "django.utils.log.CallbackFilter", "callback": _plain_below_error}},
-    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line", "filters": ["plain"]}},
+    "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s: %(message)s"}},
+    "filters": {
+        "plain": {"()": "django.utils.log.CallbackFilter", "callback": _plain_below_error},
+        "one_line": {"()": "django.utils.log.CallbackFilter", "callback": _on_one_line},
+    },
+    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line", "filters": ["plain", "one_line"]}},
     "root": {"handlers": ["stderr"], "level": LOG_LEVEL},
     "loggers": {
         # Otherwise each wake-up and each sweep would log two lines. A failure is logged as a warning or an error.

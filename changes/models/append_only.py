@@ -25,10 +25,13 @@ _REMOVE = {
     "postgresql": [f"DROP FUNCTION IF EXISTS {NAME}() CASCADE"],
     "sqlite": [f"DROP TRIGGER IF EXISTS {NAME}_{event}" for event in ("UPDATE", "DELETE")],
 }
+# Each with its parameters.
 _COUNT = {
-    "postgresql": f"""SELECT COUNT(*) FROM pg_trigger
-        WHERE tgrelid = '{TABLE}'::regclass AND tgname IN ('{NAME}', '{NAME}_whole') AND tgenabled <> 'D'""",  # noqa: S608  # nosec
-    "sqlite": f"SELECT COUNT(*) FROM sqlite_master WHERE type = 'trigger' AND name LIKE '{NAME}%%'",  # noqa: S608  # nosec
+    "postgresql": (
+        "SELECT COUNT(*) FROM pg_trigger WHERE tgrelid = %s::regclass AND tgname IN (%s, %s) AND tgenabled <> 'D'",
+        [TABLE, NAME, f"{NAME}_whole"],
+    ),
+    "sqlite": ("SELECT COUNT(*) FROM sqlite_master WHERE type = 'trigger' AND name LIKE %s", [f"{NAME}%"]),
 }
 TRIGGERS = 2
 
@@ -45,5 +48,5 @@ def remove(apps: object, schema_editor: BaseDatabaseSchemaEditor) -> None:
 
 def is_installed(connection: BaseDatabaseWrapper) -> bool:
     with connection.cursor() as cursor:
-        cursor.execute(_COUNT[connection.vendor], [])
+        cursor.execute(*_COUNT[connection.vendor])
         return cursor.fetchone()[0] == TRIGGERS

@@ -13,10 +13,14 @@ from tests.factories import ChangeFactory, PartnerUserFactory, SupportGroupFacto
 
 
 @pytest.fixture
-def scene(alice, ingrid, acme, beta, api, settings) -> Any:
+def root(db: None) -> Any:
+    return UserFactory(username="root", is_superuser=True, is_staff=True)
+
+
+@pytest.fixture
+def scene(alice, ingrid, root, acme, beta, api, settings) -> Any:
     """People, two partners, and an operation to ACME that was refused."""
     settings.REQUIRE_SECOND_FACTOR_FOR = frozenset()
-    root = UserFactory(username="root", is_superuser=True, is_staff=True)
     bob = UserFactory(username="bob", email="bob@example.com")
     change = ChangeFactory(owning_group=ExternalGroup.objects.get(system=acme).group)
     OutgoingOperation.objects.update(status=DeliveryStatus.REFUSED)

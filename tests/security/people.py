@@ -16,6 +16,7 @@ from django.test import Client
 from fido2.cose import ES256
 from fido2.utils import websafe_encode
 from fido2.webauthn import AttestationObject, AttestedCredentialData, AuthenticatorData, CollectedClientData
+from rest_framework.test import APIClient
 
 from tests.factories import PASSWORD
 from tests.html_forms import post_form
@@ -103,3 +104,8 @@ def made_up_key() -> dict[str, Any]:
             "attestationObject": websafe_encode(AttestationObject.create("none", data, {})),
         },
     }
+
+
+def answer_to(token: str, **headers: str) -> int:
+    """The status of a call of the API with this token."""
+    return APIClient().get("/api/v1/changes/", HTTP_AUTHORIZATION=f"Bearer {token}", **headers).status_code

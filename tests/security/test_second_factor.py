@@ -17,7 +17,6 @@ from django.test import Client
 from django.utils import timezone
 
 from changes.choices import Role
-from tests.factories import UserFactory
 from tests.pages import text
 from tests.rows import each_row
 
@@ -25,11 +24,6 @@ from .people import LOGIN, SECOND_STEP, SECURITY, attempt, code_of, give_code, i
 
 DEFAULT = frozenset({Role.INTEGRATION_ADMINISTRATOR.value, "superuser"})
 PAGES = ["/", "/changes/", "/exchange/", "/exchange/status/", "/preferences/", "/admin/", "/admin/knox/authtoken/add/"]
-
-
-@pytest.fixture
-def root(db):
-    return UserFactory(username="root", is_superuser=True, is_staff=True)
 
 
 @pytest.fixture

@@ -29,11 +29,6 @@ CONFIRM = "/accounts/confirm/"
 NEW = "a quite different long password"
 
 
-@pytest.fixture
-def root(db):
-    return UserFactory(username="root", is_superuser=True, is_staff=True)
-
-
 @pytest.fixture(autouse=True)
 def five_minutes(settings):
     settings.ACCOUNT_REAUTHENTICATION_TIMEOUT = 300

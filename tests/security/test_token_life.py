@@ -17,7 +17,6 @@ from django.db.models.signals import pre_delete
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 from knox.models import AuthToken
-from rest_framework.test import APIClient
 
 from changes.models import Preferences
 from integrations import tasks
@@ -25,24 +24,15 @@ from integrations.api import authentication
 from integrations.models import TokenLife
 from integrations.statements import token_with_user
 from integrations.tokens.revoking import revoke_of
-from tests.factories import UserFactory
 from tests.html_forms import errors, post_form
 from tests.pages import text, web
 from tests.processes import until
 from tests.rows import each_row
 
+from .people import answer_to
+
 LIST = "/admin/knox/authtoken/"
-CALL = "/api/v1/changes/"
 DAY = timedelta(days=1)
-
-
-@pytest.fixture
-def root(db):
-    return UserFactory(username="root", is_superuser=True, is_staff=True)
-
-
-def answer_to(token, **headers):
-    return APIClient().get(CALL, HTTP_AUTHORIZATION=f"Bearer {token}", **headers).status_code
 
 
 # --- How long a token lives ---

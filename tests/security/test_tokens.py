@@ -17,26 +17,16 @@ from knox.models import AuthToken
 from rest_framework.test import APIClient
 
 from integrations import tasks
-from tests.factories import PASSWORD, UserFactory
+from tests.factories import PASSWORD
 from tests.html_forms import errors, messages, post_form
 from tests.pages import text, web
 from tests.rows import each_row
 
-from .people import attempt, signed_in
+from .people import answer_to, attempt, signed_in
 
 NEW = "a quite different long password"
 LIST = "/admin/knox/authtoken/"
-CALL = "/api/v1/changes/"
 DAY = timedelta(days=1)
-
-
-@pytest.fixture
-def root(db):
-    return UserFactory(username="root", is_superuser=True, is_staff=True)
-
-
-def answer_to(token, **headers):
-    return APIClient().get(CALL, HTTP_AUTHORIZATION=f"Bearer {token}", **headers).status_code
 
 
 # --- What revokes the tokens of an account, and what does not ---
