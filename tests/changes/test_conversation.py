@@ -101,7 +101,9 @@ def test_each_of_several_files_is_an_attachment_and_an_update_of_its_own(alice, 
 def test_of_several_files_the_good_ones_are_attached_and_the_others_named_with_the_reason(alice, change, settings):
     settings.ATTACHMENT_MAX_BYTES = 10
     files = [("big.txt", b"x" * 11), ("good.txt", b"x"), ("empty.txt", b"")]
-    said = text(attach(alice, change, *(SimpleUploadedFile(*file) for file in files)))
+    answer = attach(alice, change, *(SimpleUploadedFile(*file) for file in files))
+    said = text(answer)
+    assert answer.redirect_chain == [(f"/changes/{change.number}/", 302)], "the reasons are at the top of the page"
     assert "big.txt was not attached. The file has 11 bytes; at most 10 are taken." in said
     assert "good.txt was attached." in said
     assert "empty.txt was not attached. The file is empty" in said
