@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from ipaddress import ip_network
 
 import pytest
+from django.core.checks import run_checks
 from django.test import Client
 
 from tests.exchange import ROOT
@@ -94,3 +96,20 @@ def test_a_deployment_with_https_passes_djangos_checks_and_asks_for_https_only(t
     assert (hsts, location) == ("max-age=31536000", "https://desk.example.com/accounts/login/")
     assert cookie.startswith("Set-Cookie: __Host-csrftoken=")
     assert "; Path=/; SameSite=Lax; Secure" in cookie
+
+
+# What is set, and which check names it.
+@pytest.mark.parametrize(
+    ("name", "value", "check"),
+    [
+        ("FIELD_ENCRYPTION_KEYS", [], "integrations.W005"),
+        ("TRUSTED_PROXIES", [], "integrations.W006"),
+        ("ATTACHMENT_SCAN_COMMAND", "no-such-scanner -", "integrations.W007"),
+    ],
+)
+def test_what_is_missing_for_a_deployment_is_named(settings, name, value, check):
+    settings.BASE_URL, settings.TRUSTED_PROXIES = "https://desk.example.com", [ip_network("127.0.0.1/32")]
+    before = {message.id for message in run_checks(include_deployment_checks=True)}
+    setattr(settings, name, value)
+    after = {message.id for message in run_checks(include_deployment_checks=True)}
+    assert (check in before, check in after) == (False, True)
