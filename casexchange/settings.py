@@ -27,6 +27,7 @@ from casexchange.environment import (
 )
 from casexchange.log_settings import *  # noqa: F403 - what is logged, in a module of its own
 from casexchange.sign_in_settings import *  # noqa: F403 - the settings of signing in, in a module of their own
+from casexchange.smax_settings import *  # noqa: F403
 
 VERSION = casexchange.__version__
 BASE_DIR = Path(__file__).resolve().parent.parent

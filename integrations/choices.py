@@ -29,8 +29,22 @@ class IncomingKind(TextChoices):
 
 
 class Delivery(TextChoices):
+    """How a system gets its operations."""
+
     PUSH = "push", _("Push: we call the partner")
-    PULL = "pull", _("Pull: the partner asks")
+    PULL = "pull", _("Pull: the partner collects them by our API")
+    SMAX = "smax", _("SMAX: the partner's SMAX adapter collects them")
+
+
+# The ways in which the partner asks for its operations, instead of being called.
+COLLECTING = (Delivery.PULL, Delivery.SMAX)
+
+
+class UnknownProperties(TextChoices):
+    """What happens to an operation of an SMAX adapter with a property that a change does not have."""
+
+    IGNORE = "ignore", _("Ignore, with a note on the operation")
+    REFUSE = "refuse", _("Refuse the operation")
 
 
 class DeliveryStatus(TextChoices):
@@ -63,7 +77,18 @@ class Failure(TextChoices):
     STATUS = "status", _("HTTP status")
     UNUSABLE_ANSWER = "unusable_answer", _("Unusable answer")
     SIGNING_SECRET = "signing_secret", _("Unreadable signing secret")
+    NOT_ACKNOWLEDGED = "not_acknowledged", _("Not acknowledged in time")
+    REFUSED = "refused", _("Refused by the partner")
     INTERNAL = "internal", _("Internal error")
+
+
+class Confirmation(TextChoices):
+    """What told that the partner has an operation which it collected."""
+
+    ACKNOWLEDGED = "acknowledged", _("The partner acknowledged it")
+    LATER_POLL = "later_poll", _("A later poll asked for what came after it")
+    WRITTEN = "written", _("The partner wrote about the record since")
+    EXTERNAL_ID = "external_id", _("The partner named its record")
 
 
 SETTLED = (DeliveryStatus.DELIVERED, DeliveryStatus.SKIPPED)

@@ -31,6 +31,7 @@ def new_entry(request: IncomingRequest, status: IncomingStatus) -> IncomingOpera
         payload=request.payload,
         origin_system_id=came_from["system_id"],
         origin_operation_id=came_from["operation_id"],
+        note=request.note,
         http_status=201 if request.operation == IncomingKind.CREATE else 200,
     )
 

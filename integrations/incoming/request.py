@@ -31,6 +31,7 @@ class IncomingRequest:
     `payload`: the body as received, for the log, without the content of attachments.
     `token`: the name of the API token that it came with.
     `message_id`: the sender's own id of the operation (`webhook-id`), None if it sent none.
+    `note`: what of the operation was ignored or is taken differently, for the log.
     `external_url`, `external_status`: None if the operation does not name them.
     """
 
@@ -49,6 +50,7 @@ class IncomingRequest:
     comments: tuple[Mapping[str, Any], ...] = ()
     attachments: tuple[Mapping[str, Any], ...] = ()
     origin: Mapping[str, str] | None = None
+    note: str = ""
 
 
 @dataclass(frozen=True)

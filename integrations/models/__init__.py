@@ -7,6 +7,7 @@ from .accounts import PartnerAccount
 from .exchanges import Exchange, ExternalReference
 from .incoming_operations import IncomingOperation
 from .outgoing_operations import DeliveryAttempt, OutgoingOperation
+from .smax import SmaxComment, SmaxToken, SmaxUpload
 from .storage import PartnerStorage
 from .systems import (
     DeliveryControl,
@@ -30,6 +31,9 @@ __all__ = [
     "PartnerAccount",
     "PartnerStorage",
     "SecretUnreadable",
+    "SmaxComment",
+    "SmaxToken",
+    "SmaxUpload",
     "TokenLife",
     "validate_endpoint_url",
     "validate_secret",

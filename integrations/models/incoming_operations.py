@@ -54,6 +54,7 @@ class IncomingOperation(models.Model):
     http_status = models.PositiveSmallIntegerField(_("HTTP status"))
     result = JSONTextField(_("result"), null=True)
     error = models.TextField(_("error"), blank=True)
+    note = models.TextField(_("note"), blank=True, help_text=_("What of it was ignored or taken differently."))
     received_at = models.DateTimeField(_("received at"), auto_now_add=True)
 
     objects = OfSystemQuerySet.as_manager()

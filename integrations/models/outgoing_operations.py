@@ -12,7 +12,7 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from changes.models import Attachment, Change, Comment
-from integrations.choices import SETTLED, DeliveryStatus, Failure, Operation
+from integrations.choices import SETTLED, Confirmation, DeliveryStatus, Failure, Operation
 from integrations.fields import JSONTextField
 from integrations.querysets import OutgoingQuerySet
 
@@ -29,6 +29,8 @@ class OutgoingOperation(models.Model):
     `is_next`: this is the first unsettled operation of its exchange; no other is sent.
     `claim`: how often a worker has claimed it. Only the worker with the latest claim may record a failure.
     `tries`: the tries that used up the retry schedule.
+    `hand_out`: the number of the latest answer that handed it to a partner that collects; `collector`: the number of
+    the first answer to the same reader. The numbers count up in `DeliveryControl.hand_outs`.
     """
 
     # Only on an operation that was claimed: what its message is made of (statements/claims.py).
@@ -91,6 +93,11 @@ class OutgoingOperation(models.Model):
     tries = models.PositiveIntegerField(_("tries"), default=0)
     claim = models.PositiveIntegerField(default=0)
     claimed_until = models.DateTimeField(null=True)
+    handed_out_at = models.DateTimeField(
+        _("handed out at"), null=True, help_text=_("When a partner that collects its operations got it first.")
+    )
+    hand_out = models.BigIntegerField(null=True)
+    collector = models.BigIntegerField(null=True)
     next_try_at = models.DateTimeField(_("next try at"))
     last_failure = models.CharField(_("last failure"), max_length=20, choices=Failure, blank=True)
     last_http_status = models.PositiveSmallIntegerField(_("last HTTP status"), null=True)
@@ -163,7 +170,10 @@ class OutgoingOperation(models.Model):
 
 
 class DeliveryAttempt(models.Model):
-    """One try to send an operation: its start, its duration and the answer or the error."""
+    """One try to send an operation: its start, its duration and the answer or the error.
+
+    If the partner collects its operations, the try begins when the operation is handed out.
+    """
 
     operation = models.ForeignKey(
         OutgoingOperation, on_delete=models.CASCADE, related_name="attempts", verbose_name=_("operation")
@@ -176,6 +186,13 @@ class DeliveryAttempt(models.Model):
     answer = models.TextField(_("answer"), blank=True, help_text=_("The start of what the partner answered."))
     error = models.CharField(_("error"), max_length=500, blank=True)
     note = models.CharField(_("note"), max_length=500, blank=True, help_text=_("Why an answer could not be used."))
+    confirmation = models.CharField(
+        _("confirmation"),
+        max_length=12,
+        choices=Confirmation,
+        blank=True,
+        help_text=_("What told that the partner has it, if the partner collects its operations."),
+    )
 
     class Meta:
         verbose_name = _("delivery attempt")

@@ -125,6 +125,8 @@ class ExternalSystem(models.Model):
         validators=[validate_system_ids],
         help_text=_("The ids of the systems whose operations it may pass on, separated by commas."),
     )
+    # How an SMAX adapter is spoken to: integrations/smax/registration.py. Empty: the defaults.
+    smax = JSONTextField(_("SMAX"), default=dict, blank=True)
     paused_at = models.DateTimeField(_("paused at"), null=True, blank=True, editable=False)
     pause_status = models.PositiveSmallIntegerField(_("pausing HTTP status"), null=True, blank=True, editable=False)
 
@@ -156,6 +158,10 @@ class ExternalSystem(models.Model):
         Raises ValidationError if the authorized user is a member of staff.
         """
         fields = kwargs.get("update_fields")
+        if self.delivery != Delivery.PUSH and self.paused_at is not None:
+            # The pause was for our calls, and there are none any more.
+            self.paused_at = self.pause_status = None
+            kwargs |= {} if fields is None else {"update_fields": {*fields, "paused_at", "pause_status"}}
         if (fields is None or "authorized_user" in fields) and is_staff_account(self.authorized_user):
             raise ValidationError({"authorized_user": self._fault_of_user()})
         with transaction.atomic(savepoint=False):
@@ -166,8 +172,6 @@ class ExternalSystem(models.Model):
 
     def clean(self) -> None:
         errors = {}
-        if self.delivery == Delivery.PULL and not ExternalSystem.objects.filter(pk=self.pk, delivery=Delivery.PULL):
-            errors["delivery"] = gettext("Pull is not available yet: choose push.")
         if self.delivery == Delivery.PUSH and not self.endpoint_url:
             errors["endpoint_url"] = gettext("Push needs the URL of the partner's endpoint.")
         if self.authorized_user_id and (fault := self._fault_of_user()):
@@ -226,6 +230,10 @@ class DeliveryControl(models.Model):
     window_started_at = models.DateTimeField(null=True)
     window_tries = models.PositiveIntegerField(default=0)
     window_failures = models.PositiveIntegerField(default=0)
+    hand_outs = models.PositiveBigIntegerField(default=0, help_text=_("How many answers handed operations out."))
+    asked_at = models.DateTimeField(
+        _("last asked at"), null=True, help_text=_("When the partner last asked for its operations, to some seconds.")
+    )
     rate_used_until = models.DateTimeField(
         null=True, help_text=_("Until when the rate limit is used up by what was sent already.")
     )

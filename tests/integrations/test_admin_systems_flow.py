@@ -226,8 +226,3 @@ def test_the_state_is_that_of_the_status_page_and_leads_there(audrey, acme, beta
     assert told in text(client.get("/exchange/status/"))
     assert 'href="/exchange/?system=ACME"' in page.content.decode()
 
-
-def test_pull_cannot_be_chosen_until_it_works(ingrid, acme):
-    response = post_form(web(ingrid), page_of(acme), having="description", delivery="pull")
-    assert "Pull is not available yet: choose push." in text(response)
-    assert stored(acme).delivery == "push"

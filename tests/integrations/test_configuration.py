@@ -265,10 +265,6 @@ REFUSED = {
         "external_systems[0].max_in_flight: This field may not be null.",
     ),
     "half a number": (SYSTEM + "rate_limit: 1.5}]", "external_systems[0].rate_limit: Give a whole number."),
-    "pull, which does not work yet": (
-        SYSTEM + "delivery: pull}]",
-        "external_systems[0].delivery: Pull is not available yet: choose push.",
-    ),
     "nothing in flight": (SYSTEM + "delivery: pull, max_in_flight: 0}]", "external_systems[0].max_in_flight: Ensure"),
     "too many in flight": (
         SYSTEM + "delivery: pull, max_in_flight: 501}]",
