@@ -158,8 +158,8 @@ class CollectView(OutboxView):
         limit = _number(request, "limit", DEFAULT_LIMIT, 1, MOST)
         wait = _number(request, "wait", 0, 0, LONGEST_WAIT)
         system = self._system(request)
-        cursor = _cursor(request)
         try:
+            cursor = _cursor(request)
             given = outbox.hand_out(system, cursor, limit)
             if not given.operations and wait and not request.META.get(HAS_WAITED):
                 if request.META.get(CAN_WAIT):
