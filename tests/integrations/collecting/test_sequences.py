@@ -14,7 +14,7 @@ import pytest
 import time_machine
 from django.conf import settings as django_settings
 from django.db import transaction
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
 
@@ -209,9 +209,10 @@ def test_each_operation_is_delivered_once_and_in_order(machine):
     run_state_machine_as_test(
         machine,
         settings=settings(
-            max_examples=examples(25),
+            max_examples=examples(12),
             stateful_step_count=25,
             deadline=None,
+            phases=[Phase.generate],
             database=None,
             suppress_health_check=list(HealthCheck),
         ),
