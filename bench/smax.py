@@ -1,4 +1,4 @@
-"""An SMAX adapter: 50 entities in one `POST ces` against single `POST operations/`, and its poll in a large database."""
+"""An SMAX adapter: 50 entities in one `POST ces` against single `POST operations/`, and the time of its poll."""
 
 from __future__ import annotations
 
