@@ -1,6 +1,7 @@
 """The claim query, `Create` and a poll of the SMAX feed in a large database, against a hundredth of it.
 
-The large one has 1,000,000 changes and 5,000,000 delivered operations. Both databases are filled by `manage.py generate_changes`. In both the same operations wait to be claimed.
+The large one has 1,000,000 changes and 5,000,000 delivered operations. Both databases are filled by `manage.py
+generate_changes`. In both the same operations wait to be claimed.
 """
 
 from __future__ import annotations
