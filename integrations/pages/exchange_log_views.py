@@ -79,10 +79,12 @@ class OneOperation(StaffPage):
     def _outgoing(self, operation: OutgoingOperation) -> HttpResponse:
         beside = [operation.sequence - 1, operation.sequence + 1]
         neighbours = OutgoingOperation.objects.filter(exchange=operation.exchange_id, sequence__in=beside)
+        attempts = list(operation.attempts.order_by("-started_at", "-id")[:ATTEMPTS_SHOWN])
         context = {
             "row": outgoing_row(operation),
             "payload": Shown.of(outbox.message(operation)),
-            "attempts": operation.attempts.order_by("-started_at", "-id")[:ATTEMPTS_SHOWN],
+            "attempts": attempts,
+            "confirmed": next((attempt for attempt in attempts if attempt.confirmation), None),
             "neighbours": neighbours.only("operation", "sequence", "status").order_by("sequence"),
         }
         return render(self.request, "integrations/outgoing.html", context)

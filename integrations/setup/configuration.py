@@ -18,6 +18,7 @@ from django.db.models import Model, Q
 from changes.choices import Role
 from changes.models import SupportGroup
 from changes.security_log.recording import NOTHING, record
+from integrations.choices import COLLECTING
 from integrations.models import ExternalGroup, ExternalSystem, PartnerAccount
 from integrations.outgoing import outbox
 
@@ -153,7 +154,9 @@ def _told(system: ExternalSystem, key: str, value: object) -> str:
     if key in _SECRETS:
         return f"{key} was {'set anew' if value else 'removed'}"
     if key == "enabled":
-        return f"enabled it{_waiting(system)}" if value else "disabled it"
+        return f"enabled it{_waiting(system, system.delivery)}" if value else "disabled it"
+    if key == "delivery":
+        return f"delivery is now {value}, was {system.delivery}{_waiting(system, str(value))}"
     is_all_if_none = key in _ALL_IF_NONE
     now, was = ("all" if each is None and is_all_if_none else _written(each) for each in (value, getattr(system, key)))
     return f"{key} is now {now}, was {was}"
@@ -165,14 +168,14 @@ def _written(value: object) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value or "empty")
 
 
-def _waiting(system: ExternalSystem) -> str:
-    """What to tell about the operations that are sent now because the system is enabled again; "" if there are none."""
+def _waiting(system: ExternalSystem, delivery: str) -> str:
+    """What to tell about the operations that flow now, by this way of delivery; "" if there are none."""
     waiting = outbox.unsettled(system)
-    if not waiting:
+    oldest, count = waiting.first(), waiting.count()
+    if oldest is None:
         return ""
-    return (
-        f"; {len(waiting)} waiting operation(s) are sent now, the oldest of {waiting[0].created_at:%Y-%m-%d %H:%M} UTC"
-    )
+    go = "can be collected" if delivery in COLLECTING else "are sent"
+    return f"; {count} waiting operation(s) {go} now, the oldest of {oldest.created_at:%Y-%m-%d %H:%M} UTC"
 
 
 # --- Groups ---
