@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
 # An operation that is due for longer is late: workers normally take it within seconds.
 LATE = timedelta(minutes=1)
-# As LATE, for partners that collect their operations: they ask whenever it suits them. One that has not asked for longer
-# has stopped collecting, even if nothing waits for it.
+# As LATE, for partners that collect their operations: they ask whenever it suits them. One that has not asked for
+# longer has stopped collecting, even if nothing waits for it.
 LATE_TO_COLLECT = timedelta(hours=1)
 
 

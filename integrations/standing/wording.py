@@ -94,9 +94,13 @@ def _handed_out(operation: OutgoingOperation) -> State:
     if operation.system.delivery == Delivery.PULL:
         told = _("%(system)s has collected it, and has not acknowledged it yet. Without that it gets it again.")
         return State(BUSY, _("Handed out"), told % names)
-    told = _("%(system)s has got it. It is delivered once a later poll, or what %(system)s writes, shows that it has it.")
+    told = _(
+        "%(system)s has got it. It is delivered once a later poll, or what %(system)s writes, shows that it has it."
+    )
     if operation.operation == Operation.ASSIGN:
-        told = _("%(system)s has got it. It is delivered once %(system)s has named its record. Until then each poll has it.")
+        told = _(
+            "%(system)s has got it. It is delivered once %(system)s has named its record. Until then each poll has it."
+        )
     return State(BUSY, _("Handed out"), told % names)
 
 
@@ -235,7 +239,11 @@ def planned_state(system: ExternalSystem, now: datetime, head: str, is_refused: 
         return State(BAD, _("Would wait"), behind % names)
     if system.collects:
         told = _("%(system)s would collect it.") % names
-        return State(OK, _("To be collected"), told) if flow.is_well else State(WAIT, _("Would wait"), f"{told} {flow.detail}")
+        return (
+            State(OK, _("To be collected"), told)
+            if flow.is_well
+            else State(WAIT, _("Would wait"), f"{told} {flow.detail}")
+        )
     if head:
         return State(WAIT, _("Next in turn"), _("It would go right after %(operation)s is delivered.") % names)
     if flow.condition == Condition.FAILING:

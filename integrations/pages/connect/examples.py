@@ -1,4 +1,4 @@
-"""Examples with curl, for the partner's administrator to try. The token and the password stay in variables of the shell."""
+"""Examples with curl for the partner's administrator. The token and the password stay in variables of the shell."""
 
 from __future__ import annotations
 

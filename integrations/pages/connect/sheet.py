@@ -67,7 +67,8 @@ def sheet_of(system: ExternalSystem) -> Sheet:
 
 def _push(system: ExternalSystem, base: str) -> Sheet:
     intro = _(
-        "We call %(system)s: each operation is one POST to its endpoint. For its own operations %(system)s calls our API."
+        "We call %(system)s: each operation is one POST to its endpoint. "
+        "For its own operations %(system)s calls our API."
     )
     entries = [
         _system_id(system, _("Stands in each operation as system_id, in both directions.")),
@@ -79,7 +80,11 @@ def _push(system: ExternalSystem, base: str) -> Sheet:
             % {"system": system},
             is_secret=True,
         ),
-        Entry("User-Agent", f"casexchange/{settings.VERSION}", _("Names us in each call. This server does not know the address it calls from.")),
+        Entry(
+            "User-Agent",
+            f"casexchange/{settings.VERSION}",
+            _("Names us in each call. This server does not know the address it calls from."),
+        ),
         *_own_calls(system, base),
     ]
     calls = [
@@ -94,7 +99,10 @@ def _push(system: ExternalSystem, base: str) -> Sheet:
         Entry(
             _("Its signature"),
             "webhook-id, webhook-timestamp, webhook-signature",
-            _("As in the specification Standard Webhooks: HMAC-SHA256 of id, time and body. Refuse with 401 if it is wrong."),
+            _(
+                "As the specification Standard Webhooks says: HMAC-SHA256 of id, time and body. "
+                "Answer 401 if it is wrong."
+            ),
         ),
         Entry(_("Your operations"), f"POST {base}/api/v1/operations/", _("Create, Update, Assign, Reject, Cancel.")),
     ]
@@ -131,8 +139,8 @@ def _pull(system: ExternalSystem, base: str) -> Sheet:
             _("Acknowledge one"),
             f"POST {outbox}<id>/acknowledge/",
             _(
-                "With external_id, external_url, external_status, all optional; or with refused and the reason. What is "
-                "not acknowledged within %(seconds)s seconds is handed out again, with the same id."
+                "With external_id, external_url, external_status, all optional; or with refused and the reason. What "
+                "is not acknowledged within %(seconds)s seconds is handed out again, with the same id."
             )
             % {"seconds": f"{settings.DELIVERY_LEASE:g}"},
         ),
@@ -144,8 +152,8 @@ def _pull(system: ExternalSystem, base: str) -> Sheet:
 
 def _smax(system: ExternalSystem, base: str) -> Sheet:
     intro = _(
-        "The adapter that %(system)s runs against SMAX works here with another address, tenant and account. It polls; we "
-        "never call it."
+        "The adapter that %(system)s runs against SMAX works here with another address, tenant and account. "
+        "It polls; we never call it."
     )
     account, tenant = system.authorized_user, settings.SMAX_TENANTS[0]
     types = Registration.of(system).entity_types
@@ -157,7 +165,8 @@ def _smax(system: ExternalSystem, base: str) -> Sheet:
         Entry(
             _("Password"),
             "",
-            _("Set in the form of %(system)s, and not shown. It opens these calls only, and no page.") % {"system": system},
+            _("Set in the form of %(system)s, and not shown. It opens these calls only, and no page.")
+            % {"system": system},
             is_secret=True,
         ),
         Entry("SystemId", system.system_id, _("As system in the feed, and as ExternalSystem of each entity.")),
@@ -200,7 +209,9 @@ def _system_id(system: ExternalSystem, note: str) -> Entry:
 def _own_calls(system: ExternalSystem, base: str) -> list[Entry]:
     token = _("Shown once, when it is made. Sent in each call as: Authorization: Bearer <token>")
     return [
-        Entry(_("Base address of our API"), f"{base}/api/v1/", _("The calls that it takes: see its description below.")),
+        Entry(
+            _("Base address of our API"), f"{base}/api/v1/", _("The calls that it takes: see its description below.")
+        ),
         Entry(_("Token"), "", token, is_secret=True),
     ]
 

@@ -102,7 +102,9 @@ def _to_be_collected(operation: OutgoingOperation, status: SystemStatus, names: 
         mend = _("%(system)s has never asked. Its administrator must enter there what the page “Connect” shows.")
         return Finding(WAIT, title, mend % names, Place.CONNECT)
     if status.is_uncollected:
-        mend = _("%(system)s has stopped to ask, or to confirm: ask whether its side runs, and compare what it entered.")
+        mend = _(
+            "%(system)s has stopped to ask, or to confirm: ask whether its side runs, and compare what it entered."
+        )
         return Finding(BAD, title, mend % names, Place.CONNECT)
     return Finding(WAIT, title, _("%(system)s fetches its operations itself, whenever the partner chooses.") % names)
 
