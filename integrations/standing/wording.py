@@ -56,7 +56,10 @@ def _waiting(operation: OutgoingOperation, now: datetime, blocker: str) -> State
     flow = flow_of(system, now)
     if flow.is_stopped:
         return State(WAIT, short, flow.detail)
-    if blocker:
+    if blocker and system.collects and operation.handed_out_at is None:
+        behind = _("%(system)s collects it after %(operation)s.")
+        return State(WAIT, short, behind % {"system": system, "operation": blocker})
+    if blocker and not system.collects:
         behind = _("It waits behind %(operation)s, which must be delivered or skipped first.")
         return State(WAIT, short, behind % {"operation": blocker})
     if system.collects:
@@ -116,10 +119,10 @@ def _held(operation: OutgoingOperation, flow: Flow, now: datetime) -> State:
 
 def outcome(attempt: DeliveryAttempt) -> str:
     """What came of an attempt, in a few words. One to hand an operation out has no HTTP status."""
-    if attempt.confirmation:
-        return attempt.get_confirmation_display()
     if attempt.failure in HANDING_OUT_FAILED:
         return attempt.get_failure_display()
+    if attempt.confirmation:
+        return attempt.get_confirmation_display()
     return _("No answer") if attempt.http_status is None else str(attempt.http_status)
 
 

@@ -1,6 +1,7 @@
 """`load_exchange` accepts values of the right type as the API does, and refuses values that only look like them."""
 
 import json
+import re
 from io import StringIO
 
 import pytest
@@ -100,7 +101,7 @@ def refusal(load, text):
 def test_what_merely_resembles_a_value_is_refused_with_its_place_and_changes_nothing(load, path):
     section, field = path.split("[0].")
     for value, said in REFUSED[path]:
-        entry = {**ENTRIES[section], field.partition("[")[0]: value}
+        entry = {**ENTRIES[section], re.split(r"[.\[]", field)[0]: value}
         before = {name: [one] for name, one in ENTRIES.items() if name != section}
         assert f"exchange.yaml: {path}: {said}" in refusal(load, {**before, section: [entry]}), value
 
