@@ -216,10 +216,11 @@ class ExternalSystemForm(forms.ModelForm):
         if secret and secret == self.instance.signing_secret:
             self.add_error("new_signing_secret", _("This secret is already in use."))
         self._clean_smax(cleaned)
+        self._clean_password(cleaned)
         return cleaned
 
     def _clean_smax(self, cleaned: dict[str, Any]) -> None:
-        """Puts the three fields of SMAX together, and checks them and the password, whatever the delivery."""
+        """Puts the three fields of SMAX together, and checks them, whatever the delivery."""
         names = {name: f"smax_{name}" for name in smax_settings.whole({})}
         if not {*names.values()} <= {*cleaned}:
             return  # not on this form, or wrong in itself
@@ -231,19 +232,16 @@ class ExternalSystemForm(forms.ModelForm):
             self.add_error(names[path[0]], told)
         self.smax = smax
 
-    def _post_clean(self) -> None:
-        """The password is checked last: which account it is for, the model has decided by then."""
-        super()._post_clean()
-        password = self.cleaned_data.get("new_password")
-        if not password or "authorized_user" in self.errors or not self.cleaned_data.get("authorized_user"):
+    def _clean_password(self, cleaned: dict[str, Any]) -> None:
+        password, user = cleaned.get("new_password"), cleaned.get("authorized_user")
+        if not password or user is None:
             return
-        if self.cleaned_data.get("delivery") != Delivery.SMAX:
-            self.add_error(
-                "new_password", _("Only the adapter of an SMAX signs in with a password. Choose that delivery.")
-            )
+        if cleaned.get("delivery") != Delivery.SMAX:
+            text = _("Only the adapter of an SMAX signs in with a password. Choose that delivery.")
+            self.add_error("new_password", text)
             return
         try:
-            adapter_password.check(self.instance, password)
+            adapter_password.check(user, password)
         except ValidationError as error:
             self.add_error("new_password", error)
 

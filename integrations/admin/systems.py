@@ -1,6 +1,6 @@
 """Admin of external systems: how to reach them, their secrets, and whether operations flow to them."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
@@ -34,14 +34,14 @@ from .start import start_page
 # What the partner may do: the fields of the form, and the same in words for those who only look.
 ALLOWED = ("change_types", "settable_fields", "transitions", "relays_for")
 SMAX = ("smax_entity_types", "smax_unknown_properties", "smax_values")
-TOLD_FOR = {
+TOLD_FOR: dict[tuple[str, ...], tuple[str, ...]] = {
     ALLOWED: ("types_told", "fields_told", "transitions_told", "relays_told"),
     (*SMAX, "password"): ("entities_told", "unknown_told", "values_told", "password"),
 }
 TOLD = tuple(dict.fromkeys(name for names in TOLD_FOR.values() for name in names if name != "password"))
 FOR_PUSH = _("Only for push, when we call the partner.")
 FOR_SMAX = _("Only for a partner whose SMAX adapter collects its operations.")
-DELIVERY = (
+DELIVERY: tuple[Any, ...] = (
     (_("Delivery"), {"fields": ("delivery", "enabled")}),
     (_("Push"), {"fields": ("endpoint_url", "max_in_flight", "rate_limit"), "description": FOR_PUSH}),
 )
@@ -54,7 +54,7 @@ class ExternalSystemAdmin(ConfirmedAdmin, CountsWhatProtects, admin.ModelAdmin):
     search_fields = ("system_id", "description")
     show_full_result_count = False
     readonly_fields = ("state_told", "secret", "former_secret", "password", "groups", *TOLD)
-    fieldsets = (
+    fieldsets: ClassVar[Any] = (
         (None, {"fields": ("state_told", "system_id", "description", "authorized_user", "groups", "sends_markdown")}),
         *DELIVERY,
         (_("SMAX"), {"fields": (*SMAX, "password"), "description": FOR_SMAX}),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from django.contrib.auth.models import User
 from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import ValidationError
 from django.db import transaction
@@ -12,9 +13,8 @@ from integrations.models import ExternalSystem
 from integrations.models.accounts import is_partner_account, is_staff_account
 
 
-def check(system: ExternalSystem, password: str) -> None:
-    """Raises ValidationError unless this may become the password of the system's authorized user."""
-    user = system.authorized_user
+def check(user: User, password: str) -> None:
+    """Raises ValidationError unless this may become the password of this authorized user."""
     if is_staff_account(user) or not is_partner_account(user):
         raise ValidationError(_("Only a partner's account gets its password here."), code="not_a_partner")
     validate_password(password, user)
@@ -22,8 +22,8 @@ def check(system: ExternalSystem, password: str) -> None:
 
 def replace(system: ExternalSystem, password: str) -> int:
     """Sets the password, which revokes the account's API tokens. Returns how many. Raises ValidationError."""
-    check(system, password)
     user = system.authorized_user
+    check(user, password)
     tokens = AuthToken.objects.filter(user=user)
     with transaction.atomic():
         before = tokens.count()
