@@ -24,6 +24,8 @@ from casexchange.wsgi import application as django_application  # sets up Django
 
 # isort: split
 from casexchange.web.error_pages import refused_call
+from casexchange.web.long_polling import LongPolls
+from changes.api.waiting import CAN_WAIT, HAS_WAITED, Wait
 from changes.calls import CALLS, OF_ADAPTERS
 
 logger = logging.getLogger(__name__)
@@ -56,7 +58,14 @@ class BodyWanted(BaseException):
 
 
 class Disconnected(Exception):  # noqa: N818 - names the event
-    """The caller closed the connection before the body was complete."""
+    """The caller closed the connection before the body was complete, or while its call waited for news."""
+
+
+class NotYet(Exception):  # noqa: N818 - says the state
+    """The call wants to wait for news."""
+
+    def __init__(self, wait: Wait) -> None:
+        self.wait = wait
 
 
 class _Unread:
@@ -80,6 +89,7 @@ class Application:
 
     def __init__(self) -> None:
         self._threads = ThreadPoolExecutor(settings.WEB_THREADS, thread_name_prefix="django")
+        self._polls = LongPolls(self._threads)
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -89,7 +99,7 @@ class Application:
         except TimeoutError:
             await _refuse(scope, send)
         except Disconnected:
-            logger.info("%s %s: the caller left before the body was complete", scope["method"], scope["path"])
+            logger.info("%s %s: the caller left before it was answered", scope["method"], scope["path"])
         else:
             with closing(answer):
                 await self._write(send, status, headers, answer)
@@ -98,7 +108,11 @@ class Application:
         environ = _environ(scope)
         length = _length(environ)
         if length == 0:
-            return await self._call(environ, BytesIO())
+            try:
+                return await self._call({**environ, CAN_WAIT: True}, BytesIO())
+            except NotYet as later:
+                await self._wait(receive, later.wait)
+            return await self._call({**environ, "casexchange.is_second_call": True, HAS_WAITED: True}, BytesIO())
         if length > SMALL:
             try:
                 return await self._call(environ, _Unread())
@@ -113,6 +127,20 @@ class Application:
     async def _call(self, environ: Message, body: Any) -> tuple[int, Headers, Content]:
         given = {**environ, "wsgi.input": body}
         return await asyncio.get_running_loop().run_in_executor(self._threads, _call, given)
+
+    async def _wait(self, receive: Receive, wait: Wait) -> None:
+        """Waits for news, at most as long as the caller wants. Raises Disconnected if the caller leaves meanwhile.
+
+        News that is taken for a caller that has left would be lost for a while.
+        """
+        news, leaving = asyncio.ensure_future(self._polls.wait(wait)), asyncio.ensure_future(_left(receive))
+        try:
+            await asyncio.wait((news, leaving), return_when=asyncio.FIRST_COMPLETED)
+            if not news.done():
+                raise Disconnected
+        finally:
+            news.cancel()
+            leaving.cancel()
 
     async def _write(self, send: Send, status: int, headers: Headers, answer: Content) -> None:
         """Sends the answer in pieces. Gives up, which closes the connection, when the reader's time is over."""
@@ -139,6 +167,12 @@ def _length(environ: Message) -> int:
     """The announced length of the body. 0 if it is not to be read: Django refuses a body without a length."""
     given = environ.get("CONTENT_LENGTH", "")
     return int(given) if given.isdecimal() and environ["REQUEST_METHOD"] not in _WITHOUT_BODY else 0
+
+
+async def _left(receive: Receive) -> None:
+    """Returns when the caller closes the connection."""
+    while (await receive())["type"] != "http.disconnect":
+        pass
 
 
 async def _read(receive: Receive, body: IO[bytes]) -> None:
@@ -182,7 +216,10 @@ def _environ(scope: Message) -> Message:
 
 
 def _call(environ: Message) -> tuple[int, Headers, Content]:
-    """Runs Django in this thread until the whole answer is there, or the file to send is open."""
+    """Runs Django in this thread until the whole answer is there, or the file to send is open.
+
+    Raises NotYet if the call wants to wait for news.
+    """
     said: list[tuple[int, Headers]] = []
 
     def start(status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Any:
@@ -190,6 +227,9 @@ def _call(environ: Message) -> tuple[int, Headers, Content]:
         said.append((int(status[:3]), raw))
 
     answer: Any = django_application(environ, start)
+    if wait := getattr(answer, "wait", None):
+        answer.close()
+        raise NotYet(wait)
     status, headers = said[0]
     return status, headers, answer if isinstance(answer, _File) else _received(answer)
 

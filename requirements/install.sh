@@ -3,7 +3,7 @@
 #
 #   run    the Python packages of the product, into .venv
 #   lint   as run, and the packages of the checks and tests
-#   test   as lint, and with apt-get PostgreSQL, Redis, headless Chromium, faketime, nginx, ClamAV and gettext
+#   test   as lint, and with apt-get PostgreSQL, Redis, headless Chromium, faketime, nginx, ClamAV, curl and gettext
 #   bench  as lint, and with apt-get PostgreSQL and Redis
 #   messages     as lint, and with apt-get gettext
 #   screenshots  as lint, and with apt-get Chromium, faketime and pngquant
@@ -123,6 +123,7 @@ test | bench)
     [ "$target" = bench ] || command -v nginx >/dev/null || missing="$missing nginx-light"
     [ "$target" = bench ] || command -v clamd >/dev/null || missing="$missing clamav-daemon"
     [ "$target" = bench ] || command -v clamdscan >/dev/null || missing="$missing clamdscan"
+    [ "$target" = bench ] || command -v curl >/dev/null || missing="$missing curl"
     [ "$target" = bench ] || command -v msgfmt >/dev/null || missing="$missing gettext"
     command -v initdb >/dev/null || ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 ||
         missing="$missing postgresql"

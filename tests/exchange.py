@@ -18,7 +18,9 @@ from .processes import Process, free_port, start, until
 
 ROOT = Path(__file__).resolve().parent.parent
 PARTNERS = ("ACME", "BETA")
-GROUPS = {"ACME Networks": "ACME", "BETA Servers": "BETA"}
+# A partner that pulls. The tests themselves are its client.
+PULLING = "GAMMA"
+GROUPS = {"ACME Networks": "ACME", "BETA Servers": "BETA", "GAMMA Cloud": PULLING}
 ROLES = {
     "alice": "Service desk agent",
     "carol": "Change manager",
@@ -52,7 +54,7 @@ class Client(requests.Session):
 
 
 class RunningExchange:
-    """One installation with the users of conftest.py. The simulator plays ACME and BETA.
+    """One installation with the users of conftest.py. The simulator plays ACME and BETA; GAMMA pulls.
 
     Tests of one run share it, so each must create its own changes, and must reset the behaviour of a partner.
     """
@@ -150,7 +152,7 @@ class RunningExchange:
 
     def start(self) -> None:
         configuration = self._write("exchange.yaml", self._configuration())
-        users = [*ROLES, *map(_authorized_user, PARTNERS)]
+        users = [*ROLES, *map(_authorized_user, (*PARTNERS, PULLING))]
         # The commands of an administrator, in one process, since starting a process takes a second.
         printed = self.shell(_SETUP.format(configuration=str(configuration), users=users))
         self._tokens = dict(zip(users, printed.split(), strict=True))
@@ -238,7 +240,8 @@ class RunningExchange:
                     "enabled": True,
                 }
                 for system_id in PARTNERS
-            ],
+            ]
+            + [{"system_id": PULLING, "authorized_user": _authorized_user(PULLING), "delivery": "pull"}],
             "groups": [
                 {"name": "Network", "members": ["alice"]},
                 *({"name": name, "external_system": system_id} for name, system_id in GROUPS.items()),

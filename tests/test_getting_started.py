@@ -19,7 +19,7 @@ import pytest
 from . import services
 
 ROOT = Path(__file__).resolve().parent.parent
-MISSING = "chromium-headless-shell faketime nginx-light clamav-daemon clamdscan gettext"
+MISSING = "chromium-headless-shell faketime nginx-light clamav-daemon clamdscan curl gettext"
 LOCKS = ["bootstrap", "dev", "run"]
 # Programs of every Debian.
 TOOLS = ["sh", "make", "cat", "cksum", "cp", "dirname", "env", "expand", "id", "ls", "mkdir", "rm", "sed"]
@@ -135,6 +135,7 @@ def test_a_read_only_folder_is_told_in_one_line(clone: Clone, target: str) -> No
         "nginx",
         "clamd",
         "clamdscan",
+        "curl",
     ):
         clone.add(program, "exit 0")
     assert_one_line(clone.make(target), str(clone.folder), "cannot be written to")
@@ -198,7 +199,7 @@ def test_a_failed_apt_get_is_shown(clone: Clone) -> None:
 
 @pytest.mark.parametrize("status", [0, 100])
 def test_chromium_itself_will_do_where_the_one_without_windows_cannot_be_had(clone: Clone, status: int) -> None:
-    for program in ("redis-server", "chromium", "faketime", "initdb", "msgfmt", "nginx", "clamd", "clamdscan"):
+    for program in ("redis-server", "chromium", "faketime", "initdb", "msgfmt", "nginx", "clamd", "clamdscan", "curl"):
         clone.add(program, "exit 0")
     clone.add("id", "echo 0")
     clone.add("apt-get", f'echo "$@" >>apt.log; exit {status}')

@@ -1,4 +1,4 @@
-"""Limits for the bodies that pages take, checked before anything of a body is read. Calls of programs have their own."""
+"""Limits for the bodies that pages take, checked before anything of a body is read. Programs have others."""
 
 from __future__ import annotations
 

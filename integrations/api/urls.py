@@ -7,12 +7,16 @@ from changes.api.docs import DocsView, SchemaView
 
 from . import changes
 from .operations import OperationView
+from .outbox import AcknowledgeManyView, AcknowledgeView, CollectView
 
 app_name = "api"
 
 _CHANGE = r"^changes/(?P<number>CHG[0-9]{7,19})/"
 urlpatterns = [
     path("operations/", OperationView.as_view(), name="operations"),
+    path("outbox/", CollectView.as_view(), name="outbox"),
+    path("outbox/acknowledge/", AcknowledgeManyView.as_view(), name="outbox-acknowledge-many"),
+    path("outbox/<uuid:pk>/acknowledge/", AcknowledgeView.as_view(), name="outbox-acknowledge"),
     path("changes/", changes.ChangeListView.as_view(), name="changes"),
     re_path(f"{_CHANGE}$", changes.ChangeView.as_view(), name="change"),
     re_path(f"{_CHANGE}transitions/$", changes.TransitionsView.as_view(), name="transitions"),

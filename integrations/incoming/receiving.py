@@ -14,12 +14,13 @@ from django.db.models import Q
 from changes import conflicts
 from changes.actor import acting
 from changes.exceptions import ChangeRefused
-from changes.models import Attachment
+from changes.models import Attachment, Change
 from changes.models.holding import holding
 from changes.models.prepared import prepared
 from integrations import origin
-from integrations.choices import IncomingKind, IncomingStatus
-from integrations.models import ExternalSystem, IncomingOperation, OutgoingOperation
+from integrations.choices import Delivery, IncomingKind, IncomingStatus
+from integrations.models import ExternalReference, ExternalSystem, IncomingOperation, OutgoingOperation
+from integrations.outgoing import outbox
 
 from .budget import stored_because_of
 from .effects import carry_out, new_change
@@ -83,9 +84,18 @@ def _apply(request: IncomingRequest, stored: list[Attachment]) -> Answer:
     with origin.applying(record), by_whom, prepared():
         change, reference = found or (new_change(request), None)
         with holding(change):
+            if found and request.system.delivery == Delivery.SMAX:
+                _confirm_collected(request, change, reference)
             reference = carry_out(request, change, reference, stored)
             copies = stored_because_of(request, change)
         return replace(keep(record, change, reference), stored=copies)
+
+
+def _confirm_collected(request: IncomingRequest, change: Change, reference: ExternalReference | None) -> None:
+    """What an SMAX adapter writes about a record tells that it has what it was handed before."""
+    is_named = bool(reference or request.external_id)
+    is_reject = request.operation == IncomingKind.REJECT
+    outbox.confirm_written(change, request.system, is_reject=is_reject, is_named=is_named)
 
 
 # --- The origin of an operation ---

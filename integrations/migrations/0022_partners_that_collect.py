@@ -65,7 +65,7 @@ class Migration(migrations.Migration):
         migrations.AddField(
             model_name='outgoingoperation',
             name='handed_out_at',
-            field=models.DateTimeField(help_text='When a partner that collects its operations got it first.', null=True, verbose_name='handed out at'),
+            field=models.DateTimeField(help_text='When a partner that collects its operations got it.', null=True, verbose_name='handed out at'),
         ),
         migrations.AlterField(
             model_name='deliveryattempt',

@@ -33,10 +33,12 @@ class OutgoingOperation(models.Model):
     the first answer to the same reader. The numbers count up in `DeliveryControl.hand_outs`.
     """
 
-    # Only on an operation that was claimed: what its message is made of (statements/claims.py).
+    # Only on an operation that was claimed or handed out: what its message is made of (statements/claims.py).
     recorded: str
     shared: str | None
     reference: ExternalReference | None
+    # Only on an operation of an SMAX feed: the message itself.
+    message: dict[str, Any]
 
     id = models.UUIDField(_("id"), primary_key=True, default=uuid_utils.compat.uuid7, editable=False)
     exchange = models.ForeignKey(
@@ -94,7 +96,7 @@ class OutgoingOperation(models.Model):
     claim = models.PositiveIntegerField(default=0)
     claimed_until = models.DateTimeField(null=True)
     handed_out_at = models.DateTimeField(
-        _("handed out at"), null=True, help_text=_("When a partner that collects its operations got it first.")
+        _("handed out at"), null=True, help_text=_("When a partner that collects its operations got it.")
     )
     hand_out = models.BigIntegerField(null=True)
     collector = models.BigIntegerField(null=True)

@@ -58,11 +58,11 @@ class CommentsView(FaceView):
     def post(self, request: Request, tenant: str, entity_type: str, record_id: str) -> Response:
         self.registration_for(entity_type)
         change = change_of(self.systems, record_id)
-        entity = {"entity_type": entity_type, "properties": {"Id": id_of(change.number)}, "Comments": [request.data]}
+        entity = {"entity_type": entity_type, "properties": {"Id": id_of(change.number)}, "Comments": [self.body]}
         [outcome] = write(request, [entity], IncomingKind.UPDATE)
         if outcome.error:
             raise outcome.error
-        added = Comment.objects.filter(change=change, body=request.data["Body"], source_system__isnull=False)
+        added = Comment.objects.filter(change=change, body=self.body["Body"], source_system__isnull=False)
         return Response(described(added.select_related("author", "smax").latest("pk")), HTTPStatus.CREATED)
 
 
@@ -107,7 +107,7 @@ class RawParser(BaseParser):
         kind = request.content_type or "application/octet-stream"
         file = InMemoryUploadedFile(io.BytesIO(content), FIELD, "upload", kind, len(content), None)
         file.sent_name = name  # type: ignore[attr-defined]
-        return DataAndFiles({}, {FIELD: file})  # type: ignore[arg-type]
+        return DataAndFiles({}, {FIELD: file})
 
 
 class UploadView(FaceView):
@@ -165,8 +165,8 @@ class FileView(FaceView):
             if upload.system_id in {system.pk for system in self.systems}:
                 return upload
             raise NotFound(NOT_FOUND)
-        key = upload.attachment_id if upload else guid.int
-        attachment = Attachment.objects.filter(pk=key).first() if (key or 0) <= uploads.LARGEST_KEY else None
+        key = upload.attachment_id if upload and upload.attachment_id else guid.int
+        attachment = Attachment.objects.filter(pk=key).first() if key <= uploads.LARGEST_KEY else None
         if attachment is None or not reachable(self.systems).filter(pk=attachment.change_id).exists():
             raise NotFound(NOT_FOUND)
         return attachment

@@ -38,7 +38,8 @@ def found(entities: Sequence[Mapping[str, Any]], total: int, milliseconds: int =
 
 def message_of(error: APIException, names: Mapping[str, str] | None = None) -> str:
     """What is wrong, in one text. `names`: how the caller names a field of ours, by its path."""
-    said = ProblemFormatter(error, {}, error).run()
+    context: Any = {}
+    said = ProblemFormatter(error, context, error).run()
     errors = said["errors"]
     if not any(each["attr"] for each in errors):
         return str(said["detail"])

@@ -5,10 +5,9 @@ from __future__ import annotations
 import base64
 import binascii
 import time
-from typing import Any
+from typing import Any, cast
 
 from django.conf import settings
-from django.http.response import HttpResponseBase
 from django.utils.http import http_date
 from rest_framework.authentication import BaseAuthentication
 from rest_framework.exceptions import AuthenticationFailed, NotFound, PermissionDenied
@@ -30,7 +29,7 @@ from .answers import exception_handler
 from .registration import Registration
 
 NOT_FOUND = "There is nothing at this address, or you may not see it."
-NO_TOKEN = "Sign in first: the token is missing, or has ended."
+SIGN_IN = "Sign in first: the token is missing, or has ended."
 MOST_DIGITS = 18
 
 
@@ -48,11 +47,11 @@ class AdapterAuthentication(BaseAuthentication):
         tokens = [given.strip()] if kind.lower() == "bearer" else []
         tokens += [request.COOKIES[name] for name in sorted(TOKEN_COOKIES) if name in request.COOKIES]
         for token in filter(None, tokens):
-            if user := accounts.user_of_token(token):
-                return user, PartnerCaller(systems_of(user), accounts.name_of_token(token))
+            if found := accounts.user_of_token(token):
+                return found, PartnerCaller(systems_of(found), accounts.name_of_token(token))
         refuse_many_failures(request)
         count_failure(request)
-        raise AuthenticationFailed(NO_TOKEN)
+        raise AuthenticationFailed(SIGN_IN)
 
 
 def _name_and_password(given: str) -> tuple[str, str]:
@@ -73,7 +72,8 @@ def systems_of(user: Any) -> list[ExternalSystem]:
 
 class MayUseFace(BasePermission):
     def has_permission(self, request: Request, view: Any) -> bool:
-        systems = request.auth.systems if request.auth else []
+        caller: PartnerCaller | None = request.auth  # type: ignore[assignment]
+        systems = caller.systems if caller else []
         if any(system.enabled for system in systems):
             return True
         if systems:
@@ -114,10 +114,15 @@ class CallView(APIView):
     def get_authenticate_header(self, request: Request) -> str:
         return "Bearer"
 
-    def finalize_response(self, request: Any, response: HttpResponseBase, *args: Any, **kwargs: Any) -> Any:
+    def finalize_response(self, request: Any, response: Any, *args: Any, **kwargs: Any) -> Any:
         """Tells the time at which the call began: nothing that was recorded later is left out by asking from it on."""
         response["Date"] = http_date(self.begun)
         return super().finalize_response(request, response, *args, **kwargs)
+
+    @property
+    def body(self) -> dict[str, Any]:
+        """The JSON object that was sent."""
+        return cast(dict[str, Any], self.request.data)
 
     @property
     def milliseconds(self) -> int:

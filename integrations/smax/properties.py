@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from typing import Any
@@ -183,7 +183,7 @@ class Property:
 
     name: str
     field: str
-    kind: Kind = field(default_factory=Kind)
+    kind: Kind = Kind()  # noqa: RUF009 - it has no state
     aliases: tuple[str, ...] = ()
     is_written: bool = True
 

@@ -126,7 +126,7 @@ class _Reader(HTMLParser):
                 self._pending += bool(place)
                 self._write(line)
             return
-        # A line end in HTML is a space, and none at the beginning of a line. Other spaces stay: some align what follows.
+        # A line end in HTML is a space, and none at the beginning of a line. Other spaces stay, for alignment.
         if self._is_at_start:
             data = _LEADING_LINE_END.sub("", data)
             if not data.strip():

@@ -34,10 +34,9 @@ class SignInView(CallView):
     throttle_classes: list[Any] = []
     parser_classes = [SignInParser]
 
-    @sensitive_variables("body", "password")
+    @sensitive_variables("password")
     def post(self, request: Request) -> HttpResponse:
-        body = request.data
-        name, password = (_given(body, key, key.capitalize()) for key in ("login", "password"))
+        name, password = (_given(self.body, key, key.capitalize()) for key in ("login", "password"))
         return self._answer(request, name, password)
 
     @sensitive_variables("password")

@@ -1,4 +1,4 @@
-"""Files that adapters upload. A later write links one to a change: then it is an attachment, with the same stored file."""
+"""Files that adapters upload. A later write makes one an attachment of a change, with the same stored file."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ LARGEST_KEY = 2**63 - 1
 def store(system: ExternalSystem, file: File[bytes], file_name: str, content_type: str) -> SmaxUpload:
     """Keeps a valid file, within the system's quota. Raises OperationRefused if that is used up."""
     file.seek(0)
-    digest = hashlib.file_digest(file, "sha256").hexdigest()  # type: ignore[arg-type]
+    digest = hashlib.file_digest(file, "sha256").hexdigest()
     file.seek(0)
     described = {"file_name": file_name, "content_type": content_type, "size": file.size, "sha256": digest}
     upload = SmaxUpload(system=system, file=File(file, name="upload"), **described)

@@ -118,7 +118,7 @@ class ExchangeView(FaceView):
         return Response(found(entities, page.total, self.milliseconds))
 
     def post(self, request: Request, tenant: str) -> Response:
-        outcomes = write(request, request.data.get("entities"))
+        outcomes = write(request, self.body.get("entities"))
         layout = Layout.of(request.query_params.get("layout") or "Id")
         entities = [
             _answer(outcome, properties, related)
@@ -173,10 +173,10 @@ class BulkView(FaceView):
     """Creates or updates many records. The answer says of each what came of it; the status is always 200."""
 
     def post(self, request: Request, tenant: str) -> Response:
-        operation = request.data.get("operation")
+        operation = self.body.get("operation")
         if not isinstance(operation, str) or operation.upper() not in BULK:
             raise ValidationError({"operation": [f"Give one of: {', '.join(BULK)}."]})
-        outcomes = write(request, request.data.get("entities"), BULK[operation.upper()])
+        outcomes = write(request, self.body.get("entities"), BULK[operation.upper()])
         results = [
             {
                 "entity": {"entity_type": outcome.entity_type, "properties": properties},

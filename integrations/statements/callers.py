@@ -63,7 +63,7 @@ def token_with_user(digest: str) -> AuthToken | None:
 _PARTNER = """
 SELECT t.digest, t.token_key, t.user_id, t.expiry, u.username, u.is_active,
     l.token_id AS life_key, l.last_used_at AS life_used_at,
-    s.id AS system_key, s.system_id AS system_id, s.enabled AS system_enabled,
+    s.id AS system_key, s.system_id AS system_id, s.delivery AS system_delivery, s.enabled AS system_enabled,
     s.sends_markdown AS system_sends_markdown, s.change_types AS system_change_types,
     s.settable_fields AS system_settable_fields, s.transitions AS system_transitions,
     s.relays_for AS system_relays_for
@@ -99,6 +99,7 @@ def partner_of_token(digest: str) -> tuple[AuthToken | None, list[ExternalSystem
             system = partly(
                 ExternalSystem,
                 **columns,
+                delivery=row.system_delivery,
                 enabled=bool(row.system_enabled),
                 sends_markdown=bool(row.system_sends_markdown),
                 **{name: _decoded(getattr(row, f"system_{name}")) for name in _LISTS},

@@ -225,4 +225,3 @@ def test_the_state_is_that_of_the_status_page_and_leads_there(audrey, acme, beta
     assert told in text(page)
     assert told in text(client.get("/exchange/status/"))
     assert 'href="/exchange/?system=ACME"' in page.content.decode()
-

@@ -52,6 +52,9 @@ ATTACH_VIA_API = _right(
 DECIDE = _right("approve or deny a plan, abandon a change", "manager", "superuser")
 OVERSEE = _right("see and stop a running bulk job of somebody else", "manager", "superuser")
 EXCHANGE = _right("send operations", "partner", of_partners="for its own system, as its registration allows")
+COLLECT = _right(
+    "collect and acknowledge operations with a token", "partner", of_partners="for its own systems that pull"
+)
 CONFIGURE = _right(
     "systems and their groups: add, edit, delete, enable, test; the circuit breaker", "integrator", "superuser"
 )
@@ -91,7 +94,7 @@ class Row:
     get_writes: bool = False
     to_sign_in: bool = False
     refused: int | str = 403
-    other: int = 403
+    other: int | str = 403
 
     @property
     def methods(self) -> dict[str, Right]:
@@ -174,6 +177,9 @@ _API = "/api/v1/changes/{number}/"
 _OPERATION = {"system_id": "{system_id}", "operation": "Update", "external_id": "C-1", "comments": [{"body": "Hello"}]}
 API = [
     Row("/api/v1/operations/", None, EXCHANGE, data=_OPERATION),
+    Row("/api/v1/outbox/", COLLECT, get_writes=True, other=409),
+    Row("/api/v1/outbox/acknowledge/", None, COLLECT, data={"operations": [{"id": "{collected}"}]}, other="nothing"),
+    Row("/api/v1/outbox/{collected}/acknowledge/", None, COLLECT, data={"external_id": "C-2"}, other=404),
     Row("/api/v1/changes/", LIST_VIA_API, WRITE, data={"title": "New"}),
     Row(_API, SEE_VIA_API, None, WRITE, data={"title": "Another"}, other=404),
     Row(_API + "transitions/", SEE_VIA_API, WRITE, data={"phase": "Plan"}, other=404),

@@ -14,6 +14,7 @@ from http.cookies import SimpleCookie
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
+from uuid import UUID
 
 import pytest
 from allauth.mfa.recovery_codes.internal.auth import RecoveryCodes
@@ -37,7 +38,7 @@ from changes.models import Attachment, BulkJob, Change, Comment, SavedFilter
 from integrations.models import ExternalReference, ExternalSystem, IncomingOperation
 from integrations.outgoing import outbox
 from integrations.pages.test_operation import sending
-from tests.factories import PASSWORD, ExternalSystemFactory, UserFactory, change_in
+from tests.factories import PASSWORD, ChangeFactory, ExternalGroupFactory, ExternalSystemFactory, UserFactory, change_in
 from tests.pages import Browser, web
 
 from .access_matrix import OPEN, ROWS, STAFF, STATIC, Row, table
@@ -112,6 +113,7 @@ def world(acme, beta) -> dict[str, Any]:
         "password": PASSWORD,
         "open_system": _open(beta),
         "content_type": ContentType.objects.get_for_model(Change).pk,
+        "collected": _collected(acme),
         **_of_change(change, acme, people["agent"]),
         **_of_agent(change, people["agent"]),
         **_of_administration(change, acme, people),
@@ -121,6 +123,14 @@ def world(acme, beta) -> dict[str, Any]:
 def _open(system: ExternalSystem) -> str:
     outbox.open_breaker(system, "Maintenance")
     return system.system_id
+
+
+def _collected(acme: ExternalSystem) -> UUID:
+    """An operation that the partner has collected, for another system of its account."""
+    pulls = ExternalSystemFactory(system_id="ACME-2", authorized_user=acme.authorized_user, delivery="pull")
+    ChangeFactory(owning_group=ExternalGroupFactory(system=pulls).group)
+    (operation,) = outbox.hand_out(pulls, None, 1).operations
+    return operation.pk
 
 
 def _of_change(change: Change, acme: ExternalSystem, agent: User) -> dict[str, Any]:
@@ -183,6 +193,8 @@ def _filled(value: Any, world: dict[str, Any]) -> Any:
         return re.sub(r"{([^}]+)}", lambda match: str(world[match[1]]), value)
     if isinstance(value, dict):
         return {key: _filled(each, world) for key, each in value.items()}
+    if isinstance(value, list):
+        return [_filled(each, world) for each in value]
     return value
 
 

@@ -6,7 +6,6 @@ import random
 from collections import Counter
 from datetime import datetime, timedelta
 from typing import Any
-from uuid import UUID
 
 from django.conf import settings
 from django.db import connection, transaction
@@ -20,6 +19,7 @@ from integrations.models import DeliveryControl, ExternalSystem, OutgoingOperati
 from integrations.outgoing import flow_control
 from integrations.querysets import SECRETS
 
+from .leases import free, lapsed, unlocked
 from .settling import LONGEST_RETRY_AFTER
 
 # An untried operation is due at once. If it is due later than this, it was recorded before the clock was set back.
@@ -142,25 +142,14 @@ def release_stale() -> int:
     """
     now = timezone.now()
     _complete_controls()
-    lease = timedelta(seconds=settings.DELIVERY_LEASE)
     longest = timedelta(seconds=1.2 * max(LONGEST_RETRY_AFTER, *settings.DELIVERY_RETRY_SCHEDULE)) + CLOCK_TOLERANCE
-    stale = Q(claimed_until__lt=now) | Q(claimed_until__gt=now + 2 * lease + CLOCK_TOLERANCE)
     too_far = Q(tries=0, next_try_at__gt=now + CLOCK_TOLERANCE) | Q(next_try_at__gt=now + longest)
     breaker_too_long = now + timedelta(seconds=settings.BREAKER_OPEN_SECONDS) + CLOCK_TOLERANCE
     waiting = OutgoingOperation.objects.filter(too_far, status=DeliveryStatus.WAITING, is_next=True)
-    claimed = OutgoingOperation.objects.filter(stale, status=DeliveryStatus.SENDING)
     DeliveryControl.objects.filter(breaker=Breaker.OPEN, breaker_until__gt=breaker_too_long).update(breaker_until=now)
     with transaction.atomic():
-        OutgoingOperation.objects.filter(pk__in=_unlocked(waiting)).update(next_try_at=now)
-        return OutgoingOperation.objects.filter(pk__in=_unlocked(claimed)).update(
-            status=DeliveryStatus.WAITING, claimed_until=None
-        )
-
-
-def _unlocked(operations: QuerySet[OutgoingOperation]) -> list[UUID]:
-    """Locks these operations, except those locked elsewhere, whose result is just being written. Returns their keys."""
-    operations = operations.select_for_update(skip_locked=True, no_key=True)
-    return list(operations.order_by("pk").values_list("pk", flat=True))
+        OutgoingOperation.objects.filter(pk__in=unlocked(waiting)).update(next_try_at=now)
+        return free(lapsed(now, CLOCK_TOLERANCE), now)
 
 
 def _complete_controls() -> None:

@@ -14,6 +14,7 @@ class Result:
     """One finished try of a claimed operation.
 
     `error`: why the operation was not delivered. `answer`: the fields of the partner's record that the answer named.
+    `counts_late`: it counts as long as the operation is open, even if another claimed it since, as a delivery does.
     `note`: why part of the answer cannot be used. `retry_after`: the seconds that the partner asks us to wait.
     """
 
@@ -24,3 +25,4 @@ class Result:
     answer: Mapping[str, str] = field(default_factory=dict)
     note: str = ""
     retry_after: float | None = None
+    counts_late: bool = False

@@ -58,13 +58,14 @@ def _held(results: Sequence[Result]) -> list[Result]:
     """The results whose outcome counts, at most one per operation.
 
     A result counts if its claim is still the latest. A delivery also counts if its lease ran out, as long as the
-    operation is open: otherwise a partner that takes longer than a lease would be sent the same operation for ever.
+    operation is open: otherwise a partner that takes longer than a lease would be sent the same operation for ever. So
+    does a refusal by a partner that collects its operations.
     """
     claims = statements.lock_open([result.operation.pk for result in results]) if results else {}
     held: dict[UUID, Result] = {}
     for result in results:
         is_latest = claims.get(result.operation.pk) == (DeliveryStatus.SENDING, result.operation.claim)
-        if result.outcome is Outcome.DELIVERED and result.operation.pk in claims:
+        if (result.outcome is Outcome.DELIVERED or result.counts_late) and result.operation.pk in claims:
             held[result.operation.pk] = result
         elif is_latest:
             held.setdefault(result.operation.pk, result)

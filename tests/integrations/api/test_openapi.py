@@ -17,8 +17,9 @@ from schemathesis import GenerationMode
 from schemathesis.specs.openapi.checks import negative_data_rejection
 
 from changes.models import Attachment, Change, Comment
+from integrations.outgoing import outbox
 from tests.examples import examples
-from tests.factories import SupportGroupFactory, change_in
+from tests.factories import ChangeFactory, ExternalGroupFactory, ExternalSystemFactory, SupportGroupFactory, change_in
 
 API = "/api/v1/"
 CALLS = [
@@ -36,6 +37,9 @@ CALLS = [
     "GET changes/{number}/transitions/",
     "POST changes/{number}/transitions/",
     "POST operations/",
+    "GET outbox/",
+    "POST outbox/acknowledge/",
+    "POST outbox/{id}/acknowledge/",
 ]
 SOUND = ["2xx", "3xx", "401", "403", "404", "409", "429"]
 
@@ -95,12 +99,19 @@ def test_what_may_be_written_is_what_is_described(description):
 
 @pytest.fixture
 def world(carol, acme):
-    """A change with an attachment, that can be moved, approved and commented on."""
+    """A change with an attachment, that can be moved, approved and commented on; and an operation that was collected.
+
+    The id of an attachment and that of an operation are by the first part of the call's address.
+    """
     change = change_in("ApprovePlan", owning_group=SupportGroupFactory(name="ACME Networks"))
     attachment = Attachment(change=change, author=carol, file=ContentFile(b"x", name="x"), file_name="x.txt")
     attachment.save()
     Comment(change=change, author=carol, body="Hello").save()
-    return {"number": change.number, "id": attachment.pk}
+    pulls = ExternalSystemFactory(system_id="ACME-2", authorized_user=acme.authorized_user, delivery="pull")
+    given = ChangeFactory(owning_group=ExternalGroupFactory(system=pulls).group)
+    (collected,) = outbox.hand_out(pulls, None, 1).operations
+    Comment(change=given, author=carol, body="For the next to collect").save()
+    return {"number": change.number, "attachments": attachment.pk, "outbox": str(collected.pk)}
 
 
 @pytest.fixture(scope="module")
@@ -134,7 +145,8 @@ def test_no_call_fails_and_every_answer_is_as_described(request, world, calls, c
     caller = request.getfixturevalue(who)
     _, token = AuthToken.objects.create(getattr(caller, "authorized_user", caller))
     method, path = call.split(" ")
-    parameters = {name: world[name] for name in re.findall("{(.*?)}", path)}
+    names = {"number": "number", "id": path.split("/")[0]}
+    parameters = {name: world[names[name]] for name in re.findall("{(.*?)}", path)}
     for mode in GenerationMode.POSITIVE, GenerationMode.NEGATIVE:
         strategy = calls[API + path][method].as_strategy(generation_mode=mode, path_parameters=parameters or None)
 
@@ -157,4 +169,4 @@ def test_no_call_fails_and_every_answer_is_as_described(request, world, calls, c
                 transaction.set_rollback(True)
 
         conforms()
-    assert Change.objects.count() == 1
+    assert Change.objects.count() == 2

@@ -1,0 +1,59 @@
+"""The calls of this process that wait for news. One look at the database serves all of them."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import defaultdict
+from collections.abc import Callable, Hashable
+from concurrent.futures import Executor
+
+from changes.api.waiting import Keys, Wait
+
+logger = logging.getLogger(__name__)
+
+# Seconds between two looks, and what each key adds, so that very many of them do not take all of a thread's time.
+INTERVAL, FOR_EACH_KEY = 0.2, 0.005
+
+
+class LongPolls:
+    """Asks what the waiting calls wait for, in a thread of `threads`, as long as there are any."""
+
+    def __init__(self, threads: Executor) -> None:
+        self._threads = threads
+        self._waiting: dict[Callable[[Keys], Keys], dict[Hashable, set[asyncio.Event]]] = defaultdict(dict)
+        self._looking: asyncio.Task[None] | None = None
+
+    async def wait(self, wait: Wait) -> None:
+        """Returns when there is news, or when the time is over."""
+        event = asyncio.Event()
+        keys = self._waiting[wait.ready]
+        keys.setdefault(wait.key, set()).add(event)
+        if self._looking is None or self._looking.done():
+            self._looking = asyncio.create_task(self._look())
+        try:
+            async with asyncio.timeout(wait.seconds):
+                await event.wait()
+        except TimeoutError:
+            pass  # the view answers that there is nothing
+        finally:
+            keys[wait.key].discard(event)
+            if not keys[wait.key]:
+                del keys[wait.key]
+
+    async def _look(self) -> None:
+        while count := sum(len(keys) for keys in self._waiting.values()):
+            await asyncio.sleep(max(INTERVAL, count * FOR_EACH_KEY))
+            for ready, keys in self._waiting.items():
+                for key in await self._ready(ready, [*keys]):
+                    for event in keys.get(key, ()):
+                        event.set()
+
+    async def _ready(self, ready: Callable[[Keys], Keys], keys: list[Hashable]) -> Keys:
+        if not keys:
+            return ()
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._threads, ready, keys)
+        except Exception:
+            logger.exception("Waiting calls are answered now: it cannot be found out what is new for them")
+            return keys

@@ -1,0 +1,33 @@
+"""An answer that may come later: a call that waits for news holds no thread and no database connection meanwhile.
+
+A view whose request has `CAN_WAIT` returns `later()` instead of an answer. The server (casexchange/asgi.py) then asks
+`ready` now and again, for all waiting calls of the process at once, and calls the view again: when the key is among
+what `ready` returned, or when the time is over. The second request has `HAS_WAITED`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Hashable
+from dataclasses import dataclass
+from typing import Any
+
+from django.http import HttpResponse
+
+CAN_WAIT, HAS_WAITED = "casexchange.can_wait", "casexchange.has_waited"
+Keys = Collection[Any]
+
+
+@dataclass(frozen=True)
+class Wait:
+    """What a call waits for, at most so many seconds. `ready` returns those of the given keys that have news."""
+
+    key: Hashable
+    seconds: float
+    ready: Callable[[Keys], Keys]
+
+
+def later(wait: Wait) -> HttpResponse:
+    """The answer that tells the server to call the view again. It is never sent."""
+    response = HttpResponse(status=204)
+    response.wait = wait  # type: ignore[attr-defined]
+    return response

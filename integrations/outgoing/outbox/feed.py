@@ -1,0 +1,167 @@
+"""The feed of a partner that polls with an SMAX adapter. Its protocol has no acknowledgement, so what it does tells us.
+
+A poll gets all operations that are not delivered, in order, however old: an operation whose transaction commits late is
+so never stepped over. An operation was delivered when
+
+- a later poll asks from a time on that is after its recording (less `SMAX_FEED_OVERLAP_SECONDS`) and not before the
+  answer that had it first: an adapter asks from its last answer's `Date` on, so it has that answer;
+- or the partner wrote about the record since: this confirms the oldest that was handed out, not those behind it, which
+  the adapter may not have come to;
+- or the partner rejected the change: this confirms all that was handed out.
+
+Operations are confirmed in order only, and an Assign only by the partner's record id. So what stands behind an Assign
+stays in the feed until the partner has a record that it can apply it to.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from itertools import groupby
+from typing import NamedTuple
+
+from django.conf import settings
+from django.db import transaction
+from django.db.models import Exists, OuterRef, QuerySet
+from django.utils import timezone
+
+from changes.models import Change
+from integrations.choices import Confirmation, DeliveryStatus, Operation
+from integrations.models import (
+    DeliveryAttempt,
+    DeliveryControl,
+    Exchange,
+    ExternalReference,
+    ExternalSystem,
+    OutgoingOperation,
+)
+
+from .collecting import loaded, note_asked
+from .leases import unlocked
+from .message import body
+from .results import Outcome, Result
+from .settling import settle
+
+
+@dataclass
+class Feed:
+    """One page of a poll. `total`: how many operations there are on all pages. Each has its `message` as a dict."""
+
+    total: int
+    operations: list[OutgoingOperation] = field(default_factory=list)
+
+
+def feed(system: ExternalSystem, since: datetime | None, skip: int, size: int) -> Feed:
+    """The operations for this system that are not delivered, after what a poll from `since` on confirms is settled.
+
+    `since`: None asks for all, and confirms nothing. Notes what is handed out.
+    """
+    now = timezone.now()
+    note_asked(DeliveryControl.objects.get(pk=system.pk), now)
+    if since is not None:
+        _confirm(_confirmed_by_poll(system, since), Confirmation.LATER_POLL, now)
+    waiting = _open(system)
+    total = waiting.count()
+    page = loaded(system, list(waiting.values_list("pk", flat=True)[skip : skip + size])) if total > skip else []
+    for operation in page:
+        operation.message = json.loads(body(operation))
+    if fresh := [operation.pk for operation in page if operation.handed_out_at is None]:
+        with transaction.atomic():
+            # One that is locked elsewhere is noted by the next poll: until then it cannot be confirmed.
+            keys = unlocked(OutgoingOperation.objects.filter(pk__in=fresh, handed_out_at=None))
+            OutgoingOperation.objects.filter(pk__in=keys).update(handed_out_at=now)
+    return Feed(total, page)
+
+
+def _open(system: ExternalSystem) -> QuerySet[OutgoingOperation]:
+    """What is not delivered, in order, without what stands behind a refused operation or is being sent."""
+    same = OutgoingOperation.objects.unsettled().filter(exchange=OuterRef("exchange"))
+    earlier = same.filter(sequence__lt=OuterRef("sequence"))
+    blocked = Exists(earlier.filter(status__in=_NOT_WAITING))
+    inverted = Exists(earlier.filter(created_at__gt=OuterRef("created_at")))  # the clock was set back
+    waiting = OutgoingOperation.objects.unsettled().filter(system=system, status=DeliveryStatus.WAITING)
+    return waiting.exclude(blocked).exclude(inverted).order_by("created_at", "sequence", "id")
+
+
+_NOT_WAITING = (DeliveryStatus.REFUSED, DeliveryStatus.SENDING)
+
+
+# --- What confirms a delivery ---
+
+
+class _Row(NamedTuple):
+    """An open operation, with what decides whether it is confirmed. `is_answered`: the partner named its record."""
+
+    exchange: int
+    operation: OutgoingOperation
+    is_answered: bool
+
+    def is_held_by_assign(self) -> bool:
+        return self.operation.operation == Operation.ASSIGN and not self.is_answered
+
+
+def _rows(operations: QuerySet[OutgoingOperation]) -> list[_Row]:
+    answered = ExternalReference.objects.filter(change=OuterRef("change"), system=OuterRef("system"))
+    found = operations.annotate(is_answered=Exists(answered)).defer("payload").select_related("system")
+    return [_Row(one.exchange_id, one, one.is_answered) for one in found.order_by("exchange_id", "sequence")]
+
+
+def _confirmed_by_poll(system: ExternalSystem, since: datetime) -> list[OutgoingOperation]:
+    """The operations that a poll from `since` on confirms, in each exchange from the first open one on."""
+    recorded_before = since - timedelta(seconds=settings.SMAX_FEED_OVERLAP_SECONDS)
+    # The adapter knows the time of our answer in whole seconds.
+    handed_out_before = since.replace(microsecond=0) + timedelta(seconds=1)
+    candidates = OutgoingOperation.objects.unsettled().filter(
+        system=system, created_at__lt=recorded_before, handed_out_at__lt=handed_out_before
+    )
+    of_these = OutgoingOperation.objects.unsettled().filter(exchange__in=candidates.order_by().values("exchange"))
+    confirmed = []
+    for _exchange, rows in groupby(_rows(of_these), lambda row: row.exchange):
+        for row in rows:
+            one = row.operation
+            is_past = one.created_at < recorded_before and one.handed_out_at and one.handed_out_at < handed_out_before
+            if not is_past or one.status != DeliveryStatus.WAITING or row.is_held_by_assign():
+                break
+            confirmed.append(one)
+    return confirmed
+
+
+def confirm_written(change: Change, system: ExternalSystem, *, is_reject: bool, is_named: bool) -> None:
+    """Settles what a write of the partner about this change confirms. Call it with the change's lock held, before the
+    write takes effect.
+
+    `is_named`: the partner has named its record, with this write or before.
+    """
+    exchange = Exchange.objects.filter(change=change, system=system).first()
+    if exchange is None:
+        return
+    confirmed = []
+    for row in _rows(OutgoingOperation.objects.unsettled().filter(exchange=exchange)):
+        one = row.operation
+        is_held = one.operation == Operation.ASSIGN and not (is_named or is_reject)
+        if one.handed_out_at is None or one.status != DeliveryStatus.WAITING or is_held:
+            break
+        confirmed.append(one)
+        if not is_reject:
+            break
+    names_record = bool(confirmed) and confirmed[0].operation == Operation.ASSIGN and not is_reject
+    _confirm(confirmed, Confirmation.EXTERNAL_ID if names_record else Confirmation.WRITTEN, timezone.now())
+
+
+def _confirm(operations: Iterable[OutgoingOperation], confirmation: Confirmation, now: datetime) -> None:
+    if results := [_result(operation, confirmation, now) for operation in operations]:
+        settle(results)
+
+
+def _result(operation: OutgoingOperation, confirmation: Confirmation, now: datetime) -> Result:
+    handed_out = operation.handed_out_at or now
+    attempt = DeliveryAttempt(
+        operation=operation,
+        claim=operation.claim,
+        started_at=handed_out,
+        duration=max(0.0, (now - handed_out).total_seconds()),
+        confirmation=confirmation,
+    )
+    return Result(operation, attempt, Outcome.DELIVERED)
