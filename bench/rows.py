@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from .collecting import Collect
 from .hand_made import HandMade
 from .handover import AddComment, Handover
 from .hanging import Hanging
@@ -22,6 +23,7 @@ ROWS: dict[str, RowMaker] = {
     "handover": Handover,
     "comment": AddComment,
     "drain": Drain,
+    "collect": Collect,
     "latency": Latency,
     "hanging": Hanging,
     "workers": Workers,

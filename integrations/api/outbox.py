@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import UUID
@@ -93,9 +94,9 @@ class AcknowledgementsSerializer(StrictSerializer):
     operations = AcknowledgedSerializer(many=True, min_length=1, max_length=MOST)  # type: ignore[call-arg]
 
     def validate_operations(self, said: list[dict[str, Any]]) -> list[dict[str, Any]]:
-        ids = [one["id"] for one in said]
-        if twice := next((one for one in ids if ids.count(one) > 1), None):
-            raise serializers.ValidationError(f"{twice} is named more than once.")
+        twice = [str(pk) for pk, count in Counter(one["id"] for one in said).items() if count > 1]
+        if twice:
+            raise serializers.ValidationError(f"Named more than once: {', '.join(twice)}.")
         return said
 
 

@@ -13,7 +13,7 @@ from django.db import IntegrityError, transaction
 from integrations import statements
 from integrations.models import Exchange, ExternalReference
 
-from .message import references_of
+from .message import References, references_of
 from .results import Result
 
 FIELDS = ("external_id", "external_url", "external_status")
@@ -27,18 +27,22 @@ def keep_answers(results: Sequence[Result], exchanges: Mapping[int, Exchange], n
     if not results:
         return {}
     references = references_of([result.operation for result in results])
-    new: dict[UUID, ExternalReference] = {}
+    # With the operations whose answers it is made of: a partner may acknowledge several of one exchange at once.
+    new: dict[tuple[int, int], list[UUID]] = {}
     heard_of, altered, notes = [], [], {}
     for result in results:
         operation = result.operation
-        known = references.get((operation.change_id, operation.system_id))
+        pair = (operation.change_id, operation.system_id)
+        known = references.get(pair)
         before = _values(known)
         reference, notes[operation.pk] = _fill(result, exchanges[operation.exchange_id], known)
         if reference is None:
             continue
         reference.updated_at = now
         if known is None:
-            new[operation.pk] = reference
+            references[pair], new[pair] = reference, [operation.pk]
+        elif pair in new:
+            new[pair].append(operation.pk)
         elif _values(reference) != before:
             altered.append(reference)
         else:
@@ -47,14 +51,14 @@ def keep_answers(results: Sequence[Result], exchanges: Mapping[int, Exchange], n
         statements.write_heard_of(heard_of, now)
     if altered:
         ExternalReference.objects.bulk_update(altered, [*FIELDS, "updated_at"])
-    for pk in _insert(new):
-        notes[pk] = (
-            f"{notes[pk]} The answer was not used: {new[pk].external_id!r:.100} belongs to another change."
-        ).strip()
+    for pair in _insert({pair: references[pair] for pair in new}):
+        taken = f"The answer was not used: {references[pair].external_id!r:.100} belongs to another change."
+        for pk in new[pair]:
+            notes[pk] = f"{notes[pk]} {taken}".strip()
     return notes
 
 
-def _insert(new: Mapping[UUID, ExternalReference]) -> list[UUID]:
+def _insert(new: References) -> list[tuple[int, int]]:
     """Inserts these references. Returns the keys of those whose external id is taken."""
     if not new:
         return []
@@ -64,7 +68,7 @@ def _insert(new: Mapping[UUID, ExternalReference]) -> list[UUID]:
     except IntegrityError:
         if len(new) == 1:
             return [*new]
-        return [pk for one in new for pk in _insert({one: new[one]})]
+        return [pair for one in new for pair in _insert({one: new[one]})]
     return []
 
 

@@ -244,7 +244,9 @@ def acknowledge(systems: Collection[ExternalSystem], said: Iterable[Acknowledgem
         results = [_result(found[one.id], one, now) for one in said if _is_open(found.get(one.id))]
         if results:
             settle(results)
-            found = {one.pk: one for one in _own(systems, said)}
+            statuses = OutgoingOperation.objects.filter(pk__in=found).values_list("pk", "status")
+            for pk, status in statuses:
+                found[pk].status = status
     return found
 
 

@@ -187,6 +187,18 @@ class TestAcknowledging:
         assert "belongs to another change" in stored(cable).attempts.get().note
         assert (stored(switch).last_failure, stored(switch).last_error) == ("refused", "No such switch")
 
+    def test_several_of_one_change_at_once_name_one_record(self, reader, given):
+        given("Router", 2)
+        statuses = iter(["New", "Open", "Open"])
+        said = [
+            {"id": one["id"], "external_id": "C-1", "external_status": next(statuses)} for one in reader().collect()
+        ]
+        answer = reader().client.post(f"{OUTBOX}acknowledge/", {"operations": said})
+        assert [one["external_reference"]["external_id"] for one in answer.json()["results"]] == ["C-1"] * 3
+        reference = ExternalReference.objects.get()
+        assert (reference.external_id, reference.external_status) == ("C-1", "Open")
+        assert {*DeliveryAttempt.objects.values_list("note", "failure")} == {("", "")}
+
     @pytest.mark.parametrize("said", [{}, {"refused": "No"}])
     def test_a_late_one_counts_as_long_as_the_operation_is_open(self, reader, given, leases_run_out, said):
         given("Router")
