@@ -68,7 +68,12 @@ def _pulling(simulator: Simulator, partner: Partner) -> Callable[[], Awaitable[N
         said = [one for message in collected.operations if (one := _taken(simulator, partner, message))]
         if said:
             await puller.acknowledge(said)
-        cursor = collected.cursor
+        if len(said) < len(collected.operations):
+            # As after a crash: it comes back with the cursor that it had before, and gets again what it kept silent of.
+            cursor = got
+            await asyncio.sleep(DOWN)
+        else:
+            cursor = collected.cursor
 
     return one_round
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 import json
 import urllib.error
 import urllib.request
+import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
@@ -236,11 +237,19 @@ class SmaxAdapter:
     # --- Files ---
 
     def upload(self, name: str, content: bytes, content_type: str = "application/octet-stream") -> File:
-        """Uploads a file, which belongs to no record until it is linked."""
+        """Uploads a file as a form does. It belongs to no record until it is linked."""
+        boundary = uuid.uuid4().hex
+        named = f'Content-Disposition: form-data; name="files[]"; filename="{_quoted(name)}"'
+        head = f"{named}\r\nContent-Type: {content_type}"
+        body = b"\r\n".join([f"--{boundary}".encode(), head.encode(), b"", content, f"--{boundary}--".encode(), b""])
+        headers = {"Content-Type": f"multipart/form-data; boundary={boundary}"}
+        return _uploaded(self._call("POST", "/ces/attachment", body, headers).json())
+
+    def upload_raw(self, name: str, content: bytes, content_type: str = "application/octet-stream") -> File:
+        """As `upload`, with the content as the body, and the name in a header field."""
         # The name goes as raw UTF-8, though a header field is Latin-1 to Python.
         headers = {"fs_filename": name.encode().decode("latin-1"), "Content-Type": content_type}
-        said = self._call("POST", "/frs/file-list", content, headers).json()
-        return File(said["guid"], said["name"], int(said["contentLength"]), said["contentType"])
+        return _uploaded(self._call("POST", "/frs/file-list", content, headers).json())
 
     def link(self, record: str, files: Iterable[File]) -> dict[str, Any]:
         """Links files to a record. The property takes the full list, so the known ones come first."""
@@ -307,6 +316,15 @@ def _refused(answer: _Answer) -> Refused:
         return Refused(answer.status, str(details["message"]))
     except (ValueError, LookupError, TypeError):
         return Refused(answer.status, answer.content[:300].decode(errors="replace"))
+
+
+def _quoted(name: str) -> str:
+    """As browsers write the name of a file into a form."""
+    return name.replace('"', "%22").replace("\r", "%0D").replace("\n", "%0A")
+
+
+def _uploaded(said: Mapping[str, Any]) -> File:
+    return File(said["guid"], said["name"], int(said["contentLength"]), said["contentType"])
 
 
 def _element(entity: Mapping[str, Any]) -> Element:
