@@ -40,13 +40,19 @@ class Adapter:
             options["data"], options["content_type"] = json.dumps(options.pop("json")), "application/json"
         answer = getattr(self.client, method)(f"{self.root}/{path}", **options)
         assert answer.status_code == status, (answer.status_code, answer.content)
-        return answer if answer.streaming or not answer["Content-Type"].startswith("application/json") else answer.json()
+        is_json = answer["Content-Type"].startswith("application/json") and not answer.streaming
+        return answer.json() if is_json else answer
 
     def get(self, path: str, status: int = 200, **query: object) -> Any:
         return self.call("get", path, status, data=query)
 
     def post(self, path: str, body: object, status: int = 200) -> Any:
         return self.call("post", path, status, json=body)
+
+    def upload(self, content: bytes, name: str = "a.txt", kind: str = "text/plain", status: int = 200) -> Any:
+        """A file as the whole body, with its name in UTF-8."""
+        raw = name.encode().decode("latin-1")
+        return self.call("post", "frs/file-list", status, data=content, content_type=kind, HTTP_FS_FILENAME=raw)
 
     def write(self, operation: str, status: int = 200, layout: str = "", **parts: Any) -> Any:
         """One entity by `POST ces`: `ext` adds to its ext_properties. Returns its answer."""

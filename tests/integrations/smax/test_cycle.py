@@ -7,12 +7,16 @@ from integrations.models import ExternalReference, OutgoingOperation
 
 
 def test_the_whole_cycle(adapter, given, alice):
-    own = str(given.pk)
+    own, title = str(given.pk), given.title
     # It polls, and reads what it was given.
     [assign] = adapter.feed(layout="Id,DisplayLabel,OwnedByGroup.Name")
     assert assign == {
         "entity_type": "Change",
-        "properties": {"Id": own, "LastUpdateTime": assign["properties"]["LastUpdateTime"], "DisplayLabel": given.title},
+        "properties": {
+            "Id": own,
+            "LastUpdateTime": assign["properties"]["LastUpdateTime"],
+            "DisplayLabel": title,
+        },
         "related_properties": {"OwnedByGroup": {"Name": "ACME Networks"}},
         "ext_properties": {
             "ExternalSystem": "ACME",
@@ -48,7 +52,7 @@ def test_the_whole_cycle(adapter, given, alice):
     [comment] = adapter.get(f"collaboration/comments/Change/{own}/comments")["Comments"]
     assert {name: comment[name] for name in sent} == sent
     assert adapter.get(f"collaboration/comments/Change/{own}") == [comment]
-    upload = adapter.call("post", "frs/file-list", data=b"%PDF-1", content_type="application/pdf", HTTP_FS_FILENAME="a.pdf")
+    upload = adapter.upload(b"%PDF-1", "a.pdf", "application/pdf")
     files = {"complexTypeProperties": [{"properties": {"id": upload["guid"], "file_name": "a.pdf", "size": "6"}}]}
     adapter.write("Update", properties={"Id": own, "ChangeAttachments": json.dumps(files)})
     assert Attachment.objects.get().file_name == "a.pdf"
@@ -62,7 +66,8 @@ def test_the_whole_cycle(adapter, given, alice):
     [update] = adapter.feed()
     assert update["ext_properties"] == {"ExternalSystem": "ACME", "Operation": "Update", **ext}
     # It creates, cancels and rejects.
-    adapter.write("Create", properties={"DisplayLabel": "New"}, ext={"ExternalId": "C-2", "ExternalEntityType": "Change"})
+    ext = {"ExternalId": "C-2", "ExternalEntityType": "Change", "ExternalStatus": ""}
+    adapter.write("Create", properties={"DisplayLabel": "New"}, ext=ext)
     new = Change.objects.get(title="New")
     adapter.write("Update", properties={"CompletionCode": "Withdrawn"}, ext={"ExternalId": "C-2"})
     adapter.write("Cancel", properties={"Id": str(new.pk)})
