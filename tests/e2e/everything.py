@@ -95,7 +95,7 @@ def _partners() -> dict[str, str]:
     from django.utils import timezone
     from knox.models import AuthToken
 
-    from integrations.models import DeliveryControl, ExternalSystem
+    from integrations.models import ExternalSystem
     from integrations.outgoing import outbox
     from tests.factories import ExternalGroupFactory
 
@@ -105,10 +105,8 @@ def _partners() -> dict[str, str]:
     outbox.open_breaker(groups["BETA"].system, "BETA zieht um")
     ExternalSystem.objects.filter(system_id="GAMMA").update(paused_at=timezone.now(), pause_status=410)
     ExternalSystem.objects.filter(system_id="DELTA").update(enabled=False)
-    now = timezone.now()
-    for name, delivery, asked_at in (("EPSILON", "pull", now), ("ZETA", "smax", now - timedelta(hours=3))):
+    for name, delivery in (("EPSILON", "pull"), ("ZETA", "smax")):
         ExternalSystem.objects.filter(system_id=name).update(delivery=delivery, endpoint_url="")
-        DeliveryControl.objects.filter(system__system_id=name).update(asked_at=asked_at)
     # It ends soon, as the status page says.
     token, _ = AuthToken.objects.create(groups["ACME"].system.authorized_user, expiry=timedelta(days=9))
     keys = {f"{name.lower()}_system": str(group.system_id) for name, group in groups.items()}
@@ -210,11 +208,14 @@ def _exchange(made: dict[str, Any], alice: Any) -> dict[str, str]:
 
 def _collect() -> None:
     """EPSILON collects what waits for it, and has not acknowledged it yet. ZETA got its Assign from its feed."""
-    from integrations.models import ExternalSystem
+    from django.utils import timezone
+
+    from integrations.models import DeliveryControl, ExternalSystem
     from integrations.outgoing import outbox
 
     outbox.hand_out(ExternalSystem.objects.get(system_id="EPSILON"), None, 100)
     outbox.feed(ExternalSystem.objects.get(system_id="ZETA"), None, 0, 100)
+    DeliveryControl.objects.filter(system__system_id="ZETA").update(asked_at=timezone.now() - timedelta(hours=3))
 
 
 def _incoming(acme: Any, change: Any) -> dict[str, str]:
