@@ -45,7 +45,7 @@ def outgoing_state(operation: OutgoingOperation, now: datetime, blocker: str = "
         why = [last_failure(operation), given_up(operation), _("It will not be retried automatically.")]
         return State(BAD, _("Refused"), " ".join(filter(None, why)))
     if status == DeliveryStatus.SENDING and operation.system.collects:
-        return _handed_out(operation)
+        return _handed_out(operation, flow_of(operation.system, now))
     if status == DeliveryStatus.SENDING:
         return State(BUSY, _("Sending"), _("It is being sent now."))
     return _waiting(operation, now, blocker)
@@ -83,7 +83,7 @@ def _to_be_collected(operation: OutgoingOperation, flow: Flow) -> State:
     """The state of a waiting operation that its partner can have at any time."""
     names = {"system": operation.system}
     if operation.handed_out_at is not None and operation.system.delivery == Delivery.SMAX:
-        return _handed_out(operation)
+        return _handed_out(operation, flow)
     if operation.last_failure == Failure.NOT_ACKNOWLEDGED:
         again = _("%(system)s collected it, but did not acknowledge it in time. It gets it again when it asks.")
         return State(WAIT, _("Waiting"), again % names)
@@ -91,20 +91,24 @@ def _to_be_collected(operation: OutgoingOperation, flow: Flow) -> State:
     return State(WAIT, _("Waiting"), told if flow.is_well else f"{told} {flow.detail}")
 
 
-def _handed_out(operation: OutgoingOperation) -> State:
+def _handed_out(operation: OutgoingOperation, flow: Flow) -> State:
     """The state of an operation that its partner has got, as far as we know, and has not confirmed."""
-    names = {"system": operation.system}
+    told = _to_confirm(operation) % {"system": operation.system}
+    is_silent = flow.condition == Condition.UNCOLLECTED
+    return State(BUSY, _("Handed out"), f"{told} {flow.detail}" if is_silent else told)
+
+
+def _to_confirm(operation: OutgoingOperation) -> str:
+    """A text with the placeholder `system`."""
     if operation.system.delivery == Delivery.PULL:
-        told = _("%(system)s has collected it, and has not acknowledged it yet. Without that it gets it again.")
-        return State(BUSY, _("Handed out"), told % names)
-    told = _(
-        "%(system)s has got it. It is delivered once a later poll, or what %(system)s writes, shows that it has it."
-    )
+        return _("%(system)s has collected it, and has not acknowledged it yet. Without that it gets it again.")
     if operation.operation == Operation.ASSIGN:
-        told = _(
+        return _(
             "%(system)s has got it. It is delivered once %(system)s has named its record. Until then each poll has it."
         )
-    return State(BUSY, _("Handed out"), told % names)
+    return _(
+        "%(system)s has got it. It is delivered once a later poll, or what %(system)s writes, shows that it has it."
+    )
 
 
 def _held(operation: OutgoingOperation, flow: Flow, now: datetime) -> State:

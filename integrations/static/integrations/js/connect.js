@@ -11,13 +11,14 @@
   };
 
   const copy = async (source) => {
-    // Over plain HTTP a browser offers no clipboard to pages, but copies what is selected.
-    if (navigator.clipboard) {
+    try {
       await navigator.clipboard.writeText(source.textContent);
       return true;
+    } catch {
+      // Over plain HTTP a browser offers no clipboard to pages, but copies what is selected.
+      select(source);
+      return document.execCommand("copy");
     }
-    select(source);
-    return document.execCommand("copy");
   };
 
   for (const button of document.querySelectorAll("button[data-copies]")) {
@@ -25,8 +26,7 @@
     button.hidden = false;
     button.addEventListener("click", async () => {
       const label = button.firstElementChild;
-      const isDone = await copy(source).catch(() => false);
-      if (!isDone) select(source);
+      const isDone = await copy(source);
       const before = button.dataset.before ?? label.textContent;
       button.dataset.before = before;
       label.textContent = isDone ? button.dataset.done : button.dataset.failed;
