@@ -16,7 +16,6 @@ from rest_framework.parsers import BaseParser, DataAndFiles
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from changes.api.exceptions import Problem
 from changes.api.parsers import read_limited
 from changes.api.uploads import UploadParser, media_type_of
 from changes.api.views import file_answer
@@ -25,7 +24,7 @@ from changes.models import Attachment, Comment
 from changes.texts.file_names import sent_name
 from changes.validators import made_visible
 from integrations.access import reachable
-from integrations.api.sent import pay
+from integrations.api.sent import pay, problem_of
 from integrations.choices import IncomingKind
 from integrations.incoming import OperationRefused
 from integrations.models import SmaxUpload
@@ -105,7 +104,7 @@ class RawParser(BaseParser):
         request = (parser_context or {})["request"]
         name = request.headers.get(FILE_NAME, "").encode("latin-1", "replace").decode("utf-8", "replace")
         kind = request.content_type or "application/octet-stream"
-        file = InMemoryUploadedFile(io.BytesIO(content), FIELD, "upload", kind, len(content), None)
+        file = InMemoryUploadedFile(io.BytesIO(content), FIELD, "", kind, len(content), None)
         file.sent_name = name  # type: ignore[attr-defined]
         return DataAndFiles({}, {FIELD: file})
 
@@ -126,7 +125,7 @@ class UploadView(FaceView):
         try:
             upload = uploads.store(system, file, name, media_type)
         except OperationRefused as error:
-            raise Problem(error.detail) from error
+            raise problem_of(error) from error
         return Response(
             {
                 "success": True,
