@@ -21,7 +21,6 @@ from changes.api.uploads import UploadParser, media_type_of
 from changes.api.views import file_answer
 from changes.choices import Visibility
 from changes.models import Attachment, Comment
-from changes.texts.file_names import sent_name
 from changes.validators import made_visible
 from integrations.access import reachable
 from integrations.api.sent import pay, problem_of
@@ -104,7 +103,7 @@ class RawParser(BaseParser):
         request = (parser_context or {})["request"]
         name = request.headers.get(FILE_NAME, "").encode("latin-1", "replace").decode("utf-8", "replace")
         kind = request.content_type or "application/octet-stream"
-        file = InMemoryUploadedFile(io.BytesIO(content), FIELD, "", kind, len(content), None)
+        file = InMemoryUploadedFile(io.BytesIO(content), FIELD, "upload", kind, len(content), None)
         file.sent_name = name  # type: ignore[attr-defined]
         return DataAndFiles({}, {FIELD: file})
 
@@ -116,7 +115,7 @@ class UploadView(FaceView):
 
     def post(self, request: Request, tenant: str) -> Response:
         file = self._file(request)
-        name = sent_name(file)
+        name = getattr(file, "sent_name", "")  # the parsers keep it, even an empty one
         uploads.check_name(name)
         media_type = media_type_of(file)
         uploads.check(file, FIELD)
