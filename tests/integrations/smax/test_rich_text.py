@@ -71,13 +71,11 @@ def test_a_text_that_is_read_and_written_back_counts_as_the_same(text):
 HEAVY = [
     "<",
     "<!",
-    "<a ",
     "</a>",
     "&",
     "&lt;",
     "<p>",
     "<p><b></b>",
-    "<b></i>",
     "<li>",
     "<br>",
     "<a href='http://x'>y</a>",
