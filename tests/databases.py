@@ -78,6 +78,9 @@ ON_SQLITE_TOO = (
     "integrations/status/test_page.py",
     "integrations/status/test_breaker_by_hand.py",
     "integrations/test_incoming_statements.py",
+    "integrations/smax/test_reading.py",
+    "integrations/smax/test_writing.py",
+    "integrations/smax/test_writing_many.py",
     "test_query_counts.py",
     # Counted and used up in the database.
     "security/test_sign_in.py",

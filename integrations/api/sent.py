@@ -128,7 +128,7 @@ def apply(sent: Sent) -> incoming.Answer:
     except Throttled:
         raise  # not logged: the log would be stored too
     except (APIException, ChangeRefused, InvalidModel, OperationRefused) as error:
-        problem = _problem(error)
+        problem = problem_of(error)
         sent.log_failure(problem)
         raise problem from error
     except Exception as error:
@@ -164,7 +164,8 @@ def check_identifier(name: str, text: str) -> None:
         raise Problem(f"{name}: {message}", str(error.code), {name: message}) from error
 
 
-def _problem(error: Exception) -> APIException:
+def problem_of(error: Exception) -> APIException:
+    """The error to answer with, for a refusal of whatever kind."""
     if isinstance(error, OperationRefused):
         return _PROBLEMS[error.status](error.detail, error.code, error.errors)
     problem = as_api_exception(error, prefix="properties.")

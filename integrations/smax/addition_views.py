@@ -16,16 +16,14 @@ from rest_framework.parsers import BaseParser, DataAndFiles
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from changes.api.exceptions import Problem
 from changes.api.parsers import read_limited
 from changes.api.uploads import UploadParser, media_type_of
 from changes.api.views import file_answer
 from changes.choices import Visibility
 from changes.models import Attachment, Comment
-from changes.texts.file_names import sent_name
 from changes.validators import made_visible
 from integrations.access import reachable
-from integrations.api.sent import pay
+from integrations.api.sent import pay, problem_of
 from integrations.choices import IncomingKind
 from integrations.incoming import OperationRefused
 from integrations.models import SmaxUpload
@@ -117,7 +115,7 @@ class UploadView(FaceView):
 
     def post(self, request: Request, tenant: str) -> Response:
         file = self._file(request)
-        name = sent_name(file)
+        name = getattr(file, "sent_name", "")  # the parsers keep it, even an empty one
         uploads.check_name(name)
         media_type = media_type_of(file)
         uploads.check(file, FIELD)
@@ -126,7 +124,7 @@ class UploadView(FaceView):
         try:
             upload = uploads.store(system, file, name, media_type)
         except OperationRefused as error:
-            raise Problem(error.detail) from error
+            raise problem_of(error) from error
         return Response(
             {
                 "success": True,

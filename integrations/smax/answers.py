@@ -48,7 +48,8 @@ def message_of(error: APIException, names: Mapping[str, str] | None = None) -> s
 
 def _named(path: str, names: Mapping[str, str]) -> str:
     """The path as the adapter knows it: `properties.title` is its DisplayLabel."""
-    return names.get(path, path)
+    whole, _, rest = path.partition(".")
+    return f"Comments.{rest.replace('body', 'Body')}".rstrip(".") if whole == "comments" else names.get(path, path)
 
 
 class FaceHandler(ProblemHandler):

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from django.core.exceptions import ValidationError
 from django.db.models import TextChoices
@@ -65,15 +67,21 @@ class Registration:
 
     @classmethod
     def of(cls, system: ExternalSystem) -> Registration:
-        given = system.smax or {}
-        own = given.get("values") or {}
-        read = {name: _read(name, own.get(name, {})) for name in TRANSLATED}
-        return cls(
-            tuple(given.get("entity_types") or DEFAULT_TYPES),
-            given.get("unknown_properties") == UnknownProperties.REFUSE,
-            read,
-            {name: _written(name, table) for name, table in read.items()},
-        )
+        return _registered(json.dumps(system.smax))
+
+
+@lru_cache(maxsize=256)
+def _registered(smax: str) -> Registration:
+    """Computed once in each process, as every entity needs it."""
+    given = json.loads(smax) or {}
+    own = given.get("values") or {}
+    read = {name: _read(name, own.get(name, {})) for name in TRANSLATED}
+    return Registration(
+        tuple(given.get("entity_types") or DEFAULT_TYPES),
+        given.get("unknown_properties") == UnknownProperties.REFUSE,
+        read,
+        {name: _written(name, table) for name, table in read.items()},
+    )
 
 
 def _read(name: str, own: Mapping[str, str]) -> dict[str, str]:

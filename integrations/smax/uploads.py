@@ -76,6 +76,8 @@ def linking(guids: Iterable[UUID], systems: Iterable[ExternalSystem], field: str
     Raises OperationRefused (404) for one that the caller may not use. `field`: the property that names the files.
     """
     wanted = list(dict.fromkeys(guids))
+    if not wanted:
+        return []
     uploads = {upload.guid: upload for upload in SmaxUpload.objects.filter(guid__in=wanted)}
     own = {system.pk for system in systems}
     sent = []

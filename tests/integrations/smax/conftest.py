@@ -18,24 +18,21 @@ LOGIN = "/auth/authentication-endpoint/authenticate/login"
 
 
 class Adapter:
-    """Signs in at its first call, and brings the token as cookie."""
+    """Signs in at once, and brings the token as cookie."""
 
     def __init__(self, system: Any, tenant: str = "default") -> None:
         self.system, self.root = system, f"/rest/{tenant}"
         self.client = Client()
-        self.is_signed_in = False
+        self.sign_in()
 
     def sign_in(self) -> str:
         credentials = {"login": self.system.authorized_user.username, "password": PASSWORD}
         answer = self.client.post(LOGIN, json.dumps(credentials), content_type="application/json")
         assert answer.status_code == 200, answer.content
         self.client.cookies["LWSSO_COOKIE_KEY"] = answer.content.decode()
-        self.is_signed_in = True
         return answer.content.decode()
 
     def call(self, method: str, path: str, status: int = 200, **options: Any) -> Any:
-        if not self.is_signed_in:
-            self.sign_in()
         if "json" in options:
             options["data"], options["content_type"] = json.dumps(options.pop("json")), "application/json"
         answer = getattr(self.client, method)(f"{self.root}/{path}", **options)

@@ -231,7 +231,6 @@ def test_a_token_opens_only_what_the_registration_allows_now(acme, adapter, alte
 
 def test_a_token_lives_so_long_and_is_swept_away(adapter):
     adapter.sign_in()
-    adapter.sign_in()
     ends = timezone.now() + timedelta(seconds=settings.SMAX_TOKEN_SECONDS)
     assert SmaxToken.objects.count() == 2  # many at once
     with time_machine.travel(ends - timedelta(seconds=60), tick=False):
