@@ -179,6 +179,15 @@ def test_a_new_way_of_delivery_says_what_becomes_of_what_waits(ingrid, acme, giv
     assert said in text(response)
 
 
+def test_enabling_it_says_that_what_waits_is_collected(ingrid, acme, given):
+    given("Router", 1)
+    ExternalSystem.objects.update(enabled=False)
+    start = f"/admin/integrations/externalsystem/{acme.pk}/start/"
+    assert "Enable and have 2 collected" in text(web(ingrid).get(start))
+    done = post_form(web(ingrid), start, having="decision", decision="send", follow=True)
+    assert "Enabled ACME. Operations to collect now: 2." in text(done)
+
+
 def test_a_reader_sees_the_settings_in_words(audrey, smax):
     ExternalSystem.objects.update(smax={"entity_types": ["Incident"], "values": {"PhaseId": {"Deploy": "Execute"}}})
     page = text(web(audrey).get(form_of(smax)))
