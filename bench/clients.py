@@ -117,5 +117,14 @@ async def _load(url: str, requests: Sequence[NextRequest], status: int, warm_up:
 
 def post(path: str, headers: dict[str, str], body: bytes) -> bytes:
     """The bytes of one request."""
-    lines = [f"POST {path} HTTP/1.1", "Host: 127.0.0.1", *(f"{name}: {value}" for name, value in headers.items())]
-    return "\r\n".join([*lines, f"Content-Length: {len(body)}", "", ""]).encode() + body
+    return _head("POST", path, {**headers, "Content-Length": str(len(body))}) + body
+
+
+def get(path: str, headers: dict[str, str]) -> bytes:
+    """The bytes of one request without a body."""
+    return _head("GET", path, headers)
+
+
+def _head(method: str, path: str, headers: dict[str, str]) -> bytes:
+    lines = [f"{method} {path} HTTP/1.1", "Host: 127.0.0.1", *(f"{name}: {value}" for name, value in headers.items())]
+    return "\r\n".join([*lines, "", ""]).encode()

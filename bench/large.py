@@ -1,6 +1,7 @@
-"""The claim query and `Create` with 1,000,000 changes and 5,000,000 delivered operations, against a hundredth.
+"""The claim query, `Create` and a poll of the SMAX feed in a large database, against a hundredth of it.
 
-Both databases are filled by `manage.py generate_changes`. In both the same operations wait to be claimed.
+The large one has 1,000,000 changes and 5,000,000 delivered operations. Both databases are filled by `manage.py
+generate_changes`. In both the same operations wait to be claimed.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from .figures import Figure
 from .incoming import create_rates
 from .seeding import OurSeed, seed_operations
 from .session import Session
+from .smax import poll_time
 from .stack import OURS
 
 _SMALL = 10_000
@@ -43,10 +45,11 @@ class Size:
         self.figures = [
             Figure(f"claim query, {sizes}", "ms", 1.2, at_least=False),
             Figure(f"Create, {sizes}", "ms", 1.2, at_least=False),
+            Figure(f"poll of the SMAX feed, {sizes}", "ms", 1.2, at_least=False),
         ]
 
     def measure(self) -> None:
-        claims, creates = {}, {}
+        claims, creates, polls = {}, {}, {}
         for name, database in self._databases.items():
             claims[name] = self._claim(database)
             self._session.say(f"{name}: a claim takes {claims[name]:.2f} ms")
@@ -55,7 +58,14 @@ class Size:
             (rate,) = create_rates(self._session, OURS, database, tokens, [_CLIENTS])
             creates[name] = 1000 / rate
         self.figures[0].add(claims["large"], claims["small"])
+        for name, database in self._databases.items():
+            copied = f"{name}_polled"
+            self._session.stack.postgresql.create(copied, database)
+            polls[name] = poll_time(self._session, copied)
+            self._session.stack.postgresql.drop(copied)
+            self._session.say(f"{name}: a poll of the feed takes {polls[name]:.1f} ms")
         self.figures[1].add(creates["large"], creates["small"])
+        self.figures[2].add(polls["large"], polls["small"])
 
     def _grow(self, name: str, count: int) -> str:
         session, stack, postgresql = self._session, self._session.stack, self._session.stack.postgresql

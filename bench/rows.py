@@ -15,6 +15,7 @@ from .memory import Memory
 from .outgoing import Drain, Workers
 from .pages import Pages
 from .session import Row, Session
+from .smax import Bulk
 
 RowMaker = Callable[[Session], Row]
 
@@ -22,6 +23,7 @@ ROWS: dict[str, RowMaker] = {
     "create": Incoming,
     "handover": Handover,
     "comment": AddComment,
+    "bulk": Bulk,
     "drain": Drain,
     "collect": Collect,
     "latency": Latency,

@@ -38,7 +38,7 @@ from integrations.models import (
     OutgoingOperation,
 )
 
-from .collecting import loaded, note_asked
+from .collecting import loaded
 from .leases import unlocked
 from .message import body
 from .results import Outcome, Result
@@ -59,7 +59,7 @@ def feed(system: ExternalSystem, since: datetime | None, skip: int, size: int) -
     `since`: None asks for all, and confirms nothing. Notes what is handed out.
     """
     now = timezone.now()
-    note_asked(DeliveryControl.objects.get(pk=system.pk), now)
+    handed_out = _note_poll(system, now)
     if since is not None:
         _confirm(_confirmed_by_poll(system, since), Confirmation.LATER_POLL, now)
     waiting = _open(system)
@@ -71,8 +71,22 @@ def feed(system: ExternalSystem, since: datetime | None, skip: int, size: int) -
         with transaction.atomic():
             # One that is locked elsewhere is noted by the next poll: until then it cannot be confirmed.
             keys = unlocked(OutgoingOperation.objects.filter(pk__in=fresh, handed_out_at=None))
-            OutgoingOperation.objects.filter(pk__in=keys).update(handed_out_at=now)
+            OutgoingOperation.objects.filter(pk__in=keys).update(handed_out_at=handed_out)
     return Feed(total, page)
+
+
+def _note_poll(system: ExternalSystem, now: datetime) -> datetime:
+    """Notes when the partner asked. Returns the time at which what this poll gets counts as handed out.
+
+    An adapter knows the times of our answers in whole seconds. After another answer in this second, its next poll may
+    go by the time of that one. So what is handed out now then counts as handed out in the next second.
+    """
+    with transaction.atomic():
+        control = DeliveryControl.objects.select_for_update(no_key=True).get(pk=system.pk)
+        last, control.asked_at = control.asked_at, now
+        control.save(update_fields=["asked_at"])
+    second = now.replace(microsecond=0)
+    return now if last is None or last < second else second + timedelta(seconds=1)
 
 
 def _open(system: ExternalSystem) -> QuerySet[OutgoingOperation]:
