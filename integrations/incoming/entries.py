@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 
-from django.db.models import QuerySet
 from django.utils import timezone
 
 from changes.models import Change
@@ -15,6 +14,7 @@ from integrations.choices import IncomingKind, IncomingStatus
 from integrations.json_text import kept
 from integrations.models import ExternalReference, ExternalSystem, IncomingOperation
 from integrations.outgoing import payloads
+from integrations.statements import last_applied
 
 from .locks import lock_origin
 from .request import Answer, IncomingRequest, OperationRefused
@@ -93,31 +93,30 @@ def repeated(request: IncomingRequest, change: Change | None) -> Answer | None:
     one does not name the partner's record.
     """
     if change is not None:
-        return _answer_of(_of(request).filter(change=change), request)
+        return _answer_of(last_applied(change, request.system), request)
     if not request.names_itself:
         return None  # a repetition meets the external id
     lock_origin(request.system.system_id, request.body_sha256)
-    return _answer_of(_of(request).filter(received_at__gte=timezone.now() - REPEATED_WITHIN), request)
+    recent = IncomingOperation.objects.filter(received_at__gte=timezone.now() - REPEATED_WITHIN, **_of(request))
+    return _answer_of(recent.order_by("-received_at", "-pk").first(), request)
 
 
 def _first_create(request: IncomingRequest) -> Answer | None:
     reference = ExternalReference.objects.filter(system=request.system, external_id=request.external_id).first()
     if reference is None:
         return None
-    created = _of(request).filter(change=reference.change_id, operation=IncomingKind.CREATE)
-    return _answer_of(created, request)
+    of_change = {"change": reference.change_id, "operation": IncomingKind.CREATE}
+    return _answer_of(IncomingOperation.objects.filter(**of_change, **_of(request)).first(), request)
 
 
-def _of(request: IncomingRequest) -> QuerySet[IncomingOperation]:
-    return IncomingOperation.objects.filter(system=request.system, status=IncomingStatus.APPLIED)
+def _of(request: IncomingRequest) -> dict[str, Any]:
+    return {"system": request.system, "status": IncomingStatus.APPLIED}
 
 
-def _answer_of(operations: QuerySet[IncomingOperation], request: IncomingRequest) -> Answer | None:
-    """The answer to the last of these if it had the same content."""
-    last = operations.order_by("-received_at", "-pk").values_list("pk", "body_sha256").first()
-    if last is None or last[1] != request.body_sha256:
+def _answer_of(first: IncomingOperation | None, request: IncomingRequest) -> Answer | None:
+    """The answer to this operation if it had the same content."""
+    if first is None or first.body_sha256 != request.body_sha256:
         return None
-    first = IncomingOperation.objects.get(pk=last[0])
     return Answer(first.http_status, first.result or {}, is_replay=True)
 
 

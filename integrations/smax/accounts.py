@@ -23,7 +23,7 @@ from rest_framework.request import Request
 
 from changes.actor import Actor
 from changes.api.throttling import address_of
-from changes.protection.addresses import counted
+from changes.protection.addresses import counted, is_loopback
 from changes.rate_limits import Rate, use, wait_for
 from changes.security_log.recording import Subject, record, refuse
 from integrations.choices import Delivery
@@ -58,7 +58,9 @@ def signed_in(request: Request | HttpRequest, name: object, password: object) ->
         raise AuthenticationFailed(REFUSED)
     address = counted(address_of(request))
     account = hashlib.sha256(name.encode(errors="replace")).hexdigest()[:32]
-    here = {f"smax:{account}@{address}": OF_ACCOUNT_HERE, f"smax:@{address}": OF_ADDRESS}
+    here = {f"smax:{account}@{address}": OF_ACCOUNT_HERE}
+    if not is_loopback(address):  # with a proxy on the same machine all callers may have that address
+        here[f"smax:@{address}"] = OF_ADDRESS
     _refuse_throttled(here)
     user = _account(name)
     if user is not None and _is_checked(user, password, address):

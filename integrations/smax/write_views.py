@@ -15,6 +15,7 @@ from integrations import incoming
 from integrations.api.operations import authorized_system
 from integrations.api.sent import apply
 from integrations.choices import IncomingKind
+from integrations.outgoing.external_groups import reading_once
 from integrations.outgoing.outbox import feed
 
 from . import uploads
@@ -67,7 +68,8 @@ def write(request: Request, entities: object, bulk: IncomingKind | None = None) 
     """Applies the entities in order, each on its own. Raises ValidationError if there are none."""
     if not isinstance(entities, list) or not entities:
         raise ValidationError({"entities": ["Give a list of at least one entity."]})
-    return [_written(SentEntity(request, sent, bulk)) for sent in entities]
+    with reading_once():
+        return [_written(SentEntity(request, sent, bulk)) for sent in entities]
 
 
 def _written(sent: SentEntity) -> Outcome:

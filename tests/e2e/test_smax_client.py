@@ -1,7 +1,10 @@
 """The public client `smax` of the Python Package Index, unmodified, against the running server; and raw requests."""
 
+import re
+import subprocess
 import time
 from email.utils import parsedate_to_datetime
+from pathlib import Path
 
 import pytest
 import requests
@@ -86,3 +89,30 @@ def test_what_the_web_server_adds(desk):
     large = session.post(f"{desk.base_url}/rest/default/ces", data=b"x" * 2_000_000)
     assert large.status_code == 413
     assert large.json()["meta"]["errorDetails"]["httpStatus"] == 413
+
+
+def test_the_examples_of_the_documentation(desk, account, tmp_path):
+    """Runs the shell examples of docs/smax.md as one script: each call must succeed."""
+    session = requests.Session()
+    session.auth = (account[1], account[2])
+    rest = f"{desk.base_url}/rest/default"
+    new = {"operation": "CREATE", "entities": [{"entity_type": "Change", "properties": {"DisplayLabel": "Example"}}]}
+    created = session.post(f"{rest}/ems/bulk", json=new).json()["entity_result_list"][0]["entity"]["properties"]["Id"]
+    headers = {"fs_filename": "plan.txt", "Content-Type": "text/plain"}
+    guid = session.post(f"{rest}/frs/file-list", data=b"A plan", headers=headers).json()["guid"]
+    blocks = re.findall(r"```sh\n(.*?)```", Path("docs/smax.md").read_text(), re.DOTALL)
+    assert len(blocks) >= 6
+    script = "\n".join(["set -eu", f"ID={created} GUID={guid}", *blocks])
+    for theirs, ours in {
+        "https://desk.example.com": desk.base_url,
+        "acme-integration": account[1],
+        "ACME": "SMAXDESK",
+        # The change has the reference that `ems/bulk` gave it.
+        "C-1001": created,
+    }.items():
+        assert theirs in script
+        script = script.replace(theirs, ours)
+    done = subprocess.run(["sh", "-c", script], cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.count('"FAILED"') == 0
+    assert '"DisplayLabel":"Example"' in done.stdout
