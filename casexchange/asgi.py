@@ -23,10 +23,10 @@ from django.conf import settings
 from casexchange.wsgi import application as django_application  # sets up Django, which the next import needs
 
 # isort: split
-from casexchange.web.body_limits import API
-from casexchange.web.error_pages import problem
+from casexchange.web.error_pages import refused_call
 from casexchange.web.long_polling import LongPolls
 from changes.api.waiting import CAN_WAIT, HAS_WAITED, Wait
+from changes.calls import CALLS, OF_ADAPTERS
 
 logger = logging.getLogger(__name__)
 
@@ -35,6 +35,8 @@ SMALL = 64 * 1024
 PIECE = 64 * 1024
 # WEB_TIMEOUT is for a small request, or for a piece of an answer. The whole gets one second more for so many bytes.
 BYTES_PER_SECOND = 32 * 1024
+# The header in which an SMAX adapter names the file that it uploads.
+FILE_NAME = "fs_filename"
 _WITHOUT_BODY = {"GET", "HEAD", "OPTIONS", "TRACE"}
 
 Message = dict[str, Any]
@@ -204,7 +206,7 @@ def _environ(scope: Message) -> Message:
     }
     for raw_name, raw_value in scope["headers"]:
         name, value = raw_name.decode("latin-1"), raw_value.decode("latin-1")
-        if "_" in name:
+        if "_" in name and not (name.lower() == FILE_NAME and scope["path"].startswith(OF_ADAPTERS)):
             continue  # it would pass for the header with a hyphen, such as X-Forwarded-For
         key = name.upper().replace("-", "_")
         if key not in ("CONTENT_TYPE", "CONTENT_LENGTH"):
@@ -245,8 +247,8 @@ def _received(answer: Any) -> Content:
 
 async def _refuse(scope: Message, send: Send) -> None:
     detail = "The request did not arrive in time. Send it again, over a faster connection."
-    answer = problem(HTTPStatus.REQUEST_TIMEOUT, detail, [("request_timeout", detail)])
-    if not scope["path"].startswith(API):
+    answer = refused_call(scope["path"], HTTPStatus.REQUEST_TIMEOUT, "request_timeout", detail)
+    if not scope["path"].startswith(CALLS):
         answer.headers["Content-Type"], answer.content = "text/plain; charset=utf-8", detail.encode()
     headers = [(name.lower().encode(), value.encode()) for name, value in answer.headers.items()]
     headers.append((b"connection", b"close"))

@@ -59,6 +59,7 @@ def _mail() -> dict[str, Any]:
 
 AUTHENTICATION_BACKENDS = [
     "axes.backends.AxesStandaloneBackend",  # refuses a locked account or address before a password is hashed
+    "integrations.setup.separation.PartnersStayOut",
     "django.contrib.auth.backends.ModelBackend",
 ]
 # The hash of Django's default hasher, of which only a few are computed at a time.

@@ -7,6 +7,7 @@ urlpatterns = [
     path("", include("changes.urls")),
     path("exchange/", include("integrations.urls")),
     path("api/v1/", include("integrations.api.urls")),
+    path("", include("integrations.smax.urls")),
     path("accounts/", include("changes.pages.sign_in.urls")),
     path("admin/", admin.site.urls),
 ]

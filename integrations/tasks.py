@@ -12,6 +12,7 @@ from changes.conflicts import is_unavailable
 from changes.security_log import chain, mailing
 
 from .outgoing import delivery, outbox
+from .smax import accounts, uploads
 from .tokens import ending
 from .workers import shutdown, wakeup
 
@@ -59,8 +60,11 @@ def tend_security_log() -> int:
 
 @shared_task
 def tend_tokens() -> int:
-    """The sweep: revokes the tokens of inactive accounts, and tells people of tokens that end. Returns how many."""
-    return _with_database(ending.tend)
+    """The sweep: revokes the tokens of inactive accounts, and tells people of tokens that end. Returns how many.
+
+    It also drops what SMAX adapters left: tokens that have ended, and files that no write linked.
+    """
+    return _with_database(lambda: ending.tend() + accounts.drop_expired() + uploads.drop_unlinked())
 
 
 def _bulk(idle_for: float = 0) -> int:

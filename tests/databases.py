@@ -55,6 +55,7 @@ ON_SQLITE_TOO = (
     "integrations/delivery/test_messages.py",
     "integrations/test_drain.py",
     "integrations/collecting/test_outbox.py",
+    "integrations/simulator/test_smax_adapter.py",
     "integrations/collecting/test_at_once.py",
     "integrations/collecting/test_sequences.py",
     "integrations/test_flow_control.py",
@@ -81,6 +82,9 @@ ON_SQLITE_TOO = (
     "integrations/status/test_page.py",
     "integrations/status/test_breaker_by_hand.py",
     "integrations/test_incoming_statements.py",
+    "integrations/smax/test_reading.py",
+    "integrations/smax/test_writing.py",
+    "integrations/smax/test_writing_many.py",
     "test_query_counts.py",
     # Counted and used up in the database.
     "security/test_sign_in.py",

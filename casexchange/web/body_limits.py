@@ -1,4 +1,4 @@
-"""Limits for the bodies that pages take, checked before anything of a body is read. The API has its own."""
+"""Limits for the bodies that pages take, checked before anything of a body is read. Programs have others."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from django.http.response import HttpResponseBase
 from django.shortcuts import render
 from django.template.defaultfilters import filesizeformat
 
+from changes.calls import CALLS
 from changes.pages.conversation.forms import MOST_FILES
 
-API = "/api/"
 # A form that could hold files, on a page that takes none. No form of ours is sent this way.
 WITHOUT_FILES = 64 * 1024
 # Somebody who is not signed in: enough to keep what was typed when a session expired.
@@ -35,7 +35,7 @@ class BodyLimitsMiddleware:
 
     def process_view(self, request: HttpRequest, view: Any, args: Any, kwargs: Any) -> HttpResponse | None:
         length = request.META.get("CONTENT_LENGTH") or "0"
-        if request.path.startswith(API) or not length.isdecimal() or int(length) <= WITHOUT_FILES:
+        if request.path.startswith(CALLS) or not length.isdecimal() or int(length) <= WITHOUT_FILES:
             return None
         return None if int(length) <= _most_bytes(request, view) else too_large(request)
 

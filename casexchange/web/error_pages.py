@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from http import HTTPStatus
 
 from django.core.exceptions import BadRequest, RequestDataTooBig, TooManyFieldsSent, TooManyFilesSent
@@ -11,8 +11,10 @@ from django.http.response import HttpResponseBase
 from django.shortcuts import render
 from django.views import defaults
 
-from casexchange.web.body_limits import API, too_large
+from casexchange.web.body_limits import too_large
+from changes.calls import CALLS, OF_ADAPTERS
 from changes.exceptions import ChangeRefused
+from integrations.smax.answers import failed
 
 _TOO_MUCH = (RequestDataTooBig, TooManyFieldsSent, TooManyFilesSent)
 
@@ -24,8 +26,8 @@ class ErrorPagesMiddleware:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
-        if request.path.startswith(API):
-            return self.get_response(request)  # the API has its own limits and error answers
+        if request.path.startswith(CALLS):
+            return self.get_response(request)  # programs have their own limits and error answers
         response = self.get_response(request)
         if response.status_code == HTTPStatus.METHOD_NOT_ALLOWED and not getattr(response, "content", b"-"):
             page = render(request, "405.html", {"method": request.method}, status=response.status_code)
@@ -41,22 +43,29 @@ def refused(request: HttpRequest, refusal: ChangeRefused) -> HttpResponse:
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponseBase:
     """`handler400` of the URLs: answers a request that cannot be read (400) or is too large (413)."""
     is_too_much = isinstance(exception, _TOO_MUCH)
-    if request.path.startswith(API):
+    if request.path.startswith(CALLS):
         status = HTTPStatus.REQUEST_ENTITY_TOO_LARGE if is_too_much else HTTPStatus.BAD_REQUEST
         said = "The request is too large." if is_too_much else "The request cannot be read."
-        return problem(status, said, [("too_large" if is_too_much else "invalid", said)])
+        return refused_call(request.path, status, "too_large" if is_too_much else "invalid", said)
     if isinstance(exception, BadRequest):
         return render(request, "400.html", {"why": str(exception)}, status=HTTPStatus.BAD_REQUEST)
     return too_large(request) if is_too_much else defaults.bad_request(request, exception)
 
 
-def problem(status: HTTPStatus, detail: str, errors: Sequence[tuple[str, str]]) -> JsonResponse:
-    """An API error (RFC 9457) made outside the API's views. `errors`: pairs of a code and its detail."""
+def refused_call(path: str, status: HTTPStatus, code: str, detail: str) -> JsonResponse:
+    """The error for a call to this path, made outside the views of calls."""
+    if path.startswith(OF_ADAPTERS):
+        return JsonResponse(failed(status, detail), status=status)
+    return _problem(status, code, detail)
+
+
+def _problem(status: HTTPStatus, code: str, detail: str) -> JsonResponse:
+    """An error of the API (RFC 9457)."""
     body = {
         "type": "about:blank",
         "title": status.phrase,
         "status": status.value,
         "detail": detail,
-        "errors": [{"code": code, "detail": said, "attr": None} for code, said in errors],
+        "errors": [{"code": code, "detail": detail, "attr": None}],
     }
     return JsonResponse(body, status=status, content_type="application/problem+json")

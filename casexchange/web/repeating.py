@@ -11,13 +11,14 @@ from http import HTTPStatus
 from typing import Any
 
 from django.db import Error, connection, transaction
-from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.template.loader import render_to_string
 from django.views import defaults
 
-from casexchange.web.error_pages import API, problem, refused
+from casexchange.web.error_pages import refused, refused_call
 from changes.api.parsers import REPEATABLE_BYTES
+from changes.calls import CALLS
 from changes.conflicts import RETRY_AFTER, is_unavailable, is_undone, is_written_apart, retry, what_to_do
 from changes.exceptions import ChangeRefused
 from changes.pages.sign_in.interruptions import INTERRUPTIONS, answer_to
@@ -114,19 +115,15 @@ def not_now(request: HttpRequest, error: Exception, may_be_saved: bool) -> HttpR
     is_read = request.method in SAFE
     may_be_saved = not is_read and (may_be_saved or not is_undone(error))
     response: HttpResponse
-    if request.path.startswith(API):
-        response = _problem(is_read, may_be_saved)
+    if request.path.startswith(CALLS):
+        detail = what_to_do(is_read, may_be_saved)
+        response = refused_call(request.path, HTTPStatus.SERVICE_UNAVAILABLE, "service_unavailable", detail)
     else:
         # Rendered without the request: finding out who is signed in would read the database.
         page = render_to_string("503.html", {"is_read": is_read, "may_be_saved": may_be_saved})
         response = HttpResponse(page, status=503)
     response["Retry-After"] = str(RETRY_AFTER)
     return response
-
-
-def _problem(is_read: bool, may_be_saved: bool) -> JsonResponse:
-    detail = what_to_do(is_read, may_be_saved)
-    return problem(HTTPStatus.SERVICE_UNAVAILABLE, detail, [("service_unavailable", detail)])
 
 
 def server_error(request: HttpRequest) -> HttpResponse:

@@ -8,6 +8,7 @@ from typing import Any
 
 from django.db import transaction
 from django.db.models import QuerySet
+from django.db.models.fields.files import FieldFile
 from django.http import FileResponse
 from django.shortcuts import get_object_or_404
 from django.urls import reverse
@@ -328,14 +329,19 @@ class AttachmentContentView(ApiView):
     @extend_schema(responses={(200, "*/*"): OpenApiTypes.BINARY})
     def get(self, request: Request, pk: int) -> FileResponse:
         attachment = get_object_or_404(self.attachments(), pk=pk)
-        try:
-            file = attachment.file.open("rb")
-        except FileNotFoundError as error:
-            logger.error("The file of attachment %s is missing: %s", attachment.pk, attachment.file.name)
-            raise NotFound("The file is missing on the server. The administrator's log says which.") from error
-        response = FileResponse(file, as_attachment=True, content_type=safe_media_type(attachment.content_type))
-        response["Content-Disposition"] = disposition("attachment", attachment.shown_name)
-        # If a browser shows the uploaded file instead of saving it, its content can run nothing.
-        response["Content-Security-Policy"] = "sandbox; default-src 'none'"
-        response["X-Content-Type-Options"] = "nosniff"
-        return response
+        return file_answer(attachment.file, attachment.shown_name, attachment.content_type)
+
+
+def file_answer(stored: FieldFile, name: str, content_type: str) -> FileResponse:
+    """A stored file, only to be saved. Raises NotFound if it is missing."""
+    try:
+        file = stored.open("rb")
+    except FileNotFoundError as error:
+        logger.error("The file of %r is missing: %s", stored.instance, stored.name)
+        raise NotFound("The file is missing on the server. The administrator's log says which.") from error
+    response = FileResponse(file, as_attachment=True, content_type=safe_media_type(content_type))
+    response["Content-Disposition"] = disposition("attachment", name)
+    # If a browser shows the uploaded file instead of saving it, its content can run nothing.
+    response["Content-Security-Policy"] = "sandbox; default-src 'none'"
+    response["X-Content-Type-Options"] = "nosniff"
+    return response

@@ -8,6 +8,14 @@ from ipaddress import IPv6Address, ip_address
 NETWORK = 64
 
 
+def is_loopback(address: str) -> bool:
+    """Whether it is this machine's own address. That of a connection over a Unix socket, "", counts as such."""
+    try:
+        return not address or ip_address(address).is_loopback
+    except ValueError:
+        return False
+
+
 def counted(address: str) -> str:
     """The address to count a caller under: an IPv4 address itself, and of an IPv6 address its network."""
     try:

@@ -8,9 +8,10 @@ from http import HTTPStatus
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 
+from changes.calls import OF_ADAPTERS, TOKEN_COOKIES
+
 from .recording import Subject, refuse
 
-API = "/api/"
 # Below it, an address may contain the secret of a password reset.
 ACCOUNTS = "/accounts/"
 
@@ -25,9 +26,17 @@ class SecurityLogMiddleware:
         response = self.get_response(request)
         if response.status_code == HTTPStatus.FORBIDDEN and request.user.is_authenticated:
             refuse("refused", _asked(request))
-        elif response.status_code == HTTPStatus.UNAUTHORIZED and "Authorization" in request.headers:
+        elif response.status_code == HTTPStatus.UNAUTHORIZED and _brings_token(request):
             refuse("token_refused", _asked(request))
         return response
+
+
+def _brings_token(request: HttpRequest) -> bool:
+    """A token in a header or, of an adapter, in a cookie. A wrong password is recorded where it is checked."""
+    given = request.headers.get("Authorization", "")
+    if given:
+        return not given.lower().startswith("basic ")
+    return request.path.startswith(OF_ADAPTERS) and not TOKEN_COOKIES.isdisjoint(request.COOKIES)
 
 
 def _asked(request: HttpRequest) -> Subject:

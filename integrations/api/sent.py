@@ -59,6 +59,16 @@ class Sent(ABC):
         self.payer: ExternalSystem | None = None
         self.is_paid = False
 
+    @property
+    def named(self) -> Mapping[str, Any]:
+        """What tells the operation and its change apart, for the log: `operation`, `change_number`, `external_id`."""
+        return self.payload
+
+    @property
+    def length(self) -> int:
+        """The bytes of what was sent."""
+        return int(self.request.META.get("CONTENT_LENGTH") or 0)
+
     @abstractmethod
     def read(self) -> incoming.IncomingRequest:
         """Reads and validates the operation. Raises an APIException if a field or the partner's right is at fault."""
@@ -86,6 +96,7 @@ class Sent(ABC):
             http_status=problem.status_code,
             error=_as_text(problem),
             payload=self.payload,
+            named=self.named,
             body_sha256=self.body_sha256,
             idempotency_key=self.key,
         )
@@ -96,15 +107,14 @@ class Sent(ABC):
         if payer is None or self.is_paid:
             return
         self.is_paid = True
-        length = int(self.request.META.get("CONTENT_LENGTH") or 0)
-        pay(payer, min(length, settings.API_BODY_MAX_BYTES) + LOG_ENTRY_BYTES)
+        pay(payer, min(self.length, settings.API_BODY_MAX_BYTES) + LOG_ENTRY_BYTES)
 
     def _note_what_is_not_theirs(self) -> None:
         """For the security log. The answer does not tell the partner whether there is such a change."""
-        number = self.payload.get("change_number")
+        number = self.named.get("change_number")
         change = Change.objects.filter(number=number[:22]).first() if isinstance(number, str) else None
         if change is not None:
-            details = {"operation": str(self.payload.get("operation"))}
+            details = {"operation": str(self.named.get("operation"))}
             refuse("operation_refused", Subject.of(change, change.number), details)
 
 
@@ -118,7 +128,7 @@ def apply(sent: Sent) -> incoming.Answer:
     except Throttled:
         raise  # not logged: the log would be stored too
     except (APIException, ChangeRefused, InvalidModel, OperationRefused) as error:
-        problem = _problem(error)
+        problem = problem_of(error)
         sent.log_failure(problem)
         raise problem from error
     except Exception as error:
@@ -154,7 +164,8 @@ def check_identifier(name: str, text: str) -> None:
         raise Problem(f"{name}: {message}", str(error.code), {name: message}) from error
 
 
-def _problem(error: Exception) -> APIException:
+def problem_of(error: Exception) -> APIException:
+    """The error to answer with, for a refusal of whatever kind."""
     if isinstance(error, OperationRefused):
         return _PROBLEMS[error.status](error.detail, error.code, error.errors)
     problem = as_api_exception(error, prefix="properties.")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from changes.choices import CompletionCode, Phase, TextFormat
@@ -91,7 +91,8 @@ def _keep_reference(
     Returns the reference, None if there is none. Raises OperationRefused if a new reference lacks its external id.
     """
     if reference is None:
-        if not request.external_id:
+        external_id = request.external_id or (_own_id(request, change) if request.names_itself else "")
+        if not external_id:
             if request.external_status is not None or request.external_url is not None:
                 raise OperationRefused(
                     400,
@@ -100,7 +101,7 @@ def _keep_reference(
                     "external_id",
                 )
             return None
-        reference = ExternalReference(change=change, system=request.system, external_id=request.external_id)
+        reference = ExternalReference(change=change, system=request.system, external_id=external_id)
         is_news = True
     for name in ("external_url", "external_status"):
         said = getattr(request, name)
@@ -112,23 +113,33 @@ def _keep_reference(
     return reference
 
 
+def _own_id(request: IncomingRequest, change: Change) -> str:
+    """Our id of the change, to stand for a record of the partner that it does not name. The number if that is taken."""
+    own = str(change.pk)
+    is_taken = ExternalReference.objects.filter(system=request.system, external_id=own).exists()
+    return change.number if is_taken else own
+
+
 def _add(request: IncomingRequest, change: Change, stored: list[Attachment]) -> None:
     author = request.system.authorized_user
     own = {IncomingKind.ASSIGN: ASSIGNED_COMMENT, IncomingKind.REJECT: REJECTED_COMMENT}.get(request.operation)
     if own:
         Comment(change=change, author=author, body=own).save()
-    for comment in request.comments:
-        Comment(
+    for sent in _new(request.comments, change):
+        comment = Comment(
             change=change,
             author=author,
-            author_name=comment["author"],
-            body=comment["body"],
-            visibility=comment["visibility"],
+            author_name=sent["author"],
+            body=sent["body"],
+            visibility=sent["visibility"],
             format=TextFormat.MARKDOWN if request.system.sends_markdown else TextFormat.PLAIN,
-        ).save()
-    if request.attachments:
-        quota.take(request.system, sum(sent["file"].size for sent in request.attachments))
-    for sent in request.attachments:
+        )
+        comment.save()
+        _after(sent, comment)
+    attachments = list(_new(request.attachments, change))
+    if size := sum(sent["file"].size for sent in attachments if not sent.get("is_stored")):
+        quota.take(request.system, size)
+    for sent in attachments:
         attachment = Attachment(
             change=change,
             author=author,
@@ -136,5 +147,17 @@ def _add(request: IncomingRequest, change: Change, stored: list[Attachment]) -> 
             file_name=sent["file_name"],
             content_type=sent["content_type"],
         )
-        stored.append(attachment)
+        if not sent.get("is_stored"):
+            stored.append(attachment)
         attachment.save()
+        _after(sent, attachment)
+
+
+def _new(additions: Iterable[Mapping[str, Any]], change: Change) -> Iterator[Mapping[str, Any]]:
+    """Those that the change does not have yet, looked up one by one: the same may be sent twice."""
+    return (sent for sent in additions if not ("unless" in sent and sent["unless"](change)))
+
+
+def _after(sent: Mapping[str, Any], addition: Comment | Attachment) -> None:
+    if "then" in sent:
+        sent["then"](addition)

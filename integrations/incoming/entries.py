@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import timedelta
 from typing import Any
+
+from django.utils import timezone
 
 from changes.models import Change
 from integrations.access import reachable
@@ -11,7 +14,9 @@ from integrations.choices import IncomingKind, IncomingStatus
 from integrations.json_text import kept
 from integrations.models import ExternalReference, ExternalSystem, IncomingOperation
 from integrations.outgoing import payloads
+from integrations.statements import last_applied
 
+from .locks import lock_origin
 from .request import Answer, IncomingRequest, OperationRefused
 
 
@@ -55,6 +60,8 @@ def remembered(request: IncomingRequest) -> Answer | None:
 
     Raises OperationRefused if the key was used with another body.
     """
+    if request.is_repeatable and request.operation == IncomingKind.CREATE:
+        return _first_create(request)
     if request.idempotency_key is None:
         return None
     first = (
@@ -73,6 +80,46 @@ def remembered(request: IncomingRequest) -> Answer | None:
     return Answer(first.http_status, first.result or {}, is_replay=True)
 
 
+# --- Operations that are repeatable by their content ---
+
+# How long a Create that names no record of the partner is taken for a repetition of the last operation.
+REPEATED_WITHIN = timedelta(hours=1)
+
+
+def repeated(request: IncomingRequest, change: Change | None) -> Answer | None:
+    """The first answer, if the system's last operation about `change` was the same; None otherwise.
+
+    `change` is locked. Without one, this is a Create: then the system's last operation about any change counts, if this
+    one does not name the partner's record.
+    """
+    if change is not None:
+        return _answer_of(last_applied(change, request.system), request)
+    if not request.names_itself:
+        return None  # a repetition meets the external id
+    lock_origin(request.system.system_id, request.body_sha256)
+    recent = IncomingOperation.objects.filter(received_at__gte=timezone.now() - REPEATED_WITHIN, **_of(request))
+    return _answer_of(recent.order_by("-received_at", "-pk").first(), request)
+
+
+def _first_create(request: IncomingRequest) -> Answer | None:
+    reference = ExternalReference.objects.filter(system=request.system, external_id=request.external_id).first()
+    if reference is None:
+        return None
+    of_change = {"change": reference.change_id, "operation": IncomingKind.CREATE}
+    return _answer_of(IncomingOperation.objects.filter(**of_change, **_of(request)).first(), request)
+
+
+def _of(request: IncomingRequest) -> dict[str, Any]:
+    return {"system": request.system, "status": IncomingStatus.APPLIED}
+
+
+def _answer_of(first: IncomingOperation | None, request: IncomingRequest) -> Answer | None:
+    """The answer to this operation if it had the same content."""
+    if first is None or first.body_sha256 != request.body_sha256:
+        return None
+    return Answer(first.http_status, first.result or {}, is_replay=True)
+
+
 def log_failure(
     user: Any,
     token: str,
@@ -80,12 +127,16 @@ def log_failure(
     http_status: int,
     error: str,
     payload: Mapping[str, Any],
+    named: Mapping[str, Any],
     body_sha256: str,
     idempotency_key: str | None,
 ) -> None:
-    """Logs a refused operation: its sender, its body and the error. A large body is cut; its hash is of the whole."""
-    operation = payload.get("operation")
-    change = _named_by(payload, system) if system else None
+    """Logs a refused operation: its sender, its body and the error. A large body is cut; its hash is of the whole.
+
+    `named`: what the body says of `operation`, `change_number` and `external_id`, which need not be valid.
+    """
+    operation = named.get("operation")
+    change = _named_by(named, system) if system else None
     IncomingOperation.objects.create(
         system=system,
         user=user,
@@ -101,13 +152,13 @@ def log_failure(
     )
 
 
-def _named_by(payload: Mapping[str, Any], system: ExternalSystem) -> Change | None:
+def _named_by(named: Mapping[str, Any], system: ExternalSystem) -> Change | None:
     """The change that a failed operation names, or None if it names none that the partner may reach."""
-    number, external_id = payload.get("change_number"), payload.get("external_id")
+    number, external_id = named.get("change_number"), named.get("external_id")
     reached = reachable([system])
     if isinstance(number, str):
         return reached.filter(number=number[:22]).first()
     if isinstance(external_id, str):
-        named = {"external_references__system": system, "external_references__external_id": external_id[:255]}
-        return reached.filter(**named).first()
+        own = {"external_references__system": system, "external_references__external_id": external_id[:255]}
+        return reached.filter(**own).first()
     return None

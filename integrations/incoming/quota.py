@@ -6,6 +6,7 @@ from http import HTTPStatus
 
 from django.conf import settings
 from django.db.models import F, Q
+from django.db.models.functions import Greatest
 
 from integrations.models import ExternalSystem, PartnerStorage
 
@@ -30,3 +31,8 @@ def take(system: ExternalSystem, size: int) -> None:
         "Ask the service desk to raise the limit, or send a link instead."
     )
     raise OperationRefused(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "files_quota", detail, "attachments")
+
+
+def give_back(system_id: int, size: int) -> None:
+    """Counts `size` bytes no more, whose files were dropped."""
+    PartnerStorage.objects.filter(system=system_id).update(bytes=Greatest(F("bytes") - size, 0))

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from changes.models import Change
 from integrations.choices import IncomingKind
 from integrations.models import ExternalSystem
 
@@ -33,6 +34,14 @@ class IncomingRequest:
     `message_id`: the sender's own id of the operation (`webhook-id`), None if it sent none.
     `note`: what of the operation was ignored or is taken differently, for the log.
     `external_url`, `external_status`: None if the operation does not name them.
+
+    A comment or attachment may have two functions. `unless` is called with the change, under its lock: if it returns
+    true, the change has this one already, and it is not added again. `then` is called with the added one, in the
+    operation's transaction. The file of an attachment with `is_stored` is in our storage already, and counted.
+
+    `is_repeatable`: the same content twice in a row, or another time with Create, is answered with the first result.
+    `names_itself`: a Create without an external id, which gets a reference with our number.
+    `as_kept`: returns those properties that say something else than the change, whose lock is held.
     """
 
     system: ExternalSystem
@@ -51,6 +60,9 @@ class IncomingRequest:
     attachments: tuple[Mapping[str, Any], ...] = ()
     origin: Mapping[str, str] | None = None
     note: str = ""
+    is_repeatable: bool = False
+    names_itself: bool = False
+    as_kept: Callable[[Change, Mapping[str, Any]], Mapping[str, Any]] | None = None
 
 
 @dataclass(frozen=True)

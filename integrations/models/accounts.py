@@ -16,8 +16,8 @@ USER = settings.AUTH_USER_MODEL
 class PartnerAccount(models.Model):
     """Marks a user as the account of a partner's system. Whoever makes the user marks it, and nobody unmarks it.
 
-    Such a user holds no role, and only such a user can be the authorized user of a system. So no account of a member of
-    staff, present or former, can speak for a partner.
+    Such a user holds no role and opens no page, and only such a user can be the authorized user of a system. So no
+    account of a member of staff, present or former, can speak for a partner.
     """
 
     user = models.OneToOneField(

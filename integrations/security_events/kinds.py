@@ -34,6 +34,12 @@ KINDS = (
         _("Token expired"),
         _("The API token %(name)s of %(object)s was used after its end, and removed."),
     ),
+    EventKind(
+        "adapter_signed_in",
+        Topic.SIGN_IN,
+        _("Adapter signed in"),
+        _("%(actor)s signed in from %(address)s, as an SMAX adapter does."),
+    ),
     # --- Partners ---
     EventKind(
         "partner_account_made",

@@ -6,14 +6,15 @@ from typing import Any
 
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import Group, User
-from django.core.exceptions import ValidationError
+from django.core.exceptions import PermissionDenied, ValidationError
 from django.db.models import Q
 from django.db.models.signals import m2m_changed
+from django.http import HttpRequest
 from django.utils.translation import gettext as _
 
 from changes.choices import Role
 from changes.models import SupportGroup
-from integrations.models import ExternalGroup
+from integrations.models import ExternalGroup, PartnerAccount
 
 
 def refuse_roles(
@@ -48,6 +49,23 @@ def refuse_members(
     external = ExternalGroup.objects.filter(group__in=groups).select_related("group", "system").first()
     if external:
         raise ValidationError(external.either_or())
+
+
+class PartnersStayOut:
+    """An authentication backend, before that of passwords: a partner's account opens no page, whatever its password.
+
+    The password is for the calls of its SMAX adapter alone: integrations/smax/accounts.py.
+    """
+
+    def authenticate(
+        self, request: HttpRequest | None, username: str | None = None, password: str | None = None, **kwargs: object
+    ) -> None:
+        if username and "\x00" not in username and PartnerAccount.objects.filter(user__username=username).exists():
+            get_user_model()().set_password(password)  # takes as long as a check, so that the time tells nothing
+            raise PermissionDenied
+
+    def get_user(self, user_id: object) -> None:
+        """Nobody is signed in by this backend."""
 
 
 def connect() -> None:

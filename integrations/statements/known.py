@@ -8,9 +8,9 @@ from typing import Any, NamedTuple
 
 from django.db import connection
 
-from changes.models import SupportGroup
+from changes.models import Change, SupportGroup
 from changes.models.prepared import prepared
-from integrations.models import ExternalReference, ExternalSystem
+from integrations.models import ExternalReference, ExternalSystem, IncomingOperation
 
 from .rows import among, lock, moment, partly, read
 
@@ -104,3 +104,17 @@ def references_of(changes: Collection[int], systems: Collection[int]) -> list[Ex
     with prepared():
         sql = _REFERENCES.format(changes=of_changes, systems=of_systems)
         return read(ExternalReference, sql, [*parameters, *more])
+
+
+# --- What a partner sent about a change ---
+
+_LAST_APPLIED = """
+SELECT id, body_sha256 FROM integrations_incomingoperation
+WHERE change_id = %s AND system_id = %s AND status = 'Applied' ORDER BY received_at DESC, id DESC LIMIT 1
+"""
+
+
+def last_applied(change: Change, system: ExternalSystem) -> IncomingOperation | None:
+    """The system's last operation about the change that was applied, with its `body_sha256` alone."""
+    with prepared():
+        return next(iter(read(IncomingOperation, _LAST_APPLIED, [change.pk, system.pk])), None)

@@ -20,6 +20,7 @@ from django.db.models.signals import pre_save
 from knox.models import AuthToken
 
 from changes.pages.sign_in.signals import signed_out_everywhere
+from integrations.models import SmaxToken
 
 from .naming import token_name
 
@@ -39,6 +40,7 @@ def revoke(tokens: QuerySet[AuthToken], why: str) -> int:
 
 
 def revoke_of(user: User, why: str) -> int:
+    SmaxToken.objects.filter(user=user).delete()
     return revoke(AuthToken.objects.filter(user=user), why)
 
 

@@ -55,6 +55,17 @@ EXCHANGE = _right("send operations", "partner", of_partners="for its own system,
 COLLECT = _right(
     "collect and acknowledge operations with a token", "partner", of_partners="for its own systems that pull"
 )
+ADAPTER = _right(
+    "read and write by the SMAX face, signed in with a password",
+    "partner",
+    of_partners="for its own system, as its registration allows",
+)
+ADAPTER_LISTS = _right(
+    "look up groups, list changes, upload files by the SMAX face",
+    "partner",
+    "other",
+    of_partners="its own changes",
+)
 CONFIGURE = _right(
     "systems and their groups: add, edit, delete, enable, test; the circuit breaker", "integrator", "superuser"
 )
@@ -103,7 +114,12 @@ class Row:
 
     @property
     def is_api(self) -> bool:
-        return self.address.startswith("/api/")
+        """Whether programs call it, with a token."""
+        return self.address.startswith("/api/") or self.is_of_adapters
+
+    @property
+    def is_of_adapters(self) -> bool:
+        return self.address.startswith(("/auth/", "/rest/"))
 
     @property
     def path(self) -> str:
@@ -167,6 +183,7 @@ EXCHANGE_PAGES = [
     Row("/exchange/status/{open_system}/close/", SEE, CONFIGURE),
     Row(_SYSTEM + "test/", CONFIGURE, CONFIGURE, data={"group": "{group}"}),
     Row(_SYSTEM + "test/{test}/", SEE),
+    Row("/exchange/systems/{system_id}/connect/", CONFIGURE),
     Row("/exchange/changes/{number}/", SEE),
     Row("/exchange/{operation}/", SEE),
     Row("/exchange/{operation}/payload.json", SEE),
@@ -190,6 +207,33 @@ API = [
     Row("/api/v1/attachments/{attachment}/content/", SEE_VIA_API, other=404),
     Row("/api/v1/schema/", OPEN),
     Row("/api/v1/docs/", OPEN),
+]
+_REST = "/rest/default/"
+_ENTITY = {"entity_type": "Change", "properties": {"Id": "{of_adapters}", "DisplayLabel": "Another"}}
+_SENT = {**_ENTITY, "ext_properties": {"ExternalSystem": "ACME-SMAX", "Operation": "Update"}}
+FACE = [
+    Row(
+        "/auth/authentication-endpoint/authenticate/login",
+        None,
+        OPEN,
+        data={"login": "{adapter}", "password": "{password}"},
+    ),
+    Row(_REST + "ces?system=ACME-SMAX&time=0", ADAPTER, get_writes=True),
+    Row(_REST + "ces", None, ADAPTER, data={"entities": [_SENT]}),
+    Row(_REST + "ces/attachment", None, ADAPTER_LISTS, data={"files[]": "{file}"}),
+    Row(_REST + "ces/attachment/{guid}", ADAPTER, other=404),
+    Row(_REST + "ems/bulk", None, ADAPTER, data={"operation": "UPDATE", "entities": [_ENTITY]}, other="nothing"),
+    Row(_REST + "ems/ExternalReference", ADAPTER_LISTS),
+    Row(_REST + "ems/PersonGroup", ADAPTER_LISTS),
+    Row(_REST + "ems/Person", ADAPTER_LISTS),
+    Row(_REST + "ems/Location", ADAPTER_LISTS),
+    Row(_REST + "ems/Change", ADAPTER_LISTS),
+    Row(_REST + "ems/Change/{of_adapters}", ADAPTER, other=404),
+    Row(_REST + "collaboration/comments/Change/{of_adapters}", ADAPTER, ADAPTER, data={"Body": "Hello"}, other=404),
+    Row(_REST + "collaboration/comments/Change/{of_adapters}/comments", ADAPTER, other=404),
+    Row(_REST + "frs/file-list", None, ADAPTER_LISTS, data={"files[]": "{file}"}),
+    Row(_REST + "frs/file-list/{guid}", ADAPTER, other=404),
+    Row(_REST + "personalization/person/me", ADAPTER_LISTS),
 ]
 _SECURITY = "/accounts/security/"
 ACCOUNTS = [
@@ -280,7 +324,7 @@ def _of_admin() -> Iterator[Row]:
     yield Row(index + "knox/authtoken/?revoke", None, TOKENS, data=_REVOKE, refused="nothing")
 
 
-ROWS = [*PAGES, *EXCHANGE_PAGES, *API, *ACCOUNTS, *_of_admin()]
+ROWS = [*PAGES, *EXCHANGE_PAGES, *API, *FACE, *ACCOUNTS, *_of_admin()]
 # Served outside of the addresses of Django.
 STATIC = "/static/changes/app.css"
 

@@ -33,11 +33,13 @@ from rest_framework.test import APIClient
 
 from changes.bulk import drafts
 from changes.bulk.change_kinds import CHANGE_KINDS
+from changes.calls import CALLS
 from changes.choices import Phase, Role
 from changes.models import Attachment, BulkJob, Change, Comment, SavedFilter
 from integrations.models import ExternalReference, ExternalSystem, IncomingOperation
 from integrations.outgoing import outbox
 from integrations.pages.test_operation import sending
+from integrations.smax import accounts
 from tests.factories import PASSWORD, ChangeFactory, ExternalGroupFactory, ExternalSystemFactory, UserFactory, change_in
 from tests.pages import Browser, web
 
@@ -57,6 +59,7 @@ ACTORS = {
     "anonymous": ["anonymous"],
     **{f"{name} on pages": [f"{name} on pages"] for name in SESSIONS},
     "tokens": [f"{name} by token" for name in TOKENS],
+    "adapters": ["partner by adapter", "other by adapter"],
 }
 SIGN_IN = ("/accounts/login/", "/admin/login/")
 WRITTEN = re.compile(r'\b(?:INSERT (?:OR IGNORE )?INTO|(?<!FOR )(?<!KEY )(?<!DO )UPDATE|DELETE FROM)\s+"?(\w+)')
@@ -81,7 +84,8 @@ def _routes(resolver: URLResolver, before: str = "") -> Iterator[str]:
 
 def test_every_address_has_a_row(world):
     named = {resolve(_path(row, world).partition("?")[0]).route.replace("^", "") for row in ROWS}
-    routes = {*_routes(get_resolver())} - {"api/v1/"}  # any other address below it: a problem with status 404
+    # Any other address below these is answered with 404.
+    routes = {*_routes(get_resolver())} - {"api/v1/", "(?:auth|rest)/"}
     missing = sorted(routes - named)
     assert not missing, f"Say who may call these, by a row in tests/security/access_matrix.py each: {missing}"
 
@@ -114,6 +118,8 @@ def world(acme, beta) -> dict[str, Any]:
         "open_system": _open(beta),
         "content_type": ContentType.objects.get_for_model(Change).pk,
         "collected": _collected(acme),
+        "adapter": acme.authorized_user.get_username(),
+        **_of_adapters(acme, beta, people["agent"]),
         **_of_change(change, acme, people["agent"]),
         **_of_agent(change, people["agent"]),
         **_of_administration(change, acme, people),
@@ -131,6 +137,19 @@ def _collected(acme: ExternalSystem) -> UUID:
     ChangeFactory(owning_group=ExternalGroupFactory(system=pulls).group)
     (operation,) = outbox.hand_out(pulls, None, 1).operations
     return operation.pk
+
+
+def _of_adapters(acme: ExternalSystem, beta: ExternalSystem, agent: User) -> dict[str, Any]:
+    """Gives each partner's account a system with an SMAX adapter. ACME's reaches a change with a file."""
+    for partner in (acme, beta):
+        name = f"{partner.system_id}-SMAX"
+        ExternalSystemFactory(system_id=name, authorized_user=partner.authorized_user, delivery="smax")
+    change = ChangeFactory()
+    own = ExternalSystem.objects.get(system_id="ACME-SMAX")
+    ExternalReference.objects.create(change=change, system=own, external_id="S-1")
+    file = Attachment(change=change, author=agent, file=ContentFile(b"x", name="x"), file_name="x.txt")
+    file.save()
+    return {"of_adapters": change.pk, "guid": UUID(int=file.pk)}
 
 
 def _of_change(change: Change, acme: ExternalSystem, agent: User) -> dict[str, Any]:
@@ -207,19 +226,21 @@ class Caller:
 
     def __init__(self, actor: str, people: dict[str, User]) -> None:
         self.person, _, how = actor.partition(" ")
-        self.is_session, self.is_token = how == "on pages", how == "by token"
+        self.is_session, self.is_token, self.is_adapter = how == "on pages", how == "by token", how == "by adapter"
         self.cookies, self.token = SimpleCookie(), ""
         if self.is_session:
             self.cookies = web(people[self.person]).cookies
         elif self.is_token:
             self.token = AuthToken.objects.create(people[self.person])[1]
+        elif self.is_adapter:
+            self.token = accounts.new_token(people[self.person])
 
     def call(self, method: str, path: str, data: Any) -> Any:
-        is_api = path.startswith("/api/")
+        is_api = path.startswith(CALLS)
         client: Any = APIClient() if is_api else Browser()
         client.raise_request_exception = False
         client.cookies = SimpleCookie(self.cookies.output(header="", sep=";"))
-        headers = {"HTTP_AUTHORIZATION": f"Bearer {self.token}"} if self.is_token else {}
+        headers = {"HTTP_AUTHORIZATION": f"Bearer {self.token}"} if self.token else {}
         if method == "get":
             return client.get(path, **headers)
         if is_api:
@@ -247,6 +268,8 @@ def _expected(row: Row, method: str, caller: Caller) -> int | str:
     right, area = row.methods[method], row.path.split("/")[1]
     if right == OPEN:
         return "yes"
+    if area == "rest":
+        return ("yes" if caller.person in right.who else row.other) if caller.is_adapter else 401
     if area == "api":
         if not caller.is_token:
             return 401
@@ -295,7 +318,7 @@ def test_everybody_gets_the_answers_of_the_table(world, actors):
 def _all_wrong(actor: str, world: dict[str, Any]) -> Iterator[str]:
     caller = Caller(actor, world["people"])
     # No token opens a page: tried with the mightiest one.
-    rows = [row for row in ROWS if row.is_api or not caller.is_token or caller.person == "superuser"]
+    rows = [row for row in ROWS if row.is_api or not caller.token or caller.person == "superuser"]
     for row in rows:
         for method in row.methods:
             for each in _wrong(row, method, caller, world):
@@ -307,7 +330,7 @@ def test_a_form_that_another_site_posts_changes_nothing(world):
     caller = Caller("superuser on pages", world["people"])
     wrong = []
     for row in ROWS:
-        for method in {*row.methods} - {"get"}:
+        for method in {*row.methods} - {"get"} if not (row.is_of_adapters and OPEN in row.methods.values()) else ():
             client: Any = Browser(enforce_csrf_checks=True)
             client.cookies = SimpleCookie(caller.cookies.output(header="", sep=";"))
             with _undone() as tables:

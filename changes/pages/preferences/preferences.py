@@ -19,6 +19,7 @@ from django.http.response import HttpResponseBase
 from django.utils import timezone, translation
 from django.utils.cache import patch_vary_headers
 
+from changes.calls import CALLS
 from changes.conflicts import is_unavailable
 from changes.models import Preferences
 from changes.models.preferences import time_zones
@@ -26,7 +27,6 @@ from changes.pages.fields import work_in_zone_of
 
 SESSION_KEY = "preferences"
 TIME_ZONE_COOKIE = "timezone"
-API = "/api/"
 
 
 def remember(request: HttpRequest, preferences: Preferences) -> None:
@@ -73,7 +73,7 @@ class PreferencesMiddleware:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
-        if request.path.startswith(API):
+        if request.path.startswith(CALLS):
             with translation.override("en"):
                 return self.get_response(request)
         language = language_of(request)
@@ -85,7 +85,7 @@ class PreferencesMiddleware:
 
     def process_view(self, request: HttpRequest, view: object, args: object, kwargs: object) -> None:
         """Reads a submitted form in its page's zone: the person may have chosen another one since, or travelled."""
-        if request.method == "POST" and not request.path.startswith(API):
+        if request.method == "POST" and not request.path.startswith(CALLS):
             work_in_zone_of(request.POST)
 
 

@@ -14,12 +14,11 @@ from django.shortcuts import redirect
 from django.utils.cache import add_never_cache_headers
 from django.utils.translation import gettext as _
 
+from changes.calls import CALLS
 from changes.pages.htmx import asks_for_part, is_automatic
 
 from .second_factor import is_missing
 
-# The API is called with a token, without a session.
-API = "/api/"
 # The pages on which a second factor is set up.
 ACCOUNTS = "/accounts/"
 _USED_AT = "used_at"
@@ -31,8 +30,8 @@ class SignInMiddleware:
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
         response = self.get_response(request)
-        # After an error of ours the database may be away. An API call has no session.
-        if response.status_code < HTTPStatus.INTERNAL_SERVER_ERROR and not request.path.startswith(API):
+        # After an error of ours the database may be away. A program has no session.
+        if response.status_code < HTTPStatus.INTERNAL_SERVER_ERROR and not request.path.startswith(CALLS):
             _keep_alive(request)
         if request.path.startswith(ACCOUNTS):
             # These pages show secrets, and say who is signed in: no browser or proxy keeps them.
@@ -45,7 +44,7 @@ def before_the_view(request: HttpRequest) -> HttpResponseBase | None:
 
     No `process_view`, but called with the view: it reads the database, and may have to be repeated like a view.
     """
-    if request.path.startswith((API, ACCOUNTS)) or not request.user.is_authenticated or not is_missing(request):
+    if request.path.startswith((*CALLS, ACCOUNTS)) or not request.user.is_authenticated or not is_missing(request):
         return None
     if asks_for_part(request):
         raise PermissionDenied(_("Your role needs a second factor. Set it up first."))

@@ -1,0 +1,79 @@
+"""An adapter's whole cycle: it signs in, polls, reads, answers, writes back, comments, and exchanges files."""
+
+import json
+
+from changes.models import Attachment, Change, Comment
+from integrations.models import ExternalReference, OutgoingOperation
+
+
+def test_the_whole_cycle(adapter, given, alice):
+    own, title = str(given.pk), given.title
+    # It polls, and reads what it was given.
+    [assign] = adapter.feed(layout="Id,DisplayLabel,OwnedByGroup.Name")
+    assert assign == {
+        "entity_type": "Change",
+        "properties": {
+            "Id": own,
+            "LastUpdateTime": assign["properties"]["LastUpdateTime"],
+            "DisplayLabel": title,
+        },
+        "related_properties": {"OwnedByGroup": {"Name": "ACME Networks"}},
+        "ext_properties": {
+            "ExternalSystem": "ACME",
+            "Operation": "Assign",
+            "ExternalId": "",
+            "ExternalEntityType": "",
+            "ExternalStatus": "",
+        },
+    }
+    assert adapter.record(given, "Description")["Description"] == given.description
+    query = {"filter": f"EntityId='{own}' and ExternalSystem.SystemId='ACME'", "layout": "ExternalId"}
+    assert adapter.get("ems/ExternalReference", **query)["meta"]["total_count"] == 0
+    # It answers with its own record. The Assign is delivered then.
+    ext = {"ExternalId": "C-1001", "ExternalEntityType": "Change", "ExternalStatus": "New"}
+    answer = adapter.write("Update", properties={"Id": own}, ext=ext)
+    assert answer["meta"] == {"completion_status": "OK", "errorDetails": None}
+    assert answer["entity"]["properties"]["Id"] == own
+    assert answer["ext_properties"]["ExternalId"] == "C-1001"
+    assert adapter.feed() == []
+    [reference] = adapter.get("ems/ExternalReference", **query)["entities"]
+    assert reference["properties"]["ExternalId"] == "C-1001"
+    version = given.version
+    given.refresh_from_db()
+    assert given.version == version
+    # It updates, comments, and attaches a file.
+    adapter.write("Update", properties={"Justification": "Spare parts"}, ext={"ExternalId": "C-1001"})
+    given.refresh_from_db()
+    assert given.justification == "Spare parts"
+    sent = {"Body": "Parts <ordered>", "PrivacyType": "PUBLIC", "IsSystem": True, "CreatedTime": 1764000000000}
+    adapter.write("Update", properties={"Id": own}, Comments=[sent])
+    added = adapter.post(f"collaboration/comments/Change/{own}", {"Body": "By itself", "PrivacyType": "PRIVATE"}, 201)
+    assert added["PrivacyType"] == "PRIVATE"
+    [comment] = adapter.get(f"collaboration/comments/Change/{own}/comments")["Comments"]
+    assert {name: comment[name] for name in sent} == sent
+    assert adapter.get(f"collaboration/comments/Change/{own}") == [comment]
+    upload = adapter.upload(b"%PDF-1", "a.pdf", "application/pdf")
+    files = {"complexTypeProperties": [{"properties": {"id": upload["guid"], "file_name": "a.pdf", "size": "6"}}]}
+    adapter.write("Update", properties={"Id": own, "ChangeAttachments": json.dumps(files)})
+    assert Attachment.objects.get().file_name == "a.pdf"
+    listed = json.loads(adapter.record(given, "ChangeAttachments")["ChangeAttachments"])["complexTypeProperties"]
+    assert [each["properties"]["id"] for each in listed] == [upload["guid"]]
+    answer = adapter.call("get", f"frs/file-list/{upload['guid']}")
+    assert b"".join(answer.streaming_content) == b"%PDF-1"
+    # Nothing of this came back to it. What people add does.
+    assert adapter.feed() == []
+    Comment(change=given, author=alice, body="Thanks").save()
+    [update] = adapter.feed()
+    assert update["ext_properties"] == {"ExternalSystem": "ACME", "Operation": "Update", **ext}
+    # It creates, cancels and rejects.
+    ext = {"ExternalId": "C-2", "ExternalEntityType": "Change", "ExternalStatus": ""}
+    adapter.write("Create", properties={"DisplayLabel": "New"}, ext=ext)
+    new = Change.objects.get(title="New")
+    adapter.write("Update", properties={"CompletionCode": "Withdrawn"}, ext={"ExternalId": "C-2"})
+    adapter.write("Cancel", properties={"Id": str(new.pk)})
+    new.refresh_from_db()
+    assert new.phase == "Abandon"
+    empty = {"ExternalId": "", "ExternalEntityType": "", "ExternalStatus": ""}
+    adapter.write("Reject", properties={"Id": own, "CompletionCode": "Rejected", "Solution": "None"}, ext=empty)
+    assert [reference.external_id for reference in ExternalReference.objects.all()] == ["C-2"]
+    assert not OutgoingOperation.objects.unsettled().exists()

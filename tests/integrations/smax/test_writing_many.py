@@ -1,0 +1,138 @@
+"""Many entities in one call, by `POST ces` and in bulk, and entities that are sent again."""
+
+import pytest
+
+from changes.models import Change, Comment, SupportGroup
+from integrations.models import ExternalReference, IncomingOperation
+from tests.factories import change_in
+from tests.rows import each_row
+
+
+@pytest.fixture
+def linked(acme, given):
+    """`given`, with ACME's record C-1."""
+    ExternalReference(change=given, system=acme, external_id="C-1", external_status="New").save()
+    return given
+
+
+def own(change):
+    return {"Id": str(change.pk)}
+
+
+def stored(change):
+    return Change.objects.get(pk=change.pk)
+
+
+def test_the_same_entity_twice_in_a_row_is_answered_with_the_first_result(adapter, linked):
+    first = adapter.write("Update", layout="DisplayLabel", properties={**own(linked), "DisplayLabel": "A"})
+    linked = stored(linked)
+    linked.title = "Edited here"
+    linked.save()
+    again = adapter.write("Update", layout="DisplayLabel", properties={**own(linked), "DisplayLabel": "A"})
+    assert again == first
+    assert stored(linked).title == "Edited here"
+    adapter.write("Assign", properties=own(linked))
+    adapter.write("Assign", properties=own(linked))
+    assert Comment.objects.count() == 1
+    # After another one it is a new one.
+    adapter.write("Update", properties={**own(linked), "DisplayLabel": "A"})
+    assert stored(linked).title == "A"
+    assert IncomingOperation.objects.count() == 3
+
+
+def test_a_repeated_create_answers_the_first_result_and_another_content_is_a_conflict(adapter, acme):
+    entity = {"properties": {"DisplayLabel": "New"}, "ext": {"ExternalId": "C-7"}}
+    first = adapter.write("Create", **entity)
+    adapter.write("Update", properties={"Justification": "x"}, ext={"ExternalId": "C-7"})
+    assert adapter.write("Create", **entity) == first
+    answer = adapter.write("Create", 409, properties={"DisplayLabel": "Other"}, ext={"ExternalId": "C-7"})
+    number = Change.objects.get().number
+    assert number in answer["meta"]["errorDetails"]["message"]
+    assert Change.objects.count() == 1
+
+
+def test_entities_succeed_or_fail_each_on_its_own(adapter, linked):
+    def entity(title, **parts):
+        return adapter.entity("Update", properties={**own(linked), "DisplayLabel": title, **parts})
+
+    body = {"entities": [entity("A"), entity(""), 7, entity("B", PhaseId="Close"), entity("C")]}
+    answer = adapter.post("ces?layout=DisplayLabel,OwnedByGroup.Name", body)
+    statuses = [each["meta"]["completion_status"] for each in answer["entities"]]
+    assert statuses == ["OK", "FAILED", "FAILED", "FAILED", "OK"]
+    assert answer["meta"]["completion_status"] == "FAILED"
+    assert answer["meta"]["total_count"] == 5
+    assert answer["meta"]["errorDetails"] == answer["entities"][1]["meta"]["errorDetails"]
+    last = answer["entities"][4]["entity"]
+    assert last["properties"].pop("LastUpdateTime")
+    assert last["properties"] == {**own(linked), "DisplayLabel": "C"}
+    assert last["related_properties"] == {"OwnedByGroup": {"Name": "ACME Networks"}}
+    assert stored(linked).title == "C"
+    failed = adapter.post("ces", {"entities": [entity("D", PhaseId="Close"), entity("")]}, 409)
+    assert failed["meta"]["errorDetails"]["httpStatus"] == 409
+    assert IncomingOperation.objects.filter(status="Failed").count() == 5
+    assert IncomingOperation.objects.filter(status="Applied").count() == 2
+
+
+# --- Bulk ---
+
+
+# operation, entities, what came of each
+BULKS = [
+    ("CREATE", [{"DisplayLabel": "A"}, {"DisplayLabel": "B"}], ["OK", "OK"]),
+    ("create", [{"DisplayLabel": ""}, {"DisplayLabel": "B"}], ["FAILED", "OK"]),
+    ("UPDATE", [{"Id": "{own}", "DisplayLabel": "A"}], ["OK"]),
+    ("UPDATE", [{"Id": "999999", "DisplayLabel": "A"}, {"Id": "{own}", "PhaseId": "Close"}], ["FAILED", "FAILED"]),
+    ("UPDATE", [{"DisplayLabel": "A"}], ["FAILED"]),
+]
+
+
+@each_row("operation, properties, results", BULKS)
+def test_a_bulk_call_says_of_each_entity_what_came_of_it(adapter, linked, operation, properties, results):
+    filled = [{name: str(linked.pk) if each == "{own}" else each for name, each in one.items()} for one in properties]
+    entities = [{"entity_type": "Change", "properties": one} for one in filled]
+    answer = adapter.post("ems/bulk", {"operation": operation, "entities": entities})
+    listed = answer["entity_result_list"]
+    assert [each["completion_status"] for each in listed] == results
+    assert answer["meta"] == {"completion_status": "FAILED" if "FAILED" in results else "OK"}
+    for each in listed:
+        assert ("Id" in each["entity"]["properties"]) == (each["completion_status"] == "OK")
+        assert (each["errorDetails"] is None) == (each["completion_status"] == "OK")
+
+
+NO_BULKS = [{}, {"operation": "DELETE", "entities": [{}]}, {"operation": "CREATE"}, {"operation": 7, "entities": []}]
+
+
+@each_row("body", NO_BULKS)
+def test_a_bulk_call_that_asks_for_nothing_possible(adapter, body):
+    assert adapter.post("ems/bulk", body, 400)["meta"]["errorDetails"]["httpStatus"] == 400
+
+
+def test_a_bulk_create_gets_a_reference_with_our_id_and_is_repeatable(adapter, acme, alice):
+    entity = {"entity_type": "Change", "properties": {"DisplayLabel": "New"}}
+    body = {"operation": "CREATE", "entities": [entity]}
+    [first] = adapter.post("ems/bulk", body)["entity_result_list"]
+    change = Change.objects.get()
+    assert first["entity"]["properties"]["Id"] == str(change.pk)
+    assert ExternalReference.objects.get().external_id == str(change.pk)
+    assert adapter.post("ems/bulk", body)["entity_result_list"] == [first]
+    assert Change.objects.count() == 1
+    # Its own id of another record may be the same text.
+    taken = change_in("Log", owning_group=SupportGroup.objects.get(name="ACME Networks"))
+    ExternalReference(change=taken, system=acme, external_id=str(taken.pk + 1)).save()
+    adapter.post("ems/bulk", {"operation": "CREATE", "entities": [{**entity, "properties": {"DisplayLabel": "Third"}}]})
+    third = Change.objects.get(title="Third")
+    assert third.external_references.get().external_id == (third.number if third.pk == taken.pk + 1 else str(third.pk))
+    # With an id of the partner's, that one counts.
+    named = {**entity, "ext_properties": {"ExternalId": "C-5"}}
+    adapter.post("ems/bulk", {"operation": "CREATE", "entities": [named]})
+    assert ExternalReference.objects.filter(external_id="C-5").exists()
+
+
+def test_a_failed_entity_is_logged_with_its_change(adapter, linked):
+    adapter.write("Update", 409, properties={**own(linked), "PhaseId": "Close"})
+    unknown = {"entity_type": "Change", "properties": {"Id": "x"}}
+    adapter.post("ems/bulk", {"operation": "UPDATE", "entities": [unknown]})
+    first, second = IncomingOperation.objects.order_by("pk")
+    assert (first.change, first.operation, first.status, first.http_status) == (linked, "Update", "Failed", 409)
+    assert (second.change, second.operation, second.status, second.http_status) == (None, "Update", "Failed", 400)
+    assert first.payload["properties"]["PhaseId"] == "Close"
