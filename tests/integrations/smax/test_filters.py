@@ -123,13 +123,7 @@ def test_any_text_is_read_or_refused(db):
     columns = columns_of(Registration.of(ExternalSystem()))
 
     @settings(max_examples=examples(500), deadline=None, database=None, suppress_health_check=list(HealthCheck))
-    @given(
-        st.one_of(
-            st.text(max_size=40),
-            st.lists(pieces, max_size=14).map(" ".join),
-            st.lists(pieces, max_size=14).map("".join),
-        )
-    )
+    @given(texts)
     def is_read(text):
         with transaction.atomic():
             try:
