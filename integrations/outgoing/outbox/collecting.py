@@ -22,15 +22,16 @@ from uuid import UUID
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Exists, F, Func, IntegerField, OuterRef, Q, QuerySet, TextField
-from django.db.models.functions import Cast, Coalesce
+from django.db.models import F, Q, QuerySet, TextField
+from django.db.models.functions import Cast
 from django.utils import timezone
 
 from integrations.choices import Confirmation, DeliveryStatus, Failure
 from integrations.models import DeliveryAttempt, DeliveryControl, ExternalSystem, OutgoingOperation
 
-from .leases import free, lapsed
+from .leases import free, lapsed, unlocked
 from .message import references_of
+from .order import in_order, open_to, sizes
 from .results import Outcome, Result
 from .settling import settle
 
@@ -72,40 +73,19 @@ class HandOut:
     has_more: bool = False
 
 
-class _Bytes(Func):
-    """The size of a text in bytes, without reading a large one from where PostgreSQL keeps it."""
-
-    function = "octet_length"
-    output_field = IntegerField()
-
-    def as_sqlite(self, compiler: Any, connection: Any, **context: Any) -> Any:
-        return self.as_sql(compiler, connection, template="length(CAST(%(expressions)s AS BLOB))", **context)
-
-
 # --- What a reader may get ---
 
 
 def _for_reader(system: int, cursor: Cursor | None) -> QuerySet[OutgoingOperation]:
-    """The operations that this reader may get now, in order.
+    """The operations that this reader may get now: those that wait, and those that it was handed after its cursor.
 
-    Those that wait, and those that it was handed after its cursor. None of an exchange of which another reader has an
-    operation, and none behind a refused one. None recorded earlier than one before it in its exchange, which happens
-    when the clock was set back: it follows once that one is settled, since these come in the order of recording.
+    None of an exchange of which another reader has an operation.
     """
-    same = OutgoingOperation.objects.unsettled().filter(exchange=OuterRef("exchange"))
-    others, own = Q(status=DeliveryStatus.SENDING), Q(status=DeliveryStatus.WAITING)
+    own, others = Q(status=DeliveryStatus.WAITING), Q(status=DeliveryStatus.SENDING)
     if cursor:
-        others &= ~Q(collector=cursor.reader)
         own |= Q(status=DeliveryStatus.SENDING, collector=cursor.reader, hand_out__gt=cursor.got)
-    earlier = Q(sequence__lt=OuterRef("sequence")) & (
-        Q(status=DeliveryStatus.REFUSED) | Q(created_at__gt=OuterRef("created_at"))
-    )
-    return (
-        OutgoingOperation.objects.unsettled()
-        .filter(own, system=system)
-        .exclude(Exists(same.filter(others | earlier)))
-        .order_by("created_at", "sequence", "id")
-    )
+        others &= ~Q(collector=cursor.reader)
+    return open_to(system, own, others)
 
 
 def has_something(system: int, cursor: Cursor | None) -> bool:
@@ -162,25 +142,22 @@ def note_asked(control: DeliveryControl, now: datetime) -> None:
 
 def _chosen(system: ExternalSystem, cursor: Cursor | None, limit: int) -> tuple[list[UUID], bool]:
     """Locks what is handed out and returns its keys in order, and whether there is more."""
-    sized = _for_reader(system.pk, cursor).annotate(
-        bytes=_Bytes("payload") + Coalesce(_Bytes("snapshot_of__payload"), 0)
-    )
-    rows = list(sized.values_list("pk", "exchange_id", "bytes")[: limit + 1])
-    of_status = OutgoingOperation.objects.filter(pk__in=[row[0] for row in rows], status__in=_OPEN)
+    places = in_order(_for_reader(system.pk, cursor), 0, limit + 1)
+    of_status = OutgoingOperation.objects.filter(pk__in=[place.operation for place in places], status__in=_OPEN)
     # A row that is locked elsewhere is being settled, retried or skipped: it, and what is behind it, comes next time.
-    free_now = {*of_status.select_for_update(skip_locked=True, no_key=True).values_list("pk", flat=True)}
+    size_of = sizes(unlocked(of_status))
     chosen: list[UUID] = []
     left_out: set[int] = set()
     size = 0
-    for pk, exchange, of_row in rows:
-        if pk not in free_now:
-            left_out.add(exchange)
-        if exchange in left_out:
+    for place in places:
+        if place.operation not in size_of:
+            left_out.add(place.exchange)
+        if place.exchange in left_out:
             continue
-        if len(chosen) == limit or (chosen and size + of_row > MOST_BYTES):
+        if len(chosen) == limit or (chosen and size + size_of[place.operation] > MOST_BYTES):
             return chosen, True
-        chosen.append(pk)
-        size += of_row
+        chosen.append(place.operation)
+        size += size_of[place.operation]
     return chosen, False
 
 

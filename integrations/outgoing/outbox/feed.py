@@ -24,7 +24,7 @@ from typing import NamedTuple
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Exists, OuterRef, QuerySet
+from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.utils import timezone
 
 from changes.models import Change
@@ -41,6 +41,7 @@ from integrations.models import (
 from .collecting import loaded
 from .leases import unlocked
 from .message import body
+from .order import in_order, open_to
 from .results import Outcome, Result
 from .settling import settle
 
@@ -62,9 +63,9 @@ def feed(system: ExternalSystem, since: datetime | None, skip: int, size: int) -
     handed_out = _note_poll(system, now)
     if since is not None:
         _confirm(_confirmed_by_poll(system, since), Confirmation.LATER_POLL, now)
-    waiting = _open(system)
+    waiting = open_to(system.pk, Q(status=DeliveryStatus.WAITING), Q(status=DeliveryStatus.SENDING))
     total = waiting.count()
-    page = loaded(system, list(waiting.values_list("pk", flat=True)[skip : skip + size])) if total > skip else []
+    page = loaded(system, [place.operation for place in in_order(waiting, skip, size)]) if total > skip else []
     for operation in page:
         operation.message = json.loads(body(operation))
     if fresh := [operation.pk for operation in page if operation.handed_out_at is None]:
@@ -87,19 +88,6 @@ def _note_poll(system: ExternalSystem, now: datetime) -> datetime:
         control.save(update_fields=["asked_at"])
     second = now.replace(microsecond=0)
     return now if last is None or last < second else second + timedelta(seconds=1)
-
-
-def _open(system: ExternalSystem) -> QuerySet[OutgoingOperation]:
-    """What is not delivered, in order, without what stands behind a refused operation or is being sent."""
-    same = OutgoingOperation.objects.unsettled().filter(exchange=OuterRef("exchange"))
-    earlier = same.filter(sequence__lt=OuterRef("sequence"))
-    blocked = Exists(earlier.filter(status__in=_NOT_WAITING))
-    inverted = Exists(earlier.filter(created_at__gt=OuterRef("created_at")))  # the clock was set back
-    waiting = OutgoingOperation.objects.unsettled().filter(system=system, status=DeliveryStatus.WAITING)
-    return waiting.exclude(blocked).exclude(inverted).order_by("created_at", "sequence", "id")
-
-
-_NOT_WAITING = (DeliveryStatus.REFUSED, DeliveryStatus.SENDING)
 
 
 # --- What confirms a delivery ---

@@ -106,13 +106,12 @@ class TestCollecting:
         assert own.names() == ["Assign 1 of Router", "Update 2 of Router"]
 
     def test_the_order_holds_when_the_clock_was_set_back(self, reader, given):
-        given("Router", 1)
-        OutgoingOperation.objects.filter(sequence=2).update(created_at=timezone.now() - timedelta(hours=1))
+        given("Router", 3)
+        for sequence, hours in ((2, 3), (3, 1), (4, 2)):
+            earlier = timezone.now() - timedelta(hours=hours)
+            OutgoingOperation.objects.filter(sequence=sequence).update(created_at=earlier)
         own = reader()
-        first = own.collect()
-        assert [one["sequence"] for one in first] == [1]
-        own.acknowledge(first[0])
-        assert own.names() == ["Update 2 of Router"]
+        assert [own.collect(limit=limit)[-1]["sequence"] for limit in (1, 2, 9)] == [1, 3, 4]
 
     def test_no_worker_sends_it(self, reader, given):
         given("Router")
