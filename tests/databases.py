@@ -82,6 +82,8 @@ ON_SQLITE_TOO = (
     "integrations/status/test_page.py",
     "integrations/status/test_breaker_by_hand.py",
     "integrations/test_incoming_statements.py",
+    "integrations/smax/test_at_once.py",
+    "integrations/smax/test_filters.py",
     "integrations/smax/test_reading.py",
     "integrations/smax/test_writing.py",
     "integrations/smax/test_writing_many.py",

@@ -19,7 +19,6 @@ from changes.api.exceptions import Problem
 from changes.api.json_scan import Scan
 from changes.api.parsers import StrictJSONParser, check_has_length
 from integrations import incoming
-from integrations.json_text import KEPT_BYTES
 from integrations.models import ExternalSystem
 
 from .authentication import PartnerCaller
@@ -102,9 +101,7 @@ class SentOperation(Sent):
             return self.request.data
         except APIException as error:
             if raw := getattr(error, "body", b""):
-                text = raw[:KEPT_BYTES].decode(errors="replace").replace("\x00", "\ufffd")
-                self.payload = {"unreadable": text}
-                self.body_sha256 = hashlib.sha256(raw).hexdigest()
+                self.keep_unreadable(raw)
             raise
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
@@ -22,6 +23,7 @@ from changes.security_log.recording import Subject, refuse
 from changes.validators import validate_identifier
 from integrations import incoming
 from integrations.incoming import OperationRefused
+from integrations.json_text import KEPT_BYTES
 from integrations.models import ExternalSystem
 
 KEY_MAX_LENGTH = 255
@@ -82,6 +84,12 @@ class Sent(ABC):
         if key is not None:
             check_identifier(name, key)
         return key
+
+    def keep_unreadable(self, body: bytes) -> None:
+        """Keeps the beginning of a body that cannot be read, for the log."""
+        text = body[:KEPT_BYTES].decode(errors="replace").replace("\x00", "\ufffd")
+        self.payload = {"unreadable": text}
+        self.body_sha256 = hashlib.sha256(body).hexdigest()
 
     def log_failure(self, problem: APIException) -> None:
         if not self.is_logged:

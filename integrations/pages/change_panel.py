@@ -204,10 +204,13 @@ def _last_said(change: Change, systems: list[ExternalSystem]) -> dict[str, Said]
 
 def _comment_in(payload: object) -> str:
     """The last public comment in a payload, "" if none. The payload is not validated: a partner may send anything."""
-    comments = payload.get("comments") if isinstance(payload, dict) else None
-    for comment in reversed(comments if isinstance(comments, list) else []):
-        if isinstance(comment, dict) and comment.get("visibility", Visibility.PUBLIC) == Visibility.PUBLIC:
-            return str(comment.get("body", ""))
+    # The names of our API, and those of an SMAX adapter.
+    for comments, body, kind in (("comments", "body", "visibility"), ("Comments", "Body", "PrivacyType")):
+        sent = payload.get(comments) if isinstance(payload, dict) else None
+        for comment in reversed(sent if isinstance(sent, list) else []):
+            visibility = (comment.get(kind) or Visibility.PUBLIC) if isinstance(comment, dict) else None
+            if str(visibility).lower() == Visibility.PUBLIC:
+                return str(comment.get(body, ""))
     return ""
 
 

@@ -24,7 +24,7 @@ from .face import FaceView
 from .properties import NAMES_OF_FIELDS, Known, Layout, moment_of, read
 from .records import entity
 from .registration import Registration
-from .writing import SentEntity
+from .writing import SentEntities, SentEntity
 
 # Operations of one poll, and the most that may be asked for.
 POLL = 4000
@@ -64,10 +64,8 @@ class Outcome:
         return FAILED if self.error else OK
 
 
-def write(request: Request, entities: object, bulk: IncomingKind | None = None) -> list[Outcome]:
-    """Applies the entities in order, each on its own. Raises ValidationError if there are none."""
-    if not isinstance(entities, list) or not entities:
-        raise ValidationError({"entities": ["Give a list of at least one entity."]})
+def write(request: Request, entities: Sequence[object], bulk: IncomingKind | None = None) -> list[Outcome]:
+    """Applies the entities in order, each on its own."""
     with reading_once():
         return [_written(SentEntity(request, sent, bulk)) for sent in entities]
 
@@ -101,6 +99,8 @@ def properties_of(outcomes: Sequence[Outcome], layout: Layout) -> list[tuple[dic
 class ExchangeView(FaceView):
     """The feed of a system's waiting operations, and incoming operations."""
 
+    http_method_names = ["get", "post"]  # not head: what its answer would contain counts as handed out
+
     def get(self, request: Request, tenant: str) -> Response:
         asked = request.query_params
         system = authorized_system(request, asked.get("system"))
@@ -120,7 +120,7 @@ class ExchangeView(FaceView):
         return Response(found(entities, page.total, self.milliseconds))
 
     def post(self, request: Request, tenant: str) -> Response:
-        outcomes = write(request, self.body.get("entities"))
+        outcomes = write(request, SentEntities(request).entities())
         layout = Layout.of(request.query_params.get("layout") or "Id")
         entities = [
             _answer(outcome, properties, related)
@@ -175,10 +175,11 @@ class BulkView(FaceView):
     """Creates or updates many records. The answer says of each what came of it; the status is always 200."""
 
     def post(self, request: Request, tenant: str) -> Response:
+        entities = SentEntities(request).entities()
         operation = self.body.get("operation")
         if not isinstance(operation, str) or operation.upper() not in BULK:
             raise ValidationError({"operation": [f"Give one of: {', '.join(BULK)}."]})
-        outcomes = write(request, self.body.get("entities"), BULK[operation.upper()])
+        outcomes = write(request, entities, BULK[operation.upper()])
         results = [
             {
                 "entity": {"entity_type": outcome.entity_type, "properties": properties},

@@ -7,7 +7,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Any
+from typing import Any, cast
 from uuid import UUID
 
 from rest_framework.exceptions import APIException, ValidationError
@@ -133,6 +133,38 @@ def _linked(systems: Sequence[ExternalSystem], number: str | None) -> ExternalSy
         message = f"You speak for several systems ({names}): name one in ext_properties."
         raise ValidationError({"ExternalSystem": [message]})
     return enabled[0]
+
+
+class SentEntities(Sent):
+    """The body of a call that writes. It is logged only if it has no entities."""
+
+    def __init__(self, request: Request) -> None:
+        super().__init__(request)
+        self.token, self.payer = request.auth.token, request.auth.systems[0]  # type: ignore[union-attr]
+
+    def read(self) -> incoming.IncomingRequest:
+        raise NotImplementedError("Each entity is an operation: see `entities()`.")
+
+    def entities(self) -> list[Any]:
+        """Raises an APIException, and logs it, if there are none."""
+        try:
+            listed = self._body().get("entities")
+            if not isinstance(listed, list) or not listed:
+                raise ValidationError({"entities": ["Give a list of at least one entity."]})
+        except APIException as error:
+            self.log_failure(error)
+            raise
+        return listed
+
+    def _body(self) -> Mapping[str, Any]:
+        try:
+            self.payload = cast(Mapping[str, Any], self.request.data)
+        except APIException as error:
+            if raw := getattr(error, "body", b""):
+                self.keep_unreadable(raw)
+            raise
+        self.body_sha256 = hashlib.sha256(json.dumps(self.payload, sort_keys=True).encode()).hexdigest()
+        return self.payload
 
 
 # --- Translating ---

@@ -4,6 +4,7 @@ import json
 
 from changes.models import Attachment, Change, Comment
 from integrations.models import ExternalReference, OutgoingOperation
+from tests.pages import text, web
 
 
 def test_the_whole_cycle(adapter, given, alice):
@@ -77,3 +78,13 @@ def test_the_whole_cycle(adapter, given, alice):
     adapter.write("Reject", properties={"Id": own, "CompletionCode": "Rejected", "Solution": "None"}, ext=empty)
     assert [reference.external_id for reference in ExternalReference.objects.all()] == ["C-2"]
     assert not OutgoingOperation.objects.unsettled().exists()
+
+
+def test_the_page_of_the_change_says_what_the_adapter_said_last(adapter, given, alice):
+    ext = {"ExternalId": "C-1", "ExternalStatus": "In progress"}
+    comments = [{"Body": "Parts ordered"}, {"Body": "Not for them", "PrivacyType": "PRIVATE"}]
+    adapter.write("Update", properties={"Id": str(given.pk)}, ext=ext, Comments=comments)
+    shown = text(web(alice).get(f"/changes/{given.number}/"))
+    assert "In progress" in shown
+    assert "“Parts ordered”" in shown
+    assert "“Not for them”" not in shown

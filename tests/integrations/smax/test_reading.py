@@ -356,6 +356,13 @@ FEEDS = [
 ]
 
 
+def test_a_poll_without_an_answer_hands_nothing_out(adapter, given):
+    assert adapter.client.head("/rest/default/ces", {"system": "ACME", "time": 0}).status_code == 405
+    assert given.outgoing_operations.get().handed_out_at is None
+    adapter.feed()
+    assert given.outgoing_operations.get().handed_out_at is not None
+
+
 @each_row("query, status", FEEDS)
 def test_what_a_poll_asks_for(adapter, query, status):
     answer = adapter.call("get", "ces", status, data=query)

@@ -57,6 +57,7 @@ def test_the_answer_is_the_token_alone(acme, address, body, content_type):
     token = answer.content.decode()
     assert token.strip() == token
     assert len(token) > 30
+    assert token not in SmaxToken.objects.get().digest
     assert Client().get(ME, HTTP_AUTHORIZATION=f"Bearer {token}").json()["entities"][0]["properties"]["Name"] == ACCOUNT
 
 

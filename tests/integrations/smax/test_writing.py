@@ -176,6 +176,9 @@ def test_a_body_that_cannot_be_read(adapter, body, status):
     meta = raw.json()["meta"]
     assert meta["completion_status"] == "FAILED"
     assert meta["errorDetails"]["httpStatus"] == status
+    if body.startswith("["):
+        assert IncomingOperation.objects.get().payload["unreadable"].startswith("[[[")
+    assert IncomingOperation.objects.filter(status="Failed", token__endswith="…").count() == 1
 
 
 # operation, properties, ext, the note
