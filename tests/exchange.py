@@ -12,15 +12,17 @@ from typing import Any
 import requests
 import yaml
 
+from integrations.sandbox.simulator.smax_adapter import SmaxAdapter
 from integrations.transports.signing import new_secret
 
 from .processes import Process, free_port, start, until
 
 ROOT = Path(__file__).resolve().parent.parent
 PARTNERS = ("ACME", "BETA")
-# A partner that pulls. The tests themselves are its client.
-PULLING = "GAMMA"
-GROUPS = {"ACME Networks": "ACME", "BETA Servers": "BETA", "GAMMA Cloud": PULLING}
+# Partners that collect: by our API, and with an SMAX adapter. The tests themselves are their clients.
+PULLING, POLLING = "GAMMA", "DELTA"
+ADAPTER_PASSWORD = "not-used-anywhere-else-7"
+GROUPS = {"ACME Networks": "ACME", "BETA Servers": "BETA", "GAMMA Cloud": PULLING, "DELTA Telephony": POLLING}
 ROLES = {
     "alice": "Service desk agent",
     "carol": "Change manager",
@@ -54,7 +56,7 @@ class Client(requests.Session):
 
 
 class RunningExchange:
-    """One installation with the users of conftest.py. The simulator plays ACME and BETA; GAMMA pulls.
+    """One installation with the users of conftest.py. The simulator plays ACME and BETA; GAMMA pulls, DELTA polls.
 
     Tests of one run share it, so each must create its own changes, and must reset the behaviour of a partner.
     """
@@ -112,6 +114,10 @@ class RunningExchange:
     def partner_api(self, system_id: str) -> Client:
         """A client with the token of that partner's authorized user."""
         return self.api(_authorized_user(system_id))
+
+    def adapter(self) -> SmaxAdapter:
+        """A client of the SMAX face for DELTA."""
+        return SmaxAdapter(self.base_url, _authorized_user(POLLING), ADAPTER_PASSWORD, POLLING)
 
     @property
     def simulator(self) -> Client:
@@ -241,7 +247,15 @@ class RunningExchange:
                 }
                 for system_id in PARTNERS
             ]
-            + [{"system_id": PULLING, "authorized_user": _authorized_user(PULLING), "delivery": "pull"}],
+            + [
+                {"system_id": PULLING, "authorized_user": _authorized_user(PULLING), "delivery": "pull"},
+                {
+                    "system_id": POLLING,
+                    "authorized_user": _authorized_user(POLLING),
+                    "password": ADAPTER_PASSWORD,
+                    "delivery": "smax",
+                },
+            ],
             "groups": [
                 {"name": "Network", "members": ["alice"]},
                 *({"name": name, "external_system": system_id} for name, system_id in GROUPS.items()),

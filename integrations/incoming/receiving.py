@@ -93,9 +93,15 @@ def _apply(request: IncomingRequest, stored: list[Attachment]) -> Answer:
 
 def _confirm_collected(request: IncomingRequest, change: Change, reference: ExternalReference | None) -> None:
     """What an SMAX adapter writes about a record tells that it has what it was handed before."""
-    is_named = bool(reference or request.external_id)
-    is_reject = request.operation == IncomingKind.REJECT
-    outbox.confirm_written(change, request.system, is_reject=is_reject, is_named=is_named)
+    is_update = request.operation == IncomingKind.UPDATE
+    says_more = bool(request.properties or request.comments or request.attachments)
+    outbox.confirm_written(
+        change,
+        request.system,
+        is_reject=request.operation == IncomingKind.REJECT,
+        is_named=bool(reference or request.external_id),
+        only_names=is_update and bool(request.external_id) and not says_more,
+    )
 
 
 # --- The origin of an operation ---

@@ -8,7 +8,7 @@ import time
 import pytest
 
 from .check import recorded
-from .collectors import PullingDesk
+from .collectors import PollingDesk, PullingDesk
 
 pytestmark = pytest.mark.xdist_group("faults")
 
@@ -23,16 +23,16 @@ def desk(exchange, random):
 
 
 class Work(threading.Thread):
-    """Alice gives changes to GAMMA and comments on them. She repeats what failed."""
+    """Alice gives changes to partners and comments on them. She repeats what failed."""
 
-    def __init__(self, exchange):
+    def __init__(self, exchange, group):
         super().__init__()
-        self.exchange, self.changes = exchange, []
+        self.exchange, self.group, self.changes = exchange, group, []
 
     def run(self):
         client = self.exchange.api("alice")
         for number in range(CHANGES):
-            fields = {"title": f"Cloud {number}", "owning_group": "GAMMA Cloud"}
+            fields = {"title": f"Cloud {number}", "owning_group": self.group}
             self.changes.append(self.until_sent(client, "changes/", fields)["number"])
         for number in range(COMMENTS):
             for change in self.changes:
@@ -75,7 +75,33 @@ def kill_a_worker(exchange):
 
 @pytest.mark.parametrize("fault", [nothing, kill_web, kill_postgresql, kill_a_worker])
 def test_each_operation_takes_effect_once_and_in_order(exchange, desk, since, random, fault):
-    work = Work(exchange)
+    until_all_is_delivered(exchange, desk, Work(exchange, "GAMMA Cloud"), since, random, fault)
+    rows = [row for row in recorded(exchange, since) if row.system_id == "GAMMA"]
+    assert len(rows) >= CHANGES * (1 + COMMENTS)
+    assert {row.id for row in rows} == desk.known
+    for change in {row.change for row in rows}:
+        expected = [row.sequence for row in rows if row.change == change]
+        assert desk.applied[change] == expected == [*range(1, len(expected) + 1)]
+    assert sum(desk.deaths.values()) > 0
+
+
+@pytest.mark.parametrize("fault", [nothing, kill_web, kill_postgresql])
+def test_smax_adapters_have_each_comment_once_and_in_order(exchange, since, random, fault):
+    desk = PollingDesk([exchange.adapter() for _ in range(2)], random)
+    work = Work(exchange, "DELTA Telephony")
+    until_all_is_delivered(exchange, desk, work, since, random, fault)
+    ids = [str(int(number[3:])) for number in work.changes]
+    assert {*ids} <= {*desk.records}
+    for number, change in zip(work.changes, ids, strict=True):
+        answered = exchange.api("alice").get(f"/api/v1/changes/{number}/comments/").json()["results"]
+        assert desk.comments[change] == [comment["body"] for comment in answered]
+        assert {*desk.comments[change]} == {f"Comment {place}" for place in range(COMMENTS)}
+        (reference,) = exchange.api("alice").get(f"/api/v1/changes/{number}/").json()["external_references"]
+        assert reference["external_id"] == f"D-{change}"
+    assert sum(desk.deaths.values()) > 0
+
+
+def until_all_is_delivered(exchange, desk, work, since, random, fault):
     with desk:
         work.start()
         for _ in range(2):
@@ -84,13 +110,6 @@ def test_each_operation_takes_effect_once_and_in_order(exchange, desk, since, ra
         work.join()
         desk.may_die = False
         exchange.until("all is delivered", lambda: _open(exchange, since) == [], seconds=90)
-    rows = [row for row in recorded(exchange, since) if row.system_id == "GAMMA"]
-    assert len(rows) >= CHANGES * (1 + COMMENTS)
-    assert {row.id for row in rows} == {*desk.known}
-    for change in {row.change for row in rows}:
-        expected = [row.sequence for row in rows if row.change == change]
-        assert desk.applied[change] == expected == [*range(1, len(expected) + 1)]
-    assert sum(desk.deaths.values()) > 0
 
 
 def _open(exchange, since):

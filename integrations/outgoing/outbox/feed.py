@@ -6,7 +6,8 @@ so never stepped over. An operation was delivered when
 - a later poll asks from a time on that is after its recording (less `SMAX_FEED_OVERLAP_SECONDS`) and not before the
   answer that had it first: an adapter asks from its last answer's `Date` on, so it has that answer;
 - or the partner wrote about the record since: this confirms the oldest that was handed out, not those behind it, which
-  the adapter may not have come to;
+  the adapter may not have come to. A write that only names the partner's record answers an Assign, and confirms nothing
+  else: two adapters may both have answered it;
 - or the partner rejected the change: this confirms all that was handed out.
 
 Operations are confirmed in order only, and an Assign only by the partner's record id. So what stands behind an Assign
@@ -130,11 +131,13 @@ def _confirmed_by_poll(system: ExternalSystem, since: datetime) -> list[Outgoing
     return confirmed
 
 
-def confirm_written(change: Change, system: ExternalSystem, *, is_reject: bool, is_named: bool) -> None:
+def confirm_written(
+    change: Change, system: ExternalSystem, *, is_reject: bool, is_named: bool, only_names: bool = False
+) -> None:
     """Settles what a write of the partner about this change confirms. Call it with the change's lock held, before the
     write takes effect.
 
-    `is_named`: the partner has named its record, with this write or before.
+    `is_named`: the partner has named its record, with this write or before. `only_names`: this write does nothing else.
     """
     exchange = Exchange.objects.filter(change=change, system=system).first()
     if exchange is None:
@@ -143,7 +146,8 @@ def confirm_written(change: Change, system: ExternalSystem, *, is_reject: bool, 
     for row in _rows(OutgoingOperation.objects.unsettled().filter(exchange=exchange)):
         one = row.operation
         is_held = one.operation == Operation.ASSIGN and not (is_named or is_reject)
-        if one.handed_out_at is None or one.status != DeliveryStatus.WAITING or is_held:
+        is_other = only_names and one.operation != Operation.ASSIGN
+        if one.handed_out_at is None or one.status != DeliveryStatus.WAITING or is_held or is_other:
             break
         confirmed.append(one)
         if not is_reject:
