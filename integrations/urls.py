@@ -1,6 +1,7 @@
 from django.urls import path
 
 from .pages import by_hand_views, change_panel_views, exchange_log_views, status_views
+from .pages.connect import views as connect_views
 from .pages.test_operation import views as test_operation_views
 
 app_name = "exchange"
@@ -8,6 +9,7 @@ app_name = "exchange"
 urlpatterns = [
     path("", exchange_log_views.ExchangeLog.as_view(), name="log"),
     path("retry/", exchange_log_views.RetryWindow.as_view(), name="retry_window"),
+    path("systems/<str:system_id>/connect/", connect_views.Connect.as_view(), name="connect"),
     path("status/", status_views.ExchangeStatus.as_view(), name="status"),
     path("status/<str:system_id>/open/", status_views.OpenBreaker.as_view(), name="open_breaker"),
     path("status/<str:system_id>/close/", status_views.CloseBreaker.as_view(), name="close_breaker"),

@@ -55,6 +55,7 @@ ON_SQLITE_TOO = (
     "integrations/delivery/test_messages.py",
     "integrations/test_drain.py",
     "integrations/collecting/test_outbox.py",
+    "integrations/simulator/test_smax_adapter.py",
     "integrations/collecting/test_at_once.py",
     "integrations/collecting/test_sequences.py",
     "integrations/test_flow_control.py",

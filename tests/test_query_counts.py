@@ -30,6 +30,7 @@ BUDGETS = {
     "/exchange/{outgoing}/": 15,
     "/exchange/{incoming}/": 15,
     "/exchange/status/": 15,
+    "/exchange/systems/{system}/connect/": 15,
     "/security-log/": 8,
 }
 
@@ -50,7 +51,12 @@ def counted(client) -> dict[str, int]:
     """The number of queries of each page, for the newest change with operations in both directions."""
     incoming = IncomingOperation.objects.select_related("change").latest("change_id")
     outgoing = OutgoingOperation.objects.filter(change=incoming.change).latest("sequence")
-    keys = {"change": incoming.change.number, "incoming": incoming.pk, "outgoing": outgoing.pk}
+    keys = {
+        "change": incoming.change.number,
+        "incoming": incoming.pk,
+        "outgoing": outgoing.pk,
+        "system": outgoing.system,
+    }
     counts = {}
     for address in BUDGETS:
         for _ in range(2):  # the first request fills caches of the process

@@ -28,6 +28,6 @@ class Wait:
 
 def later(wait: Wait) -> HttpResponse:
     """The answer that tells the server to call the view again. It is never sent."""
-    response = HttpResponse(status=204)
+    response = HttpResponse(status=202)
     response.wait = wait  # type: ignore[attr-defined]
     return response

@@ -26,7 +26,9 @@ REFUSALS = {
     "changes.view_securityevent": _("You may not read the security log."),
     "integrations.retry_outgoingoperation": _("You may not retry operations."),
     "integrations.skip_outgoingoperation": _("You may not skip operations."),
-    "integrations.change_externalsystem": _("You may not open or close circuit breakers, nor send test operations."),
+    "integrations.change_externalsystem": _(
+        "You may not set up systems, open or close circuit breakers, nor send test operations."
+    ),
 }
 NOT_STAFF = _(
     "These pages are for the staff of this service desk. Your account has no role here; a partner's account works "

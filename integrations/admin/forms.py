@@ -3,6 +3,7 @@
 from datetime import datetime
 from typing import Any
 
+import yaml
 from django import forms
 from django.contrib.auth import get_user_model
 from django.core.exceptions import ValidationError
@@ -16,8 +17,11 @@ from changes.actor import Person
 from changes.choices import ChangeType, Phase
 from changes.pages.fields import Minute
 from changes.validators import validate_moment
+from integrations.choices import Delivery, UnknownProperties
 from integrations.leave import FIELDS, TARGETS, USUAL_CHANGE_TYPES, in_order
 from integrations.models import ExternalSystem, OutgoingOperation, validate_secret
+from integrations.setup import adapter_password, smax_settings
+from integrations.setup.configuration_file import ConfigurationError, parse
 from integrations.tokens.life import default_expiry
 from integrations.transports import signing
 from integrations.validators import validate_system_ids
@@ -46,8 +50,8 @@ class SomeOrAll(forms.MultipleChoiceField):
         return None if {*chosen} == {*self.known} else in_order(chosen, self.known)
 
 
-class SystemIds(forms.CharField):
-    """Ids of systems in one line, separated by commas or spaces; a list in the model."""
+class Names(forms.CharField):
+    """Names in one line, separated by commas or spaces; a list in the model."""
 
     def prepare_value(self, value: Any) -> Any:
         return ", ".join(value) if isinstance(value, list) else value
@@ -57,6 +61,31 @@ class SystemIds(forms.CharField):
 
     def to_python(self, value: Any) -> Any:
         return list(dict.fromkeys((value or "").replace(",", " ").split()))
+
+
+class Tables(forms.CharField):
+    """A table for each of some names, written in YAML or JSON; a dict in the model."""
+
+    widget = forms.Textarea(attrs={"rows": 6, "class": "vLargeTextField mono", "spellcheck": "false"})
+
+    def prepare_value(self, value: Any) -> Any:
+        if not isinstance(value, dict):
+            return value
+        return yaml.safe_dump(value, sort_keys=False, allow_unicode=True) if value else ""
+
+    def has_changed(self, initial: Any, data: Any) -> bool:
+        try:
+            return (initial or {}) != self.to_python(data)
+        except ValidationError:
+            return True
+
+    def to_python(self, value: Any) -> Any:
+        if isinstance(value, dict):
+            return value
+        try:
+            return parse(value or "") or {}
+        except ConfigurationError as error:
+            raise ValidationError(str(error), code="invalid") from error
 
 
 class ExternalSystemForm(forms.ModelForm):
@@ -85,6 +114,9 @@ class ExternalSystemForm(forms.ModelForm):
         ),
     )
 
+    # The settings of SMAX as they were entered, None if they were not on the form.
+    smax: dict[str, Any] | None = None
+
     change_types = forms.MultipleChoiceField(
         required=False,
         label=_("Types of changes"),
@@ -103,12 +135,44 @@ class ExternalSystemForm(forms.ModelForm):
         label=_("Transitions"),
         help_text=_("The phases that it may move a change to. Cancel needs Abandon."),
     )
-    relays_for = SystemIds(
+    relays_for = Names(
         required=False,
         label=_("Relays for"),
         validators=[validate_system_ids],
         widget=forms.TextInput(attrs={"class": "vTextField"}),
         help_text=_("The ids of the systems whose operations it may pass on, separated by commas."),
+    )
+
+    smax_entity_types = Names(
+        required=False,
+        label=_("Entity types"),
+        widget=forms.TextInput(attrs={"class": "vTextField"}),
+        help_text=_("What its adapter calls a change, such as Change or Incident; several separated by commas."),
+    )
+    smax_unknown_properties = forms.ChoiceField(
+        required=False,
+        label=_("Unknown properties"),
+        choices=UnknownProperties.choices,
+        widget=forms.RadioSelect,
+        help_text=_("What happens to an operation with a property that a change does not have."),
+    )
+    smax_values = Tables(
+        required=False,
+        label=_("Values"),
+        help_text=_(
+            "Only where its adapter spells values in another way: for each property a table from our value to its "
+            "own, in YAML or JSON, such as PhaseId: {Deploy: Execute}. Ours are still accepted."
+        ),
+    )
+    new_password = forms.CharField(
+        required=False,
+        strip=False,
+        label=_("New password"),
+        widget=forms.PasswordInput(attrs={"autocomplete": "new-password", "class": "vTextField"}),
+        help_text=_(
+            "With it and the name of the authorized user the adapter signs in. It opens no page. "
+            "Leave empty to keep it. A new one revokes the API tokens of the account."
+        ),
     )
 
     class Meta:
@@ -137,6 +201,8 @@ class ExternalSystemForm(forms.ModelForm):
         for name, choices in (("settable_fields", settable()), ("transitions", targets())):
             if name in fields:
                 fields[name].choices = choices
+        for name, value in smax_settings.whole(self.instance.smax).items():
+            self.initial.setdefault(f"smax_{name}", value)
         if "authorized_user" in self.fields:
             partners = Q(partner_account__isnull=False, is_active=True) | Q(pk=self.instance.authorized_user_id)
             authorized_user: Any = self.fields["authorized_user"]
@@ -149,7 +215,42 @@ class ExternalSystemForm(forms.ModelForm):
             self.add_error("generate_secret", _("Either type a new secret or generate one."))
         if secret and secret == self.instance.signing_secret:
             self.add_error("new_signing_secret", _("This secret is already in use."))
+        self._clean_smax(cleaned)
+        self._clean_password(cleaned)
         return cleaned
+
+    def _clean_smax(self, cleaned: dict[str, Any]) -> None:
+        """Puts the three fields of SMAX together, and checks them, whatever the delivery."""
+        names = {name: f"smax_{name}" for name in smax_settings.whole({})}
+        if not {*names.values()} <= {*cleaned}:
+            return  # not on this form, or wrong in itself
+        smax = smax_settings.stored({name: cleaned[field] for name, field in names.items()})
+        for path, message in smax_settings.faults(smax):
+            place = ".".join(path[1:])
+            # The position in a line of names says less than the name, which the message has.
+            told = f"{place}: {message}" if place and path[0] == "values" else message
+            self.add_error(names[path[0]], told)
+        self.smax = smax
+
+    def _clean_password(self, cleaned: dict[str, Any]) -> None:
+        password, user = cleaned.get("new_password"), cleaned.get("authorized_user")
+        if not password or user is None:
+            return
+        if cleaned.get("delivery") != Delivery.SMAX:
+            text = _("Only the adapter of an SMAX signs in with a password. Choose that delivery.")
+            self.add_error("new_password", text)
+            return
+        try:
+            adapter_password.check(user, password)
+        except ValidationError as error:
+            self.add_error("new_password", error)
+
+    def replace_smax(self) -> list[str]:
+        """Sets the entered settings of SMAX on the instance. Returns the names of the changed fields."""
+        if self.smax is None or self.smax == self.instance.smax:
+            return []
+        self.instance.smax = self.smax
+        return ["smax"]
 
     def replace_secrets(self) -> list[str]:
         """Sets the entered or generated secrets on the instance. Returns the names of the changed fields."""

@@ -32,7 +32,7 @@ def _file(operation: OutgoingOperation | IncomingOperation, part: str) -> str:
 
 class DeliveryAttemptInline(ShownOnly, admin.TabularInline):
     model = DeliveryAttempt
-    fields = ("started_at", "seconds", "http_status", "failure", "answer", "error", "note")
+    fields = ("started_at", "seconds", "http_status", "confirmation", "failure", "answer", "error", "note")
     readonly_fields = ("seconds",)
     verbose_name_plural = _("attempts")
     template = "admin/integrations/attempts.html"
@@ -78,6 +78,7 @@ class OutgoingOperationAdmin(ForSystemAdmin):
                     "last_failure",
                     "last_http_status",
                     "last_error",
+                    "handed_out_at",
                     "settled_at",
                 )
             },
@@ -102,7 +103,7 @@ class IncomingOperationAdmin(ForSystemAdmin):
     related = ("change", "user")
     fieldsets = (
         (None, {"fields": ("id", "system", "user", "token", "operation", "change", "received_at")}),
-        (_("Outcome"), {"fields": ("status", "http_status", "error", "pretty_result")}),
+        (_("Outcome"), {"fields": ("status", "http_status", "error", "note", "pretty_result")}),
         (_("Repeats and loops"), {"fields": ("idempotency_key", "origin_system_id", "origin_operation_id")}),
         (_("Payload"), {"fields": ("pretty_payload",)}),
     )

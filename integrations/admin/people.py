@@ -30,6 +30,11 @@ admin.site.unregister(User)
 admin.site.unregister(SupportGroup)
 
 
+def tokens_revoked(count: int) -> str:
+    """A sentence with the placeholders `count` and `user`."""
+    return ngettext("One API token of %(user)s is revoked.", "%(count)s API tokens of %(user)s are revoked.", count)
+
+
 class NewUserForm(AdminUserCreationForm):
     """Says once and for all whether the user is the account of a partner's system."""
 
@@ -92,10 +97,7 @@ class UserAdmin(PersonAdmin):
         before = AuthToken.objects.filter(user=user).count() if user and user.pk else 0
         yield
         if before and user and (revoked := before - AuthToken.objects.filter(user=user).count()) > 0:
-            text = ngettext(
-                "One API token of %(user)s is revoked.", "%(count)s API tokens of %(user)s are revoked.", revoked
-            )
-            self.message_user(request, text % {"count": revoked, "user": user}, messages.WARNING)
+            self.message_user(request, tokens_revoked(revoked) % {"count": revoked, "user": user}, messages.WARNING)
 
     @admin.display(description=_("API tokens"))
     def tokens(self, user: User) -> str:

@@ -89,5 +89,8 @@ def _start(admin: ModelAdmin, request: HttpRequest, system: ExternalSystem, skip
             outbox.resume(system)
         admin.log_change(request, system, done)
     left = outbox.unsettled(system).count()
-    text = _("%(done)s Operations to send now: %(count)s.") % {"done": said % values, "count": left}
+    text = _("%(done)s Operations to send now: %(count)s.")
+    if system.collects:
+        text = _("%(done)s Operations to collect now: %(count)s.")
+    text %= {"done": said % values, "count": left}
     admin.message_user(request, text, messages.SUCCESS)

@@ -1,6 +1,6 @@
 """Admin of external systems: how to reach them, their secrets, and whether operations flow to them."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
@@ -11,26 +11,40 @@ from django.urls import URLPattern, path, reverse
 from django.utils import timezone
 from django.utils.decorators import method_decorator
 from django.utils.safestring import SafeString
-from django.utils.translation import gettext
+from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.debug import sensitive_post_parameters
 
 from changes.choices import ChangeType
 from changes.pages.sign_in.confirming import ConfirmedAdmin, ask_again
 from changes.security_log.recording import Subject, record
+from integrations.choices import UnknownProperties
 from integrations.models import ExternalSystem
 from integrations.outgoing import outbox
+from integrations.setup import adapter_password, smax_settings
 from integrations.standing.status import SystemStatus, status_of, with_traffic
 
 from . import shown
 from .forms import ExternalSystemForm, settable, targets
 from .once import shown_once
+from .people import tokens_revoked
 from .protection import CountsWhatProtects
 from .start import start_page
 
 # What the partner may do: the fields of the form, and the same in words for those who only look.
 ALLOWED = ("change_types", "settable_fields", "transitions", "relays_for")
-TOLD = ("types_told", "fields_told", "transitions_told", "relays_told")
+SMAX = ("smax_entity_types", "smax_unknown_properties", "smax_values")
+TOLD_FOR: dict[tuple[str, ...], tuple[str, ...]] = {
+    ALLOWED: ("types_told", "fields_told", "transitions_told", "relays_told"),
+    (*SMAX, "password"): ("entities_told", "unknown_told", "values_told", "password"),
+}
+TOLD = tuple(dict.fromkeys(name for names in TOLD_FOR.values() for name in names if name != "password"))
+FOR_PUSH = _("Only for push, when we call the partner.")
+FOR_SMAX = _("Only for a partner whose SMAX adapter collects its operations.")
+DELIVERY: tuple[Any, ...] = (
+    (_("Delivery"), {"fields": ("delivery", "enabled")}),
+    (_("Push"), {"fields": ("endpoint_url", "max_in_flight", "rate_limit"), "description": FOR_PUSH}),
+)
 
 
 @admin.register(ExternalSystem)
@@ -39,20 +53,26 @@ class ExternalSystemAdmin(ConfirmedAdmin, CountsWhatProtects, admin.ModelAdmin):
     list_display = ("system_id", "description", "state", "way", "enabled")
     search_fields = ("system_id", "description")
     show_full_result_count = False
-    readonly_fields = ("state_told", "secret", "former_secret", "groups", *TOLD)
-    fieldsets = (
+    readonly_fields = ("state_told", "secret", "former_secret", "password", "groups", *TOLD)
+    fieldsets: ClassVar[Any] = (
         (None, {"fields": ("state_told", "system_id", "description", "authorized_user", "groups", "sends_markdown")}),
-        (_("Delivery"), {"fields": ("delivery", "endpoint_url", "max_in_flight", "rate_limit", "enabled")}),
+        *DELIVERY,
+        (_("SMAX"), {"fields": (*SMAX, "password"), "description": FOR_SMAX}),
         (_("What the partner may do"), {"fields": ALLOWED}),
-        (_("Signing"), {"fields": ("secret", "former_secret")}),
+        (_("Signing"), {"fields": ("secret", "former_secret"), "description": FOR_PUSH}),
     )
     add_fieldsets = (
         (None, {"fields": ("system_id", "description", "authorized_user", "sends_markdown")}),
-        (_("Delivery"), {"fields": ("delivery", "endpoint_url", "max_in_flight", "rate_limit", "enabled")}),
+        *DELIVERY,
+        (_("SMAX"), {"fields": (*SMAX, "new_password"), "description": FOR_SMAX}),
         (_("What the partner may do"), {"fields": ALLOWED}),
-        (_("Signing"), {"fields": ("new_signing_secret", "generate_secret")}),
+        (_("Signing"), {"fields": ("new_signing_secret", "generate_secret"), "description": FOR_PUSH}),
     )
-    entered_secrets = ("new_signing_secret", "generate_secret", "end_rotation")
+    # What is typed and never shown, after the fields that say whether it is set.
+    entered = {
+        "password": ("new_password",),
+        "former_secret": ("new_signing_secret", "generate_secret", "end_rotation"),
+    }
 
     # --- Columns and fields ---
 
@@ -66,13 +86,16 @@ class ExternalSystemAdmin(ConfirmedAdmin, CountsWhatProtects, admin.ModelAdmin):
     def get_fieldsets(self, request: HttpRequest, obj: ExternalSystem | None = None) -> Any:
         if obj is None:
             return self.add_fieldsets
-        if not self.has_change_permission(request, obj):
-            return [
-                (title, {"fields": TOLD if fields["fields"] == ALLOWED else fields["fields"]})
-                for title, fields in self.fieldsets
-            ]
-        *rest, (title, signing) = self.fieldsets
-        return [*rest, (title, {"fields": (*signing["fields"], *self.entered_secrets)})]
+        may_change = self.has_change_permission(request, obj)
+        return [
+            (title, {**options, "fields": self._of(options["fields"], may_change)}) for title, options in self.fieldsets
+        ]
+
+    def _of(self, fields: tuple[str, ...], may_change: bool) -> tuple[str, ...]:
+        """The fields for those who may change them, or the same in words."""
+        if may_change:
+            return (*fields, *self.entered.get(fields[-1], ()))
+        return TOLD_FOR.get(fields, fields)
 
     def get_readonly_fields(self, request: HttpRequest, obj: ExternalSystem | None = None) -> Any:
         # The system id cannot be changed later: the partner and the history of changes use it.
@@ -122,17 +145,40 @@ class ExternalSystemAdmin(ConfirmedAdmin, CountsWhatProtects, admin.ModelAdmin):
     def relays_told(self, system: ExternalSystem) -> str:
         return ", ".join(system.relays_for)
 
+    @admin.display(description=_("entity types"))
+    def entities_told(self, system: ExternalSystem) -> str:
+        return ", ".join(smax_settings.whole(system.smax)["entity_types"])
+
+    @admin.display(description=_("unknown properties"))
+    def unknown_told(self, system: ExternalSystem) -> str:
+        return str(UnknownProperties(smax_settings.whole(system.smax)["unknown_properties"]).label)
+
+    @admin.display(description=_("values"), empty_value="-")
+    def values_told(self, system: ExternalSystem) -> str:
+        tables = smax_settings.whole(system.smax)["values"]
+        return "; ".join(
+            f"{name}: {', '.join(f'{ours} → {theirs}' for ours, theirs in table.items())}"
+            for name, table in tables.items()
+        )
+
+    @admin.display(description=_("password"))
+    def password(self, system: ExternalSystem) -> str:
+        if system.authorized_user.has_usable_password():
+            return gettext("Set")
+        return gettext("Not set: an adapter cannot sign in")
+
     # --- Saving ---
 
-    @method_decorator(sensitive_post_parameters("new_signing_secret"))
+    @method_decorator(sensitive_post_parameters("new_signing_secret", "new_password"))
     def changeform_view(self, *args: Any, **kwargs: Any) -> HttpResponse:
         return super().changeform_view(*args, **kwargs)
 
     def save_model(self, request: HttpRequest, obj: Any, form: ExternalSystemForm, change: bool) -> None:
-        secrets = form.replace_secrets()
+        secrets = [*form.replace_secrets(), *form.replace_smax()]
         obj.new_secret = obj.signing_secret if form.cleaned_data.get("generate_secret") else None
         if not change:
             obj.save()
+            self._set_password(request, obj, form)
             return
         enabling = "enabled" in form.changed_data and obj.enabled
         obj.is_held_back = enabling and outbox.unsettled(obj).exists()
@@ -144,6 +190,39 @@ class ExternalSystemAdmin(ConfirmedAdmin, CountsWhatProtects, admin.ModelAdmin):
         )
         if enabling and not obj.is_held_back:
             outbox.wake_on_commit()
+        self._set_password(request, obj, form)
+        if "delivery" in form.changed_data:
+            self._say_what_flows(request, obj)
+
+    def _set_password(self, request: HttpRequest, system: ExternalSystem, form: ExternalSystemForm) -> None:
+        password = form.cleaned_data.get("new_password")
+        if not password:
+            return
+        revoked = adapter_password.replace(system, password)
+        values = {"user": system.authorized_user, "count": revoked}
+        self.message_user(request, gettext("The password of %(user)s is set.") % values, messages.SUCCESS)
+        if revoked:
+            self.message_user(request, tokens_revoked(revoked) % values, messages.WARNING)
+
+    def _say_what_flows(self, request: HttpRequest, system: ExternalSystem) -> None:
+        """What becomes of the waiting operations with the new delivery. Their order and ids stay."""
+        count = outbox.unsettled(system).count()
+        if not count:
+            return
+        if system.collects:
+            text = ngettext(
+                "%(count)s operation waits until %(system)s collects it.",
+                "%(count)s operations wait until %(system)s collects them.",
+                count,
+            )
+        else:
+            outbox.wake_on_commit()
+            text = ngettext(
+                "%(count)s operation is sent to %(system)s now, even if it was handed out before.",
+                "%(count)s operations are sent to %(system)s now, even those that were handed out before.",
+                count,
+            )
+        self.message_user(request, text % {"count": count, "system": system}, messages.WARNING)
 
     def response_add(
         self, request: HttpRequest, obj: ExternalSystem, post_url_continue: str | None = None

@@ -15,7 +15,7 @@ from django.utils.translation import gettext_lazy as _
 from changes.models import SupportGroup
 from changes.texts.lines import LineField
 from changes.validators import validate_text
-from integrations.choices import Breaker, BreakerCause, Delivery
+from integrations.choices import COLLECTING, Breaker, BreakerCause, Delivery
 from integrations.fields import EncryptedTextField, JSONTextField, Undecryptable
 from integrations.leave import (
     usual_change_types,
@@ -143,6 +143,11 @@ class ExternalSystem(models.Model):
                 violation_error_message=_("Another system has this id, in other capitals."),
             )
         ]
+
+    @property
+    def collects(self) -> bool:
+        """Whether the partner asks for its operations. Otherwise we call the partner."""
+        return self.delivery in COLLECTING
 
     @property
     def is_in_clear_text(self) -> bool:

@@ -20,7 +20,7 @@ from changes.bulk.drafts import Target, draft
 from changes.bulk.kind import KINDS, AlreadySo, Intent, Kind, NotDone, Proposal, Result, Sent
 from changes.models import BulkItem, BulkJob
 from changes.security_log.recording import Subject, record
-from integrations.choices import DeliveryStatus
+from integrations.choices import COLLECTING, DeliveryStatus
 from integrations.models import OutgoingOperation
 from integrations.outgoing import outbox
 from integrations.outgoing.preview import Reading
@@ -55,9 +55,12 @@ class Window:
     until: datetime
 
     def stuck(self) -> QuerySet[OutgoingOperation]:
-        """The operations recorded in the window that wait or were refused, oldest first."""
+        """The operations recorded in the window that wait or were refused, oldest first.
+
+        Without those that wait for a partner that collects: it can have them already.
+        """
         rows = OutgoingOperation.objects.unsettled().filter(created_at__gte=self.since, created_at__lt=self.until)
-        rows = rows.filter(status__in=STUCK)
+        rows = rows.filter(status__in=STUCK).exclude(status=DeliveryStatus.WAITING, system__delivery__in=COLLECTING)
         return (rows.filter(system__system_id=self.system) if self.system else rows).order_by("created_at", "id")
 
 
@@ -121,6 +124,8 @@ class RetryOperations(Kind):
             raise AlreadySo(_("It is %(status)s now.") % {"status": operation.get_status_display()}) from None
         if flow_of(operation.system, timezone.now()).is_stopped:
             return Result(_("It is sent once %(system)s is enabled and not paused.") % {"system": operation.system})
+        if operation.system.collects:
+            return Result(_("%(system)s gets it when it next asks.") % {"system": operation.system})
         return Result(_("It is sent as soon as it is its turn."))
 
     def started(self, job: BulkJob) -> None:

@@ -68,6 +68,8 @@ def _when_sent(operation: OutgoingOperation) -> str:
     flow = flow_of(operation.system, timezone.now())
     if flow.is_stopped:
         return _("%(operation)s is sent once %(system)s is enabled and not paused.") % names
+    if operation.system.collects:
+        return _("%(system)s gets %(operation)s when it next asks, as soon as it is its turn.") % names
     if flow.is_holding:
         return _("%(operation)s is sent once the circuit breaker of %(system)s lets it through.") % names
     return _("%(operation)s is sent as soon as it is its turn.") % names

@@ -15,7 +15,7 @@ from django.utils import timezone
 from changes.choices import CompletionCode, Visibility
 from changes.models import Change
 from integrations import rules
-from integrations.choices import Delivery, DeliveryStatus, IncomingStatus, Operation
+from integrations.choices import DeliveryStatus, IncomingStatus, Operation
 from integrations.models import ExternalReference, ExternalSystem, IncomingOperation, OutgoingOperation
 from integrations.outgoing.preview import Reading
 from integrations.standing import wording
@@ -42,10 +42,14 @@ class OutgoingRow:
 
     @property
     def can_retry(self) -> bool:
-        """Whether retrying it now has an effect: it is the next one, and its system is pushed to and not stopped."""
+        """Whether retrying it now has an effect: it is the next one, and its system is not stopped.
+
+        What waits for a partner that collects can be had already.
+        """
         system = self.operation.system
-        is_called = system.delivery == Delivery.PUSH and not flow_of(system, timezone.now()).is_stopped
-        return self.may_be_skipped and not self.blocker and is_called
+        if system.collects and self.operation.status == DeliveryStatus.WAITING:
+            return False
+        return self.may_be_skipped and not self.blocker and not flow_of(system, timezone.now()).is_stopped
 
     @property
     def offers_all(self) -> bool:
@@ -66,7 +70,7 @@ class IncomingRow:
 
 
 def incoming_row(operation: IncomingOperation) -> IncomingRow:
-    return IncomingRow(operation, wording.incoming_state(operation.status, operation.error))
+    return IncomingRow(operation, wording.incoming_state(operation.status, operation.error, operation.note))
 
 
 # --- The exchange of one change ---

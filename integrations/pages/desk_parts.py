@@ -21,9 +21,10 @@ from django.utils import timezone
 from changes.choices import FINAL_PHASES
 from changes.pages.desk import charts
 from changes.subqueries import CappedCount, Count, Joined, capped
-from integrations.choices import DeliveryStatus, IncomingStatus
+from integrations.choices import COLLECTING, DeliveryStatus, IncomingStatus
 from integrations.models import Exchange, ExternalSystem, IncomingOperation, OutgoingOperation
 from integrations.standing import status
+from integrations.standing.flow import LATE_TO_COLLECT
 
 from .change_panel import IncomingRow, OutgoingRow, incoming_row, outgoing_row
 
@@ -59,8 +60,14 @@ class Present:
     rejected: Part
 
     @property
+    def uncollected(self) -> list[status.SystemStatus]:
+        """The systems that do not collect their operations."""
+        return status.uncollected(self.systems)
+
+    @property
     def needs_nobody(self) -> bool:
-        return not any(part.rows for part in (self.refused, self.waiting, self.failed, self.rejected))
+        parts = (self.refused, self.waiting, self.failed, self.rejected)
+        return not self.uncollected and not any(part.rows for part in parts)
 
 
 def present(now: datetime | None = None) -> Present:
@@ -84,7 +91,11 @@ def _with_stuck(systems: QuerySet[ExternalSystem], now: datetime) -> QuerySet[Ex
     """Adds to each system the keys of its oldest refused and its oldest long-waiting operations."""
     own = OutgoingOperation.objects.filter(system=OuterRef("pk"))
     refused = own.filter(status=DeliveryStatus.REFUSED)
-    waiting = own.filter(status=DeliveryStatus.WAITING, is_next=True, created_at__lt=now - LONG)
+    waiting = own.filter(status=DeliveryStatus.WAITING, is_next=True, created_at__lt=now - LONG).exclude(
+        # Such a partner asks when it suits it.
+        system__delivery__in=COLLECTING,
+        created_at__gte=now - LATE_TO_COLLECT,
+    )
     key = Cast("pk", CharField())
     return systems.annotate(
         first_refused=Joined(refused.order_by("created_at"), key, SHOWN),

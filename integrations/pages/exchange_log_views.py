@@ -21,6 +21,7 @@ from changes.actor import signed_in
 from changes.pages.access import StaffPage
 from changes.pages.fields import ZONE, Minute, work_in_zone_of
 from changes.pages.htmx import asks_for_part, lead_to
+from integrations.choices import DeliveryStatus
 from integrations.json_text import Shown, pretty
 from integrations.models import ExternalSystem, IncomingOperation, OutgoingOperation
 from integrations.outgoing import outbox
@@ -79,10 +80,13 @@ class OneOperation(StaffPage):
     def _outgoing(self, operation: OutgoingOperation) -> HttpResponse:
         beside = [operation.sequence - 1, operation.sequence + 1]
         neighbours = OutgoingOperation.objects.filter(exchange=operation.exchange_id, sequence__in=beside)
+        attempts = list(operation.attempts.order_by("-started_at", "-id")[:ATTEMPTS_SHOWN])
+        confirmed = (each for each in attempts if each.confirmation and operation.status == DeliveryStatus.DELIVERED)
         context = {
             "row": outgoing_row(operation),
             "payload": Shown.of(outbox.message(operation)),
-            "attempts": operation.attempts.order_by("-started_at", "-id")[:ATTEMPTS_SHOWN],
+            "attempts": attempts,
+            "confirmed": next(confirmed, None),
             "neighbours": neighbours.only("operation", "sequence", "status").order_by("sequence"),
         }
         return render(self.request, "integrations/outgoing.html", context)

@@ -24,7 +24,9 @@ class ExchangeStatus(StaffPage):
 
     def get(self, request: HttpRequest) -> HttpResponse:
         now = timezone.now()
-        context = {"statuses": status.all_statuses(now), "now": now}
+        statuses = status.all_statuses(now)
+        stopped = [each.system_id for each in status.uncollected(statuses)]
+        context = {"statuses": statuses, "stopped": stopped, "now": now}
         part = Part.of(request, "live", "integrations/includes/systems.html", context, every=5)
         if asks_for_part(request):
             return part.answer(request)

@@ -60,7 +60,8 @@ def _run(folder: Path, port: int, simulator_port: int, children: Children, outpu
     kept = _load(folder, simulator_url, output)
     call_command("collectstatic", verbosity=0, interactive=False)
     config = folder / "simulator.yaml"
-    write_config(config, settings.BASE_URL, kept.tokens, kept.signing_secrets)
+    adapters = load.adapters(kept.adapter_passwords)
+    write_config(config, settings.BASE_URL, kept.tokens, kept.signing_secrets, adapters)
     # The child processes must not inherit a database connection, and this process needs none while it waits.
     connections.close_all()
 
@@ -83,10 +84,12 @@ def _load(folder: Path, simulator_url: str, output: OutputWrapper) -> Kept:
     kept = Kept.of(folder)
     if not load.is_empty() and not kept.passwords:
         raise NotPossible(f"The database in {folder} was not filled by serve. Set VAR_DIR to another folder.")
-    kept.complete(load.ACCOUNTS, load.SYSTEMS)
-    if load.is_empty():
+    is_new = load.is_empty()
+    kept.complete(load.ACCOUNTS, load.SYSTEMS, load.POLLING if is_new else ())
+    if is_new:
         _say(output, "Loading the demo data ...")
         secrets = {f"{name}_SIGNING_SECRET": secret for name, secret in kept.signing_secrets.items()}
+        secrets |= load.password_variables(kept.adapter_passwords)
         load.load_demo(kept.passwords, simulator_url, secrets)
     _follow_ports(kept, simulator_url)
     return kept

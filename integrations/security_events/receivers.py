@@ -85,6 +85,7 @@ SYSTEM_FIELDS = (
     "settable_fields",
     "transitions",
     "relays_for",
+    "smax",
     "paused_at",
 )
 

@@ -9,6 +9,7 @@ from django.core.checks import CheckMessage, Tags, Warning, register
 from django.db import DEFAULT_DB_ALIAS, OperationalError, connection
 from django.db.models import Q
 
+from integrations.choices import Delivery
 from integrations.models import ExternalGroup, ExternalSystem, PartnerAccount
 
 
@@ -69,7 +70,21 @@ def partners_are_apart(
     except OperationalError as error:
         text = f"The database cannot be reached, so its records were not checked: {error}"
         return [Warning(text, id="integrations.W004")]
-    return [*_groups_with_both(), *_authorized_users()] if is_migrated else []
+    return [*_groups_with_both(), *_authorized_users(), *_adapters_without_password()] if is_migrated else []
+
+
+def _adapters_without_password() -> list[CheckMessage]:
+    systems = ExternalSystem.objects.without_secrets().filter(delivery=Delivery.SMAX, enabled=True)
+    hint = "Set one in the form of the system, or with `password: ${NAME}` in a configuration file."
+    return [
+        Warning(
+            f"{system.authorized_user}, the authorized user of {system}, has no password: its adapter cannot sign in.",
+            hint=hint,
+            id="integrations.W008",
+        )
+        for system in systems.select_related("authorized_user").order_by("system_id")
+        if not system.authorized_user.has_usable_password()
+    ]
 
 
 def _groups_with_both() -> list[CheckMessage]:

@@ -5,6 +5,7 @@ Anything that the file does not name stays as it is. A list that it names (membe
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -18,9 +19,11 @@ from django.db.models import Model, Q
 from changes.choices import Role
 from changes.models import SupportGroup
 from changes.security_log.recording import NOTHING, record
+from integrations.choices import COLLECTING, Delivery
 from integrations.models import ExternalGroup, ExternalSystem, PartnerAccount
 from integrations.outgoing import outbox
 
+from . import adapter_password, smax_settings
 from .configuration_file import Configuration, ConfigurationError, Entry, escape, read
 
 __all__ = ["ConfigurationError", "dump", "load"]
@@ -29,6 +32,7 @@ __all__ = ["ConfigurationError", "dump", "load"]
 _ALL_IF_NONE = frozenset({"settable_fields", "transitions"})
 # Keys whose values are never shown; only the fact that they changed is.
 _SECRETS = frozenset({"signing_secret"})
+_SMAX = "Only the adapter of an SMAX signs in with a password: with delivery: smax."
 
 
 def load(text: str, environment: Mapping[str, str]) -> list[str]:
@@ -126,11 +130,12 @@ def _system(entry: Entry) -> list[str]:
     is_new = system is None
     system = system or ExternalSystem(system_id=entry.name)
     values = dict(entry.values)
+    password = values.pop("password", None)
     if username := str(values.pop("authorized_user", "")):
         user = get_user_model().objects.filter(username=username).first()
         if user is None:
             user = _new_user(entry, "authorized_user", username, is_partner=True)
-            done.append(f"created user {username}, without a password")
+            done.append(f"created user {username}{'' if password else ', without a password'}")
         values["authorized_user"] = user
     elif is_new:
         raise entry.error(
@@ -146,14 +151,33 @@ def _system(entry: Entry) -> list[str]:
     if told:
         # Saves only what the file changes: a worker may be pausing the system at this moment.
         _save(entry, system, None if is_new else values)
+    if password is not None:
+        told += _set_password(entry, system, str(password))
     return [*done, *told]
+
+
+def _set_password(entry: Entry, system: ExternalSystem, password: str) -> list[str]:
+    """Sets the password of the authorized user, unless it is that already."""
+    user = system.authorized_user
+    if system.delivery != Delivery.SMAX:
+        raise entry.error("password", _SMAX)
+    if user.check_password(password):
+        return []
+    try:
+        revoked = adapter_password.replace(system, password)
+    except ValidationError as error:
+        raise entry.error("password", " ".join(error.messages)) from error
+    told = f"user {user.get_username()}: the password was set"
+    return [told + (f"; {revoked} API token(s) were revoked" if revoked else "")]
 
 
 def _told(system: ExternalSystem, key: str, value: object) -> str:
     if key in _SECRETS:
         return f"{key} was {'set anew' if value else 'removed'}"
     if key == "enabled":
-        return f"enabled it{_waiting(system)}" if value else "disabled it"
+        return f"enabled it{_waiting(system, system.delivery)}" if value else "disabled it"
+    if key == "delivery":
+        return f"delivery is now {value}, was {system.delivery}{_waiting(system, str(value))}"
     is_all_if_none = key in _ALL_IF_NONE
     now, was = ("all" if each is None and is_all_if_none else _written(each) for each in (value, getattr(system, key)))
     return f"{key} is now {now}, was {was}"
@@ -162,17 +186,19 @@ def _told(system: ExternalSystem, key: str, value: object) -> str:
 def _written(value: object) -> str:
     if isinstance(value, list):
         return ", ".join(value) or "none"
+    if isinstance(value, dict):
+        return json.dumps(value) if value else "the default"
     return str(value).lower() if isinstance(value, bool) else str(value or "empty")
 
 
-def _waiting(system: ExternalSystem) -> str:
-    """What to tell about the operations that are sent now because the system is enabled again; "" if there are none."""
+def _waiting(system: ExternalSystem, delivery: str) -> str:
+    """What to tell about the operations that flow now, by this way of delivery; "" if there are none."""
     waiting = outbox.unsettled(system)
-    if not waiting:
+    oldest, count = waiting.first(), waiting.count()
+    if oldest is None:
         return ""
-    return (
-        f"; {len(waiting)} waiting operation(s) are sent now, the oldest of {waiting[0].created_at:%Y-%m-%d %H:%M} UTC"
-    )
+    go = "can be collected" if delivery in COLLECTING else "are sent"
+    return f"; {count} waiting operation(s) {go} now, the oldest of {oldest.created_at:%Y-%m-%d %H:%M} UTC"
 
 
 # --- Groups ---
@@ -271,7 +297,20 @@ def _system_entry(system: ExternalSystem) -> dict[str, Any]:
         "settable_fields": system.settable_fields,
         "transitions": system.transitions,
         "relays_for": system.relays_for,
+        **(
+            {"smax": _escaped(smax_settings.whole(system.smax))}
+            if system.smax or system.delivery == Delivery.SMAX
+            else {}
+        ),
     }
+
+
+def _escaped(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _escaped(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_escaped(item) for item in value]
+    return escape(value)
 
 
 def _group_entry(group: SupportGroup) -> dict[str, Any]:

@@ -27,10 +27,14 @@ from integrations.leave import CHANGE_TYPES, FIELDS, TARGETS, in_order
 from integrations.models import ExternalSystem
 from integrations.validators import validate_endpoint_url, validate_secret, validate_system_id
 
+from . import smax_settings
+
 _SYSTEM, _GROUP = ExternalSystem._meta, SupportGroup._meta
 USERNAME_MAX_LENGTH = 150
+# As that of the sign-in: a longer one would only cost time.
+PASSWORD_MAX_LENGTH = 1000
 # The keys whose values may come from the environment, and are never printed.
-SECRETS = {"signing_secret"}
+SECRETS = {"signing_secret", "password"}
 
 
 class UsernameField(IdentifierField):
@@ -59,10 +63,37 @@ class ChosenField(serializers.ListField):
         return in_order(super().to_internal_value(data), self.known)
 
 
+class SmaxField(serializers.Field):
+    """The settings of an SMAX adapter. The errors have the paths of the values within them."""
+
+    default_error_messages = {"unknown": "Give an object."}
+
+    def to_internal_value(self, data: Any) -> dict[str, Any]:
+        nested: dict[Any, Any] = {}
+        for path, message in smax_settings.faults(data):
+            if not path:
+                self.fail("unknown")
+            at = nested
+            for name in path[:-1]:
+                at = at.setdefault(_place(name), {})
+            at.setdefault(_place(path[-1]), []).append(message)
+        if nested:
+            raise serializers.ValidationError(nested)
+        return smax_settings.stored(data)
+
+    def to_representation(self, value: Any) -> Any:
+        return value
+
+
+def _place(name: str) -> str | int:
+    return int(name) if name.isdecimal() else name
+
+
 class SystemEntrySerializer(StrictSerializer):
     system_id = SystemIdField()
     description = LineField(required=False, allow_blank=True, max_length=_SYSTEM.get_field("description").max_length)
     authorized_user = UsernameField(required=False)
+    password = TextField(required=False, max_length=PASSWORD_MAX_LENGTH)
     delivery = OneOfField(Delivery.choices, required=False)
     endpoint_url = TextField(
         required=False,
@@ -81,6 +112,7 @@ class SystemEntrySerializer(StrictSerializer):
     settable_fields = ChosenField(FIELDS, required=False, allow_null=True)
     transitions = ChosenField(TARGETS, required=False, allow_null=True)
     relays_for = serializers.ListField(child=SystemIdField(validators=[validate_system_id]), required=False)
+    smax = SmaxField(required=False)
 
 
 class GroupEntrySerializer(StrictSerializer):

@@ -53,7 +53,7 @@ class Configuration:
 
 def read(text: str, environment: Mapping[str, str]) -> Configuration:
     """Parses the file's text. `${NAME}` in a secret is replaced from `environment`. Raises ConfigurationError."""
-    content = _parse(text)
+    content = parse(text)
     if content is None:
         return Configuration()
     filling = _Filling(environment)
@@ -109,7 +109,8 @@ _Loader.add_implicit_resolver("tag:yaml.org,2002:bool", re.compile(r"\A(?:true|f
 _Loader.add_implicit_resolver("tag:yaml.org,2002:int", re.compile(r"\A-?(?:0|[1-9][0-9]*)\Z"), [*"-0123456789"])
 
 
-def _parse(text: str) -> object:
+def parse(text: str) -> object:
+    """The values of a YAML text, strictly. Raises ConfigurationError, which quotes nothing of the text."""
     try:
         return yaml.load(text, Loader=_Loader)  # noqa: S506 - a SafeLoader  # nosec
     except yaml.MarkedYAMLError as error:

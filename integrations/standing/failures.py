@@ -56,10 +56,14 @@ def last_failure(operation: OutgoingOperation) -> str:
         Failure.ADDRESS_NOT_ALLOWED: _("The address of %(system)s is in a network that this server may not reach."),
         Failure.ENDPOINT_URL: _("The endpoint URL of %(system)s cannot be used."),
         Failure.SIGNING_SECRET: _("The signing secret of %(system)s cannot be decrypted here."),
+        Failure.NOT_ACKNOWLEDGED: _("%(system)s collected it, but did not acknowledge it in time."),
         Failure.INTERNAL: _("The fault is here, not at %(system)s. The worker's log says more."),
     }
     if operation.last_failure == Failure.STATUS and operation.last_http_status is not None:
         return _of_status(operation.last_http_status) % names
+    if operation.last_failure == Failure.REFUSED:
+        reason = apart(sentence(operation.last_error))
+        return _("%(system)s refused it: %(reason)s") % {**names, "reason": reason}
     text = texts.get(operation.last_failure) if operation.last_failure else None  # type: ignore[call-overload]
     return text % names if text else apart(sentence(operation.last_error))
 

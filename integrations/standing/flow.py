@@ -15,7 +15,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
 from changes.texts.isolation import apart
-from integrations.choices import Breaker, Delivery
+from integrations.choices import Breaker
 
 from . import failures, state
 
@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 
 # An operation that is due for longer is late: workers normally take it within seconds.
 LATE = timedelta(minutes=1)
-# As LATE, for partners that collect their operations: they ask whenever it suits them.
+# As LATE, for partners that collect their operations: they ask whenever it suits them. One that has not asked for
+# longer has stopped collecting, even if nothing waits for it.
 LATE_TO_COLLECT = timedelta(hours=1)
 
 
@@ -66,12 +67,14 @@ class Flow:
     """The state of a system, with the reason in whole sentences in `detail`.
 
     `since`: None if not known. `next_try_at`: when sending goes on by itself, None if it does not or if not known.
+    `asked_at`: when a partner that collects its operations last asked for them, None if never.
     """
 
     condition: Condition
     detail: str
     since: datetime | None = None
     next_try_at: datetime | None = None
+    asked_at: datetime | None = None
 
     @property
     def word(self) -> str:
@@ -102,7 +105,8 @@ def flow_of(system: ExternalSystem, now: datetime, due_since: datetime | None = 
     """The flow of `system`, which was loaded with its `control`.
 
     `due_since`: since when the next operation is due, None if none is. It only tells slow from flowing, so a caller
-    that just needs to know whether operations are held back may leave it out.
+    that just needs to know whether operations are held back may leave it out. For a partner that collects its
+    operations: when the oldest of those that it can have was recorded.
     """
     names = {"system": system}
     if not system.enabled:
@@ -111,10 +115,10 @@ def flow_of(system: ExternalSystem, now: datetime, due_since: datetime | None = 
     if system.paused_at is not None:
         told = _("Sending is paused: %(reason)s Operations wait until an administrator resumes it.")
         return Flow(Condition.PAUSED, told % {"reason": failures.pause_cause(system)}, system.paused_at)
-    if system.delivery == Delivery.PULL:
-        return _of_one_that_collects(system, now, due_since)
     # A system that was created without save() gets its control a little later, from `release_stale()`.
     control: DeliveryControl | None = getattr(system, "control", None)
+    if system.collects:
+        return _of_one_that_collects(system, control.asked_at if control else None, now, due_since)
     if control is None:
         return _untried(system)
     return _held_back(system, control, now) or _of_one_that_is_called(system, control, now, due_since)
@@ -142,12 +146,21 @@ def _held_back(system: ExternalSystem, control: DeliveryControl, now: datetime) 
     return Flow(Condition.DOWN, waiting % names, since, until)
 
 
-def _of_one_that_collects(system: ExternalSystem, now: datetime, due_since: datetime | None) -> Flow:
+def _of_one_that_collects(
+    system: ExternalSystem, asked_at: datetime | None, now: datetime, due_since: datetime | None
+) -> Flow:
     names = {"system": system}
-    if due_since is not None and now - due_since > LATE_TO_COLLECT:
-        told = _("%(system)s has not collected its operations for a while.")
-        return Flow(Condition.UNCOLLECTED, told % names, due_since)
-    return Flow(Condition.COLLECTED, _("%(system)s collects its operations itself.") % names)
+    is_overdue = due_since is not None and now - due_since > LATE_TO_COLLECT
+    if asked_at is None:
+        told = _("%(system)s has not asked for its operations yet.") % names
+        return Flow(Condition.UNCOLLECTED, told, due_since) if is_overdue else Flow(Condition.UNTRIED, told)
+    if now - asked_at > LATE_TO_COLLECT:
+        told = _("%(system)s has not asked for its operations since then.")
+        return Flow(Condition.UNCOLLECTED, told % names, asked_at, asked_at=asked_at)
+    if is_overdue:
+        told = _("%(system)s asks for its operations, but does not confirm one that it could have.")
+        return Flow(Condition.UNCOLLECTED, told % names, due_since, asked_at=asked_at)
+    return Flow(Condition.COLLECTED, _("%(system)s collects its operations itself.") % names, asked_at=asked_at)
 
 
 def _of_one_that_is_called(

@@ -12,19 +12,21 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from django.db.models import Count, DateTimeField, IntegerField, OuterRef, QuerySet, Subquery
+from django.db.models import Case, Count, DateTimeField, IntegerField, OuterRef, QuerySet, Subquery, When
 from django.db.models.functions import Coalesce
 from django.utils import timezone
 from knox.models import AuthToken
 
-from integrations.choices import Breaker, Delivery, DeliveryStatus
+from integrations.choices import COLLECTING, Breaker, DeliveryStatus
 from integrations.models import DeliveryControl, ExternalSystem, OutgoingOperation
 from integrations.querysets import SystemQuerySet
 from integrations.tokens.life import WARNED_BEFORE
 
 from . import failures, state
-from .flow import Flow, flow_of
+from .flow import Condition, Flow, flow_of
 
+# The states in which an operation can be had by a partner that collects: one that was handed out is handed out again.
+CAN_BE_HAD = (DeliveryStatus.WAITING, DeliveryStatus.SENDING)
 MINUTE, FIVE_MINUTES = timedelta(minutes=1), timedelta(minutes=5)
 
 
@@ -93,9 +95,14 @@ class SystemStatus:
         return self.system.max_in_flight
 
     @property
+    def is_uncollected(self) -> bool:
+        """Whether the partner should collect its operations, but has stopped or never began."""
+        return self.flow.condition == Condition.UNCOLLECTED
+
+    @property
     def is_called(self) -> bool:
         """Whether we push to this partner. Otherwise its limits and its circuit breaker have no meaning."""
-        return self.system.delivery == Delivery.PUSH
+        return not self.system.collects
 
 
 def with_traffic(systems: SystemQuerySet, now: datetime) -> SystemQuerySet:
@@ -117,6 +124,18 @@ def with_traffic(systems: SystemQuerySet, now: datetime) -> SystemQuerySet:
                 .values("next_try_at")[:1],
                 DateTimeField(),
             ),
+            # As `next_due`, for a partner that collects: it does not matter how often it had the operation.
+            next_recorded=Case(
+                When(
+                    delivery__in=COLLECTING,
+                    then=Subquery(
+                        unsettled.filter(status__in=CAN_BE_HAD, is_next=True)
+                        .order_by("created_at")
+                        .values("created_at")[:1]
+                    ),
+                ),
+                output_field=DateTimeField(),
+            ),
             in_flight_count=_count(operations.filter(status=DeliveryStatus.SENDING)),
             refused_count=_count(unsettled.filter(status=DeliveryStatus.REFUSED)),
             delivered_1=_count(delivered.filter(settled_at__gt=now - MINUTE)),
@@ -134,7 +153,7 @@ def _count(operations: QuerySet[OutgoingOperation]) -> Coalesce:
 def status_of(system: Any, now: datetime) -> SystemStatus:
     """The status of a system that was read by `with_traffic()` with the same `now`."""
     oldest = system.oldest_waiting
-    next_due = oldest if system.delivery == Delivery.PULL else system.next_due
+    next_due = system.next_recorded if system.collects else system.next_due
     due = next_due if next_due and next_due <= now else None
     return SystemStatus(
         system=system,
@@ -172,6 +191,11 @@ def all_statuses(now: datetime | None = None) -> list[SystemStatus]:
         replace(status_of(system, now), ending_tokens=tokens.get(system.authorized_user_id, ()))
         for system in with_traffic(ExternalSystem.objects.order_by("system_id"), now)
     ]
+
+
+def uncollected(statuses: Sequence[SystemStatus]) -> list[SystemStatus]:
+    """The systems that have stopped collecting their operations, or never began."""
+    return [status for status in statuses if status.is_uncollected]
 
 
 def ending_tokens(now: datetime) -> dict[int, list[AuthToken]]:

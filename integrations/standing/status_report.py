@@ -12,7 +12,7 @@ from changes.texts.timestamps import timestamp
 from integrations.tokens.life import end_of
 from integrations.tokens.naming import token_name
 
-from .status import SystemStatus
+from .status import SystemStatus, uncollected
 
 TEXTS = ("System", "State", "Breaker", "Last delivered")
 HEADS = (
@@ -24,7 +24,8 @@ FORMAT = "%Y-%m-%d %H:%M:%S"
 
 def as_json(statuses: Sequence[SystemStatus], now: datetime) -> dict[str, Any]:
     """The report as JSON values. Programs rely on the keys: add keys, but never rename or remove one."""
-    return {"at": timestamp(now), "systems": [_system(status) for status in statuses]}
+    systems = [_system(status) for status in statuses]
+    return {"at": timestamp(now), "uncollected": len(uncollected(statuses)), "systems": systems}
 
 
 def _system(status: SystemStatus) -> dict[str, Any]:
@@ -55,6 +56,7 @@ def _system(status: SystemStatus) -> dict[str, Any]:
         "delivered_per_minute": status.delivered_per_minute,
         "rate_limit": status.rate_limit,
         "last_delivered_at": _moment(status.last_delivered),
+        "last_asked_at": _moment(status.flow.asked_at),
         "ending_tokens": [
             {"token": token_name(token), "expires_at": _moment(token.expiry)} for token in status.ending_tokens
         ],
@@ -74,6 +76,8 @@ def as_text(statuses: Sequence[SystemStatus], now: datetime) -> str:
     held = [status for status in statuses if not status.flow.is_well]
     if held:
         lines += ["", *(_why(status) for status in held)]
+    if stopped := uncollected(statuses):
+        lines += ["", f"Systems that do not collect their operations: {len(stopped)}."]
     ending = [f"{status.system_id}: {end_of(token)}" for status in statuses for token in status.ending_tokens]
     if ending:
         lines += ["", *ending]
@@ -110,8 +114,10 @@ def _table(rows: list[dict[str, str]]) -> list[str]:
 
 
 def _why(status: SystemStatus) -> str:
-    probe = f" Next try {_local(status.flow.next_try_at)}." if status.flow.next_try_at else ""
-    return f"{status.system_id}: {status.flow.detail}{probe}"
+    flow = status.flow
+    probe = f" Next try {_local(flow.next_try_at)}." if flow.next_try_at else ""
+    asked = f" Last asked {_local(flow.asked_at)}." if flow.asked_at else ""
+    return f"{status.system_id}: {flow.detail}{probe}{asked}"
 
 
 def _local(moment: datetime) -> str:

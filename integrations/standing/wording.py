@@ -14,7 +14,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from changes.texts.isolation import apart
-from integrations.choices import SETTLED, Delivery, DeliveryStatus, IncomingStatus, Operation
+from integrations.choices import SETTLED, Delivery, DeliveryStatus, Failure, IncomingStatus, Operation
 
 from .failures import given_up, last_failure
 from .flow import Condition, Flow, flow_of
@@ -22,8 +22,11 @@ from .state import BAD, BUSY, IDLE, OK, WAIT, State, sentence
 
 if TYPE_CHECKING:
     from changes.models import SupportGroup
-    from integrations.models import ExternalSystem, IncomingOperation, OutgoingOperation
+    from integrations.models import DeliveryAttempt, ExternalSystem, IncomingOperation, OutgoingOperation
     from integrations.rules import ExchangeState
+
+# Why an operation that was handed out was not taken.
+HANDING_OUT_FAILED = (Failure.NOT_ACKNOWLEDGED, Failure.REFUSED)
 
 # --- An operation ---
 
@@ -41,6 +44,8 @@ def outgoing_state(operation: OutgoingOperation, now: datetime, blocker: str = "
     if status == DeliveryStatus.REFUSED:
         why = [last_failure(operation), given_up(operation), _("It will not be retried automatically.")]
         return State(BAD, _("Refused"), " ".join(filter(None, why)))
+    if status == DeliveryStatus.SENDING and operation.system.collects:
+        return _handed_out(operation, flow_of(operation.system, now))
     if status == DeliveryStatus.SENDING:
         return State(BUSY, _("Sending"), _("It is being sent now."))
     return _waiting(operation, now, blocker)
@@ -51,11 +56,14 @@ def _waiting(operation: OutgoingOperation, now: datetime, blocker: str) -> State
     flow = flow_of(system, now)
     if flow.is_stopped:
         return State(WAIT, short, flow.detail)
-    if blocker:
+    if blocker and system.collects and operation.handed_out_at is None:
+        behind = _("%(system)s collects it after %(operation)s.")
+        return State(WAIT, short, behind % {"system": system, "operation": blocker})
+    if blocker and not system.collects:
         behind = _("It waits behind %(operation)s, which must be delivered or skipped first.")
         return State(WAIT, short, behind % {"operation": blocker})
-    if system.delivery == Delivery.PULL:
-        return State(WAIT, short, _("It waits for %(system)s to collect it.") % {"system": system})
+    if system.collects:
+        return _to_be_collected(operation, flow)
     if flow.is_holding:
         return _held(operation, flow, now)
     if operation.next_try_at <= now:
@@ -71,6 +79,38 @@ def _waiting(operation: OutgoingOperation, now: datetime, blocker: str) -> State
     return State(WAIT, short, again % {"count": operation.tries, "error": error}, operation.next_try_at)
 
 
+def _to_be_collected(operation: OutgoingOperation, flow: Flow) -> State:
+    """The state of a waiting operation that its partner can have at any time."""
+    names = {"system": operation.system}
+    if operation.handed_out_at is not None and operation.system.delivery == Delivery.SMAX:
+        return _handed_out(operation, flow)
+    if operation.last_failure == Failure.NOT_ACKNOWLEDGED:
+        again = _("%(system)s collected it, but did not acknowledge it in time. It gets it again when it asks.")
+        return State(WAIT, _("Waiting"), again % names)
+    told = _("It waits for %(system)s to collect it.") % names
+    return State(WAIT, _("Waiting"), told if flow.is_well else f"{told} {flow.detail}")
+
+
+def _handed_out(operation: OutgoingOperation, flow: Flow) -> State:
+    """The state of an operation that its partner has got, as far as we know, and has not confirmed."""
+    told = _to_confirm(operation) % {"system": operation.system}
+    is_silent = flow.condition == Condition.UNCOLLECTED
+    return State(BUSY, _("Handed out"), f"{told} {flow.detail}" if is_silent else told)
+
+
+def _to_confirm(operation: OutgoingOperation) -> str:
+    """A text with the placeholder `system`."""
+    if operation.system.delivery == Delivery.PULL:
+        return _("%(system)s has collected it, and has not acknowledged it yet. Without that it gets it again.")
+    if operation.operation == Operation.ASSIGN:
+        return _(
+            "%(system)s has got it. It is delivered once %(system)s has named its record. Until then each poll has it."
+        )
+    return _(
+        "%(system)s has got it. It is delivered once a later poll, or what %(system)s writes, shows that it has it."
+    )
+
+
 def _held(operation: OutgoingOperation, flow: Flow, now: datetime) -> State:
     """The state of an operation that the circuit breaker holds back.
 
@@ -81,9 +121,19 @@ def _held(operation: OutgoingOperation, flow: Flow, now: datetime) -> State:
     return State(WAIT, _("Waiting"), flow.detail, None if is_by_hand else max(moments, default=None))
 
 
-def incoming_state(status: str, error: str) -> State:
+def outcome(attempt: DeliveryAttempt) -> str:
+    """What came of an attempt, in a few words. One to hand an operation out has no HTTP status."""
+    if attempt.failure in HANDING_OUT_FAILED:
+        return attempt.get_failure_display()
+    if attempt.confirmation:
+        return attempt.get_confirmation_display()
+    return _("No answer") if attempt.http_status is None else str(attempt.http_status)
+
+
+def incoming_state(status: str, error: str, note: str = "") -> State:
+    """`note`: what of the operation was ignored or taken differently."""
     if status == IncomingStatus.APPLIED:
-        return State(OK, _("Applied"))
+        return State(OK, _("Applied"), apart(note) if note else "")
     if status == IncomingStatus.IGNORED:
         return State(IDLE, _("Ignored"), _("This operation began here or was received before, so nothing was changed."))
     return State(BAD, _("Failed"), apart(error))
@@ -151,7 +201,9 @@ def on_the_way(operation: OutgoingOperation, state: State, behind: int, now: dat
     detail = f"{state.detail} {more}" if behind else state.detail
     if operation.status == DeliveryStatus.REFUSED:
         return State(BAD, _("%(operation)s was refused") % names, detail)
-    if operation.status == DeliveryStatus.SENDING:
+    if operation.system.collects:
+        short = _("%(operation)s was handed out") if state.tone == BUSY else _("%(operation)s waits")
+    elif operation.status == DeliveryStatus.SENDING:
         short = _("%(operation)s is being sent")
     elif flow_of(operation.system, now).is_holding:
         short = _("%(operation)s waits")
@@ -192,8 +244,13 @@ def planned_state(system: ExternalSystem, now: datetime, head: str, is_refused: 
     if is_refused:
         behind = _("It would wait behind %(operation)s, which was refused: a person must retry or skip that first.")
         return State(BAD, _("Would wait"), behind % names)
-    if system.delivery == Delivery.PULL:
-        return State(OK, _("Collected"), flow.detail)
+    if system.collects:
+        told = _("%(system)s would collect it.") % names
+        return (
+            State(OK, _("To be collected"), told)
+            if flow.is_well
+            else State(WAIT, _("Would wait"), f"{told} {flow.detail}")
+        )
     if head:
         return State(WAIT, _("Next in turn"), _("It would go right after %(operation)s is delivered.") % names)
     if flow.condition == Condition.FAILING:

@@ -6,16 +6,21 @@ from typing import Any
 
 from django import template
 from django.template import Context
+from django.utils.formats import number_format
+from django.utils.translation import gettext as _
 from knox.models import AuthToken
 
 from changes.pages.htmx import address_of_page
-from integrations.models import ExternalGroup
+from integrations.models import DeliveryAttempt, ExternalGroup
 from integrations.outgoing.preview import Planned
 from integrations.pages import change_panel
 from integrations.standing import wording
+from integrations.standing.status_report import duration
 from integrations.tokens.life import end_of
 
 register = template.Library()
+
+MINUTE = 60
 
 
 @register.simple_tag
@@ -38,6 +43,20 @@ def by_hand(context: Context, row: change_panel.OutgoingRow, back: str = "") -> 
     # A prefix keeps HTML ids unique: an operation may be on the page twice.
     prefix = "head-" if context.get("partner") else ""
     return {"row": row, "back": back, "prefix": prefix, "perms": context["perms"], "csrf_token": context["csrf_token"]}
+
+
+@register.filter
+def outcome(attempt: DeliveryAttempt) -> str:
+    """What came of an attempt: the HTTP status, or what told that the partner has it or does not."""
+    return wording.outcome(attempt)
+
+
+@register.filter
+def took(seconds: float) -> str:
+    """A duration: to hundredths of a second, from a minute on in its two largest units."""
+    if seconds >= MINUTE:
+        return duration(int(seconds))
+    return _("%(seconds)s s") % {"seconds": number_format(seconds, 2)}
 
 
 @register.filter

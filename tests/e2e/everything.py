@@ -90,7 +90,8 @@ def _session(user: Any) -> str:
 
 
 def _partners() -> dict[str, str]:
-    """ACME accepts everything. BETA's circuit breaker is open. GAMMA is paused. DELTA is disabled."""
+    """ACME accepts everything. BETA's circuit breaker is open. GAMMA is paused. DELTA is disabled. EPSILON pulls, and
+    ZETA, which has an SMAX adapter, has stopped to poll."""
     from django.utils import timezone
     from knox.models import AuthToken
 
@@ -99,10 +100,13 @@ def _partners() -> dict[str, str]:
     from tests.factories import ExternalGroupFactory
 
     names = {"ACME": "ACME Netze", "BETA": "BETA Server", "GAMMA": "GAMMA Anwendungen", "DELTA": "DELTA Drucker"}
+    names |= {"EPSILON": "EPSILON Telefonie", "ZETA": "ZETA Gebäude"}
     groups = {name: ExternalGroupFactory(group__name=group, system__system_id=name) for name, group in names.items()}
     outbox.open_breaker(groups["BETA"].system, "BETA zieht um")
     ExternalSystem.objects.filter(system_id="GAMMA").update(paused_at=timezone.now(), pause_status=410)
     ExternalSystem.objects.filter(system_id="DELTA").update(enabled=False)
+    for name, delivery in (("EPSILON", "pull"), ("ZETA", "smax")):
+        ExternalSystem.objects.filter(system_id=name).update(delivery=delivery, endpoint_url="")
     # It ends soon, as the status page says.
     token, _ = AuthToken.objects.create(groups["ACME"].system.authorized_user, expiry=timedelta(days=9))
     keys = {f"{name.lower()}_system": str(group.system_id) for name, group in groups.items()}
@@ -138,6 +142,8 @@ def _changes(people: dict[str, Any]) -> dict[str, str]:
         "abandoned": make(Phase.ABANDON),
         "edited": make(Phase.PLAN),
         "busy": make(Phase.DEPLOY, "ACME Netze", title="Kernschalter tauschen, viel besprochen"),
+        "pulled": make(Phase.PLAN, "EPSILON Telefonie"),
+        "polled": make(Phase.PLAN, "ZETA Gebäude"),
     }
     return {name: change.number for name, change in made.items()} | _exchange(made, alice)
 
@@ -184,17 +190,32 @@ def _exchange(made: dict[str, Any], alice: Any) -> dict[str, str]:
     for name, (content, kind) in files.items():
         file = ContentFile(content, name=name)
         Attachment(change=deploy, author=alice, file=file, file_name=name, content_type=kind).save()
+    _collect()
     refused = OutgoingOperation.objects.get(change=stuck, status="Refused")
     return {
         "refused": str(refused.pk),
         "waiting": str(OutgoingOperation.objects.filter(change=busy, status="Waiting").latest("sequence").pk),
         "delivered": str(OutgoingOperation.objects.filter(change=deploy, status="Delivered")[0].pk),
         "stuck_pk": str(stuck.pk),
+        "handed_out": str(OutgoingOperation.objects.get(change=made["pulled"]).pk),
+        "in_the_feed": str(OutgoingOperation.objects.get(change=made["polled"]).pk),
         "closed_pk": str(made["closed"].pk),
         "deploy_pk": str(deploy.pk),
         **{name.partition(".")[0]: str(Attachment.objects.get(file_name=name).pk) for name in files},
         **_incoming(acme, deploy),
     }
+
+
+def _collect() -> None:
+    """EPSILON collects what waits for it, and has not acknowledged it yet. ZETA got its Assign from its feed."""
+    from django.utils import timezone
+
+    from integrations.models import DeliveryControl, ExternalSystem
+    from integrations.outgoing import outbox
+
+    outbox.hand_out(ExternalSystem.objects.get(system_id="EPSILON"), None, 100)
+    outbox.feed(ExternalSystem.objects.get(system_id="ZETA"), None, 0, 100)
+    DeliveryControl.objects.filter(system__system_id="ZETA").update(asked_at=timezone.now() - timedelta(hours=3))
 
 
 def _incoming(acme: Any, change: Any) -> dict[str, str]:

@@ -198,22 +198,27 @@ def test_there_are_200_changes_over_all_types_and_phases(served):
     assert set(counts) == expected | {("Emergency", phase) for phase in emergency}
 
 
-def test_there_are_three_partners_and_six_groups_of_which_four_are_external(served):
+def test_there_are_five_partners_of_each_way_of_delivery_and_eight_groups_of_which_six_are_external(served):
     dump = manage(served.folder, "dump_exchange").stdout
-    assert re.findall(r"- system_id: (\w+)", dump) == ["ACME", "BETA", "GAMMA"]
-    assert len(re.findall(r"^- name: ", dump, re.MULTILINE)) == 6
-    assert len(re.findall(r"  external_system: [A-Z]+$", dump, re.MULTILINE)) == 4
+    assert re.findall(r"- system_id: (\w+)", dump) == ["ACME", "BETA", "DELTA", "EPSILON", "GAMMA"]
+    assert re.findall(r"  delivery: (\w+)", dump) == ["push", "push", "pull", "smax", "push"]
+    assert len(re.findall(r"^- name: ", dump, re.MULTILINE)) == 8
+    assert len(re.findall(r"  external_system: [A-Z]+$", dump, re.MULTILINE)) == 6
 
 
 def test_the_partners_have_what_was_given_to_them_and_have_sent_something_back(served):
     partners = {partner["system_id"]: partner for partner in served.simulator("/api/partners")}
-    assert set(partners) == {"ACME", "BETA", "GAMMA"}
+    assert set(partners) == {"ACME", "BETA", "DELTA", "EPSILON", "GAMMA"}
     assert all(partner["records"] for partner in partners.values())
+    assert {message["signature"] for message in served.simulator("/api/received?system_id=DELTA")} == {"collected"}
+    assert {message["signature"] for message in served.simulator("/api/received?system_id=EPSILON")} == {"polled"}
     operations = {message["operation"] for message in served.simulator("/api/received")}
     assert operations == {"Assign", "Accept", "Cancel", "Update"}
     sent = [(message["operation"], message["status"] < 300) for message in served.simulator("/api/sent")]
     assert {("Create", True), ("Update", True), ("Assign", True), ("Reject", True)} <= set(sent)
     assert {("Cancel", False), ("Update", False)} <= set(sent)
+    of_each = {message["system_id"] for message in served.simulator("/api/sent") if message["status"] < 300}
+    assert of_each == {*partners}
 
 
 def test_other_commands_find_the_key_of_the_folder_and_none_elsewhere(served, tmp_path):

@@ -1,6 +1,7 @@
 """`load_exchange` accepts values of the right type as the API does, and refuses values that only look like them."""
 
 import json
+import re
 from io import StringIO
 
 import pytest
@@ -24,14 +25,38 @@ REFUSED = {
     "external_systems[0].system_id": [(12, TEXT), (True, TEXT), (None, NULL), ("", BLANK), (" ACME", EDGES)],
     "external_systems[0].description": [(1.5, TEXT), (["x"], TEXT), (None, NULL), ("a\0b", "A NUL character")],
     "external_systems[0].authorized_user": [(7, TEXT), ("", BLANK), ("a\u200bb", UNSEEN)],
-    "external_systems[0].delivery": [("Push", "Give one of: push, pull."), (True, "Give one of: push, pull.")],
+    "external_systems[0].delivery": [
+        ("Push", "Give one of: push, pull, smax."),
+        (True, "Give one of: push, pull, smax."),
+    ],
     "external_systems[0].endpoint_url": [(80, TEXT), ("ftp://x/", "Write a URL that begins"), (None, NULL)],
     "external_systems[0].signing_secret": [(12345, TEXT), ("hush", "Write the secret as whsec_")],
     "external_systems[0].max_in_flight": [("4", NUMBER), (4.0, NUMBER), (True, NUMBER), (None, NULL), (0, "Ensure")],
     "external_systems[0].rate_limit": [("90", NUMBER), (False, NUMBER), ([90], NUMBER), (0, "Ensure")],
     "external_systems[0].enabled": [("yes", SWITCH), ("true", SWITCH), (1, SWITCH), (0, SWITCH), (None, NULL)],
     "external_systems[0].sends_markdown": [("no", SWITCH), (1, SWITCH)],
-    "external_systems[0].password": [("x", "There is no such field here. Known: system_id, description, ")],
+    "external_systems[0].password": [(12345678901234, TEXT), (None, NULL), ("", BLANK)],
+    "external_systems[0].smax": [(None, NULL), ("Change", "Give an object."), ([], "Give an object.")],
+    "external_systems[0].smax.entity_types": [
+        ({"entity_types": "Change"}, "Give a list of 1 to 20 names."),
+        ({"entity_types": []}, "Give a list of 1 to 20 names."),
+    ],
+    "external_systems[0].smax.entity_types[1]": [
+        ({"entity_types": ["Change", "a b"]}, "Give the name of an entity type"),
+        ({"entity_types": ["Change", "Change"]}, "Change is given more than once."),
+    ],
+    "external_systems[0].smax.unknown_properties": [
+        ({"unknown_properties": "keep"}, "Give one of: ignore, refuse."),
+        ({"unknown_properties": None}, "Give one of: ignore, refuse."),
+    ],
+    "external_systems[0].smax.values.Phase": [({"values": {"Phase": {}}}, "The values of this property are not")],
+    "external_systems[0].smax.values.PhaseId": [({"values": {"PhaseId": "Deploy"}}, "Give an object that maps")],
+    "external_systems[0].smax.values.PhaseId.Deplo": [
+        ({"values": {"PhaseId": {"Deplo": "Execute"}}}, "We have no such value. Ours: Log, Evaluate, "),
+    ],
+    "external_systems[0].smax.values.PhaseId.Deploy": [({"values": {"PhaseId": {"Deploy": 7}}}, "Give a text of 1")],
+    "external_systems[0].smax.valuse": [({"valuse": {}}, "There is no such key here.")],
+    "external_systems[0].passwort": [("x", "There is no such field here. Known: system_id, description, ")],
     "groups[0].name": [
         (12, TEXT),
         (None, NULL),
@@ -76,7 +101,7 @@ def refusal(load, text):
 def test_what_merely_resembles_a_value_is_refused_with_its_place_and_changes_nothing(load, path):
     section, field = path.split("[0].")
     for value, said in REFUSED[path]:
-        entry = {**ENTRIES[section], field.partition("[")[0]: value}
+        entry = {**ENTRIES[section], re.split(r"[.\[]", field)[0]: value}
         before = {name: [one] for name, one in ENTRIES.items() if name != section}
         assert f"exchange.yaml: {path}: {said}" in refusal(load, {**before, section: [entry]}), value
 

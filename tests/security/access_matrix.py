@@ -183,6 +183,7 @@ EXCHANGE_PAGES = [
     Row("/exchange/status/{open_system}/close/", SEE, CONFIGURE),
     Row(_SYSTEM + "test/", CONFIGURE, CONFIGURE, data={"group": "{group}"}),
     Row(_SYSTEM + "test/{test}/", SEE),
+    Row("/exchange/systems/{system_id}/connect/", CONFIGURE),
     Row("/exchange/changes/{number}/", SEE),
     Row("/exchange/{operation}/", SEE),
     Row("/exchange/{operation}/payload.json", SEE),

@@ -25,14 +25,18 @@ OPEN_BY_HAND = (DeliveryStatus.WAITING, DeliveryStatus.REFUSED)
 
 
 class NotOpen(Exception):  # noqa: N818 - says the state, as the changes' exceptions do
-    """The operation cannot be retried or skipped: it was delivered or skipped already, or is being sent now."""
+    """The operation cannot be retried or skipped: it was delivered or skipped already, or is with the partner now."""
 
 
 def retry_now(operation: OutgoingOperation, is_one_of_many: bool = False) -> None:
     """Makes a waiting or refused operation due now, with a fresh retry schedule. It is sent once it is next.
 
-    `is_one_of_many`: the security log has an event for all of them together. Raises NotOpen.
+    `is_one_of_many`: the security log has an event for all of them together. Raises NotOpen, also for one that waits
+    for a partner that collects: nobody here can send it.
     """
+    if operation.status == DeliveryStatus.WAITING and operation.system.collects:
+        values = {"operation": operation, "system": operation.system}
+        raise NotOpen(_("%(operation)s waits for %(system)s to collect it: nothing was changed.") % values)
     with transaction.atomic():
         changed = OutgoingOperation.objects.filter(pk=operation.pk, status__in=OPEN_BY_HAND).update(
             status=DeliveryStatus.WAITING, tries=0, next_try_at=timezone.now()

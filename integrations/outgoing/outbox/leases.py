@@ -31,14 +31,15 @@ def free(operations: QuerySet[OutgoingOperation], now: datetime) -> int:
         keys = unlocked(operations)
         if not keys:
             return 0
-        freed = OutgoingOperation.objects.filter(pk__in=keys)
-        collected = freed.filter(system__delivery__in=COLLECTING, handed_out_at__isnull=False)
+        collected = OutgoingOperation.objects.filter(
+            pk__in=keys, system__delivery__in=COLLECTING, handed_out_at__isnull=False
+        )
         attempts = [_unacknowledged(operation, now) for operation in collected.defer("payload")]
         DeliveryAttempt.objects.bulk_create(attempts)
         OutgoingOperation.objects.filter(pk__in=[attempt.operation_id for attempt in attempts]).update(
             tries=F("tries") + 1, last_failure=Failure.NOT_ACKNOWLEDGED, last_http_status=None, last_error=_told()
         )
-        return freed.update(status=DeliveryStatus.WAITING, claimed_until=None)
+        return OutgoingOperation.objects.filter(pk__in=keys).update(status=DeliveryStatus.WAITING, claimed_until=None)
 
 
 def unlocked(operations: QuerySet[OutgoingOperation]) -> list[UUID]:

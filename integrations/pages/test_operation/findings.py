@@ -13,7 +13,7 @@ from django.db.models import TextChoices
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
-from integrations.choices import DeliveryStatus, Failure
+from integrations.choices import Delivery, DeliveryStatus, Failure, Operation
 from integrations.models import ExternalSystem, OutgoingOperation
 from integrations.standing import failures
 from integrations.standing.flow import Condition
@@ -28,6 +28,7 @@ class Place(TextChoices):
     FORM = "form"
     START = "start"
     BREAKER = "breaker"
+    CONNECT = "connect"
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,7 @@ def finding(operation: OutgoingOperation, status: SystemStatus, blocker: str) ->
         return Finding(OK, _("%(system)s has taken the %(operation)s.") % names)
     if operation.status == DeliveryStatus.SKIPPED:
         return Finding(IDLE, _("The %(operation)s was given up: %(system)s never gets it.") % names)
-    if operation.status == DeliveryStatus.SENDING:
+    if operation.status == DeliveryStatus.SENDING and status.is_called:
         return _sending(operation, status, names)
     if operation.status == DeliveryStatus.REFUSED:
         return _refused(operation, names)
@@ -83,10 +84,38 @@ def _held(operation: OutgoingOperation, status: SystemStatus, names: dict[str, s
         values = names | {"blocker": blocker}
         return Finding(IDLE, _("The %(operation)s follows once %(blocker)s is delivered.") % values)
     if not status.is_called:
-        title = _("The %(operation)s waits to be collected.") % names
-        mend = _("%(system)s fetches its operations itself, whenever the partner chooses.") % names
-        return Finding(WAIT, title, mend)
+        return _to_be_collected(operation, status, names)
     return _held_by_breaker(operation, status)
+
+
+def _to_be_collected(operation: OutgoingOperation, status: SystemStatus, names: dict[str, str]) -> Finding:
+    is_with_partner = operation.status == DeliveryStatus.SENDING or status.system.delivery == Delivery.SMAX
+    if operation.handed_out_at is not None and is_with_partner:
+        title = _("%(system)s has collected the %(operation)s, and has not confirmed it yet.") % names
+        return Finding(BUSY, title, _confirming(operation, status) % names, Place.CONNECT)
+    if operation.last_failure == Failure.NOT_ACKNOWLEDGED:
+        title = _("%(system)s collected the %(operation)s, but did not acknowledge it in time.") % names
+        mend = _("Ask %(system)s to acknowledge each operation that it has taken. Until then it gets it again.") % names
+        return Finding(BAD, title, mend, Place.CONNECT)
+    title = _("The %(operation)s waits to be collected.") % names
+    if status.flow.asked_at is None:
+        mend = _("%(system)s has never asked. Its administrator must enter there what the page “Connect” shows.")
+        return Finding(WAIT, title, mend % names, Place.CONNECT)
+    if status.is_uncollected:
+        mend = _(
+            "%(system)s has stopped to ask, or to confirm: ask whether its side runs, and compare what it entered."
+        )
+        return Finding(BAD, title, mend % names, Place.CONNECT)
+    return Finding(WAIT, title, _("%(system)s fetches its operations itself, whenever the partner chooses.") % names)
+
+
+def _confirming(operation: OutgoingOperation, status: SystemStatus) -> str:
+    """What is still missing. The text contains the placeholder %(system)s."""
+    if status.system.delivery == Delivery.PULL:
+        return _("%(system)s acknowledges it once it has it. Otherwise it gets it again after a minute or so.")
+    if operation.operation == Operation.ASSIGN:
+        return _("%(system)s must write its ExternalId for the record. Until then each poll has it.")
+    return _("A later poll, or what %(system)s writes about the record, confirms it.")
 
 
 def _paused(system: ExternalSystem, names: dict[str, str]) -> Finding:
@@ -119,6 +148,9 @@ def _held_by_breaker(operation: OutgoingOperation, status: SystemStatus) -> Find
 
 def _refused(operation: OutgoingOperation, names: dict[str, str]) -> Finding:
     status = operation.last_http_status
+    if operation.last_failure == Failure.REFUSED:
+        mend = _("Show the reason to %(system)s, and retry once the fault is fixed there.") % names
+        return Finding(BAD, failures.last_failure(operation), mend)
     if operation.last_failure != Failure.STATUS or status is None:
         mend, place = _mend(operation.last_failure)
         return Finding(BAD, failures.last_failure(operation), mend % names, place)

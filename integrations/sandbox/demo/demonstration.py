@@ -15,16 +15,18 @@ from knox.models import AuthToken
 
 from integrations.sandbox.local.http_client import Api
 from integrations.sandbox.local.interruption import Interrupted, interruptible
+from integrations.sandbox.local.kept import new_password
 from integrations.sandbox.local.processes import ChildEnded, Children, commands
-from integrations.sandbox.local.simulation import Simulation, write_config
+from integrations.sandbox.local.simulation import Account, Simulation, write_config
+from integrations.sandbox.simulator.smax_adapter import Refused, SmaxAdapter
 from integrations.setup.configuration import load as load_configuration
 from integrations.transports.signing import new_secret
 
-from . import incoming_scenes, outgoing_scenes
-from .load import SYSTEMS, configuration, make_tokens
+from . import collecting_scenes, incoming_scenes, outgoing_scenes
+from .load import POLLING, PULLING, SYSTEMS, adapters, configuration, make_tokens, password_variables
 from .stage import Difference, Stage
 
-SCENES = (*outgoing_scenes.SCENES, *incoming_scenes.SCENES)
+SCENES = (*outgoing_scenes.SCENES, *incoming_scenes.SCENES, *collecting_scenes.SCENES)
 # Short pauses and many tries: a partner that is down for a moment is retried soon and not given up.
 HASTE = {
     "DELIVERY_TIMEOUT": "5",
@@ -32,6 +34,7 @@ HASTE = {
     "DELIVERY_LEASE": "15",
     "DISPATCH_INTERVAL": "0.5",
     "BREAKER_OPEN_SECONDS": "1",
+    "SMAX_FEED_OVERLAP_SECONDS": "1",
 }
 
 
@@ -45,12 +48,12 @@ def demonstrate(say: Callable[[str], None]) -> None:
         with interruptible():
             try:
                 say("Starting the real processes on throw-away data ...")
-                tokens = _prepare(folder, base_url, simulator_url)
+                tokens, accounts = _prepare(folder, base_url, simulator_url)
                 for name, command in commands(port, simulator_port, folder / "simulator.yaml").items():
                     children.start(name, command)
                 children.until_answers(f"{simulator_url}/api/partners")
                 children.until_answers(f"{base_url}/accounts/login/")
-                differing = _play(_stage(base_url, simulator_url, tokens, say), children, say)
+                differing = _play(_stage(base_url, simulator_url, tokens, accounts, say), children, say)
             finally:
                 children.stop()
     except Interrupted:
@@ -64,26 +67,35 @@ def demonstrate(say: Callable[[str], None]) -> None:
     say(f"\nAll {len(SCENES)} scenes went by the rules.")
 
 
-def _prepare(folder: Path, base_url: str, simulator_url: str) -> dict[str, str]:
-    """Prepares the database, the configuration and the simulator. Returns tokens for the partners, alice and carol."""
+def _prepare(folder: Path, base_url: str, simulator_url: str) -> tuple[dict[str, str], dict[str, Account]]:
+    """Prepares the database, the configuration and the simulator.
+
+    Returns tokens for the partners, alice and carol, and the accounts of the SMAX adapters.
+    """
     call_command("migrate", verbosity=0, interactive=False)
     secrets = {name: new_secret() for name in SYSTEMS}
+    passwords = {name: new_password() for name in POLLING}
     variables = {f"{name}_SIGNING_SECRET": secret for name, secret in secrets.items()}
-    load_configuration(configuration(simulator_url), variables)
-    tokens = make_tokens()
-    write_config(folder / "simulator.yaml", base_url, tokens, secrets)
+    load_configuration(configuration(simulator_url), {**variables, **password_variables(passwords)})
+    tokens, accounts = make_tokens(), adapters(passwords)
+    write_config(folder / "simulator.yaml", base_url, tokens, secrets, accounts, poll_seconds=0.5)
     for user in get_user_model().objects.filter(username__in=("alice", "carol")):
         tokens[user.get_username()] = AuthToken.objects.create(user)[1]
     connections.close_all()
-    return tokens
+    return tokens, accounts
 
 
-def _stage(base_url: str, simulator_url: str, tokens: dict[str, str], say: Callable[[str], None]) -> Stage:
+def _stage(
+    base_url: str, simulator_url: str, tokens: dict[str, str], accounts: dict[str, Account], say: Callable[[str], None]
+) -> Stage:
     apis = {name: Api(base_url, token) for name, token in tokens.items()}
     return Stage(
         alice=apis.pop("alice"),
         carol=apis.pop("carol"),
         partners=apis,
+        adapters={
+            name: SmaxAdapter(base_url, account.username, account.password, name) for name, account in accounts.items()
+        },
         simulation=Simulation(simulator_url),
         say=lambda text: say(f"    {text}"),
     )
@@ -96,12 +108,12 @@ def _play(stage: Stage, children: Children, say: Callable[[str], None]) -> list[
         say(f"\n{number:2}. {scene.__doc__}")
         try:
             scene(stage)
-        except (Difference, TimeoutError, OSError, LookupError, TypeError) as error:
-            # LookupError, TypeError: an answer does not have the form of the contract.
+        except (Difference, Refused, TimeoutError, OSError, LookupError, TypeError, ValueError) as error:
+            # LookupError, TypeError, ValueError: an answer does not have the form of the contract.
             children.check()
             stage.say(f"DIFFERS: {error if isinstance(error, Difference | TimeoutError) else repr(error)}")
             differing.append(str(number))
-        for system_id in SYSTEMS:
+        for system_id in (*SYSTEMS, *PULLING, *POLLING):
             stage.simulation.behave(system_id, mode="normal")
     return differing
 

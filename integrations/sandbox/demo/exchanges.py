@@ -13,7 +13,7 @@ from django.contrib.auth import get_user_model
 
 from changes.actor import acting
 from changes.choices import ChangeType
-from changes.models import Change, Comment
+from changes.models import Change, Comment, SupportGroup
 from changes.workflow import ABANDON_FROM
 from integrations.choices import DeliveryStatus
 from integrations.models import ExternalReference, OutgoingOperation
@@ -24,11 +24,40 @@ PATIENCE = 60
 
 def play(simulation: Simulation) -> None:
     """Waits for the first deliveries, then exchanges operations. Raises TimeoutError or OSError without an answer."""
+    _give_to_those_that_collect()
     under_way = OutgoingOperation.objects.filter(status__in=(DeliveryStatus.WAITING, DeliveryStatus.SENDING))
     until("the first operations are delivered", lambda: not under_way.exists(), PATIENCE)
     for number, (system_id, operation, fields) in enumerate(_incoming(), 1):
         simulation.send(system_id, operation, key=f"demo-{number}", **fields)
+    _hear_from_those_that_collect(simulation)
     _have_one_refused(simulation)
+
+
+# For each partner that collects: its group, and the changes that it is given.
+COLLECTED = {
+    "DELTA": ("DELTA Telephony", ("Move the telephones of the reception", "Renew the voice mail")),
+    "EPSILON": ("EPSILON Building Services", ("Repair the cooling of the server room", "Inspect the fire doors")),
+}
+
+
+def _give_to_those_that_collect() -> None:
+    """Gives changes to the partners that collect, once. They get them whenever they ask."""
+    alice = get_user_model().objects.get(username="alice")
+    for name, titles in COLLECTED.values():
+        group = SupportGroup.objects.filter(name=name).first()
+        for title in titles if group else ():
+            if not Change.objects.filter(title=title).exists():
+                with acting(alice):
+                    Change(title=title, description=f"{title}.", requested_by=alice, owning_group=group).save()
+
+
+def _hear_from_those_that_collect(simulation: Simulation) -> None:
+    """They say something about the first change that each was given. An SMAX adapter repeats nothing it has said."""
+    for system_id, (_group, titles) in COLLECTED.items():
+        reference = ExternalReference.objects.filter(system__system_id=system_id, change__title=titles[0]).first()
+        if reference is not None and reference.external_status != "In progress":
+            said = {"external_status": "In progress", **_comment(f"{system_id} desk", "We begin on Monday.")}
+            simulation.send(system_id, "Update", key=f"demo-{system_id}", external_id=reference.external_id, **said)
 
 
 def _held_by(system_id: str) -> list[ExternalReference]:

@@ -11,14 +11,19 @@ from django.db import transaction
 from django.utils import timezone
 from knox.models import AuthToken
 
+from integrations.choices import Delivery
 from integrations.models import ExternalSystem
+from integrations.sandbox.local.simulation import Account
 from integrations.setup.configuration import load as load_configuration
 
 from .history import Historian
 from .lives import lives
 
 CONFIGURATION = Path(__file__).with_name("exchange.yaml")
+# The partners that are pushed to, those that pull, and those with an SMAX adapter.
 SYSTEMS = ("ACME", "BETA", "GAMMA")
+PULLING = ("DELTA",)
+POLLING = ("EPSILON",)
 # The accounts that can sign in, each with its role, in the order in which they are shown.
 ACCOUNTS = {
     "alice": "Service desk agent",
@@ -73,8 +78,24 @@ def _people(passwords: Mapping[str, str]) -> dict[str, Any]:
 
 
 def make_tokens() -> dict[str, str]:
-    """Creates a token for our API for each partner. Returns the tokens by `system_id`."""
+    """Creates a token for our API for each partner that needs one. Returns the tokens by `system_id`."""
     return {
         system.system_id: AuthToken.objects.create(system.authorized_user, expiry=None)[1]
-        for system in ExternalSystem.objects.filter(system_id__in=SYSTEMS).select_related("authorized_user")
+        for system in ExternalSystem.objects.filter(system_id__in=(*SYSTEMS, *PULLING)).select_related(
+            "authorized_user"
+        )
     }
+
+
+def adapters(passwords: Mapping[str, str]) -> dict[str, Account]:
+    """The accounts with which the SMAX adapters sign in, by `system_id`. `passwords`: by `system_id` too."""
+    systems = ExternalSystem.objects.filter(system_id__in=passwords, delivery=Delivery.SMAX)
+    return {
+        system.system_id: Account(system.authorized_user.get_username(), passwords[system.system_id])
+        for system in systems.select_related("authorized_user")
+    }
+
+
+def password_variables(passwords: Mapping[str, str]) -> dict[str, str]:
+    """The passwords of the adapters as the configuration names them."""
+    return {f"{name}_PASSWORD": password for name, password in passwords.items()}

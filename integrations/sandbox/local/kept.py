@@ -18,12 +18,15 @@ ALPHABET = "abcdefghjkmnpqrstuvwxyz23456789"
 
 @dataclass
 class Kept:
-    """The stored values, which `save()` writes to `file`. Passwords by user name, secrets and tokens by system id."""
+    """The stored values, which `save()` writes to `file`. Passwords by user name; secrets, tokens and
+    the passwords of SMAX adapters by system id.
+    """
 
     file: Path
     passwords: dict[str, str] = field(default_factory=dict)
     signing_secrets: dict[str, str] = field(default_factory=dict)
     tokens: dict[str, str] = field(default_factory=dict)
+    adapter_passwords: dict[str, str] = field(default_factory=dict)
     simulator_url: str = ""
     has_exchanged: bool = False
 
@@ -33,12 +36,14 @@ class Kept:
         file = folder / "installation.json"
         return cls(file, **json.loads(file.read_text())) if file.exists() else cls(file)
 
-    def complete(self, users: Iterable[str], systems: Iterable[str]) -> None:
-        """Creates a password for each user and a secret for each system that has none, and saves them."""
+    def complete(self, users: Iterable[str], systems: Iterable[str], adapters: Iterable[str]) -> None:
+        """Creates a password for each user and adapter, and a secret for each system, that has none; saves them."""
         for user in users:
-            self.passwords.setdefault(user, _new_password())
+            self.passwords.setdefault(user, new_password())
         for system in systems:
             self.signing_secrets.setdefault(system, new_secret())
+        for system in adapters:
+            self.adapter_passwords.setdefault(system, new_password())
         self.save()
 
     def save(self) -> None:
@@ -46,5 +51,5 @@ class Kept:
         keep_private(self.file, json.dumps(content, indent=2) + "\n")
 
 
-def _new_password() -> str:
+def new_password() -> str:
     return "-".join("".join(secrets.choice(ALPHABET) for _ in range(4)) for _ in range(4))

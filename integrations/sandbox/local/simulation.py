@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +14,33 @@ from .environment import keep_private
 from .http_client import Answer, Api
 
 
-def write_config(file: Path, base_url: str, tokens: dict[str, str], signing_secrets: dict[str, str]) -> None:
-    """Writes the configuration file of the simulator, with the partners in `tokens`."""
-    partners = [
-        {"system_id": name, "base_url": base_url, "token": token, "signing_secret": signing_secrets[name]}
-        for name, token in tokens.items()
-    ]
+@dataclass(frozen=True)
+class Account:
+    """With which an SMAX adapter signs in."""
+
+    username: str
+    password: str
+
+
+def write_config(
+    file: Path,
+    base_url: str,
+    tokens: Mapping[str, str],
+    signing_secrets: Mapping[str, str],
+    adapters: Mapping[str, Account],
+    poll_seconds: float = 10,
+) -> None:
+    """Writes the configuration file of the simulator, with the partners in `tokens` and `adapters`.
+
+    Those with a token but no signing secret pull. `poll_seconds`: the pause of an SMAX adapter between two polls.
+    """
+    partners: list[dict[str, Any]] = []
+    for name, token in tokens.items():
+        way = {"signing_secret": signing_secrets[name]} if name in signing_secrets else {"delivery": "pull"}
+        partners.append({"system_id": name, "base_url": base_url, "token": token, **way})
+    for name, account in adapters.items():
+        known = {"system_id": name, "base_url": base_url, "delivery": "smax", "poll_seconds": poll_seconds}
+        partners.append({**known, "username": account.username, "password": account.password})
     keep_private(file, yaml.safe_dump({"partners": partners}, sort_keys=False))
 
 

@@ -81,6 +81,9 @@ class PlayedDesk:
         """The taken messages about one change, without repeats, in the order of their first arrival."""
         return [message for message in self.messages(system_id, change) if message["taken"] and not message["repeat"]]
 
+    def has_taken(self, system_id: str, message_id: str) -> bool:
+        return (system_id, message_id) in self._taken
+
     # --- What happens ---
 
     def receive(self, body: Mapping[str, Any], *, signature: str, takes: bool, answered: str, at: str) -> Event:
@@ -98,7 +101,7 @@ class PlayedDesk:
             "signature": signature,
             "answered": answered,
             "taken": takes,
-            "repeat": (system_id, message_id) in self._taken,
+            "repeat": self.has_taken(system_id, message_id),
             "external_id": "",
             "body": body,
         }

@@ -181,6 +181,7 @@ def _overview(app: web.Application, only: str | None = None) -> dict[str, Any]:
             {
                 "partner": partner,
                 "behaviour": simulator.behaviour(system_id),
+                "asked": simulator.asked.get(system_id, "has not asked yet"),
                 "records": records[::-1][:shown],
                 "record_count": len(records),
                 "messages": _with_text(messages[:shown]),

@@ -11,11 +11,16 @@
 | `POST /api/partners/{system_id}/send` | sends an operation to our API as this partner; see `send` |
 | `GET`, `PUT`, `DELETE /api/partners/{system_id}/behaviour` | how this partner treats messages; see `behaviour` |
 
+A partner that collects (`delivery`: `pull` or `smax`) asks for its messages; they are listed like the others. A
+behaviour that refuses makes one that pulls refuse a message; `hang_up` makes a partner take it and say nothing; `down`
+makes it not ask. What an SMAX adapter sends has no key and no files, and `raw` is not possible.
+
 A partner with a port of its own (see `config`) takes `POST /operations` there too.
 """
 
 from __future__ import annotations
 
+import asyncio
 import json
 import uuid
 from dataclasses import asdict
@@ -27,12 +32,14 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 
 from . import answers, behaviour
+from .collecting import tasks_of
 from .doors import DOORS, Doors
 from .pages import add_pages
 from .service import SIMULATOR, Simulator
 
 REQUEST_MAX_BYTES = 64 * 1024 * 1024
 BOUND_TO = web.AppKey("bound_to", str)
+COLLECTORS = web.AppKey("collectors", list[asyncio.Task[None]])
 
 
 async def receive(request: web.Request) -> web.StreamResponse:
@@ -47,6 +54,8 @@ async def list_partners(request: web.Request) -> web.Response:
             {
                 "system_id": system_id,
                 "base_url": partner.base_url,
+                "delivery": partner.delivery,
+                "asked": simulator.asked.get(system_id, ""),
                 "behaviour": simulator.behaviour(system_id).as_json(),
                 "records": len(simulator.desk.records(system_id)),
                 "received": len(simulator.desk.messages(system_id)),
@@ -99,6 +108,8 @@ async def send(request: web.Request) -> web.Response:
         raise web.HTTPBadRequest(text="Write body (JSON) or raw (a text), and optionally idempotency_key.")
     if not isinstance(key, str | None):
         raise web.HTTPBadRequest(text="idempotency_key: write a text, or null for none.")
+    if raw is not None and system_id in request.app[SIMULATOR].smax_desks:
+        raise web.HTTPBadRequest(text=f"{system_id} sends with an SMAX adapter: write body.")
     content = raw.encode(errors="surrogatepass") if raw is not None else json.dumps(body).encode()
     _, answer = await request.app[SIMULATOR].send(system_id, content, body if isinstance(body, dict) else {}, key)
     return web.json_response(asdict(answer), status=200 if answer.status else 502)
@@ -196,10 +207,17 @@ def create_app(simulator: Simulator, host: str) -> web.Application:
     async def open_doors(_: web.Application) -> None:
         await app[DOORS].adapt()
 
-    async def close(_: web.Application) -> None:
+    async def collect(app: web.Application) -> None:
+        app[COLLECTORS] = tasks_of(simulator)
+
+    async def close(app: web.Application) -> None:
+        for task in app[COLLECTORS]:
+            task.cancel()
+        await asyncio.gather(*app[COLLECTORS], return_exceptions=True)
         await app[DOORS].close()
         await simulator.close()
 
     app.on_startup.append(open_doors)
+    app.on_startup.append(collect)
     app.on_cleanup.append(close)
     return app

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,9 +17,11 @@ from integrations.transports import signing
 
 from .behaviour import AT_THE_DOOR, DEAF, Behaviour, Mode
 from .client import Answer, post_operation
-from .config import Partner
+from .config import SMAX, Partner
 from .desk import Event, PlayedDesk
 from .journal import Journal
+from .smax_adapter import Refused
+from .smax_desk import SmaxDesk
 
 
 @dataclass(frozen=True)
@@ -44,6 +47,18 @@ class Simulator:
         self.desk.replay(self.journal.events())
         self._behaviours: dict[str, Behaviour] = {}
         self._session: aiohttp.ClientSession | None = None
+        # For each partner that collects: in words, when it last asked, or why it could not.
+        self.asked: dict[str, str] = {}
+        self.smax_desks = {name: SmaxDesk(each) for name, each in partners.items() if each.delivery == SMAX}
+        # An adapter makes one call at a time.
+        self.smax_lock = asyncio.Lock()
+
+    @property
+    def session(self) -> aiohttp.ClientSession:
+        """Of the loop that runs now."""
+        if self._session is None:
+            self._session = aiohttp.ClientSession()
+        return self._session
 
     # --- Behaviour ---
 
@@ -59,7 +74,7 @@ class Simulator:
             raise ValueError(f"{behaviour.mode}: {system_id} has no expired_certificate.")
         self._behaviours[system_id] = behaviour
 
-    def _next_behaviour(self, system_id: str) -> Behaviour:
+    def next_behaviour(self, system_id: str) -> Behaviour:
         behaviour = self.behaviour(system_id)
         self._behaviours[system_id] = behaviour.after_one()
         return behaviour
@@ -77,21 +92,22 @@ class Simulator:
         partner = self.partners.get(body["system_id"])
         signature = _check_signature(partner, raw, headers)
         if partner is None or signature == "invalid":
-            self._keep(body, signature, Behaviour(), "401", takes=False)
+            self.keep(body, signature, Behaviour(), "401", takes=False)
             return _error(401, "The signature was not made with this partner's secret.")
         if not body.get("id") or headers.get("webhook-id", body["id"]) != body["id"]:
-            self._keep(body, signature, Behaviour(), "400", takes=False)
+            self.keep(body, signature, Behaviour(), "400", takes=False)
             return _error(400, "The webhook-id is not the id of the message.")
-        behaviour = self._next_behaviour(partner.system_id)
+        behaviour = self.next_behaviour(partner.system_id)
         if behaviour.mode in DEAF:
             return Receipt(0, {}, behaviour)
-        event = self._keep(body, signature, behaviour, _planned(behaviour))
+        event = self.keep(body, signature, behaviour, _planned(behaviour))
         record = self.desk.record(partner.system_id, event["external_id"])
         return Receipt(200, record.answer if record else {}, behaviour)
 
-    def _keep(
-        self, body: Event, signature: str, behaviour: Behaviour, answered: str, takes: bool | None = None
+    def keep(
+        self, body: Mapping[str, Any], signature: str, behaviour: Behaviour, answered: str, takes: bool | None = None
     ) -> Event:
+        """Stores a message that came. `signature`: whether it was signed, or how else it came."""
         takes = behaviour.takes if takes is None else takes
         event = self.desk.receive(body, signature=signature, takes=takes, answered=answered, at=_now())
         self.journal.append(event)
@@ -100,13 +116,25 @@ class Simulator:
     # --- Sending ---
 
     async def send(self, system_id: str, raw: bytes, body: Mapping[str, Any], key: str | None) -> tuple[Event, Answer]:
-        """Sends `raw` as this partner. `body`: the same as JSON values, {} if it is not a JSON object."""
-        if self._session is None:
-            self._session = aiohttp.ClientSession()
-        answer = await post_operation(self._session, self.partners[system_id], raw, key)
+        """Sends `raw` as this partner. `body`: the same as JSON values, {} if it is not a JSON object.
+
+        An SMAX adapter sends what `body` says as its entity, without a key.
+        """
+        if system_id in self.smax_desks:
+            answer = await self._write(self.smax_desks[system_id], body)
+        else:
+            answer = await post_operation(self.session, self.partners[system_id], raw, key)
         event = self.desk.send(system_id, body, key=key, status=answer.status, answer=answer.body, at=_now())
         self.journal.append(event)
         return event, answer
+
+    async def _write(self, desk: SmaxDesk, body: Mapping[str, Any]) -> Answer:
+        async with self.smax_lock:
+            try:
+                status, said = await asyncio.to_thread(desk.send, body)
+            except (OSError, Refused) as error:
+                return Answer(0, {}, f"No answer from {desk.partner.base_url}: {error}")
+        return Answer(status, {}, said)
 
     async def close(self) -> None:
         if self._session is not None:

@@ -69,6 +69,16 @@ def test_it_ends_cleanly_while_somebody_waits_for_an_answer(tmp_path, number, st
         ("partners: [{system_id: A, base_url: 'http://x', signing_secret: x}]", "partners[0]: Write the secret as"),
         ("partners: [{system_id: A, base_url: 'http://x', port: x}]", "partners[0]: port must be a number"),
         ("partners: [{system_id: A, base_url: 'http://x', certificate: x}]", "partners[0]: a certificate needs a port"),
+        (
+            "partners: [{system_id: A, base_url: 'http://x', delivery: fax}]",
+            "partners[0]: delivery must be one of push",
+        ),
+        ("partners: [{system_id: A, base_url: 'http://x', delivery: pull}]", "partners[0]: with delivery pull, token"),
+        (
+            "partners: [{system_id: A, base_url: 'http://x', delivery: smax}]",
+            "partners[0]: with delivery smax, username",
+        ),
+        ("partners: [{system_id: A, base_url: 'http://x', poll_seconds: 0}]", "partners[0]: poll_seconds must be"),
         ("partners: [&a {system_id: A, base_url: 'http://x'}, *a]", "partners[1]: A is there twice."),
     ],
 )

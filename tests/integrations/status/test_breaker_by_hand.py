@@ -74,7 +74,7 @@ def test_others_are_told_who_may_and_nothing_is_changed(people, acme, settings, 
     client = web(people[name])
     refused = client.post(OPEN, {"reason": "I want to"})
     assert refused.status_code == 403
-    may_not = "You may not open or close circuit breakers, nor send test operations."
+    may_not = "You may not set up systems, open or close circuit breakers, nor send test operations."
     assert f"{may_not} The roles that may: Integration administrator." in text(refused)
     assert client.get(OPEN).status_code == 403
     assert control(acme).breaker == Breaker.CLOSED

@@ -38,7 +38,7 @@ def moment(written):
 
 def test_the_json_has_these_keys_for_each_system(acme, beta):
     answer = json.loads(command("--json"))
-    assert set(answer) == {"at", "systems"}
+    assert set(answer) == {"at", "uncollected", "systems"}
     moment(answer["at"])
     assert answer["systems"] == [
         {
@@ -67,6 +67,7 @@ def test_the_json_has_these_keys_for_each_system(acme, beta):
             "delivered_per_minute": 0.0,
             "rate_limit": None,
             "last_delivered_at": None,
+            "last_asked_at": None,
             "ending_tokens": [],
         }
         for name in ("ACME", "BETA")
@@ -123,7 +124,7 @@ def test_the_limits_are_told(acme):
     [
         ({"enabled": False}, "Disabled", "ACME is disabled"),
         ({"paused_at": timezone.now(), "pause_status": 410}, "Paused", "no more requests"),
-        ({"delivery": "pull"}, "Collects", "ACME collects its operations itself"),
+        ({"delivery": "pull"}, "No delivery yet", "ACME has not asked for its operations yet"),
     ],
 )
 def test_the_state_is_said_in_words(acme, values, short, detail):
@@ -200,7 +201,7 @@ def test_each_number_comes_from_a_partial_index_so_that_what_was_delivered_costs
         "outgoing_delivered",
     }
     assert {*used} <= possible
-    assert len(used) == 8
+    assert len(used) == 9
 
 
 def test_a_system_that_was_made_without_its_control_is_shown_too(acme):

@@ -86,15 +86,6 @@ def test_the_health_is_told_in_one_word_with_its_time_and_its_reason(alice, acme
     assert "Disabled ACME is disabled" in said()
 
 
-def test_one_that_collects_is_slow_once_it_has_not_for_an_hour(alice, acme):
-    give(acme)
-    ExternalSystem.objects.update(delivery="pull")
-    assert "Collects ACME collects its operations itself." in text(web(alice).get(STATUS))
-    OutgoingOperation.objects.update(created_at=timezone.now() - timedelta(hours=2))
-    said = text(web(alice).get(STATUS))
-    assert "Not collected since 2 hours ago ACME has not collected its operations for a while." in said
-
-
 def test_the_numbers_lead_to_the_operations(alice, acme):
     give(acme, 2)
     settle(outbox.Outcome.REFUSED, 1, "refused with 422")
@@ -122,7 +113,7 @@ def test_without_a_system_the_page_says_what_fills_it(alice, ingrid):
 def test_a_system_that_collects_has_no_breaker(ingrid, acme):
     ExternalSystem.objects.update(delivery="pull")
     response = web(ingrid).get(STATUS)
-    assert "ACME collects its operations itself." in text(response)
+    assert "Not used: nothing is sent" in text(response)
     assert OPEN not in response.content.decode()
 
 
