@@ -10,12 +10,12 @@ from typing import Any, cast
 from django.conf import settings
 from django.utils.http import http_date
 from rest_framework.authentication import BaseAuthentication
-from rest_framework.exceptions import AuthenticationFailed, NotFound, PermissionDenied
+from rest_framework.exceptions import AuthenticationFailed, NotFound
 from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
 from rest_framework.views import APIView
 
-from changes.api.exceptions import Problem
+from changes.api.exceptions import Forbidden, Problem
 from changes.api.negotiation import AnyMediaType
 from changes.api.parsers import StrictJSONParser, check_has_length
 from changes.api.throttling import count_failure, refuse_many_failures
@@ -77,8 +77,8 @@ class MayUseFace(BasePermission):
         if any(system.enabled for system in systems):
             return True
         if systems:
-            raise PermissionDenied("Your system is disabled here. Ask the service desk to enable it.")
-        raise PermissionDenied("Your account is not that of a system whose delivery is smax. Ask the service desk.")
+            raise Forbidden("Your system is disabled here. Ask the service desk to enable it.")
+        raise Forbidden("Your account is not that of a system whose delivery is smax. Ask the service desk.")
 
 
 class AnyTypeParser(StrictJSONParser):

@@ -112,9 +112,12 @@ def validate(smax: object) -> None:
         raise ValidationError(faults)
 
 
+_FAULT = "%(path)s: %(message)s"
+
+
 def _fault(path: str, message: object, **values: object) -> ValidationError:
     said = str(message) % values if values else str(message)
-    return ValidationError("%(path)s: %(message)s", code="invalid", params={"path": path, "message": said})
+    return ValidationError(_FAULT, code="invalid", params={"path": path, "message": said})
 
 
 _KEYS = ("entity_types", "values", "unknown_properties")

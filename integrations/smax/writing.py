@@ -17,6 +17,7 @@ from changes.api.exceptions import Problem
 from changes.api.parsers import loads
 from changes.choices import Visibility
 from changes.models import Change, Comment
+from changes.validators import made_visible
 from integrations import incoming
 from integrations.access import reachable
 from integrations.api.operation_serializers import valid_request
@@ -218,7 +219,9 @@ class Translation:
     def _name_record(self, made: Translated, operation: str) -> None:
         ext = self.sent.ext
         for name, key in (("ExternalId", "external_id"), ("ExternalStatus", "external_status")):
-            if ext.get(name) not in (None, "") and operation != IncomingKind.REJECT:
+            # What a Reject says of a record that is none any more is of no interest.
+            is_wanted = name == "ExternalId" or operation != IncomingKind.REJECT
+            if ext.get(name) not in (None, "") and is_wanted:
                 made.body[key] = self._tried(name, text_of, ext[name])
         record_id = self.sent.properties.get("Id")
         if operation == IncomingKind.CREATE:
@@ -294,7 +297,7 @@ class Translation:
 
     def _note(self, why: str, names: Any) -> None:
         if names:
-            some = [name[:100] for name in names][:MOST_NAMED]
+            some = [made_visible(name[:100]) for name in names][:MOST_NAMED]
             self.notes.append(f"{why}: {', '.join(some)}{'…' if len(names) > len(some) else ''}.")
 
 

@@ -10,6 +10,7 @@ import pytest
 from django.test import Client
 
 from changes import rate_limits
+from changes.security_log import floods
 from integrations.choices import Delivery
 from integrations.smax import accounts
 from tests.factories import PASSWORD, ExternalSystemFactory, change_in
@@ -74,6 +75,7 @@ class Adapter:
 def _as_a_new_process() -> Iterator[None]:
     """Without passwords checked and failures counted by other tests."""
     accounts.forget()
+    floods.forget()
     rate_limits.forget()
     yield
     rate_limits.forget()
