@@ -373,6 +373,7 @@ DRF_STANDARDIZED_ERRORS = {
 SPECTACULAR_SETTINGS = {
     # The schema lists values only: labels are for people.
     "ENUM_GENERATE_CHOICE_DESCRIPTION": False,
+    "ENUM_NAME_OVERRIDES": {"AcknowledgedStatusEnum": ["Delivered", "Refused"]},
     "TITLE": "casexchange",
     "DESCRIPTION": "Case exchange of change records between a service desk and its partners.",
     "VERSION": "1",
