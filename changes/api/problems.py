@@ -53,7 +53,7 @@ MOST_CHARACTERS = 2000
 # The same text for what does not exist and for what the caller may not see, so that it reveals nothing.
 NOT_FOUND = "There is nothing at this address, or you may not see it. Addresses end with a slash."
 
-__all__ = ["NOT_FOUND", "ProblemFormatter", "ProblemHandler", "as_api_exception", "exception_handler"]
+__all__ = ["NOT_FOUND", "ProblemFormatter", "ProblemHandler", "as_api_exception", "exception_handler", "told"]
 
 
 # --- From an error of a change to an API error ---
@@ -215,6 +215,12 @@ def _flatten(detail: object, path: str) -> Iterator[Error]:
             yield from _flatten(value, f"{path}.{index}".strip(".") if nested else path)
     else:
         yield Error(getattr(detail, "code", "invalid"), str(detail), path or None)
+
+
+def told(detail: object) -> list[str]:
+    """The errors as texts, each with the path of its field, as in `properties.title: Give a text.`"""
+    errors = islice(_flatten(detail, ""), MOST_ERRORS)
+    return [f"{error.attr}: {error.detail}" if error.attr else error.detail for error in errors]
 
 
 def _quotable(text: str | None) -> str | None:

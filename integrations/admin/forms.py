@@ -10,6 +10,7 @@ from django.core.exceptions import ValidationError
 from django.db.models import Q, QuerySet
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import ngettext
 from knox.models import AuthToken
 
 from changes import audit
@@ -20,6 +21,7 @@ from changes.validators import validate_moment
 from integrations.choices import Delivery, UnknownProperties
 from integrations.leave import FIELDS, TARGETS, USUAL_CHANGE_TYPES, in_order
 from integrations.models import ExternalSystem, OutgoingOperation, validate_secret
+from integrations.outgoing import outbox
 from integrations.setup import adapter_password, smax_settings
 from integrations.setup.configuration_file import ConfigurationError, parse
 from integrations.tokens.life import default_expiry
@@ -198,6 +200,13 @@ class ExternalSystemForm(forms.ModelForm):
         for name in {"max_in_flight", "rate_limit"} & {*self.fields}:
             self.fields[name].widget.attrs["min"] = 1
         fields: dict[str, Any] = self.fields
+        if "delivery" in fields and self.instance.pk and (waiting := outbox.unsettled(self.instance).count()):
+            told = ngettext(
+                "%(count)s operation waits for it. If it becomes push, that is sent at once.",
+                "%(count)s operations wait for it. If it becomes push, they are sent at once.",
+                waiting,
+            )
+            fields["delivery"].help_text = told % {"count": waiting}
         for name, choices in (("settable_fields", settable()), ("transitions", targets())):
             if name in fields:
                 fields[name].choices = choices
@@ -234,6 +243,8 @@ class ExternalSystemForm(forms.ModelForm):
 
     def _clean_password(self, cleaned: dict[str, Any]) -> None:
         password, user = cleaned.get("new_password"), cleaned.get("authorized_user")
+        if password and user is not None and user.check_password(password):
+            password = cleaned["new_password"] = ""  # as it is: nothing is revoked
         if not password or user is None:
             return
         if cleaned.get("delivery") != Delivery.SMAX:

@@ -18,7 +18,7 @@ from django.views.decorators.debug import sensitive_post_parameters
 from changes.choices import ChangeType
 from changes.pages.sign_in.confirming import ConfirmedAdmin, ask_again
 from changes.security_log.recording import Subject, record
-from integrations.choices import UnknownProperties
+from integrations.choices import Delivery, UnknownProperties
 from integrations.models import ExternalSystem
 from integrations.outgoing import outbox
 from integrations.setup import adapter_password, smax_settings
@@ -112,12 +112,18 @@ class ExternalSystemAdmin(ConfirmedAdmin, CountsWhatProtects, admin.ModelAdmin):
 
     @admin.display(description=_("state"))
     def state_told(self, system: ExternalSystem) -> SafeString:
-        """The state with its reason, for the page of one system."""
-        return shown.state(self.status(system), is_whole=True)
+        """The state with its reason, for the page of one system. As stored, whatever a form with errors has in it."""
+        now = timezone.now()
+        (stored,) = with_traffic(ExternalSystem.objects.filter(pk=system.pk), now)
+        return shown.state(status_of(stored, now), is_whole=True)
 
     @admin.display(description=_("signing secret"))
     def secret(self, system: ExternalSystem) -> str:
-        return gettext("Set") if system.signing_secret else gettext("Not set: operations are sent unsigned")
+        if system.signing_secret:
+            return gettext("Set")
+        return (
+            gettext("Not set: operations are sent unsigned") if system.delivery == Delivery.PUSH else gettext("Not set")
+        )
 
     @admin.display(description=_("former signing secret"))
     def former_secret(self, system: ExternalSystem) -> str:

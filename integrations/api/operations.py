@@ -105,17 +105,17 @@ class SentOperation(Sent):
             raise
 
 
-def authorized_system(request: Request, system_id: object) -> ExternalSystem:
-    """The caller's system of this id. Raises Problem or PermissionDenied."""
+def authorized_system(request: Request, system_id: object, name: str = "system_id") -> ExternalSystem:
+    """The caller's system of this id, which the call has under `name`. Raises Problem or PermissionDenied."""
     if not isinstance(system_id, str) or not system_id:
         message = "Name your system, as a JSON string."
-        raise Problem(message, "required", {"system_id": message})
-    check_identifier("system_id", system_id)
+        raise Problem(message, "required", {name: message})
+    check_identifier(name, system_id)
     caller: PartnerCaller = request.auth  # type: ignore[assignment]
     system = next((own for own in caller.systems if own.system_id == system_id), None)
     if system is None:
         raise PermissionDenied(
-            "This token is not that of the system's authorized user. Check system_id, including upper/lower case."
+            f"This token is not that of the system's authorized user. Check {name}, including upper/lower case."
         )
     if not system.enabled:
         raise PermissionDenied("This system is disabled here. Ask the service desk to enable it.")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import Any
@@ -15,7 +14,7 @@ from rest_framework.exceptions import APIException, Throttled
 from rest_framework.request import Request
 
 from changes.api.exceptions import Conflict, Forbidden, Problem, TooLarge, Unavailable
-from changes.api.problems import as_api_exception
+from changes.api.problems import as_api_exception, told
 from changes.conflicts import is_unavailable, is_undone
 from changes.exceptions import ChangeRefused
 from changes.models import Change
@@ -182,6 +181,6 @@ def problem_of(error: Exception) -> APIException:
 
 def _as_text(problem: APIException) -> str:
     """One line for people: the errors with the paths of their fields."""
-    text = getattr(problem, "summary", None) or json.dumps(problem.detail, ensure_ascii=False, default=str)
+    text = getattr(problem, "summary", None) or " ".join(told(problem.detail))
     # The name of an unknown field may contain characters that cannot be stored; escape them.
     return str(text)[:4000].encode(errors="backslashreplace").decode().replace("\x00", "\\x00")

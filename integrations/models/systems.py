@@ -171,9 +171,16 @@ class ExternalSystem(models.Model):
             raise ValidationError({"authorized_user": self._fault_of_user()})
         with transaction.atomic(savepoint=False):
             is_new = self._state.adding
+            if not is_new and (fields is None or "delivery" in fields):
+                self._forget_other_way()
             super().save(*args, **kwargs)
             if is_new:
                 DeliveryControl.objects.create(system=self)
+
+    def _forget_other_way(self) -> None:
+        """If the delivery changes: what was delivered, or asked for, the other way tells nothing of this one."""
+        if ExternalSystem.objects.filter(pk=self.pk).exclude(delivery=self.delivery).exists():
+            DeliveryControl.objects.filter(system=self).update(asked_at=None, first_delivered_at=None)
 
     def clean(self) -> None:
         errors = {}

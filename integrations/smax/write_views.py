@@ -103,7 +103,7 @@ class ExchangeView(FaceView):
 
     def get(self, request: Request, tenant: str) -> Response:
         asked = request.query_params
-        system = authorized_system(request, asked.get("system"))
+        system = authorized_system(request, asked.get("system"), "system")
         registration = Registration.of(system)
         entity_type = asked.get("type") or registration.entity_types[0]
         if entity_type not in registration.entity_types:

@@ -36,6 +36,8 @@ PRIVACY = {
     "PUBLIC": Visibility.PUBLIC.value,
     **dict.fromkeys(("PRIVATE", "INTERNAL", "AGENTPUBLIC"), Visibility.PRIVATE.value),
 }
+PARTS = {"entity_type", "properties", "related_properties", "Comments", "ext_properties", "layout", "meta"}
+EXT_PROPERTIES = {"ExternalSystem", "Operation", "ExternalId", "ExternalEntityType", "ExternalStatus"}
 MOST_FILES = 1000
 MOST_NAMED = 20
 CREATED_TIME_MAX_LENGTH = 64
@@ -118,7 +120,7 @@ class SentEntity(Sent):
             return _linked(self.request.auth.systems, self.named.get("change_number"))  # type: ignore[union-attr]
         if not isinstance(named, str) or not named:
             raise ValidationError({"ExternalSystem": ["Name your system, in ext_properties."]})
-        return authorized_system(self.request, named)
+        return authorized_system(self.request, named, "ExternalSystem")
 
 
 def _linked(systems: Sequence[ExternalSystem], number: str | None) -> ExternalSystem:
@@ -202,10 +204,19 @@ class Translation:
         self._name_record(made, operation)
         self._take_properties(made, operation)
         self._take_comments(made)
+        self._note_unknown_parts()
         if self.errors:
             raise ValidationError(self.errors)
         made.note = " ".join(self.notes)
         return made
+
+    def _note_unknown_parts(self) -> None:
+        """Otherwise nobody would notice a mistyped `ExternalID`."""
+        unknown = [name for name in self.sent.entity if name not in PARTS]
+        unknown += [f"ext_properties.{name}" for name in self.sent.ext if name not in EXT_PROPERTIES]
+        if self.registration.refuses_unknown:
+            self.errors |= {name[:100]: ["An entity has no such part."] for name in unknown[:MOST_NAMED]}
+        self._note("Ignored parts that an entity does not have", unknown)
 
     def _operation(self) -> str:
         given = self.sent.bulk.value if self.sent.bulk else self.sent.ext.get("Operation")

@@ -22,7 +22,7 @@ def _curl(address: str, *options: str) -> str:
 
 
 def _json(values: object) -> str:
-    return f"--json {shlex.quote(json.dumps(values))}"
+    return f"-H 'Content-Type: application/json' -d {shlex.quote(json.dumps(values))}"
 
 
 def who_am_i(base: str) -> Snippet:
@@ -30,15 +30,10 @@ def who_am_i(base: str) -> Snippet:
 
 
 def an_update(base: str, system_id: str) -> Snippet:
-    update = {
-        "system_id": system_id,
-        "operation": "Update",
-        "change_number": "CHG0000012",
-        "external_status": "In progress",
-        "comments": [{"body": "Parts ordered"}],
-    }
-    key = '-H "Idempotency-Key: $(uuidgen)"'
-    return Snippet(_("Send an operation"), _curl(f"{base}/api/v1/operations/", BEARER, key, _json(update)))
+    said = {"system_id": system_id, "operation": "Update", "change_number": "$NUMBER", "external_id": "C-1001"}
+    update = _json({**said, "comments": [{"body": "Parts ordered"}]}).replace("$NUMBER", "'$NUMBER'")
+    title = _("Send an operation about the change with the number in $NUMBER")
+    return Snippet(title, _curl(f"{base}/api/v1/operations/", BEARER, '-H "Idempotency-Key: example-1"', update))
 
 
 def ask(base: str) -> Snippet:
@@ -55,14 +50,14 @@ def acknowledge(base: str) -> Snippet:
 
 def sign_in(base: str, tenant: str, username: str) -> Snippet:
     address = f"{base}/auth/authentication-endpoint/authenticate/login?TENANTID={tenant}"
-    login = shlex.quote(json.dumps({"login": username}))
-    lines = [
-        "read -rs PASSWORD",
-        f"BODY=$(jq -c --arg password \"$PASSWORD\" '. + {{password: $password}}' <<< {login})",
-        'TOKEN=$(curl --fail-with-body --json "$BODY" \\',
-        f"  {shlex.quote(address)})",
-    ]
+    body = f"jq -n --arg login {shlex.quote(username)} --arg password \"$PASSWORD\" '$ARGS.named'"
+    lines = [f"TOKEN=$({body} |", f"  curl --fail-with-body -d @- {shlex.quote(address)})"]
     return Snippet(_("Sign in"), "\n".join(lines))
+
+
+def password() -> Snippet:
+    """Alone: a shell that gets several lines at once would take the next one for the password."""
+    return Snippet(_("Type the password, which is not shown"), "read -rs PASSWORD")
 
 
 def poll(feed: str) -> Snippet:

@@ -184,7 +184,7 @@ def _smax(system: ExternalSystem, base: str) -> Sheet:
         Entry(_("Read a record"), f"GET {rest}/ems/{types[0]}/<Id>?layout=FULL_LAYOUT"),
     ]
     missing = [] if account.has_usable_password() else [_no_password(system)]
-    snippets = [examples.sign_in(base, tenant, account.get_username()), examples.poll(feed)]
+    snippets = [examples.password(), examples.sign_in(base, tenant, account.get_username()), examples.poll(feed)]
     return Sheet(intro % {"system": system}, entries, calls, snippets, [*missing, *_missing(system)])
 
 
@@ -209,9 +209,7 @@ def _system_id(system: ExternalSystem, note: str) -> Entry:
 def _own_calls(system: ExternalSystem, base: str) -> list[Entry]:
     token = _("Shown once, when it is made. Sent in each call as: Authorization: Bearer <token>")
     return [
-        Entry(
-            _("Base address of our API"), f"{base}/api/v1/", _("The calls that it takes: see its description below.")
-        ),
+        Entry(_("Our address"), base, _("The calls of our API are below /api/v1/.")),
         Entry(_("Token"), "", token, is_secret=True),
     ]
 

@@ -22,7 +22,7 @@ def snippets(language: str) -> list[str]:
 def environment(running_exchange):
     gamma = running_exchange.partner_api("GAMMA")
     token = gamma.headers["Authorization"].split()[1]
-    return {**os.environ, "BASE_URL": running_exchange.base_url, "TOKEN": token, "NO_PROXY": "*"}
+    return {**os.environ, "DESK": running_exchange.base_url, "TOKEN": token, "NO_PROXY": "*"}
 
 
 def give_to_gamma(exchange, title):
