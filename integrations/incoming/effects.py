@@ -123,7 +123,7 @@ def _own_id(request: IncomingRequest, change: Change) -> str:
 def _add(request: IncomingRequest, change: Change, stored: list[Attachment]) -> None:
     author = request.system.authorized_user
     own = {IncomingKind.ASSIGN: ASSIGNED_COMMENT, IncomingKind.REJECT: REJECTED_COMMENT}.get(request.operation)
-    if own:
+    if own and request.adds_own_comment:
         Comment(change=change, author=author, body=own).save()
     for sent in _new(request.comments, change):
         comment = Comment(

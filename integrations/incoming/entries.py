@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -14,7 +15,7 @@ from integrations.choices import IncomingKind, IncomingStatus
 from integrations.json_text import kept
 from integrations.models import ExternalReference, ExternalSystem, IncomingOperation
 from integrations.outgoing import payloads
-from integrations.statements import last_applied
+from integrations.statements import same_content
 
 from .locks import lock_origin
 from .request import Answer, IncomingRequest, OperationRefused
@@ -82,23 +83,53 @@ def remembered(request: IncomingRequest) -> Answer | None:
 
 # --- Operations that are repeatable by their content ---
 
-# How long a Create that names no record of the partner is taken for a repetition of the last operation.
+# How long the same content is taken for a repetition. Later, somebody means it.
 REPEATED_WITHIN = timedelta(hours=1)
+SAID_BEFORE = "Its comments were not added again: they came with the same content before."
 
 
-def repeated(request: IncomingRequest, change: Change | None) -> Answer | None:
-    """The first answer, if the system's last operation about `change` was the same; None otherwise.
+def repeated(
+    request: IncomingRequest, change: Change, reference: ExternalReference | None
+) -> tuple[Answer | None, IncomingRequest]:
+    """The first answer, if this operation repeats one about `change`, whose lock is held; and what is to be applied.
 
-    `change` is locked. Without one, this is a Create: then the system's last operation about any change counts, if this
-    one does not name the partner's record.
+    It repeats one if nobody else did anything to the change since. If the partner itself did, the change may no longer
+    be what the first answer says: then the operation is applied without the comments that it brought before.
     """
-    if change is not None:
-        return _answer_of(last_applied(change, request.system), request)
+    since = timezone.now() - REPEATED_WITHIN
+    found = same_content(change, request.system, request.body_sha256, since)
+    if found is None:
+        return None, request
+    first, is_followed = found
+    if not is_followed or _is_in_place(request, change, reference):
+        return Answer(first.http_status, first.result or {}, is_replay=True), request
+    if request.operation == IncomingKind.UPDATE or (request.operation == IncomingKind.ASSIGN and reference):
+        note = f"{request.note} {SAID_BEFORE}".strip()
+        return None, replace(request, comments=(), adds_own_comment=False, note=note)
+    return None, request
+
+
+def _is_in_place(request: IncomingRequest, change: Change, reference: ExternalReference | None) -> bool:
+    """Whether the change and its reference are what the operation makes of them."""
+    if request.operation == IncomingKind.REJECT:
+        return reference is None
+    said = {name: getattr(request, name) for name in ("external_url", "external_status")}
+    said = {name: value for name, value in said.items() if value is not None}
+    if reference is None and (said or request.external_id):
+        return False
+    return all(getattr(reference, name) == value for name, value in said.items()) and all(
+        getattr(change, name) == value for name, value in request.properties.items()
+    )
+
+
+def created_before(request: IncomingRequest) -> Answer | None:
+    """The first answer, if this Create repeats one that named no record of the partner's; None otherwise."""
     if not request.names_itself:
         return None  # a repetition meets the external id
     lock_origin(request.system.system_id, request.body_sha256)
-    recent = IncomingOperation.objects.filter(received_at__gte=timezone.now() - REPEATED_WITHIN, **_of(request))
-    return _answer_of(recent.order_by("-received_at", "-pk").first(), request)
+    lately = {"operation": IncomingKind.CREATE, "received_at__gte": timezone.now() - REPEATED_WITHIN}
+    same = IncomingOperation.objects.filter(body_sha256=request.body_sha256, **lately, **_of(request))
+    return _answer_of(same.order_by("-received_at", "-pk").first(), request)
 
 
 def _first_create(request: IncomingRequest) -> Answer | None:

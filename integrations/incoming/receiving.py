@@ -24,7 +24,7 @@ from integrations.outgoing import outbox
 
 from .budget import stored_because_of
 from .effects import carry_out, new_change
-from .entries import keep, new_entry, remembered, repeated
+from .entries import created_before, keep, new_entry, remembered, repeated
 from .locks import lock_origin
 from .request import Answer, IncomingRequest, OperationRefused
 from .target import find, refuse_taken
@@ -73,10 +73,15 @@ def _apply(request: IncomingRequest, stored: list[Attachment]) -> Answer:
     if _began_here(request):
         return _ignore(request)
     found = None if request.operation == IncomingKind.CREATE else find(request)
-    if request.is_repeatable and (first := repeated(request, found[0] if found else None)):
-        return first
     if found and request.as_kept:
         request = replace(request, properties=request.as_kept(found[0], request.properties))
+    first = None
+    if request.is_repeatable and found:
+        first, request = repeated(request, *found)
+    elif request.is_repeatable:
+        first = created_before(request)
+    if first:
+        return first
     record = new_entry(request, IncomingStatus.APPLIED)
     # Outgoing operations that this one causes refer to `record` before it is saved. It is saved last, with its result;
     # the database checks the foreign keys at the commit.

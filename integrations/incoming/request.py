@@ -39,7 +39,8 @@ class IncomingRequest:
     true, the change has this one already, and it is not added again. `then` is called with the added one, in the
     operation's transaction. The file of an attachment with `is_stored` is in our storage already, and counted.
 
-    `is_repeatable`: the same content twice in a row, or another time with Create, is answered with the first result.
+    `is_repeatable`: the same content is answered with the first result, a Create's whenever it comes.
+    `adds_own_comment`: whether an Assign or a Reject adds the comment that says so.
     `names_itself`: a Create without an external id, which gets a reference with our number.
     `as_kept`: returns those properties that say something else than the change, whose lock is held.
     """
@@ -61,6 +62,7 @@ class IncomingRequest:
     origin: Mapping[str, str] | None = None
     note: str = ""
     is_repeatable: bool = False
+    adds_own_comment: bool = True
     names_itself: bool = False
     as_kept: Callable[[Change, Mapping[str, Any]], Mapping[str, Any]] | None = None
 

@@ -8,7 +8,7 @@ They return rows, or partly loaded models: reading another field of such a model
 
 from .callers import partner_of_token, token_with_user
 from .claims import Share, claim, controls_of_due, is_due
-from .known import Known, group_with_system, known_of, last_applied, references_of
+from .known import Known, group_with_system, known_of, references_of, same_content
 from .outcomes import lock_controls, lock_exchanges, lock_open, write_delivered, write_heard_of
 from .recorded import write_recorded
 from .rows import SEQUENCES, partly
@@ -22,13 +22,13 @@ __all__ = [
     "group_with_system",
     "is_due",
     "known_of",
-    "last_applied",
     "lock_controls",
     "lock_exchanges",
     "lock_open",
     "partly",
     "partner_of_token",
     "references_of",
+    "same_content",
     "token_with_user",
     "write_delivered",
     "write_heard_of",

@@ -108,13 +108,37 @@ def references_of(changes: Collection[int], systems: Collection[int]) -> list[Ex
 
 # --- What a partner sent about a change ---
 
-_LAST_APPLIED = """
-SELECT id, body_sha256 FROM integrations_incomingoperation
-WHERE change_id = %s AND system_id = %s AND status = 'Applied' ORDER BY received_at DESC, id DESC LIMIT 1
+_SAME_CONTENT = """
+SELECT id, EXISTS (
+    SELECT 1 FROM integrations_incomingoperation later
+    WHERE later.change_id = first.change_id AND later.system_id = first.system_id AND later.status = 'Applied'
+    AND later.received_at > first.received_at
+) AS is_followed
+FROM integrations_incomingoperation first
+WHERE change_id = %s AND received_at > %s AND system_id = %s AND status = 'Applied' AND body_sha256 = %s
+AND NOT EXISTS (
+    SELECT 1 FROM integrations_outgoingoperation told
+    WHERE told.change_id = first.change_id AND told.system_id = first.system_id AND told.created_at > first.received_at
+)
+AND NOT EXISTS (
+    SELECT 1 FROM changes_historicalchange edit
+    WHERE edit.id = first.change_id AND edit.history_date > first.received_at
+    AND COALESCE(edit.source_system, '') <> %s
+)
+ORDER BY received_at DESC, first.id DESC LIMIT 1
 """
 
 
-def last_applied(change: Change, system: ExternalSystem) -> IncomingOperation | None:
-    """The system's last operation about the change that was applied, with its `body_sha256` alone."""
+def same_content(
+    change: Change, system: ExternalSystem, body_sha256: str, since: datetime
+) -> tuple[IncomingOperation, bool] | None:
+    """The system's last applied operation about the change with this content, and whether others of it came later.
+
+    None if somebody else altered the change since, if the system was told anything of it since, or if it is older than
+    `since`. The operation has its key alone.
+    """
+    moment = connection.ops.adapt_datetimefield_value(since)
+    parameters = [change.pk, moment, system.pk, body_sha256, system.system_id]
     with prepared():
-        return next(iter(read(IncomingOperation, _LAST_APPLIED, [change.pk, system.pk])), None)
+        first: Any = next(iter(read(IncomingOperation, _SAME_CONTENT, parameters)), None)
+    return (first, bool(first.is_followed)) if first else None

@@ -1,10 +1,15 @@
 """Many entities in one call, by `POST ces` and in bulk, and entities that are sent again."""
 
-import pytest
+from datetime import timedelta
+from functools import partial
 
+import pytest
+from django.utils import timezone
+
+from changes.choices import Visibility
 from changes.models import Change, Comment, SupportGroup
 from integrations.models import ExternalReference, IncomingOperation
-from tests.factories import change_in
+from tests.factories import SupportGroupFactory, change_in
 from tests.rows import each_row
 
 
@@ -25,19 +30,106 @@ def stored(change):
 
 def test_the_same_entity_twice_in_a_row_is_answered_with_the_first_result(adapter, linked):
     first = adapter.write("Update", layout="DisplayLabel", properties={**own(linked), "DisplayLabel": "A"})
-    linked = stored(linked)
-    linked.title = "Edited here"
-    linked.save()
     again = adapter.write("Update", layout="DisplayLabel", properties={**own(linked), "DisplayLabel": "A"})
     assert again == first
-    assert stored(linked).title == "Edited here"
-    adapter.write("Assign", properties=own(linked))
-    adapter.write("Assign", properties=own(linked))
-    assert Comment.objects.count() == 1
-    # After another one it is a new one.
+    adapter.write("Update", properties={**own(linked), "DisplayLabel": "B"})
+    # After another one of its own, the change is made the same again.
     adapter.write("Update", properties={**own(linked), "DisplayLabel": "A"})
     assert stored(linked).title == "A"
     assert IncomingOperation.objects.count() == 3
+
+
+def edited(change, **fields):
+    """Our desk's edit."""
+    change = stored(change)
+    for name, value in fields.items():
+        setattr(change, name, value)
+    change.save()
+
+
+def moved(change, phase):
+    change = stored(change)
+    change.move_to(phase)
+    change.save()
+
+
+def given_again(change):
+    """Our desk takes the change back, and gives it once more."""
+    group = change.owning_group
+    edited(change, owning_group=SupportGroupFactory(name="Locals"))
+    edited(change, owning_group=group)
+
+
+def said(change, **fields):
+    Comment(change=change, author=change.requested_by, body="Ours", **fields).save()
+
+
+def hours_pass(change):
+    IncomingOperation.objects.update(received_at=timezone.now() - timedelta(minutes=61))
+
+
+# operation, properties, comments, what happens before it is sent again, whether that is a new one, what it does
+AGAIN = [
+    ("Update", {"Justification": "A"}, [], lambda change: None, False),
+    ("Update", {"Justification": "A"}, [], partial(said, visibility=Visibility.PRIVATE), False),
+    ("Update", {"Justification": "A"}, [], partial(edited, justification="B"), True),
+    ("Update", {"Justification": "A"}, [], partial(edited, title="Elsewhere"), True),
+    ("Update", {"PhaseId": "ApprovePlan"}, [], partial(moved, phase="Plan"), True),
+    ("Update", {}, ["Any news?"], said, True),
+    ("Update", {}, ["Any news?"], hours_pass, True),
+    ("Update", {}, ["Any news?"], lambda change: None, False),
+    ("Assign", {}, [], lambda change: None, False),
+    ("Assign", {}, [], given_again, True),
+    ("Reject", {}, [], lambda change: None, False),
+    ("Reject", {}, [], given_again, True),
+]
+
+
+@each_row("operation, properties, comments, between, is_new", AGAIN)
+def test_the_same_entity_again(adapter, linked, operation, properties, comments, between, is_new):
+    sent = {"properties": {**own(linked), **properties}, "Comments": [{"Body": body} for body in comments]}
+    adapter.feed()
+    first = adapter.write(operation, **sent)
+    count = Comment.objects.filter(source_system="ACME").count()
+    between(linked)
+    adapter.feed()
+    again = adapter.write(operation, layout="Justification,PhaseId", **sent)
+    assert IncomingOperation.objects.count() == 1 + is_new
+    assert Comment.objects.filter(source_system="ACME").count() == count * (1 + is_new)
+    read = adapter.record(linked, "Justification,PhaseId")
+    assert {name: read[name] for name in properties} == properties
+    assert {name: again["entity"]["properties"][name] for name in properties} == properties
+    assert again["ext_properties"] == first["ext_properties"]
+    if operation == "Reject":
+        assert adapter.feed() == []
+
+
+# The entities of a call that is sent twice as a whole: operation, properties, comments, ext. Then the change's title
+TWICE = [
+    ([("Update", {}, ["one"], {}), ("Update", {}, ["two"], {})], "Given"),
+    ([("Update", {"DisplayLabel": "A"}, ["one"], {}), ("Update", {"DisplayLabel": "B"}, ["two"], {})], "B"),
+    ([("Assign", {}, [], {"ExternalStatus": "x"}), ("Update", {}, ["one"], {"ExternalStatus": "y"})], "Given"),
+    ([("Update", {}, ["Why"], {}), ("Reject", {}, [], {})], "Given"),
+]
+
+
+@each_row("entities, title", TWICE)
+def test_a_call_that_is_sent_twice_adds_no_comment_twice(adapter, linked, entities, title):
+    edited(linked, title="Given")
+    listed = [
+        adapter.entity(
+            operation, ext, properties={**own(linked), **properties}, Comments=[{"Body": body} for body in bodies]
+        )
+        for operation, properties, bodies, ext in entities
+    ]
+    once = adapter.post("ces", {"entities": listed})
+    before = [comment.body for comment in Comment.objects.order_by("pk")]
+    again = adapter.post("ces", {"entities": listed})
+    assert [comment.body for comment in Comment.objects.order_by("pk")] == before
+    assert [each["ext_properties"] for each in again["entities"]] == [
+        each["ext_properties"] for each in once["entities"]
+    ]
+    assert stored(linked).title == title
 
 
 def test_a_repeated_create_answers_the_first_result_and_another_content_is_a_conflict(adapter, acme):
@@ -105,6 +197,22 @@ NO_BULKS = [{}, {"operation": "DELETE", "entities": [{}]}, {"operation": "CREATE
 @each_row("body", NO_BULKS)
 def test_a_bulk_call_that_asks_for_nothing_possible(adapter, body):
     assert adapter.post("ems/bulk", body, 400)["meta"]["errorDetails"]["httpStatus"] == 400
+
+
+# the titles of a bulk CREATE that is sent twice, how many changes there are then
+BULK_TWICE = [(["A"], 1), (["A", "B"], 2), (["A", "B", "C"], 3)]
+
+
+@each_row("titles, count", BULK_TWICE)
+def test_a_bulk_create_that_is_sent_twice(adapter, acme, alice, titles, count):
+    entities = [{"entity_type": "Change", "properties": {"DisplayLabel": title}} for title in titles]
+    body = {"operation": "CREATE", "entities": entities}
+    first = adapter.post("ems/bulk", body)
+    assert adapter.post("ems/bulk", body) == first
+    assert Change.objects.count() == count
+    hours_pass(None)
+    adapter.post("ems/bulk", body)
+    assert Change.objects.count() == count * 2
 
 
 def test_a_bulk_create_gets_a_reference_with_our_id_and_is_repeatable(adapter, acme, alice):
