@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, cast
 from uuid import UUID
 
+from django.db.models import QuerySet
 from rest_framework.exceptions import APIException, ValidationError
 from rest_framework.request import Request
 
@@ -41,6 +43,7 @@ EXT_PROPERTIES = {"ExternalSystem", "Operation", "ExternalId", "ExternalEntityTy
 MOST_FILES = 1000
 MOST_NAMED = 20
 CREATED_TIME_MAX_LENGTH = 64
+_NUMBER = re.compile(r"-?\d{1,19}(\.\d{1,19})?", re.ASCII)
 _WITH_PROPERTIES = (IncomingKind.CREATE, IncomingKind.UPDATE)
 
 
@@ -370,12 +373,26 @@ def _comment(system: ExternalSystem, comment: Mapping[str, Any], created_time: A
 
 
 def _has_comment(system: ExternalSystem, body: str, created_time: Any, change: Change) -> bool:
-    """Whether the change has this comment. Adapters quote a number at one time, and not at another."""
-    same = [created_time, str(created_time)]
-    if isinstance(created_time, str) and created_time.isascii() and created_time.isdecimal() and len(created_time) < 20:
-        same.append(int(created_time))
-    there = Comment.objects.filter(change=change, source_system=system.system_id, smax__created_time__in=same)
-    return there.filter(body=body).exists()
+    return same_comments(system, change, body, created_time).exists()
+
+
+def same_comments(system: ExternalSystem, change: Change, body: object, created_time: Any) -> QuerySet[Comment]:
+    """The comments of the system's own with this body and this `CreatedTime`, in whatever form that was sent."""
+    own = Comment.objects.filter(change=change, source_system=system.system_id, body=body)
+    return own if created_time is None else own.filter(smax__created_time__in=_forms_of(created_time))
+
+
+def _forms_of(created_time: Any) -> list[Any]:
+    """Adapters quote a number at one time, and not at another. Some write whole numbers as floats."""
+    text = str(created_time)
+    if isinstance(created_time, str) and not _NUMBER.fullmatch(text):
+        return [text]
+    number = float(text)
+    forms: list[Any] = [created_time, text, number, str(number)]
+    if number.is_integer():
+        whole = int(text) if text.removeprefix("-").isdecimal() else int(number)
+        forms += [whole, str(whole)]
+    return forms
 
 
 def _keep_time(created_time: Any, comment: Comment) -> None:

@@ -303,6 +303,31 @@ def test_a_comment_keeps_its_time_and_is_added_once(adapter, linked, created):
     assert Comment.objects.count() == 3
 
 
+# CreatedTime, the same in another form, whether it is the same
+FORMS = [
+    (1764000000000, 1764000000000.0, True),
+    (1764000000000.0, 1764000000000, True),
+    (1764000000000.0, "1764000000000", True),
+    ("1764000000000.0", 1764000000000, True),
+    (1764000000000, "1764000000000.0", True),
+    ("1764000000000", 1764000000000.0, True),
+    (1764000000000.5, "1764000000000.5", True),
+    (1764000000000, 1764000000000.5, False),
+    (1764000000000, "2025-11-24T16:00:00Z", False),
+    (1e300, 1e300, True),
+    (7, "٧", False),
+]
+
+
+@each_row("first, second, is_same", FORMS)
+def test_a_comment_is_the_same_in_whatever_form_its_time_is_sent(adapter, linked, first, second, is_same):
+    for number, created in enumerate((first, second)):
+        comments, ext = [{"Body": "Hello", "CreatedTime": created}], {"ExternalStatus": f"Status {number}"}
+        adapter.write("Update", properties=own(linked), Comments=comments, ext=ext)
+    listed = adapter.get(f"collaboration/comments/Change/{linked.pk}")
+    assert [each["CreatedTime"] for each in listed] == ([first] if is_same else [first, second])
+
+
 def test_a_comment_without_a_time_is_added_each_time_unless_the_entity_is_the_same(adapter, linked):
     for status in ("a", "a", "b"):
         adapter.write("Update", properties=own(linked), Comments=[{"Body": "Hi"}], ext={"ExternalStatus": status})
