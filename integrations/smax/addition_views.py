@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Mapping
 from http import HTTPStatus
-from typing import Any
+from typing import Any, cast
 from uuid import UUID
 
 from django.conf import settings
@@ -26,13 +26,14 @@ from integrations.access import reachable
 from integrations.api.sent import pay, problem_of
 from integrations.choices import IncomingKind
 from integrations.incoming import OperationRefused
-from integrations.models import SmaxUpload
+from integrations.models import ExternalSystem, SmaxUpload
 
 from . import uploads
 from .face import NOT_FOUND, FaceView
 from .properties import id_of, milliseconds
 from .records import change_of
 from .write_views import write
+from .writing import created_time_of, same_comments
 
 FIELD = "files[]"
 FILE_NAME = "Fs-Filename"
@@ -60,7 +61,9 @@ class CommentsView(FaceView):
         [outcome] = write(request, [entity], IncomingKind.UPDATE)
         if outcome.error:
             raise outcome.error
-        added = Comment.objects.filter(change=change, body=self.body["Body"], source_system__isnull=False)
+        system = cast(ExternalSystem, outcome.sent.system)  # known, since it was applied
+        created_time = created_time_of(self.body.get("CreatedTime"))
+        added = same_comments(system, change, self.body["Body"], created_time)
         return Response(described(added.select_related("author", "smax").latest("pk")), HTTPStatus.CREATED)
 
 

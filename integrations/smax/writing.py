@@ -379,7 +379,9 @@ def _has_comment(system: ExternalSystem, body: str, created_time: Any, change: C
 def same_comments(system: ExternalSystem, change: Change, body: object, created_time: Any) -> QuerySet[Comment]:
     """The comments of the system's own with this body and this `CreatedTime`, in whatever form that was sent."""
     own = Comment.objects.filter(change=change, source_system=system.system_id, body=body)
-    return own if created_time is None else own.filter(smax__created_time__in=_forms_of(created_time))
+    if created_time is None:
+        return own.filter(smax=None)
+    return own.filter(smax__created_time__in=_forms_of(created_time))
 
 
 def _forms_of(created_time: Any) -> list[Any]:

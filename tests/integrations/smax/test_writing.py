@@ -334,6 +334,30 @@ def test_a_comment_without_a_time_is_added_each_time_unless_the_entity_is_the_sa
     assert Comment.objects.count() == 2
 
 
+# who says what between ACME's post and its repetition, what ACME posts, whether it is answered with the first one
+BETWEEN = [
+    ("OTHER", {"Body": "ok", "PrivacyType": "PRIVATE"}, {"Body": "ok", "CreatedTime": 1}, True),
+    ("OTHER", {"Body": "ok", "PrivacyType": "PRIVATE"}, {"Body": "ok"}, True),
+    ("OTHER", {"Body": "ok"}, {"Body": "ok"}, False),
+    ("OTHER", {"Body": "ok", "CreatedTime": 1}, {"Body": "ok", "CreatedTime": "1"}, True),
+    ("ACME", {"Body": "ok", "CreatedTime": 2}, {"Body": "ok", "CreatedTime": 1}, True),
+    ("ACME", {"Body": "ok", "CreatedTime": 2}, {"Body": "ok"}, True),
+]
+
+
+@each_row("speaker, between, posted, is_first", BETWEEN)
+def test_a_posted_comment_is_answered_and_no_other_one(
+    adapter, other_adapter, linked, speaker, between, posted, is_first
+):
+    ExternalReference(change=linked, system=other_adapter.system, external_id="O-1").save()
+    path = f"collaboration/comments/Change/{linked.pk}"
+    first = adapter.post(path, posted, 201)
+    {"ACME": adapter, "OTHER": other_adapter}[speaker].post(path, between, 201)
+    again = adapter.post(path, posted, 201)
+    assert (again == first) == is_first
+    assert Comment.objects.get(pk=again["Id"]).source_system == "ACME"
+
+
 def test_another_partner_can_write_nothing_of_it(other_adapter, linked, acme):
     for operation in ("Update", "Assign", "Reject", "Cancel"):
         other_adapter.write(operation, 404, properties=own(linked))
