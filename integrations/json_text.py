@@ -1,4 +1,4 @@
-"""Readable JSON, and the limits on how much of a long JSON text is kept or shown."""
+"""Readable JSON, the limits on how much of a long JSON text is kept or shown, and what of JSON is never kept."""
 
 from __future__ import annotations
 
@@ -39,6 +39,29 @@ class Shown:
         text = pretty(value)
         start = beginning(text, SHOWN_BYTES)
         return cls(start, len(start) < len(text))
+
+
+# Parts of the names under which passwords are sent, in lower case.
+_PASSWORDS = ("password", "passwd")
+MASK = "***"
+
+
+def without_passwords(value: Any) -> Any:
+    """The same JSON, with a mask for what stands under the name of a password: some sign in at a wrong address.
+
+    Of a body that was kept as unreadable nothing stays, if a password may be in it.
+    """
+    if isinstance(value, list):
+        return [without_passwords(item) for item in value]
+    if not isinstance(value, dict):
+        return value
+    if [*value] == ["unreadable"] and _names_password(str(value["unreadable"])):
+        return {"unreadable": "(left out: it may contain a password)"}
+    return {name: MASK if _names_password(name) else without_passwords(item) for name, item in value.items()}
+
+
+def _names_password(text: str) -> bool:
+    return any(name in text.lower() for name in _PASSWORDS)
 
 
 def kept(value: object) -> Any:

@@ -12,7 +12,7 @@ from django.utils import timezone
 from changes.models import Change
 from integrations.access import reachable
 from integrations.choices import IncomingKind, IncomingStatus
-from integrations.json_text import kept
+from integrations.json_text import kept, without_passwords
 from integrations.models import ExternalReference, ExternalSystem, IncomingOperation
 from integrations.outgoing import payloads
 from integrations.statements import same_content
@@ -164,10 +164,13 @@ def log_failure(
 ) -> None:
     """Logs a refused operation: its sender, its body and the error. A large body is cut; its hash is of the whole.
 
+    Passwords are left out, and then the hash as well.
+
     `named`: what the body says of `operation`, `change_number` and `external_id`, which need not be valid.
     """
     operation = named.get("operation")
     change = _named_by(named, system) if system else None
+    safe = without_passwords(payload)
     IncomingOperation.objects.create(
         system=system,
         user=user,
@@ -175,8 +178,8 @@ def log_failure(
         operation=operation if operation in IncomingKind.values else "",
         status=IncomingStatus.FAILED,
         idempotency_key=idempotency_key,
-        body_sha256=body_sha256,
-        payload=kept(payload),
+        body_sha256=body_sha256 if safe == payload else "",  # a short password could be guessed by it
+        payload=kept(safe),
         change=change,
         http_status=http_status,
         error=error,

@@ -26,6 +26,7 @@ from integrations.api.operation_serializers import valid_request
 from integrations.api.operations import authorized_system
 from integrations.api.sent import Sent
 from integrations.choices import IncomingKind
+from integrations.json_text import without_passwords
 from integrations.models import ExternalSystem, SmaxComment
 
 from . import uploads
@@ -94,7 +95,7 @@ class SentEntity(Sent):
             request,
             external_id="" if translated.names_itself else request.external_id,
             token=self.token,
-            payload=self.payload,
+            payload=without_passwords(self.payload),
             body_sha256=self.body_sha256,
             note=translated.note,
             comments=tuple(map(partial(_comment, system), request.comments, translated.created_times)),

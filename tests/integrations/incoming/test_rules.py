@@ -60,6 +60,15 @@ class TestRule2OneTransaction:
         kept = [entry.payload for entry in IncomingOperation.objects.order_by("received_at")]
         assert kept == [{"unreadable": "{nonsense"}, {"unreadable": "[1]"}, {"unreadable": "\ufffd\ufffd"}]
 
+    def test_a_password_that_is_sent_by_mistake_is_not_kept(self, acme, partner_api):
+        for body in ('{"login": "x", "password": "S3cret"}', '{"login": "x", "password": "S3cret"'):
+            partner_api(acme).post("/api/v1/operations/", body, content_type="application/json")
+        kept = [entry.payload for entry in IncomingOperation.objects.order_by("received_at")]
+        assert kept == [
+            {"login": "x", "password": "***"},
+            {"unreadable": "(left out: it may contain a password)"},
+        ]
+
     def test_a_fault_of_ours_is_logged_too(self, acme, partner_api, settings, tmp_path):
         """Simulates a full storage by a file at the place of its folder."""
         (tmp_path / "media").write_text("")

@@ -1,5 +1,7 @@
 """Writing: what each operation does, the names and values that are taken, notes, errors, and repetitions."""
 
+import json
+
 import pytest
 from django.utils import timezone
 
@@ -179,6 +181,38 @@ def test_a_body_that_cannot_be_read(adapter, body, status):
     if body.startswith("[["):
         assert IncomingOperation.objects.get().payload["unreadable"].startswith("[[[")
     assert IncomingOperation.objects.filter(status="Failed", token__endswith="…").count() == 1
+
+
+SECRET = "Correct-Horse-7"
+# address, what is sent, what is kept of it
+PASSWORDS = [
+    ("ces", {"login": "x", "password": SECRET}, {"login": "x", "password": "***"}),
+    ("ces", {"Login": "x", "Password": SECRET}, {"Login": "x", "Password": "***"}),
+    ("ces", {"entities": [], "user": {"passwd": [SECRET]}}, {"entities": [], "user": {"passwd": "***"}}),
+    ("ces", {"entities": [{"login": "x", "password": SECRET}]}, {"login": "x", "password": "***"}),
+    ("ces", {"entities": [{"password": {"a": SECRET}}]}, {"password": "***"}),
+    ("ems/bulk", {"login": "x", "password": SECRET}, {"login": "x", "password": "***"}),
+    ("ces", f'{{"login": "x", "password": "{SECRET}"', None),
+    ("ces", f"login=x&PASSWORD={SECRET}", None),
+    ("ces", f'[{{"password": "{SECRET}"}}]', None),
+]
+
+
+@each_row("path, sent, kept", PASSWORDS)
+def test_a_password_that_is_sent_by_mistake_is_not_kept(adapter, path, sent, kept):
+    body = sent if isinstance(sent, str) else json.dumps(sent)
+    adapter.call("post", path, 400, data=body, content_type="application/json")
+    entry = IncomingOperation.objects.get()
+    assert entry.payload == (kept or {"unreadable": "(left out: it may contain a password)"})
+    assert SECRET not in repr(vars(entry))
+    assert entry.body_sha256 == ""  # a short password could be guessed by it
+
+
+def test_a_password_in_an_entity_that_is_applied_is_not_kept(adapter, linked):
+    adapter.write("Update", properties={**own(linked), "Password": SECRET}, password=SECRET)
+    entry = IncomingOperation.objects.get(status="Applied")
+    assert SECRET not in json.dumps(entry.payload)
+    assert entry.payload["properties"] == {**own(linked), "Password": "***"}
 
 
 # operation, properties, ext, the note
