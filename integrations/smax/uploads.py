@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
 from typing import Any
@@ -19,6 +20,7 @@ from changes.api.exceptions import Unavailable
 from changes.files.scanning import NotScanned
 from changes.models import Attachment, Change
 from changes.validators import validate_attachment, validate_file_name
+from integrations.access import reachable
 from integrations.incoming import OperationRefused, quota
 from integrations.models import ExternalSystem, SmaxUpload
 
@@ -70,10 +72,29 @@ def check_name(name: str) -> None:
 # --- Linking ---
 
 
-def linking(guids: Iterable[UUID], systems: Iterable[ExternalSystem], field: str) -> list[dict[str, Any]]:
+@dataclass(frozen=True)
+class _Named:
+    """A file that a write names: its guid, the property that names it, and the systems of the caller."""
+
+    guid: UUID
+    field: str
+    systems: Sequence[ExternalSystem]
+
+    def refused(self, attachment: Attachment | None = None) -> OperationRefused:
+        """Why the change cannot have it. `attachment`: what it is on another change, which the caller may not reach."""
+        if attachment is None or not reachable(self.systems).filter(pk=attachment.change_id).exists():
+            return OperationRefused(404, "not_found", f"There is no file {self.guid} that you may use.", self.field)
+        message = (
+            f"The file {self.guid} belongs to {attachment.change.number} already. Upload it again for this change."
+        )
+        return OperationRefused(409, "of_another_change", message, self.field)
+
+
+def linking(guids: Iterable[UUID], systems: Sequence[ExternalSystem], field: str) -> list[dict[str, Any]]:
     """The attachments of an `IncomingRequest` for these files. Those that the change has already are not added again.
 
-    Raises OperationRefused (404) for one that the caller may not use. `field`: the property that names the files.
+    Raises OperationRefused: 404 for one that the caller may not use, 409 for one of another change. `field`: the
+    property that names the files.
     """
     wanted = list(dict.fromkeys(guids))
     if not wanted:
@@ -82,58 +103,53 @@ def linking(guids: Iterable[UUID], systems: Iterable[ExternalSystem], field: str
     own = {system.pk for system in systems}
     sent = []
     for guid in wanted:
-        upload = uploads.get(guid)
+        named, upload = _Named(guid, field, systems), uploads.get(guid)
         if upload is not None and upload.attachment_id is None and upload.system_id in own:
-            sent.append(_link(upload, field))
+            sent.append(_link(upload, named))
         else:
-            key = guid.int if upload is None else upload.attachment_id
-            sent.append({"unless": _is_on(key, guid, field)})
+            sent.append({"unless": partial(_is_on, guid.int if upload is None else upload.attachment_id, named)})
     return sent
 
 
-def _link(upload: SmaxUpload, field: str) -> dict[str, Any]:
+def _link(upload: SmaxUpload, named: _Named) -> dict[str, Any]:
     file: Any = upload.file
     try:
         file.open("rb")
     except FileNotFoundError as error:
-        raise _unknown(upload.guid, field) from error
-    check(file, field)
+        raise named.refused() from error
+    check(file, named.field)
     return {
         "file": file,
         "file_name": upload.file_name,
         "content_type": upload.content_type,
         "is_stored": True,
-        "unless": partial(_is_linked, upload.guid, field),
-        "then": partial(_linked, upload.guid, field),
+        "unless": partial(_is_linked, named),
+        "then": partial(_linked, named),
     }
 
 
-def _is_on(key: int | None, guid: UUID, field: str) -> Callable[[Change], bool]:
-    """Whether the attachment with this key belongs to a change. The function raises OperationRefused if not."""
+def _is_on(key: int | None, named: _Named, change: Change) -> bool:
+    """Whether the attachment with this key belongs to the change. Raises OperationRefused if not."""
+    if key is None or key > LARGEST_KEY:
+        raise named.refused()
+    attachment = Attachment.objects.select_related("change").filter(pk=key).first()
+    if attachment is None or attachment.change_id != change.pk:
+        raise named.refused(attachment)
+    return True
 
-    def is_on(change: Change) -> bool:
-        if key is None or key > LARGEST_KEY or not Attachment.objects.filter(pk=key, change=change).exists():
-            raise _unknown(guid, field)
-        return True
 
-    return is_on
-
-
-def _is_linked(guid: UUID, field: str, change: Change) -> bool:
+def _is_linked(named: _Named, change: Change) -> bool:
     """Whether another write has linked the upload to this change meanwhile."""
-    upload = SmaxUpload.objects.filter(pk=guid).select_related("attachment").first()
+    upload = SmaxUpload.objects.filter(pk=named.guid).select_related("attachment__change").first()
     if upload is None or (upload.attachment and upload.attachment.change_id != change.pk):
-        raise _unknown(guid, field)
+        raise named.refused(upload.attachment if upload else None)
     return upload.attachment is not None
 
 
-def _linked(guid: UUID, field: str, attachment: Attachment) -> None:
-    if not SmaxUpload.objects.filter(pk=guid, attachment=None).update(attachment=attachment):
-        raise _unknown(guid, field)  # dropped, or linked by another write, meanwhile
-
-
-def _unknown(guid: UUID, field: str) -> OperationRefused:
-    return OperationRefused(404, "not_found", f"There is no file {guid} that you may use.", field)
+def _linked(named: _Named, attachment: Attachment) -> None:
+    if not SmaxUpload.objects.filter(pk=named.guid, attachment=None).update(attachment=attachment):
+        # Dropped, or linked by another write, meanwhile.
+        raise named.refused(Attachment.objects.filter(smax_upload=named.guid).select_related("change").first())
 
 
 def close(sent: Iterable[Mapping[str, Any]]) -> None:

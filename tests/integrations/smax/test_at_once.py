@@ -38,7 +38,7 @@ def test_of_two_changes_that_name_one_upload_one_gets_it(adapter, acme, settings
     files = json.dumps({"complexTypeProperties": [{"properties": {"id": guid}}]})
     properties = {"DisplayLabel": "New", "ChangeAttachments": files}
     calls = [adapter.entity("Create", {"ExternalId": name}, properties=properties) for name in ("C-1", "C-2", "C-3")]
-    assert sorted(statuses(adapter, calls)) == [200, 404, 404]
+    assert sorted(statuses(adapter, calls)) == [200, 409, 409]
     assert Attachment.objects.count() == Change.objects.count() == 1
     assert SmaxUpload.objects.get().attachment == Attachment.objects.get()
     assert b"".join(adapter.call("get", f"frs/file-list/{guid}").streaming_content) == b"x"

@@ -11,7 +11,7 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import override_settings
 from django.utils import timezone
 
-from changes.models import Attachment
+from changes.models import Attachment, Change
 from integrations import tasks
 from integrations.models import ExternalReference, IncomingOperation, PartnerStorage, SmaxUpload
 from tests.rows import each_row
@@ -170,9 +170,30 @@ def test_a_failed_write_keeps_the_upload_for_the_next(adapter, linked):
     assert b"".join(adapter.call("get", f"frs/file-list/{guid}").streaming_content) == b"x"
     adapter.write("Update", properties=properties)
     assert b"".join(adapter.call("get", f"frs/file-list/{guid}").streaming_content) == b"x"
-    # It is that change's file now.
+
+
+# the file, whether the caller reaches its change, status, what the error says
+OF_ANOTHER = [
+    ("{upload}", True, 409, "ChangeAttachments: The file {guid} belongs to {number} already. Upload it again for"),
+    ("{ours}", True, 409, "ChangeAttachments: The file {guid} belongs to {number} already."),
+    ("{upload}", False, 404, "ChangeAttachments: There is no file {guid} that you may use."),
+    ("{ours}", False, 404, "ChangeAttachments: There is no file {guid} that you may use."),
+]
+
+
+@each_row("file, reaches, status, said", OF_ANOTHER)
+def test_a_file_belongs_to_one_change(adapter, other_adapter, linked, alice, file, reaches, status, said):
+    guid = uuid.UUID(adapter.upload(b"x")["guid"])
+    adapter.write("Update", properties={"Id": linked.pk, "ChangeAttachments": files(guid)})
+    if file == "{ours}":
+        ours = Attachment(change=linked, author=alice, file=SimpleUploadedFile("o.txt", b"ours"), file_name="o.txt")
+        ours.save()
+        guid = uuid.UUID(int=ours.pk)
     new = {"DisplayLabel": "x", "ChangeAttachments": files(guid)}
-    adapter.write("Create", 404, properties=new, ext={"ExternalId": "C-2"})
+    writer = adapter if reaches else other_adapter
+    answer = writer.write("Create", status, properties=new, ext={"ExternalId": "C-2"})
+    assert said.format(guid=guid, number=linked.number) in answer["meta"]["errorDetails"]["message"]
+    assert Change.objects.count() == 1
 
 
 def test_another_partner_reads_no_file(adapter, other_adapter, linked):
