@@ -4,7 +4,9 @@ A poll gets all operations that are not delivered, in order, however old: an ope
 so never stepped over. An operation was delivered when
 
 - a later poll asks from a time on that is after its recording (less `SMAX_FEED_OVERLAP_SECONDS`) and not before the
-  answer that had it first: an adapter asks from its last answer's `Date` on, so it has that answer;
+  answer that had it first: an adapter asks from its last answer's `Date` on, so it has that answer. If it has the
+  answers of the last round, which begins with the first page, the operation must have been on one of its pages: what
+  the adapter writes meanwhile shortens the list, so that a later page may pass over some;
 - or the partner wrote about the record since: this confirms the oldest that was handed out, not those behind it, which
   the adapter may not have come to. A write that only names the partner's record answers an Assign, and confirms nothing
   else: two adapters may both have answered it;
@@ -26,6 +28,7 @@ from typing import NamedTuple
 from django.conf import settings
 from django.db import transaction
 from django.db.models import Exists, OuterRef, Q, QuerySet
+from django.db.models.functions import Coalesce
 from django.utils import timezone
 
 from changes.models import Change
@@ -61,24 +64,32 @@ def feed(system: ExternalSystem, since: datetime | None, skip: int, size: int) -
     `since`: None asks for all, and confirms nothing. Notes what is handed out.
     """
     now = timezone.now()
-    handed_out = _note_poll(system, now)
-    if since is not None:
-        _confirm(_confirmed_by_poll(system, since), Confirmation.LATER_POLL, now)
+    last_round, handed_out = _note_poll(system, now, begins=not skip)
+    if since is not None and not skip:
+        _confirm(_confirmed_by_poll(system, since, last_round), Confirmation.LATER_POLL, now)
     waiting = open_to(system.pk, Q(status=DeliveryStatus.WAITING), Q(status=DeliveryStatus.SENDING))
     total = waiting.count()
     page = loaded(system, [place.operation for place in in_order(waiting, skip, size)]) if total > skip else []
     for operation in page:
         operation.message = json.loads(body(operation))
-    if fresh := [operation.pk for operation in page if operation.handed_out_at is None]:
+    if page:
         with transaction.atomic():
             # One that is locked elsewhere is noted by the next poll: until then it cannot be confirmed.
-            keys = unlocked(OutgoingOperation.objects.filter(pk__in=fresh, handed_out_at=None))
-            OutgoingOperation.objects.filter(pk__in=keys).update(handed_out_at=handed_out)
+            keys = unlocked(OutgoingOperation.objects.filter(pk__in=[operation.pk for operation in page]))
+            OutgoingOperation.objects.filter(pk__in=keys).update(
+                handed_out_at=Coalesce("handed_out_at", handed_out), hand_out=_milliseconds(now)
+            )
     return Feed(total, page)
 
 
-def _note_poll(system: ExternalSystem, now: datetime) -> datetime:
-    """Notes when the partner asked. Returns the time at which what this poll gets counts as handed out.
+def _milliseconds(moment: datetime) -> int:
+    return int(moment.timestamp() * 1000)
+
+
+def _note_poll(system: ExternalSystem, now: datetime, begins: bool) -> tuple[datetime | None, datetime]:
+    """Notes when the partner asked, and whether that `begins` a round.
+
+    Returns when the last round began, and the time at which what this poll gets counts as handed out first.
 
     An adapter knows the times of our answers in whole seconds. After another answer in this second, its next poll may
     go by the time of that one. So what is handed out now then counts as handed out in the next second.
@@ -86,9 +97,11 @@ def _note_poll(system: ExternalSystem, now: datetime) -> datetime:
     with transaction.atomic():
         control = DeliveryControl.objects.select_for_update(no_key=True).get(pk=system.pk)
         last, control.asked_at = control.asked_at, now
-        control.save(update_fields=["asked_at"])
+        last_round = control.round_began_at
+        control.round_began_at = now if begins else last_round
+        control.save(update_fields=["asked_at", "round_began_at"])
     second = now.replace(microsecond=0)
-    return now if last is None or last < second else second + timedelta(seconds=1)
+    return last_round, now if last is None or last < second else second + timedelta(seconds=1)
 
 
 # --- What confirms a delivery ---
@@ -111,8 +124,11 @@ def _rows(operations: QuerySet[OutgoingOperation]) -> list[_Row]:
     return [_Row(one.exchange_id, one, one.is_answered) for one in found.order_by("exchange_id", "sequence")]
 
 
-def _confirmed_by_poll(system: ExternalSystem, since: datetime) -> list[OutgoingOperation]:
-    """The operations that a poll from `since` on confirms, in each exchange from the first open one on."""
+def _confirmed_by_poll(system: ExternalSystem, since: datetime, last_round: datetime | None) -> list[OutgoingOperation]:
+    """The operations that a poll from `since` on confirms, in each exchange from the first open one on.
+
+    `last_round`: when the round before this poll began.
+    """
     recorded_before = since - timedelta(seconds=settings.SMAX_FEED_OVERLAP_SECONDS)
     # The adapter knows the time of our answer in whole seconds.
     handed_out_before = since.replace(microsecond=0) + timedelta(seconds=1)
@@ -120,11 +136,15 @@ def _confirmed_by_poll(system: ExternalSystem, since: datetime) -> list[Outgoing
         system=system, created_at__lt=recorded_before, handed_out_at__lt=handed_out_before
     )
     of_these = OutgoingOperation.objects.unsettled().filter(exchange__in=candidates.order_by().values("exchange"))
+    # Whether the adapter has the answers of the last round. Otherwise another adapter had them, or they were lost.
+    has_last = last_round is not None and last_round < handed_out_before
+    given_since = _milliseconds(last_round) if last_round is not None and has_last else 0
     confirmed = []
     for _exchange, rows in groupby(_rows(of_these), lambda row: row.exchange):
         for row in rows:
             one = row.operation
             is_past = one.created_at < recorded_before and one.handed_out_at and one.handed_out_at < handed_out_before
+            is_past = is_past and (one.hand_out or 0) >= given_since
             if not is_past or one.status != DeliveryStatus.WAITING or row.is_held_by_assign():
                 break
             confirmed.append(one)
