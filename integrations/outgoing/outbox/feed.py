@@ -5,15 +5,17 @@ so never stepped over. An operation was delivered when
 
 - a later poll asks from a time on that is after its recording (less `SMAX_FEED_OVERLAP_SECONDS`) and not before the
   answer that had it first: an adapter asks from its last answer's `Date` on, so it has that answer. If it has the
-  answers of the last round, which begins with the first page, the operation must have been on one of its pages: what
-  the adapter writes meanwhile shortens the list, so that a later page may pass over some;
-- or the partner wrote about the record since: this confirms the oldest that was handed out, not those behind it, which
-  the adapter may not have come to. A write that only names the partner's record answers an Assign, and confirms nothing
-  else: two adapters may both have answered it;
+  answers of the last round, which begins with the first page, the operation must have been on one of its pages;
+- or the partner wrote about the record since: this confirms the oldest that was on a page of this round, not those
+  behind it, which the adapter may not have come to. A write that only names the partner's record answers an Assign, and
+  confirms nothing else: two adapters may both have answered it;
 - or the partner rejected the change: this confirms all that was handed out.
 
 Operations are confirmed in order only, and an Assign only by the partner's record id. So what stands behind an Assign
 stays in the feed until the partner has a record that it can apply it to.
+
+What an adapter writes between two pages of a round makes the list shorter. Its `skip` counts those too, so that the
+next page neither passes over an operation nor gives one before an earlier one of its change.
 """
 
 from __future__ import annotations
@@ -45,7 +47,7 @@ from integrations.models import (
 from .collecting import loaded
 from .leases import unlocked
 from .message import body
-from .order import in_order, open_to
+from .order import in_order, open_to, within_bytes
 from .results import Outcome, Result
 from .settling import settle
 
@@ -61,6 +63,8 @@ class Feed:
 def feed(system: ExternalSystem, since: datetime | None, skip: int, size: int) -> Feed:
     """The operations for this system that are not delivered, after what a poll from `since` on confirms is settled.
 
+    With large texts there are fewer than `size`, at least one: `total` tells that there are more.
+
     `since`: None asks for all, and confirms nothing. Notes what is handed out.
     """
     now = timezone.now()
@@ -68,8 +72,10 @@ def feed(system: ExternalSystem, since: datetime | None, skip: int, size: int) -
     if since is not None and not skip:
         _confirm(_confirmed_by_poll(system, since, last_round), Confirmation.LATER_POLL, now)
     waiting = open_to(system.pk, Q(status=DeliveryStatus.WAITING), Q(status=DeliveryStatus.SENDING))
-    total = waiting.count()
-    page = loaded(system, [place.operation for place in in_order(waiting, skip, size)]) if total > skip else []
+    total, gone = waiting.count(), _gone_since(system, last_round) if skip else 0
+    skip = max(0, skip - gone)
+    places = [place.operation for place in in_order(waiting, skip, size)] if total > skip else []
+    page = loaded(system, within_bytes(places))
     for operation in page:
         operation.message = json.loads(body(operation))
     if page:
@@ -79,7 +85,15 @@ def feed(system: ExternalSystem, since: datetime | None, skip: int, size: int) -
             OutgoingOperation.objects.filter(pk__in=keys).update(
                 handed_out_at=Coalesce("handed_out_at", handed_out), hand_out=_milliseconds(now)
             )
-    return Feed(total, page)
+    return Feed(total + gone, page)
+
+
+def _gone_since(system: ExternalSystem, last_round: datetime | None) -> int:
+    """How many operations that were on a page of this round were confirmed since."""
+    delivered = OutgoingOperation.objects.filter(system=system, status=DeliveryStatus.DELIVERED)
+    if last_round is None:
+        return 0
+    return delivered.filter(settled_at__gte=last_round, hand_out__gte=_milliseconds(last_round)).count()
 
 
 def _milliseconds(moment: datetime) -> int:
@@ -162,12 +176,15 @@ def confirm_written(
     exchange = Exchange.objects.filter(change=change, system=system).first()
     if exchange is None:
         return
+    began = DeliveryControl.objects.values_list("round_began_at", flat=True).get(pk=system.pk)
+    given_since = _milliseconds(began) if began and not is_reject else 0
     confirmed = []
     for row in _rows(OutgoingOperation.objects.unsettled().filter(exchange=exchange)):
         one = row.operation
         is_held = one.operation == Operation.ASSIGN and not (is_named or is_reject)
         is_other = only_names and one.operation != Operation.ASSIGN
-        if one.handed_out_at is None or one.status != DeliveryStatus.WAITING or is_held or is_other:
+        is_given = one.handed_out_at is not None and (one.hand_out or 0) >= given_since
+        if not is_given or one.status != DeliveryStatus.WAITING or is_held or is_other:
             break
         confirmed.append(one)
         if not is_reject:
