@@ -170,11 +170,14 @@ class Polling(Collecting):
         if len(page.operations) == page.total:
             self.since = date
         for operation in page.operations:
-            if operation.operation == "Assign":
-                self.apply(operation)
-                self.write(operation.change_id)
-            elif 1 in self.applied[operation.change_id]:  # without the record it cannot apply anything
-                self.apply(operation)
+            self.take(operation)
+
+    def take(self, operation: OutgoingOperation) -> None:
+        if operation.operation == "Assign":
+            self.apply(operation)
+            self.write(operation.change_id)
+        elif 1 in self.applied[operation.change_id]:  # without the record it cannot apply anything
+            self.apply(operation)
 
     @rule(place=places)
     def lose_the_answer_with_a_late_one(self, place: int) -> None:
@@ -184,9 +187,22 @@ class Polling(Collecting):
         self.poll(is_lost=True, size=1000)
         self.poll(is_lost=False, size=1000)
 
-    def write(self, change: int) -> None:
+    @rule(size=st.integers(1, 3))
+    def read_in_pages_and_write_between_them(self, size: int) -> None:
+        """What is written confirms operations, so that the list is shorter when the next page is read."""
+        date = datetime.now(UTC).replace(microsecond=0)
+        found: list[Any] = []
+        while (page := outbox.feed(self.system, self.since, len(found), size)).operations:
+            found += page.operations
+            for operation in page.operations:
+                self.take(operation)
+                if 1 in self.applied[operation.change_id]:
+                    self.write(operation.change_id, "New status")
+        self.since = date
+
+    def write(self, change: int, status: str | None = None) -> None:
         number = next(one.number for one in self.changes if one.pk == change)
-        named = {"change_number": number, "external_id": f"C-{number}"}
+        named = {"change_number": number, "external_id": "" if status else f"C-{number}", "external_status": status}
         request = IncomingRequest(self.system, IncomingKind.UPDATE, body_sha256="0" * 64, **named)
         incoming.receive(request)
 
