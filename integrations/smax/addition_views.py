@@ -29,11 +29,11 @@ from integrations.incoming import OperationRefused
 from integrations.models import ExternalSystem, SmaxUpload
 
 from . import uploads
+from .comments import created_time_of, same_comments
 from .face import NOT_FOUND, FaceView
 from .properties import id_of, milliseconds
 from .records import change_of
 from .write_views import write
-from .writing import created_time_of, same_comments
 
 FIELD = "files[]"
 FILE_NAME = "Fs-Filename"

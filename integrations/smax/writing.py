@@ -4,21 +4,19 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, cast
 from uuid import UUID
 
-from django.db.models import QuerySet
 from rest_framework.exceptions import APIException, ValidationError
 from rest_framework.request import Request
 
 from changes.api.exceptions import Problem
 from changes.api.parsers import loads
 from changes.choices import Visibility
-from changes.models import Change, Comment
+from changes.models import Change
 from changes.validators import made_visible
 from integrations import incoming
 from integrations.access import reachable
@@ -27,9 +25,10 @@ from integrations.api.operations import authorized_system
 from integrations.api.sent import Sent
 from integrations.choices import IncomingKind
 from integrations.json_text import without_passwords
-from integrations.models import ExternalSystem, SmaxComment
+from integrations.models import ExternalSystem
 
 from . import uploads
+from .comments import added_once, created_time_of
 from .properties import Group, as_kept, found, number_of, text_of
 from .registration import DEFAULT_TYPES, Registration
 
@@ -43,8 +42,6 @@ PARTS = {"entity_type", "properties", "related_properties", "Comments", "ext_pro
 EXT_PROPERTIES = {"ExternalSystem", "Operation", "ExternalId", "ExternalEntityType", "ExternalStatus"}
 MOST_FILES = 1000
 MOST_NAMED = 20
-CREATED_TIME_MAX_LENGTH = 64
-_NUMBER = re.compile(r"-?\d{1,19}(\.\d{1,19})?", re.ASCII)
 _WITH_PROPERTIES = (IncomingKind.CREATE, IncomingKind.UPDATE)
 
 
@@ -98,7 +95,7 @@ class SentEntity(Sent):
             payload=without_passwords(self.payload),
             body_sha256=self.body_sha256,
             note=translated.note,
-            comments=tuple(map(partial(_comment, system), request.comments, translated.created_times)),
+            comments=tuple(map(partial(added_once, system), request.comments, translated.created_times)),
             attachments=tuple(self.files),
             is_repeatable=True,
             names_itself=translated.names_itself,
@@ -331,15 +328,6 @@ def switch_of(value: object) -> None:
         raise ValueError("Give true or false.")
 
 
-def created_time_of(value: object) -> Any:
-    """As it was sent: a number, a quoted number, or a date."""
-    if value is None or (isinstance(value, int | float) and not isinstance(value, bool)):
-        return value
-    if not isinstance(value, str) or len(value) > CREATED_TIME_MAX_LENGTH:
-        raise ValueError("Give a time, as a number of milliseconds or as a text.")
-    return value or None
-
-
 def guids_in(value: object) -> list[UUID]:
     """The ids of the files in the property, JSON in a text. Raises ValueError."""
     try:
@@ -361,42 +349,3 @@ def _guid(file: object) -> UUID:
         return UUID(given if isinstance(given, str) else "")
     except ValueError as error:
         raise ValueError("Each file needs properties with an id, the guid that the upload answered.") from error
-
-
-def _comment(system: ExternalSystem, comment: Mapping[str, Any], created_time: Any) -> Mapping[str, Any]:
-    if created_time is None:
-        return comment
-    return {
-        **comment,
-        "unless": partial(_has_comment, system, comment["body"], created_time),
-        "then": partial(_keep_time, created_time),
-    }
-
-
-def _has_comment(system: ExternalSystem, body: str, created_time: Any, change: Change) -> bool:
-    return same_comments(system, change, body, created_time).exists()
-
-
-def same_comments(system: ExternalSystem, change: Change, body: object, created_time: Any) -> QuerySet[Comment]:
-    """The comments of the system's own with this body and this `CreatedTime`, in whatever form that was sent."""
-    own = Comment.objects.filter(change=change, source_system=system.system_id, body=body)
-    if created_time is None:
-        return own.filter(smax=None)
-    return own.filter(smax__created_time__in=_forms_of(created_time))
-
-
-def _forms_of(created_time: Any) -> list[Any]:
-    """Adapters quote a number at one time, and not at another. Some write whole numbers as floats."""
-    text = str(created_time)
-    if isinstance(created_time, str) and not _NUMBER.fullmatch(text):
-        return [text]
-    number = float(text)
-    forms: list[Any] = [created_time, text, number, str(number)]
-    if number.is_integer():
-        whole = int(text) if text.removeprefix("-").isdecimal() else int(number)
-        forms += [whole, str(whole)]
-    return forms
-
-
-def _keep_time(created_time: Any, comment: Comment) -> None:
-    SmaxComment.objects.create(comment=comment, created_time=created_time)
