@@ -164,13 +164,17 @@ class Polling(Collecting):
     @rule(is_lost=st.booleans(), size=st.integers(1, 20))
     def poll(self, is_lost: bool, size: int) -> None:
         date = datetime.now(UTC).replace(microsecond=0)
-        page = outbox.feed(self.system, self.since, 0, size)
+        page = self.page(0, size)
         if is_lost:
             return
         if len(page.operations) == page.total:
             self.since = date
         for operation in page.operations:
             self.take(operation)
+
+    def page(self, skip: int, size: int) -> Any:
+        self.clock.shift(timedelta(milliseconds=1))  # no two calls of an adapter come at the same moment
+        return outbox.feed(self.system, self.since, skip, size)
 
     def take(self, operation: OutgoingOperation) -> None:
         if operation.operation == "Assign":
@@ -192,7 +196,7 @@ class Polling(Collecting):
         """What is written confirms operations, so that the list is shorter when the next page is read."""
         date = datetime.now(UTC).replace(microsecond=0)
         found: list[Any] = []
-        while (page := outbox.feed(self.system, self.since, len(found), size)).operations:
+        while (page := self.page(len(found), size)).operations:
             found += page.operations
             for operation in page.operations:
                 self.take(operation)
