@@ -16,7 +16,8 @@ DEEPEST = 100
 _TAG = re.compile(r"<[a-zA-Z/!]")
 _LINE_END = re.compile(r"\r\n|\r|\n")
 _LEADING_LINE_END = re.compile(r"^[ \t\f]*[\r\n][ \t\f\r\n]*")
-_AROUND_LINE_END = re.compile(r"[ \t\f]*[\r\n][ \t\f\r\n]*")
+# Matches whole runs of spaces. One that must have a line end in it would be tried at each space of a run anew.
+_SPACES = re.compile(r"[ \t\f\r\n]+")
 _ANY_TAG = re.compile(r"<(/?)([a-z][a-z0-9]{0,20})")
 _CLOSED_BY_THEMSELVES = {"p", "br", "img", "hr", "li", "td", "th", "tr", "dt", "dd", "option", "input", "meta", "link"}
 _BLOCKS = {"p", "h1", "h2", "h3", "h4", "h5", "h6", "blockquote", "pre", "ul", "ol", "table", "hr"}
@@ -60,6 +61,11 @@ def to_text(given: str) -> str:
     reader.feed(cleaned)
     reader.close()
     return reader.text()
+
+
+def _space(spaces: re.Match[str]) -> str:
+    """One space for those around a line end; others as they are."""
+    return " " if "\n" in spaces[0] or "\r" in spaces[0] else spaces[0]
 
 
 def _refuse_deep(given: str) -> None:
@@ -131,7 +137,7 @@ class _Reader(HTMLParser):
             data = _LEADING_LINE_END.sub("", data)
             if not data.strip():
                 return
-        self._write(_AROUND_LINE_END.sub(" ", data))
+        self._write(_SPACES.sub(_space, data))
 
     # --- Writing ---
 

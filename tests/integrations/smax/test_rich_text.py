@@ -3,7 +3,8 @@
 import time
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given as drawn
+from hypothesis import settings
 from hypothesis import strategies as st
 
 from integrations.smax.rich_text import as_read, to_html, to_text
@@ -62,7 +63,7 @@ anything = st.one_of(st.text(max_size=80), st.text("<>&;/ \n\r\tab-1.pli", max_s
 
 
 @settings(max_examples=examples(300), deadline=None, database=None)
-@given(anything.map(lambda text: text.replace("\x00", "")))
+@drawn(anything.map(lambda text: text.replace("\x00", "")))
 def test_a_text_that_is_read_and_written_back_counts_as_the_same(text):
     assert as_read(to_text(to_html(text))) == as_read(text)
 
@@ -94,3 +95,16 @@ def test_a_large_text_takes_little_time(piece):
 def test_what_is_nested_too_deeply_is_refused(piece):
     with pytest.raises(ValueError, match="within one another"):
         to_text(piece * 200)
+
+
+# what stands between two letters, up to the limit of a text. It would take minutes if it were tried from each place.
+RUNS = [" ", "\t", " \t", "\x0c ", "&#32;", "<!--"]
+
+
+@each_row("run", RUNS)
+def test_a_long_run_of_the_same_is_read_at_once(adapter, given, run):
+    text = "<p>a" + run * (99_990 // len(run)) + "b</p>"
+    entity = adapter.write("Update", properties={"Id": str(given.pk), "Description": text})
+    assert entity["meta"]["completion_status"] == "OK"
+    given.refresh_from_db()
+    assert given.description.startswith("a")
