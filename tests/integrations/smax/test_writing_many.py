@@ -2,7 +2,8 @@
 
 import pytest
 
-from changes.models import Change, Comment, SupportGroup
+from changes import rate_limits
+from changes.models import Change, Comment, RateCounter, SupportGroup
 from integrations.models import ExternalReference, IncomingOperation
 from tests.factories import change_in
 from tests.rows import each_row
@@ -71,6 +72,38 @@ def test_entities_succeed_or_fail_each_on_its_own(adapter, linked):
     assert failed["meta"]["errorDetails"]["httpStatus"] == 409
     assert IncomingOperation.objects.filter(status="Failed").count() == 5
     assert IncomingOperation.objects.filter(status="Applied").count() == 2
+
+
+def a_call(adapter, path, entities, status):
+    body = {"operation": "UPDATE", "entities": entities}
+    return adapter.post(path, body, status)
+
+
+@each_row("path", ["ces", "ems/bulk"])
+def test_a_call_takes_so_many_entities(adapter, linked, path):
+    entity = adapter.entity("Update", properties=own(linked))
+    details = a_call(adapter, path, [entity] * 201, 413)["meta"]["errorDetails"]
+    assert details["httpStatus"] == 413
+    assert "There are 201; at most 200 are taken" in details["message"]
+    assert list(IncomingOperation.objects.values_list("http_status", flat=True)) == [413]
+    IncomingOperation.objects.all().delete()
+    a_call(adapter, path, [entity] * 200, 200)
+
+
+@each_row("path, listed, result", [("ces", "entities", "meta"), ("ems/bulk", "entity_result_list", None)])
+def test_each_entity_counts_as_a_call_against_the_rate_limit(adapter, linked, settings, path, listed, result):
+    rate_limits.forget()
+    RateCounter.objects.all().delete()
+    IncomingOperation.objects.all().delete()
+    settings.API_RATE_LIMIT = "3/day"
+    bad = adapter.entity("Update", properties={**own(linked), "DisplayLabel": ""})
+    good = adapter.entity("Update", properties={**own(linked), "DisplayLabel": f"By {path}"})
+    answer = a_call(adapter, path, [bad, good, bad, good, bad], 200)
+    told = [(each[result] if result else each)["errorDetails"] for each in answer[listed]]
+    assert [each and each["httpStatus"] for each in told] == [400, None, 400, 429, 429]
+    assert IncomingOperation.objects.count() == 3  # what was not tried is not in the log
+    refused = adapter.client.get("/rest/default/personalization/person/me")
+    assert refused.status_code == 429
 
 
 # --- Bulk ---
