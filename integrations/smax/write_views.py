@@ -205,11 +205,11 @@ class BulkView(FaceView):
     """Creates or updates many records. The answer says of each what came of it; the status is always 200."""
 
     def post(self, request: Request, tenant: str) -> Response:
-        entities = entities_of(SentEntities(request))
-        operation = self.body.get("operation")
-        if not isinstance(operation, str) or operation.upper() not in BULK:
-            raise ValidationError({"operation": [f"Give one of: {', '.join(BULK)}."]})
-        outcomes = write(request, entities, BULK[operation.upper()])
+        try:
+            outcomes = self._outcomes(request)
+        except APIException as error:
+            details = error_details(error.status_code, message_of(error))
+            return _bulk([], {"completion_status": FAILED, "errorDetails": details}, [error])
         results = [
             {
                 "entity": {"entity_type": outcome.entity_type, "properties": properties},
@@ -219,5 +219,15 @@ class BulkView(FaceView):
             for outcome, (properties, _) in zip(outcomes, properties_of(outcomes, Layout(("Id",))), strict=True)
         ]
         errors = [outcome.error for outcome in outcomes if outcome.error]
-        meta = {"completion_status": FAILED if errors else OK}
-        return Response({"entity_result_list": results, "meta": meta}, headers=retry_after(errors))
+        return _bulk(results, {"completion_status": FAILED if errors else OK}, errors)
+
+    def _outcomes(self, request: Request) -> list[Outcome]:
+        entities = entities_of(SentEntities(request))
+        operation = self.body.get("operation")
+        if not isinstance(operation, str) or operation.upper() not in BULK:
+            raise ValidationError({"operation": [f"Give one of: {', '.join(BULK)}."]})
+        return write(request, entities, BULK[operation.upper()])
+
+
+def _bulk(results: list[dict[str, Any]], meta: dict[str, Any], errors: Sequence[APIException]) -> Response:
+    return Response({"entity_result_list": results, "meta": meta}, headers=retry_after(errors))

@@ -169,7 +169,9 @@ def test_tenants(adapter, path, status):
     with override_settings(SMAX_TENANTS=["default", "123456789"]):
         answer = adapter.client.get(path)
     assert answer.status_code == status
-    assert answer.json()["meta"]["completion_status"] == ("OK" if status == 200 else "FAILED")
+    meta = answer.json()["meta"]
+    assert meta["completion_status"] == ("OK" if status == 200 else "FAILED")
+    assert meta["query_time"] >= 0
 
 
 def test_sessions_and_api_tokens_open_nothing_here_and_no_csrf_token_is_asked(acme, alice, partner_api):
