@@ -17,8 +17,8 @@ DEEPEST = 100
 # A text is HTML if one of these is in it. People write <address> or <server> to say what is to be filled in.
 _OF_EDITORS = (
     "a abbr article aside b big blockquote body br caption center code col colgroup dd del div dl dt em figcaption"
-    " figure font footer h1 h2 h3 h4 h5 h6 head header hr html i iframe img ins kbd li main mark meta nav ol p pre q s samp"
-    " script section small span strike strong style sub sup svg table tbody td tfoot th thead tr tt u ul var"
+    " figure font footer h1 h2 h3 h4 h5 h6 head header hr html i iframe img ins kbd li main mark meta nav ol p pre"
+    " q s samp script section small span strike strong style sub sup svg table tbody td tfoot th thead tr tt u ul var"
 )
 # These are tags too, in a text that is HTML, and so are those of office programs, such as <o:p>.
 _OTHERS = (
