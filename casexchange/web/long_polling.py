@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Hashable
 from concurrent.futures import Executor
 
@@ -14,6 +14,9 @@ logger = logging.getLogger(__name__)
 
 # Seconds between two looks, and what each key adds, so that very many of them do not take all of a thread's time.
 INTERVAL, FOR_EACH_KEY = 0.2, 0.005
+# Calls that may wait in this process, of one owner and of all. A web server takes some hundreds of calls at a time, and
+# those who wait must not be in the way of those who do not.
+MOST_OF_OWNER, MOST = 20, 400
 
 
 class LongPolls:
@@ -23,10 +26,14 @@ class LongPolls:
         self._threads = threads
         self._waiting: dict[Callable[[Keys], Keys], dict[Hashable, set[asyncio.Event]]] = defaultdict(dict)
         self._looking: asyncio.Task[None] | None = None
+        self._of_owner: Counter[Hashable] = Counter()
 
     async def wait(self, wait: Wait) -> None:
-        """Returns when there is news, or when the time is over."""
+        """Returns when there is news, or when the time is over; at once if too many wait already."""
+        if self._of_owner[wait.owner] >= MOST_OF_OWNER or self._of_owner.total() >= MOST:
+            return
         event = asyncio.Event()
+        self._of_owner[wait.owner] += 1
         keys = self._waiting[wait.ready]
         keys.setdefault(wait.key, set()).add(event)
         if self._looking is None or self._looking.done():
@@ -37,6 +44,9 @@ class LongPolls:
         except TimeoutError:
             pass  # the view answers that there is nothing
         finally:
+            self._of_owner[wait.owner] -= 1
+            if not self._of_owner[wait.owner]:
+                del self._of_owner[wait.owner]
             keys[wait.key].discard(event)
             if not keys[wait.key]:
                 del keys[wait.key]

@@ -19,9 +19,13 @@ Keys = Collection[Any]
 
 @dataclass(frozen=True)
 class Wait:
-    """What a call waits for, at most so many seconds. `ready` returns those of the given keys that have news."""
+    """What a call waits for, at most so many seconds. `ready` returns those of the given keys that have news.
+
+    `owner`: whoever calls. Only some calls of each may wait at a time; beyond that a call is answered at once.
+    """
 
     key: Hashable
+    owner: Hashable
     seconds: float
     ready: Callable[[Keys], Keys]
 

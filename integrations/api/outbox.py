@@ -164,7 +164,7 @@ class CollectView(OutboxView):
             given = outbox.hand_out(system, cursor, limit)
             if not given.operations and wait and not request.META.get(HAS_WAITED):
                 if request.META.get(CAN_WAIT):
-                    return later(Wait((system.pk, cursor), wait, _ready))
+                    return later(Wait((system.pk, cursor), system.pk, wait, _ready))
                 given = _waited(system, cursor, limit, wait)
         except UnknownCursor as error:
             raise _unknown_cursor() from error
@@ -298,8 +298,13 @@ def _answers(
 def _problem(said: Acknowledgement, operation: OutgoingOperation | None) -> Problem:
     if operation is None:
         return NoSuchOperation("There is no such operation, or it is not yours.")
-    if operation.handed_out_at is None:
+    if not operation.claim:
         return Conflict("This operation was not handed out to you.", "not_handed_out")
+    if not operation.is_settled and operation.status != DeliveryStatus.REFUSED:
+        told = (
+            "An earlier operation of this change was refused. This one waits until a person has retried or skipped it."
+        )
+        return Conflict(told, "behind_refused")
     told = f"This operation is {operation.status} here already: nothing was changed."
     return Conflict(told, f"is_{operation.status.lower()}")
 

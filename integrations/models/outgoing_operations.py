@@ -29,8 +29,9 @@ class OutgoingOperation(models.Model):
     `is_next`: this is the first unsettled operation of its exchange; no other is sent.
     `claim`: how often a worker has claimed it. Only the worker with the latest claim may record a failure.
     `tries`: the tries that used up the retry schedule.
-    `hand_out`: the number of the latest answer that handed it to a partner that collects; `collector`: the number of
-    the first answer to the same reader. The numbers count up in `DeliveryControl.hand_outs`.
+    `hand_out`: the number of the latest answer that handed it to a partner that pulls; `collector`: the number of the
+    first answer to the same reader. The numbers count up in `DeliveryControl.hand_outs`. For an SMAX adapter `hand_out`
+    is the time of the latest answer that had it, in ms, and `handed_out_at` that of the first.
     """
 
     # Only on an operation that was claimed or handed out: what its message is made of (statements/claims.py).

@@ -246,6 +246,9 @@ class DeliveryControl(models.Model):
     asked_at = models.DateTimeField(
         _("last asked at"), null=True, help_text=_("When the partner last asked for its operations, to some seconds.")
     )
+    round_began_at = models.DateTimeField(
+        null=True, help_text=_("When an SMAX adapter last began to read the feed from its first page on.")
+    )
     rate_used_until = models.DateTimeField(
         null=True, help_text=_("Until when the rate limit is used up by what was sent already.")
     )

@@ -37,8 +37,9 @@ class OutgoingRow:
 
     @property
     def may_be_skipped(self) -> bool:
-        """Whether a person may skip it: it waits or was refused."""
-        return self.operation.status in (DeliveryStatus.WAITING, DeliveryStatus.REFUSED)
+        """Whether a person may skip it: it waits or was refused, or its partner has collected it."""
+        is_out = self.operation.status == DeliveryStatus.SENDING and self.operation.system.collects
+        return is_out or self.operation.status in (DeliveryStatus.WAITING, DeliveryStatus.REFUSED)
 
     @property
     def can_retry(self) -> bool:
@@ -47,7 +48,7 @@ class OutgoingRow:
         What waits for a partner that collects can be had already.
         """
         system = self.operation.system
-        if system.collects and self.operation.status == DeliveryStatus.WAITING:
+        if system.collects and self.operation.status != DeliveryStatus.REFUSED:
             return False
         return self.may_be_skipped and not self.blocker and not flow_of(system, timezone.now()).is_stopped
 

@@ -18,6 +18,7 @@ from .by_hand import NotOpen, close_breaker, open_breaker, resume, retry_now, sk
 from .claiming import claim, is_due, is_more_due, release_stale
 from .collecting import Acknowledgement, Cursor, HandOut, UnknownCursor, acknowledge, hand_out, has_something
 from .feed import Feed, confirm_written, feed
+from .leases import free
 from .message import body, message
 from .recording import Context, context_of, context_of_new, record, wake_on_commit
 from .results import Outcome, Result
@@ -41,6 +42,7 @@ __all__ = [
     "context_of",
     "context_of_new",
     "feed",
+    "free",
     "hand_out",
     "has_something",
     "is_due",

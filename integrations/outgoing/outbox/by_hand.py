@@ -6,13 +6,13 @@ from collections.abc import Iterable
 from typing import Any
 
 from django.db import transaction
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from changes.actor import Actor
 from changes.security_log.recording import Subject, record
-from integrations.choices import DeliveryStatus
+from integrations.choices import COLLECTING, DeliveryStatus
 from integrations.models import DeliveryControl, Exchange, ExternalSystem, OutgoingOperation
 from integrations.outgoing import flow_control
 
@@ -22,6 +22,8 @@ from .settling import promote
 # Operations that the security log names one by one; of more it has the number.
 NAMED = 5
 OPEN_BY_HAND = (DeliveryStatus.WAITING, DeliveryStatus.REFUSED)
+# What a partner has collected can be skipped: it may collect and never acknowledge it.
+SKIPPABLE = Q(status__in=OPEN_BY_HAND) | Q(status=DeliveryStatus.SENDING, system__delivery__in=COLLECTING)
 
 
 class NotOpen(Exception):  # noqa: N818 - says the state, as the changes' exceptions do
@@ -73,11 +75,12 @@ def skip_all(operations: Iterable[OutgoingOperation], user: Any, reason: str) ->
     with transaction.atomic():
         exchanges = Exchange.objects.filter(pk__in={*by_key.values()}).order_by("pk").select_for_update(no_key=True)
         locked = list(exchanges.values_list("pk", flat=True))
-        still_open = OutgoingOperation.objects.filter(pk__in=by_key, status__in=OPEN_BY_HAND).defer("payload")
+        still_open = OutgoingOperation.objects.filter(SKIPPABLE, pk__in=by_key).defer("payload")
         first = list(still_open.select_related("change", "system").order_by("created_at", "id")[:NAMED])
-        skipped = OutgoingOperation.objects.filter(pk__in=by_key, status__in=OPEN_BY_HAND).update(
+        skipped = OutgoingOperation.objects.filter(SKIPPABLE, pk__in=by_key).update(
             status=DeliveryStatus.SKIPPED,
             is_next=False,
+            claimed_until=None,
             skipped_by=user,
             skip_reason=reason.strip()[:500],
             settled_at=timezone.now(),

@@ -29,14 +29,13 @@ from django.utils import timezone
 from integrations.choices import Confirmation, DeliveryStatus, Failure
 from integrations.models import DeliveryAttempt, DeliveryControl, ExternalSystem, OutgoingOperation
 
+from . import order
 from .leases import free, lapsed, unlocked
 from .message import references_of
 from .order import in_order, open_to, sizes
 from .results import Outcome, Result
 from .settling import settle
 
-# Bytes of payloads in one answer. One operation is handed out whatever its size.
-MOST_BYTES = 4 * 1024 * 1024
 # How exactly `asked_at` is known. A poll that finds nothing then mostly writes nothing.
 ASKED_EXACTLY = timedelta(seconds=15)
 ANSWER_KEPT = 2000
@@ -154,7 +153,7 @@ def _chosen(system: ExternalSystem, cursor: Cursor | None, limit: int) -> tuple[
             left_out.add(place.exchange)
         if place.exchange in left_out:
             continue
-        if len(chosen) == limit or (chosen and size + size_of[place.operation] > MOST_BYTES):
+        if len(chosen) == limit or (chosen and size + size_of[place.operation] > order.MOST_BYTES):
             return chosen, True
         chosen.append(place.operation)
         size += size_of[place.operation]
@@ -211,14 +210,19 @@ def acknowledge(systems: Collection[ExternalSystem], said: Iterable[Acknowledgem
     """Settles the operations of these systems that these acknowledgements name, in one transaction.
 
     Returns them as they are then, by their keys; what is not of these systems is missing. One counts as long as the
-    operation is open, even if its lease ran out. A repeated one changes nothing.
+    operation is open, even if its lease ran out, and nothing before it was refused. A repeated one changes nothing.
     """
     said = list(said)
     with transaction.atomic():
         # Shared by both looks at the operations. The lock of their exchanges, in settle(), decides.
         found = {one.pk: one for one in _own(systems, said)}
         now = timezone.now()
-        results = [_result(found[one.id], one, now) for one in said if _is_open(found.get(one.id))]
+        refused = _first_refused(found, said)
+        results = [
+            _result(found[one.id], one, now)
+            for one in said
+            if _is_open(found.get(one.id)) and not _is_behind(found[one.id], refused)
+        ]
         if results:
             settle(results)
             statuses = OutgoingOperation.objects.filter(pk__in=found).values_list("pk", "status")
@@ -236,8 +240,28 @@ def _own(systems: Collection[ExternalSystem], said: Sequence[Acknowledgement]) -
     return found
 
 
+def _first_refused(found: Mapping[UUID, OutgoingOperation], said: Iterable[Acknowledgement]) -> dict[int, int]:
+    """For each exchange of these operations the sequence of the first that was refused, or is refused now."""
+    refused = [found[one.id] for one in said if one.refused and _is_open(found.get(one.id))]
+    before = OutgoingOperation.objects.filter(
+        exchange__in={operation.exchange_id for operation in found.values()}, status=DeliveryStatus.REFUSED
+    )
+    first: dict[int, int] = {}
+    for exchange, sequence in [*before.values_list("exchange_id", "sequence"), *_places(refused)]:
+        first[exchange] = min(sequence, first.get(exchange, sequence))
+    return first
+
+
+def _places(operations: Iterable[OutgoingOperation]) -> list[tuple[int, int]]:
+    return [(operation.exchange_id, operation.sequence) for operation in operations]
+
+
+def _is_behind(operation: OutgoingOperation, first_refused: Mapping[int, int]) -> bool:
+    return operation.sequence > first_refused.get(operation.exchange_id, operation.sequence)
+
+
 def _is_open(operation: OutgoingOperation | None) -> bool:
-    return operation is not None and operation.handed_out_at is not None and operation.status in _OPEN
+    return operation is not None and operation.claim > 0 and operation.status in _OPEN
 
 
 def _result(operation: OutgoingOperation, said: Acknowledgement, now: datetime) -> Result:

@@ -12,6 +12,8 @@ from django.db.models import F, Q, QuerySet
 from integrations.choices import COLLECTING, DeliveryStatus, Failure
 from integrations.models import DeliveryAttempt, OutgoingOperation
 
+# Attempts of one operation that end so. A partner that never acknowledges would make us store more and more.
+MOST_KEPT = 20
 NOT_ACKNOWLEDGED = "not acknowledged within {:g} s"
 
 
@@ -35,9 +37,15 @@ def free(operations: QuerySet[OutgoingOperation], now: datetime) -> int:
             pk__in=keys, system__delivery__in=COLLECTING, handed_out_at__isnull=False
         )
         attempts = [_unacknowledged(operation, now) for operation in collected.defer("payload")]
-        DeliveryAttempt.objects.bulk_create(attempts)
+        DeliveryAttempt.objects.bulk_create([each for each in attempts if each.operation.tries < MOST_KEPT])
         OutgoingOperation.objects.filter(pk__in=[attempt.operation_id for attempt in attempts]).update(
-            tries=F("tries") + 1, last_failure=Failure.NOT_ACKNOWLEDGED, last_http_status=None, last_error=_told()
+            tries=F("tries") + 1,
+            last_failure=Failure.NOT_ACKNOWLEDGED,
+            last_http_status=None,
+            last_error=_told(),
+            handed_out_at=None,
+            hand_out=None,
+            collector=None,
         )
         return OutgoingOperation.objects.filter(pk__in=keys).update(status=DeliveryStatus.WAITING, claimed_until=None)
 

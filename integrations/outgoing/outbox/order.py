@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -13,8 +13,12 @@ from django.db.models.functions import Coalesce
 from integrations.choices import DeliveryStatus
 from integrations.models import OutgoingOperation
 
-# Of one call, far more than it can hand out: a limit for what is looked at behind one that was refused out of order.
+# Of one call, far more than it can hand out: thousands may wait in one exchange.
 _MOST_LOOKED_AT = 50_000
+
+
+# Bytes of payloads in one answer. One operation is handed out whatever its size.
+MOST_BYTES = 4 * 1024 * 1024
 
 
 class Place(NamedTuple):
@@ -37,11 +41,11 @@ class _Bytes(Func):
 def open_to(system: int, own: Q, held: Q) -> QuerySet[OutgoingOperation]:
     """The unsettled operations of a system that satisfy `own`.
 
-    Without those of an exchange in which one satisfies `held`, or whose next one was refused.
+    Without those of an exchange in which one satisfies `held`, or was refused.
     """
     of_system = OutgoingOperation.objects.filter(system=system).order_by()
-    # Sets that are made once, not looked up for each row: thousands may wait in one exchange.
-    refused = of_system.filter(status=DeliveryStatus.REFUSED, is_next=True)
+    # Sets that are made once, not looked up for each row.
+    refused = of_system.filter(status=DeliveryStatus.REFUSED)
     return (
         OutgoingOperation.objects.unsettled()
         .filter(own, system=system)
@@ -53,7 +57,7 @@ def open_to(system: int, own: Q, held: Q) -> QuerySet[OutgoingOperation]:
 def in_order(operations: QuerySet[OutgoingOperation], skip: int, size: int) -> list[Place]:
     """So many of these operations, oldest first, and those of one exchange by their `sequence`.
 
-    None behind a refused one. Their times may contradict the sequence, if the clock was set back: an exchange then gets
+    Their times may contradict the sequence, if the clock was set back: an exchange then gets
     the turns of its operations, and takes them in the order of the sequence.
     """
     turns = list(operations.order_by("created_at", "id").values_list("exchange_id", flat=True)[: skip + size])
@@ -68,15 +72,22 @@ def in_order(operations: QuerySet[OutgoingOperation], skip: int, size: int) -> l
 
 
 def _by_exchange(operations: QuerySet[OutgoingOperation], exchanges: set[int]) -> dict[int, list[Place]]:
-    """The operations of these exchanges up to a refused one, by `sequence`."""
+    """The operations of these exchanges, by `sequence`."""
     rows = operations.filter(exchange__in=exchanges).order_by("exchange_id", "sequence")
-    refused = OutgoingOperation.objects.filter(exchange__in=exchanges, status=DeliveryStatus.REFUSED)
-    first_refused = dict(refused.order_by("-sequence").values_list("exchange_id", "sequence"))
     found = defaultdict(list)
-    for pk, exchange, sequence in rows.values_list("pk", "exchange_id", "sequence")[:_MOST_LOOKED_AT]:
-        if sequence < first_refused.get(exchange, sequence + 1):
-            found[exchange].append(Place(pk, exchange))
+    for pk, exchange in rows.values_list("pk", "exchange_id")[:_MOST_LOOKED_AT]:
+        found[exchange].append(Place(pk, exchange))
     return found
+
+
+def within_bytes(operations: Sequence[UUID]) -> list[UUID]:
+    """The first of these operations whose payloads have at most `MOST_BYTES` together, and one in any case."""
+    size_of, size = sizes(operations), 0
+    for place, operation in enumerate(operations):
+        size += size_of.get(operation, 0)
+        if place and size > MOST_BYTES:
+            return list(operations[:place])
+    return list(operations)
 
 
 def sizes(operations: Collection[UUID]) -> dict[UUID, int]:

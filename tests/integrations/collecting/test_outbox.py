@@ -10,7 +10,7 @@ from django.utils import timezone
 from changes.models import Comment
 from integrations.models import DeliveryAttempt, ExternalReference, OutgoingOperation
 from integrations.outgoing import delivery, outbox
-from integrations.outgoing.outbox import collecting
+from integrations.outgoing.outbox import leases, order
 from tests.factories import ExternalSystemFactory
 
 from .conftest import OUTBOX
@@ -119,10 +119,29 @@ class TestCollecting:
         assert reader().names() == ["Assign 1 of Router"]
 
     def test_an_answer_has_at_most_so_many_bytes_but_never_nothing(self, reader, given, monkeypatch):
-        monkeypatch.setattr(collecting, "MOST_BYTES", 1)
+        monkeypatch.setattr(order, "MOST_BYTES", 1)
         given("Router"), given("Switch")
         own = reader()
         assert [own.names(), own.names(), own.names()] == [["Assign 1 of Router"], ["Assign 1 of Switch"], []]
+
+    def test_a_call_waits_while_all_that_waits_stands_behind_a_refused_one(self, acme, reader, given):
+        """Otherwise it would be answered at once, again and again."""
+        given("Router", 2)
+        own = reader()
+        _, second, _ = own.collect()
+        own.acknowledge(second, refused="Not this one")
+        outbox.free(OutgoingOperation.objects.filter(sequence=3), timezone.now())
+        assert not outbox.has_something(acme.pk, None)
+
+    def test_what_was_collected_by_pull_is_in_the_feed_of_an_adapter(self, acme, reader, given, leases_run_out):
+        given("Router")
+        reader().collect()
+        leases_run_out()
+        acme.delivery = "smax"
+        acme.save()
+        outbox.release_stale()
+        in_an_hour = timezone.now() + timedelta(hours=1)
+        assert [one.operation for one in outbox.feed(acme, in_an_hour, 0, 10).operations] == ["Assign"]
 
     def test_an_idle_poll_writes_nothing(self, acme, reader, django_assert_max_num_queries):
         own = reader()
@@ -213,6 +232,40 @@ class TestAcknowledging:
         reader().acknowledge(second)
         leases_run_out()
         assert reader().names() == ["Assign 1 of Router", "Update 3 of Router"]
+
+    def test_what_stands_behind_a_refused_one_is_not_taken(self, reader, given):
+        """In one call or later: it comes again, after a person has decided."""
+        given("Router", 2)
+        first, second, third = reader().collect()
+        said = [{"id": first["id"], "refused": "No such router"}, {"id": second["id"]}]
+        answers = reader().client.post(f"{OUTBOX}acknowledge/", {"operations": said}).json()["results"]
+        assert (answers[0]["status"], answers[1]["error"]["code"]) == ("Refused", "behind_refused")
+        assert reader().acknowledge(third).status_code == 409
+        outbox.retry_now(stored(first))
+        collecting_again = reader()
+        assert collecting_again.names() == []  # the others are out
+        outbox.free(OutgoingOperation.objects.filter(status="Sending"), timezone.now())
+        assert collecting_again.names() == ["Assign 1 of Router", "Update 2 of Router", "Update 3 of Router"]
+
+    def test_a_person_can_skip_what_was_collected_and_is_never_acknowledged(self, reader, given, ingrid):
+        given("Router", 1)
+        own = reader()
+        (first,) = own.collect(limit=1)
+        outbox.skip(stored(first), ingrid, "Done by phone")
+        assert stored(first).status == "Skipped"
+        assert own.acknowledge(first).status_code == 409
+        assert own.names() == ["Update 2 of Router"]
+
+    def test_the_attempts_of_one_that_is_never_acknowledged_are_not_kept_without_end(
+        self, reader, given, leases_run_out, monkeypatch
+    ):
+        monkeypatch.setattr(leases, "MOST_KEPT", 2)
+        given("Router")
+        for _ in range(4):
+            reader().collect()
+            leases_run_out()
+        outbox.release_stale()
+        assert (OutgoingOperation.objects.get().tries, DeliveryAttempt.objects.count()) == (4, 2)
 
     @pytest.mark.parametrize(
         ("before", "said", "code"),

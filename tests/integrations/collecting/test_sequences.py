@@ -164,17 +164,24 @@ class Polling(Collecting):
     @rule(is_lost=st.booleans(), size=st.integers(1, 20))
     def poll(self, is_lost: bool, size: int) -> None:
         date = datetime.now(UTC).replace(microsecond=0)
-        page = outbox.feed(self.system, self.since, 0, size)
+        page = self.page(0, size)
         if is_lost:
             return
         if len(page.operations) == page.total:
             self.since = date
         for operation in page.operations:
-            if operation.operation == "Assign":
-                self.apply(operation)
-                self.write(operation.change_id)
-            elif 1 in self.applied[operation.change_id]:  # without the record it cannot apply anything
-                self.apply(operation)
+            self.take(operation)
+
+    def page(self, skip: int, size: int) -> Any:
+        self.clock.shift(timedelta(milliseconds=1))  # no two calls of an adapter come at the same moment
+        return outbox.feed(self.system, self.since, skip, size)
+
+    def take(self, operation: OutgoingOperation) -> None:
+        if operation.operation == "Assign":
+            self.apply(operation)
+            self.write(operation.change_id)
+        elif 1 in self.applied[operation.change_id]:  # without the record it cannot apply anything
+            self.apply(operation)
 
     @rule(place=places)
     def lose_the_answer_with_a_late_one(self, place: int) -> None:
@@ -184,9 +191,22 @@ class Polling(Collecting):
         self.poll(is_lost=True, size=1000)
         self.poll(is_lost=False, size=1000)
 
-    def write(self, change: int) -> None:
+    @rule(size=st.integers(1, 3))
+    def read_in_pages_and_write_between_them(self, size: int) -> None:
+        """What is written confirms operations, so that the list is shorter when the next page is read."""
+        date = datetime.now(UTC).replace(microsecond=0)
+        found: list[Any] = []
+        while (page := self.page(len(found), size)).operations:
+            found += page.operations
+            for operation in page.operations:
+                self.take(operation)
+                if 1 in self.applied[operation.change_id]:
+                    self.write(operation.change_id, "New status")
+        self.since = date
+
+    def write(self, change: int, status: str | None = None) -> None:
         number = next(one.number for one in self.changes if one.pk == change)
-        named = {"change_number": number, "external_id": f"C-{number}"}
+        named = {"change_number": number, "external_id": "" if status else f"C-{number}", "external_status": status}
         request = IncomingRequest(self.system, IncomingKind.UPDATE, body_sha256="0" * 64, **named)
         incoming.receive(request)
 

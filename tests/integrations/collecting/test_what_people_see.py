@@ -137,7 +137,7 @@ def confirmed_by_a_poll(reader):
         (lambda reader: asked(MINUTE), ["Waiting", "It waits for ACME to collect it."], ["Retry now", "Confirmed by"]),
         (lambda reader: asked(None), [f"It waits for ACME to collect it. {NEVER}"], ["Retry now"]),
         (lambda reader: asked(3 * HOUR), [f"It waits for ACME to collect it. {SILENT}"], ["Retry now"]),
-        (collected, ["Handed out", "ACME has collected it, and has not acknowledged it yet."], ["Retry now", "Skip"]),
+        (collected, ["Handed out", "ACME has collected it, and has not acknowledged it yet.", "Skip"], ["Retry now"]),
         (not_acknowledged, ["Waiting", "did not acknowledge it in time", "Not acknowledged in time"], ["Retry now"]),
         (
             refused,

@@ -8,7 +8,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('integrations', '0022_partners_that_collect'),
+        ('integrations', '0023_feed_rounds'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
