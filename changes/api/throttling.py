@@ -23,19 +23,33 @@ class ApiThrottle(BaseThrottle):
     def allow_request(self, request: Request, view: APIView) -> bool:
         if request.META.get("casexchange.is_second_call"):
             return True  # counted before its body was read
-        address = counted(address_of(request))
-        if request.user.is_authenticated:
-            token = f"token:{getattr(request, 'token_digest', request.user.pk)}"
-            limits = {token: settings.API_RATE_LIMIT, f"address:{address}": settings.API_ADDRESS_RATE_LIMIT}
-        else:
-            limits = {f"anonymous:{address}": settings.API_ANONYMOUS_RATE_LIMIT}
-        rates = [(name, rate) for name, text in limits.items() if (rate := Rate.read(text))]
-        self._wait = max((use(name, rate) for name, rate in rates), default=0.0)
+        self._wait = _count(request)
         return not self._wait
 
     def wait(self) -> float:
         """Seconds until the next window."""
         return self._wait
+
+
+def count_more(request: Request) -> None:
+    """Counts what a call asks for besides as a call of its own. Raises Throttled if that is too much.
+
+    Do not call it in a transaction: a rollback would undo the count.
+    """
+    if wait := _count(request):
+        raise Throttled(wait)
+
+
+def _count(request: Request) -> float:
+    """Returns 0, or the seconds to wait."""
+    address = counted(address_of(request))
+    if request.user.is_authenticated:
+        token = f"token:{getattr(request, 'token_digest', request.user.pk)}"
+        limits = {token: settings.API_RATE_LIMIT, f"address:{address}": settings.API_ADDRESS_RATE_LIMIT}
+    else:
+        limits = {f"anonymous:{address}": settings.API_ANONYMOUS_RATE_LIMIT}
+    rates = [(name, rate) for name, text in limits.items() if (rate := Rate.read(text))]
+    return max((use(name, rate) for name, rate in rates), default=0.0)
 
 
 def refuse_many_failures(request: Request) -> None:

@@ -115,7 +115,7 @@ def authorized_system(request: Request, system_id: object, name: str = "system_i
     system = next((own for own in caller.systems if own.system_id == system_id), None)
     if system is None:
         raise PermissionDenied(
-            f"This token is not that of the system's authorized user. Check {name}, including upper/lower case."
+            f"The caller is not the system's authorized user. Check {name}, including upper/lower case."
         )
     if not system.enabled:
         raise PermissionDenied("This system is disabled here. Ask the service desk to enable it.")

@@ -7,7 +7,7 @@ from .accounts import PartnerAccount
 from .exchanges import Exchange, ExternalReference
 from .incoming_operations import IncomingOperation
 from .outgoing_operations import DeliveryAttempt, OutgoingOperation
-from .smax import SmaxComment, SmaxToken, SmaxUpload
+from .smax import SmaxAddress, SmaxComment, SmaxToken, SmaxUpload
 from .storage import PartnerStorage
 from .systems import (
     DeliveryControl,
@@ -31,6 +31,7 @@ __all__ = [
     "PartnerAccount",
     "PartnerStorage",
     "SecretUnreadable",
+    "SmaxAddress",
     "SmaxComment",
     "SmaxToken",
     "SmaxUpload",

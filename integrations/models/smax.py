@@ -1,4 +1,4 @@
-"""What the SMAX face keeps: the tokens of signed-in adapters, files not linked yet, and what came with comments."""
+"""What the SMAX face keeps: the tokens and addresses of adapters, files not linked yet, and what came with comments."""
 
 from __future__ import annotations
 
@@ -28,6 +28,24 @@ class SmaxToken(models.Model):
 
     def __str__(self) -> str:
         return f"of {self.user_id} until {self.expires_at}"
+
+
+class SmaxAddress(models.Model):
+    """An address from which an account's adapter signed in with the right password, and when it last did, to a day.
+
+    What strangers try elsewhere does not lock the adapter out there, not even in a process that has just begun.
+    """
+
+    user = models.ForeignKey(USER, on_delete=models.CASCADE, related_name="+")
+    address = models.CharField(max_length=64)
+    seen_at = models.DateTimeField(db_index=True)
+
+    class Meta:
+        default_permissions = ()
+        constraints = [models.UniqueConstraint(fields=("user", "address"), name="smax_address_once")]
+
+    def __str__(self) -> str:
+        return f"{self.address} of {self.user_id}"
 
 
 class SmaxUpload(models.Model):

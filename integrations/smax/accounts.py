@@ -23,18 +23,22 @@ from rest_framework.request import Request
 
 from changes.actor import Actor
 from changes.api.throttling import address_of
+from changes.conflicts import written_apart
 from changes.protection.addresses import counted, is_loopback
 from changes.rate_limits import Rate, use, wait_for
 from changes.security_log.recording import Subject, record, refuse
 from integrations.choices import Delivery
-from integrations.models import SmaxToken
+from integrations.models import SmaxAddress, SmaxToken
 
 NAME_MAX_LENGTH = 150
-# Wrong passwords: for an account from one address, for an account from all others, and from an address for any account.
+# Wrong passwords: for an account from one address, for an account from all addresses but its own, and from an address
+# for any account.
 OF_ACCOUNT_HERE, OF_ACCOUNT, OF_ADDRESS = Rate(10, 300), Rate(100, 3600), Rate(50, 300)
 # The security log tells of an adapter's sign-ins once in this time for each address.
 TOLD = Rate(1, 3600)
 REFUSED = "The login or the password is wrong, or the account may not sign in here."
+# An address from which an account signed in so lately counts as its own. It is noted once a day.
+OWN_FOR, NOTED = timedelta(days=30), Rate(1, 24 * 3600)
 # Digests that a process remembers. Beyond that all are forgotten, and the passwords are hashed once more.
 MOST_KEPT = 10_000
 
@@ -64,8 +68,10 @@ def signed_in(request: Request | HttpRequest, name: object, password: object) ->
     _refuse_throttled(here)
     user = _account(name)
     if user is not None and _is_checked(user, password, address):
+        _note(user, address)
         return user
-    everywhere = {f"smax:{account}": OF_ACCOUNT}
+    is_own = user is not None and _is_own(user, address)
+    everywhere = {} if is_own else {f"smax:{account}": OF_ACCOUNT}
     _refuse_throttled(everywhere)
     if user is None or not user.check_password(password):
         if user is None:
@@ -76,13 +82,14 @@ def signed_in(request: Request | HttpRequest, name: object, password: object) ->
             raise Throttled(wait)
         raise AuthenticationFailed(REFUSED)
     _remember(user, password, address)
+    _note(user, address)
     if not use(f"smax:told:{account}@{address}", TOLD):
         record("adapter_signed_in", Subject.of(user), actor=Actor(user))
     return user
 
 
 def _refuse_throttled(limits: dict[str, Rate]) -> None:
-    if wait := max(wait_for(name, rate) for name, rate in limits.items()):
+    if wait := max((wait_for(name, rate) for name, rate in limits.items()), default=0):
         raise Throttled(wait)
 
 
@@ -112,6 +119,25 @@ def _remember(user: User, password: str, address: str) -> None:
         _checked[user.pk, address] = _digest(user, password)
 
 
+# --- An account's own addresses ---
+
+
+def _is_own(user: User, address: str) -> bool:
+    lately = timezone.now() - OWN_FOR
+    return SmaxAddress.objects.filter(user=user, address=address, seen_at__gt=lately).exists()
+
+
+def _note(user: User, address: str) -> None:
+    """Keeps the address as the account's own. A day's later sign-ins cost nothing."""
+    if not use(f"smax:seen:{user.pk}@{address}", NOTED):
+        _keep(user, address)
+
+
+@written_apart()
+def _keep(user: User, address: str) -> None:
+    SmaxAddress.objects.update_or_create(user=user, address=address, defaults={"seen_at": timezone.now()})
+
+
 # --- Tokens ---
 
 
@@ -131,7 +157,8 @@ def user_of_token(token: str) -> User | None:
 
 
 def drop_expired() -> int:
-    """The sweep. Returns how many tokens had ended."""
+    """The sweep, of addresses too. Returns how many tokens had ended."""
+    SmaxAddress.objects.filter(seen_at__lte=timezone.now() - OWN_FOR).delete()
     return SmaxToken.objects.filter(expires_at__lte=timezone.now()).delete()[0]
 
 

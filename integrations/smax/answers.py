@@ -21,10 +21,11 @@ def error_details(status: int, message: str) -> dict[str, Any]:
     return {"httpStatus": int(status), "message": message}
 
 
-def failed(status: int, message: str) -> dict[str, Any]:
+def failed(status: int, message: str, milliseconds: int = 0) -> dict[str, Any]:
     """The body of any error."""
-    meta = {"completion_status": FAILED, "total_count": 0, "errorDetails": error_details(status, message)}
-    return {"entities": [], "meta": meta}
+    whole = found((), 0, milliseconds)
+    whole["meta"] |= {"completion_status": FAILED, "errorDetails": error_details(status, message)}
+    return whole
 
 
 def found(entities: Sequence[Mapping[str, Any]], total: int, milliseconds: int = 0) -> dict[str, Any]:
@@ -61,7 +62,7 @@ class FaceHandler(ProblemHandler):
         return super().convert_known_exceptions(exc)
 
     def format_exception(self, exc: APIException) -> dict[str, Any]:
-        return failed(exc.status_code, message_of(exc))
+        return failed(exc.status_code, message_of(exc), self.context["view"].milliseconds)  # type: ignore[attr-defined]
 
     def get_response(self, exc: APIException, data: dict[str, Any]) -> Response:
         response = super().get_response(exc, data)

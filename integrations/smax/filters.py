@@ -111,6 +111,7 @@ Columns = Mapping[str, Column | Constant]
 
 def key(value: str) -> int:
     """The primary key of an id. Raises ValueError."""
+    value = value.removesuffix(".0")
     if not (value.isascii() and value.isdecimal() and len(value) <= MOST_DIGITS):
         raise ValueError("Give an id, such as '7'.")
     return int(value)

@@ -54,10 +54,15 @@ def moment_of(value: object) -> datetime:
 
 def number_of(record_id: object) -> str | None:
     """The number of the change with this `Id`: its number without prefix and zeros. None if it cannot be one."""
-    text = str(record_id).strip().upper().removeprefix("CHG")
+    text = str(whole(record_id)).strip().upper().removeprefix("CHG").removesuffix(".0")
     if isinstance(record_id, bool) or not (text.isascii() and text.isdecimal() and len(text) <= MOST_DIGITS):
         return None
     return f"CHG{int(text):07d}"
+
+
+def whole(value: object) -> object:
+    """A whole number without its fraction, which some adapters write: 11.0."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def id_of(number: str) -> str:
@@ -138,7 +143,7 @@ class Group(Kind):
         return known.groups.get(value) if value else None
 
     def write(self, value: Any, registration: Registration, name: str) -> Any:
-        return group_named(text_of(value)) if value not in (None, "") else None
+        return group_named(text_of(whole(value))) if value not in (None, "") else None
 
 
 class Person(Kind):

@@ -90,11 +90,14 @@ def _read(name: str, own: Mapping[str, str]) -> dict[str, str]:
 
 
 def _written(name: str, read: Mapping[str, str]) -> dict[str, str]:
-    """The later of these count more: ours, those of SMAX, and those of this registration."""
+    return {**_always_written(name), **{theirs: value for value, theirs in read.items()}}
+
+
+def _always_written(name: str) -> dict[str, str]:
+    """Our spellings and those of SMAX. They are taken whatever is registered."""
     table = TRANSLATED[name]
-    ours = {value: value for value in table.choices.values}
     of_smax = {theirs: value for value, theirs in table.read.items()}
-    return {**ours, **table.written, **of_smax, **{theirs: value for value, theirs in read.items()}}
+    return {**{value: value for value in table.choices.values}, **table.written, **of_smax}
 
 
 # --- Validation ---
@@ -161,6 +164,7 @@ def _values(values: object) -> Iterator[ValidationError]:
 
 def _table(path: str, name: str, table: Mapping[str, object]) -> Iterator[ValidationError]:
     known = TRANSLATED[name].choices.values
+    always = _always_written(name)
     sound: dict[str, str] = {}
     for ours, theirs in table.items():
         if ours not in known:
@@ -168,6 +172,9 @@ def _table(path: str, name: str, table: Mapping[str, object]) -> Iterator[Valida
         elif not isinstance(theirs, str) or not 0 < len(theirs.strip()) == len(theirs) <= MOST_CHARACTERS:
             said = _("Give a text of 1 to %(most)s characters, without spaces at its ends.")
             yield _fault(f"{path}.{ours}", said, most=MOST_CHARACTERS)
+        elif (meant := always.get(theirs, ours)) != ours:
+            said = _("%(theirs)s always stands for %(meant)s. Give another spelling.")
+            yield _fault(f"{path}.{ours}", said, theirs=theirs, meant=meant)
         else:
             sound[ours] = theirs
     seen: dict[str, str] = {}

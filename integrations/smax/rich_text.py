@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 import re
 from collections import Counter
+from html.entities import html5
 from html.parser import HTMLParser
 
 import nh3
@@ -13,10 +14,46 @@ import nh3
 HTML_MAX_LENGTH = 600_000
 # How many elements may be open within one another. Deep trees take the cleaner very long.
 DEEPEST = 100
-_TAG = re.compile(r"<[a-zA-Z/!]")
+# A text is HTML if one of these is in it. People write <address> or <server> to say what is to be filled in.
+_OF_EDITORS = (
+    "a abbr article aside b big blockquote body br caption center code col colgroup dd del div dl dt em figcaption"
+    " figure font footer h1 h2 h3 h4 h5 h6 head header hr html i iframe img ins kbd li main mark meta nav ol p pre"
+    " q s samp script section small span strike strong style sub sup svg table tbody td tfoot th thead tr tt u ul var"
+)
+# These are tags too, in a text that is HTML, and so are those of office programs, such as <o:p>.
+_OTHERS = (
+    "address audio base button canvas cite datalist details dfn dialog fieldset form input label legend link math nobr"
+    " noscript object optgroup option picture select source summary template textarea time title video wbr"
+    " [movwx]:[a-z]+"
+)
+# An attribute has a value, or is one of those that have none. In `a<b and c>d` there is no tag.
+_ATTRIBUTES = r"""
+    (?: [\s/]*+ (?:
+        [a-z_:@][\w:.-]*+ \s*+ = \s*+ (?: "[^"]*+" | '[^']*+' | [^\s"'<>=]++ )
+        | (?: async|checked|compact|controls|defer|disabled|hidden|nowrap|open|reversed|selected ) \b
+    ) )*+ [\s/]*+ >
+"""
+# None of these goes over its text more than once, whatever it is: see the tests.
+_OTHER_MARKUP = r"""
+    <!-- (?: (?! -->|<!-- ) . )*+ -->
+    | <! (?: doctype\b | \[(?:if|endif)\b ) [^<>]*+ >
+    | <\?xml\b [^<>]*+ >
+"""
+
+
+def _markup(names: str, or_else: str = "") -> re.Pattern[str]:
+    """A tag with one of these names, or any other markup."""
+    tag = rf"</? (?: {'|'.join(names.split())} ) (?![\w:.-]) {_ATTRIBUTES}"
+    return re.compile(rf"{tag} | {_OTHER_MARKUP} {or_else}", re.IGNORECASE | re.DOTALL | re.VERBOSE)
+
+
+_IS_HTML = _markup(_OF_EDITORS)
+_MARKUP = _markup(f"{_OF_EDITORS} {_OTHERS}", "| (?P<text> < )")
+_REFERENCE = re.compile(r"&(?:#[0-9]{1,7}|#x[0-9a-f]{1,6}|[a-z][a-z0-9]{1,31});", re.IGNORECASE)
 _LINE_END = re.compile(r"\r\n|\r|\n")
 _LEADING_LINE_END = re.compile(r"^[ \t\f]*[\r\n][ \t\f\r\n]*")
-_AROUND_LINE_END = re.compile(r"[ \t\f]*[\r\n][ \t\f\r\n]*")
+# Matches whole runs of spaces. One that must have a line end in it would be tried at each space of a run anew.
+_SPACES = re.compile(r"[ \t\f\r\n]+")
 _ANY_TAG = re.compile(r"<(/?)([a-z][a-z0-9]{0,20})")
 _CLOSED_BY_THEMSELVES = {"p", "br", "img", "hr", "li", "td", "th", "tr", "dt", "dd", "option", "input", "meta", "link"}
 _BLOCKS = {"p", "h1", "h2", "h3", "h4", "h5", "h6", "blockquote", "pre", "ul", "ol", "table", "hr"}
@@ -38,14 +75,18 @@ def as_read(text: str) -> str:
 
 
 def to_text(given: str) -> str:
-    """What the HTML says: paragraphs, lists and links keep their structure. A text without any tag stays as it is.
+    """What the HTML says: paragraphs, lists and links keep their structure.
+
+    A text without any tag stays as it is, but for references such as `&lt;`: what was read is escaped. In HTML, what
+    only looks like a tag is text.
 
     Raises ValueError for one that is too long, or nested too deeply.
     """
     if len(given) > HTML_MAX_LENGTH:
         raise ValueError(f"It has {len(given)} characters; at most {HTML_MAX_LENGTH} are taken.")
-    if not _TAG.search(given):
-        return html.unescape(given)
+    if not _IS_HTML.search(given):
+        return _REFERENCE.sub(_referred, given)
+    given = _MARKUP.sub(lambda found: "&lt;" if found["text"] else found[0], given)
     _refuse_deep(given)
     reader = _Reader()
     # First made well-formed, and without scripts and styles. So the reader meets nothing odd.
@@ -60,6 +101,17 @@ def to_text(given: str) -> str:
     reader.feed(cleaned)
     reader.close()
     return reader.text()
+
+
+def _referred(reference: re.Match[str]) -> str:
+    """What a whole reference stands for. An address with `&copy=1` in it has none."""
+    is_known = reference[0][1] == "#" or reference[0][1:] in html5
+    return html.unescape(reference[0]) if is_known else reference[0]
+
+
+def _space(spaces: re.Match[str]) -> str:
+    """One space for those around a line end; others as they are."""
+    return " " if "\n" in spaces[0] or "\r" in spaces[0] else spaces[0]
 
 
 def _refuse_deep(given: str) -> None:
@@ -131,7 +183,7 @@ class _Reader(HTMLParser):
             data = _LEADING_LINE_END.sub("", data)
             if not data.strip():
                 return
-        self._write(_AROUND_LINE_END.sub(" ", data))
+        self._write(_SPACES.sub(_space, data))
 
     # --- Writing ---
 

@@ -7,10 +7,12 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
 
-from rest_framework.exceptions import APIException, ValidationError
+from rest_framework.exceptions import APIException, Throttled, ValidationError
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from changes.api.exceptions import TooLarge
+from changes.api.throttling import count_more
 from integrations import incoming
 from integrations.api.operations import authorized_system
 from integrations.api.sent import apply
@@ -28,6 +30,8 @@ from .writing import SentEntities, SentEntity
 
 # Operations of one poll, and the most that may be asked for.
 POLL = 4000
+# Entities of one call. Each costs as much as a call of its own.
+MOST_ENTITIES = 200
 BULK = {"CREATE": IncomingKind.CREATE, "UPDATE": IncomingKind.UPDATE}
 _NAMES = {
     **NAMES_OF_FIELDS,
@@ -64,10 +68,36 @@ class Outcome:
         return FAILED if self.error else OK
 
 
+def entities_of(sent: SentEntities) -> list[Any]:
+    """Raises an APIException, and logs it, if there are none, or too many."""
+    entities = sent.entities()
+    if len(entities) > MOST_ENTITIES:
+        message = f"There are {len(entities)}; at most {MOST_ENTITIES} are taken in one call. Send the rest in others."
+        too_many = TooLarge(f"entities: {message}", errors={"entities": message})
+        sent.log_failure(too_many)
+        raise too_many
+    return entities
+
+
 def write(request: Request, entities: Sequence[object], bulk: IncomingKind | None = None) -> list[Outcome]:
-    """Applies the entities in order, each on its own."""
+    """Applies the entities in order, each on its own, as far as the rate limit leaves room for them."""
+    outcomes: list[Outcome] = []
+    too_many: Throttled | None = None
     with reading_once():
-        return [_written(SentEntity(request, sent, bulk)) for sent in entities]
+        for place, each in enumerate(entities):
+            sent = SentEntity(request, each, bulk)
+            if place and not too_many:  # the first one was counted with its call
+                too_many = _throttled(request)
+            outcomes.append(Outcome(sent, error=too_many) if too_many else _written(sent))
+    return outcomes
+
+
+def _throttled(request: Request) -> Throttled | None:
+    try:
+        count_more(request)
+    except Throttled as error:
+        return error
+    return None
 
 
 def _written(sent: SentEntity) -> Outcome:
@@ -120,7 +150,7 @@ class ExchangeView(FaceView):
         return Response(found(entities, page.total, self.milliseconds))
 
     def post(self, request: Request, tenant: str) -> Response:
-        outcomes = write(request, SentEntities(request).entities())
+        outcomes = write(request, entities_of(SentEntities(request)))
         layout = Layout.of(request.query_params.get("layout") or "Id")
         entities = [
             _answer(outcome, properties, related)
@@ -175,11 +205,11 @@ class BulkView(FaceView):
     """Creates or updates many records. The answer says of each what came of it; the status is always 200."""
 
     def post(self, request: Request, tenant: str) -> Response:
-        entities = SentEntities(request).entities()
-        operation = self.body.get("operation")
-        if not isinstance(operation, str) or operation.upper() not in BULK:
-            raise ValidationError({"operation": [f"Give one of: {', '.join(BULK)}."]})
-        outcomes = write(request, entities, BULK[operation.upper()])
+        try:
+            outcomes = self._outcomes(request)
+        except APIException as error:
+            details = error_details(error.status_code, message_of(error))
+            return _bulk([], {"completion_status": FAILED, "errorDetails": details}, [error])
         results = [
             {
                 "entity": {"entity_type": outcome.entity_type, "properties": properties},
@@ -189,5 +219,15 @@ class BulkView(FaceView):
             for outcome, (properties, _) in zip(outcomes, properties_of(outcomes, Layout(("Id",))), strict=True)
         ]
         errors = [outcome.error for outcome in outcomes if outcome.error]
-        meta = {"completion_status": FAILED if errors else OK}
-        return Response({"entity_result_list": results, "meta": meta}, headers=retry_after(errors))
+        return _bulk(results, {"completion_status": FAILED if errors else OK}, errors)
+
+    def _outcomes(self, request: Request) -> list[Outcome]:
+        entities = entities_of(SentEntities(request))
+        operation = self.body.get("operation")
+        if not isinstance(operation, str) or operation.upper() not in BULK:
+            raise ValidationError({"operation": [f"Give one of: {', '.join(BULK)}."]})
+        return write(request, entities, BULK[operation.upper()])
+
+
+def _bulk(results: list[dict[str, Any]], meta: dict[str, Any], errors: Sequence[APIException]) -> Response:
+    return Response({"entity_result_list": results, "meta": meta}, headers=retry_after(errors))

@@ -292,7 +292,7 @@ class Translation:
                 self.errors[path] = ["Give an object."]
                 continue
             comment: dict[str, Any] = {"body": sent.get("Body")}
-            if privacy := sent.get("PrivacyType"):
+            if (privacy := sent.get("PrivacyType")) not in (None, ""):
                 comment["visibility"] = self._tried(f"{path}.PrivacyType", visibility_of, privacy)
             self._tried(f"{path}.IsSystem", switch_of, sent.get("IsSystem"))
             made.created_times.append(self._tried(f"{path}.CreatedTime", created_time_of, sent.get("CreatedTime")))

@@ -40,6 +40,7 @@ class Server:
 
     def __init__(self, url: str, host: str, trusted: Path | None = None) -> None:
         self.url, self.host = url, host
+        self.plain_url, self.logs = "", list[Path]()
         self._verify = str(trusted) if trusted else True
         self._tls = None
         if trusted:
@@ -87,7 +88,7 @@ def bare(running_exchange):
 
 @pytest.fixture(scope="module")
 def proxied(running_exchange, tmp_path_factory):
-    """nginx with our configuration. Only its addresses and its certificate are replaced."""
+    """nginx with our configuration, and a log of all calls. Only its addresses and its certificate are replaced."""
     program = shutil.which("nginx")
     assert program, "nginx is missing: `make test` installs it."
     folder = tmp_path_factory.mktemp("nginx")
@@ -107,7 +108,7 @@ def proxied(running_exchange, tmp_path_factory):
     paths = "".join(f"{name}_temp_path {folder}/{name};\n" for name in ("client_body", "proxy"))
     text = (
         f"daemon off;\nuser root;\nworker_processes 1;\npid {folder}/pid;\nerror_log stderr warn;\n"
-        f"events {{ worker_connections 1024; }}\nhttp {{\naccess_log off;\n{paths}{site}}}\n"
+        f"events {{ worker_connections 1024; }}\nhttp {{\naccess_log {folder}/access;\n{paths}{site}}}\n"
     )
     (folder / "nginx.conf").write_text(text)
     process = start(
@@ -116,6 +117,7 @@ def proxied(running_exchange, tmp_path_factory):
         signal_to_stop="SIGQUIT",
     )
     server = Server(f"https://127.0.0.1:{port}", "127.0.0.1", folder / "authority.pem")
+    server.plain_url, server.logs = f"http://127.0.0.1:{plain}", [folder / "access", folder / "log"]
 
     def answers() -> bool:
         process.check_running()
@@ -172,6 +174,28 @@ def test_behind_the_proxy_200_unfinished_requests_and_50_stalled_readers_hold_up
             stack.enter_context(connections(proxied, proxied.head(*request), count))
         stack.enter_context(connections(proxied, proxied.head("GET", path, token=token), 50, receive_buffer=4096))
         assert proxied.slowest_page() < 1
+
+
+def test_the_proxy_keeps_no_password_of_an_address(proxied):
+    def sent(url, path, **headers):
+        # Too long a body, of which nothing is sent, is an error that nginx logs with the address.
+        return requests.request(
+            "GET",
+            f"{url}{path}?login=x&password=a-secret",
+            headers=headers,
+            verify=proxied._verify,
+            allow_redirects=False,
+            timeout=30,
+        ).status_code
+
+    login, other = "/auth/authentication-endpoint/authenticate/login", "/accounts/login/"
+    huge = {"Content-Length": str(10**9)}
+    for path, statuses in ((other, [308, 413, 200, 413]), (login, [403, 413, 401, 413])):
+        before = [log.read_text() for log in proxied.logs]
+        calls = [(proxied.plain_url, {}), (proxied.plain_url, huge), (proxied.url, {}), (proxied.url, huge)]
+        assert [sent(url, path, **headers) for url, headers in calls] == statuses
+        kept = [log.read_text()[len(old) :] for log, old in zip(proxied.logs, before, strict=True)]
+        assert ["a-secret" in text for text in kept] == [path == other] * 2, kept
 
 
 def test_a_request_that_does_not_arrive_in_time_is_answered_and_closed(bare, running_exchange):

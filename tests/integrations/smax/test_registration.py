@@ -13,8 +13,9 @@ SOUND = [
     {"unknown_properties": "refuse"},
     {"values": {}},
     {"values": {"PhaseId": {"Deploy": "Execute", "Validate": "CMDBUpdate"}, "Priority": {"Low": "P4"}}},
-    # Two that change their spellings.
-    {"values": {"PhaseId": {"Deploy": "Validate", "Validate": "Deploy"}}},
+    # Spellings that stand for the same value anyway.
+    {"values": {"RiskAssessment": {"Low": "NoRisk", "High": "High"}}},
+    {"values": {"CompletionCode": {"Failed": "CompletionCodeFailed"}}},
 ]
 
 
@@ -47,7 +48,20 @@ FAULTS = [
         ["values.PhaseId.Log: Give a text"] * 1
         + ["values.PhaseId.Plan: Give a text", "values.PhaseId.Review: Give a text"],
     ),
-    ({"values": {"PhaseId": {"Log": "Plan"}}}, ["values.PhaseId: Plan would stand for both Log and Plan."]),
+    ({"values": {"PhaseId": {"Log": "Plan"}}}, ["values.PhaseId.Log: Plan always stands for Plan."]),
+    # What always stands for one value would stand for another, or two would change their spellings.
+    (
+        {"values": {"PhaseId": {"Deploy": "Execute", "Backout": "Deploy"}}},
+        ["values.PhaseId.Backout: Deploy always stands for Deploy. Give another spelling."],
+    ),
+    (
+        {"values": {"PhaseId": {"Deploy": "Validate", "Validate": "CMDBUpdate", "Log": "Execute"}}},
+        ["values.PhaseId.Deploy: Validate always", "values.PhaseId.Log: Execute always stands for Deploy."],
+    ),
+    (
+        {"values": {"CompletionCode": {"Failed": "CompletionCodeSuccessful"}, "Priority": {"Low": "HighPriority"}}},
+        ["values.CompletionCode.Failed: CompletionCodeSuccessful always", "values.Priority.Low: HighPriority always"],
+    ),
     ({"values": {"PhaseId": {"Log": "A", "Plan": "A"}}}, ["values.PhaseId: A would stand for both Log and Plan."]),
     ({"unknown_properties": "drop"}, ["unknown_properties: Give one of: ignore, refuse."]),
     ({"entity_types": 1, "values": 1, "unknown_properties": 1}, ["entity_types: ", "values: ", "unknown_properties: "]),

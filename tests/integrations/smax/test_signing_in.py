@@ -12,11 +12,15 @@ from django.contrib.auth.hashers import PBKDF2PasswordHasher
 from django.test import Client, override_settings
 from django.utils import timezone
 
-from changes.models import SecurityEvent
+from changes import rate_limits
+from changes.models import RateCounter, SecurityEvent
 from changes.pages.sign_in.hashing import FewAtOnce
+from changes.protection.addresses import counted
+from changes.rate_limits import Rate
 from integrations import tasks
 from integrations.choices import Delivery
-from integrations.models import ExternalGroup, SmaxToken
+from integrations.models import ExternalGroup, SmaxAddress, SmaxToken
+from integrations.smax import accounts
 from tests.factories import PASSWORD, ExternalSystemFactory, UserFactory
 from tests.pages import web
 from tests.rows import each_row
@@ -165,7 +169,9 @@ def test_tenants(adapter, path, status):
     with override_settings(SMAX_TENANTS=["default", "123456789"]):
         answer = adapter.client.get(path)
     assert answer.status_code == status
-    assert answer.json()["meta"]["completion_status"] == ("OK" if status == 200 else "FAILED")
+    meta = answer.json()["meta"]
+    assert meta["completion_status"] == ("OK" if status == 200 else "FAILED")
+    assert meta["query_time"] >= 0
 
 
 def test_sessions_and_api_tokens_open_nothing_here_and_no_csrf_token_is_asked(acme, alice, partner_api):
@@ -277,6 +283,36 @@ def test_failures_are_throttled_and_successes_are_not(acme):
     # The adapter itself goes on, from its address.
     assert post().status_code == 200
     assert Client().get(ME, HTTP_AUTHORIZATION=basic()).status_code == 200
+
+
+# the adapter's address, days since it last signed in there, status
+AFTER_MANY_FAILURES = [
+    ("198.51.100.1", 0, 200),
+    ("198.51.100.2", 29, 200),
+    ("2001:db8::1", 29, 200),
+    ("198.51.100.3", 31, 429),
+    ("198.51.100.4", None, 429),
+]
+
+
+@each_row("address, days, status", AFTER_MANY_FAILURES)
+def test_strangers_failures_do_not_lock_an_adapter_out_of_its_own_address(acme, monkeypatch, address, days, status):
+    monkeypatch.setattr(accounts, "OF_ACCOUNT", Rate(15, 3600))
+    rate_limits.forget()
+    RateCounter.objects.all().delete()
+    if days is not None:
+        with time_machine.travel(timezone.now() - timedelta(days=days), tick=False):
+            assert post(REMOTE_ADDR=address).status_code == 200
+    accounts.forget()  # a process that has just begun
+    bad = {"login": ACCOUNT, "password": "wrong"}
+    tried = [post(body=bad, REMOTE_ADDR=f"192.0.2.{stranger}").status_code for stranger in range(16)]
+    assert tried == [401] * 15 + [429]
+    assert post(REMOTE_ADDR=address).status_code == status
+    tasks.tend_tokens()
+    assert SmaxAddress.objects.filter(address=counted(address)).exists() == (status == 200)
+    # Of its own it has no more guesses than any other.
+    tried = [post(body=bad, REMOTE_ADDR=address).status_code for _ in range(12)]
+    assert tried[-1] == 429
 
 
 def test_the_security_log_has_sign_ins_and_failures_without_secrets(acme):

@@ -6,8 +6,9 @@ from functools import partial
 import pytest
 from django.utils import timezone
 
+from changes import rate_limits
 from changes.choices import Visibility
-from changes.models import Change, Comment, SupportGroup
+from changes.models import Change, Comment, RateCounter, SupportGroup
 from integrations.models import ExternalReference, IncomingOperation
 from tests.factories import SupportGroupFactory, change_in
 from tests.rows import each_row
@@ -165,6 +166,67 @@ def test_entities_succeed_or_fail_each_on_its_own(adapter, linked):
     assert IncomingOperation.objects.filter(status="Applied").count() == 2
 
 
+def a_call(adapter, path, entities, status):
+    body = {"operation": "UPDATE", "entities": entities}
+    return adapter.post(path, body, status)
+
+
+@each_row("path, status", [("ces", 413), ("ems/bulk", 200)])
+def test_a_call_takes_so_many_entities(adapter, linked, path, status):
+    entity = adapter.entity("Update", properties=own(linked))
+    details = a_call(adapter, path, [entity] * 201, status)["meta"]["errorDetails"]
+    assert details["httpStatus"] == 413
+    assert "There are 201; at most 200 are taken" in details["message"]
+    assert list(IncomingOperation.objects.values_list("http_status", flat=True)) == [413]
+    IncomingOperation.objects.all().delete()
+    a_call(adapter, path, [entity] * 200, 200)
+
+
+@each_row("path, listed, result", [("ces", "entities", "meta"), ("ems/bulk", "entity_result_list", None)])
+def test_each_entity_counts_as_a_call_against_the_rate_limit(adapter, linked, settings, path, listed, result):
+    rate_limits.forget()
+    RateCounter.objects.all().delete()
+    IncomingOperation.objects.all().delete()
+    settings.API_RATE_LIMIT = "3/day"
+    bad = adapter.entity("Update", properties={**own(linked), "DisplayLabel": ""})
+    good = adapter.entity("Update", properties={**own(linked), "DisplayLabel": f"By {path}"})
+    answer = a_call(adapter, path, [bad, good, bad, good, bad], 200)
+    told = [(each[result] if result else each)["errorDetails"] for each in answer[listed]]
+    assert [each and each["httpStatus"] for each in told] == [400, None, 400, 429, 429]
+    assert IncomingOperation.objects.count() == 3  # what was not tried is not in the log
+    refused = adapter.client.get("/rest/default/personalization/person/me")
+    assert refused.status_code == 429
+
+
+# the properties and the comment of an Update, what its errors begin with
+FORMS = [
+    ({"Id": "{key}.0"}, {}, ""),
+    ({"Id": 0.0}, {}, ""),
+    ({"OwnedByGroup": 0.0}, {}, ""),
+    ({"Id": "{key}.5"}, {}, "Id: Give the number"),
+    ({}, {"PrivacyType": None}, ""),
+    ({}, {"PrivacyType": ""}, ""),
+    *[({}, {"PrivacyType": bad}, "Comments.0.PrivacyType: Give one of") for bad in (0, [], {}, False, 7)],
+]
+
+
+@each_row("properties, comment, said", FORMS)
+def test_forms_of_single_values(adapter, linked, properties, comment, said):
+    """0.0 stands for the key of what is meant, as a number with a fraction."""
+    keys = {"Id": linked.pk, "OwnedByGroup": linked.owning_group_id}
+    given = {**own(linked), **properties}
+    for name, value in given.items():
+        given[name] = float(keys[name]) if value == 0.0 else value.replace("{key}", str(keys[name]))
+    comments = [{"Body": f"{comment}", **comment}] if comment else []
+    before = Comment.objects.count()
+    answer = adapter.write("Update", 400 if said else 200, properties=given, Comments=comments)
+    details = answer["meta"]["errorDetails"]
+    assert (details is None) == (said == "")
+    assert Comment.objects.count() == before + (len(comments) if not said else 0)
+    if details:
+        assert details["message"].startswith(said)
+
+
 # --- Bulk ---
 
 
@@ -196,7 +258,11 @@ NO_BULKS = [{}, {"operation": "DELETE", "entities": [{}]}, {"operation": "CREATE
 
 @each_row("body", NO_BULKS)
 def test_a_bulk_call_that_asks_for_nothing_possible(adapter, body):
-    assert adapter.post("ems/bulk", body, 400)["meta"]["errorDetails"]["httpStatus"] == 400
+    answer = adapter.post("ems/bulk", body)
+    assert answer["entity_result_list"] == []
+    assert answer["meta"]["completion_status"] == "FAILED"
+    assert answer["meta"]["errorDetails"]["httpStatus"] == 400
+    assert not Change.objects.exists()
 
 
 # the titles of a bulk CREATE that is sent twice, how many changes there are then
