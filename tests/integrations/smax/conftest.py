@@ -10,8 +10,10 @@ import pytest
 from django.test import Client
 
 from changes import rate_limits
+from changes.models import Change
 from changes.security_log import floods
 from integrations.choices import Delivery
+from integrations.models import ExternalReference
 from integrations.smax import accounts
 from tests.factories import PASSWORD, ExternalSystemFactory, change_in
 
@@ -103,3 +105,19 @@ def other_adapter(db: None) -> Adapter:
 def given(acme: Any, alice: Any) -> Any:
     """A change that was given to ACME, in Plan."""
     return change_in("Plan", requested_by=alice, owning_group=acme.external_groups.all()[0].group)
+
+
+@pytest.fixture
+def linked(acme: Any, given: Any) -> Any:
+    """`given`, with ACME's record C-1."""
+    ExternalReference(change=given, system=acme, external_id="C-1", external_status="New").save()
+    return given
+
+
+def own(change: Change) -> dict[str, str]:
+    """What names the change in an entity's properties."""
+    return {"Id": str(change.pk)}
+
+
+def stored(change: Change) -> Change:
+    return Change.objects.get(pk=change.pk)

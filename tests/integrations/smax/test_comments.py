@@ -1,23 +1,11 @@
 """Comments that adapters write: who sees them, and which ones are the same."""
 
-import pytest
-
 from changes.choices import Visibility
 from changes.models import Comment
 from integrations.models import ExternalReference
 from tests.rows import each_row
 
-
-@pytest.fixture
-def linked(acme, given):
-    """`given`, with ACME's record C-1."""
-    ExternalReference(change=given, system=acme, external_id="C-1", external_status="New").save()
-    return given
-
-
-def own(change):
-    return {"Id": str(change.pk)}
-
+from .conftest import own
 
 # PrivacyType, visibility
 PRIVACY = [

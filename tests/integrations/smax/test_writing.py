@@ -2,30 +2,16 @@
 
 import json
 
-import pytest
 from django.utils import timezone
 
-from changes.models import Change, Comment
+from changes.models import Comment
 from integrations.models import ExternalReference, IncomingOperation
 from tests.factories import SupportGroupFactory
 from tests.rows import each_row
 
+from .conftest import own, stored
+
 EMPTY = {"ExternalId": "", "ExternalEntityType": "", "ExternalStatus": ""}
-
-
-@pytest.fixture
-def linked(acme, given):
-    """`given`, with ACME's record C-1."""
-    ExternalReference(change=given, system=acme, external_id="C-1", external_status="New").save()
-    return given
-
-
-def own(change):
-    return {"Id": str(change.pk)}
-
-
-def stored(change):
-    return Change.objects.get(pk=change.pk)
 
 
 # properties, the field, its value

@@ -3,7 +3,6 @@
 from datetime import timedelta
 from functools import partial
 
-import pytest
 from django.utils import timezone
 
 from changes import rate_limits
@@ -13,20 +12,7 @@ from integrations.models import ExternalReference, IncomingOperation
 from tests.factories import SupportGroupFactory, change_in
 from tests.rows import each_row
 
-
-@pytest.fixture
-def linked(acme, given):
-    """`given`, with ACME's record C-1."""
-    ExternalReference(change=given, system=acme, external_id="C-1", external_status="New").save()
-    return given
-
-
-def own(change):
-    return {"Id": str(change.pk)}
-
-
-def stored(change):
-    return Change.objects.get(pk=change.pk)
+from .conftest import own, stored
 
 
 def test_the_same_entity_twice_in_a_row_is_answered_with_the_first_result(adapter, linked):
