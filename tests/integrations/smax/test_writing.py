@@ -186,7 +186,8 @@ PASSWORDS = [
 @each_row("path, sent, kept", PASSWORDS)
 def test_a_password_that_is_sent_by_mistake_is_not_kept(adapter, path, sent, kept):
     body = sent if isinstance(sent, str) else json.dumps(sent)
-    adapter.call("post", path, 400, data=body, content_type="application/json")
+    status = 200 if path == "ems/bulk" else 400  # a bulk call says it in its answer
+    adapter.call("post", path, status, data=body, content_type="application/json")
     entry = IncomingOperation.objects.get()
     assert entry.payload == (kept or {"unreadable": "(left out: it may contain a password)"})
     assert SECRET not in repr(vars(entry))
