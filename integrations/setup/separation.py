@@ -54,7 +54,8 @@ def refuse_members(
 class PartnersStayOut:
     """An authentication backend, before that of passwords: a partner's account opens no page, whatever its password.
 
-    The password is for the calls of its SMAX adapter alone: integrations/smax/accounts.py.
+    The password is for the calls of its SMAX adapter alone: integrations/smax/accounts.py. This backend has no
+    `get_user`: allauth takes the first one that has, for the sessions that it begins.
     """
 
     def authenticate(
@@ -63,9 +64,6 @@ class PartnersStayOut:
         if username and "\x00" not in username and PartnerAccount.objects.filter(user__username=username).exists():
             get_user_model()().set_password(password)  # takes as long as a check, so that the time tells nothing
             raise PermissionDenied
-
-    def get_user(self, user_id: object) -> None:
-        """Nobody is signed in by this backend."""
 
 
 def connect() -> None:

@@ -67,7 +67,7 @@ def test_a_search_has_at_most_ten_words(api, alice):
 def test_in_another_systems_name_a_large_operation_is_not_even_parsed(acme, beta, partner_api, monkeypatch):
     monkeypatch.setattr("changes.api.parsers.loads", lambda text: pytest.fail("it was parsed"))
     answer = post(partner_api(acme), f'{{"operation": "Create", {LONG[:100_000]}", "system_id": "BETA"}}')
-    assert answer.status_code == 403 and "not that of the system's authorized user" in answer.json()["detail"]
+    assert answer.status_code == 403 and "not the system's authorized user" in answer.json()["detail"]
 
 
 def test_the_content_of_an_attachment_comes_on_top(acme, partner_api):

@@ -103,7 +103,7 @@ def test_the_settings_of_smax_are_typed_and_kept_without_the_defaults(ingrid, sm
         ("smax_values", "Phase: {Deploy: x}", "Phase: The values of this property are not translated."),
         ("smax_values", "PhaseId: {Deplo: x}", "PhaseId.Deplo: We have no such value. Ours: Log, "),
         ("smax_values", "PhaseId: {Deploy: 1}", "PhaseId.Deploy: Give a text of 1 to"),
-        ("smax_values", "PhaseId: {Deploy: Log}", "PhaseId: Log would stand for both"),
+        ("smax_values", "PhaseId: {Deploy: Log}", "PhaseId.Deploy: Log always stands for Log"),
         ("smax_values", "PhaseId: {Deploy: x", "Line 1, column"),
         ("smax_values", "- Deploy", "Give an object with a table for each property."),
         ("smax_values", '{"Urgency": {"x": "y"}}', "Urgency.x: We have no such value."),
