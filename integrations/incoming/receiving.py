@@ -99,7 +99,8 @@ def _apply(request: IncomingRequest, stored: list[Attachment]) -> Answer:
 def _confirm_collected(request: IncomingRequest, change: Change, reference: ExternalReference | None) -> None:
     """What an SMAX adapter writes about a record tells that it has what it was handed before."""
     is_update = request.operation == IncomingKind.UPDATE
-    says_more = bool(request.properties or request.comments or request.attachments)
+    is_new_status = reference is not None and request.external_status not in (None, reference.external_status)
+    says_more = bool(request.properties or request.comments or request.attachments or is_new_status)
     outbox.confirm_written(
         change,
         request.system,

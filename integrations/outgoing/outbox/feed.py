@@ -7,8 +7,8 @@ so never stepped over. An operation was delivered when
   answer that had it first: an adapter asks from its last answer's `Date` on, so it has that answer. If it has the
   answers of the last round, which begins with the first page, the operation must have been on one of its pages;
 - or the partner wrote about the record since: this confirms the oldest that was on a page of this round, not those
-  behind it, which the adapter may not have come to. A write that only names the partner's record answers an Assign, and
-  confirms nothing else: two adapters may both have answered it;
+  behind it, which the adapter may not have come to. A write that only names the partner's record, and says nothing new
+  of it, answers an Assign, and confirms nothing else: two adapters may both have answered it;
 - or the partner rejected the change: this confirms all that was handed out.
 
 Operations are confirmed in order only, and an Assign only by the partner's record id. So what stands behind an Assign

@@ -5,16 +5,19 @@ import json
 from changes.models import Attachment, Change, Comment
 from integrations.models import ExternalReference, OutgoingOperation
 from tests.pages import text, web
+from tests.rows import each_row
+
+from .conftest import own
 
 
 def test_the_whole_cycle(adapter, given, alice):
-    own, title = str(given.pk), given.title
+    key, title = str(given.pk), given.title
     # It polls, and reads what it was given.
     [assign] = adapter.feed(layout="Id,DisplayLabel,OwnedByGroup.Name")
     assert assign == {
         "entity_type": "Change",
         "properties": {
-            "Id": own,
+            "Id": key,
             "LastUpdateTime": assign["properties"]["LastUpdateTime"],
             "DisplayLabel": title,
         },
@@ -28,13 +31,13 @@ def test_the_whole_cycle(adapter, given, alice):
         },
     }
     assert adapter.record(given, "Description")["Description"] == given.description
-    query = {"filter": f"EntityId='{own}' and ExternalSystem.SystemId='ACME'", "layout": "ExternalId"}
+    query = {"filter": f"EntityId='{key}' and ExternalSystem.SystemId='ACME'", "layout": "ExternalId"}
     assert adapter.get("ems/ExternalReference", **query)["meta"]["total_count"] == 0
     # It answers with its own record. The Assign is delivered then.
     ext = {"ExternalId": "C-1001", "ExternalEntityType": "Change", "ExternalStatus": "New"}
-    answer = adapter.write("Update", properties={"Id": own}, ext=ext)
+    answer = adapter.write("Update", properties={"Id": key}, ext=ext)
     assert answer["meta"] == {"completion_status": "OK", "errorDetails": None}
-    assert answer["entity"]["properties"]["Id"] == own
+    assert answer["entity"]["properties"]["Id"] == key
     assert answer["ext_properties"]["ExternalId"] == "C-1001"
     assert adapter.feed() == []
     [reference] = adapter.get("ems/ExternalReference", **query)["entities"]
@@ -47,15 +50,15 @@ def test_the_whole_cycle(adapter, given, alice):
     given.refresh_from_db()
     assert given.justification == "Spare parts"
     sent = {"Body": "Parts <ordered>", "PrivacyType": "PUBLIC", "IsSystem": True, "CreatedTime": 1764000000000}
-    adapter.write("Update", properties={"Id": own}, Comments=[sent])
-    added = adapter.post(f"collaboration/comments/Change/{own}", {"Body": "By itself", "PrivacyType": "PRIVATE"}, 201)
+    adapter.write("Update", properties={"Id": key}, Comments=[sent])
+    added = adapter.post(f"collaboration/comments/Change/{key}", {"Body": "By itself", "PrivacyType": "PRIVATE"}, 201)
     assert added["PrivacyType"] == "PRIVATE"
-    [comment] = adapter.get(f"collaboration/comments/Change/{own}/comments")["Comments"]
+    [comment] = adapter.get(f"collaboration/comments/Change/{key}/comments")["Comments"]
     assert {name: comment[name] for name in sent} == sent
-    assert adapter.get(f"collaboration/comments/Change/{own}") == [comment]
+    assert adapter.get(f"collaboration/comments/Change/{key}") == [comment]
     upload = adapter.upload(b"%PDF-1", "a.pdf", "application/pdf")
     files = {"complexTypeProperties": [{"properties": {"id": upload["guid"], "file_name": "a.pdf", "size": "6"}}]}
-    adapter.write("Update", properties={"Id": own, "ChangeAttachments": json.dumps(files)})
+    adapter.write("Update", properties={"Id": key, "ChangeAttachments": json.dumps(files)})
     assert Attachment.objects.get().file_name == "a.pdf"
     listed = json.loads(adapter.record(given, "ChangeAttachments")["ChangeAttachments"])["complexTypeProperties"]
     assert [each["properties"]["id"] for each in listed] == [upload["guid"]]
@@ -75,7 +78,7 @@ def test_the_whole_cycle(adapter, given, alice):
     new.refresh_from_db()
     assert new.phase == "Abandon"
     empty = {"ExternalId": "", "ExternalEntityType": "", "ExternalStatus": ""}
-    adapter.write("Reject", properties={"Id": own, "CompletionCode": "Rejected", "Solution": "None"}, ext=empty)
+    adapter.write("Reject", properties={"Id": key, "CompletionCode": "Rejected", "Solution": "None"}, ext=empty)
     assert [reference.external_id for reference in ExternalReference.objects.all()] == ["C-2"]
     assert not OutgoingOperation.objects.unsettled().exists()
 
@@ -88,3 +91,27 @@ def test_the_page_of_the_change_says_what_the_adapter_said_last(adapter, given, 
     assert "In progress" in shown
     assert "“Parts ordered”" in shown
     assert "“Not for them”" not in shown
+
+
+# What the adapter writes about a record whose Update it was given, and whether the Update counts as delivered then.
+WRITES = [
+    ({"ext": {"ExternalId": "C-1"}}, False),
+    ({"ext": {"ExternalId": "C-1", "ExternalStatus": "New"}}, False),
+    ({"ext": {"ExternalId": "C-1", "ExternalStatus": "In progress"}}, True),
+    ({"ext": {"ExternalStatus": "In progress"}}, True),
+    ({"Comments": [{"Body": "We have it", "CreatedTime": 1}]}, True),
+    ({"Justification": "No spare parts"}, True),
+]
+
+
+@each_row("write, is_delivered", WRITES)
+def test_what_a_write_confirms(adapter, given, alice, write, is_delivered):
+    adapter.feed()
+    adapter.write("Update", properties=own(given), ext={"ExternalId": "C-1", "ExternalStatus": "New"})
+    Comment(change=given, author=alice, body="Parts ordered").save()
+    assert [one["ext_properties"]["Operation"] for one in adapter.feed()] == ["Update"]
+    parts = dict(write)
+    justification = parts.pop("Justification", None)
+    properties = {**own(given), **({"Justification": justification} if justification else {})}
+    adapter.write("Update", properties=properties, **parts)
+    assert (adapter.feed() == []) is is_delivered
