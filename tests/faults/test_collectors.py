@@ -104,6 +104,7 @@ def until_all_is_delivered(exchange, desk, work, since, random, fault):
             time.sleep(random.uniform(0.3, 1))
             fault(exchange)
         work.join()
+        exchange.until("readers have died", lambda: any(desk.deaths.values()))
         desk.may_die = False
         exchange.until("all is delivered", lambda: _open(exchange, since) == [], seconds=90)
 
