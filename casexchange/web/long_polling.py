@@ -7,6 +7,7 @@ import logging
 from collections import Counter, defaultdict
 from collections.abc import Callable, Hashable
 from concurrent.futures import Executor
+from contextlib import suppress
 
 from changes.api.waiting import Keys, Wait
 
@@ -39,10 +40,9 @@ class LongPolls:
         if self._looking is None or self._looking.done():
             self._looking = asyncio.create_task(self._look())
         try:
-            async with asyncio.timeout(wait.seconds):
-                await event.wait()
-        except TimeoutError:
-            pass  # the view answers that there is nothing
+            with suppress(TimeoutError):  # then the view answers that there is nothing
+                async with asyncio.timeout(wait.seconds):
+                    await event.wait()
         finally:
             self._of_owner[wait.owner] -= 1
             if not self._of_owner[wait.owner]:
@@ -54,7 +54,7 @@ class LongPolls:
     async def _look(self) -> None:
         while count := sum(len(keys) for keys in self._waiting.values()):
             await asyncio.sleep(max(INTERVAL, count * FOR_EACH_KEY))
-            for ready, keys in self._waiting.items():
+            for ready, keys in [*self._waiting.items()]:  # calls come and go meanwhile
                 for key in await self._ready(ready, [*keys]):
                     for event in keys.get(key, ()):
                         event.set()
@@ -65,5 +65,6 @@ class LongPolls:
         try:
             return await asyncio.get_running_loop().run_in_executor(self._threads, ready, keys)
         except Exception:
+            # The calls go on to their view, which meets the error itself and answers it. Nobody waits in vain.
             logger.exception("Waiting calls are answered now: it cannot be found out what is new for them")
             return keys

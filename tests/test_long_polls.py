@@ -1,0 +1,58 @@
+"""The calls of one process that wait for news: how many may wait, and who is woken."""
+
+import asyncio
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from casexchange.web import long_polling
+from casexchange.web.long_polling import LongPolls
+from changes.api.waiting import Wait
+
+pytestmark = pytest.mark.any_database
+# Far longer than the test takes: whoever is answered before did not wait.
+LONG = 60
+
+
+def waiting(ready, *owners):
+    """Lets a call of each owner wait. Returns the owners of those that are answered at once or by news."""
+
+    async def run():
+        with ThreadPoolExecutor(1) as threads:
+            polls = LongPolls(threads)
+            calls = {
+                asyncio.create_task(polls.wait(Wait(number, owner, LONG, ready))): owner
+                for number, owner in enumerate(owners)
+            }
+            done, others = await asyncio.wait(calls, timeout=1)
+            for call in others:
+                call.cancel()
+            await asyncio.gather(*others, return_exceptions=True)
+            assert not polls._of_owner
+            return sorted(calls[call] for call in done)
+
+    return asyncio.run(run())
+
+
+def nothing(keys):
+    return []
+
+
+def broken(keys):
+    raise RuntimeError("the database is away")
+
+
+@pytest.mark.parametrize(
+    ("ready", "owners", "answered"),
+    [
+        (nothing, ["ACME"] * 2, []),
+        (nothing, ["ACME"] * 4 + ["BETA"], ["ACME"]),  # the fourth call of ACME
+        (nothing, ["ACME"] * 3 + ["BETA"] * 3, ["BETA"]),  # the sixth of all
+        (lambda keys: keys[:1], ["ACME", "BETA"], ["ACME", "BETA"]),  # one after the other
+        (broken, ["ACME"], ["ACME"]),
+    ],
+)
+def test_who_waits_and_who_is_answered(monkeypatch, ready, owners, answered):
+    monkeypatch.setattr(long_polling, "MOST_OF_OWNER", 3)
+    monkeypatch.setattr(long_polling, "MOST", 5)
+    assert waiting(ready, *owners) == answered
