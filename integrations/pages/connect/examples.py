@@ -33,7 +33,7 @@ def an_update(base: str, system_id: str) -> Snippet:
     said = {"system_id": system_id, "operation": "Update", "change_number": "$NUMBER", "external_id": "C-1001"}
     update = _json({**said, "comments": [{"body": "Parts ordered"}]}).replace("$NUMBER", "'$NUMBER'")
     title = _("Send an operation about the change with the number in $NUMBER")
-    return Snippet(title, _curl(f"{base}/api/v1/operations/", BEARER, '-H "Idempotency-Key: example-1"', update))
+    return Snippet(title, _curl(f"{base}/api/v1/operations/", BEARER, '-H "Idempotency-Key: example-$NUMBER"', update))
 
 
 def ask(base: str) -> Snippet:
