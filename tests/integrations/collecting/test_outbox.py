@@ -143,6 +143,18 @@ class TestCollecting:
         in_an_hour = timezone.now() + timedelta(hours=1)
         assert [one.operation for one in outbox.feed(acme, in_an_hour, 0, 10).operations] == ["Assign"]
 
+    def test_a_page_of_the_feed_has_at_most_so_many_bytes_and_the_total_tells_of_more(self, acme, given, monkeypatch):
+        monkeypatch.setattr(order, "MOST_BYTES", 1)
+        acme.delivery = "smax"
+        acme.save()
+        given("Router"), given("Switch")
+        pages = [outbox.feed(acme, None, skip, 10) for skip in range(3)]
+        assert [(page.total, [one.change.title for one in page.operations]) for page in pages] == [
+            (2, ["Router"]),
+            (2, ["Switch"]),
+            (2, []),
+        ]
+
     def test_an_idle_poll_writes_nothing(self, acme, reader, django_assert_max_num_queries):
         own = reader()
         own.collect()
