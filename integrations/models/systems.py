@@ -161,6 +161,16 @@ class ExternalSystem(models.Model):
         return self.delivery in COLLECTING
 
     @property
+    def is_unconnected(self) -> bool:
+        """Whether it is mapped and has no active document, so that nothing can be sent."""
+        return self.delivery == Delivery.MAPPED and self.connection_id is None
+
+    @property
+    def loaded_poll(self) -> Any:
+        """Its `ConnectionPoll`, if it was loaded together with it."""
+        return self._state.fields_cache.get("poll")
+
+    @property
     def is_in_clear_text(self) -> bool:
         """Whether operations are pushed to it without encryption, which only allowed networks may get."""
         return self.delivery == Delivery.PUSH and self.endpoint_url.startswith("http://")

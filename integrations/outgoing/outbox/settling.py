@@ -160,9 +160,14 @@ def _pause_systems(results: Sequence[Result], now: datetime) -> None:
         result.operation.system_id: result.attempt.http_status for result in results if result.outcome is Outcome.PAUSE
     }
     for system, status in sorted(paused.items()):
-        if ExternalSystem.objects.filter(pk=system, paused_at=None).update(paused_at=now, pause_status=status):
-            about = Subject.of(ExternalSystem.objects.get(pk=system))
-            record("system_paused", about, {"status": status})
+        pause(system, status, now)
+
+
+def pause(system: int, status: int | None, now: datetime) -> None:
+    """Pauses the system with this key, since it answered a call of ours with `status`."""
+    if ExternalSystem.objects.filter(pk=system, paused_at=None).update(paused_at=now, pause_status=status):
+        about = Subject.of(ExternalSystem.objects.get(pk=system))
+        record("system_paused", about, {"status": status})
 
 
 def _tell_breakers(results: Sequence[Result], now: datetime) -> None:
