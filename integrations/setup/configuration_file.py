@@ -13,6 +13,8 @@ import yaml
 from rest_framework.exceptions import ErrorDetail, ValidationError
 from rest_framework.settings import api_settings
 
+from integrations.yaml_values import JsonValuesLoader
+
 from .configuration_entries import NAMES, SECRETS, ConfigurationSerializer
 
 VARIABLE = re.compile(r"\$(\$\{|\{([A-Za-z_][A-Za-z0-9_]*)\})")
@@ -75,11 +77,10 @@ def escape(text: str) -> str:
 # --- From text to values ---
 
 
-class _Loader(yaml.SafeLoader):
-    """Interprets values as JSON would: `yes`, `1:30` and dates are texts.
+class _Loader(JsonValuesLoader):
+    """Refuses a duplicate key. The plain loader would silently use the last one.
 
-    Refuses a duplicate key. The plain loader would silently use the last one. Refuses an alias too, which may refer to
-    the value that contains it.
+    Refuses an alias too, which may refer to the value that contains it.
     """
 
     def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
@@ -98,15 +99,6 @@ class _Loader(yaml.SafeLoader):
                 raise yaml.constructor.ConstructorError(None, None, f"duplicate key {key.value}", key.start_mark)
             seen.add(key.value)
         return super().construct_mapping(node, deep)
-
-
-_OTHERWISE = {f"tag:yaml.org,2002:{kind}" for kind in ("bool", "int", "timestamp")}
-_Loader.yaml_implicit_resolvers = {
-    first: [(tag, pattern) for tag, pattern in resolvers if tag not in _OTHERWISE]
-    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
-}
-_Loader.add_implicit_resolver("tag:yaml.org,2002:bool", re.compile(r"\A(?:true|false)\Z", re.IGNORECASE), [*"tTfF"])
-_Loader.add_implicit_resolver("tag:yaml.org,2002:int", re.compile(r"\A-?(?:0|[1-9][0-9]*)\Z"), [*"-0123456789"])
 
 
 def parse(text: str) -> object:
