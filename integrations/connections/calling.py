@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import IO, cast
 
 from django.conf import settings
 
@@ -11,7 +12,8 @@ from changes.models import Attachment
 from integrations.outgoing.sending import user_agent
 from integrations.transports.base import File, Part, Request, Tls
 
-from .calls import AttachedFile, Call, Part as CallPart, ShownCall
+from .calls import AttachedFile, Call, ShownCall
+from .calls import Part as CallPart
 from .connection import Connection
 from .secrets import masked
 
@@ -81,7 +83,7 @@ def _file(attachment: Attachment | None) -> File:
     if attachment is None:
         raise ValueError("The operation has no attachment.")
     storage, name = attachment.file.storage, attachment.file.name or ""
-    return File(lambda: storage.open(name, "rb").file, attachment.size)
+    return File(lambda: cast("IO[bytes]", storage.open(name, "rb").file), attachment.size)
 
 
 def _part(part: CallPart, attachment: Attachment | None) -> Part:

@@ -25,9 +25,9 @@ from .calling import Line
 from .calls import AttachedFile, Call
 from .conversation import Conversation, names_of
 from .faults import EvaluationFailed, FaultyDocument
+from .partner_tokens import Renewal, Token
 from .revisions import connection_of_revision
 from .secrets import check_readable, secrets_of
-from .partner_tokens import Renewal, Token
 
 NO_STEPS = "No call was made: the connection has no steps for {}."
 
@@ -97,9 +97,7 @@ class Mapped:
         return self.line.request(self.call, self._token, self._attachment())
 
     def _begin(self) -> None:
-        key = self.operation.system.connection_id
-        assert key is not None  # only then is it claimed
-        self.revision, connection = connection_of_revision(key)
+        self.revision, connection = connection_of_revision(self.operation.system.connection_id)
         check_readable(self.operation.system, self.secrets, connection.secret_names)
         self.line = Line(connection, self.secrets)
         if self.operation.operation not in connection.outgoing:
@@ -118,7 +116,7 @@ class Mapped:
         parts = [body] if isinstance(body, bytes | AttachedFile) else [part.content for part in body]
         if not any(isinstance(part, AttachedFile) for part in parts):
             return None
-        return Attachment.objects.filter(pk=self.operation.attachment_id).first()
+        return self.operation.attachment
 
     # --- The token ---
 
@@ -142,7 +140,7 @@ class Mapped:
         attempt.step, attempt.request = "sign in", self.line.masked(shown)
         return request
 
-    def _signed_in(self, attempt: DeliveryAttempt, response: Response) -> Result:
+    def _signed_in(self, renewal: Renewal, attempt: DeliveryAttempt, response: Response) -> Result:
         keep_answer(attempt, response)
         status_outcome = outcome_of(response.status)
         try:
@@ -153,20 +151,22 @@ class Mapped:
             is_retried = status_outcome is Outcome.RETRY
             outcome = Outcome.RETRY if is_retried else Outcome.PAUSE if response.status >= 400 else Outcome.REFUSED
             attempt.failure = Failure.SIGN_IN
-            return self._without_token(Result(self.operation, attempt, outcome, str(error)))
-        assert self.renewal is not None
-        self.token = partner_tokens.keep(self.renewal, got.value, got.expires_in)
+            return self._without_token(renewal, Result(self.operation, attempt, outcome, str(error)))
+        self.token = partner_tokens.keep(renewal, got.value, got.expires_in)
         self._end_asking()
         attempt.answer = ""  # it has the token
         return Result(self.operation, attempt, None, done=self._done)
 
-    def _without_token(self, result: Result) -> Result:
+    def _without_token(self, renewal: Renewal, result: Result) -> Result:
         attempt = result.attempt
         self.sender.refused[self.operation.system_id] = NoToken(
-            time.monotonic(), result.outcome or Outcome.RETRY, attempt.http_status, Failure(attempt.failure), result.error
+            time.monotonic(),
+            result.outcome or Outcome.RETRY,
+            attempt.http_status,
+            Failure(attempt.failure),
+            result.error,
         )
-        assert self.renewal is not None
-        partner_tokens.give_up(self.renewal)
+        partner_tokens.give_up(renewal)
         self._end_asking()
         return result
 
@@ -182,8 +182,10 @@ class Mapped:
 
     def answered(self, attempt: DeliveryAttempt, response: Response) -> Result:
         if self.renewal:
-            return self._signed_in(attempt, response)
-        assert self.conversation is not None
+            return self._signed_in(self.renewal, attempt, response)
+        conversation = self.conversation
+        if conversation is None:
+            raise ValueError("No call was made, so none can be answered.")
         keep_answer(attempt, response)
         attempt.answer = self.line.masked(attempt.answer, self._token)
         if response.status == 401 and self.token and self.refused_token is None:
@@ -191,16 +193,21 @@ class Mapped:
             self.refused_token, self.token = self.token.number, None
             attempt.failure = Failure.STATUS
             return Result(self.operation, attempt, None, done=self._done)
-        verdict = self.conversation.answered(response)
+        verdict = conversation.answered(response)
         if verdict.outcome is not None:
             return self._ended(attempt, response, verdict)
         try:
-            self.call = self.conversation.next_call()
+            self.call = conversation.next_call()
         except EvaluationFailed as error:
             self.fault = error
         outcome = None if self.call or self.fault else Outcome.DELIVERED
         return Result(
-            self.operation, attempt, outcome, answer=verdict.result, note=verdict.note, done=self.conversation.done or None
+            self.operation,
+            attempt,
+            outcome,
+            answer=verdict.result,
+            note=verdict.note,
+            done=self._done,
         )
 
     def _ended(self, attempt: DeliveryAttempt, response: Response, verdict: Any) -> Result:
@@ -214,7 +221,7 @@ class Mapped:
 
     def failed(self, attempt: DeliveryAttempt, error: Exception) -> Result:
         result = failed(self.operation, attempt, error)
-        return self._without_token(result) if self.renewal else result
+        return self._without_token(self.renewal, result) if self.renewal else result
 
     def _refused(self, attempt: DeliveryAttempt, failure: Failure, error: str) -> Result:
         attempt.failure, attempt.error = failure, error[:500]

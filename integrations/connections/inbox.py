@@ -37,7 +37,7 @@ class RawParser(BaseParser):
 
     media_type = "*/*"
 
-    def parse(self, stream: Any, media_type: str | None = None, parser_context: Any = None) -> bytes:
+    def parse(self, stream: Any, media_type: str | None = None, parser_context: Any = None) -> Any:
         return stream.read()
 
 
@@ -88,7 +88,7 @@ class InboxView(APIView):
         if system is None:
             raise AuthenticationFailed(NOT_VERIFIED)
         try:
-            number, connection = connection_of_revision(system.connection_id or 0)
+            number, connection = connection_of_revision(system.connection_id)
         except FaultyDocument as error:
             raise APIException("The connection's document has faults: see its page.") from error
         if connection.inbox is None or not self._is_verified(request, system, connection, body):
@@ -148,6 +148,4 @@ def _headers(request: Request) -> dict[str, str]:
 def _count(system: ExternalSystem, what: str) -> None:
     with transaction.atomic():
         ConnectionInbox.objects.get_or_create(system=system)
-        ConnectionInbox.objects.filter(system=system).update(
-            **{what: F(what) + 1, f"{what}_at": timezone.now()}
-        )
+        ConnectionInbox.objects.filter(system=system).update(**{what: F(what) + 1, f"{what}_at": timezone.now()})

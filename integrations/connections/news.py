@@ -28,7 +28,8 @@ class Said(Sent):
 
     def __init__(self, system: ExternalSystem, way: str, key: str | None, body: Mapping[str, Any]) -> None:
         super().__init__(None)
-        self.system, self.token, self.key = system, way, key
+        self.sender = self.system = system
+        self.token, self.key = way, key
         self.payload = {**body, "system_id": system.system_id}
         text = json.dumps(self.payload, sort_keys=True).encode()
         self.body_sha256, self.size = hashlib.sha256(text).hexdigest(), len(text)
@@ -36,21 +37,20 @@ class Said(Sent):
 
     @property
     def user(self) -> Any:
-        return self.system.authorized_user if self.system else None
+        return self.sender.authorized_user
 
     @property
     def length(self) -> int:
         return self.size
 
     def read(self) -> incoming.IncomingRequest:
-        assert self.system is not None
         if self.key is not None:
             if not 0 < len(self.key) <= KEY_MAX_LENGTH:
                 message = f"Give 1 to {KEY_MAX_LENGTH} characters."
                 raise Problem(f"key: {message}", "invalid", {"key": message})
             check_identifier("key", self.key)
         return replace(
-            valid_request(self.payload, self.system),
+            valid_request(self.payload, self.sender),
             token=self.token,
             payload=self.payload,
             body_sha256=self.body_sha256,

@@ -1,4 +1,4 @@
-"""Tokens that partners give for our credentials: kept encrypted, shared by the workers, renewed once for all who wait."""
+"""Tokens that partners give for our credentials: kept encrypted, shared by the workers, renewed once for all."""
 
 from __future__ import annotations
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Generator
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from datetime import datetime, timedelta
 from typing import Any
@@ -19,7 +19,7 @@ from django.utils import timezone
 from rest_framework.exceptions import APIException, Throttled
 
 from integrations.choices import Delivery
-from integrations.models import ConnectionPoll, ExternalSystem, SecretUnreadable
+from integrations.models import ConnectionPoll, SecretUnreadable
 from integrations.outgoing import delivery, outbox
 from integrations.transports.base import Request, Response, TransportError
 from integrations.transports.statuses import Outcome, outcome_of
@@ -64,27 +64,26 @@ def poll_due() -> int:
         if not shutdown.is_asked():
             for poll in _claim(AT_ONCE - len(running), is_alone=not running):
                 count += 1
-                _advance(poll, poll.generator.__next__, running)
+                _advance(poll, None, running)
         if not running:
             return count
         wait([future for future in running.values() if future], timeout=LOOK_AGAIN, return_when=FIRST_COMPLETED)
         for poll, future in [*running.items()]:
-            if future is None:
-                _advance(poll, poll.generator.__next__, running)
-            elif future.done():
-                error = future.exception()
-                step = (lambda e=error: poll.generator.throw(e)) if error else (lambda f=future: poll.generator.send(f.result()))
-                _advance(poll, step, running)
+            if future is None or future.done():
+                _advance(poll, future, running)
         if all(future is None for future in running.values()) and running:
             time.sleep(LOOK_AGAIN)
 
 
-def _advance(
-    poll: _Poll, step: Callable[[], Request | None], running: dict[_Poll, Future[Response] | None]
-) -> None:
-    """Lets a poll go on to its next call, or to its end."""
+def _advance(poll: _Poll, answered: Future[Response] | None, running: dict[_Poll, Future[Response] | None]) -> None:
+    """Lets a poll go on to its next call, or to its end, with the answer to the last one."""
     try:
-        request = step()
+        if answered is None:
+            request = next(poll.generator)
+        elif error := answered.exception():
+            request = poll.generator.throw(error)
+        else:
+            request = poll.generator.send(answered.result())
     except StopIteration:
         running.pop(poll, None)
         return
@@ -158,9 +157,7 @@ class _Poll:
     # --- The list ---
 
     def _pages(self) -> Asking:
-        key = self.system.connection_id
-        assert key is not None
-        number, connection = connection_of_revision(key)
+        number, connection = connection_of_revision(self.system.connection_id)
         self.way = f"poll, revision {number}"
         if connection.poll is None:
             self.every = LONGEST_PAUSE
@@ -238,26 +235,22 @@ class _Poll:
         self._prolong()
         if not self.line.connection.auth.has_token:
             return (yield self.line.request(call))
-        yield from self._sign_in(None)
-        assert self.token is not None
-        response = yield self.line.request(call, self.token.value)
+        token = self.token = yield from self._sign_in(None)
+        response = yield self.line.request(call, token.value)
         if response.status != 401:
             return response
-        refused, self.token = self.token.number, None
-        yield from self._sign_in(refused)
-        assert self.token is not None  # type: ignore[unreachable] # set by _sign_in()
-        return (yield self.line.request(call, self.token.value))
+        token = self.token = yield from self._sign_in(token.number)
+        return (yield self.line.request(call, token.value))
 
     def _sign_in(self, refused: int | None) -> Asking:
-        """Sets `token`. Waits while another worker asks for one."""
-        while self.token is None:
+        """The token. Waits while another worker asks for one."""
+        while True:
             found = partner_tokens.token_or_renewal(self.system.pk, refused)
             if isinstance(found, Token):
-                self.token = found
-            elif isinstance(found, Renewal):
-                yield from self._ask_for_token(found)
-            else:
-                yield None
+                return found
+            if isinstance(found, Renewal):
+                return (yield from self._ask_for_token(found))
+            yield None
 
     def _ask_for_token(self, renewal: Renewal) -> Asking:
         try:
@@ -271,7 +264,7 @@ class _Poll:
         except BaseException:
             partner_tokens.give_up(renewal)
             raise
-        self.token = partner_tokens.keep(renewal, got.value, got.expires_in)
+        return partner_tokens.keep(renewal, got.value, got.expires_in)
 
     # --- The row ---
 

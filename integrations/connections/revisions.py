@@ -51,7 +51,10 @@ def activate(
 
 
 @lru_cache(maxsize=256)
-def connection_of_revision(key: int) -> tuple[int, Connection]:
-    """The number and the document of a revision, which never change. Raises FaultyDocument."""
-    revision = ConnectionRevision.objects.only("number", "document").get(pk=key)
+def connection_of_revision(key: int | None) -> tuple[int, Connection]:
+    """The number and the document of a revision, which never change. Raises FaultyDocument.
+
+    `key`: as in `ExternalSystem.connection_id`. Raises DoesNotExist for None: nothing is active.
+    """
+    revision = ConnectionRevision.objects.only("number", "document").get(pk=key or 0)
     return revision.number, connection_of(revision.document)

@@ -266,4 +266,3 @@ def _token(line: Line, system: ExternalSystem) -> str:
 def told(tried: list[Tried]) -> str:
     """The calls as one text, to compare two documents line by line."""
     return "\n\n".join(f"# {one.step}\n{one.call or one.why}" for one in tried)
-

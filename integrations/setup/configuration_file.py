@@ -14,6 +14,8 @@ import yaml
 from rest_framework.exceptions import ErrorDetail, ValidationError
 from rest_framework.settings import api_settings
 
+from integrations.yaml_values import JsonValuesLoader
+
 from .configuration_entries import NAMES, SECRETS, ConfigurationSerializer
 
 # How many values aliases may stand for in one file.
@@ -78,11 +80,11 @@ def escape(text: str) -> str:
 # --- From text to values ---
 
 
-class _Loader(yaml.SafeLoader):
-    """Interprets values as JSON would: `yes`, `1:30` and dates are texts.
+class _Loader(JsonValuesLoader):
+    """Refuses a duplicate key. The plain loader would silently use the last one.
 
-    Refuses a duplicate key. The plain loader would silently use the last one. Refuses an alias too, which may refer to
-    the value that contains it, except within a connection's document, where steps are repeated by aliases.
+    Refuses an alias too, which may refer to the value that contains it, except within a connection's document, where
+    steps are repeated by aliases.
     """
 
     _connections = 0  # how many connections' documents contain the node that is being composed
@@ -96,7 +98,7 @@ class _Loader(yaml.SafeLoader):
         node = super().compose_node(parent, index)
         self._connections -= is_connection
         if node is not None:
-            node.is_whole = True
+            node.is_whole = True  # type: ignore[attr-defined]
         return node
 
     def _alias(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
@@ -133,15 +135,6 @@ def _size(node: yaml.Node | None) -> int:
         elif isinstance(found, yaml.MappingNode):
             left += [value for _, value in found.value]
     return count
-
-
-_OTHERWISE = {f"tag:yaml.org,2002:{kind}" for kind in ("bool", "int", "timestamp")}
-_Loader.yaml_implicit_resolvers = {
-    first: [(tag, pattern) for tag, pattern in resolvers if tag not in _OTHERWISE]
-    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
-}
-_Loader.add_implicit_resolver("tag:yaml.org,2002:bool", re.compile(r"\A(?:true|false)\Z", re.IGNORECASE), [*"tTfF"])
-_Loader.add_implicit_resolver("tag:yaml.org,2002:int", re.compile(r"\A-?(?:0|[1-9][0-9]*)\Z"), [*"-0123456789"])
 
 
 def parse(text: str) -> object:

@@ -12,7 +12,7 @@ from django.utils.translation import gettext_lazy
 from changes.models import Change
 from changes.texts.lines import Line
 from integrations.choices import Operation
-from integrations.connections.document import MOST_BYTES
+from integrations.connections.source import LARGEST
 from integrations.models.connections import SECRET_NAME
 
 MOST_REPLAYED = 100
@@ -25,7 +25,7 @@ class DocumentForm(forms.Form):
         label=gettext_lazy("Document"),
         required=False,
         strip=False,
-        max_length=MOST_BYTES,
+        max_length=LARGEST,
         widget=forms.Textarea(attrs={"rows": 32, "class": "code", "spellcheck": "false", "wrap": "off"}),
         help_text=gettext_lazy("YAML. docs/connections.md explains every key."),
     )
@@ -62,12 +62,15 @@ class TryForm(forms.Form):
         number = self.cleaned_data["change"].strip().upper()
         change = Change.objects.filter(number=number).first()
         if change is None:
-            raise ValidationError(_("There is no change %(number)s. Give a number such as CHG0000001."), params={"number": number})
+            told = _("There is no change %(number)s. Give a number such as CHG0000001.")
+            raise ValidationError(told, params={"number": number})
         return change
 
 
 class ReplayForm(forms.Form):
-    count = forms.IntegerField(label=gettext_lazy("Latest operations"), initial=20, min_value=1, max_value=MOST_REPLAYED)
+    count = forms.IntegerField(
+        label=gettext_lazy("Latest operations"), initial=20, min_value=1, max_value=MOST_REPLAYED
+    )
 
 
 class SecretForm(forms.Form):
@@ -82,8 +85,8 @@ class SecretForm(forms.Form):
         help_text=gettext_lazy("Never shown again. Empty: the secret is removed."),
     )
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, auto_id="secret_%s", **kwargs)
+    def __init__(self, data: Any = None) -> None:
+        super().__init__(data, auto_id="secret_%s")
 
     def clean_value(self) -> str:
         return self.cleaned_data["value"].replace("\r\n", "\n")

@@ -182,9 +182,7 @@ class TryPage(OfMappedSystem):
                 self.system, group.group if group else None, signed_in(request), timezone.now()
             )
             ran = trying.run(connection, self.system, message)
-        return self.page(
-            "connection_try", {"form": TryForm(), "ran": ran, "fault": fault, "draft": self.draft}
-        )
+        return self.page("connection_try", {"form": TryForm(), "ran": ran, "fault": fault, "draft": self.draft})
 
     def _connection(self) -> tuple[Connection | None, str]:
         try:
@@ -205,10 +203,8 @@ class ReplayPage(OfMappedSystem):
             except FaultyDocument as error:
                 fault = str(error)
             else:
-                replayed = [
-                    {"one": one, "difference": [] if one.is_same else _difference(*map(trying.told, (one.active, one.draft)))}
-                    for one in trying.replay(self.system, *sides, form.cleaned_data["count"])
-                ]
+                found = trying.replay(self.system, *sides, form.cleaned_data["count"])
+                replayed = [{"one": one, "difference": _difference_of(one)} for one in found]
         context = {
             "form": form,
             "draft": draft,
@@ -260,13 +256,15 @@ class RevisionPage(OfMappedSystem):
         try:
             made = revisions.activate(self.system, revision.document, signed_in(request), reason, back_to=number)
         except FaultyDocument as error:
-            messages.error(request, _("Revision %(number)s has faults by now: %(faults)s") % {"number": number, "faults": error})
+            told = _("Revision %(number)s has faults by now: %(faults)s")
+            messages.error(request, told % {"number": number, "faults": error})
             return redirect("exchange:connection_revision", system_id, number)
         if made is None:
             messages.info(request, _("This document is active already: nothing was changed."))
         else:
             values = {"new": made.number, "number": number}
-            messages.success(request, _("Revision %(new)s is active. Its document is that of revision %(number)s.") % values)
+            told = _("Revision %(new)s is active. Its document is that of revision %(number)s.")
+            messages.success(request, told % values)
         return self.back()
 
     def _revision(self, number: int) -> ConnectionRevision:
@@ -274,6 +272,10 @@ class RevisionPage(OfMappedSystem):
         if revision is None:
             raise Http404(_("There is no such revision."))
         return revision
+
+
+def _difference_of(replayed: trying.Replayed) -> list[tuple[str, str]]:
+    return [] if replayed.is_same else _difference(trying.told(replayed.active), trying.told(replayed.draft))
 
 
 def _difference(before: str, after: str) -> list[tuple[str, str]]:
