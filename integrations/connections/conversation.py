@@ -117,7 +117,7 @@ class Conversation:
             return refused
         result = {}
         for key, template in step.result.items():
-            text = _text(template, names, f"{step.path}result.{key}")
+            text = text_of(template, names, f"{step.path}result.{key}")
             if text:
                 result[key] = text
         remembered = {"result": result, "saved": _saved(step, names)}
@@ -138,10 +138,11 @@ def _reads_answer(step: Step) -> bool:
     return bool(step.result or step.save) or expectation.refuse_if is not False or expectation.retry_if is not False
 
 
-def _text(template: Value, names: Mapping[str, Any], path: str) -> str | None:
+def text_of(template: Value, names: Mapping[str, Any], path: str) -> str | None:
+    """A text or the digits of a number; None for none and `omit`. Raises EvaluationFailed."""
     value = evaluated(template, names)
     if isinstance(value, bool):
-        raise EvaluationFailed(path, "true or false is no text for the reference")
+        raise EvaluationFailed(path, "true or false is no text")
     try:
         return as_text(value)
     except Unusable as error:

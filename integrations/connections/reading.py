@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 
 import yaml
 
@@ -27,6 +27,9 @@ METHODS = ("get", "post", "put", "patch", "delete")
 BODIES = ("json", "form", "text", "multipart", "file")
 REQUEST_KEYS = (*METHODS, "query", "headers", *BODIES)
 EXPECTATION_KEYS = ("expect", "refuse_if", "retry_if")
+REFERENCE = frozenset({"external_id", "external_url", "external_status"})
+EVERYWHERE = frozenset({"system", "now"})
+AUTH = Scope(frozenset({"secret"}))
 ANSWER = ("status", "headers", "body")
 _STEP_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+\Z")
@@ -110,7 +113,7 @@ class Reader:
             return None
         target = self.one(section, method, scope)
         self._check_target(section, method, target)
-        return RequestTemplate(section.path, method.upper(), target, query, headers, body)
+        return RequestTemplate(section.at(""), method.upper(), target, query, headers, body)
 
     def _check_header(self, section: Section, name: str, entry: Entry) -> None:
         path = below(section.at("headers"), name)
@@ -204,7 +207,7 @@ class Reader:
         answer = scope.also(*ANSWER)
         result = self.pairs(section, "result", answer, lists=False)
         for key in section.mapping("result") if result else ():
-            if key not in ("external_id", "external_url", "external_status"):
+            if key not in REFERENCE:
                 section.fault(
                     "result", f"There is no {key}: external_id, external_url and external_status can be filled."
                 )
@@ -212,7 +215,7 @@ class Reader:
         return Step(
             name=name,
             path=f"{path} {name}: ",
-            request=request or RequestTemplate(section.path, "GET", "/"),
+            request=request or RequestTemplate(section.at(""), "GET", "/"),
             expectation=self.expectation(section, scope),
             when=when,
             result=result,
@@ -245,7 +248,3 @@ def constants(source: Source, node: yaml.Node, path: str, entries: Mapping[str, 
         if is_template(str(rows[key])):
             source.fault(entry.value, below(path, key), "A table has no templates.")
     return rows
-
-
-def names(*groups: Iterable[str]) -> frozenset[str]:
-    return frozenset(name for group in groups for name in group)

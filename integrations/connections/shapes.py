@@ -74,17 +74,24 @@ class OperationTemplate:
 
 
 @dataclass(frozen=True)
+class Listing:
+    """The request for what is new. `page_size`: how many items a full page has."""
+
+    request: RequestTemplate
+    expectation: Expectation = Expectation()
+    items: Value = None
+    page_size: int | None = None
+
+
+@dataclass(frozen=True)
 class Poll:
-    """How the partner's news is found. The rules are in polling_rules.py."""
+    """How the partner's news is found. `every` and `overlap` are seconds. The rules are in polling_rules.py."""
 
     every: int
-    request: RequestTemplate
-    expectation: Expectation
-    items: Value
+    listed: Listing
     cursor: Value
+    external_id: Value
     operation: OperationTemplate
-    external_id: Value = None
-    page_size: int | None = None
     overlap: int | None = None
     read: tuple[Step, ...] = ()
     entries: Value = None
@@ -93,6 +100,10 @@ class Poll:
     @property
     def has_read(self) -> bool:
         return bool(self.read)
+
+    @property
+    def page_size(self) -> int | None:
+        return self.listed.page_size
 
 
 @dataclass(frozen=True)
