@@ -11,6 +11,7 @@ from changes.bulk import running
 from changes.conflicts import is_unavailable
 from changes.security_log import chain, mailing
 
+from .connections import polling
 from .outgoing import delivery, outbox
 from .smax import accounts, uploads
 from .tokens import ending
@@ -43,8 +44,6 @@ def release_stale() -> int:
 @shared_task
 def poll_due() -> int:
     """Asks mapped partners for their news. Returns the number of polls."""
-    from .connections import polling
-
     return _with_database(polling.poll_due)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 from django.conf import settings
@@ -64,11 +63,11 @@ class InboxView(APIView):
         count_more(request)
         if not system.enabled:
             raise Forbidden("This system is disabled here. Ask the service desk to enable it.")
-        way, said = f"inbox, revision {number}", _read(request, body)
+        way = f"inbox, revision {number}"
         try:
-            found = inbox_rules.operations_of(connection, _headers(request), said)
+            found = inbox_rules.operations_of(connection, _headers(request), body)
         except EvaluationFailed as error:
-            news.log_unusable(system, way, None, said, str(error))
+            news.log_unusable(system, way, None, body.decode(errors="replace"), str(error))
             raise Problem(str(error), "unusable") from error
         if not found:
             _count(system, "unmatched")
@@ -128,17 +127,6 @@ def _body_of(request: Request) -> bytes:
     if int(request.META.get("CONTENT_LENGTH") or 0) > settings.API_BODY_MAX_BYTES:
         raise TooLarge(f"The request is too large: at most {settings.API_BODY_MAX_BYTES} bytes are taken.")
     return request._request.body
-
-
-def _read(request: Request, body: bytes) -> Any:
-    """The body as JSON, or as text if it is none."""
-    text = body.decode(errors="replace").replace("\x00", "\ufffd")
-    if "json" not in (request.content_type or "") and not text.lstrip().startswith(("{", "[")):
-        return text
-    try:
-        return json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise Problem("The body is not JSON.", "parse_error") from error
 
 
 def _headers(request: Request) -> dict[str, str]:

@@ -165,39 +165,46 @@ class _Poll:
         self.every = connection.poll.every
         check_readable(self.system, self.secrets, connection.secret_names)
         self.line = Line(connection, self.secrets)
-        begun_at = self.cursor
+        begun_at, begun = self.cursor, timezone.now()
+        by_page = polling_rules.is_by_page(connection, begun_at, begun)
         for page in range(MOST_PAGES):
             # A list that is counted by pages must stay the same list; one that goes on by cursor goes on.
-            cursor = begun_at if connection.poll.by_page else self.cursor
-            looks_back = page == 0 or connection.poll.by_page
-            now = timezone.now()
-            call = polling_rules.list_call(connection, self.secrets, cursor, page, now, use_overlap=looks_back)
+            cursor = begun_at if by_page else self.cursor
+            call = polling_rules.list_call(
+                connection, self.secrets, cursor, page, begun, use_overlap=page == 0 or by_page
+            )
             response = yield from self._call(call)
-            self._check(polling_rules.list_verdict(connection, response), response)
+            self._check(polling_rules.list_verdict(connection, response, cursor, page), response)
             items = polling_rules.items_of(connection, response, cursor, page)
             for item in items:
                 if shutdown.is_asked():
                     return
                 yield from self._item(item)
-                self.cursor = polling_rules.cursor_of(connection, item, self.cursor)
+                self.cursor = polling_rules.cursor_of(connection, item)
             self._keep_cursor()
-            if not connection.poll.page_size or len(items) < connection.poll.page_size:
+            page_size = connection.poll.page_size
+            if not page_size or len(items) < page_size:
                 return
-            if not connection.poll.by_page and page and self.cursor == cursor:
+            if not by_page and page and self.cursor == cursor:
                 return  # no further, so the same page would come again
 
     def _item(self, item: Any) -> Asking:
         connection = self.line.connection
+        saved: dict[str, Any] = {}
         try:
-            saved: dict[str, Any] = {}
-            if connection.poll and connection.poll.read:
-                reading = polling_rules.ItemReading(connection, item, self.secrets)
+            external_id = polling_rules.external_id_of(connection, item)
+        except EvaluationFailed:
+            external_id = ""  # only what is read of the item tells it
+        known = bool(external_id) and news.is_known(self.system, external_id)
+        try:
+            if connection.poll and connection.poll.has_read:
+                reading = polling_rules.ItemReading(connection, item, self.cursor, known, self.secrets)
                 while call := reading.next_call():
                     response = yield from self._call(call)
                     self._check(reading.answered(response), response)
                 saved = reading.steps
             external_id = polling_rules.external_id_of(connection, item, saved)
-            entries = polling_rules.entries_of(connection, item, saved)
+            entries = polling_rules.entries_of(connection, item, saved, known=known, cursor=self.cursor)
         except EvaluationFailed as error:
             news.log_unusable(self.system, self.way, None, item, str(error))
             return
@@ -209,9 +216,11 @@ class _Poll:
         try:
             # Asked for each entry: the one before may have made the reference.
             known = news.is_known(self.system, external_id)
-            if polling_rules.is_skipped(connection, item, entry, saved, known, external_id):
+            if polling_rules.is_skipped(connection, item, entry, saved, known, cursor=self.cursor):
                 return
-            key, body = polling_rules.operation_of(connection, item, entry, saved, known, external_id)
+            key, body = polling_rules.operation_of(
+                connection, item, entry, saved, known, external_id, cursor=self.cursor
+            )
             if not news.is_done(self.system, key):
                 news.take(self.system, self.way, key, body)
         except EvaluationFailed as error:
