@@ -77,9 +77,9 @@ class Rehearsal(Conversation):
             yield Tried(step.name, why=why)
 
     def _assume(self) -> None:
-        """Takes the step to have succeeded. A search finds nothing; what else it would name has a stand-in."""
-        step = self._steps[self._place]
-        names = [*step.result] if step.once else []
+        """Takes the step to have succeeded. What it would name has a stand-in, unless a later step would make it."""
+        step, later = self._steps[self._place], self._steps[self._place + 1 :]
+        names = [key for key in step.result if not any(key in each.result for each in later)]
         remembered = {
             "result": {key: f"{key}-of-{step.name}" for key in names if not self._names.get(key)},
             "saved": {key: f"{key}-of-{step.name}" for key in step.save},
