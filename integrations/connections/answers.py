@@ -13,6 +13,7 @@ from .faults import EvaluationFailed
 from .values import Record, Unusable, wrapped
 
 QUOTED = 300
+TOO_LONG = "the answer is too long to be read"
 
 
 def beginning(response: Response) -> str:
@@ -20,12 +21,17 @@ def beginning(response: Response) -> str:
     return re.sub(r"\s+", " ", response.body[: 4 * QUOTED].decode(errors="replace")).strip()[:QUOTED]
 
 
+def head_of_answer(response: Response) -> dict[str, object]:
+    """The names without `body`, of which an answer that is too long has none."""
+    headers = {name.lower(): wrapped(value) for name, value in response.headers.items()}
+    return {"status": response.status, "headers": Record(headers)}
+
+
 def names_of_answer(response: Response, path: str) -> dict[str, object]:
-    """The names. Raises EvaluationFailed for a body that cannot be taken."""
-    headers = Record({name.lower(): value for name, value in response.headers.items()})
+    """The names. Raises EvaluationFailed for a body that cannot be read."""
     if not response.is_complete:
-        raise EvaluationFailed(path, "the answer is too long to be read")
-    return {"status": response.status, "headers": headers, "body": body_of(response.headers, response.body, path)}
+        raise EvaluationFailed(path, TOO_LONG)
+    return {**head_of_answer(response), "body": body_of(response.headers, response.body, path)}
 
 
 def body_of(headers: Mapping[str, str], body: bytes, path: str) -> object:

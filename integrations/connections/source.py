@@ -110,7 +110,7 @@ class Source:
             )
             raise TooLarge
 
-    def entries(self, node: yaml.Node, path: str) -> dict[str, Entry]:
+    def entries(self, node: yaml.Node, path: str, depth: int = 0) -> dict[str, Entry]:
         """The keys of a mapping. `<<` adds the keys of others that it does not name itself."""
         self._visit(node, path)
         if not isinstance(node, yaml.MappingNode):
@@ -127,8 +127,11 @@ class Source:
                 self.fault(key, path, f"The key {key.value} stands here twice.")
             else:
                 own[key.value] = Entry(key, value)
+        if merged and depth > DEEPEST:
+            self.fault(node, path, f"This is nested more than {DEEPEST} levels deep.")
+            return own
         for other in merged:
-            own = {**self.entries(other, path), **own}
+            own = {**self.entries(other, path, depth + 1), **own}
         return own
 
     def items(self, node: yaml.Node, path: str) -> list[yaml.Node]:

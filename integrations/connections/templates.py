@@ -100,7 +100,7 @@ def _environment(finalizer: Callable[[Any], str], filters: Mapping[str, Callable
         keep_trailing_newline=True,
         finalizer=finalizer,
         pycompat=False,
-        debug=False,
+        debug=True,  # otherwise an error does not say which name is undefined
     )
     for name in _GLOBALS_OF_MINIJINJA:
         environment.remove_global(name)

@@ -85,7 +85,7 @@ def wrapped(value: object, depth: int = 0) -> object:
     if depth > DEEPEST:
         raise Unusable(f"is nested more than {DEEPEST} levels deep")
     if isinstance(value, dict):
-        return Record({str(key): wrapped(item, depth + 1) for key, item in dict.items(value)})
+        return Record({_whole(str(key)): wrapped(item, depth + 1) for key, item in dict.items(value)})
     if isinstance(value, list | tuple):
         return Row([wrapped(item, depth + 1) for item in value])
     if isinstance(value, str):
