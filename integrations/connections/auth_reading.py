@@ -10,7 +10,7 @@ from .reading import ANSWER, AUTH, REQUEST_KEYS, Reader
 from .shapes import BodyTemplate, RequestTemplate
 from .source import Section, Source
 
-_AUTH_KEYS = {
+NEEDED = {
     "none": (),
     "basic": ("username", "password"),
     "bearer": ("token",),
@@ -19,7 +19,7 @@ _AUTH_KEYS = {
     "login": ("request", "token", "send"),
     "certificate": ("certificate", "key"),
 }
-_MORE_AUTH_KEYS = {"oauth2": ("scope",)}
+_OPTIONAL = {"oauth2": ("scope",)}
 
 
 def auth_of(reader: Reader, whole: Section, base_url: str) -> Auth:
@@ -27,13 +27,13 @@ def auth_of(reader: Reader, whole: Section, base_url: str) -> Auth:
         return Auth(base_url=base_url)
     node = whole.node("auth")
     named = Section(Source(""), node, "auth", []).text("kind") if isinstance(node, yaml.MappingNode) else ""
-    known = ("kind", *_AUTH_KEYS.get(named, ()), *_MORE_AUTH_KEYS.get(named, ()))
-    if named not in _AUTH_KEYS:
-        known = ("kind", *{key for keys in (*_AUTH_KEYS.values(), *_MORE_AUTH_KEYS.values()) for key in keys})
+    known = ("kind", *NEEDED.get(named, ()), *_OPTIONAL.get(named, ()))
+    if named not in NEEDED:
+        known = ("kind", *{key for keys in (*NEEDED.values(), *_OPTIONAL.values()) for key in keys})
     section = Section(reader.source, node, "auth", known)
     section.needs("kind")
-    kind = section.choice("kind", [*_AUTH_KEYS])
-    if not kind or not section.needs(*_AUTH_KEYS[kind]):
+    kind = section.choice("kind", [*NEEDED])
+    if not kind or not section.needs(*NEEDED[kind]):
         return Auth(base_url=base_url)
 
     def joined(key: str, *before: str) -> Joined:
@@ -57,7 +57,7 @@ def _oauth2(reader: Reader, section: Section, credentials: Credentials) -> Auth:
     url = reader.url(section, "token_url")
     form = {"grant_type": "client_credentials", "scope": reader.one(section, "scope", AUTH)}
     headers = {"Authorization": Joined("auth", ("Basic ", credentials)), "Accept": "application/json"}
-    request = RequestTemplate("auth.", "POST", url, headers=headers, body=BodyTemplate("form", form))
+    request = RequestTemplate("auth.", "POST", url, headers=headers, body=BodyTemplate("form", form), uses_secret=True)
     return Auth("oauth2", url, {"Authorization": Joined("auth", ("Bearer ", Named("token")))}, request)
 
 

@@ -164,7 +164,7 @@ def verdict_of_status(
 ) -> Verdict | None:
     """What the status alone decides; None if the answer is one that was expected."""
     status = response.status
-    named = f"{path.rstrip(': ')}: the partner answered {status}"
+    named = f"{path.rstrip(':. ')}: the partner answered {status}"
     if outcome_of(status) is Outcome.RETRY:
         return Verdict(Outcome.RETRY, named)
     if status in pause_on:

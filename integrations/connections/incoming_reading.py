@@ -14,12 +14,12 @@ LIST = Scope(frozenset({"cursor", "page"}))
 ITEM = Scope(frozenset({"item"}))
 INBOX = Scope(frozenset({"body", "headers"}))
 READ = Scope(REFERENCE | EVERYWHERE)
+POLL_KEYS = ("every", "list", "cursor", "overlap", "external_id", "read", "entries", "skip_if", "operation")
 _NO_LIST = Listing(RequestTemplate("poll.list.", "GET", "/"))
 
 
 def poll_of(reader: Reader, whole: Section) -> Poll:
-    keys = ("every", "list", "cursor", "overlap", "external_id", "read", "entries", "skip_if", "operation")
-    section = Section(reader.source, whole.node("poll"), "poll", keys)
+    section = Section(reader.source, whole.node("poll"), "poll", POLL_KEYS)
     section.needs("every", "list", "cursor", "external_id", "operation")
     listed = _list(reader, section) if "list" in section else _NO_LIST
     read: tuple[Step, ...] = ()
@@ -99,7 +99,9 @@ def inbox_of(reader: Reader, whole: Section) -> Inbox:
     )
 
 
-_VERIFY_KEYS = {
+ALL_VERIFY_KEYS = ("kind", "in_query", "username", "password", "secret", "header", "algorithm", "encoding", "prefix")
+# Of each kind: the keys that it may have, and those that it must have.
+VERIFY_KEYS = {
     "token": (("in_query",), ()),
     "basic": ((), ("username", "password")),
     "standard_webhooks": ((), ("secret",)),
@@ -116,16 +118,15 @@ def _verification(reader: Reader, whole: Section) -> Verification:
             node.start_mark,
             node.end_mark,
         )
-    keys = ("kind", "in_query", "username", "password", "secret", "header", "algorithm", "encoding", "prefix")
-    section = Section(reader.source, node, "inbox.verify", keys)
+    section = Section(reader.source, node, "inbox.verify", ALL_VERIFY_KEYS)
     section.needs("kind")
-    kind = section.choice("kind", [*_VERIFY_KEYS])
+    kind = section.choice("kind", [*VERIFY_KEYS])
     if not kind:
         return Verification("token")
-    optional, needed = _VERIFY_KEYS[kind]
+    optional, needed = VERIFY_KEYS[kind]
     section.needs(*needed)
     for key in section.entries:
-        if key in keys and key not in ("kind", *optional, *needed):
+        if key in ALL_VERIFY_KEYS and key not in ("kind", *optional, *needed):
             section.fault(key, f"{kind} has no {key}.")
     secret = section.text("secret")
     if secret:
