@@ -7,7 +7,7 @@ import yaml
 from .checks import Scope
 from .reading import ANSWER, AUTH, EVERYWHERE, EXPECTATION_KEYS, REFERENCE, REQUEST_KEYS, Reader
 from .shapes import Inbox, Listing, OperationTemplate, Poll, Read, RequestTemplate, Step, Verification
-from .source import Section
+from .source import Kinds, Section, section_of_kind
 from .templates import Value
 
 LIST = Scope(frozenset({"cursor", "page"}))
@@ -99,9 +99,8 @@ def inbox_of(reader: Reader, whole: Section) -> Inbox:
     )
 
 
-ALL_VERIFY_KEYS = ("kind", "in_query", "username", "password", "secret", "header", "algorithm", "encoding", "prefix")
 # Of each kind: the keys that it may have, and those that it must have.
-VERIFY_KEYS = {
+VERIFY_KINDS: Kinds = {
     "token": (("in_query",), ()),
     "basic": ((), ("username", "password")),
     "standard_webhooks": ((), ("secret",)),
@@ -110,24 +109,9 @@ VERIFY_KEYS = {
 
 
 def _verification(reader: Reader, whole: Section) -> Verification:
-    node = whole.node("verify")
-    if not isinstance(node, yaml.MappingNode):
-        node = yaml.MappingNode(
-            "tag:yaml.org,2002:map",
-            [(yaml.ScalarNode("tag:yaml.org,2002:str", "kind", node.start_mark, node.end_mark), node)],
-            node.start_mark,
-            node.end_mark,
-        )
-    section = Section(reader.source, node, "inbox.verify", ALL_VERIFY_KEYS)
-    section.needs("kind")
-    kind = section.choice("kind", [*VERIFY_KEYS])
+    section, kind = section_of_kind(reader.source, whole.node("verify"), "inbox.verify", VERIFY_KINDS)
     if not kind:
         return Verification("token")
-    optional, needed = VERIFY_KEYS[kind]
-    section.needs(*needed)
-    for key in section.entries:
-        if key in ALL_VERIFY_KEYS and key not in ("kind", *optional, *needed):
-            section.fault(key, f"{kind} has no {key}.")
     secret = section.text("secret")
     if secret:
         reader.secrets.add(secret)

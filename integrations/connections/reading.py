@@ -243,6 +243,14 @@ class Reader:
         return text.rstrip("/")
 
 
+def header_name(section: Section, key: str) -> str:
+    """The name of a header that is not set by itself."""
+    name = section.text(key)
+    if name and (not _HEADER_NAME.match(name) or name.lower() in _OWN_HEADERS):
+        section.fault(key, "This is no name of a header that can be set.")
+    return name
+
+
 def constants(source: Source, node: yaml.Node, path: str, entries: Mapping[str, Entry]) -> dict[str, object]:
     """The rows of a table: constants only."""
     rows: dict[str, object] = {}

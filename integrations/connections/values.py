@@ -13,6 +13,7 @@ from typing import Any, Final
 DEEPEST = 60
 MOST_VALUES = 50_000
 LARGEST_TEXT = 1024 * 1024
+_LARGEST_INT = 2**127
 
 
 class Unusable(ValueError):  # noqa: N818
@@ -78,8 +79,11 @@ class Row(list[object]):
 def wrapped(value: object, depth: int = 0) -> object:
     """The same JSON value as templates may see it. Raises Unusable."""
     kind = type(value)
-    if value is None or kind in (int, bool, float, Omit):
+    if value is None or kind in (bool, float, Omit):
         return value
+    if kind is int:
+        # minijinja would round a larger one.
+        return value if -_LARGEST_INT < value < _LARGEST_INT else str(value)  # type: ignore[operator]
     if kind is str:
         return _whole(value)
     if depth > DEEPEST:

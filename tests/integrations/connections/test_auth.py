@@ -31,6 +31,7 @@ OAUTH = (
 )
 KINDS = [
     ("{kind: none}", {}, {}),
+    ("none", {}, {}),
     (
         "{kind: basic, username: Jörg, password: '{{ secret.KEY }}'}",
         {"Authorization": f"Basic {basic('Jörg:key-of-the-desk')}"},

@@ -9,19 +9,25 @@ import pytest
 from django.core.management import CommandError, call_command
 
 from integrations.connections import auth_reading, document, incoming_reading, reading, templates
+from integrations.connections.source import Kinds
 from tests.rows import each_row
 
 from .test_request_tracker import REFERENCE_PAGE, WHOLE
 
 pytestmark = pytest.mark.any_database
 
+
+def keys_of(kinds: Kinds) -> list[str]:
+    return [*kinds, *(key for optional, needed in kinds.values() for key in (*optional, *needed))]
+
+
 PAGE = REFERENCE_PAGE.read_text()
 NAMED = {
     "parts": document.KEYS,
     "requests": reading.REQUEST_KEYS,
     "expectations": reading.EXPECTATION_KEYS,
-    "auth": [*auth_reading.NEEDED, *(key for keys in auth_reading.NEEDED.values() for key in keys)],
-    "verify": [*incoming_reading.VERIFY_KEYS, *incoming_reading.ALL_VERIFY_KEYS],
+    "auth": keys_of(auth_reading.KINDS),
+    "verify": keys_of(incoming_reading.VERIFY_KINDS),
     "poll": incoming_reading.POLL_KEYS,
     "operation": incoming_reading.OPERATION_KEYS,
     "filters": templates.FILTERS,
