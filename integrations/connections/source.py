@@ -284,8 +284,8 @@ class Section:
 def section_of_kind(source: Source, node: yaml.Node, path: str, kinds: Kinds) -> tuple[Section, str]:
     """A mapping with `kind`, or the kind alone, and the kind: "" if it is unknown or lacks a key, with its faults."""
     if not isinstance(node, yaml.MappingNode):
-        key = yaml.ScalarNode("tag:yaml.org,2002:str", "kind", node.start_mark, node.end_mark)
-        node = yaml.MappingNode("tag:yaml.org,2002:map", [(key, node)], node.start_mark, node.end_mark)
+        named = yaml.ScalarNode("tag:yaml.org,2002:str", "kind", node.start_mark, node.end_mark)
+        node = yaml.MappingNode("tag:yaml.org,2002:map", [(named, node)], node.start_mark, node.end_mark)
     known = dict.fromkeys(key for optional, needed in kinds.values() for key in (*needed, *optional))
     section = Section(source, node, path, ("kind", *known))
     section.needs("kind")
