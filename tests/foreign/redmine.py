@@ -81,9 +81,8 @@ class Redmine(Desk):
         for place in (home, instance):
             (place / "config" / "database.yml").write_text(database)
         (instance / "config" / "secret_key.txt").write_text(secrets.token_hex(64))
-        (home / "config" / "configuration.yml").write_text(
-            f"production:\n  attachments_storage_path: {instance / 'files'}\n  email_delivery: {{delivery_method: :test}}\n"
-        )
+        settings = f"attachments_storage_path: {instance / 'files'}, email_delivery: {{delivery_method: :test}}"
+        (home / "config" / "configuration.yml").write_text(f"production: {{{settings}}}\n")
         return home
 
     def _prepare(self, folder: Path, seed: str) -> None:
