@@ -72,10 +72,6 @@ class Desk(ABC):
     def reply(self, record: str, text: str) -> None: ...
 
     @abstractmethod
-    def note(self, record: str, text: str) -> None:
-        """Jane Doe adds a text that is for her own colleagues."""
-
-    @abstractmethod
     def set_status(self, record: str, status: str) -> None: ...
 
     def until_ready(self) -> None:
