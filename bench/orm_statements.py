@@ -82,10 +82,12 @@ def references_of(changes: Collection[int], systems: Collection[int]) -> list[Ex
 
 def controls_of_due(now: datetime) -> list[Any]:
     due = OutgoingOperation.objects.due(now).filter(system=OuterRef("system"))
+    is_mapped = Q(system__delivery=Delivery.MAPPED, system__connection__isnull=False)
     found = DeliveryControl.objects.filter(
-        Exists(due), system__enabled=True, system__paused_at=None, system__delivery=Delivery.PUSH
+        Q(system__delivery=Delivery.PUSH) | is_mapped, Exists(due), system__enabled=True, system__paused_at=None
     )
-    names = ("endpoint_url", "signing_secret", "previous_signing_secret", "max_in_flight", "rate_limit")
+    names = ("delivery", "endpoint_url", "signing_secret", "previous_signing_secret", "max_in_flight", "rate_limit")
+    names += ("connection_id",)
     columns = {name: Cast(f"system__{name}", CharField()) for name in names if name.endswith("secret")}
     columns |= {name: F(f"system__{name}") for name in names if name not in columns}
     found = found.annotate(name=F("system__system_id"), **columns).order_by("system")
@@ -103,7 +105,9 @@ def claim(shares: Iterable[statements.Share], now: datetime, until: datetime) ->
         status=DeliveryStatus.SENDING, claim=F("claim") + 1, claimed_until=until
     )
     found = OutgoingOperation.objects.filter(pk__in=chosen).annotate(
-        recorded=Cast("payload", CharField()), shared=Cast("snapshot_of__payload", CharField())
+        recorded=Cast("payload", CharField()),
+        remembered=Cast("done_steps", CharField()),
+        shared=Cast("snapshot_of__payload", CharField()),
     )
     taken = list(found.defer("payload"))
     references = references_of({row.change_id for row in taken}, {row.system_id for row in taken})
@@ -115,7 +119,8 @@ def claim(shares: Iterable[statements.Share], now: datetime, until: datetime) ->
 
 def is_due(now: datetime) -> bool:
     due = OutgoingOperation.objects.due(now).filter(system=OuterRef("pk"))
-    return ExternalSystem.objects.filter(Exists(due), enabled=True, paused_at=None, delivery=Delivery.PUSH).exists()
+    is_called = Q(delivery=Delivery.PUSH) | Q(delivery=Delivery.MAPPED, connection__isnull=False)
+    return ExternalSystem.objects.filter(is_called, Exists(due), enabled=True, paused_at=None).exists()
 
 
 def lock_exchanges(keys: Iterable[int], wait: bool) -> list[Exchange]:

@@ -241,6 +241,7 @@ CELERY_TASK_QUEUES = [Queue(name, routing_key=name) for name in ("delivery", "ho
 CELERY_TASK_ROUTES = {
     "integrations.tasks.deliver": {"queue": "delivery"},
     "integrations.tasks.dispatch_due": {"queue": "delivery"},
+    "integrations.tasks.poll_due": {"queue": "housekeeping"},
     "integrations.tasks.release_stale": {"queue": "housekeeping"},
     "integrations.tasks.bulk": {"queue": "housekeeping"},
     "integrations.tasks.resume_bulk": {"queue": "housekeeping"},
@@ -304,6 +305,7 @@ CELERY_BEAT_SCHEDULER = "casexchange.broker.beat:Scheduler"
 CELERY_BEAT_SCHEDULE = {
     "dispatch-due": {"task": "integrations.tasks.dispatch_due", "schedule": DISPATCH_INTERVAL},
     "release-stale": {"task": "integrations.tasks.release_stale", "schedule": DISPATCH_INTERVAL},
+    "poll-due": {"task": "integrations.tasks.poll_due", "schedule": DISPATCH_INTERVAL},
     "resume-bulk": {"task": "integrations.tasks.resume_bulk", "schedule": DISPATCH_INTERVAL},
     "tend-security-log": {"task": "integrations.tasks.tend_security_log", "schedule": DISPATCH_INTERVAL},
     "tend-tokens": {"task": "integrations.tasks.tend_tokens", "schedule": TOKEN_SWEEP_SECONDS},

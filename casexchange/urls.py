@@ -6,6 +6,7 @@ from django.urls import include, path
 urlpatterns = [
     path("", include("changes.urls")),
     path("exchange/", include("integrations.urls")),
+    path("api/v1/", include("integrations.connections.urls")),
     path("api/v1/", include("integrations.api.urls")),
     path("", include("integrations.smax.urls")),
     path("accounts/", include("changes.pages.sign_in.urls")),

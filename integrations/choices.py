@@ -34,6 +34,7 @@ class Delivery(TextChoices):
     PUSH = "push", _("Push: we call the partner")
     PULL = "pull", _("Pull: the partner collects them by our API")
     SMAX = "smax", _("SMAX: the partner's SMAX adapter collects them")
+    MAPPED = "mapped", _("Mapped: we call the partner's own API")
 
 
 # The ways in which the partner asks for its operations, instead of being called.
@@ -76,7 +77,12 @@ class Failure(TextChoices):
     ENDPOINT_URL = "endpoint_url", _("Unusable endpoint URL")
     STATUS = "status", _("HTTP status")
     UNUSABLE_ANSWER = "unusable_answer", _("Unusable answer")
+    CERTIFICATE = "certificate", _("Unusable certificate")
+    FILE = "file", _("Unreadable file")
     SIGNING_SECRET = "signing_secret", _("Unreadable signing secret")
+    CONNECTION_DOCUMENT = "document", _("Unusable connection document")
+    RULE = "rule", _("Refused by a rule of the connection")
+    SIGN_IN = "sign_in", _("No token from the partner")
     NOT_ACKNOWLEDGED = "not_acknowledged", _("Not acknowledged in time")
     REFUSED = "refused", _("Refused by the partner")
     INTERNAL = "internal", _("Internal error")

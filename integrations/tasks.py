@@ -11,6 +11,7 @@ from changes.bulk import running
 from changes.conflicts import is_unavailable
 from changes.security_log import chain, mailing
 
+from .connections import polling
 from .outgoing import delivery, outbox
 from .smax import accounts, uploads
 from .tokens import ending
@@ -38,6 +39,12 @@ def dispatch_due() -> int:
 def release_stale() -> int:
     """Frees operations that a worker claimed and did not finish in time. Returns how many."""
     return _with_database(outbox.release_stale)
+
+
+@shared_task
+def poll_due() -> int:
+    """Asks mapped partners for their news. Returns the number of polls."""
+    return _with_database(polling.poll_due)
 
 
 @shared_task

@@ -2,6 +2,7 @@ from django.urls import path
 
 from .pages import by_hand_views, change_panel_views, exchange_log_views, status_views
 from .pages.connect import views as connect_views
+from .pages.connection import views as connection_views
 from .pages.test_operation import views as test_operation_views
 
 app_name = "exchange"
@@ -10,6 +11,17 @@ urlpatterns = [
     path("", exchange_log_views.ExchangeLog.as_view(), name="log"),
     path("retry/", exchange_log_views.RetryWindow.as_view(), name="retry_window"),
     path("systems/<str:system_id>/connect/", connect_views.Connect.as_view(), name="connect"),
+    path("systems/<str:system_id>/connection/", connection_views.ConnectionPage.as_view(), name="connection"),
+    path("systems/<str:system_id>/connection/try/", connection_views.TryPage.as_view(), name="connection_try"),
+    path("systems/<str:system_id>/connection/replay/", connection_views.ReplayPage.as_view(), name="connection_replay"),
+    path(
+        "systems/<str:system_id>/connection/secrets/", connection_views.SecretsPage.as_view(), name="connection_secrets"
+    ),
+    path(
+        "systems/<str:system_id>/connection/revisions/<int:number>/",
+        connection_views.RevisionPage.as_view(),
+        name="connection_revision",
+    ),
     path("status/", status_views.ExchangeStatus.as_view(), name="status"),
     path("status/<str:system_id>/open/", status_views.OpenBreaker.as_view(), name="open_breaker"),
     path("status/<str:system_id>/close/", status_views.CloseBreaker.as_view(), name="close_breaker"),

@@ -47,8 +47,8 @@ class Sent(ABC):
     `is_logged`: whether a failure is logged. Nothing is for callers without a system.
     """
 
-    def __init__(self, request: Request) -> None:
-        self.request = request
+    def __init__(self, request: Request | None) -> None:
+        self.request: Request = request  # type: ignore[assignment] # None where `user` and `length` are known otherwise
         self.token = ""  # its name
         self.is_logged = True
         self.system: ExternalSystem | None = None
@@ -64,6 +64,11 @@ class Sent(ABC):
     def named(self) -> Mapping[str, Any]:
         """What tells the operation and its change apart, for the log: `operation`, `change_number`, `external_id`."""
         return self.payload
+
+    @property
+    def user(self) -> Any:
+        """Whose request it is."""
+        return self.request.user
 
     @property
     def length(self) -> int:
@@ -97,7 +102,7 @@ class Sent(ABC):
         if problem.status_code == status.HTTP_404_NOT_FOUND:
             self._note_what_is_not_theirs()
         incoming.log_failure(
-            user=self.request.user,
+            user=self.user,
             token=self.token,
             system=self.system,
             http_status=problem.status_code,

@@ -4,6 +4,14 @@ Only outgoing/outbox/ writes `OutgoingOperation`. Only incoming/ writes `Incomin
 """
 
 from .accounts import PartnerAccount
+from .connections import (
+    ConnectionDraft,
+    ConnectionInbox,
+    ConnectionPoll,
+    ConnectionRevision,
+    ConnectionSecret,
+    ConnectionToken,
+)
 from .exchanges import Exchange, ExternalReference
 from .incoming_operations import IncomingOperation
 from .outgoing_operations import DeliveryAttempt, OutgoingOperation
@@ -20,6 +28,12 @@ from .systems import (
 from .tokens import TokenLife
 
 __all__ = [
+    "ConnectionDraft",
+    "ConnectionInbox",
+    "ConnectionPoll",
+    "ConnectionRevision",
+    "ConnectionSecret",
+    "ConnectionToken",
     "DeliveryAttempt",
     "DeliveryControl",
     "Exchange",

@@ -37,6 +37,7 @@ class OutgoingOperation(models.Model):
     # Only on an operation that was claimed or handed out: what its message is made of (statements/claims.py).
     recorded: str
     shared: str | None
+    remembered: str | None
     reference: ExternalReference | None
     # Only on an operation of an SMAX feed: the message itself.
     message: dict[str, Any]
@@ -93,6 +94,10 @@ class OutgoingOperation(models.Model):
     )
     status = models.CharField(_("status"), max_length=9, choices=DeliveryStatus, default=DeliveryStatus.WAITING)
     is_next = models.BooleanField(default=False)
+    done_steps = JSONTextField(
+        null=True,
+        help_text=_("The steps of the connection that succeeded, with what they saved. A retry goes on behind."),
+    )
     tries = models.PositiveIntegerField(_("tries"), default=0)
     claim = models.PositiveIntegerField(default=0)
     claimed_until = models.DateTimeField(null=True)
@@ -182,6 +187,10 @@ class DeliveryAttempt(models.Model):
         OutgoingOperation, on_delete=models.CASCADE, related_name="attempts", verbose_name=_("operation")
     )
     claim = models.PositiveIntegerField()
+    # Of a mapped system: the number of the revision and the step that the call was of, and the call, without secrets.
+    revision = models.PositiveIntegerField(_("revision"), null=True)
+    step = models.CharField(_("step"), max_length=100, blank=True)
+    request = models.TextField(_("request"), blank=True, help_text=_("The start of what was sent, without secrets."))
     started_at = models.DateTimeField(_("started at"))
     duration = models.FloatField(_("duration"), help_text=_("Seconds."))
     http_status = models.PositiveSmallIntegerField(_("HTTP status"), null=True)

@@ -62,7 +62,7 @@ class ExternalSystem(models.Model):
         help_text=_("The local user that the partner's requests act as: a partner's account, never a member of staff."),
         verbose_name=_("authorized user"),
     )
-    delivery = models.CharField(_("delivery"), max_length=4, choices=Delivery, default=Delivery.PUSH)
+    delivery = models.CharField(_("delivery"), max_length=6, choices=Delivery, default=Delivery.PUSH)
     endpoint_url = models.CharField(
         _("endpoint URL"),
         max_length=500,
@@ -127,6 +127,17 @@ class ExternalSystem(models.Model):
     )
     # How an SMAX adapter is spoken to: integrations/smax/registration.py. Empty: the defaults.
     smax = JSONTextField(_("SMAX"), default=dict, blank=True)
+    # The active revision of a mapped system's connection: nothing is sent before there is one.
+    connection = models.ForeignKey(
+        "ConnectionRevision",
+        null=True,
+        blank=True,
+        editable=False,
+        on_delete=models.SET_NULL,
+        related_name="+",
+        db_index=False,
+        verbose_name=_("connection"),
+    )
     paused_at = models.DateTimeField(_("paused at"), null=True, blank=True, editable=False)
     pause_status = models.PositiveSmallIntegerField(_("pausing HTTP status"), null=True, blank=True, editable=False)
 
@@ -150,6 +161,16 @@ class ExternalSystem(models.Model):
         return self.delivery in COLLECTING
 
     @property
+    def is_unconnected(self) -> bool:
+        """Whether it is mapped and has no active document, so that nothing can be sent."""
+        return self.delivery == Delivery.MAPPED and self.connection_id is None
+
+    @property
+    def loaded_poll(self) -> Any:
+        """Its `ConnectionPoll`, if it was loaded together with it."""
+        return self._state.fields_cache.get("poll")
+
+    @property
     def is_in_clear_text(self) -> bool:
         """Whether operations are pushed to it without encryption, which only allowed networks may get."""
         return self.delivery == Delivery.PUSH and self.endpoint_url.startswith("http://")
@@ -163,7 +184,7 @@ class ExternalSystem(models.Model):
         Raises ValidationError if the authorized user is a member of staff.
         """
         fields = kwargs.get("update_fields")
-        if self.delivery != Delivery.PUSH and self.paused_at is not None:
+        if self.collects and self.paused_at is not None:
             # The pause was for our calls, and there are none any more.
             self.paused_at = self.pause_status = None
             kwargs |= {} if fields is None else {"update_fields": {*fields, "paused_at", "pause_status"}}

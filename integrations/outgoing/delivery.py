@@ -8,31 +8,27 @@ hold up the others, and under load the batches grow.
 from __future__ import annotations
 
 import atexit
-import json
 import logging
 import os
 import time
+from collections.abc import Sequence
 from concurrent.futures import Future
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from functools import lru_cache, partial
 from queue import Empty, SimpleQueue
-from typing import Any
 
 from django.conf import settings
 from django.db import DatabaseError, InterfaceError, OperationalError, connection
 from django.utils import timezone
 
-from integrations.choices import Failure
-from integrations.models import DeliveryAttempt, OutgoingOperation, SecretUnreadable
-from integrations.transports import signing
-from integrations.transports.base import Request, Response, Transport, TransportError
+from integrations.choices import DeliveryStatus, Failure
+from integrations.models import DeliveryAttempt, OutgoingOperation
+from integrations.transports.base import Request, Response, Transport
 from integrations.transports.http import HttpTransport
-from integrations.transports.statuses import outcome_of
 from integrations.workers import shutdown
 
 from . import outbox
 from .outbox import Outcome, Result
+from .sending import Senders, Sending, failed
 
 logger = logging.getLogger(__name__)
 
@@ -47,10 +43,8 @@ IN_FLIGHT = 512
 CLAIMED_AT_ONCE = 128
 # The most results that are written in one transaction.
 SETTLED_AT_ONCE = 128
-ANSWER_KEPT = 2000
-REFERENCE_FIELDS = ("external_id", "external_url", "external_status")
 
-Finished = tuple[OutgoingOperation, DeliveryAttempt, "Future[Response]"]
+Finished = tuple[Sending, DeliveryAttempt, "Future[Response]"]
 
 
 def drain() -> int:
@@ -59,12 +53,17 @@ def drain() -> int:
     Raises the database's error if the database cannot be used for `DELIVERY_LEASE` seconds. The operations under way
     are then sent again later, with the same ids.
     """
-    return _Drain(_transport(os.getpid())).run()
+    return _Drain(transport()).run()
+
+
+def transport() -> Transport:
+    """The transport of this process."""
+    return _transport(os.getpid())
 
 
 @lru_cache(maxsize=1)
 def _transport(process_id: int) -> Transport:
-    """One transport per process: the parent's thread and connections do not exist in a forked child."""
+    """One per process: the parent's thread and connections do not exist in a forked child."""
     transport = HttpTransport(settings.OUTGOING_ALLOWED_NETWORKS)
     # A child that was forked later must not close it: the child has no such thread.
     atexit.register(lambda: transport.close() if os.getpid() == process_id else None)
@@ -72,7 +71,11 @@ def _transport(process_id: int) -> Transport:
 
 
 class _Drain:
-    """One run of `drain()`. `claimed`: operations not sent yet. `results`: results not written yet."""
+    """One run of `drain()`. `claimed`: operations not sent yet. `results`: results not written yet.
+
+    `waiting`: what must be asked again for its next call. `under_way`: operations between two calls, by their results,
+    which are written before the next call is made.
+    """
 
     def __init__(self, transport: Transport) -> None:
         self.transport = transport
@@ -80,6 +83,10 @@ class _Drain:
         self.tries = 0
         self.finished: SimpleQueue[Finished] = SimpleQueue()
         self.results: list[Result] = []
+        self.senders = Senders()
+        self.waiting: list[Sending] = []
+        self.under_way: dict[int, Sending] = {}
+        self.asked_at = 0.0
         self.claimed: list[OutgoingOperation] = []
         self.database_lost_at: float | None = None
         self.claimed_at = self.looked_for_stale_at = time.monotonic()
@@ -88,6 +95,7 @@ class _Drain:
         while True:
             try:
                 self._claim_and_send()
+                self._ask_again()
                 if self._is_idle() and not self._stays():
                     return self.tries
                 self._collect()
@@ -99,7 +107,7 @@ class _Drain:
                 self._bear(error)
 
     def _is_idle(self) -> bool:
-        return not (self.in_flight or self.results or self.claimed)
+        return not (self.in_flight or self.results or self.claimed or self.waiting)
 
     def _stays(self) -> bool:
         """Whether to look again after a short sleep although nothing could be claimed.
@@ -119,7 +127,8 @@ class _Drain:
     def _claim_and_send(self) -> None:
         if not self.claimed and not shutdown.is_asked():
             began = time.monotonic()
-            self.claimed = outbox.claim(min(IN_FLIGHT - self.in_flight - len(self.results), CLAIMED_AT_ONCE))
+            busy = self.in_flight + len(self.results) + len(self.waiting)
+            self.claimed = outbox.claim(min(IN_FLIGHT - busy, CLAIMED_AT_ONCE))
             if self.claimed:
                 self.claimed_at = began
         if not self.claimed:
@@ -127,29 +136,44 @@ class _Drain:
         operations, self.claimed = self.claimed, []
         if time.monotonic() - self.claimed_at > settings.DELIVERY_LEASE:
             return  # the lease has run out: another worker may have claimed them, or a person skipped one
-        requests, sent = [], []
-        for operation in operations:
-            attempt = DeliveryAttempt(operation=operation, claim=operation.claim, started_at=timezone.now())
+        self._go_on(self.senders.begin(operations))
+
+    def _go_on(self, sendings: Sequence[Sending]) -> None:
+        """Makes the next call of each, all at once."""
+        requests: list[Request] = []
+        sent: list[tuple[Sending, DeliveryAttempt]] = []
+        for sending in sendings:
+            attempt = DeliveryAttempt(
+                operation=sending.operation, claim=sending.operation.claim, started_at=timezone.now(), duration=0.0
+            )
             try:
-                requests.append(request_for(operation))
-                sent.append((operation, attempt))
-            except Exception as error:  # noqa: BLE001 - settled with the others, where it is logged
-                failed: Future[Response] = Future()
-                failed.set_exception(error)
-                self._watch(operation, attempt, failed)
-        for (operation, attempt), future in zip(sent, self.transport.submit(requests), strict=True):
-            self._watch(operation, attempt, future)
+                following = sending.next(attempt)
+            except (OperationalError, InterfaceError):
+                raise
+            except Exception as error:  # noqa: BLE001 - made a refusal and logged
+                following = failed(sending.operation, attempt, error)
+            if isinstance(following, Result):
+                self.tries += 1
+                self.results.append(following)
+            elif following is None:
+                self.waiting.append(sending)
+            else:
+                requests.append(following)
+                sent.append((sending, attempt))
+        for (sending, attempt), future in zip(sent, self.transport.submit(requests), strict=True):
+            self.in_flight += 1
+            future.add_done_callback(partial(self._finish, sending, attempt, time.monotonic()))
 
-    def _watch(self, operation: OutgoingOperation, attempt: DeliveryAttempt, future: Future[Response]) -> None:
-        self.in_flight += 1
-        future.add_done_callback(partial(self._finish, operation, attempt, time.monotonic()))
+    def _ask_again(self) -> None:
+        if self.waiting and time.monotonic() - self.asked_at > LOOK_AGAIN:
+            self.asked_at = time.monotonic()
+            waiting, self.waiting = self.waiting, []
+            self._go_on(waiting)
 
-    def _finish(
-        self, operation: OutgoingOperation, attempt: DeliveryAttempt, started: float, future: Future[Response]
-    ) -> None:
+    def _finish(self, sending: Sending, attempt: DeliveryAttempt, started: float, future: Future[Response]) -> None:
         """Called in the transport's thread. The monotonic clock is used since the system clock may be set."""
         attempt.duration = time.monotonic() - started
-        self.finished.put((operation, attempt, future))
+        self.finished.put((sending, attempt, future))
 
     # --- Writing ---
 
@@ -157,6 +181,8 @@ class _Drain:
         """Collects finished requests: waits for the first and then briefly for others, to write many at once."""
         taken = 0
         until = time.monotonic() + (LINGER if self.results else LOOK_AGAIN)
+        if self.waiting and not self.in_flight and not self.results:
+            time.sleep(LOOK_AGAIN)
         while self.in_flight and taken < SETTLED_AT_ONCE:
             try:
                 finished = self.finished.get(timeout=max(0, until - time.monotonic()))
@@ -167,14 +193,28 @@ class _Drain:
             self.in_flight -= 1
             self.tries += 1
             taken += 1
-            self.results.append(result_of(*finished))
+            self.results.append(self._result_of(*finished))
+
+    def _result_of(self, sending: Sending, attempt: DeliveryAttempt, future: Future[Response]) -> Result:
+        """What one finished call means for its operation. Never raises: an unexpected error becomes a refusal."""
+        error = future.exception()
+        try:
+            result = sending.failed(attempt, error) if error else sending.answered(attempt, future.result())  # type: ignore[arg-type]
+        except (OperationalError, InterfaceError):
+            raise
+        except Exception as unexpected:  # noqa: BLE001 - made a refusal and logged
+            result = failed(sending.operation, attempt, unexpected)
+        if result.outcome is None:
+            self.under_way[id(result)] = sending
+        return result
 
     def _write(self) -> None:
         if self.results:
             try:
                 # A result whose exchange is locked elsewhere is left for later. Only an otherwise idle drain waits for
                 # the lock.
-                self.results = outbox.settle(self.results, wait=not self.in_flight)
+                written, self.results = self.results, outbox.settle(self.results, wait=not self.in_flight)
+                self._continue(written)
             except (OperationalError, InterfaceError):
                 raise
             except DatabaseError:
@@ -194,8 +234,25 @@ class _Drain:
                 raise
             except DatabaseError as error:
                 logger.exception("The result of %s cannot be written", result.operation.pk)
+                self.under_way.pop(id(result), None)
                 outbox.settle([_unwritable(result, error)])
             self.results = self.results[1:]
+            self._continue([result])
+
+    def _continue(self, written: Sequence[Result]) -> None:
+        """Makes the next calls of the operations whose last step was written, if their claim is still ours."""
+        if not self.under_way:
+            return
+        left = {id(result) for result in self.results}
+        steps = [result for result in written if result.outcome is None and id(result) not in left]
+        sendings = [(result, self.under_way.pop(id(result), None)) for result in steps]
+        held = [sending for result, sending in sendings if sending is not None and result.is_held]
+        if shutdown.is_asked():
+            # The next worker goes on behind the steps that were written.
+            keys = [sending.operation.pk for sending in held]
+            outbox.free(OutgoingOperation.objects.filter(pk__in=keys, status=DeliveryStatus.SENDING), timezone.now())
+        else:
+            self._go_on(held)
 
     def _release_stale(self) -> None:
         """Frees stale claims during a long drain, which may occupy the only worker that would free them."""
@@ -233,84 +290,3 @@ def _unwritable(result: Result, error: DatabaseError) -> Result:
         error=f"internal error: the result could not be written: {type(error).__name__}",
     )
     return Result(result.operation, attempt, Outcome.REFUSED, attempt.error)
-
-
-def request_for(operation: OutgoingOperation) -> Request:
-    """The signed POST of this claimed operation."""
-    body = outbox.body(operation)
-    headers = {
-        "Content-Type": "application/json",
-        "Accept": "application/json",
-        "User-Agent": f"casexchange/{settings.VERSION}",
-        **signing.headers(str(operation.pk), body, operation.system.signing_secrets),
-    }
-    return Request(operation.system.endpoint_url, headers, body, settings.DELIVERY_TIMEOUT)
-
-
-# --- From an answer to a result ---
-
-
-def result_of(operation: OutgoingOperation, attempt: DeliveryAttempt, future: Future[Response]) -> Result:
-    """What one finished try means for its operation. Never raises: an unexpected error becomes a refusal."""
-    try:
-        return _classify(operation, attempt, future.result())
-    except TransportError as error:
-        attempt.failure, attempt.error = Failure(error.kind.value), str(error)[:500]
-        outcome = Outcome.REFUSED if error.permanent else Outcome.RETRY
-        return Result(operation, attempt, outcome, str(error))
-    except SecretUnreadable as error:
-        attempt.failure, attempt.error = Failure.SIGNING_SECRET, str(error)[:500]
-        return Result(operation, attempt, Outcome.REFUSED, str(error))
-    except Exception as error:
-        # Our fault, not the partner's: it must neither stop the others nor be retried again and again.
-        logger.exception("Sending %s failed unexpectedly", operation.pk)
-        attempt.failure = Failure.INTERNAL
-        attempt.error = f"internal error: {type(error).__name__}: {error}"[:500]
-        return Result(operation, attempt, Outcome.REFUSED, attempt.error)
-
-
-def _classify(operation: OutgoingOperation, attempt: DeliveryAttempt, response: Response) -> Result:
-    status = attempt.http_status = response.status
-    attempt.answer = response.body.decode(errors="replace").replace("\x00", "\ufffd")[:ANSWER_KEPT]
-    outcome = outcome_of(status)
-    if outcome is Outcome.DELIVERED:
-        answer, note = read_answer(response)
-        return Result(operation, attempt, outcome, answer=answer, note=note)
-    attempt.failure = Failure.STATUS
-    asked = retry_after(response.headers) if outcome is Outcome.RETRY else None
-    return Result(operation, attempt, outcome, f"answered {status}", retry_after=asked)
-
-
-def read_answer(response: Response) -> tuple[dict[str, Any], str]:
-    """The fields of the partner's record that the answer names, and a note if some could not be used ("" if none).
-
-    Never raises: an unusable answer does not fail a delivery.
-    """
-    if not response.body:
-        return {}, ""
-    if not response.is_complete:
-        return {}, "The answer is too long, so it was not used."
-    try:
-        # A number is kept as its digits: an id must not be rounded.
-        answer = json.loads(response.body, parse_int=str, parse_float=str)
-    except (ValueError, RecursionError):
-        return {}, "The answer is not JSON, so it was not used."
-    if not isinstance(answer, dict):
-        return {}, "The answer is not a JSON object, so it was not used."
-    named = {name: answer[name] for name in REFERENCE_FIELDS if answer.get(name) is not None}
-    texts = {name: value for name, value in named.items() if isinstance(value, str)}
-    wrong = ", ".join(sorted({*named} - {*texts}))
-    return texts, f"Not a text, so not used: {wrong}." if wrong else ""
-
-
-def retry_after(headers: Any) -> float | None:
-    """The seconds to wait from a `Retry-After` header (seconds or an HTTP date). None if missing or unreadable."""
-    text = next((value for name, value in headers.items() if name.lower() == "retry-after"), "").strip()
-    if text.isascii() and text.isdigit():
-        return float(text[:9])
-    try:
-        moment = parsedate_to_datetime(text)
-        waited = (moment if moment.tzinfo else moment.replace(tzinfo=UTC)) - datetime.now(UTC)
-    except (ValueError, OverflowError):
-        return None
-    return max(0.0, waited.total_seconds())

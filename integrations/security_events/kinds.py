@@ -90,6 +90,18 @@ KINDS = (
         _("%(actor)s encrypted all stored secrets with the present key."),
     ),
     EventKind(
+        "connection_activated",
+        Topic.PARTNER,
+        _("Connection activated"),
+        _("%(actor)s activated revision %(number)s of the connection of %(object)s."),
+    ),
+    EventKind(
+        "connection_secret_written",
+        Topic.PARTNER,
+        _("Secret of a connection written"),
+        _("%(actor)s wrote secrets of the connection of %(object)s: %(names)s."),
+    ),
+    EventKind(
         "breaker_opened",
         Topic.PARTNER,
         _("Circuit breaker opened"),

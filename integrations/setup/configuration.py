@@ -20,6 +20,7 @@ from changes.choices import Role
 from changes.models import SupportGroup
 from changes.security_log.recording import NOTHING, record
 from integrations.choices import COLLECTING, Delivery
+from integrations.connections import revisions, secrets
 from integrations.models import ExternalGroup, ExternalSystem, PartnerAccount
 from integrations.outgoing import outbox
 
@@ -32,6 +33,8 @@ __all__ = ["ConfigurationError", "dump", "load"]
 _ALL_IF_NONE = frozenset({"settable_fields", "transitions"})
 # Keys whose values are never shown; only the fact that they changed is.
 _SECRETS = frozenset({"signing_secret"})
+_MAPPED = "Only a system with delivery: mapped has a connection."
+LOADED = "Loaded from a file"
 _SMAX = "Only the adapter of an SMAX signs in with a password: with delivery: smax."
 
 
@@ -130,7 +133,7 @@ def _system(entry: Entry) -> list[str]:
     is_new = system is None
     system = system or ExternalSystem(system_id=entry.name)
     values = dict(entry.values)
-    password = values.pop("password", None)
+    password, document, given_secrets = (values.pop(key, None) for key in ("password", "connection", "secrets"))
     if username := str(values.pop("authorized_user", "")):
         user = get_user_model().objects.filter(username=username).first()
         if user is None:
@@ -153,6 +156,8 @@ def _system(entry: Entry) -> list[str]:
         _save(entry, system, None if is_new else values)
     if password is not None:
         told += _set_password(entry, system, str(password))
+    if given_secrets is not None or document is not None:
+        told += _connect(entry, system, given_secrets, document)
     return [*done, *told]
 
 
@@ -169,6 +174,16 @@ def _set_password(entry: Entry, system: ExternalSystem, password: str) -> list[s
         raise entry.error("password", " ".join(error.messages)) from error
     told = f"user {user.get_username()}: the password was set"
     return [told + (f"; {revoked} API token(s) were revoked" if revoked else "")]
+
+
+def _connect(entry: Entry, system: ExternalSystem, given: Any, document: Any) -> list[str]:
+    """Writes the secrets of a mapped system, and activates its connection's document if it is another."""
+    if system.delivery != Delivery.MAPPED:
+        raise entry.error("connection" if document is not None else "secrets", _MAPPED)
+    told = [f"external system {entry.name}: secret {name} was written" for name in secrets.write(system, given or {})]
+    if document is not None and (revision := revisions.activate(system, document, None, LOADED)):
+        told.append(f"external system {entry.name}: revision {revision.number} of its connection is active")
+    return told
 
 
 def _told(system: ExternalSystem, key: str, value: object) -> str:
@@ -274,12 +289,25 @@ def dump() -> str:
     """YAML, as `load()` reads it, of all systems, all groups, and the users with a role or a group. Without secrets."""
     content = {
         "external_systems": [
-            _system_entry(system) for system in ExternalSystem.objects.select_related("authorized_user")
+            _system_entry(system) for system in ExternalSystem.objects.select_related("authorized_user", "connection")
         ],
         "groups": [_group_entry(group) for group in SupportGroup.objects.prefetch_related("members")],
         "users": _user_entries(),
     }
-    return yaml.safe_dump(content, sort_keys=False, allow_unicode=True)
+    return yaml.dump(content, Dumper=_Dumper, sort_keys=False, allow_unicode=True)
+
+
+class _Document(str):
+    """A text of many lines, which is written line by line."""
+
+
+class _Dumper(yaml.SafeDumper):
+    pass
+
+
+_Dumper.add_representer(
+    _Document, lambda dumper, text: dumper.represent_scalar("tag:yaml.org,2002:str", str(text), style="|")
+)
 
 
 def _system_entry(system: ExternalSystem) -> dict[str, Any]:
@@ -300,6 +328,11 @@ def _system_entry(system: ExternalSystem) -> dict[str, Any]:
         **(
             {"smax": _escaped(smax_settings.whole(system.smax))}
             if system.smax or system.delivery == Delivery.SMAX
+            else {}
+        ),
+        **(
+            {"connection": _Document(escape(system.connection.document))}
+            if system.delivery == Delivery.MAPPED and system.connection
             else {}
         ),
     }

@@ -9,6 +9,8 @@ import unicodedata
 from collections.abc import Sequence
 from typing import Any
 
+import yaml
+from django.core.exceptions import ValidationError as DjangoValidationError
 from rest_framework import serializers
 
 from changes.api.fields import (
@@ -23,8 +25,10 @@ from changes.api.fields import (
 from changes.choices import Role
 from changes.models import SupportGroup
 from integrations.choices import Delivery
+from integrations.connections.document import faults_of
 from integrations.leave import CHANGE_TYPES, FIELDS, TARGETS, in_order
 from integrations.models import ExternalSystem
+from integrations.models.connections import SECRET_NAME
 from integrations.validators import validate_endpoint_url, validate_secret, validate_system_id
 
 from . import smax_settings
@@ -33,6 +37,7 @@ _SYSTEM, _GROUP = ExternalSystem._meta, SupportGroup._meta
 USERNAME_MAX_LENGTH = 150
 # As that of the sign-in: a longer one would only cost time.
 PASSWORD_MAX_LENGTH = 1000
+SECRET_MAX_LENGTH = 20_000  # a certificate with its chain
 # The keys whose values may come from the environment, and are never printed.
 SECRETS = {"signing_secret", "password"}
 
@@ -85,6 +90,36 @@ class SmaxField(serializers.Field):
         return value
 
 
+class ConnectionField(serializers.Field):
+    """A connection's document, as a mapping or as a text, which keeps comments. The value is the text."""
+
+    def to_internal_value(self, data: Any) -> str:
+        if not isinstance(data, str | dict):
+            raise serializers.ValidationError("Give the document as a mapping, or as a text.")
+        text = data if isinstance(data, str) else yaml.safe_dump(data, sort_keys=False, allow_unicode=True)
+        if faults := faults_of(text):
+            # The lines of a mapping are those of another text, which nobody has seen.
+            told = [str(fault) if isinstance(data, str) else f"{fault.path}: {fault.message}" for fault in faults]
+            raise serializers.ValidationError(told)
+        return text
+
+    def to_representation(self, value: Any) -> Any:
+        return value
+
+
+class SecretsField(serializers.DictField):
+    child = TextField(allow_blank=True, max_length=SECRET_MAX_LENGTH)
+
+    def to_internal_value(self, data: Any) -> Any:
+        values = super().to_internal_value(data)
+        for name in values:
+            try:
+                SECRET_NAME(name)
+            except DjangoValidationError as error:
+                raise serializers.ValidationError({name[:100]: error.messages}) from error
+        return values
+
+
 def _place(name: str) -> str | int:
     return int(name) if name.isdecimal() else name
 
@@ -113,6 +148,8 @@ class SystemEntrySerializer(StrictSerializer):
     transitions = ChosenField(TARGETS, required=False, allow_null=True)
     relays_for = serializers.ListField(child=SystemIdField(validators=[validate_system_id]), required=False)
     smax = SmaxField(required=False)
+    connection = ConnectionField(required=False)
+    secrets = SecretsField(required=False)
 
 
 class GroupEntrySerializer(StrictSerializer):

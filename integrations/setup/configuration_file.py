@@ -8,13 +8,18 @@ from __future__ import annotations
 import re
 from collections.abc import Hashable, Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import yaml
 from rest_framework.exceptions import ErrorDetail, ValidationError
 from rest_framework.settings import api_settings
 
+from integrations.yaml_values import JsonValuesLoader
+
 from .configuration_entries import NAMES, SECRETS, ConfigurationSerializer
 
+# How many values aliases may stand for in one file.
+MOST_REPEATED = 10_000
 VARIABLE = re.compile(r"\$(\$\{|\{([A-Za-z_][A-Za-z0-9_]*)\})")
 
 
@@ -75,19 +80,38 @@ def escape(text: str) -> str:
 # --- From text to values ---
 
 
-class _Loader(yaml.SafeLoader):
-    """Interprets values as JSON would: `yes`, `1:30` and dates are texts.
+class _Loader(JsonValuesLoader):
+    """Refuses a duplicate key. The plain loader would silently use the last one.
 
-    Refuses a duplicate key. The plain loader would silently use the last one. Refuses an alias too, which may refer to
-    the value that contains it.
+    Refuses an alias too, which may refer to the value that contains it, except within a connection's document, where
+    steps are repeated by aliases.
     """
 
-    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
+    _connections = 0  # how many connections' documents contain the node that is being composed
+    _repeated = 0
+
+    def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
         if self.check_event(yaml.AliasEvent):
-            raise yaml.constructor.ConstructorError(
-                None, None, "an alias is not supported", self.peek_event().start_mark
-            )
-        return super().compose_node(parent, index)
+            return self._alias(parent, index)
+        is_connection = isinstance(index, yaml.ScalarNode) and index.value == "connection"
+        self._connections += is_connection
+        node = super().compose_node(parent, index)
+        self._connections -= is_connection
+        if node is not None:
+            node.is_whole = True  # type: ignore[attr-defined]
+        return node
+
+    def _alias(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
+        mark = self.peek_event().start_mark
+        if not self._connections:
+            raise yaml.constructor.ConstructorError(None, None, "an alias is not supported", mark)
+        node = super().compose_node(parent, index)
+        if not getattr(node, "is_whole", False):
+            raise yaml.constructor.ConstructorError(None, None, "an alias refers to what contains it", mark)
+        self._repeated += _size(node)
+        if self._repeated > MOST_REPEATED:
+            raise yaml.constructor.ConstructorError(None, None, "aliases repeat too much", mark)
+        return node
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, object]:
         seen = set()
@@ -100,13 +124,17 @@ class _Loader(yaml.SafeLoader):
         return super().construct_mapping(node, deep)
 
 
-_OTHERWISE = {f"tag:yaml.org,2002:{kind}" for kind in ("bool", "int", "timestamp")}
-_Loader.yaml_implicit_resolvers = {
-    first: [(tag, pattern) for tag, pattern in resolvers if tag not in _OTHERWISE]
-    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
-}
-_Loader.add_implicit_resolver("tag:yaml.org,2002:bool", re.compile(r"\A(?:true|false)\Z", re.IGNORECASE), [*"tTfF"])
-_Loader.add_implicit_resolver("tag:yaml.org,2002:int", re.compile(r"\A-?(?:0|[1-9][0-9]*)\Z"), [*"-0123456789"])
+def _size(node: yaml.Node | None) -> int:
+    """How many values the node has, or MOST_REPEATED and more if there are too many."""
+    count, left = 0, [node]
+    while left and count <= MOST_REPEATED:
+        count += 1
+        found = left.pop()
+        if isinstance(found, yaml.SequenceNode):
+            left += found.value
+        elif isinstance(found, yaml.MappingNode):
+            left += [value for _, value in found.value]
+    return count
 
 
 def parse(text: str) -> object:
@@ -143,8 +171,9 @@ class _Filling:
         name = match[2]
         if name is None:
             return "${"
-        if path.rpartition(".")[2] not in SECRETS:
-            known = ", ".join(sorted(SECRETS))
+        above, _, key = path.rpartition(".")
+        if key not in SECRETS and not above.endswith(".secrets"):
+            known = ", ".join(sorted([*SECRETS, "secrets"]))
             self.faults.append((path, f"${{{name}}} is replaced in secrets only ({known}). Write $${{ for ${{ itself."))
             return ""
         if name not in self.environment:

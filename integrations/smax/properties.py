@@ -20,8 +20,8 @@ from changes.api.fields import parse_timestamp
 from changes.models import Attachment, Change, SupportGroup
 from changes.texts.timestamps import timestamp
 from changes.validators import is_possible
+from integrations import rich_text
 
-from . import rich_text
 from .registration import Registration
 
 FULL = "FULL_LAYOUT"

@@ -55,6 +55,8 @@ def last_failure(operation: OutgoingOperation) -> str:
         Failure.NAME_RESOLUTION: _("The host name of %(system)s is not known."),
         Failure.ADDRESS_NOT_ALLOWED: _("The address of %(system)s is in a network that this server may not reach."),
         Failure.ENDPOINT_URL: _("The endpoint URL of %(system)s cannot be used."),
+        Failure.CERTIFICATE: _("The certificate for the connection to %(system)s cannot be used."),
+        Failure.FILE: _("The attached file cannot be read here."),
         Failure.SIGNING_SECRET: _("The signing secret of %(system)s cannot be decrypted here."),
         Failure.NOT_ACKNOWLEDGED: _("%(system)s collected it, but did not acknowledge it in time."),
         Failure.INTERNAL: _("The fault is here, not at %(system)s. The worker's log says more."),

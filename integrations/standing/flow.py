@@ -29,6 +29,10 @@ LATE = timedelta(minutes=1)
 LATE_TO_COLLECT = timedelta(hours=1)
 
 
+# Polls in a row that fail until a page says so: a partner may be restarted.
+UNREAD_AFTER = 3
+
+
 class Condition(TextChoices):
     """The condition of a system. In those of `HOLDING`, nothing is sent except a probe."""
 
@@ -38,14 +42,16 @@ class Condition(TextChoices):
     FAILING = "failing", gettext_lazy("Failing")
     SLOW = "slow", gettext_lazy("Slow")
     UNCOLLECTED = "uncollected", gettext_lazy("Not collected")
+    UNREAD = "unread", gettext_lazy("News not read")
     PROBING = "probing", gettext_lazy("Circuit breaker half-open")
     DOWN = "down", gettext_lazy("Circuit breaker open")
     HELD = "held", gettext_lazy("Circuit breaker opened by hand")
+    UNCONNECTED = "unconnected", gettext_lazy("Not connected")
     PAUSED = "paused", gettext_lazy("Paused")
     DISABLED = "disabled", gettext_lazy("Disabled")
 
 
-STOPPED = (Condition.DISABLED, Condition.PAUSED)
+STOPPED = (Condition.DISABLED, Condition.PAUSED, Condition.UNCONNECTED)
 HOLDING = (*STOPPED, Condition.HELD, Condition.DOWN, Condition.PROBING)
 TONES = {
     Condition.FLOWING: state.OK,
@@ -54,9 +60,11 @@ TONES = {
     Condition.FAILING: state.BAD,
     Condition.SLOW: state.WAIT,
     Condition.UNCOLLECTED: state.WAIT,
+    Condition.UNREAD: state.BAD,
     Condition.PROBING: state.WAIT,
     Condition.DOWN: state.BAD,
     Condition.HELD: state.BAD,
+    Condition.UNCONNECTED: state.IDLE,
     Condition.PAUSED: state.BAD,
     Condition.DISABLED: state.IDLE,
 }
@@ -115,6 +123,9 @@ def flow_of(system: ExternalSystem, now: datetime, due_since: datetime | None = 
     if system.paused_at is not None:
         told = _("Sending is paused: %(reason)s Operations wait until an administrator resumes it.")
         return Flow(Condition.PAUSED, told % {"reason": failures.pause_cause(system)}, system.paused_at)
+    if system.is_unconnected:
+        told = _("%(system)s has no active connection: operations wait until an administrator activates one.")
+        return Flow(Condition.UNCONNECTED, told % names)
     # A system that was created without save() gets its control a little later, from `release_stale()`.
     control: DeliveryControl | None = getattr(system, "control", None)
     if system.collects:
@@ -177,6 +188,10 @@ def _of_one_that_is_called(
         if system.rate_limit:
             told = _("More is due than the limit of %(limit)s operations a minute lets through.")
         return Flow(Condition.SLOW, told % {"limit": system.rate_limit}, due_since)
+    if (poll := system.loaded_poll) and poll.failures >= UNREAD_AFTER:
+        told = _("The news of %(system)s cannot be read: %(reason)s Operations are still sent.")
+        values = {"system": system, "reason": apart(state.sentence(poll.last_error))}
+        return Flow(Condition.UNREAD, told % values, poll.failing_since, poll.due_at)
     if control.first_delivered_at is None:
         return _untried(system)
     return Flow(Condition.FLOWING, _("Operations are sent to %(system)s.") % {"system": system})

@@ -112,7 +112,7 @@ def with_traffic(systems: SystemQuerySet, now: datetime) -> SystemQuerySet:
     waiting = unsettled.filter(status=DeliveryStatus.WAITING).order_by("created_at")
     delivered = operations.filter(status=DeliveryStatus.DELIVERED)
     return (
-        systems.select_related("control")
+        systems.select_related("control", "poll")
         .without_secrets()
         .annotate(
             unsettled_count=_count(unsettled),

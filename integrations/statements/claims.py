@@ -17,11 +17,12 @@ from .rows import moment, partly, read
 # A claim delays every delivery, so it must be quick. Each subquery reads the index of the next operations from the
 # front: the cost does not grow with the number of waiting or delivered operations.
 _CONTROLS_OF_DUE = """
-SELECT control.*, s.system_id AS name, s.endpoint_url, s.signing_secret, s.previous_signing_secret, s.max_in_flight,
-    s.rate_limit
+SELECT control.*, s.system_id AS name, s.delivery, s.endpoint_url, s.signing_secret, s.previous_signing_secret,
+    s.max_in_flight, s.rate_limit, s.connection_id
 FROM integrations_deliverycontrol control
 JOIN integrations_externalsystem s ON s.id = control.system_id
-WHERE s.enabled AND s.paused_at IS NULL AND s.delivery = 'push' AND EXISTS (
+WHERE s.enabled AND s.paused_at IS NULL
+    AND (s.delivery = 'push' OR s.delivery = 'mapped' AND s.connection_id IS NOT NULL) AND EXISTS (
     SELECT 1 FROM integrations_outgoingoperation o
     WHERE o.system_id = s.id AND o.status = 'Waiting' AND o.is_next AND o.next_try_at <= %s
 )
@@ -48,8 +49,8 @@ _CLAIM = """
 WITH chosen AS MATERIALIZED ({oldest})
 UPDATE integrations_outgoingoperation SET status = 'Sending', claim = claim + 1, claimed_until = %s
 WHERE status = 'Waiting' AND id IN (SELECT id FROM chosen)
-RETURNING id, exchange_id, change_id, system_id, sequence, operation, cause_id, created_at, status, claim, tries,
-    next_try_at, claimed_until, payload AS recorded, (
+RETURNING id, exchange_id, change_id, system_id, sequence, operation, cause_id, attachment_id, created_at, status,
+    claim, tries, next_try_at, claimed_until, payload AS recorded, done_steps AS remembered, (
         SELECT first.payload FROM integrations_outgoingoperation first
         WHERE first.id = integrations_outgoingoperation.snapshot_of_id
     ) AS shared, (
@@ -63,7 +64,7 @@ _NO_WAIT_FOR_THE_DISK = ", set_config('synchronous_commit', 'off', true) AS sync
 
 
 def controls_of_due(now: datetime) -> list[Any]:
-    """Locks and returns the controls of the systems that are enabled, not paused, pushed to and have something due.
+    """Locks and returns the controls of the systems that are enabled, not paused, called and have something due.
 
     Each has the columns of its system that sending needs. Systems that another worker is claiming for are left out.
     """
@@ -84,7 +85,8 @@ def claim(shares: Iterable[Share], now: datetime, until: datetime) -> list[Outgo
     """Claims each system's oldest due operations until `until`, up to its share and its free requests.
 
     Each operation has what its message needs: `recorded`, the payload as JSON text, `shared`, the payload with the
-    snapshot of the change if that is another, and `reference`, the external reference or None.
+    snapshot of the change if that is another, and `reference`, the external reference or None. `remembered` has its
+    `done_steps` as JSON text.
     """
     is_postgresql = connection.vendor == "postgresql"
     due, lease = (connection.ops.adapt_datetimefield_value(value) for value in (now, until))
@@ -123,7 +125,8 @@ def _reference(operation: Any) -> ExternalReference | None:
 
 _IS_DUE = """
 SELECT 1 FROM integrations_externalsystem s
-WHERE s.enabled AND s.paused_at IS NULL AND s.delivery = 'push' AND EXISTS (
+WHERE s.enabled AND s.paused_at IS NULL
+    AND (s.delivery = 'push' OR s.delivery = 'mapped' AND s.connection_id IS NOT NULL) AND EXISTS (
     SELECT 1 FROM integrations_outgoingoperation o
     WHERE o.system_id = s.id AND o.status = 'Waiting' AND o.is_next AND o.next_try_at <= %s
 )
@@ -131,7 +134,7 @@ LIMIT 1"""
 
 
 def is_due(now: datetime) -> bool:
-    """Whether anything is due for a system that is enabled, pushed to and not paused. Ignores limits and breakers."""
+    """Whether anything is due for a system that is enabled, called and not paused. Ignores limits and breakers."""
     with prepared(), connection.cursor() as cursor:
         cursor.execute(_IS_DUE, [connection.ops.adapt_datetimefield_value(now)])
         return cursor.fetchone() is not None

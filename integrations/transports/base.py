@@ -2,21 +2,59 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Protocol
+from typing import IO, Protocol
+
+ANSWER_MAX_BYTES = 64 * 1024
+
+
+@dataclass(frozen=True)
+class File:
+    """A file that is read while it is sent. `open` is called when that begins; the transport closes what it returns."""
+
+    open: Callable[[], IO[bytes]]
+    size: int
+
+
+@dataclass(frozen=True)
+class Part:
+    """A part of a multipart/form-data body. Its file name is sent as UTF-8."""
+
+    name: str
+    content: bytes | File
+    content_type: str | None = None
+    file_name: str | None = None
+
+
+@dataclass(frozen=True)
+class Tls:
+    """How to know a partner, and how it knows us. `authority`: a PEM certificate, which replaces the usual authorities.
+
+    `certificate` and `key`: ours, as PEM.
+    """
+
+    authority: str = ""
+    certificate: str = ""
+    key: str = ""
 
 
 @dataclass(frozen=True)
 class Request:
-    """One POST. `timeout`: seconds for all of it, from connecting to the end of the answer."""
+    """One call. `timeout`: seconds for all of it, from connecting to the end of the answer.
+
+    `answer_max_bytes`: what of the answer is read.
+    """
 
     url: str
     headers: Mapping[str, str]
-    body: bytes
+    body: bytes | File | Sequence[Part]
     timeout: float
+    method: str = "POST"
+    tls: Tls | None = None
+    answer_max_bytes: int = ANSWER_MAX_BYTES
 
 
 @dataclass(frozen=True)
@@ -39,10 +77,12 @@ class NoAnswer(StrEnum):
     NAME_RESOLUTION = "name_resolution"
     ADDRESS_NOT_ALLOWED = "address_not_allowed"
     ENDPOINT_URL = "endpoint_url"
+    CERTIFICATE = "certificate"
+    FILE = "file"
 
 
 # A retry would fail in the same way until a person corrects the configuration.
-PERMANENT = frozenset({NoAnswer.ADDRESS_NOT_ALLOWED, NoAnswer.ENDPOINT_URL})
+PERMANENT = frozenset({NoAnswer.ADDRESS_NOT_ALLOWED, NoAnswer.ENDPOINT_URL, NoAnswer.CERTIFICATE, NoAnswer.FILE})
 
 
 class TransportError(Exception):

@@ -1,4 +1,4 @@
-"""Push over HTTP: one thread keeps many requests in flight and keeps connections to partners open.
+"""Calls over HTTP: one thread keeps many requests in flight and keeps connections to partners open.
 
 Requests only go to public addresses and to the networks that the configuration allows. The address is checked when
 connecting, after name resolution, so neither a DNS answer nor an unusual notation of an address can bypass the check.
@@ -12,18 +12,19 @@ import errno
 import ipaddress
 import socket
 import ssl
+import tempfile
 import threading
 from collections.abc import Sequence
 from concurrent.futures import Future
+from contextlib import ExitStack
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 import aiohttp
 
-from .base import NoAnswer, Request, Response, TransportError
+from .base import File, NoAnswer, Request, Response, Tls, TransportError
 
-ANSWER_MAX_BYTES = 64 * 1024
 GLOBAL_IPV6 = ipaddress.ip_network("2000::/3")
 # Networks that are not public, but some of which `is_global` accepts: they lead to IPv4 addresses (NAT64, 6to4, Teredo)
 # or are reserved for protocols or documentation. From the IANA special-purpose address registries. 168.63.129.16 is the
@@ -80,13 +81,70 @@ def _is_public(ip: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
     return ip.is_global and not ip.is_multicast and not any(ip in network for network in NOT_PUBLIC)
 
 
+class _Unusable(Exception):  # noqa: N818 - as AddressNotAllowed
+    """A part of the request cannot be used."""
+
+    def __init__(self, reason: str, kind: NoAnswer) -> None:
+        self.kind = kind
+        super().__init__(reason)
+
+
+class _Kind(NamedTuple):
+    """The kinds of requests that do not share connections."""
+
+    is_encrypted: bool
+    tls: Tls | None
+    is_streamed: bool
+
+
+def _context(tls: Tls) -> ssl.SSLContext:
+    try:
+        context = ssl.create_default_context(cadata=tls.authority or None)
+        if tls.certificate:
+            # Python's ssl reads a certificate from a file only.
+            with tempfile.NamedTemporaryFile("w", suffix=".pem") as file:
+                file.write(f"{tls.certificate}\n{tls.key}\n")
+                file.flush()
+                context.load_cert_chain(file.name, password=_no_password)
+    except (ssl.SSLError, ValueError) as error:
+        raise _Unusable(f"the certificate or its key cannot be used: {error}", NoAnswer.CERTIFICATE) from error
+    return context
+
+
+def _no_password() -> str:
+    """Without it, OpenSSL would ask for the password of an encrypted key at the terminal."""
+    raise ValueError("the key is encrypted")
+
+
+def _body(request: Request, files: ExitStack) -> tuple[Any, bool]:
+    """The body as aiohttp takes it, and whether it is read from a file. `files` closes what was opened."""
+
+    def opened(content: File) -> Any:
+        try:
+            return files.enter_context(content.open())
+        except OSError as error:
+            raise _Unusable(f"the file cannot be read: {error}", NoAnswer.FILE) from error
+
+    if isinstance(request.body, bytes):
+        return request.body, False
+    if isinstance(request.body, File):
+        return opened(request.body), True
+    # Names in plain UTF-8: many programs do not decode the percent-encoded ones.
+    form = aiohttp.FormData(quote_fields=False, charset="utf-8", default_to_multipart=True)
+    for part in request.body:
+        # aiohttp would take bytes for a file and name it.
+        content = opened(part.content) if isinstance(part.content, File) else part.content.decode()
+        form.add_field(part.name, content, content_type=part.content_type, filename=part.file_name)
+    return form(), any(isinstance(part.content, File) for part in request.body)
+
+
 class HttpTransport:
     """Sends from an event loop in its own thread, which runs until `close()` or the end of the process."""
 
     def __init__(self, allowed_networks: Sequence[Network]) -> None:
         self._allowed = allowed_networks
         self._loop = asyncio.new_event_loop()
-        self._sessions: dict[str, aiohttp.ClientSession] = {}
+        self._sessions: dict[_Kind, aiohttp.ClientSession] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         threading.Thread(target=self._loop.run_forever, name="http-transport", daemon=True).start()
 
@@ -124,38 +182,49 @@ class HttpTransport:
         check_address(target[0], self._allowed, is_encrypted)
         return socket.socket(family=family, type=kind, proto=protocol)
 
-    def _session_for(self, url: str) -> aiohttp.ClientSession:
+    def _session_for(self, request: Request, is_streamed: bool) -> aiohttp.ClientSession:
         """The session for https, or that for http: what may be connected to depends on it."""
-        scheme = urlsplit(url).scheme
-        if scheme not in self._sessions:
-            factory = partial(self._socket, is_encrypted=scheme == "https")
+        kind = _Kind(urlsplit(request.url).scheme == "https", request.tls, is_streamed)
+        if kind not in self._sessions:
             # No limit on connections: waiting for one would use up a request's timeout. The caller limits the requests.
-            self._sessions[scheme] = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(limit=0, limit_per_host=0, socket_factory=factory),
-                cookie_jar=aiohttp.DummyCookieJar(),
-                auto_decompress=False,
+            connector = aiohttp.TCPConnector(
+                limit=0,
+                limit_per_host=0,
+                socket_factory=partial(self._socket, is_encrypted=kind.is_encrypted),
+                ssl=_context(request.tls) if request.tls else True,
+                # aiohttp repeats a PUT on a connection that was kept open too long. A file was half read by then.
+                force_close=is_streamed,
             )
-        return self._sessions[scheme]
+            self._sessions[kind] = aiohttp.ClientSession(
+                connector=connector, cookie_jar=aiohttp.DummyCookieJar(), auto_decompress=False
+            )
+        return self._sessions[kind]
 
     async def _send(self, request: Request) -> Response:
+        most = request.answer_max_bytes
         try:
-            async with self._session_for(request.url).post(
-                request.url,
-                data=request.body,
-                headers={"Accept-Encoding": "identity", **request.headers},
-                timeout=aiohttp.ClientTimeout(total=request.timeout, ceil_threshold=1e9),
-                allow_redirects=False,
-            ) as answer:
-                body = bytearray()
-                while len(body) <= ANSWER_MAX_BYTES:
-                    part = await answer.content.read(ANSWER_MAX_BYTES + 1 - len(body))
-                    if not part:
-                        break
-                    body += part
-                complete = len(body) <= ANSWER_MAX_BYTES
-                if not complete:
-                    answer.close()  # otherwise the rest would be read before the connection is used again
-                return Response(answer.status, dict(answer.headers), bytes(body[:ANSWER_MAX_BYTES]), complete)
+            with ExitStack() as files:
+                body, is_streamed = _body(request, files)
+                async with self._session_for(request, is_streamed).request(
+                    request.method,
+                    request.url,
+                    data=body,
+                    headers={"Accept-Encoding": "identity", **request.headers},
+                    timeout=aiohttp.ClientTimeout(total=request.timeout, ceil_threshold=1e9),
+                    allow_redirects=False,
+                ) as answer:
+                    read = bytearray()
+                    while len(read) <= most:
+                        part = await answer.content.read(most + 1 - len(read))
+                        if not part:
+                            break
+                        read += part
+                    complete = len(read) <= most
+                    if not complete:
+                        answer.close()  # otherwise the rest would be read before the connection is used again
+                    return Response(answer.status, dict(answer.headers), bytes(read[:most]), complete)
+        except _Unusable as error:
+            raise TransportError(str(error), error.kind) from error
         except TimeoutError as error:
             raise TransportError(f"no complete answer within {request.timeout:g} s", NoAnswer.TIMEOUT) from error
         except (aiohttp.InvalidURL, aiohttp.NonHttpUrlClientError) as error:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import json
 from collections import Counter, defaultdict
-from concurrent.futures import Future
 from datetime import timedelta
 from typing import Any
 
@@ -15,7 +14,8 @@ from django.utils import timezone
 
 from changes.models import Change, Comment
 from integrations.models import DeliveryAttempt, ExternalSystem, OutgoingOperation
-from integrations.outgoing import delivery, outbox
+from integrations.outgoing import outbox
+from integrations.outgoing.sending import Push, request_for
 from integrations.transports.base import Response, TransportError
 from tests.factories import ChangeFactory, SupportGroupFactory, UserFactory
 
@@ -233,14 +233,14 @@ class Exchanging:
             record = {"external_id": f"{operation.system.system_id}-{operation.change_id}"}
             answer = Response(200, {}, json.dumps(record).encode())
         attempt = DeliveryAttempt(operation=operation, claim=operation.claim, started_at=timezone.now(), duration=0.1)
-        message = json.loads(delivery.request_for(operation).body)
+        message = json.loads(request_for(operation).body)
         if behaviour != "is not there":
             skipped = {str(row.id) for row in self.rows.values() if row.status == "Skipped"}
             self.is_its_turn(operation)
             self.partners.receive(message, behaviour in TAKES, skipped)
-        future: Future[Response] = Future()
-        future.set_exception(answer) if isinstance(answer, TransportError) else future.set_result(answer)
-        held.result = delivery.result_of(operation, attempt, future)
+        sending = Push(operation)
+        is_error = isinstance(answer, TransportError)
+        held.result = sending.failed(attempt, answer) if is_error else sending.answered(attempt, answer)
         assert held.result.outcome is outcome
 
     def is_its_turn(self, operation: OutgoingOperation) -> None:

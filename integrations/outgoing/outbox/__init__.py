@@ -22,7 +22,7 @@ from .leases import free
 from .message import body, message
 from .recording import Context, context_of, context_of_new, record, wake_on_commit
 from .results import Outcome, Result
-from .settling import settle
+from .settling import pause, settle
 
 __all__ = [
     "Acknowledgement",
@@ -49,6 +49,7 @@ __all__ = [
     "is_more_due",
     "message",
     "open_breaker",
+    "pause",
     "record",
     "release_stale",
     "resume",

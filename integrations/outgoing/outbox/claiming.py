@@ -74,12 +74,13 @@ def is_more_due() -> bool:
 
 
 def _of_due(now: datetime) -> QuerySet[DeliveryControl]:
-    """The controls of the systems that are enabled, pushed to and not paused, and have something due."""
+    """The controls of the systems that are enabled, called and not paused, and have something due."""
+    is_mapped = Q(system__delivery=Delivery.MAPPED, system__connection__isnull=False)
     return DeliveryControl.objects.filter(
+        Q(system__delivery=Delivery.PUSH) | is_mapped,
         Exists(OutgoingOperation.objects.due(now).filter(system=OuterRef("system"))),
         system__enabled=True,
         system__paused_at=None,
-        system__delivery=Delivery.PUSH,
     )
 
 
@@ -94,7 +95,7 @@ def _controls_of_due(now: datetime) -> dict[int, DeliveryControl]:
 def _system_of(control: Any) -> ExternalSystem:
     """The system, with the fields that sending needs, from the columns read with its control."""
     values: dict[str, Any] = {"id": control.system_id, "system_id": control.name}
-    for name in ("endpoint_url", "max_in_flight", "rate_limit"):
+    for name in ("delivery", "endpoint_url", "max_in_flight", "rate_limit", "connection_id"):
         values[name] = getattr(control, name)
     for name in SECRETS:
         field: Any = ExternalSystem._meta.get_field(name)

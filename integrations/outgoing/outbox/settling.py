@@ -42,9 +42,13 @@ def settle(results: Sequence[Result], wait: bool = True) -> list[Result]:
         notes = keep_answers([result for result in held if result.answer], exchanges, now)
         _write_attempts(free, notes)
         _write_delivered([result for result in held if result.outcome is Outcome.DELIVERED], exchanges, now)
-        _write_others([result for result in held if result.outcome is not Outcome.DELIVERED], now)
-        _pause_systems(held, now)
-        _tell_breakers(held, now)
+        ended = [result for result in held if result.outcome is not None]
+        _write_others([result for result in ended if result.outcome is not Outcome.DELIVERED], now)
+        _write_steps([result for result in held if result.outcome is None], now)
+        _pause_systems(ended, now)
+        _tell_breakers(ended, now)
+    for result in held:
+        result.is_held = True
     if wait:
         return []  # an exchange that is missing was deleted with its change
     return [result for result in results if result.operation.exchange_id not in exchanges]
@@ -77,7 +81,7 @@ def _write_attempts(results: Sequence[Result], notes: Mapping[UUID, str]) -> Non
         result.attempt.pk = None  # a transaction that was rolled back may have given it a key
         note = notes.get(result.operation.pk, "")
         result.attempt.note = f"{result.note} {note}".strip()[:500]
-        if result.attempt.note and result.outcome is Outcome.DELIVERED:
+        if result.attempt.note and result.outcome in (Outcome.DELIVERED, None):
             result.attempt.failure = Failure.UNUSABLE_ANSWER
     DeliveryAttempt.objects.bulk_create([result.attempt for result in results])
 
@@ -110,6 +114,15 @@ def promote(exchanges: Sequence[int]) -> None:
 def _write_others(results: Sequence[Result], now: datetime) -> None:
     rows = [_settled_otherwise(result, now) for result in results]
     OutgoingOperation.objects.bulk_update(rows, WRITTEN)
+
+
+def _write_steps(results: Sequence[Result], now: datetime) -> None:
+    """Remembers the steps that were done, and prolongs the claims for the next."""
+    until = now + timedelta(seconds=settings.DELIVERY_LEASE)
+    rows = [
+        OutgoingOperation(pk=result.operation.pk, done_steps=result.done, claimed_until=until) for result in results
+    ]
+    OutgoingOperation.objects.bulk_update(rows, ["done_steps", "claimed_until"])
 
 
 def _settled_otherwise(result: Result, now: datetime) -> OutgoingOperation:
@@ -147,9 +160,14 @@ def _pause_systems(results: Sequence[Result], now: datetime) -> None:
         result.operation.system_id: result.attempt.http_status for result in results if result.outcome is Outcome.PAUSE
     }
     for system, status in sorted(paused.items()):
-        if ExternalSystem.objects.filter(pk=system, paused_at=None).update(paused_at=now, pause_status=status):
-            about = Subject.of(ExternalSystem.objects.get(pk=system))
-            record("system_paused", about, {"status": status})
+        pause(system, status, now)
+
+
+def pause(system: int, status: int | None, now: datetime) -> None:
+    """Pauses the system with this key, since it answered a call of ours with `status`."""
+    if ExternalSystem.objects.filter(pk=system, paused_at=None).update(paused_at=now, pause_status=status):
+        about = Subject.of(ExternalSystem.objects.get(pk=system))
+        record("system_paused", about, {"status": status})
 
 
 def _tell_breakers(results: Sequence[Result], now: datetime) -> None:

@@ -9,6 +9,8 @@ import svix.webhooks as svix
 
 from integrations.models import DeliveryAttempt, Exchange, ExternalReference
 from integrations.outgoing import delivery
+from integrations.transports.base import Request, TransportError
+from integrations.transports.http import HttpTransport
 from integrations.transports.signing import new_secret
 from tests.factories import ChangeFactory
 
@@ -167,23 +169,23 @@ class TestAddresses:
         ],
     )
     def test_only_public_ones_are_reached(self, acme, change, host):
-        transport = delivery.HttpTransport([])
-        request = delivery.Request(f"https://{host}:9/operations", {}, b"{}", 5)
-        with pytest.raises(delivery.TransportError) as refused:
+        transport = HttpTransport([])
+        request = Request(f"https://{host}:9/operations", {}, b"{}", 5)
+        with pytest.raises(TransportError) as refused:
             transport.submit([request])[0].result(10)
         transport.close()
         assert refused.value.permanent, str(refused.value)
 
     def test_in_clear_text_only_allowed_networks_are_reached(self, db):
-        transport = delivery.HttpTransport([ip_network("127.0.0.0/8")])
-        request = delivery.Request("http://93.184.216.34/operations", {}, b"{}", 5)
-        with pytest.raises(delivery.TransportError, match="use https://") as refused:
+        transport = HttpTransport([ip_network("127.0.0.0/8")])
+        request = Request("http://93.184.216.34/operations", {}, b"{}", 5)
+        with pytest.raises(TransportError, match="use https://") as refused:
             transport.submit([request])[0].result(10)
         transport.close()
         assert refused.value.permanent and refused.value.kind == "address_not_allowed"
 
     def test_a_refused_address_waits_for_a_person(self, acme, change, partner, monkeypatch):
-        monkeypatch.setattr(delivery, "_transport", lambda pid: delivery.HttpTransport([]))
+        monkeypatch.setattr(delivery, "_transport", lambda pid: HttpTransport([]))
         delivery.drain()
         assert partner.received == []
         assert first().status == "Refused"

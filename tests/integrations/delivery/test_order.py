@@ -9,7 +9,7 @@ from django.db import connection
 from django.utils import timezone
 
 from integrations.models import DeliveryAttempt, ExternalReference, OutgoingOperation
-from integrations.outgoing import delivery, outbox
+from integrations.outgoing import delivery, outbox, sending
 from tests.factories import ChangeFactory, SupportGroupFactory
 
 from ..partner import Partner, answer, hang_up
@@ -204,14 +204,14 @@ class TestIndependence:
         partner.close()
 
     def test_a_fault_of_ours_with_one_operation_leaves_the_others_alone(self, partner, change, other, monkeypatch):
-        read = delivery.read_answer
+        read = sending.read_answer
 
         def broken(response):
             if b"A-1" in response.body:
                 raise RuntimeError("a bug")
             return read(response)
 
-        monkeypatch.setattr(delivery, "read_answer", broken)
+        monkeypatch.setattr(sending, "read_answer", broken)
         partner.default = answer(200, {"external_id": "A-1"})
         delivery.drain()
         assert [(row.system.system_id, row.status) for row in OutgoingOperation.objects.order_by("id")] == [

@@ -8,7 +8,9 @@ from email.utils import format_datetime
 import pytest
 from django.utils import timezone
 
-from integrations.outgoing import delivery
+from integrations.outgoing import delivery, sending
+from integrations.transports.base import Request
+from integrations.transports.http import HttpTransport
 from tests.security.security_log import told
 
 from ..partner import answer, hang_up, short
@@ -144,14 +146,14 @@ class TestAttempts:
     def test_of_a_long_answer_the_start_is_kept(self, partner, change):
         partner.default = answer(400, b"x" * 100_000)
         delivery.drain()
-        assert len(first().attempts.get().answer) == delivery.ANSWER_KEPT
+        assert len(first().attempts.get().answer) == sending.ANSWER_KEPT
 
 
 def test_waiting_for_a_connection_uses_up_no_time(acme, partner):
     """There are more requests than a connection pool would hold. The time limit of each begins when it is sent."""
     partner.default = lambda handler: (time.sleep(0.3), answer(200)(handler))
-    transport = delivery.HttpTransport([ipaddress.ip_network("127.0.0.0/8")])
-    sent = transport.submit([delivery.Request(partner.url, {}, b"{}", 30)] * 100)
+    transport = HttpTransport([ipaddress.ip_network("127.0.0.0/8")])
+    sent = transport.submit([Request(partner.url, {}, b"{}", 30)] * 100)
     assert {future.result(60).status for future in sent} == {200}
     transport.close()
     assert len(set(partner.clients)) == 100

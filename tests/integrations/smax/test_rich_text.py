@@ -7,7 +7,7 @@ from hypothesis import given as drawn
 from hypothesis import settings
 from hypothesis import strategies as st
 
-from integrations.smax.rich_text import as_read, to_html, to_text
+from integrations.rich_text import as_read, to_html, to_text
 from tests.examples import examples
 from tests.rows import each_row
 

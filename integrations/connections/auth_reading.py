@@ -1,0 +1,74 @@
+"""The part `auth` of a document."""
+
+from __future__ import annotations
+
+import yaml
+
+from .auth import Auth, Credentials, Joined, Named
+from .checks import Scope
+from .reading import ANSWER, AUTH, REQUEST_KEYS, Reader
+from .shapes import BodyTemplate, RequestTemplate
+from .source import Section, Source
+
+_AUTH_KEYS = {
+    "none": (),
+    "basic": ("username", "password"),
+    "bearer": ("token",),
+    "header": ("name", "value"),
+    "oauth2": ("token_url", "client_id", "client_secret"),
+    "login": ("request", "token", "send"),
+    "certificate": ("certificate", "key"),
+}
+_MORE_AUTH_KEYS = {"oauth2": ("scope",)}
+
+
+def auth_of(reader: Reader, whole: Section, base_url: str) -> Auth:
+    if "auth" not in whole:
+        return Auth(base_url=base_url)
+    node = whole.node("auth")
+    named = Section(Source(""), node, "auth", []).text("kind") if isinstance(node, yaml.MappingNode) else ""
+    known = ("kind", *_AUTH_KEYS.get(named, ()), *_MORE_AUTH_KEYS.get(named, ()))
+    if named not in _AUTH_KEYS:
+        known = ("kind", *{key for keys in (*_AUTH_KEYS.values(), *_MORE_AUTH_KEYS.values()) for key in keys})
+    section = Section(reader.source, node, "auth", known)
+    section.needs("kind")
+    kind = section.choice("kind", [*_AUTH_KEYS])
+    if not kind or not section.needs(*_AUTH_KEYS[kind]):
+        return Auth(base_url=base_url)
+
+    def joined(key: str, *before: str) -> Joined:
+        return Joined(section.at(key), (*before, reader.one(section, key, AUTH)))
+
+    if kind == "basic":
+        pair = Credentials(joined("username"), joined("password"))
+        return Auth(kind, base_url, {"Authorization": Joined("auth", ("Basic ", pair))})
+    if kind == "bearer":
+        return Auth(kind, base_url, {"Authorization": joined("token", "Bearer ")})
+    if kind == "header":
+        return Auth(kind, base_url, {section.text("name"): joined("value")})
+    if kind == "certificate":
+        return Auth(kind, base_url, files=(joined("certificate"), joined("key")))
+    if kind == "oauth2":
+        return _oauth2(reader, section, Credentials(joined("client_id"), joined("client_secret"), True))
+    return _login(reader, section, base_url) if kind == "login" else Auth(base_url=base_url)
+
+
+def _oauth2(reader: Reader, section: Section, credentials: Credentials) -> Auth:
+    url = reader.url(section, "token_url")
+    form = {"grant_type": "client_credentials", "scope": reader.one(section, "scope", AUTH)}
+    headers = {"Authorization": Joined("auth", ("Basic ", credentials)), "Accept": "application/json"}
+    request = RequestTemplate("auth.", "POST", url, headers=headers, body=BodyTemplate("form", form))
+    return Auth("oauth2", url, {"Authorization": Joined("auth", ("Bearer ", Named("token")))}, request)
+
+
+def _login(reader: Reader, section: Section, base_url: str) -> Auth:
+    called = Section(reader.source, section.node("request"), "auth.request", REQUEST_KEYS)
+    request = reader.request(called, Scope(frozenset()))
+    token = reader.one(section, "token", Scope(frozenset(ANSWER)))
+    send = Section(reader.source, section.node("send"), "auth.send", ("header", "cookie", "prefix"))
+    place = send.one_of(("header", "cookie"), "place of the token")
+    name = send.text(place) if place else ""
+    before = f"{name}=" if place == "cookie" else send.text("prefix")
+    header = "Cookie" if place == "cookie" else name
+    parts = (before, Named("token")) if before else (Named("token"),)
+    return Auth("login", base_url, {header: Joined("auth", parts)}, request, token)

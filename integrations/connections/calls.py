@@ -1,0 +1,267 @@
+"""A call as it is made, and as people may see it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import quote, urlencode, urlsplit
+
+from .faults import EvaluationFailed
+from .shapes import PartTemplate, RequestTemplate
+from .templates import Names, Template, Value, evaluated
+from .values import OMIT, Record, Unusable, as_json, as_text
+
+MASK = "•••"
+_ENCODED_MASK = quote(MASK)
+# A shorter secret would be found in every second word.
+SHORTEST_SEARCHED = 4
+_NOT_IN_HEADER = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
+# What may stand in a URL as it is. Other characters are percent-encoded.
+_IN_URL = "/:?#[]@!$&'()*+,;=-._~%"
+
+
+@dataclass(frozen=True)
+class AttachedFile:
+    """Stands for the bytes of the operation's attachment, streamed by whoever makes the call."""
+
+
+Content = bytes | AttachedFile
+
+
+@dataclass(frozen=True)
+class Part:
+    """One part of a multipart body. `content_type` and `file_name`: None if the part has none."""
+
+    name: str
+    content: Content = field(repr=False)
+    content_type: str | None = None
+    file_name: str | None = None
+
+
+Body = Content | tuple[Part, ...]
+
+
+@dataclass(frozen=True)
+class ShownCall:
+    """A call for people: without secrets."""
+
+    method: str
+    url: str
+    headers: Mapping[str, str]
+    body: str
+
+    def text(self, limit: int | None = None) -> str:
+        """As in an HTTP message; at most `limit` characters."""
+        lines = [f"{self.method} {self.url}", *(f"{name}: {value}" for name, value in self.headers.items())]
+        return "\n".join([*lines, "", self.body] if self.body else lines)[:limit]
+
+
+@dataclass(frozen=True)
+class Call:
+    """One request to the partner. The headers of `auth` are not among these: the caller adds them.
+
+    `body`: the bytes, or the parts of a multipart body, whose Content-Type the caller sets with its boundary.
+    """
+
+    step: str
+    method: str
+    url: str
+    headers: Mapping[str, str] = field(repr=False)
+    body: Body = field(repr=False)
+    _shown: Callable[[], ShownCall] = field(repr=False, compare=False)
+
+    def shown(self) -> ShownCall:
+        """Without secrets: evaluated again with a mask in the place of each."""
+        return self._shown()
+
+
+@dataclass(frozen=True)
+class Evaluated:
+    url: str
+    headers: dict[str, str]
+    body: Body
+
+
+@dataclass(frozen=True)
+class Caller:
+    """What all calls of a system have in common, besides the names that templates know."""
+
+    base_url: str
+    secrets: Mapping[str, str] = field(repr=False)
+
+    def call(self, request: RequestTemplate, step: str, names: Names, own_host: bool = True) -> Call:
+        """The call that this request is now. Raises EvaluationFailed."""
+        names = dict(names)
+        made = self._evaluated(request, {**names, "secret": Record(self.secrets)}, own_host)
+
+        def shown() -> ShownCall:
+            masked = Record(dict.fromkeys(self.secrets, MASK))
+            try:
+                seen = self._evaluated(request, {**names, "secret": masked}, own_host)
+            except EvaluationFailed:  # its templates look into a secret
+                hidden = dict.fromkeys(made.headers, MASK)
+                return ShownCall(request.method, self.hidden(made.url), hidden, MASK if made.body else "")
+            headers = {name: self.hidden(value) for name, value in seen.headers.items()}
+            return ShownCall(request.method, self.hidden(seen.url), headers, self.hidden(_shown_body(seen.body)))
+
+        return Call(step, request.method, made.url, made.headers, made.body, shown)
+
+    def hidden(self, text: str) -> str:
+        """The text with a mask for each secret that stands in it."""
+        for secret in sorted(self.secrets.values(), key=len, reverse=True):
+            if len(secret) >= SHORTEST_SEARCHED:
+                text = text.replace(secret, MASK)
+        return text.replace(_ENCODED_MASK, MASK)
+
+    def _evaluated(self, request: RequestTemplate, names: Names, own_host: bool) -> Evaluated:
+        url = _url(request, self.base_url, names, own_host)
+        body, content_type = _body(request, names)
+        headers = {}
+        for name, value in request.headers.items():
+            text = _scalar(value, names, f"{request.path}headers.{name}")
+            if text is None:
+                continue
+            headers[name] = header_text(text, f"{request.path}headers.{name}")
+        if content_type and not any(name.lower() == "content-type" for name in headers):
+            headers["Content-Type"] = content_type
+        return Evaluated(url, headers, body)
+
+
+def _scalar(value: Value, names: Names, path: str) -> str | None:
+    try:
+        return as_text(evaluated(value, names))
+    except Unusable as error:
+        raise EvaluationFailed(path, str(error)) from None
+
+
+def header_text(text: str, path: str) -> str:
+    """The value of a header as it is. Raises EvaluationFailed for one that would end the header."""
+    if _NOT_IN_HEADER.search(text):
+        raise EvaluationFailed(path, "a header has no line ends and no control characters")
+    return text
+
+
+# --- The address ---
+
+
+def _url(request: RequestTemplate, base_url: str, names: Names, own_host: bool) -> str:
+    target, path = request.target, f"{request.path}{request.method.lower()}"
+    if isinstance(target, Template) and not target.source.startswith("/"):
+        url = _whole_url(_scalar(target, names, path), base_url, path)
+    elif not own_host:
+        url = str(target)
+    else:
+        url = base_url + (target.url_path(names) if isinstance(target, Template) else target)
+    url = quote(url, safe=_IN_URL)
+    if any(
+        segment in (".", "..")
+        for segment in re.split(r"[/?#]", urlsplit(url).path.replace("%2e", ".").replace("%2E", "."))
+    ):
+        raise EvaluationFailed(path, "a part of the path is . or .., and would lead elsewhere")
+    query = _pairs(request.query, names, f"{request.path}query")
+    if not query:
+        return url
+    return f"{url}{'&' if '?' in url else '?'}{urlencode(query, quote_via=quote, safe='')}"
+
+
+def origin_of(url: str) -> tuple[str, str, int | None]:
+    """Scheme, host and port. Raises ValueError for what is no URL."""
+    parts = urlsplit(url)
+    return parts.scheme, parts.hostname or "", parts.port or {"https": 443, "http": 80}.get(parts.scheme)
+
+
+def _whole_url(url: str | None, base_url: str, path: str) -> str:
+    if not url:
+        raise EvaluationFailed(path, "the URL is empty")
+    try:
+        is_same = origin_of(url) == origin_of(base_url)
+        parts = urlsplit(url)
+    except ValueError:
+        raise EvaluationFailed(path, "the value is no URL") from None
+    if not is_same or parts.username is not None or parts.fragment or "\\" in url or _NOT_IN_HEADER.search(url):
+        raise EvaluationFailed(path, "the value is no URL of the host of base_url, with its scheme and port")
+    return url
+
+
+def _pairs(values: Mapping[str, Value], names: Names, path: str) -> list[tuple[str, str]]:
+    """The pairs of a query or form. What is none or `omit` is left out, a list repeats its key."""
+    pairs = []
+    for name, template in values.items():
+        value = evaluated(template, names)
+        for one in value if isinstance(value, list) else [value]:
+            try:
+                text = as_text(one)
+            except Unusable as error:
+                raise EvaluationFailed(f"{path}.{name}", str(error)) from None
+            if text is not None:
+                pairs.append((name, text))
+    return pairs
+
+
+# --- The body ---
+
+
+def _body(request: RequestTemplate, names: Names) -> tuple[Body, str | None]:
+    """The body, and its Content-Type unless a header says another."""
+    body = request.body
+    if body is None:
+        return b"", None
+    path = f"{request.path}{body.kind}"
+    if body.kind == "json":
+        return _json(body.value, names, path), "application/json"
+    if body.kind == "form":
+        form = urlencode(_pairs(body.value, names, path), quote_via=quote)
+        return form.encode(), "application/x-www-form-urlencoded"
+    if body.kind == "text":
+        return (_scalar(body.value, names, path) or "").encode(), "text/plain; charset=utf-8"
+    if body.kind == "file":
+        _attachment(names, path)
+        return AttachedFile(), "application/octet-stream"
+    return tuple(_part(part, names, f"{path}[{place}]") for place, part in enumerate(body.value)), None
+
+
+def _json(template: Value, names: Names, path: str) -> bytes:
+    value = evaluated(template, names)
+    if value is OMIT:
+        raise EvaluationFailed(path, "omit leaves nothing of the body")
+    try:
+        return as_json(value).encode(errors="strict")
+    except (Unusable, UnicodeEncodeError) as error:
+        raise EvaluationFailed(path, str(error)) from None
+
+
+def _part(part: PartTemplate, names: Names, path: str) -> Part:
+    if part.kind == "json":
+        return Part(part.name, _json(part.value, names, f"{path}.json"), part.content_type or "application/json")
+    if part.kind == "text":
+        text = _scalar(part.value, names, f"{path}.text") or ""
+        return Part(part.name, text.encode(), part.content_type)
+    file = _attachment(names, f"{path}.file")
+    own_type = as_text(file.get("content_type"))
+    return Part(part.name, AttachedFile(), part.content_type or own_type, as_text(file.get("file_name")))
+
+
+def _attachment(names: Names, path: str) -> Mapping[str, Any]:
+    attachment = names.get("attachment")
+    if not isinstance(attachment, dict):
+        raise EvaluationFailed(path, "the operation has no attachment")
+    return dict(dict.items(attachment))
+
+
+# --- For people ---
+
+
+def _shown_body(body: Body) -> str:
+    if isinstance(body, bytes):
+        return body.decode(errors="replace")
+    if isinstance(body, AttachedFile):
+        return "(the attached file)"
+    return "\n\n".join(_shown_part(part) for part in body)
+
+
+def _shown_part(part: Part) -> str:
+    name = f'{part.name}; filename="{part.file_name}"' if part.file_name else part.name
+    head = f"--- {name}" + (f" ({part.content_type})" if part.content_type else "")
+    return f"{head}\n{_shown_body(part.content)}"

@@ -1,0 +1,151 @@
+"""The parts `poll`, `inbox` and `read` of a document."""
+
+from __future__ import annotations
+
+import yaml
+
+from .checks import Scope
+from .reading import ANSWER, AUTH, EVERYWHERE, EXPECTATION_KEYS, REFERENCE, REQUEST_KEYS, Reader
+from .shapes import Inbox, Listing, OperationTemplate, Poll, Read, RequestTemplate, Step, Verification
+from .source import Section
+from .templates import Value
+
+LIST = Scope(frozenset({"cursor", "page"}))
+ITEM = Scope(frozenset({"item"}))
+INBOX = Scope(frozenset({"body", "headers"}))
+READ = Scope(REFERENCE | EVERYWHERE)
+_NO_LIST = Listing(RequestTemplate("poll.list.", "GET", "/"))
+
+
+def poll_of(reader: Reader, whole: Section) -> Poll:
+    keys = ("every", "list", "cursor", "overlap", "external_id", "read", "entries", "skip_if", "operation")
+    section = Section(reader.source, whole.node("poll"), "poll", keys)
+    section.needs("every", "list", "cursor", "external_id", "operation")
+    listed = _list(reader, section) if "list" in section else _NO_LIST
+    read: tuple[Step, ...] = ()
+    scope = ITEM.also("cursor", "known")
+    saved: list[str] = []
+    if "read" in section:
+        read = reader.steps(section.node("read"), "poll.read", scope, with_result=False)
+        saved = [step.name for step in read]
+    scope = scope.also("steps").after(saved)
+    entry = scope.also("entry")
+    operation = OperationTemplate("poll.operation", {})
+    if "operation" in section:
+        known = entry.also("external_id")
+        operation = _operation(reader, section.node("operation"), section.at("operation"), known)
+    return Poll(
+        every=section.number("every", 10, 7 * 86_400) or 60,
+        listed=listed,
+        cursor=reader.one(section, "cursor", ITEM),
+        external_id=reader.one(section, "external_id", ITEM.also("steps").after(saved)),
+        overlap=section.number("overlap", 0, 86_400),
+        read=read,
+        entries=reader.one(section, "entries", scope),
+        skip_if=reader.condition(section, "skip_if", entry, False),
+        operation=operation,
+    )
+
+
+# The body of POST /api/v1/operations/, without `system_id`, which is the system's own.
+OPERATION_KEYS = (
+    "operation",
+    "external_id",
+    "external_url",
+    "external_status",
+    "change_number",
+    "properties",
+    "comments",
+    "attachments",
+    "origin",
+)
+
+
+def _operation(
+    reader: Reader, node: yaml.Node, path: str, scope: Scope, more: tuple[str, ...] = ()
+) -> OperationTemplate:
+    section = Section(reader.source, node, path, ("key", *more, *OPERATION_KEYS))
+    section.needs("operation")
+    body: dict[str, Value] = {}
+    for name in section.entries:
+        if name in OPERATION_KEYS:
+            body[name] = reader.value(section.node(name), section.at(name), scope)
+    when = reader.condition(section, "when", scope, True)
+    return OperationTemplate(path, body, reader.one(section, "key", scope), when)
+
+
+def _list(reader: Reader, whole: Section) -> Listing:
+    keys = (*REQUEST_KEYS, *EXPECTATION_KEYS, "items", "page_size")
+    section = Section(reader.source, whole.node("list"), "poll.list", keys)
+    section.needs("items")
+    return Listing(
+        request=reader.request(section, LIST.also("now")) or _NO_LIST.request,
+        expectation=reader.expectation(section, LIST),
+        items=reader.one(section, "items", LIST.also(*ANSWER)),
+        page_size=section.number("page_size", 1, 10_000),
+    )
+
+
+def inbox_of(reader: Reader, whole: Section) -> Inbox:
+    section = Section(reader.source, whole.node("inbox"), "inbox", ("verify", "operations"))
+    section.needs("verify", "operations")
+    verify = _verification(reader, section) if "verify" in section else Verification("token")
+    nodes = reader.source.items(section.node("operations"), "inbox.operations") if "operations" in section else []
+    return Inbox(
+        verify,
+        tuple(
+            _operation(reader, node, f"inbox.operations[{place}]", INBOX, ("when",)) for place, node in enumerate(nodes)
+        ),
+    )
+
+
+_VERIFY_KEYS = {
+    "token": (("in_query",), ()),
+    "basic": ((), ("username", "password")),
+    "standard_webhooks": ((), ("secret",)),
+    "hmac": (("algorithm", "encoding", "prefix"), ("header", "secret")),
+}
+
+
+def _verification(reader: Reader, whole: Section) -> Verification:
+    node = whole.node("verify")
+    if not isinstance(node, yaml.MappingNode):
+        node = yaml.MappingNode(
+            "tag:yaml.org,2002:map",
+            [(yaml.ScalarNode("tag:yaml.org,2002:str", "kind", node.start_mark, node.end_mark), node)],
+            node.start_mark,
+            node.end_mark,
+        )
+    keys = ("kind", "in_query", "username", "password", "secret", "header", "algorithm", "encoding", "prefix")
+    section = Section(reader.source, node, "inbox.verify", keys)
+    section.needs("kind")
+    kind = section.choice("kind", [*_VERIFY_KEYS])
+    if not kind:
+        return Verification("token")
+    optional, needed = _VERIFY_KEYS[kind]
+    section.needs(*needed)
+    for key in section.entries:
+        if key in keys and key not in ("kind", *optional, *needed):
+            section.fault(key, f"{kind} has no {key}.")
+    secret = section.text("secret")
+    if secret:
+        reader.secrets.add(secret)
+    return Verification(
+        kind=kind,
+        in_query=section.flag("in_query", False),
+        username=reader.one(section, "username", AUTH),
+        password=reader.one(section, "password", AUTH),
+        secret=secret,
+        header=section.text("header"),
+        algorithm=section.choice("algorithm", ["sha1", "sha256", "sha512"], "sha256"),
+        encoding=section.choice("encoding", ["hex", "base64"], "hex"),
+        prefix=section.text("prefix"),
+    )
+
+
+def read_of(reader: Reader, whole: Section) -> Read:
+    section = Section(reader.source, whole.node("read"), "read", ("steps", "status", "gone"))
+    section.needs("steps", "status")
+    steps = reader.steps(section.node("steps"), "read.steps", READ, with_result=False) if "steps" in section else ()
+    scope = READ.also("steps", *ANSWER).after([step.name for step in steps])
+    return Read(steps, reader.one(section, "status", scope), reader.condition(section, "gone", scope, False))

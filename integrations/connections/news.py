@@ -1,0 +1,85 @@
+"""What a poll or an inbox makes of a partner's news: operations, as if the partner had sent them to our API."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+from django.utils import timezone
+from rest_framework.exceptions import APIException
+
+from changes.api.exceptions import Problem
+from integrations import incoming
+from integrations.api.operation_serializers import valid_request
+from integrations.api.sent import KEY_MAX_LENGTH, Sent, apply, check_identifier
+from integrations.choices import IncomingStatus
+from integrations.models import ExternalReference, ExternalSystem, IncomingOperation
+
+# How long a refused one is remembered: a poll that looks back finds it again.
+REFUSED_REMEMBERED = timedelta(days=2)
+
+
+class Said(Sent):
+    """One operation that a connection's document made of what the partner said. `way`: how that came to us."""
+
+    def __init__(self, system: ExternalSystem, way: str, key: str | None, body: Mapping[str, Any]) -> None:
+        super().__init__(None)
+        self.sender = self.system = system
+        self.token, self.key = way, key
+        self.payload = {**body, "system_id": system.system_id}
+        text = json.dumps(self.payload, sort_keys=True).encode()
+        self.body_sha256, self.size = hashlib.sha256(text).hexdigest(), len(text)
+        self.bytes_to_store = self.size
+
+    @property
+    def user(self) -> Any:
+        return self.sender.authorized_user
+
+    @property
+    def length(self) -> int:
+        return self.size
+
+    def read(self) -> incoming.IncomingRequest:
+        if self.key is not None:
+            if not 0 < len(self.key) <= KEY_MAX_LENGTH:
+                message = f"Give 1 to {KEY_MAX_LENGTH} characters."
+                raise Problem(f"key: {message}", "invalid", {"key": message})
+            check_identifier("key", self.key)
+        return replace(
+            valid_request(self.payload, self.sender),
+            token=self.token,
+            payload=self.payload,
+            body_sha256=self.body_sha256,
+            idempotency_key=self.key,
+        )
+
+
+def is_known(system: ExternalSystem, external_id: str) -> bool:
+    """Whether the partner's record has a reference here."""
+    return ExternalReference.objects.filter(system=system, external_id=external_id).exists()
+
+
+def is_done(system: ExternalSystem, key: str | None) -> bool:
+    """Whether the news with this key was taken, or refused, before."""
+    if not key:
+        return False
+    found = IncomingOperation.objects.filter(system=system, idempotency_key=key)
+    if found.exclude(status=IncomingStatus.FAILED).exists():
+        return True
+    since = timezone.now() - REFUSED_REMEMBERED
+    return found.filter(status=IncomingStatus.FAILED, received_at__gte=since).exists()
+
+
+def take(system: ExternalSystem, way: str, key: str | None, body: Mapping[str, Any]) -> incoming.Answer:
+    """Applies the operation. Raises the APIException that the API would answer with; the incoming log has it."""
+    return apply(Said(system, way, key, body))
+
+
+def log_unusable(system: ExternalSystem, way: str, key: str | None, news: Any, error: str) -> None:
+    """Logs news of which the document could make no operation."""
+    said = Said(system, way, key, {"news": news})
+    said.log_failure(APIException(error))

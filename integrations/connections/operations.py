@@ -1,0 +1,34 @@
+"""The operation that becomes of what a partner said in its own words."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from .faults import EvaluationFailed
+from .shapes import OperationTemplate
+from .templates import evaluated
+from .values import OMIT, Unusable, as_text
+
+# The idempotency key, and the body of POST /api/v1/operations/ without `system_id`.
+Operation = tuple[str | None, dict[str, Any]]
+_TEXTS = ("operation", "external_id", "external_url", "external_status", "change_number")
+
+
+def operation_from(template: OperationTemplate, names: Mapping[str, Any]) -> Operation:
+    """The operation with its key, which is None without one. Numbers become texts where the API takes texts.
+
+    Raises EvaluationFailed.
+    """
+    body = {}
+    for name, value in template.body.items():
+        found = evaluated(value, names)
+        if found is OMIT:
+            continue
+        is_number = isinstance(found, int | float) and not isinstance(found, bool)
+        body[name] = as_text(found) if name in _TEXTS and is_number else found
+    try:
+        key = as_text(evaluated(template.key, names))
+    except Unusable as error:
+        raise EvaluationFailed(f"{template.path}.key", str(error)) from None
+    return key or None, body

@@ -1,0 +1,310 @@
+"""Polls: asks the mapped partners for their news, several at a time. One worker polls a system at a time.
+
+A poll is a generator. It yields a request, and is sent the response; it yields None to be asked again a moment later.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Generator
+from concurrent.futures import FIRST_COMPLETED, Future, wait
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.conf import settings
+from django.db import transaction
+from django.db.models import F, Q
+from django.utils import timezone
+from rest_framework.exceptions import APIException, Throttled
+
+from integrations.choices import Delivery
+from integrations.models import ConnectionPoll, SecretUnreadable
+from integrations.outgoing import delivery, outbox
+from integrations.transports.base import Request, Response, TransportError
+from integrations.transports.statuses import Outcome, outcome_of
+from integrations.workers import shutdown
+
+from . import news, partner_tokens, polling_rules
+from .auth import AuthRefused
+from .calling import Line
+from .calls import Call
+from .faults import EvaluationFailed, FaultyDocument
+from .partner_tokens import Renewal, Token
+from .revisions import connection_of_revision
+from .secrets import check_readable, secrets_of
+
+logger = logging.getLogger(__name__)
+
+AT_ONCE = 32
+LOOK_AGAIN = 0.2
+# A poll of more pages goes on with the next one.
+MOST_PAGES = 50
+# The longest time between two polls of a system that does not answer, in seconds.
+LONGEST_PAUSE = 3600
+# Another worker that polls takes what becomes due. If it did not for this many seconds, it is stuck.
+TAKEN_WITHIN = timedelta(seconds=15)
+
+Asking = Generator[Request | None, Response, Any]
+
+
+class PollFailed(Exception):  # noqa: N818 - as in changes.exceptions
+    """Why a poll ended early. It is tried again later."""
+
+    def __init__(self, reason: str, pause_status: int | None = None) -> None:
+        self.pause_status = pause_status
+        super().__init__(reason)
+
+
+def poll_due() -> int:
+    """Polls the systems that are due, until none is. Returns the number of polls."""
+    count = 0
+    running: dict[_Poll, Future[Response] | None] = {}
+    while True:
+        if not shutdown.is_asked():
+            for poll in _claim(AT_ONCE - len(running), is_alone=not running):
+                count += 1
+                _advance(poll, None, running)
+        if not running:
+            return count
+        wait([future for future in running.values() if future], timeout=LOOK_AGAIN, return_when=FIRST_COMPLETED)
+        for poll, future in [*running.items()]:
+            if future is None or future.done():
+                _advance(poll, future, running)
+        if all(future is None for future in running.values()) and running:
+            time.sleep(LOOK_AGAIN)
+
+
+def _advance(poll: _Poll, answered: Future[Response] | None, running: dict[_Poll, Future[Response] | None]) -> None:
+    """Lets a poll go on to its next call, or to its end, with the answer to the last one."""
+    try:
+        if answered is None:
+            request = next(poll.generator)
+        elif error := answered.exception():
+            request = poll.generator.throw(error)
+        else:
+            request = poll.generator.send(answered.result())
+    except StopIteration:
+        running.pop(poll, None)
+        return
+    running[poll] = delivery.transport().submit([request])[0] if request else None
+
+
+def _claim(limit: int, is_alone: bool) -> list[_Poll]:
+    """Takes polls that are due. Leaves them to another worker that is polling already."""
+    now = timezone.now()
+    free = Q(claimed_until=None) | Q(claimed_until__lt=now) | Q(claimed_until__gt=now + 3 * _lease())
+    due = ConnectionPoll.objects.filter(
+        free,
+        due_at__lte=now,
+        system__enabled=True,
+        system__paused_at=None,
+        system__delivery=Delivery.MAPPED,
+        system__connection__isnull=False,
+    )
+    if is_alone and ConnectionPoll.objects.filter(claimed_until__gt=now).exists():
+        due = due.filter(due_at__lte=now - TAKEN_WITHIN)
+    if not due.exists():
+        return []
+    with transaction.atomic():
+        rows = list(
+            due.select_for_update(skip_locked=True, no_key=True, of=("self",)).select_related(
+                "system__authorized_user"
+            )[:limit]
+        )
+        ConnectionPoll.objects.filter(pk__in=[row.pk for row in rows]).update(
+            claim=F("claim") + 1, claimed_until=now + _lease()
+        )
+    for row in rows:
+        row.claim += 1
+    secrets = secrets_of([row.pk for row in rows])
+    return [_Poll(row, secrets[row.pk]) for row in rows]
+
+
+def _lease() -> timedelta:
+    return timedelta(seconds=max(settings.DELIVERY_LEASE, 2 * settings.DELIVERY_TIMEOUT))
+
+
+class _Poll:
+    """One poll of one system."""
+
+    def __init__(self, row: ConnectionPoll, secrets: dict[str, str]) -> None:
+        self.row, self.system, self.secrets = row, row.system, secrets
+        self.cursor = row.cursor
+        self.every = 60.0
+        self.token: Token | None = None
+        self.generator = self._run()
+
+    def _run(self) -> Asking:
+        try:
+            yield from self._pages()
+        except PollFailed as error:
+            if error.pause_status is not None:
+                outbox.pause(self.system.pk, error.pause_status, timezone.now())
+            self._end(str(error))
+        except TransportError as error:
+            self._end(str(error))
+        except FaultyDocument as error:
+            self._end(f"The connection's document has faults: {error}")
+        except (EvaluationFailed, SecretUnreadable) as error:
+            self._end(str(error))
+        except Exception:
+            logger.exception("Polling %s failed unexpectedly", self.system)
+            self._end("internal error: see the worker's log")
+        else:
+            self._end("")
+
+    # --- The list ---
+
+    def _pages(self) -> Asking:
+        number, connection = connection_of_revision(self.system.connection_id)
+        self.way = f"poll, revision {number}"
+        if connection.poll is None:
+            self.every = LONGEST_PAUSE
+            return
+        self.every = connection.poll.every
+        check_readable(self.system, self.secrets, connection.secret_names)
+        self.line = Line(connection, self.secrets)
+        begun_at, begun = self.cursor, timezone.now()
+        by_page = polling_rules.is_by_page(connection, begun_at, begun)
+        for page in range(MOST_PAGES):
+            # A list that is counted by pages must stay the same list; one that goes on by cursor goes on.
+            cursor = begun_at if by_page else self.cursor
+            call = polling_rules.list_call(
+                connection, self.secrets, cursor, page, begun, use_overlap=page == 0 or by_page
+            )
+            response = yield from self._call(call)
+            self._check(polling_rules.list_verdict(connection, response, cursor, page), response)
+            items = polling_rules.items_of(connection, response, cursor, page)
+            for item in items:
+                if shutdown.is_asked():
+                    return
+                yield from self._item(item)
+                self.cursor = polling_rules.cursor_of(connection, item)
+            self._keep_cursor()
+            page_size = connection.poll.page_size
+            if not page_size or len(items) < page_size:
+                return
+            if not by_page and page and self.cursor == cursor:
+                return  # no further, so the same page would come again
+
+    def _item(self, item: Any) -> Asking:
+        connection = self.line.connection
+        saved: dict[str, Any] = {}
+        try:
+            external_id = polling_rules.external_id_of(connection, item)
+        except EvaluationFailed:
+            external_id = ""  # only what is read of the item tells it
+        known = bool(external_id) and news.is_known(self.system, external_id)
+        try:
+            if connection.poll and connection.poll.has_read:
+                reading = polling_rules.ItemReading(connection, item, self.cursor, known, self.secrets)
+                while call := reading.next_call():
+                    response = yield from self._call(call)
+                    self._check(reading.answered(response), response)
+                saved = reading.steps
+            external_id = polling_rules.external_id_of(connection, item, saved)
+            entries = polling_rules.entries_of(connection, item, saved, known=known, cursor=self.cursor)
+        except EvaluationFailed as error:
+            news.log_unusable(self.system, self.way, None, item, str(error))
+            return
+        for entry in entries:
+            self._entry(item, entry, saved, external_id)
+
+    def _entry(self, item: Any, entry: Any, saved: dict[str, Any], external_id: str) -> None:
+        connection, key = self.line.connection, None
+        try:
+            # Asked for each entry: the one before may have made the reference.
+            known = news.is_known(self.system, external_id)
+            if polling_rules.is_skipped(connection, item, entry, saved, known, cursor=self.cursor):
+                return
+            key, body = polling_rules.operation_of(
+                connection, item, entry, saved, known, external_id, cursor=self.cursor
+            )
+            if not news.is_done(self.system, key):
+                news.take(self.system, self.way, key, body)
+        except EvaluationFailed as error:
+            news.log_unusable(self.system, self.way, key, entry, str(error))
+        except Throttled as error:
+            raise PollFailed(str(error.detail)) from error
+        except APIException as error:
+            # It is in the incoming log. The others go on.
+            logger.info("News of %s was refused: %s", self.system, error.detail)
+
+    def _check(self, verdict: Any, response: Response) -> None:
+        if verdict.outcome is Outcome.PAUSE:
+            raise PollFailed(verdict.error, response.status)
+        if verdict.outcome is not None:
+            raise PollFailed(verdict.error)
+
+    # --- Calls ---
+
+    def _call(self, call: Call) -> Asking:
+        """The answer to the call, made with a new token if the first was refused."""
+        self._prolong()
+        if not self.line.connection.auth.has_token:
+            return (yield self.line.request(call))
+        token = self.token = yield from self._sign_in(None)
+        response = yield self.line.request(call, token.value)
+        if response.status != 401:
+            return response
+        token = self.token = yield from self._sign_in(token.number)
+        return (yield self.line.request(call, token.value))
+
+    def _sign_in(self, refused: int | None) -> Asking:
+        """The token. Waits while another worker asks for one."""
+        while True:
+            found = partner_tokens.token_or_renewal(self.system.pk, refused)
+            if isinstance(found, Token):
+                return found
+            if isinstance(found, Renewal):
+                return (yield from self._ask_for_token(found))
+            yield None
+
+    def _ask_for_token(self, renewal: Renewal) -> Asking:
+        try:
+            request, _ = self.line.sign_in()
+            response = yield request
+            got = self.line.connection.auth.token_of(response)
+        except AuthRefused as error:
+            partner_tokens.give_up(renewal)
+            is_credential = 400 <= response.status < 500 and outcome_of(response.status) is not Outcome.RETRY
+            raise PollFailed(str(error), response.status if is_credential else None) from error
+        except BaseException:
+            partner_tokens.give_up(renewal)
+            raise
+        return partner_tokens.keep(renewal, got.value, got.expires_in)
+
+    # --- The row ---
+
+    def _mine(self) -> Any:
+        return ConnectionPoll.objects.filter(pk=self.row.pk, claim=self.row.claim)
+
+    def _prolong(self) -> None:
+        if not self._mine().update(claimed_until=timezone.now() + _lease()):
+            raise PollFailed("another worker took over")
+
+    def _keep_cursor(self) -> None:
+        self._mine().update(cursor=self.cursor)
+
+    def _end(self, error: str) -> None:
+        now = timezone.now()
+        failures = self.row.failures + 1 if error else 0
+        pause = min(self.every * 2 ** min(failures, 10), max(LONGEST_PAUSE, self.every))
+        self._mine().update(
+            cursor=self.cursor,
+            claimed_until=None,
+            due_at=now + timedelta(seconds=0 if shutdown.is_asked() else pause if error else self.every),
+            failures=failures,
+            failing_since=_failing_since(self.row, now) if error else None,
+            last_error=self.line_masked(error)[:500],
+            **({} if error else {"polled_at": now}),
+        )
+
+    def line_masked(self, text: str) -> str:
+        line = getattr(self, "line", None)
+        return line.masked(text, self.token.value if self.token else "") if line else text
+
+
+def _failing_since(row: ConnectionPoll, now: datetime) -> datetime:
+    return row.failing_since or now

@@ -1,0 +1,60 @@
+"""The revisions of a connection: which document is active, who activated it and why."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any
+
+from django.db import transaction
+from django.utils import timezone
+
+from changes.security_log.recording import Subject, record
+from integrations.models import ConnectionDraft, ConnectionPoll, ConnectionRevision, ExternalSystem
+from integrations.outgoing import outbox
+
+from .connection import Connection
+from .document import connection_of
+
+
+def activate(
+    system: ExternalSystem, document: str, user: Any, reason: str = "", back_to: int | None = None
+) -> ConnectionRevision | None:
+    """Makes `document` the active one. Returns None if it is active already: then nothing was changed.
+
+    Raises FaultyDocument. The draft goes if it is the same. Operations that wait are sent by the new revision.
+    """
+    connection = connection_of(document)
+    with transaction.atomic():
+        system = ExternalSystem.objects.select_for_update(no_key=True).get(pk=system.pk)
+        latest = system.connection
+        if latest and latest.document == document:
+            return None
+        revision = ConnectionRevision.objects.create(
+            system=system,
+            number=latest.number + 1 if latest else 1,
+            document=document,
+            reason=reason,
+            activated_at=timezone.now(),
+            activated_by=user,
+            went_back_to=back_to,
+        )
+        system.connection = revision
+        system.save(update_fields=["connection"])
+        ConnectionDraft.objects.filter(system=system, document=document).delete()
+        if connection.poll:
+            ConnectionPoll.objects.update_or_create(
+                system=system, defaults={"due_at": timezone.now(), "failures": 0, "failing_since": None}
+            )
+        record("connection_activated", Subject.of(system), {"number": revision.number})
+        outbox.wake_on_commit()
+    return revision
+
+
+@lru_cache(maxsize=256)
+def connection_of_revision(key: int | None) -> tuple[int, Connection]:
+    """The number and the document of a revision, which never change. Raises FaultyDocument.
+
+    `key`: as in `ExternalSystem.connection_id`. Raises DoesNotExist for None: nothing is active.
+    """
+    revision = ConnectionRevision.objects.only("number", "document").get(pk=key or 0)
+    return revision.number, connection_of(revision.document)

@@ -1,0 +1,218 @@
+"""Templates: minijinja, bounded in work and size, without access to Python or to anything but the names it is given."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import quote
+
+from minijinja import Environment, TemplateError
+
+from .faults import EvaluationFailed
+from .filters import OURS, table_filter
+from .tokens import is_one_expression
+from .values import LARGEST_TEXT, OMIT, Unusable, as_text, plain
+
+# The instructions of one template, and the size of what it reads. Enough for some thousand rounds of a loop.
+FUEL = 200_000
+Names = Mapping[str, object]
+
+# What of minijinja may be used. The rest is left out because it repeats a filter of ours, or reaches something that
+# its bound on work does not cover: see docs/connections.md.
+FILTERS = frozenset(
+    {
+        *("abs", "bool", "capitalize", "count", "d", "default", "dictsort", "first", "float", "indent", "int", "items"),
+        *("join", "last", "length", "lines", "list", "lower", "map", "max", "min", "reject", "rejectattr", "replace"),
+        *("reverse", "round", "select", "selectattr", "sort", "split", "string", "sum", "title", "tojson", "trim"),
+        *("unique", "upper", "urlencode", "table", *OURS),
+    }
+)
+TESTS = frozenset(
+    {
+        *("boolean", "defined", "divisibleby", "eq", "even", "false", "float", "ge", "gt", "in", "integer", "iterable"),
+        *("le", "lower", "lt", "mapping", "ne", "none", "number", "odd", "sequence", "string", "true", "undefined"),
+        "upper",
+    }
+)
+FUNCTIONS = frozenset({"range"})
+_GLOBALS_OF_MINIJINJA = ("debug", "dict", "namespace", "cycler", "joiner", "randrange", "lipsum", "now")
+
+
+class _Rendering(threading.local):
+    """What the template that this thread renders has given, and how much more may be read and written."""
+
+    value: object = None
+    room: int = LARGEST_TEXT
+    read: int = LARGEST_TEXT
+
+
+_rendering = _Rendering()
+
+
+def _keep(value: object) -> str:
+    _rendering.value = value
+    return ""
+
+
+def _written(value: object) -> str:
+    if value is OMIT:
+        raise Unusable("omit leaves out a whole value, and cannot be part of a text")
+    return _within_room(as_text(value) or "")
+
+
+def _encoded(value: object) -> str:
+    if value is OMIT or isinstance(value, bool):
+        raise Unusable("a value in a path is a text or a number")
+    text = as_text(value)
+    if not text:
+        raise Unusable("a value in a path is empty")
+    return _within_room(quote(text, safe=""))
+
+
+def _within_room(text: str) -> str:
+    _rendering.room -= len(text)
+    if _rendering.room < 0:
+        raise Unusable("the result is longer than 1 MiB")
+    return text
+
+
+def _bounded(function: Callable[..., object]) -> Callable[..., object]:
+    """minijinja's bound on work does not see what a filter in Python does, so this one bounds what they read."""
+
+    def filter(value: object, *arguments: object, **named: object) -> object:
+        _rendering.read -= len(value) + 100 if isinstance(value, str) else 100
+        if _rendering.read < 0:
+            raise Unusable("the filters of this template would have to read too much")
+        return function(value, *arguments, **named)
+
+    return filter
+
+
+def _environment(finalizer: Callable[[Any], str], filters: Mapping[str, Callable[..., object]]) -> Environment:
+    environment = Environment(
+        # A template is its own name. Each is compiled when it is first rendered, and kept.
+        loader=lambda source: source,
+        fuel=FUEL,
+        undefined_behavior="strict",
+        auto_escape_callback=lambda name: None,
+        keep_trailing_newline=True,
+        finalizer=finalizer,
+        pycompat=False,
+        debug=False,
+    )
+    for name in _GLOBALS_OF_MINIJINJA:
+        environment.remove_global(name)
+    for name, function in filters.items():
+        environment.add_filter(name, _bounded(function))
+    return environment
+
+
+class Engine:
+    """Renders the templates of one document."""
+
+    def __init__(self, tables: Mapping[str, Mapping[str, object]]) -> None:
+        filters = {**OURS, "table": table_filter(tables)}
+        self.tables = tables
+        self._values = _environment(_keep, filters)
+        self._texts = _environment(_written, filters)
+        self._paths = _environment(_encoded, filters)
+
+    def undeclared(self, source: str) -> set[str]:
+        """The names that the template does not define itself. Raises TemplateError if it cannot be parsed."""
+        return self._texts.undeclared_variables_in_str(source)
+
+    def value(self, source: str, names: Names) -> object:
+        self._render(self._values, source, names)
+        value, _rendering.value = _rendering.value, None
+        return plain(value)
+
+    def text(self, source: str, names: Names) -> str:
+        return self._render(self._texts, source, names)
+
+    def path(self, source: str, names: Names) -> str:
+        return self._render(self._paths, source, names)
+
+    def _render(self, environment: Environment, source: str, names: Names) -> str:
+        _rendering.room = _rendering.read = LARGEST_TEXT
+        text = environment.render_template(source, **names)
+        if len(text) > LARGEST_TEXT:
+            raise Unusable("the result is longer than 1 MiB")
+        return text
+
+
+class Dynamic:
+    """A value that is found when it is needed."""
+
+    def value(self, names: Names) -> object:
+        """A JSON value, or OMIT. Raises EvaluationFailed."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True)
+class Template(Dynamic):
+    """A text of the document that is evaluated. `path` names its place for people."""
+
+    engine: Engine = field(repr=False, compare=False)
+    source: str
+    path: str
+    is_expression: bool
+    uses_secret: bool = False
+
+    @classmethod
+    def of(cls, engine: Engine, source: str, path: str, uses_secret: bool = False) -> Template:
+        return cls(engine, source.strip() if (one := is_one_expression(source)) else source, path, one, uses_secret)
+
+    def value(self, names: Names) -> object:
+        return self._evaluated(self.engine.value if self.is_expression else self.engine.text, names)
+
+    def url_path(self, names: Names) -> str:
+        """The text with percent-encoded values. Raises EvaluationFailed, also for an empty value."""
+        return str(self._evaluated(self.engine.path, names))
+
+    def _evaluated(self, evaluate: Callable[[str, Names], object], names: Names) -> object:
+        try:
+            return evaluate(self.source, names)
+        except Unusable as error:
+            raise EvaluationFailed(self.path, self._said(str(error))) from None
+        except TemplateError as error:
+            raise EvaluationFailed(self.path, self._said(_reason(error), error.kind)) from None
+        # What a filter raises for arguments that it does not take, and Python for values that it cannot compare.
+        except (TypeError, ValueError, ArithmeticError, AttributeError, LookupError, RecursionError) as error:
+            raise EvaluationFailed(self.path, self._said(f"cannot be evaluated: {error}")) from None
+
+    def _said(self, reason: str, kind: str = "") -> str:
+        """The reason, but of a template with secrets nothing that may quote one."""
+        if self.uses_secret and kind != "UndefinedError":
+            return "cannot be evaluated (the reason is not shown, because it may quote a secret)"
+        return reason
+
+
+def _reason(error: TemplateError) -> str:
+    if error.kind == "OutOfFuel":
+        return "the template does too much work"
+    detail = error.detail or error.message
+    line = f" (line {error.line} of the template)" if (error.line or 1) > 1 else ""
+    return f"{detail[:300]}{line}"
+
+
+Value = Any  # a JSON value whose texts may be templates
+
+
+def evaluated(value: Value, names: Names) -> Any:
+    """The value with its templates evaluated, and without what is `omit`. OMIT if it is that as a whole."""
+    if isinstance(value, Dynamic):
+        return value.value(names)
+    if isinstance(value, dict):
+        items = ((key, evaluated(item, names)) for key, item in value.items())
+        return {key: item for key, item in items if item is not OMIT}
+    if isinstance(value, list):
+        return [kept for item in value if (kept := evaluated(item, names)) is not OMIT]
+    return value
+
+
+def is_true(value: Value, names: Names) -> bool:
+    """Whether a condition holds: as Jinja counts, but the text of a condition in words is refused."""
+    found = evaluated(value, names)
+    return bool(found) and found is not OMIT

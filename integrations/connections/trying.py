@@ -1,0 +1,268 @@
+"""Tries a document out: what it would send, without sending, and what it does with a test record, for real."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from django.conf import settings
+from django.utils import timezone
+
+from changes.choices import ChangeType
+from changes.models import Change, SupportGroup
+from integrations.choices import Operation
+from integrations.models import DeliveryAttempt, ExternalSystem, OutgoingOperation
+from integrations.outgoing import delivery, outbox, payloads
+from integrations.outgoing.sending import ANSWER_KEPT, keep_answer
+from integrations.transports.base import Response, TransportError
+
+from . import partner_tokens
+from .auth import AuthRefused
+from .calling import Line
+from .calls import AttachedFile
+from .connection import Connection
+from .conversation import Conversation, names_of
+from .faults import EvaluationFailed
+from .partner_tokens import Renewal, Token
+from .secrets import secrets_of
+
+
+@dataclass(frozen=True)
+class Tried:
+    """One step that was tried. `call`: the request for people, "" if there is none, and then `why` says why.
+
+    `answer`: what the partner answered, if the call was made.
+    """
+
+    step: str
+    call: str = ""
+    why: str = ""
+    answer: str = ""
+    status: int | None = None
+    is_fault: bool = False
+
+
+class Rehearsal(Conversation):
+    """A conversation without a partner: each step is answered as it was once, or is taken to succeed."""
+
+    def rehearsed(self, line: Line, answers: Mapping[str, Response]) -> Iterator[Tried]:
+        while True:
+            before = self._place
+            try:
+                call = self.next_call()
+            except EvaluationFailed as error:
+                yield from self._left_out(before)
+                yield Tried(self._steps[self._place].name, why=str(error), is_fault=True)
+                return
+            yield from self._left_out(before)
+            if call is None:
+                return
+            yield Tried(call.step, line.shown(call))
+            answer = answers.get(call.step)
+            if answer is None:
+                self._assume()
+                continue
+            verdict = self.answered(answer)
+            if verdict.outcome is not None:
+                yield Tried(call.step, why=verdict.error, is_fault=True)
+                return
+
+    def _left_out(self, before: int) -> Iterator[Tried]:
+        for step in self._steps[before : self._place]:
+            why = "done before" if step.name in self.done and step.once else "left out: `when` is false"
+            yield Tried(step.name, why=why)
+
+    def _assume(self) -> None:
+        """Takes the step to have succeeded. A search finds nothing; what else it would name has a stand-in."""
+        step = self._steps[self._place]
+        names = [*step.result] if step.once else []
+        remembered = {
+            "result": {key: f"{key}-of-{step.name}" for key in names if not self._names.get(key)},
+            "saved": {key: f"{key}-of-{step.name}" for key in step.save},
+        }
+        self._take(step, remembered)
+        if step.once:
+            self.done[step.name] = remembered
+        self._place += 1
+
+
+# --- Without sending ---
+
+
+def rehearse(
+    connection: Connection,
+    system: ExternalSystem,
+    message: Mapping[str, Any],
+    answers: Mapping[str, Response] | None = None,
+) -> list[Tried]:
+    """The calls that this message becomes by the document. Nothing is sent."""
+    operation = str(message["operation"])
+    if operation not in connection.outgoing:
+        return []
+    secrets = {name: name for name in connection.secret_names}  # shown masked, whatever they are
+    rehearsal = Rehearsal(connection, operation, names_of(message, timezone.now()), secrets)
+    return [*rehearsal.rehearsed(Line(connection, secrets), answers or {})]
+
+
+def message_of(change: Change, system: ExternalSystem, operation: str) -> dict[str, Any]:
+    """The message of this operation as if it were recorded now, with the change's latest comment and file."""
+    reference = change.external_references.filter(system=system).select_related("system").first()
+    snapshot = payloads.change_snapshot(change, [reference] if reference else [])
+    comment = change.comments.filter(visibility="Public").order_by("-created_at").first()
+    attachment = change.attachments.order_by("-created_at").first()
+    is_update = operation == Operation.UPDATE
+    return {
+        "operation": operation,
+        "system_id": system.system_id,
+        "origin": None,
+        "external_reference": payloads.reference_snapshot(reference) if reference else None,
+        "change": snapshot,
+        "changed_fields": {},
+        "comment": payloads.comment_snapshot(comment) if comment and is_update else None,
+        "attachment": payloads.attachment_snapshot(attachment, settings.BASE_URL) if attachment and is_update else None,
+    }
+
+
+@dataclass(frozen=True)
+class Replayed:
+    """One real operation through two documents. `is_same`: whether both make the same calls of it."""
+
+    operation: OutgoingOperation
+    active: list[Tried]
+    draft: list[Tried]
+
+    @property
+    def is_same(self) -> bool:
+        return self.active == self.draft
+
+
+def replay(system: ExternalSystem, active: Connection, draft: Connection, count: int) -> list[Replayed]:
+    """The latest operations through both documents, with the answers that their calls had. Nothing is sent."""
+    found = OutgoingOperation.objects.filter(system=system).with_system("cause__system", "snapshot_of", "change")
+    replayed = []
+    for operation in found.order_by("-created_at", "-id")[:count]:
+        answers = _answers_of(operation)
+        message = outbox.message(operation)
+        if any(step in answers for step in _steps_that_find(active, operation.operation)):
+            message["external_reference"] = None  # the partner named its record only then
+        sides = [rehearse(connection, system, message, answers) for connection in (active, draft)]
+        replayed.append(Replayed(operation, *sides))
+    return replayed
+
+
+def _steps_that_find(connection: Connection, operation: str) -> list[str]:
+    return [step.name for step in connection.outgoing.get(operation, ()) if "external_id" in step.result]
+
+
+def _answers_of(operation: OutgoingOperation) -> dict[str, Response]:
+    """The latest answer to each step. One that was not kept as a whole cannot be used."""
+    rows = DeliveryAttempt.objects.filter(operation=operation, http_status__isnull=False).exclude(step="")
+    return {
+        row.step: Response(row.http_status, {}, row.answer.encode())
+        for row in rows.order_by("started_at", "id")
+        if row.http_status and len(row.answer) < ANSWER_KEPT
+    }
+
+
+# --- With a test record, for real ---
+
+
+def test_message(system: ExternalSystem, group: SupportGroup | None, user: Any, now: datetime) -> dict[str, Any]:
+    """An Assign of a change that does not exist here: it is only made at the partner."""
+    change = Change(
+        number=f"TEST{now:%y%m%d%H%M%S}",
+        title=f"Test of the exchange with {system}: please ignore",
+        description="This record tests a connection between two service desks. Nothing is to be done.",
+        change_type=ChangeType.STANDARD,
+        requested_by=user,
+        owning_group=group,
+        created_at=now,
+        updated_at=now,
+    )
+    return {
+        "operation": Operation.ASSIGN.value,
+        "system_id": system.system_id,
+        "origin": None,
+        "external_reference": None,
+        "change": payloads.change_snapshot(change, []),
+        "changed_fields": {},
+        "comment": None,
+        "attachment": None,
+    }
+
+
+def run(connection: Connection, system: ExternalSystem, message: Mapping[str, Any]) -> list[Tried]:
+    """Makes the calls of the document for a test record: its Assign, and then its Cancel. Keeps nothing here."""
+    line = Line(connection, secrets_of([system.pk])[system.pk])
+    done: list[Tried] = []
+    reference: dict[str, str] = {}
+    for operation in (Operation.ASSIGN.value, Operation.CANCEL.value):
+        if operation not in connection.outgoing:
+            done.append(Tried(operation, why="The document has no steps for it."))
+            continue
+        names = {**names_of({**message, "operation": operation}, timezone.now()), **reference}
+        conversation = Conversation(connection, operation, names, line.secrets)
+        steps, found = _run(line, system, conversation, operation)
+        done += steps
+        reference |= found
+        if steps and steps[-1].is_fault:
+            break
+    return done
+
+
+def _run(
+    line: Line, system: ExternalSystem, conversation: Conversation, operation: str
+) -> tuple[list[Tried], dict[str, str]]:
+    done: list[Tried] = []
+    found: dict[str, str] = {}
+    token = ""
+    try:
+        if line.connection.auth.has_token:
+            token = _token(line, system)
+        while call := conversation.next_call():
+            name, shown = f"{operation}, {call.step}", line.masked(line.shown(call), token)
+            if isinstance(call.body, AttachedFile):
+                raise EvaluationFailed(call.step, "a test record has no file")
+            try:
+                response = delivery.transport().submit([line.request(call, token)])[0].result()
+            except TransportError as error:
+                done.append(Tried(name, shown, str(error), is_fault=True))
+                return done, found
+            attempt = DeliveryAttempt()
+            keep_answer(attempt, response)
+            verdict = conversation.answered(response)
+            found |= verdict.result
+            answer, why = line.masked(attempt.answer, token), line.masked(verdict.error, token)
+            done.append(Tried(name, shown, why, answer, response.status, verdict.outcome is not None))
+            if verdict.outcome is not None:
+                return done, found
+    except (EvaluationFailed, AuthRefused, TransportError) as error:
+        done.append(Tried(operation, why=line.masked(str(error), token), is_fault=True))
+    return done, found
+
+
+def _token(line: Line, system: ExternalSystem) -> str:
+    """Raises AuthRefused, EvaluationFailed or TransportError."""
+    until = time.monotonic() + settings.DELIVERY_TIMEOUT
+    while time.monotonic() < until:
+        got = partner_tokens.token_or_renewal(system.pk)
+        if isinstance(got, Token):
+            return got.value
+        if isinstance(got, Renewal):
+            try:
+                request, _ = line.sign_in()
+                given = line.connection.auth.token_of(delivery.transport().submit([request])[0].result())
+            except BaseException:
+                partner_tokens.give_up(got)
+                raise
+            return partner_tokens.keep(got, given.value, given.expires_in).value
+        time.sleep(0.2)
+    raise AuthRefused("Another worker is asking for a token, and got none yet.")
+
+
+def told(tried: list[Tried]) -> str:
+    """The calls as one text, to compare two documents line by line."""
+    return "\n\n".join(f"# {one.step}\n{one.call or one.why}" for one in tried)

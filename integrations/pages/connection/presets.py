@@ -1,0 +1,14 @@
+"""The documents to begin from."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from pathlib import Path
+
+FOLDER = Path(__file__).parents[2] / "presets"
+
+
+@lru_cache(maxsize=1)
+def presets() -> dict[str, str]:
+    """The texts of the presets by their names."""
+    return {path.stem: path.read_text() for path in sorted(FOLDER.glob("*.yaml"))}

@@ -1,0 +1,285 @@
+"""The pages of a mapped system's connection. For those who may edit the system."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from typing import Any
+
+from django.contrib import messages
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
+from django.shortcuts import redirect, render
+from django.utils import timezone
+from django.utils.decorators import method_decorator
+from django.utils.translation import gettext as _
+from django.views.decorators.debug import sensitive_post_parameters, sensitive_variables
+
+from changes.actor import signed_in
+from changes.pages.access import StaffPage
+from changes.pages.sign_in.confirming import ask_again
+from integrations.choices import Delivery
+from integrations.connections import revisions, secrets, trying
+from integrations.connections.connection import Connection
+from integrations.connections.document import connection_of, faults_of
+from integrations.connections.faults import Fault, FaultyDocument
+from integrations.models import ConnectionDraft, ConnectionRevision, ConnectionSecret, ExternalSystem
+from integrations.standing.flow import flow_of
+
+from .document_lines import faulty_lines
+from .forms import ActivationForm, DocumentForm, ReplayForm, SecretForm, TryForm
+from .presets import presets
+
+REVISIONS_SHOWN = 50
+
+
+class OfMappedSystem(StaffPage):
+    """A page about the connection of the system in the address. It asks again for a proof before it writes."""
+
+    permission = "integrations.change_externalsystem"
+    is_write_page = True
+    system: ExternalSystem
+
+    def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        if request.method == "POST" and request.user.is_authenticated and (asked := ask_again(request)):
+            return asked
+        return super().dispatch(request, *args, **kwargs)
+
+    def setup(self, request: HttpRequest, *args: Any, **kwargs: Any) -> None:
+        super().setup(request, *args, **kwargs)
+        systems = ExternalSystem.objects.without_secrets().select_related("control", "connection", "poll", "inbox")
+        system = systems.filter(system_id=kwargs["system_id"]).first()
+        if system is None or system.delivery != Delivery.MAPPED:
+            raise Http404(_("There is no mapped system with this id."))
+        self.system = system
+
+    # --- Documents ---
+
+    @property
+    def active(self) -> str:
+        return self.system.connection.document if self.system.connection else ""
+
+    @property
+    def draft(self) -> ConnectionDraft | None:
+        return ConnectionDraft.objects.filter(system=self.system).select_related("saved_by").first()
+
+    def chosen(self, draft: ConnectionDraft | None) -> str:
+        """The document that is worked on."""
+        return draft.document if draft else self.active
+
+    def page(self, template: str, context: Mapping[str, Any]) -> HttpResponse:
+        flow = flow_of(self.system, timezone.now())
+        return render(self.request, f"integrations/{template}.html", {"system": self.system, "flow": flow, **context})
+
+    def back(self, anchor: str = "") -> HttpResponse:
+        response = redirect("exchange:connection", self.system.system_id)
+        response["Location"] += anchor
+        return response
+
+
+class ConnectionPage(OfMappedSystem):
+    """The document that is worked on, with its faults, and what belongs to it."""
+
+    def get(self, request: HttpRequest, system_id: str) -> HttpResponse:
+        draft = self.draft
+        preset = presets().get(request.GET.get("preset", ""))
+        document = preset or self.chosen(draft)
+        return self._page(DocumentForm(initial={"document": document}), document, draft)
+
+    def post(self, request: HttpRequest, system_id: str) -> HttpResponse:
+        action = request.POST.get("action", "save")
+        if action == "discard":
+            ConnectionDraft.objects.filter(system=self.system).delete()
+            messages.success(request, _("The draft is discarded."))
+            return self.back()
+        form = (ActivationForm if action == "activate" else DocumentForm)(request.POST)
+        is_valid = form.is_valid()
+        document = form.cleaned_data.get("document", request.POST.get("document", ""))
+        if not is_valid:
+            return self._page(form, document, self.draft)
+        self._save_draft(document)
+        if action == "activate":
+            return self._activate(form, document)
+        messages.success(request, _("The draft is saved. It is not active yet."))
+        return self.back()
+
+    def _save_draft(self, document: str) -> None:
+        ConnectionDraft.objects.update_or_create(
+            system=self.system,
+            defaults={"document": document, "saved_at": timezone.now(), "saved_by": signed_in(self.request)},
+        )
+
+    def _activate(self, form: DocumentForm, document: str) -> HttpResponse:
+        try:
+            revision = revisions.activate(self.system, document, signed_in(self.request), form.cleaned_data["reason"])
+        except FaultyDocument:
+            form.add_error("document", _("It has faults, so it was only saved as a draft."))
+            return self._page(form, document, self.draft)
+        if revision is None:
+            ConnectionDraft.objects.filter(system=self.system).delete()
+            messages.info(self.request, _("This document is active already: nothing was changed."))
+        else:
+            values = {"number": revision.number}
+            messages.success(self.request, _("Revision %(number)s is active. What waits is sent by it.") % values)
+        return self.back()
+
+    def _page(self, form: DocumentForm, document: str, draft: ConnectionDraft | None) -> HttpResponse:
+        faults = faults_of(document) if document.strip() else []
+        needed = _secrets_of(document, faults) | _secrets_of(self.active, [])
+        written = {row.name: row for row in ConnectionSecret.objects.filter(system=self.system).defer("value")}
+        found = self.system.revisions.select_related("activated_by").defer("document").order_by("-number")
+        shown = list(found[: REVISIONS_SHOWN + 1])
+        return self.page(
+            "connection",
+            {
+                "form": form,
+                "draft": draft,
+                "active": self.system.connection,
+                "lines": faulty_lines(document, faults),
+                "faults": faults,
+                "is_empty": not document.strip(),
+                "secrets": [(name, written.get(name)) for name in sorted(needed | {*written})],
+                "missing": sorted(needed - {*written}),
+                "secret_form": SecretForm(),
+                "try_form": TryForm(),
+                "replay_form": ReplayForm(),
+                "revisions": shown[:REVISIONS_SHOWN],
+                "has_more": len(shown) > REVISIONS_SHOWN,
+                "presets": [*presets()],
+                "inbox": getattr(self.system, "inbox", None),
+                "poll": self.system.loaded_poll,
+            },
+        )
+
+
+def _secrets_of(document: str, faults: list[Fault]) -> set[str]:
+    if faults or not document.strip():
+        return set()
+    try:
+        return {*connection_of(document).secret_names}
+    except FaultyDocument:  # an active one, after an update of this program
+        return set()
+
+
+class TryPage(OfMappedSystem):
+    """The calls that an operation becomes by the document that is worked on. Nothing is sent, unless a test is run."""
+
+    def get(self, request: HttpRequest, system_id: str) -> HttpResponse:
+        form = TryForm(request.GET or None)
+        tried = None
+        connection, fault = self._connection()
+        if connection and form.is_valid():
+            message = trying.message_of(form.cleaned_data["change"], self.system, form.cleaned_data["operation"])
+            tried = trying.rehearse(connection, self.system, message)
+        return self.page("connection_try", {"form": form, "tried": tried, "fault": fault, "draft": self.draft})
+
+    def post(self, request: HttpRequest, system_id: str) -> HttpResponse:
+        """Runs the document against a test record, for real."""
+        connection, fault = self._connection()
+        ran = None
+        if connection:
+            group = self.system.external_groups.select_related("group").first()
+            message = trying.test_message(
+                self.system, group.group if group else None, signed_in(request), timezone.now()
+            )
+            ran = trying.run(connection, self.system, message)
+        return self.page("connection_try", {"form": TryForm(), "ran": ran, "fault": fault, "draft": self.draft})
+
+    def _connection(self) -> tuple[Connection | None, str]:
+        try:
+            return connection_of(self.chosen(self.draft)), ""
+        except FaultyDocument as error:
+            return None, str(error)
+
+
+class ReplayPage(OfMappedSystem):
+    """The latest operations through the draft and through the active document."""
+
+    def get(self, request: HttpRequest, system_id: str) -> HttpResponse:
+        form = ReplayForm(request.GET or {"count": ReplayForm.base_fields["count"].initial})
+        draft, replayed, fault = self.draft, None, ""
+        if draft and self.active and form.is_valid():
+            try:
+                sides = connection_of(self.active), connection_of(draft.document)
+            except FaultyDocument as error:
+                fault = str(error)
+            else:
+                found = trying.replay(self.system, *sides, form.cleaned_data["count"])
+                replayed = [{"one": one, "difference": _difference_of(one)} for one in found]
+        context = {
+            "form": form,
+            "draft": draft,
+            "fault": fault,
+            "replayed": replayed,
+            "differing": sum(bool(each["difference"]) for each in replayed or []),
+        }
+        return self.page("connection_replay", context)
+
+
+class SecretsPage(OfMappedSystem):
+    """Writes one secret."""
+
+    @method_decorator(sensitive_post_parameters("value"))
+    @method_decorator(sensitive_variables("form"))
+    def post(self, request: HttpRequest, system_id: str) -> HttpResponse:
+        form = SecretForm(request.POST)
+        if not form.is_valid():
+            for field, errors in form.errors.items():
+                messages.error(request, f"{form.fields[field].label}: {' '.join(map(str, errors))}")
+            return self.back("#secrets")
+        name, value = form.cleaned_data["name"], form.cleaned_data["value"]
+        if not secrets.write(self.system, {name: value}):
+            messages.info(request, _("The secret %(name)s is as it was.") % {"name": name})
+        elif value:
+            messages.success(request, _("The secret %(name)s is written.") % {"name": name})
+        else:
+            messages.success(request, _("The secret %(name)s is removed.") % {"name": name})
+        return self.back("#secrets")
+
+
+class RevisionPage(OfMappedSystem):
+    """One revision: its document, and what it changed. A POST makes its document active again."""
+
+    def get(self, request: HttpRequest, system_id: str, number: int) -> HttpResponse:
+        revision = self._revision(number)
+        before = self.system.revisions.filter(number__lt=number).order_by("-number").first()
+        context = {
+            "revision": revision,
+            "before": before,
+            "difference": _difference(before.document, revision.document) if before else [],
+            "is_active": revision.pk == self.system.connection_id,
+        }
+        return self.page("connection_revision", context)
+
+    def post(self, request: HttpRequest, system_id: str, number: int) -> HttpResponse:
+        revision = self._revision(number)
+        reason = _("Back to revision %(number)s") % {"number": number}
+        try:
+            made = revisions.activate(self.system, revision.document, signed_in(request), reason, back_to=number)
+        except FaultyDocument as error:
+            told = _("Revision %(number)s has faults by now: %(faults)s")
+            messages.error(request, told % {"number": number, "faults": error})
+            return redirect("exchange:connection_revision", system_id, number)
+        if made is None:
+            messages.info(request, _("This document is active already: nothing was changed."))
+        else:
+            values = {"new": made.number, "number": number}
+            told = _("Revision %(new)s is active. Its document is that of revision %(number)s.")
+            messages.success(request, told % values)
+        return self.back()
+
+    def _revision(self, number: int) -> ConnectionRevision:
+        revision = self.system.revisions.filter(number=number).select_related("activated_by").first()
+        if revision is None:
+            raise Http404(_("There is no such revision."))
+        return revision
+
+
+def _difference_of(replayed: trying.Replayed) -> list[tuple[str, str]]:
+    return [] if replayed.is_same else _difference(trying.told(replayed.active), trying.told(replayed.draft))
+
+
+def _difference(before: str, after: str) -> list[tuple[str, str]]:
+    """The lines of the difference, each with its kind: added, removed, same or place."""
+    kinds = {"+": "added", "-": "removed", "@": "place"}
+    lines = list(difflib.unified_diff(before.splitlines(), after.splitlines(), lineterm="", n=3))[2:]
+    return [(kinds.get(line[:1], "same"), line) for line in lines]

@@ -1,0 +1,196 @@
+"""Operations of a mapped system: the calls of its document, their memory, and what their answers mean."""
+
+from __future__ import annotations
+
+import pytest
+from django.db import connection
+from django.utils import timezone
+
+from changes.models import Comment
+from integrations.connections import secrets
+from integrations.models import DeliveryAttempt, ExternalReference, OutgoingOperation
+from integrations.outgoing import delivery
+
+from .conftest import SECRET, connect, document_of
+
+pytestmark = pytest.mark.django_db
+
+ASSIGN = ["GET /tickets", "POST /tickets", "PUT /tickets/T1", "GET /tickets/T1"]
+
+
+def operations():
+    return [
+        (row.operation, row.status, row.last_failure)
+        for row in OutgoingOperation.objects.order_by("change_id", "sequence")
+    ]
+
+
+def due_now():
+    OutgoingOperation.objects.filter(status="Waiting").update(next_try_at=timezone.now())
+
+
+def test_a_change_becomes_a_ticket(mapped, desk, give_change, alice):
+    change = give_change(title="Replace core switch")
+    Comment(change=change, author=alice, body="Mind the cables").save()
+    delivery.drain()
+    assert operations() == [("Assign", "Delivered", ""), ("Update", "Delivered", "")]
+    assert desk.calls == [*ASSIGN, "POST /tickets/T1/comments", "GET /tickets/T1"]
+    ticket = desk.tickets["T1"]
+    assert (ticket.number, ticket.status, ticket.values) == (
+        change.number,
+        "open",
+        {"subject": "Replace core switch", "priority": 3},
+    )
+    assert ticket.comments == ["Mind the cables"]
+    reference = ExternalReference.objects.get()
+    assert (reference.external_id, reference.external_status) == ("T1", "open")
+
+
+def test_each_call_is_in_the_log_without_secrets(mapped, desk, give_change):
+    give_change()
+    delivery.drain()
+    attempts = list(DeliveryAttempt.objects.order_by("id"))
+    assert [(row.revision, row.step, row.http_status) for row in attempts] == [
+        (1, "find", 200),
+        (1, "create", 201),
+        (1, "status", 200),
+        (1, "read", 200),
+    ]
+    assert all(call.headers["authorization"] == f"token {SECRET}" for call in desk.received)
+    sent = f'POST {desk.url}/tickets\nContent-Type: application/json\nAuthorization: •••\n\n{{"number":'
+    assert attempts[1].request.startswith(sent)
+    assert not any(SECRET in row.request + row.answer for row in attempts)
+
+
+@pytest.mark.parametrize("failing", range(4))
+def test_a_retry_goes_on_behind_the_steps_that_succeeded(mapped, desk, give_change, failing):
+    """Only searches and reads are made again."""
+    desk.faults[ASSIGN[failing]] = [503]
+    give_change()
+    delivery.drain()
+    assert operations() == [("Assign", "Waiting", "status")]
+    assert desk.calls == ASSIGN[: failing + 1]
+    desk.received.clear()
+    due_now()
+    delivery.drain()
+    assert operations() == [("Assign", "Delivered", "")]
+    assert desk.calls == (ASSIGN if failing < 2 else ASSIGN[failing:])
+    assert len(desk.tickets) == 1
+
+
+def test_a_lost_answer_makes_no_second_ticket(mapped, desk, give_change):
+    desk.faults["POST /tickets"] = ["lost"]
+    give_change()
+    delivery.drain()
+    assert operations() == [("Assign", "Waiting", "connection_broken")]
+    due_now()
+    delivery.drain()
+    assert operations() == [("Assign", "Delivered", "")]
+    assert [*desk.tickets] == ["T1"]
+
+
+@pytest.mark.parametrize(
+    ("call", "fault", "outcome", "failure", "error"),
+    [
+        ("POST /tickets", 408, "Waiting", "status", ""),
+        ("POST /tickets", 500, "Waiting", "status", ""),
+        ("POST /tickets", 401, "Paused", "status", ""),
+        ("POST /tickets", 410, "Paused", "status", ""),
+        ("POST /tickets", 403, "Refused", "rule", "the partner answered 403, not 201"),
+        ("POST /tickets", 422, "Refused", "rule", 'the partner answered 422, not 201: {"message": "as scripted: 422"}'),
+        ("POST /tickets", (200, {"id": "T9"}), "Refused", "rule", "the partner answered 200, not 201"),
+        ("POST /tickets", (201, {}), "Refused", "rule", "id"),
+        ("GET /tickets/T1", (200, {"status": "closed"}), "Refused", "rule", "refuse_if is true"),
+    ],
+)
+def test_what_an_answer_means(mapped, desk, give_change, call, fault, outcome, failure, error):
+    desk.faults[call] = [fault]
+    give_change()
+    delivery.drain()
+    mapped.refresh_from_db()
+    operation = OutgoingOperation.objects.get()
+    assert ("Paused" if mapped.paused_at else operation.status, operation.last_failure) == (outcome, failure)
+    assert error in operation.last_error
+    if outcome != "Waiting":
+        assert operation.tries == (0 if outcome == "Paused" else 1)
+
+
+def test_an_operation_that_the_document_does_not_name_is_delivered_without_a_call(mapped, desk, give_change, alice):
+    change = give_change()
+    delivery.drain()
+    desk.received.clear()
+    change.owning_group = None
+    change.save()
+    delivery.drain()
+    assert operations()[-1] == ("Accept", "Delivered", "")
+    assert desk.received == []
+    assert "no steps for Accept" in DeliveryAttempt.objects.order_by("id").last().request
+
+
+class TestTokens:
+    OAUTH = '{{kind: oauth2, token_url: "{url}/oauth/token", client_id: us, client_secret: "{{{{ secret.API_KEY }}}}"}}'
+    LOGIN = (
+        '{kind: login, request: {post: /login, json: {user: us, password: "{{ secret.API_KEY }}"}}, '
+        'token: "{{ body.session_token }}", send: {header: Authorization}}'
+    )
+
+    @pytest.fixture(params=["oauth2", "login"])
+    def signed_in(self, request, mapped, desk):
+        auth = self.OAUTH.format(url=desk.url) if request.param == "oauth2" else self.LOGIN
+        desk.needs_token = True
+        return connect(mapped, document_of(desk, auth))
+
+    def token_calls(self, desk):
+        return len(desk.of("POST /oauth/token")) + len(desk.of("POST /login"))
+
+    def test_one_token_serves_all(self, signed_in, desk, give_change):
+        for _ in range(20):
+            give_change()
+        delivery.drain()
+        assert {status for _, status, _ in operations()} == {"Delivered"}
+        assert self.token_calls(desk) == 1
+
+    def test_a_refused_one_is_renewed_once_however_many_wait(self, signed_in, desk, give_change):
+        give_change()
+        delivery.drain()
+        desk.tokens = []  # revoked
+        for _ in range(20):
+            give_change()
+        delivery.drain()
+        assert {status for _, status, _ in operations()} == {"Delivered"}
+        assert self.token_calls(desk) == 2
+
+    @pytest.mark.parametrize("signed_in", ["oauth2"], indirect=True)
+    def test_one_that_has_run_out_is_not_used(self, signed_in, desk, give_change):
+        desk.token_life = 1
+        give_change()
+        delivery.drain()
+        desk.received.clear()
+        give_change()
+        delivery.drain()
+        assert desk.calls[0] == "POST /oauth/token"
+        assert {status for _, status, _ in operations()} == {"Delivered"}
+
+    def test_credentials_that_are_refused_pause_the_system_until_they_are_written_anew(
+        self, signed_in, desk, give_change
+    ):
+        desk.faults = {"POST /oauth/token": [401] * 9, "POST /login": [401] * 9}
+        for _ in range(3):
+            give_change()
+        delivery.drain()
+        signed_in.refresh_from_db()
+        assert signed_in.pause_status == 401
+        assert {(status, failure) for _, status, failure in operations()} == {("Waiting", "sign_in")}
+        desk.faults = {}
+        secrets.write(signed_in, {"API_KEY": "the right one"})
+        delivery.drain()
+        assert {status for _, status, _ in operations()} == {"Delivered"}
+
+    def test_no_token_is_in_the_log_or_readable_in_the_database(self, signed_in, desk, give_change):
+        give_change()
+        delivery.drain()
+        told = [row.request + row.answer + row.error for row in DeliveryAttempt.objects.all()]
+        assert not any("token-1" in text or SECRET in text for text in told)
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT value FROM integrations_connectiontoken")
+            assert "token-1" not in cursor.fetchone()[0]
