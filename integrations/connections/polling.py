@@ -180,7 +180,7 @@ class _Poll:
                 if shutdown.is_asked():
                     return
                 yield from self._item(item)
-                self.cursor = polling_rules.cursor_of(connection, item)
+                self.cursor = polling_rules.cursor_of(connection, item, begun)
             self._keep_cursor()
             page_size = connection.poll.page_size
             if not page_size or len(items) < page_size:

@@ -201,14 +201,19 @@ Value = Any  # a JSON value whose texts may be templates
 
 
 def evaluated(value: Value, names: Names) -> Any:
-    """The value with its templates evaluated, and without what is `omit`. OMIT if it is that as a whole."""
+    """The value with its templates evaluated, and without what is `omit`. OMIT if it is that as a whole.
+
+    A list or mapping of which all is left out is left out itself, so that an item can be optional with all its keys.
+    """
     if isinstance(value, Dynamic):
         return value.value(names)
     if isinstance(value, dict):
         items = ((key, evaluated(item, names)) for key, item in value.items())
-        return {key: item for key, item in items if item is not OMIT}
+        kept = {key: item for key, item in items if item is not OMIT}
+        return kept if kept or not value else OMIT
     if isinstance(value, list):
-        return [kept for item in value if (kept := evaluated(item, names)) is not OMIT]
+        found = [item for one in value if (item := evaluated(one, names)) is not OMIT]
+        return found if found or not value else OMIT
     return value
 
 

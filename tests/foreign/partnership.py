@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,21 @@ from tests.exchange import RunningExchange
 
 from .desk import PERSON_NAME, Desk
 
+# Has the poll made now, by whichever worker comes first, and waits for its end. Prints how far it got.
+_POLL = """
+import json, time
+from django.utils import timezone
+from integrations.connections import polling
+from integrations.models import ConnectionPoll
+
+poll = ConnectionPoll.objects.filter(system__system_id={system_id!r})
+begun = timezone.now()
+poll.update(due_at=begun, **{more!r})
+while not poll.filter(polled_at__gt=begun).exists():
+    polling.poll_due()
+    time.sleep(0.02)
+print(json.dumps(poll.get().cursor))
+"""
 PRESETS = Path(__file__).resolve().parent.parent.parent / "integrations" / "presets"
 FILE_NAME, CONTENT = "Pläne für Müller.txt", "Größe: 7 m²\n".encode()
 
@@ -22,6 +38,8 @@ class Partnership:
     exchange: RunningExchange
     desk: Desk
     system_id: str
+    polls: bool = True
+    began_at: Any = None  # the cursor after the first poll
 
     @property
     def group(self) -> str:
@@ -44,6 +62,16 @@ class Partnership:
         group = {"name": self.group, "external_system": self.system_id}
         file.write_text(yaml.safe_dump({"external_systems": [system], "groups": [group]}))
         self.exchange.manage("load_exchange", str(file))
+        if self.polls:
+            self.began_at = self.poll()
+
+    def poll(self, **more: Any) -> Any:
+        """Polls at once, besides the worker, instead of in some seconds. Returns the cursor."""
+        return json.loads(self.exchange.shell(_POLL.format(system_id=self.system_id, more=more)))
+
+    def poll_anew(self) -> None:
+        """Polls again all that came since the first poll, as after a crash before the cursor was stored."""
+        self.poll(cursor=self.began_at)
 
     # --- What our people do ---
 
@@ -72,11 +100,18 @@ class Partnership:
         """Author and text of each comment, the oldest first."""
         return [(one["author"], one["body"]) for one in self._call("GET", f"{number}/comments/")["results"]]
 
+    def count(self, title: str) -> int:
+        """The number of changes with this title."""
+        found = self._call("GET", "", params={"search": title})["results"]
+        return sum(change["title"] == title for change in found)
+
     def change_of(self, record: str) -> Any:
         """The change that refers to this record, or None."""
-        query = {"system_id": self.system_id, "external_id": record}
-        found = self._call("GET", "", params=query)["results"]
-        return found[0] if found else None
+        for change in self._call("GET", "", params={"search": record})["results"]:
+            named = [(one["system_id"], one["external_id"]) for one in change["external_references"]]
+            if (self.system_id, record) in named:
+                return change
+        return None
 
     @property
     def author(self) -> str:
@@ -91,4 +126,5 @@ class Partnership:
     # --- Waiting ---
 
     def until(self, what: str, condition: Callable[[], Any]) -> Any:
-        return self.exchange.until(f"{self.system_id}: {what}", condition)
+        # A look is work for the desk.
+        return self.exchange.until(f"{self.system_id}: {what}", condition, pause=0.25)

@@ -59,6 +59,8 @@ class Redmine(Desk):
     def _environment(self, folder: Path) -> dict[str, str]:
         gemfile = folder / "app" / "Gemfile"
         return {
+            # The tests have this variable for their own database, and Rails would take it.
+            "DATABASE_URL": f"sqlite3:{folder / 'redmine.sqlite'}",
             "RAILS_ENV": "production",
             "BUNDLE_GEMFILE": str(gemfile),
             "HOME": str(folder),

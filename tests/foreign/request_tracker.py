@@ -17,6 +17,8 @@ Set($WebDomain, '127.0.0.1'); Set($WebPort, %(port)d); Set($WebBaseURL, 'http://
 Set($DatabaseType, 'SQLite'); Set($DatabaseName, '%(folder)s/rt.sqlite');
 Set($LogToSyslog, undef); Set($LogToSTDERR, 'warning'); Set($LogDir, '%(folder)s/var');
 Set($MailCommand, 'mbox'); Set($WebSecureCookies, 0);
+# Each call checks a password or token. This is the least cost of it: a quarter of the default.
+Set($BcryptCost, 10);
 $RT::VarPath = '%(folder)s/var'; $RT::MasonDataDir = '%(folder)s/mason'; $RT::MasonSessionDir = '%(folder)s/sessions';
 1;
 """
