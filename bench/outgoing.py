@@ -91,6 +91,20 @@ def drain_ours(
     """
     stack, seed = session.stack, seed or session.waiting
     copy_ours(stack, seed, DATABASE)
+    drained = drain_database(session, seed, workers, concurrency, look)
+    check_all_delivered(stack, DATABASE, seed, drained.arrivals)
+    return drained
+
+
+def drain_database(
+    session: Session,
+    seed: OurSeed,
+    workers: int = 1,
+    concurrency: int = CONCURRENCY,
+    look: Callable[[int, list[Process]], None] | None = None,
+) -> Drained:
+    """As `drain_ours()`, with the copy that was made of `seed`, and without the check."""
+    stack = session.stack
     environment = stack.environment(OURS, DATABASE)
     stack.sink.take()
     beat = stack.start_beat(environment)
@@ -104,7 +118,6 @@ def drain_ours(
     cost = watch(stack, [beat, *started], seed.operations, is_done)
     stack.stop([beat, *started])
     arrivals = stack.sink.take()
-    check_all_delivered(stack, DATABASE, seed, arrivals)
     end = max(arrivals[-1].moment, _last_settled(stack))
     return Drained(arrivals, end - arrivals[0].moment, cost)
 

@@ -11,6 +11,7 @@ from .hanging import Hanging
 from .incoming import Incoming
 from .large import Size
 from .latency import Latency
+from .mapped import Mapped, MappedLog
 from .memory import Memory
 from .outgoing import Drain, Workers
 from .pages import Pages
@@ -25,10 +26,11 @@ ROWS: dict[str, RowMaker] = {
     "comment": AddComment,
     "bulk": Bulk,
     "drain": Drain,
+    "mapped": Mapped,
     "collect": Collect,
     "latency": Latency,
     "hanging": Hanging,
     "workers": Workers,
     "statements": HandMade,
 }
-LARGE_ROWS: dict[str, RowMaker] = {"size": Size, "memory": Memory, "pages": Pages}
+LARGE_ROWS: dict[str, RowMaker] = {"size": Size, "memory": Memory, "pages": Pages, "mapped-log": MappedLog}

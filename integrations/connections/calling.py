@@ -52,6 +52,7 @@ class Line:
             method=call.method,
             tls=self._tls(),
             answer_max_bytes=ANSWER_MAX_BYTES,
+            is_encoded=True,
         )
 
     def sign_in(self) -> tuple[Request, str]:
@@ -59,7 +60,9 @@ class Line:
         call = self.connection.auth.token_call(self.secrets)
         headers = {"User-Agent": user_agent(), "Accept": "application/json", **call.headers}
         body = call.body if isinstance(call.body, bytes) else b""
-        request = Request(call.url, headers, body, settings.DELIVERY_TIMEOUT, method=call.method, tls=self._tls())
+        request = Request(
+            call.url, headers, body, settings.DELIVERY_TIMEOUT, method=call.method, tls=self._tls(), is_encoded=True
+        )
         return request, call.shown().text(REQUEST_KEPT)
 
     def shown(self, call: Call) -> str:

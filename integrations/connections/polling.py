@@ -130,7 +130,8 @@ class _Poll:
 
     def __init__(self, row: ConnectionPoll, secrets: dict[str, str]) -> None:
         self.row, self.system, self.secrets = row, row.system, secrets
-        self.cursor = row.cursor
+        # Templates know the cursor with which the poll began: none in the first poll, whatever was read meanwhile.
+        self.cursor = self.begun_at = row.cursor
         self.every = 60.0
         self.token: Token | None = None
         self.generator = self._run()
@@ -165,11 +166,11 @@ class _Poll:
         self.every = connection.poll.every
         check_readable(self.system, self.secrets, connection.secret_names)
         self.line = Line(connection, self.secrets)
-        begun_at, begun = self.cursor, timezone.now()
-        by_page = polling_rules.is_by_page(connection, begun_at, begun)
+        begun = timezone.now()
+        by_page = polling_rules.is_by_page(connection, self.begun_at, begun)
         for page in range(MOST_PAGES):
             # A list that is counted by pages must stay the same list; one that goes on by cursor goes on.
-            cursor = begun_at if by_page else self.cursor
+            cursor = self.begun_at if by_page else self.cursor
             call = polling_rules.list_call(
                 connection, self.secrets, cursor, page, begun, use_overlap=page == 0 or by_page
             )
@@ -198,13 +199,16 @@ class _Poll:
         known = bool(external_id) and news.is_known(self.system, external_id)
         try:
             if connection.poll and connection.poll.has_read:
-                reading = polling_rules.ItemReading(connection, item, self.cursor, known, self.secrets)
+                reading = polling_rules.ItemReading(connection, item, self.begun_at, known, self.secrets)
                 while call := reading.next_call():
                     response = yield from self._call(call)
-                    self._check(reading.answered(response), response)
+                    verdict = reading.answered(response)
+                    if verdict.outcome is Outcome.REFUSED:
+                        raise EvaluationFailed("", verdict.error)
+                    self._check(verdict, response)
                 saved = reading.steps
             external_id = polling_rules.external_id_of(connection, item, saved)
-            entries = polling_rules.entries_of(connection, item, saved, known=known, cursor=self.cursor)
+            entries = polling_rules.entries_of(connection, item, saved, known=known, cursor=self.begun_at)
         except EvaluationFailed as error:
             news.log_unusable(self.system, self.way, None, item, str(error))
             return
@@ -216,10 +220,10 @@ class _Poll:
         try:
             # Asked for each entry: the one before may have made the reference.
             known = news.is_known(self.system, external_id)
-            if polling_rules.is_skipped(connection, item, entry, saved, known, cursor=self.cursor):
+            if polling_rules.is_skipped(connection, item, entry, saved, known, cursor=self.begun_at):
                 return
             key, body = polling_rules.operation_of(
-                connection, item, entry, saved, known, external_id, cursor=self.cursor
+                connection, item, entry, saved, known, external_id, cursor=self.begun_at
             )
             if not news.is_done(self.system, key):
                 news.take(self.system, self.way, key, body)

@@ -201,19 +201,19 @@ Value = Any  # a JSON value whose texts may be templates
 
 
 def evaluated(value: Value, names: Names) -> Any:
-    """The value with its templates evaluated, and without what is `omit`. OMIT if it is that as a whole.
+    """The value with its templates evaluated, and without what is `omit`.
 
-    A list or mapping of which all is left out is left out itself, so that an item can be optional with all its keys.
+    OMIT if it is that as a whole, or if nothing of a mapping or list is left: so that a comment without a body is none.
     """
     if isinstance(value, Dynamic):
         return value.value(names)
     if isinstance(value, dict):
         items = ((key, evaluated(item, names)) for key, item in value.items())
         kept = {key: item for key, item in items if item is not OMIT}
-        return kept if kept or not value else OMIT
+        return OMIT if value and not kept else kept
     if isinstance(value, list):
-        found = [item for one in value if (item := evaluated(one, names)) is not OMIT]
-        return found if found or not value else OMIT
+        left = [item for each in value if (item := evaluated(each, names)) is not OMIT]
+        return OMIT if value and not left else left
     return value
 
 

@@ -45,7 +45,7 @@ class Tls:
 class Request:
     """One call. `timeout`: seconds for all of it, from connecting to the end of the answer.
 
-    `answer_max_bytes`: what of the answer is read.
+    `answer_max_bytes`: what of the answer is read. `is_encoded`: the URL is sent as it is, percent-encoded already.
     """
 
     url: str
@@ -55,6 +55,7 @@ class Request:
     method: str = "POST"
     tls: Tls | None = None
     answer_max_bytes: int = ANSWER_MAX_BYTES
+    is_encoded: bool = False
 
 
 @dataclass(frozen=True)

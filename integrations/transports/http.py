@@ -22,6 +22,7 @@ from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 import aiohttp
+from yarl import URL
 
 from .base import File, NoAnswer, Request, Response, Tls, TransportError
 
@@ -207,7 +208,7 @@ class HttpTransport:
                 body, is_streamed = _body(request, files)
                 async with self._session_for(request, is_streamed).request(
                     request.method,
-                    request.url,
+                    URL(request.url, encoded=True) if request.is_encoded else request.url,
                     data=body,
                     headers={"Accept-Encoding": "identity", **request.headers},
                     timeout=aiohttp.ClientTimeout(total=request.timeout, ceil_threshold=1e9),

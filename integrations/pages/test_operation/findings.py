@@ -78,6 +78,8 @@ def _held(operation: OutgoingOperation, status: SystemStatus, names: dict[str, s
     if flow.condition == Condition.DISABLED:
         title = _("%(system)s is disabled: the %(operation)s waits.") % names
         return Finding(WAIT, title, _("Enable the system; then it is sent."), Place.START)
+    if flow.condition == Condition.UNCONNECTED:
+        return Finding(WAIT, flow.detail, _("Activate a document on the page of its connection."), Place.CONNECT)
     if flow.condition == Condition.PAUSED:
         return _paused(status.system, names)
     if blocker:
@@ -120,7 +122,9 @@ def _confirming(operation: OutgoingOperation, status: SystemStatus) -> str:
 
 def _paused(system: ExternalSystem, names: dict[str, str]) -> Finding:
     mends = {
-        401: _(
+        401: _("The secrets of the connection are wrong, or no longer valid. Write them anew; that also resumes.")
+        if system.delivery == Delivery.MAPPED
+        else _(
             "Compare the signing secret with the one that %(system)s has, and the clock of this server. Then resume."
         ),
         403: _("Ask %(system)s to allow this server and this endpoint for us. Then resume."),
@@ -187,6 +191,10 @@ def _mend(failure: str) -> tuple[str, Place]:
         return _("The problem is at the desk of %(system)s. Nothing needs to be fixed here."), Place.NONE
     if failure == Failure.INTERNAL:
         return _("Show the log of the worker to an operator."), Place.NONE
+    in_document = (Failure.RULE, Failure.CONNECTION_DOCUMENT, Failure.SIGN_IN, Failure.CERTIFICATE)
+    if failure in in_document:
+        told = _("The tries below show each call. Mend the document or the secrets of its connection, and retry.")
+        return told, Place.CONNECT
     mends = {
         Failure.TIMEOUT: _(
             "Check the host and port of the endpoint URL, and whether a firewall between here and there drops the "

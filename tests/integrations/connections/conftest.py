@@ -10,7 +10,7 @@ import pytest
 
 from integrations.connections import revisions, secrets
 from integrations.models import ExternalSystem
-from tests.factories import ChangeFactory, SupportGroupFactory
+from tests.factories import ChangeFactory
 
 from .desk import TicketDesk
 
@@ -49,12 +49,9 @@ def mapped(acme: ExternalSystem, desk: TicketDesk) -> ExternalSystem:
 
 
 @pytest.fixture
-def give_change(mapped: ExternalSystem) -> Callable[..., Any]:
-    group = (
-        mapped.external_groups.all()[0].group
-        if mapped.external_groups.exists()
-        else SupportGroupFactory(name="ACME Networks")
-    )
+def give_change(acme: ExternalSystem) -> Callable[..., Any]:
+    """`give_change(title=...)` makes a change that ACME holds."""
+    group = acme.external_groups.get().group
 
     def give_change(**values: Any) -> Any:
         return ChangeFactory(owning_group=group, **values)

@@ -1,0 +1,146 @@
+"""Polls: the partner's news becomes operations, each once, and our own doing never comes back as theirs."""
+
+from __future__ import annotations
+
+import pytest
+from django.utils import timezone
+
+from changes.models import Change, Comment
+from integrations.connections import polling
+from integrations.models import ConnectionPoll, ExternalReference, IncomingOperation
+from integrations.outgoing import delivery
+from integrations.standing.status import all_statuses
+
+from .conftest import connect, document_of
+
+pytestmark = pytest.mark.django_db
+
+POLL = """\
+poll:
+  every: 10
+  list:
+    get: /news
+    query: {after: "{{ cursor or 0 }}", size: 3}
+    items: "{{ body['items'] }}"
+    page_size: 3
+  cursor: "{{ item.id }}"
+  external_id: "{{ item.ticket }}"
+  skip_if: "{{ item.by == 'us' }}"
+  operation:
+    key: "{{ item.id }}"
+    operation: "{{ 'Update' if known else 'Create' }}"
+    external_id: "{{ external_id }}"
+    external_status: "{{ item.status or omit }}"
+    properties: {title: "{{ item.title if item.title is not none else omit }}"}
+    comments: [{body: "{{ item.text or omit }}"}]
+"""
+
+
+@pytest.fixture
+def polled(acme, desk):
+    return connect(acme, document_of(desk, more=POLL), API_KEY="a-secret-key-9")
+
+
+def news(desk, ticket, by="them", **values):
+    desk.news.append(
+        {"id": len(desk.news) + 1, "ticket": ticket, "by": by, "status": None, "title": None, "text": None, **values}
+    )
+
+
+def poll():
+    ConnectionPoll.objects.update(due_at=timezone.now(), claimed_until=None)
+    polling.poll_due()
+    return ConnectionPoll.objects.get()
+
+
+def taken():
+    return [(row.operation, row.status, row.token) for row in IncomingOperation.objects.order_by("received_at", "id")]
+
+
+def test_a_ticket_that_is_opened_there_becomes_a_change_here(polled, desk):
+    news(desk, "T7", title="Their printer", text="It smokes", status="new")
+    news(desk, "T7", text="Still smoking", status="open")
+    row = poll()
+    change = Change.objects.get()
+    assert change.title == "Their printer"
+    assert [comment.body for comment in Comment.objects.order_by("id")] == ["It smokes", "Still smoking"]
+    assert ExternalReference.objects.get().external_status == "open"
+    assert (row.cursor, row.failures, row.last_error, row.claimed_until) == (2, 0, "", None)
+    assert taken() == [("Create", "Applied", "poll, revision 1"), ("Update", "Applied", "poll, revision 1")]
+    desk.received.clear()
+    delivery.drain()
+    assert desk.received == []  # nothing of it goes back
+
+
+def test_what_we_did_does_not_come_back(polled, desk, give_change, alice):
+    change = give_change()
+    delivery.drain()
+    news(desk, "T1", by="us", text="our own comment", status="open")
+    news(desk, "T1", text="theirs", status="stalled")
+    poll()
+    assert [comment.body for comment in change.comments.all()] == ["theirs"]
+    assert ExternalReference.objects.get().external_status == "stalled"
+
+
+def test_each_of_many_pages_is_read_and_nothing_twice(polled, desk):
+    for number in range(8):
+        news(desk, f"T{number}", title=f"Ticket {number}")
+    row = poll()
+    assert (Change.objects.count(), row.cursor) == (8, 8)
+    assert len(desk.of("GET /news")) == 3
+    ConnectionPoll.objects.update(cursor=0)  # as if the worker died before it kept the cursor
+    poll()
+    assert (Change.objects.count(), IncomingOperation.objects.count()) == (8, 8)
+
+
+def test_an_entry_that_is_refused_is_logged_once_and_the_others_go_on(polled, desk):
+    news(desk, "T1", title="")  # a Create without a title
+    news(desk, "T2", title="Good")
+    for _ in range(2):
+        poll()
+        ConnectionPoll.objects.update(cursor=0)
+    assert [(operation, status) for operation, status, _ in taken()] == [("Create", "Failed"), ("Create", "Applied")]
+
+
+def test_a_list_by_pages_keeps_its_cursor_while_it_is_read(polled, desk):
+    by_page = POLL.replace("size: 3}", "size: 3, page: '{{ page }}'}")
+    connect(polled, document_of(desk, more=by_page))
+    for number in range(7):
+        news(desk, f"T{number}", title=f"Ticket {number}")
+    assert poll().cursor == 7
+    assert [(call.query["after"], call.query["page"]) for call in desk.of("GET /news")] == [
+        (["0"], ["0"]),
+        (["0"], ["1"]),
+        (["0"], ["2"]),
+    ]
+
+
+def test_a_system_that_does_not_answer_is_asked_less_and_less_often(polled, desk):
+    desk.faults["GET /news"] = [503, 429, (200, b"no list"), (200, {"items": 7})]
+    pauses = []
+    for failures in range(1, 5):
+        row = poll()
+        assert (row.failures, row.polled_at) == (failures, None)
+        assert row.last_error and row.failing_since
+        pauses.append((row.due_at - timezone.now()).total_seconds())
+    assert pauses == sorted(pauses) and pauses[0] > 10 and pauses[-1] > 100
+    row = poll()
+    assert (row.failures, row.failing_since, row.last_error) == (0, None, "")
+
+
+def test_its_health_says_so(polled, desk):
+    desk.faults["GET /news"] = [503] * 3
+    for _ in range(3):
+        poll()
+    (found,) = [one for one in all_statuses() if one.system_id == "ACME"]
+    assert (found.flow.condition, "the partner answered 503" in found.flow.detail) == ("unread", True)
+
+
+def test_a_credential_that_is_refused_pauses_the_system(polled, desk):
+    desk.faults["GET /news"] = [401]
+    poll()
+    polled.refresh_from_db()
+    assert polled.pause_status == 401
+    desk.received.clear()
+    poll()
+    assert desk.received == []
