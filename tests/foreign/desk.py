@@ -20,6 +20,7 @@ from ..processes import Process, free_port, until
 # What is prepared once for each version of a desk, such as its database, is kept here for the next run.
 KEPT = Path(__file__).resolve().parent.parent.parent / ".pytest_cache" / "foreign"
 PERSON, PERSON_NAME, OPENED_BY_US = "jdoe", "Jane Doe", "casexchange"
+OLD = "A record from before the connection"
 
 
 class Desk(ABC):

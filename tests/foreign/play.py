@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from .partnership import CONTENT, FILE_NAME, Partnership
 
+OPENED = "Neuer Schrank für Köln"
 TITLE, BODY = 'Größe der "Kühlung" prüfen', "Bitte *bald*.\n\n- zwei Zeilen"
 
 
@@ -34,11 +35,11 @@ def news_comes(partnership: Partnership, number: str, record: str, status: str) 
     desk = partnership.desk
     desk.reply(record, "Ja, morgen früh.")
     desk.set_status(record, status)
-    opened = desk.open("Neuer Schrank für Köln", "Er ist zu heiß.")
+    opened = desk.open(f"{OPENED} {partnership.system_id}", "Er ist zu heiß.")
     if partnership.polls:
         partnership.poll()
     found = partnership.change_of(opened)
-    assert (found["title"], found["description"]) == ("Neuer Schrank für Köln", "Er ist zu heiß.")
+    assert (found["title"], found["description"]) == (f"{OPENED} {partnership.system_id}", "Er ist zu heiß.")
     assert found["phase"] == "Log"
     assert partnership.reference(number)["external_status"] == status
     assert (partnership.author, "Ja, morgen früh.") in partnership.comments(number)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ..processes import start
-from .desk import OPENED_BY_US, PERSON, PERSON_NAME, Desk, kept, run
+from .desk import OLD, OPENED_BY_US, PERSON, PERSON_NAME, Desk, kept, run
 
 _HOME = Path("/usr/share/redmine")
 _SEED = r"""
@@ -27,6 +27,7 @@ users = [["OURS", "Case", "Exchange"], ["PERSON", *"PERSON_NAME".split]].map do 
   Member.create!(principal: user, project: project, roles: [role])
   user
 end
+Issue.create!(project: project, tracker: Tracker.first, author: users.last, subject: "OLD_TITLE")
 puts users.first.api_key, users.first.id, number.id
 """
 
@@ -37,6 +38,7 @@ class Redmine(Desk):
 
     def start(self) -> None:
         seed = _SEED.replace("PASSWORD", self.password).replace("PERSON_NAME", PERSON_NAME)
+        seed = seed.replace("OLD_TITLE", OLD)
         seed = seed.replace("PERSON", PERSON).replace("OURS", OPENED_BY_US)
         prepared = kept("redmine", seed, lambda folder: self._prepare(folder, seed))
         home = self._configure(self.folder, prepared / "Gemfile.lock")

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ..processes import start
-from .desk import OPENED_BY_US, PERSON, PERSON_NAME, Desk, kept, run
+from .desk import OLD, OPENED_BY_US, PERSON, PERSON_NAME, Desk, kept, run
 
 _HOME = Path("/usr/share/request-tracker5")
 _CONFIGURATION = """
@@ -42,6 +42,7 @@ must($field->Create(Name => 'Change number', Type => 'Freeform', MaxValues => 1,
 must($field->AddToObject($queue));
 my ($id, $why, $token) = RT::AuthToken->new(RT->SystemUser)->Create(Owner => $user{'OURS'}->id, Description => 'ours');
 must($id, $why); print $token;
+must(RT::Ticket->new($user{'PERSON'})->Create(Queue => 'Changes', Subject => 'OLD_TITLE'));
 """
 
 
@@ -50,6 +51,7 @@ class RequestTracker(Desk):
 
     def start(self) -> None:
         seed = _SEED.replace("PASSWORD", self.password).replace("PERSON_NAME", PERSON_NAME)
+        seed = seed.replace("OLD_TITLE", OLD)
         seed = seed.replace("PERSON", PERSON).replace("OURS", OPENED_BY_US)
         prepared = kept("request-tracker5", _CONFIGURATION + seed, lambda folder: self._prepare(folder, seed))
         environment = self._configure(self.folder)

@@ -46,4 +46,4 @@ def test_a_change_and_an_issue(partnership, redmine):
     ]
     assert len(partnership.comments(number)) == 3
     assert partnership.comments(other) == []
-    assert (partnership.count(OLD), partnership.count(OPENED)) == (0, 1)
+    assert (partnership.count(OLD), partnership.count(f"{OPENED} {partnership.system_id}")) == (0, 1)

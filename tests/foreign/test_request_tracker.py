@@ -41,4 +41,4 @@ def test_a_change_and_a_ticket(rt, request_tracker):
     ]
     assert len(rt.comments(number)) == 3
     assert rt.comments(other) == []
-    assert (rt.count(OLD), rt.count(OPENED)) == (0, 1)
+    assert (rt.count(OLD), rt.count(f"{OPENED} {rt.system_id}")) == (0, 1)

@@ -33,4 +33,4 @@ def test_a_change_and_a_record(partnership, webhook_server):
     ]
     assert len(partnership.comments(number)) == 2
     assert partnership.comments(other) == []
-    assert partnership.count(OPENED) == 1
+    assert partnership.count(f"{OPENED} {partnership.system_id}") == 1

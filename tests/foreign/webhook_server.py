@@ -22,12 +22,14 @@ operation=$1 number=$2 title=$3 comment=$4 file=$5
 record=W-${number#CHG}
 mkdir -p "records/$record"
 case $operation in
-Assign) printf %s "$number" >"records/$record/number"; printf %s "$title" >"records/$record/title"; status=open ;;
+Assign) status=open ;;
 Accept) status=done ;;
 Cancel) status=cancelled ;;
 Update) status=$(cat "records/$record/status") ;;
 *) echo "Unknown operation: $operation"; exit 1 ;;
 esac
+printf %s "$number" >"records/$record/number"
+printf %s "$title" >"records/$record/title"
 printf %s "$status" >"records/$record/status"
 for text in "$comment" "$file"; do
     [ -z "$text" ] || jq --null-input --arg text "$text" '$text' >>"records/$record/texts"
