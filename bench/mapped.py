@@ -31,7 +31,9 @@ outgoing:
         description: "{{{{ change.description }}}}"
         priority: "{{{{ change.priority|table('priority') }}}}"
         due: "{{{{ change.planned_end|date or omit }}}}"
-        comment: {{author: "{{{{ comment.author if comment else omit }}}}", text: "{{{{ comment.body if comment else omit }}}}"}}
+        comment:
+          author: "{{{{ comment.author if comment else omit }}}}"
+          text: "{{{{ comment.body if comment else omit }}}}"
       result: {{external_id: "{{{{ body.external_id }}}}"}}
   Update: *call
 """
@@ -43,7 +45,8 @@ UPDATE integrations_externalsystem s SET delivery = 'mapped', connection_id = r.
 FROM integrations_connectionrevision r WHERE r.system_id = s.id"""
 _ROWS = {
     "open": "SELECT count(*) FROM integrations_outgoingoperation WHERE status <> 'Delivered'",
-    "attempts of the document": "SELECT count(*) FROM integrations_deliveryattempt WHERE step = 'send' AND revision = 1",
+    "attempts of the document": "SELECT count(*) FROM integrations_deliveryattempt"
+    " WHERE step = 'send' AND revision = 1",
     "changes without a reference": "SELECT count(*) FROM integrations_exchange e WHERE NOT EXISTS (SELECT 1"
     " FROM integrations_externalreference r WHERE r.change_id = e.change_id AND r.system_id = e.system_id)",
 }

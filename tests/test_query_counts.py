@@ -7,12 +7,14 @@ from allauth.mfa.models import Authenticator
 from django.core.management import call_command
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
 
 from changes.choices import Role
 from changes.models import Change, SupportGroup
-from integrations.models import IncomingOperation, OutgoingOperation
+from integrations.models import ConnectionDraft, ExternalSystem, IncomingOperation, OutgoingOperation
 
 from .factories import UserFactory
+from .mapped import DOCUMENT, make_mapped
 
 BUDGETS = {
     "/changes/": 8,
@@ -31,6 +33,8 @@ BUDGETS = {
     "/exchange/{incoming}/": 15,
     "/exchange/status/": 15,
     "/exchange/systems/{system}/connect/": 15,
+    "/exchange/systems/{mapped}/connection/": 15,
+    "/exchange/systems/{mapped}/connection/replay/": 15,
     "/security-log/": 8,
 }
 
@@ -43,15 +47,25 @@ def boss(transactional_db, settings):
     Authenticator.objects.create(user=boss, type=Authenticator.Type.TOTP, data={})
     # Records that are created once, on the first request, do not count for any page.
     call_command("generate_changes", count=1000, operations=4000, seed=2, verbosity=0)
+    mapped = ExternalSystem.objects.exclude(pk=_shown().system_id).first()
+    make_mapped(mapped)
+    draft = DOCUMENT.replace("subject", "title")
+    ConnectionDraft.objects.create(system=mapped, document=draft, saved_at=timezone.now())
     boss.support_groups.set(SupportGroup.objects.filter(external_group=None)[:5])
     return boss
 
 
+def _shown() -> OutgoingOperation:
+    incoming = IncomingOperation.objects.latest("change_id")
+    return OutgoingOperation.objects.filter(change=incoming.change_id).latest("sequence")
+
+
 def counted(client) -> dict[str, int]:
     """The number of queries of each page, for the newest change with operations in both directions."""
-    incoming = IncomingOperation.objects.select_related("change").latest("change_id")
-    outgoing = OutgoingOperation.objects.filter(change=incoming.change).latest("sequence")
+    outgoing = _shown()
+    incoming = IncomingOperation.objects.select_related("change").filter(change=outgoing.change).latest("received_at")
     keys = {
+        "mapped": ExternalSystem.objects.get(delivery="mapped"),
         "change": incoming.change.number,
         "incoming": incoming.pk,
         "outgoing": outgoing.pk,

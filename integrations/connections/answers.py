@@ -5,14 +5,15 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from email.message import Message
 
 from integrations.transports.base import Response
 
 from .faults import EvaluationFailed
 from .values import Record, Unusable, wrapped
 
+_CHARSET = re.compile(r"charset=\s*[\"']?([\w.:-]+)", re.IGNORECASE)
 QUOTED = 300
+TOO_LONG = "the answer is too long to be read"
 
 
 def beginning(response: Response) -> str:
@@ -20,23 +21,28 @@ def beginning(response: Response) -> str:
     return re.sub(r"\s+", " ", response.body[: 4 * QUOTED].decode(errors="replace")).strip()[:QUOTED]
 
 
+def head_of_answer(response: Response) -> dict[str, object]:
+    """The names without `body`, of which an answer that is too long has none."""
+    headers = {name.lower(): wrapped(value) for name, value in response.headers.items()}
+    return {"status": response.status, "headers": Record(headers)}
+
+
 def names_of_answer(response: Response, path: str) -> dict[str, object]:
-    """The names. Raises EvaluationFailed for a body that cannot be taken."""
-    headers = Record({name.lower(): value for name, value in response.headers.items()})
+    """The names. Raises EvaluationFailed for a body that cannot be read."""
     if not response.is_complete:
-        raise EvaluationFailed(path, "the answer is too long to be read")
-    return {"status": response.status, "headers": headers, "body": body_of(response.headers, response.body, path)}
+        raise EvaluationFailed(path, TOO_LONG)
+    return {**head_of_answer(response), "body": body_of(response.headers, response.body, path)}
 
 
 def body_of(headers: Mapping[str, str], body: bytes, path: str) -> object:
     """Parsed JSON, or the text if it is none. Raises EvaluationFailed for JSON that is nested too deeply."""
-    described = Message()
-    described["Content-Type"] = next((value for name, value in headers.items() if name.lower() == "content-type"), "")
+    described = next((value for name, value in headers.items() if name.lower() == "content-type"), "")
+    charset = _CHARSET.search(described)
     try:
-        text = body.decode(described.get_content_charset("utf-8"), errors="replace").removeprefix("\ufeff")
-    except LookupError:  # a charset that Python does not know
+        text = body.decode(charset[1] if charset else "utf-8", errors="replace").removeprefix("\ufeff")
+    except (LookupError, ValueError):  # a charset that Python does not know
         text = body.decode(errors="replace")
-    if described.get_content_subtype().endswith("json") or text.lstrip()[:1] in ("{", "["):
+    if described.partition(";")[0].strip().lower().endswith("json") or text.lstrip()[:1] in ("{", "["):
         try:
             return wrapped(json.loads(text, parse_constant=_refuse_constant))
         except (Unusable, RecursionError):

@@ -2,38 +2,29 @@
 
 from __future__ import annotations
 
-import yaml
-
 from .auth import Auth, Credentials, Joined, Named
 from .checks import Scope
-from .reading import ANSWER, AUTH, REQUEST_KEYS, Reader
+from .reading import ANSWER, AUTH, REQUEST_KEYS, Reader, header_name
 from .shapes import BodyTemplate, RequestTemplate
-from .source import Section, Source
+from .source import Kinds, Section, section_of_kind
 
-_AUTH_KEYS = {
-    "none": (),
-    "basic": ("username", "password"),
-    "bearer": ("token",),
-    "header": ("name", "value"),
-    "oauth2": ("token_url", "client_id", "client_secret"),
-    "login": ("request", "token", "send"),
-    "certificate": ("certificate", "key"),
+# Of each kind: the keys that it may have, and those that it must have.
+KINDS: Kinds = {
+    "none": ((), ()),
+    "basic": ((), ("username", "password")),
+    "bearer": ((), ("token",)),
+    "header": ((), ("name", "value")),
+    "oauth2": (("scope",), ("token_url", "client_id", "client_secret")),
+    "login": ((), ("request", "token", "send")),
+    "certificate": ((), ("certificate", "key")),
 }
-_MORE_AUTH_KEYS = {"oauth2": ("scope",)}
 
 
 def auth_of(reader: Reader, whole: Section, base_url: str) -> Auth:
     if "auth" not in whole:
         return Auth(base_url=base_url)
-    node = whole.node("auth")
-    named = Section(Source(""), node, "auth", []).text("kind") if isinstance(node, yaml.MappingNode) else ""
-    known = ("kind", *_AUTH_KEYS.get(named, ()), *_MORE_AUTH_KEYS.get(named, ()))
-    if named not in _AUTH_KEYS:
-        known = ("kind", *{key for keys in (*_AUTH_KEYS.values(), *_MORE_AUTH_KEYS.values()) for key in keys})
-    section = Section(reader.source, node, "auth", known)
-    section.needs("kind")
-    kind = section.choice("kind", [*_AUTH_KEYS])
-    if not kind or not section.needs(*_AUTH_KEYS[kind]):
+    section, kind = section_of_kind(reader.source, whole.node("auth"), "auth", KINDS)
+    if not kind:
         return Auth(base_url=base_url)
 
     def joined(key: str, *before: str) -> Joined:
@@ -45,7 +36,7 @@ def auth_of(reader: Reader, whole: Section, base_url: str) -> Auth:
     if kind == "bearer":
         return Auth(kind, base_url, {"Authorization": joined("token", "Bearer ")})
     if kind == "header":
-        return Auth(kind, base_url, {section.text("name"): joined("value")})
+        return Auth(kind, base_url, {header_name(section, "name"): joined("value")})
     if kind == "certificate":
         return Auth(kind, base_url, files=(joined("certificate"), joined("key")))
     if kind == "oauth2":
@@ -57,7 +48,7 @@ def _oauth2(reader: Reader, section: Section, credentials: Credentials) -> Auth:
     url = reader.url(section, "token_url")
     form = {"grant_type": "client_credentials", "scope": reader.one(section, "scope", AUTH)}
     headers = {"Authorization": Joined("auth", ("Basic ", credentials)), "Accept": "application/json"}
-    request = RequestTemplate("auth.", "POST", url, headers=headers, body=BodyTemplate("form", form))
+    request = RequestTemplate("auth.", "POST", url, headers=headers, body=BodyTemplate("form", form), uses_secret=True)
     return Auth("oauth2", url, {"Authorization": Joined("auth", ("Bearer ", Named("token")))}, request)
 
 
@@ -67,7 +58,7 @@ def _login(reader: Reader, section: Section, base_url: str) -> Auth:
     token = reader.one(section, "token", Scope(frozenset(ANSWER)))
     send = Section(reader.source, section.node("send"), "auth.send", ("header", "cookie", "prefix"))
     place = send.one_of(("header", "cookie"), "place of the token")
-    name = send.text(place) if place else ""
+    name = header_name(send, place) if place else ""
     before = f"{name}=" if place == "cookie" else send.text("prefix")
     header = "Cookie" if place == "cookie" else name
     parts = (before, Named("token")) if before else (Named("token"),)

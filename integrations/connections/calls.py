@@ -18,6 +18,8 @@ _ENCODED_MASK = quote(MASK)
 # A shorter secret would be found in every second word.
 SHORTEST_SEARCHED = 4
 _NOT_IN_HEADER = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
+# A segment of a path that stands for this folder or the one above.
+_DOTS = re.compile(r"/(?:\.|%2e){1,2}(?=[/?#]|\Z)", re.IGNORECASE)
 # What may stand in a URL as it is. Other characters are percent-encoded.
 _IN_URL = "/:?#[]@!$&'()*+,;=-._~%"
 
@@ -78,13 +80,6 @@ class Call:
 
 
 @dataclass(frozen=True)
-class Evaluated:
-    url: str
-    headers: dict[str, str]
-    body: Body
-
-
-@dataclass(frozen=True)
 class Caller:
     """What all calls of a system have in common, besides the names that templates know."""
 
@@ -93,20 +88,26 @@ class Caller:
 
     def call(self, request: RequestTemplate, step: str, names: Names, own_host: bool = True) -> Call:
         """The call that this request is now. Raises EvaluationFailed."""
-        names = dict(names)
-        made = self._evaluated(request, {**names, "secret": Record(self.secrets)}, own_host)
+        own = dict(names)
+        url = _url(request, self.base_url, own, own_host)
+        headers, body = self._content(request, {**own, "secret": Record(self.secrets)})
 
         def shown() -> ShownCall:
+            return self._shown(request, own, url, headers, body)
+
+        return Call(step, request.method, url, headers, body, shown)
+
+    def _shown(
+        self, request: RequestTemplate, names: Names, url: str, headers: Mapping[str, str], body: Body
+    ) -> ShownCall:
+        if request.uses_secret:
             masked = Record(dict.fromkeys(self.secrets, MASK))
             try:
-                seen = self._evaluated(request, {**names, "secret": masked}, own_host)
+                headers, body = self._content(request, {**names, "secret": masked})
             except EvaluationFailed:  # its templates look into a secret
-                hidden = dict.fromkeys(made.headers, MASK)
-                return ShownCall(request.method, self.hidden(made.url), hidden, MASK if made.body else "")
-            headers = {name: self.hidden(value) for name, value in seen.headers.items()}
-            return ShownCall(request.method, self.hidden(seen.url), headers, self.hidden(_shown_body(seen.body)))
-
-        return Call(step, request.method, made.url, made.headers, made.body, shown)
+                headers, body = dict.fromkeys(headers, MASK), MASK.encode() if body else b""
+        seen = {name: self.hidden(value) for name, value in headers.items()}
+        return ShownCall(request.method, self.hidden(url), seen, self.hidden(_shown_body(body)))
 
     def hidden(self, text: str) -> str:
         """The text with a mask for each secret that stands in it."""
@@ -115,10 +116,9 @@ class Caller:
                 text = text.replace(secret, MASK)
         return text.replace(_ENCODED_MASK, MASK)
 
-    def _evaluated(self, request: RequestTemplate, names: Names, own_host: bool) -> Evaluated:
-        url = _url(request, self.base_url, names, own_host)
+    def _content(self, request: RequestTemplate, names: Names) -> tuple[dict[str, str], Body]:
         body, content_type = _body(request, names)
-        headers = {}
+        headers: dict[str, str] = {}
         for name, value in request.headers.items():
             text = _scalar(value, names, f"{request.path}headers.{name}")
             if text is None:
@@ -126,7 +126,7 @@ class Caller:
             headers[name] = header_text(text, f"{request.path}headers.{name}")
         if content_type and not any(name.lower() == "content-type" for name in headers):
             headers["Content-Type"] = content_type
-        return Evaluated(url, headers, body)
+        return headers, body
 
 
 def _scalar(value: Value, names: Names, path: str) -> str | None:
@@ -155,10 +155,7 @@ def _url(request: RequestTemplate, base_url: str, names: Names, own_host: bool) 
     else:
         url = base_url + (target.url_path(names) if isinstance(target, Template) else target)
     url = quote(url, safe=_IN_URL)
-    if any(
-        segment in (".", "..")
-        for segment in re.split(r"[/?#]", urlsplit(url).path.replace("%2e", ".").replace("%2E", "."))
-    ):
+    if _DOTS.search(url):
         raise EvaluationFailed(path, "a part of the path is . or .., and would lead elsewhere")
     query = _pairs(request.query, names, f"{request.path}query")
     if not query:

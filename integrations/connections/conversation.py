@@ -11,7 +11,7 @@ from changes.texts.timestamps import timestamp
 from integrations.transports.base import Response
 from integrations.transports.statuses import Outcome, outcome_of
 
-from .answers import beginning, names_of_answer
+from .answers import TOO_LONG, beginning, head_of_answer, names_of_answer
 from .calls import Call, Caller
 from .connection import Connection
 from .faults import EvaluationFailed
@@ -97,7 +97,8 @@ class Conversation:
         try:
             verdict = self._verdict(step, response)
         except EvaluationFailed as error:
-            verdict = Verdict(Outcome.REFUSED, str(error))
+            cause = "" if response.is_complete else f" ({TOO_LONG})"
+            verdict = Verdict(Outcome.REFUSED, f"{error}{cause}")
         return replace(verdict, error=self._caller.hidden(verdict.error)) if verdict.error else verdict
 
     @property
@@ -111,7 +112,11 @@ class Conversation:
             return refused
         names = self.names
         if _reads_answer(step):
-            names |= names_of_answer(response, step.path.rstrip(": "))
+            # A step may do without the body of an answer that is too long.
+            read = (
+                names_of_answer(response, step.path.rstrip(": ")) if response.is_complete else head_of_answer(response)
+            )
+            names |= read
         refused = verdict_of_rules(step.expectation, names, step.path)
         if refused:
             return refused
@@ -159,7 +164,7 @@ def verdict_of_status(
 ) -> Verdict | None:
     """What the status alone decides; None if the answer is one that was expected."""
     status = response.status
-    named = f"{path.rstrip(': ')}: the partner answered {status}"
+    named = f"{path.rstrip(':. ')}: the partner answered {status}"
     if outcome_of(status) is Outcome.RETRY:
         return Verdict(Outcome.RETRY, named)
     if status in pause_on:

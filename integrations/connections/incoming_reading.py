@@ -7,19 +7,19 @@ import yaml
 from .checks import Scope
 from .reading import ANSWER, AUTH, EVERYWHERE, EXPECTATION_KEYS, REFERENCE, REQUEST_KEYS, Reader
 from .shapes import Inbox, Listing, OperationTemplate, Poll, Read, RequestTemplate, Step, Verification
-from .source import Section
+from .source import Kinds, Section, section_of_kind
 from .templates import Value
 
 LIST = Scope(frozenset({"cursor", "page"}))
 ITEM = Scope(frozenset({"item"}))
 INBOX = Scope(frozenset({"body", "headers"}))
 READ = Scope(REFERENCE | EVERYWHERE)
+POLL_KEYS = ("every", "list", "cursor", "overlap", "external_id", "read", "entries", "skip_if", "operation")
 _NO_LIST = Listing(RequestTemplate("poll.list.", "GET", "/"))
 
 
 def poll_of(reader: Reader, whole: Section) -> Poll:
-    keys = ("every", "list", "cursor", "overlap", "external_id", "read", "entries", "skip_if", "operation")
-    section = Section(reader.source, whole.node("poll"), "poll", keys)
+    section = Section(reader.source, whole.node("poll"), "poll", POLL_KEYS)
     section.needs("every", "list", "cursor", "external_id", "operation")
     listed = _list(reader, section) if "list" in section else _NO_LIST
     read: tuple[Step, ...] = ()
@@ -99,7 +99,8 @@ def inbox_of(reader: Reader, whole: Section) -> Inbox:
     )
 
 
-_VERIFY_KEYS = {
+# Of each kind: the keys that it may have, and those that it must have.
+VERIFY_KINDS: Kinds = {
     "token": (("in_query",), ()),
     "basic": ((), ("username", "password")),
     "standard_webhooks": ((), ("secret",)),
@@ -108,25 +109,9 @@ _VERIFY_KEYS = {
 
 
 def _verification(reader: Reader, whole: Section) -> Verification:
-    node = whole.node("verify")
-    if not isinstance(node, yaml.MappingNode):
-        node = yaml.MappingNode(
-            "tag:yaml.org,2002:map",
-            [(yaml.ScalarNode("tag:yaml.org,2002:str", "kind", node.start_mark, node.end_mark), node)],
-            node.start_mark,
-            node.end_mark,
-        )
-    keys = ("kind", "in_query", "username", "password", "secret", "header", "algorithm", "encoding", "prefix")
-    section = Section(reader.source, node, "inbox.verify", keys)
-    section.needs("kind")
-    kind = section.choice("kind", [*_VERIFY_KEYS])
+    section, kind = section_of_kind(reader.source, whole.node("verify"), "inbox.verify", VERIFY_KINDS)
     if not kind:
         return Verification("token")
-    optional, needed = _VERIFY_KEYS[kind]
-    section.needs(*needed)
-    for key in section.entries:
-        if key in keys and key not in ("kind", *optional, *needed):
-            section.fault(key, f"{kind} has no {key}.")
     secret = section.text("secret")
     if secret:
         reader.secrets.add(secret)

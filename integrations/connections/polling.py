@@ -281,21 +281,19 @@ class _Poll:
 
     # --- The row ---
 
-    def _mine(self) -> Any:
-        return ConnectionPoll.objects.filter(pk=self.row.pk, claim=self.row.claim)
-
     def _prolong(self) -> None:
-        if not self._mine().update(claimed_until=timezone.now() + _lease()):
+        mine = {"pk": self.row.pk, "claim": self.row.claim}
+        if not ConnectionPoll.objects.filter(**mine).update(claimed_until=timezone.now() + _lease()):
             raise PollFailed("another worker took over")
 
     def _keep_cursor(self) -> None:
-        self._mine().update(cursor=self.cursor)
+        ConnectionPoll.objects.filter(pk=self.row.pk, claim=self.row.claim).update(cursor=self.cursor)
 
     def _end(self, error: str) -> None:
         now = timezone.now()
         failures = self.row.failures + 1 if error else 0
         pause = min(self.every * 2 ** min(failures, 10), max(LONGEST_PAUSE, self.every))
-        self._mine().update(
+        ConnectionPoll.objects.filter(pk=self.row.pk, claim=self.row.claim).update(
             cursor=self.cursor,
             claimed_until=None,
             due_at=now + timedelta(seconds=0 if shutdown.is_asked() else pause if error else self.every),

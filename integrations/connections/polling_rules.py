@@ -18,7 +18,7 @@ from .faults import EvaluationFailed
 from .operations import Operation, operation_from
 from .shapes import Poll
 from .templates import Value, evaluated, is_true
-from .values import OMIT, as_text, wrapped
+from .values import OMIT, as_text, plain, wrapped
 
 _LIST = "poll.list."
 
@@ -141,7 +141,7 @@ class ItemReading(Conversation):
 
     @property
     def steps(self) -> dict[str, Any]:
-        return dict(self._saved)
+        return {name: plain(saved) for name, saved in self._saved.items()}
 
 
 def entries_of(

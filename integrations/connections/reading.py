@@ -44,6 +44,7 @@ class Reader:
     def __init__(self, source: Source, engine: Engine, pause_on: frozenset[int]) -> None:
         self.source, self.engine, self.pause_on = source, engine, pause_on
         self.secrets: set[str] = set()
+        self.secret_uses = 0  # by how many templates
 
     # --- Values ---
 
@@ -55,6 +56,7 @@ class Reader:
         for found in check.faults(text):
             self.source.fault_in_text(node, path, text, found)
         self.secrets |= check.secrets
+        self.secret_uses += bool(check.secrets)
         return Template.of(self.engine, text, path, uses_secret=bool(check.secrets))
 
     def value(self, node: yaml.Node, path: str, scope: Scope, depth: int = 0) -> Value:
@@ -101,7 +103,7 @@ class Reader:
     def request(self, section: Section, scope: Scope) -> RequestTemplate | None:
         """None if no method is given; the fault is recorded."""
         method = section.one_of(METHODS, "method")
-        with_secrets = scope.also("secret")
+        with_secrets, uses_before = scope.also("secret"), self.secret_uses
         headers = self.pairs(section, "headers", with_secrets, lists=False)
         for name, entry in section.mapping("headers").items() if headers else ():
             self._check_header(section, name, entry)
@@ -113,7 +115,8 @@ class Reader:
             return None
         target = self.one(section, method, scope)
         self._check_target(section, method, target)
-        return RequestTemplate(section.at(""), method.upper(), target, query, headers, body)
+        uses_secret = self.secret_uses > uses_before
+        return RequestTemplate(section.at(""), method.upper(), target, query, headers, body, uses_secret)
 
     def _check_header(self, section: Section, name: str, entry: Entry) -> None:
         path = below(section.at("headers"), name)
@@ -238,6 +241,14 @@ class Reader:
             section.fault(key, "Write a URL as in https://desk.example.com/api, without user, query or template.")
             return ""
         return text.rstrip("/")
+
+
+def header_name(section: Section, key: str) -> str:
+    """The name of a header that is not set by itself."""
+    name = section.text(key)
+    if name and (not _HEADER_NAME.match(name) or name.lower() in _OWN_HEADERS):
+        section.fault(key, "This is no name of a header that can be set.")
+    return name
 
 
 def constants(source: Source, node: yaml.Node, path: str, entries: Mapping[str, Entry]) -> dict[str, object]:

@@ -30,7 +30,10 @@ class BodyTemplate:
 
 @dataclass(frozen=True)
 class RequestTemplate:
-    """A request before its templates are evaluated. `path` names its place in the document."""
+    """A request before its templates are evaluated. `path` names its place in the document.
+
+    `uses_secret`: whether a header or the body does. An address never does.
+    """
 
     path: str
     method: str
@@ -38,6 +41,7 @@ class RequestTemplate:
     query: Mapping[str, Value] = field(default_factory=dict)
     headers: Mapping[str, Value] = field(default_factory=dict)
     body: BodyTemplate | None = None
+    uses_secret: bool = False
 
 
 @dataclass(frozen=True)

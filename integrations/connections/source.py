@@ -20,6 +20,8 @@ DEEPEST = 30
 MOST_NODES = 20_000
 _MERGE = "tag:yaml.org,2002:merge"
 Constant = str | int | float | bool | None
+# Of each kind: the keys that it may have, and those that it must have.
+Kinds = Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]]
 
 
 class TooLarge(Exception):  # noqa: N818
@@ -110,7 +112,7 @@ class Source:
             )
             raise TooLarge
 
-    def entries(self, node: yaml.Node, path: str) -> dict[str, Entry]:
+    def entries(self, node: yaml.Node, path: str, depth: int = 0) -> dict[str, Entry]:
         """The keys of a mapping. `<<` adds the keys of others that it does not name itself."""
         self._visit(node, path)
         if not isinstance(node, yaml.MappingNode):
@@ -126,10 +128,21 @@ class Source:
             elif key.value in own:
                 self.fault(key, path, f"The key {key.value} stands here twice.")
             else:
-                own[key.value] = Entry(key, value)
+                own[self._utf8(key, path)] = Entry(key, value)
+        if merged and depth > DEEPEST:
+            self.fault(node, path, f"This is nested more than {DEEPEST} levels deep.")
+            return own
         for other in merged:
-            own = {**self.entries(other, path), **own}
+            own = {**self.entries(other, path, depth + 1), **own}
         return own
+
+    def _utf8(self, node: yaml.ScalarNode, path: str) -> str:
+        """The text. YAML can escape half of a surrogate pair, which nothing else can write."""
+        text = str(node.value)
+        if text.isascii() or text == text.encode(errors="replace").decode():
+            return text
+        self.fault(node, path, "This text has a character that cannot be written in UTF-8.")
+        return ""
 
     def items(self, node: yaml.Node, path: str) -> list[yaml.Node]:
         self._visit(node, path)
@@ -146,7 +159,7 @@ class Source:
             return None
         kind = node.tag.removeprefix("tag:yaml.org,2002:")
         if kind == "str":
-            return str(node.value)
+            return self._utf8(node, path)
         if kind == "null":
             return None
         try:
@@ -266,3 +279,21 @@ class Section:
 
     def mapping(self, key: str) -> Mapping[str, Entry]:
         return self.source.entries(self.node(key), self.at(key)) if key in self.entries else {}
+
+
+def section_of_kind(source: Source, node: yaml.Node, path: str, kinds: Kinds) -> tuple[Section, str]:
+    """A mapping with `kind`, or the kind alone, and the kind: "" if it is unknown or lacks a key, with its faults."""
+    if not isinstance(node, yaml.MappingNode):
+        named = yaml.ScalarNode("tag:yaml.org,2002:str", "kind", node.start_mark, node.end_mark)
+        node = yaml.MappingNode("tag:yaml.org,2002:map", [(named, node)], node.start_mark, node.end_mark)
+    known = dict.fromkeys(key for optional, needed in kinds.values() for key in (*needed, *optional))
+    section = Section(source, node, path, ("kind", *known))
+    section.needs("kind")
+    kind = section.choice("kind", [*kinds])
+    if not kind:
+        return section, ""
+    optional, needed = kinds[kind]
+    for key, entry in section.entries.items():
+        if key in known and key not in (*optional, *needed):
+            source.fault(entry.key, section.at(key), f"{kind} has no {key}.")
+    return section, kind if section.needs(*needed) else ""

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
+from uuid import UUID
 
 from django.conf import settings
 from django.utils import timezone
@@ -76,9 +77,9 @@ class Rehearsal(Conversation):
             yield Tried(step.name, why=why)
 
     def _assume(self) -> None:
-        """Takes the step to have succeeded. A search finds nothing; what else it would name has a stand-in."""
-        step = self._steps[self._place]
-        names = [*step.result] if step.once else []
+        """Takes the step to have succeeded. What it would name has a stand-in, unless a later step would make it."""
+        step, later = self._steps[self._place], self._steps[self._place + 1 :]
+        names = [key for key in step.result if not any(key in each.result for each in later)]
         remembered = {
             "result": {key: f"{key}-of-{step.name}" for key in names if not self._names.get(key)},
             "saved": {key: f"{key}-of-{step.name}" for key in step.save},
@@ -142,13 +143,14 @@ class Replayed:
 def replay(system: ExternalSystem, active: Connection, draft: Connection, count: int) -> list[Replayed]:
     """The latest operations through both documents, with the answers that their calls had. Nothing is sent."""
     found = OutgoingOperation.objects.filter(system=system).with_system("cause__system", "snapshot_of", "change")
+    operations = list(found.order_by("-created_at", "-id")[:count])
+    references, answers = outbox.references_of(operations), _answers_of(operations)
     replayed = []
-    for operation in found.order_by("-created_at", "-id")[:count]:
-        answers = _answers_of(operation)
-        message = outbox.message(operation)
-        if any(step in answers for step in _steps_that_find(active, operation.operation)):
+    for operation in operations:
+        message, answered = outbox.message(operation, references), answers.get(operation.pk, {})
+        if any(step in answered for step in _steps_that_find(active, operation.operation)):
             message["external_reference"] = None  # the partner named its record only then
-        sides = [rehearse(connection, system, message, answers) for connection in (active, draft)]
+        sides = [rehearse(connection, system, message, answered) for connection in (active, draft)]
         replayed.append(Replayed(operation, *sides))
     return replayed
 
@@ -157,14 +159,14 @@ def _steps_that_find(connection: Connection, operation: str) -> list[str]:
     return [step.name for step in connection.outgoing.get(operation, ()) if "external_id" in step.result]
 
 
-def _answers_of(operation: OutgoingOperation) -> dict[str, Response]:
-    """The latest answer to each step. One that was not kept as a whole cannot be used."""
-    rows = DeliveryAttempt.objects.filter(operation=operation, http_status__isnull=False).exclude(step="")
-    return {
-        row.step: Response(row.http_status, {}, row.answer.encode())
-        for row in rows.order_by("started_at", "id")
-        if row.http_status and len(row.answer) < ANSWER_KEPT
-    }
+def _answers_of(operations: Sequence[OutgoingOperation]) -> dict[UUID, dict[str, Response]]:
+    """The latest answer to each step of each operation. One that was not kept as a whole cannot be used."""
+    rows = DeliveryAttempt.objects.filter(operation__in=operations, http_status__isnull=False).exclude(step="")
+    found: dict[UUID, dict[str, Response]] = {}
+    for row in rows.order_by("started_at", "id"):
+        if row.http_status and len(row.answer) < ANSWER_KEPT:
+            found.setdefault(row.operation_id, {})[row.step] = Response(row.http_status, {}, row.answer.encode())
+    return found
 
 
 # --- With a test record, for real ---

@@ -13,6 +13,7 @@ from typing import Any, Final
 DEEPEST = 60
 MOST_VALUES = 50_000
 LARGEST_TEXT = 1024 * 1024
+_LARGEST_INT = 2**127
 
 
 class Unusable(ValueError):  # noqa: N818
@@ -78,14 +79,17 @@ class Row(list[object]):
 def wrapped(value: object, depth: int = 0) -> object:
     """The same JSON value as templates may see it. Raises Unusable."""
     kind = type(value)
-    if value is None or kind in (int, bool, float, Omit):
+    if value is None or kind in (bool, float, Omit):
         return value
+    if kind is int:
+        # minijinja would round a larger one.
+        return value if -_LARGEST_INT < value < _LARGEST_INT else str(value)  # type: ignore[operator]
     if kind is str:
         return _whole(value)
     if depth > DEEPEST:
         raise Unusable(f"is nested more than {DEEPEST} levels deep")
     if isinstance(value, dict):
-        return Record({str(key): wrapped(item, depth + 1) for key, item in dict.items(value)})
+        return Record({_whole(str(key)): wrapped(item, depth + 1) for key, item in dict.items(value)})
     if isinstance(value, list | tuple):
         return Row([wrapped(item, depth + 1) for item in value])
     if isinstance(value, str):

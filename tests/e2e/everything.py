@@ -91,13 +91,14 @@ def _session(user: Any) -> str:
 
 def _partners() -> dict[str, str]:
     """ACME accepts everything. BETA's circuit breaker is open. GAMMA is paused. DELTA is disabled. EPSILON pulls, and
-    ZETA, which has an SMAX adapter, has stopped to poll."""
+    ZETA, which has an SMAX adapter, has stopped to poll. ETA is called by its own API."""
     from django.utils import timezone
     from knox.models import AuthToken
 
     from integrations.models import ExternalSystem
     from integrations.outgoing import outbox
     from tests.factories import ExternalGroupFactory
+    from tests.mapped import mapped_system
 
     names = {"ACME": "ACME Netze", "BETA": "BETA Server", "GAMMA": "GAMMA Anwendungen", "DELTA": "DELTA Drucker"}
     names |= {"EPSILON": "EPSILON Telefonie", "ZETA": "ZETA Gebäude"}
@@ -105,6 +106,7 @@ def _partners() -> dict[str, str]:
     outbox.open_breaker(groups["BETA"].system, "BETA zieht um")
     ExternalSystem.objects.filter(system_id="GAMMA").update(paused_at=timezone.now(), pause_status=410)
     ExternalSystem.objects.filter(system_id="DELTA").update(enabled=False)
+    mapped_system("ETA", "ETA Haustechnik")
     for name, delivery in (("EPSILON", "pull"), ("ZETA", "smax")):
         ExternalSystem.objects.filter(system_id=name).update(delivery=delivery, endpoint_url="")
     # It ends soon, as the status page says.

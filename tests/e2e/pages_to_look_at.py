@@ -56,6 +56,12 @@ def _save_after_somebody_else(page: Page) -> None:
     expect(page.locator("main [role=alert]").first).to_be_visible()
 
 
+def _save_a_faulty_document(page: Page) -> None:
+    page.get_by_label("Document").fill("base_url: nowhere\noutgoing:\n  Assign: {name: create}\n")
+    page.get_by_role("button", name="Save the draft").click()
+    expect(page.locator(".fault").first).to_be_visible()
+
+
 def _comment_nothing(page: Page) -> None:
     form = page.locator("form[action$='/comments/']")
     with page.expect_navigation():
@@ -205,6 +211,11 @@ LOOKS = (
     Look("connect, push", "/exchange/systems/ACME/connect/"),
     Look("connect, pull", "/exchange/systems/EPSILON/connect/"),
     Look("connect, SMAX", "/exchange/systems/ZETA/connect/"),
+    Look("connection", "/exchange/systems/ETA/connection/"),
+    Look("connection, faults", "/exchange/systems/ETA/connection/", act=_save_a_faulty_document),
+    Look("connection, try", "/exchange/systems/ETA/connection/try/?change=CHG0000001&operation=Assign"),
+    Look("connection, replay", "/exchange/systems/ETA/connection/replay/"),
+    Look("connection, revision", "/exchange/systems/ETA/connection/revisions/1/"),
     Look("security log", "/security-log/"),
     Look("security log, none found", "/security-log/?person=niemand"),
     Look("security log, filter with an error", "/security-log/?kind=nonsense"),

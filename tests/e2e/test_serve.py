@@ -233,6 +233,7 @@ def test_help_lists_our_commands_with_one_line_each_without_a_key(tmp_path):
     ours = re.findall(r"^    (\w+) +(\S.+\.)$", text, re.MULTILINE)
     names = [
         "check",
+        "check_connection",
         "create_api_token",
         "deliver",
         "demo",

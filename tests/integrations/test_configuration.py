@@ -281,7 +281,7 @@ REFUSED = {
     "a list as a key": ("? [groups]\n: []", "a key is not a text."),
     "the environment in a text that all can read": (
         SYSTEM + "description: 'at ${HOME}'}]",
-        "external_systems[0].description: ${HOME} is replaced in secrets only (password, signing_secret). Write $${",
+        "external_systems[0].description: ${HOME} is replaced in secrets only (password, secrets, signing_secret). ",
     ),
     "no YAML": ("groups: [", "is not valid YAML"),
     "a Python object": ("groups: !!python/object:os.system {}", "is not valid YAML"),
@@ -313,7 +313,7 @@ REFUSED = {
     ),
     "an unknown delivery": (
         SYSTEM + "delivery: carrier pigeon}]",
-        "external_systems[0].delivery: Give one of: push, pull, smax.",
+        "external_systems[0].delivery: Give one of: push, pull, smax, mapped.",
     ),
     "push to nowhere": (SYSTEM + "delivery: push}]", "external_systems[0].endpoint_url: Push needs the URL"),
     "no URL": (SYSTEM + "endpoint_url: ftp://x/}]", "external_systems[0].endpoint_url: Write a URL that begins"),

@@ -26,8 +26,8 @@ REFUSED = {
     "external_systems[0].description": [(1.5, TEXT), (["x"], TEXT), (None, NULL), ("a\0b", "A NUL character")],
     "external_systems[0].authorized_user": [(7, TEXT), ("", BLANK), ("a\u200bb", UNSEEN)],
     "external_systems[0].delivery": [
-        ("Push", "Give one of: push, pull, smax."),
-        (True, "Give one of: push, pull, smax."),
+        ("Push", "Give one of: push, pull, smax, mapped."),
+        (True, "Give one of: push, pull, smax, mapped."),
     ],
     "external_systems[0].endpoint_url": [(80, TEXT), ("ftp://x/", "Write a URL that begins"), (None, NULL)],
     "external_systems[0].signing_secret": [(12345, TEXT), ("hush", "Write the secret as whsec_")],

@@ -175,6 +175,8 @@ PAGES = [
     *(Row(f"/changes/bulk/{{draft}}/{do}/", None, _MINE, refused=404) for do in ("start", "again", "drop")),
 ]
 _SYSTEM = "/exchange/status/{system_id}/"
+_CONNECTION = "/exchange/systems/{mapped}/connection/"
+_DRAFT = {"document": "base_url: https://desk.example/api\nauth:\n  kind: none\n", "action": "save"}
 EXCHANGE_PAGES = [
     Row("/exchange/", SEE),
     Row("/exchange/status/", SEE),
@@ -184,16 +186,24 @@ EXCHANGE_PAGES = [
     Row(_SYSTEM + "test/", CONFIGURE, CONFIGURE, data={"group": "{group}"}),
     Row(_SYSTEM + "test/{test}/", SEE),
     Row("/exchange/systems/{system_id}/connect/", CONFIGURE),
+    Row(_CONNECTION, CONFIGURE, CONFIGURE, data=_DRAFT),
+    Row(_CONNECTION + "?activate", None, CONFIGURE, data={**_DRAFT, "action": "activate", "reason": "It works"}),
+    Row(_CONNECTION + "try/", CONFIGURE, CONFIGURE, only_shows=True),
+    Row(_CONNECTION + "replay/", CONFIGURE),
+    Row(_CONNECTION + "secrets/", None, CONFIGURE, data={"name": "API_KEY", "value": "another"}),
+    Row(_CONNECTION + "revisions/1/", CONFIGURE, CONFIGURE, only_shows=True),
     Row("/exchange/changes/{number}/", SEE),
     Row("/exchange/{operation}/", SEE),
     Row("/exchange/{operation}/payload.json", SEE),
     Row("/exchange/{operation}/retry/", SEE, RETRY),
     Row("/exchange/{operation}/skip/", RETRY, RETRY, data={"reason": "Not needed"}),
 ]
+_WEBHOOK = {"ticket": "T-1", "text": "Hello"}
 _API = "/api/v1/changes/{number}/"
 _OPERATION = {"system_id": "{system_id}", "operation": "Update", "external_id": "C-1", "comments": [{"body": "Hello"}]}
 API = [
     Row("/api/v1/operations/", None, EXCHANGE, data=_OPERATION),
+    Row("/api/v1/inbox/{mapped}/", None, EXCHANGE, data=_WEBHOOK, refused=401, other=401),
     Row("/api/v1/outbox/", COLLECT, get_writes=True, other=409),
     Row("/api/v1/outbox/acknowledge/", None, COLLECT, data={"operations": [{"id": "{collected}"}]}, other="nothing"),
     Row("/api/v1/outbox/{collected}/acknowledge/", None, COLLECT, data={"external_id": "C-2"}, other=404),

@@ -41,6 +41,7 @@ from integrations.outgoing import outbox
 from integrations.pages.test_operation import sending
 from integrations.smax import accounts
 from tests.factories import PASSWORD, ChangeFactory, ExternalGroupFactory, ExternalSystemFactory, UserFactory, change_in
+from tests.mapped import mapped_system
 from tests.pages import Browser, web
 
 from .access_matrix import OPEN, ROWS, STAFF, STATIC, Row, table
@@ -66,7 +67,7 @@ WRITTEN = re.compile(r'\b(?:INSERT (?:OR IGNORE )?INTO|(?<!FOR )(?<!KEY )(?<!DO 
 # Written whether or not a call is allowed: sessions, counts, the security log, and that of incoming operations.
 ALWAYS = re.compile(
     r"django_session|usersessions_\w+|axes_\w+|\w+_ratecounter|\w+_tokenlife"
-    r"|\w+_(pending|security)event|\w+_securitymail|\w+_incomingoperation"
+    r"|\w+_connectioninbox|\w+_(pending|security)event|\w+_securitymail|\w+_incomingoperation"
 )
 
 
@@ -118,6 +119,7 @@ def world(acme, beta) -> dict[str, Any]:
         "open_system": _open(beta),
         "content_type": ContentType.objects.get_for_model(Change).pk,
         "collected": _collected(acme),
+        "mapped": _mapped(acme),
         "adapter": acme.authorized_user.get_username(),
         **_of_adapters(acme, beta, people["agent"]),
         **_of_change(change, acme, people["agent"]),
@@ -128,6 +130,14 @@ def world(acme, beta) -> dict[str, Any]:
 
 def _open(system: ExternalSystem) -> str:
     outbox.open_breaker(system, "Maintenance")
+    return system.system_id
+
+
+def _mapped(acme: ExternalSystem) -> str:
+    """A system with a connection of ACME's account, which holds a change."""
+    system = mapped_system("ACME-3", "ACME Tickets", acme.authorized_user)
+    change = ChangeFactory(owning_group=system.external_groups.get().group)
+    ExternalReference.objects.create(change=change, system=system, external_id="T-1")
     return system.system_id
 
 
@@ -276,7 +286,7 @@ def _expected(row: Row, method: str, caller: Caller) -> int | str:
         if caller.person in right.who:
             return "yes"
         # For another partner the change does not exist. What no partner may do, it may not either.
-        return row.other if caller.person == "other" and "partner" in right.who else 403
+        return row.other if caller.person == "other" and "partner" in right.who else row.refused
     if not caller.is_session:
         return row.refused if row.path.startswith("/accounts/oidc/") else "sign in"
     if caller.person in right.who:

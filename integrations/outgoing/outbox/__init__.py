@@ -19,7 +19,7 @@ from .claiming import claim, is_due, is_more_due, release_stale
 from .collecting import Acknowledgement, Cursor, HandOut, UnknownCursor, acknowledge, hand_out, has_something
 from .feed import Feed, confirm_written, feed
 from .leases import free
-from .message import body, message
+from .message import body, message, references_of
 from .recording import Context, context_of, context_of_new, record, wake_on_commit
 from .results import Outcome, Result
 from .settling import pause, settle
@@ -51,6 +51,7 @@ __all__ = [
     "open_breaker",
     "pause",
     "record",
+    "references_of",
     "release_stale",
     "resume",
     "retry_now",

@@ -26,9 +26,10 @@ def references_of(operations: Collection[OutgoingOperation]) -> References:
     return {(row.change_id, row.system_id): row for row in rows}
 
 
-def message(operation: OutgoingOperation) -> dict[str, Any]:
-    """The message of this operation if it were sent now."""
-    reference = references_of([operation]).get((operation.change_id, operation.system_id))
+def message(operation: OutgoingOperation, references: References | None = None) -> dict[str, Any]:
+    """The message of this operation if it were sent now. `references`: those of several operations, read before."""
+    known = references_of([operation]) if references is None else references
+    reference = known.get((operation.change_id, operation.system_id))
     return {**_envelope(operation, reference), **operation.whole_payload}
 
 

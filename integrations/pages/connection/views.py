@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import cached_property, wraps
 from typing import Any
 
 from django.contrib import messages
-from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
+from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils import timezone
 from django.utils.decorators import method_decorator
@@ -32,25 +33,29 @@ from .presets import presets
 REVISIONS_SHOWN = 50
 
 
+def confirmed(post: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
+    """Asks again for a proof before the POST is done."""
+
+    @wraps(post)
+    def asking(page: Any, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        return ask_again(request) or post(page, request, *args, **kwargs)
+
+    return asking
+
+
 class OfMappedSystem(StaffPage):
-    """A page about the connection of the system in the address. It asks again for a proof before it writes."""
+    """A page about the connection of the system in the address."""
 
     permission = "integrations.change_externalsystem"
     is_write_page = True
-    system: ExternalSystem
 
-    def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
-        if request.method == "POST" and request.user.is_authenticated and (asked := ask_again(request)):
-            return asked
-        return super().dispatch(request, *args, **kwargs)
-
-    def setup(self, request: HttpRequest, *args: Any, **kwargs: Any) -> None:
-        super().setup(request, *args, **kwargs)
+    @cached_property
+    def system(self) -> ExternalSystem:
         systems = ExternalSystem.objects.without_secrets().select_related("control", "connection", "poll", "inbox")
-        system = systems.filter(system_id=kwargs["system_id"]).first()
+        system = systems.filter(system_id=self.kwargs["system_id"]).first()
         if system is None or system.delivery != Delivery.MAPPED:
             raise Http404(_("There is no mapped system with this id."))
-        self.system = system
+        return system
 
     # --- Documents ---
 
@@ -85,6 +90,7 @@ class ConnectionPage(OfMappedSystem):
         document = preset or self.chosen(draft)
         return self._page(DocumentForm(initial={"document": document}), document, draft)
 
+    @confirmed
     def post(self, request: HttpRequest, system_id: str) -> HttpResponse:
         action = request.POST.get("action", "save")
         if action == "discard":
@@ -172,6 +178,7 @@ class TryPage(OfMappedSystem):
             tried = trying.rehearse(connection, self.system, message)
         return self.page("connection_try", {"form": form, "tried": tried, "fault": fault, "draft": self.draft})
 
+    @confirmed
     def post(self, request: HttpRequest, system_id: str) -> HttpResponse:
         """Runs the document against a test record, for real."""
         connection, fault = self._connection()
@@ -218,6 +225,7 @@ class ReplayPage(OfMappedSystem):
 class SecretsPage(OfMappedSystem):
     """Writes one secret."""
 
+    @confirmed
     @method_decorator(sensitive_post_parameters("value"))
     @method_decorator(sensitive_variables("form"))
     def post(self, request: HttpRequest, system_id: str) -> HttpResponse:
@@ -250,6 +258,7 @@ class RevisionPage(OfMappedSystem):
         }
         return self.page("connection_revision", context)
 
+    @confirmed
     def post(self, request: HttpRequest, system_id: str, number: int) -> HttpResponse:
         revision = self._revision(number)
         reason = _("Back to revision %(number)s") % {"number": number}
