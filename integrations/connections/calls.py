@@ -222,7 +222,7 @@ def _body(request: RequestTemplate, names: Names) -> tuple[Body, str | None]:
 def _json(template: Value, names: Names, path: str) -> bytes:
     value = evaluated(template, names)
     if value is OMIT and isinstance(template, dict | list):
-        value = type(template)()  # all keys are left out, the body is there
+        value = type(template)()  # the body itself stays
     if value is OMIT:
         raise EvaluationFailed(path, "omit leaves nothing of the body")
     try:

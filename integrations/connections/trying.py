@@ -12,7 +12,7 @@ from uuid import UUID
 from django.conf import settings
 from django.utils import timezone
 
-from changes.choices import ChangeType
+from changes.choices import ChangeType, Visibility
 from changes.models import Change, SupportGroup
 from integrations.choices import Operation
 from integrations.models import DeliveryAttempt, ExternalSystem, OutgoingOperation
@@ -112,7 +112,7 @@ def message_of(change: Change, system: ExternalSystem, operation: str) -> dict[s
     """The message of this operation as if it were recorded now, with the change's latest comment and file."""
     reference = change.external_references.filter(system=system).select_related("system").first()
     snapshot = payloads.change_snapshot(change, [reference] if reference else [])
-    comment = change.comments.filter(visibility="Public").order_by("-created_at").first()
+    comment = change.comments.filter(visibility=Visibility.PUBLIC).order_by("-created_at").first()
     attachment = change.attachments.order_by("-created_at").first()
     is_update = operation == Operation.UPDATE
     return {

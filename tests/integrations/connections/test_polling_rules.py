@@ -152,7 +152,6 @@ def test_an_item_is_read_and_its_entries_become_operations(redmine):
         "external_id": "12",
         "external_url": "https://redmine.example.com/issues/12",
         "external_status": "In progress",
-        "properties": {},
         "comments": [{"body": "{{ secret.KEY }}", "author": "J. Doe"}],
     }
     assert operation_of(redmine, ITEM, ENTRY, read.steps, True, "12") == ("5", body)

@@ -62,7 +62,7 @@ VALUES = [
     ("{{ change.description }}.", "<b>Füße</b> & 'Hände'."),
     # `omit`
     ({"a": "{{ omit }}", "b": 1}, {"b": 1}),
-    ({"a": {"b": "{{ change.risk or omit }}"}}, {"a": {}}),
+    ({"a": {"b": "{{ change.risk or omit }}"}, "c": [["{{ omit }}"], 1], "d": {}}, {"c": [1], "d": {}}),
     (["{{ omit }}", 2], [2]),
     ({"a": "{{ change.planned_end|date or omit }}"}, {}),
     # The names
