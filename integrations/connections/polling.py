@@ -232,6 +232,8 @@ class _Poll:
         except Throttled as error:
             raise PollFailed(str(error.detail)) from error
         except APIException as error:
+            if error.status_code >= 500:
+                raise PollFailed(str(error.detail)) from error
             # It is in the incoming log. The others go on.
             logger.info("News of %s was refused: %s", self.system, error.detail)
 
