@@ -3,7 +3,8 @@
 #
 #   run    the Python packages of the product, into .venv
 #   lint   as run, and the packages of the checks and tests
-#   test   as lint, and with apt-get PostgreSQL, Redis, headless Chromium, faketime, nginx, ClamAV, curl and gettext
+#   test   as lint, and with apt-get PostgreSQL, Redis, headless Chromium, faketime, nginx, ClamAV, curl, jq, gettext,
+#          and the desks that the tests connect to: Request Tracker, Redmine and webhook
 #   bench  as lint, and with apt-get PostgreSQL and Redis
 #   messages     as lint, and with apt-get gettext
 #   screenshots  as lint, and with apt-get Chromium, faketime and pngquant
@@ -36,10 +37,27 @@ apt_install() {
     # apt-get's output is shown only on failure: its warnings may be about an unreachable source that is not needed.
     if ! said=$($sudo apt-get -qq update </dev/null 2>&1 &&
         $sudo env DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends \
-            -o DPkg::Lock::Timeout=300 "$@" </dev/null 2>&1); then
+            --no-remove -o DPkg::Lock::Timeout=300 "$@" </dev/null 2>&1); then
         echo "$said" >&2
         fail "apt-get could not install $*."
     fi
+}
+
+# Succeeds if the Debian package is installed.
+has_package() {
+    # shellcheck disable=SC2016 # dpkg-query expands it
+    [ "$(dpkg-query --show --showformat='${db:Status-Status}' "$1" 2>/dev/null)" = installed ]
+}
+
+# Adds to `missing` the real desks that tests/foreign/ connects to. Their packages matter, not only their programs.
+add_foreign_desks() {
+    # Request Tracker wants a mail server. One that is there may stay.
+    command -v sendmail >/dev/null || has_package dma || missing="$missing dma"
+    # Without dbconfig-no-thanks, installing would also create databases for them.
+    for package in dbconfig-no-thanks request-tracker5 rt5-standalone rt5-db-sqlite redmine redmine-sqlite; do
+        has_package $package || missing="$missing $package"
+    done
+    command -v webhook >/dev/null || missing="$missing webhook"
 }
 
 check_python() {
@@ -124,7 +142,9 @@ test | bench)
     [ "$target" = bench ] || command -v clamd >/dev/null || missing="$missing clamav-daemon"
     [ "$target" = bench ] || command -v clamdscan >/dev/null || missing="$missing clamdscan"
     [ "$target" = bench ] || command -v curl >/dev/null || missing="$missing curl"
+    [ "$target" = bench ] || command -v jq >/dev/null || missing="$missing jq"
     [ "$target" = bench ] || command -v msgfmt >/dev/null || missing="$missing gettext"
+    [ "$target" = bench ] || add_foreign_desks
     command -v initdb >/dev/null || ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 ||
         missing="$missing postgresql"
     # shellcheck disable=SC2086 # a list of words

@@ -216,6 +216,13 @@ def signed_in_page(live_server: Any, open_page: Callable[..., Page]) -> Callable
 # --- A whole installation ---
 
 
+def services_for(config: pytest.Config, database_url: str, redis_database: int) -> dict[str, str]:
+    """The variables for an installation with this database and a broker: Redis, or the embedded default on SQLite."""
+    is_embedded = config.getoption("database") == "sqlite"
+    broker = "filesystem://" if is_embedded else services.redis_url(redis_database)
+    return {"DATABASE_URL": database_url, "CELERY_BROKER_URL": broker}
+
+
 @pytest.fixture(scope="session")
 def running_exchange(request: pytest.FixtureRequest, new_database: Callable[[str], str]) -> Iterator[RunningExchange]:
     """An installation of real processes. exchange.py describes its methods.
@@ -223,11 +230,8 @@ def running_exchange(request: pytest.FixtureRequest, new_database: Callable[[str
     It uses PostgreSQL and Redis, or with `--database sqlite` the embedded default. All tests of a run share it, so a
     test must create its own changes, and must reset the behaviour of a partner.
     """
-    broker = "filesystem://"
-    if request.config.getoption("database") == "postgresql":
-        # The last Redis database: xdist's workers use the first ones.
-        broker = services.redis_url(services.REDIS_DATABASES - 1)
-    environment = {"DATABASE_URL": new_database("exchange"), "CELERY_BROKER_URL": broker}
+    # The last Redis database: xdist's workers use the first ones.
+    environment = services_for(request.config, new_database("exchange"), services.REDIS_DATABASES - 1)
     exchange = RunningExchange(services.run_dir() / "exchange", environment)
     try:
         exchange.start()
@@ -266,7 +270,8 @@ def _is_named(config: pytest.Config) -> bool:
 def pytest_runtest_makereport(item: pytest.Item) -> Iterator[Any]:
     """Adds the last lines of the logs to the report of a failed test with real processes."""
     report = yield
-    exchange = getattr(item, "funcargs", {}).get("running_exchange")
-    if report.failed and isinstance(exchange, RunningExchange):
+    used = getattr(item, "funcargs", {}).values()
+    exchange = next((one for one in used if isinstance(one, RunningExchange)), None)
+    if report.failed and exchange:
         report.sections.append(("logs of the running exchange", exchange.logs()))
     return report

@@ -144,7 +144,7 @@ class RunningExchange:
         assert [message["operation"] for message in taken] == operations
         return taken
 
-    def until(self, what: str, condition: Callable[[], Any], seconds: float = 60) -> Any:
+    def until(self, what: str, condition: Callable[[], Any], seconds: float = 60, pause: float = 0.02) -> Any:
         """Waits for a condition. Fails at once if one of the processes has ended."""
 
         def met() -> Any:
@@ -152,7 +152,7 @@ class RunningExchange:
                 process.check_running()
             return condition()
 
-        return until(what, met, seconds)
+        return until(what, met, seconds, pause)
 
     # --- Processes ---
 

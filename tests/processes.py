@@ -159,11 +159,14 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def until(what: str, condition: Callable[[], T], seconds: float = 60) -> T:
-    """Waits until `condition()` is true. Returns its value. Raises TimeoutError with `what` in the message."""
+def until(what: str, condition: Callable[[], T], seconds: float = 60, pause: float = 0.02) -> T:
+    """Waits until `condition()` is true. Returns its value. Raises TimeoutError with `what` in the message.
+
+    `pause`: seconds between two looks. Longer where a look is work for the one that is waited for.
+    """
     deadline = time.monotonic() + seconds
     while not (value := condition()):
         if time.monotonic() > deadline:
             raise TimeoutError(f"Waited {seconds:g} s in vain until {what}.")
-        time.sleep(0.02)
+        time.sleep(pause)
     return value

@@ -21,10 +21,11 @@ from changes.models import Attachment, Change, Comment
 from integrations.models import IncomingOperation, OutgoingOperation
 from tests.factories import ChangeFactory, SupportGroupFactory
 from tests.processes import until
+from tests.refused_writes import DEADLOCK, refused
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
-DEADLOCK, SERIALIZATION, LOCK_TIMEOUT, STATEMENT_TIMEOUT, DISK_FULL = "40P01", "40001", "55P03", "57014", "53100"
+SERIALIZATION, LOCK_TIMEOUT, STATEMENT_TIMEOUT, DISK_FULL = "40001", "55P03", "57014", "53100"
 ALWAYS = 1_000_000
 HOME = "To the changes"
 
@@ -38,64 +39,6 @@ def change(acme):
 def web(client, alice):
     client.force_login(alice, backend="django.contrib.auth.backends.ModelBackend")
     return client
-
-
-@contextmanager
-def refused(times, table="changes_comment", code=DEADLOCK):
-    """Lets the database refuse the next `times` writes to the table. On PostgreSQL the error is `code`."""
-    with (_by_trigger if connection.vendor == "postgresql" else _by_lock)(times, table, code):
-        yield
-
-
-@contextmanager
-def _by_trigger(times, table, code):
-    with connection.cursor() as cursor:
-        # A sequence keeps its value when the transaction is rolled back.
-        cursor.execute("CREATE SEQUENCE refused")
-        cursor.execute(
-            "CREATE FUNCTION refuse() RETURNS trigger AS $$ BEGIN "
-            f"IF nextval('refused') <= {times} THEN RAISE EXCEPTION 'refused' USING ERRCODE = '{code}'; END IF; "
-            "RETURN new; END $$ LANGUAGE plpgsql"
-        )
-        cursor.execute(
-            f"CREATE TRIGGER refuse BEFORE INSERT OR UPDATE ON {table} FOR EACH ROW EXECUTE FUNCTION refuse()"
-        )
-    try:
-        yield
-    finally:
-        with connection.cursor() as cursor:
-            cursor.execute("DROP FUNCTION refuse CASCADE")
-            cursor.execute("DROP SEQUENCE refused")
-
-
-@contextmanager
-def _by_lock(times, table, code):
-    rival = connection.copy()
-    count = 0
-
-    def release():
-        if rival.connection is not None:
-            rival.close()
-
-    def count_refusals(execute, sql, params, many, context):
-        nonlocal count
-        try:
-            return execute(sql, params, many, context)
-        except OperationalError:
-            count += 1
-            if count == times:
-                release()
-            raise
-
-    with connection.cursor() as cursor:
-        cursor.execute("PRAGMA busy_timeout = 20")
-    rival.cursor().execute("BEGIN IMMEDIATE")
-    try:
-        with connection.execute_wrapper(count_refusals):
-            yield
-    finally:
-        release()
-        connection.close()
 
 
 def add_comment(api, change, body="Hello"):

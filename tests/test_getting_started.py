@@ -19,7 +19,22 @@ import pytest
 from . import services
 
 ROOT = Path(__file__).resolve().parent.parent
-MISSING = "chromium-headless-shell faketime nginx-light clamav-daemon clamdscan curl gettext"
+DESKS = "dma dbconfig-no-thanks request-tracker5 rt5-standalone rt5-db-sqlite redmine redmine-sqlite webhook"
+MISSING = f"chromium-headless-shell faketime nginx-light clamav-daemon clamdscan curl jq gettext {DESKS}"
+# Programs that the installer looks for, besides Chromium.
+PROGRAMS = [
+    "redis-server",
+    "faketime",
+    "initdb",
+    "msgfmt",
+    "nginx",
+    "clamd",
+    "clamdscan",
+    "curl",
+    "jq",
+    "sendmail",
+    "webhook",
+]
 LOCKS = ["bootstrap", "dev", "run"]
 # Programs of every Debian.
 TOOLS = ["sh", "make", "cat", "cksum", "cp", "dirname", "env", "expand", "id", "ls", "mkdir", "rm", "sed"]
@@ -50,6 +65,12 @@ class Clone:
     def add_python(self, version: str, name: str = "python3") -> None:
         """Adds a Python that can only print its version."""
         self.add(name, f"echo {version}")
+
+    def add_programs(self, *more: str) -> None:
+        """Adds all programs that the tests need, except Chromium, and `more`."""
+        for program in (*PROGRAMS, *more):
+            self.add(program, "exit 0")
+        self.add("dpkg-query", "echo installed")
 
     def sync(self, name: str) -> None:
         """Lets the folder look as after installing the packages of a lock file."""
@@ -126,18 +147,7 @@ def test_python_versions_are_compared_as_numbers(clone: Clone, version: str, acc
 @TARGETS
 def test_a_read_only_folder_is_told_in_one_line(clone: Clone, target: str) -> None:
     clone.folder.chmod(0o555)
-    for program in (
-        "redis-server",
-        "chromium-headless-shell",
-        "faketime",
-        "initdb",
-        "msgfmt",
-        "nginx",
-        "clamd",
-        "clamdscan",
-        "curl",
-    ):
-        clone.add(program, "exit 0")
+    clone.add_programs("chromium-headless-shell")
     assert_one_line(clone.make(target), str(clone.folder), "cannot be written to")
     assert sorted(file.name for file in clone.folder.iterdir()) == ["Makefile", "requirements"]
 
@@ -187,6 +197,19 @@ def test_only_what_is_missing_is_installed_and_without_questions(clone: Clone) -
     assert "postgresql" not in calls
 
 
+@pytest.mark.parametrize("installed", ["redmine", "rt5-db-sqlite"])
+def test_a_desk_is_installed_by_its_packages(clone: Clone, installed: str) -> None:
+    """Not by its programs: a Request Tracker without SQLite is not enough."""
+    clone.add_programs("chromium-headless-shell", "rt-setup-database-5")
+    clone.add("dpkg-query", f'case "$*" in *" {installed}") echo installed ;; *) exit 1 ;; esac')
+    clone.add("id", "echo 0")
+    clone.add("apt-get", "exit 0")
+    clone.sync("dev")
+    done = clone.install("test")
+    wanted = [package for package in DESKS.split() if package not in (installed, "dma", "webhook")]
+    assert done.stdout == f"Installing with apt-get: {' '.join(wanted)}\n"
+
+
 def test_a_failed_apt_get_is_shown(clone: Clone) -> None:
     clone.add("initdb", "exit 0")
     clone.add("id", "echo 0")
@@ -199,8 +222,7 @@ def test_a_failed_apt_get_is_shown(clone: Clone) -> None:
 
 @pytest.mark.parametrize("status", [0, 100])
 def test_chromium_itself_will_do_where_the_one_without_windows_cannot_be_had(clone: Clone, status: int) -> None:
-    for program in ("redis-server", "chromium", "faketime", "initdb", "msgfmt", "nginx", "clamd", "clamdscan", "curl"):
-        clone.add(program, "exit 0")
+    clone.add_programs("chromium")
     clone.add("id", "echo 0")
     clone.add("apt-get", f'echo "$@" >>apt.log; exit {status}')
     clone.sync("dev")

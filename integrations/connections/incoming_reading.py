@@ -37,7 +37,7 @@ def poll_of(reader: Reader, whole: Section) -> Poll:
     return Poll(
         every=section.number("every", 10, 7 * 86_400) or 60,
         listed=listed,
-        cursor=reader.one(section, "cursor", ITEM),
+        cursor=reader.one(section, "cursor", ITEM.also("now")),
         external_id=reader.one(section, "external_id", ITEM.also("steps").after(saved)),
         overlap=section.number("overlap", 0, 86_400),
         read=read,

@@ -10,7 +10,6 @@ from datetime import timedelta
 from typing import Any
 
 from django.utils import timezone
-from rest_framework.exceptions import APIException
 
 from changes.api.exceptions import Problem
 from integrations import incoming
@@ -71,7 +70,8 @@ def is_done(system: ExternalSystem, key: str | None) -> bool:
     if found.exclude(status=IncomingStatus.FAILED).exists():
         return True
     since = timezone.now() - REFUSED_REMEMBERED
-    return found.filter(status=IncomingStatus.FAILED, received_at__gte=since).exists()
+    # What failed on our side is no refusal.
+    return found.filter(status=IncomingStatus.FAILED, http_status__lt=500, received_at__gte=since).exists()
 
 
 def take(system: ExternalSystem, way: str, key: str | None, body: Mapping[str, Any]) -> incoming.Answer:
@@ -80,6 +80,8 @@ def take(system: ExternalSystem, way: str, key: str | None, body: Mapping[str, A
 
 
 def log_unusable(system: ExternalSystem, way: str, key: str | None, news: Any, error: str) -> None:
-    """Logs news of which the document could make no operation."""
+    """Logs news of which the document could make no operation, once: a poll that looks back finds it again."""
     said = Said(system, way, key, {"news": news})
-    said.log_failure(APIException(error))
+    said.key = key or f"unusable-{said.body_sha256}"
+    if not is_done(system, said.key):
+        said.log_failure(Problem(error, "unusable"))

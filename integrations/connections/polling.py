@@ -181,7 +181,7 @@ class _Poll:
                 if shutdown.is_asked():
                     return
                 yield from self._item(item)
-                self.cursor = polling_rules.cursor_of(connection, item)
+                self.cursor = polling_rules.cursor_of(connection, item, begun)
             self._keep_cursor()
             page_size = connection.poll.page_size
             if not page_size or len(items) < page_size:
@@ -232,6 +232,8 @@ class _Poll:
         except Throttled as error:
             raise PollFailed(str(error.detail)) from error
         except APIException as error:
+            if error.status_code >= 500:
+                raise PollFailed(str(error.detail)) from error
             # It is in the incoming log. The others go on.
             logger.info("News of %s was refused: %s", self.system, error.detail)
 

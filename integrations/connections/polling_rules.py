@@ -116,9 +116,9 @@ def _names(item: object, steps: Mapping[str, Any] | None, **more: object) -> dic
     return {**{name: wrapped(value) for name, value in known.items()}, "omit": OMIT}
 
 
-def cursor_of(connection: Connection, item: object) -> object:
+def cursor_of(connection: Connection, item: object, now: datetime) -> object:
     """The cursor behind this item: a text or a number. Raises EvaluationFailed."""
-    return _scalar(_poll(connection).cursor, _names(item, None), "poll.cursor")
+    return _scalar(_poll(connection).cursor, _names(item, None, now=timestamp(now)), "poll.cursor")
 
 
 def external_id_of(connection: Connection, item: object, steps: Mapping[str, Any] | None = None) -> str:

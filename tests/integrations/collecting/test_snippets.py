@@ -4,12 +4,9 @@ import json
 import os
 import re
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
-
-from tests.processes import until
 
 GUIDE = Path("docs/partner-api.md").read_text().split("## Collecting operations")[1].split("\n## ")[0]
 
@@ -28,26 +25,6 @@ def environment(running_exchange):
 def give_to_gamma(exchange, title):
     fields = {"title": title, "owning_group": "GAMMA Cloud"}
     return exchange.api("alice").post("/api/v1/changes/", json=fields).json()["number"]
-
-
-def test_the_collector_in_python(running_exchange, environment, tmp_path):
-    (collector,) = snippets("python")
-    program = tmp_path / "collector.py"
-    program.write_text(collector)
-    number = give_to_gamma(running_exchange, "For the collector")
-    printed = tmp_path / "printed"
-    with printed.open("w") as output:
-        running = subprocess.Popen([sys.executable, str(program)], env=environment, stdout=output, stderr=output)
-        try:
-            until("it was applied", lambda: f"Assign 1 {number} For the collector" in printed.read_text())
-            change = f"/api/v1/changes/{number}/"
-            references = running_exchange.api("alice")
-            until("the reference is there", lambda: references.get(change).json()["external_references"])
-        finally:
-            running.kill()
-            running.wait()
-    (reference,) = references.get(change).json()["external_references"]
-    assert (reference["system_id"], reference["external_id"]) == ("GAMMA", f"D-{number}")
 
 
 def test_the_calls_with_curl(running_exchange, environment):

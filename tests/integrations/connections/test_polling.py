@@ -10,6 +10,7 @@ from integrations.connections import polling
 from integrations.models import ConnectionPoll, ExternalReference, IncomingOperation
 from integrations.outgoing import delivery
 from integrations.standing.status import all_statuses
+from tests.refused_writes import refused
 
 from .conftest import connect, document_of
 
@@ -100,6 +101,30 @@ def test_an_entry_that_is_refused_is_logged_once_and_the_others_go_on(polled, de
         poll()
         ConnectionPoll.objects.update(cursor=0)
     assert [(operation, status) for operation, status, _ in taken()] == [("Create", "Failed"), ("Create", "Applied")]
+
+
+def test_an_item_that_no_operation_can_be_made_of_is_logged_once_and_the_others_go_on(polled, desk):
+    news(desk, "T1", title={"no": "text"})  # only its operation is wrong
+    news(desk, None, title="Of no ticket")
+    news(desk, "T2", title="Good")
+    for _ in range(2):
+        poll()
+        ConnectionPoll.objects.update(cursor=0)
+    assert [status for _, status, _ in taken()] == ["Failed", "Failed", "Applied"]
+    assert [row.http_status for row in IncomingOperation.objects.order_by("received_at", "id")] == [400, 400, 201]
+
+
+@pytest.mark.any_database
+@pytest.mark.django_db(transaction=True)
+def test_news_that_cannot_be_stored_now_is_taken_later(polled, desk):
+    news(desk, "T7", title="Their printer")
+    news(desk, "T8", title="Their scanner")
+    with refused(3, "changes_change"):
+        row = poll()
+    assert (row.cursor, row.failures, "database is busy" in row.last_error) == (None, 1, True)
+    row = poll()
+    assert (row.cursor, row.failures, row.last_error) == (2, 0, "")
+    assert [change.title for change in Change.objects.order_by("number")] == ["Their printer", "Their scanner"]
 
 
 def test_a_list_by_pages_keeps_its_cursor_while_it_is_read(polled, desk):

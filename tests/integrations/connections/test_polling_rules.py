@@ -135,7 +135,7 @@ def test_an_item_is_read_and_its_entries_become_operations(redmine):
         25,
         True,
     )
-    assert cursor_of(redmine, ITEM) == "2026-11-24T09:30:00Z"
+    assert cursor_of(redmine, ITEM, NOW) == "2026-11-24T09:30:00Z"
     read = ItemReading(redmine, ITEM, "2026-11-24T00:00:00Z", True, SECRETS)
     call = read.next_call()
     query = "include=journals&since=2026-11-24T00%3A00%3A00Z&known=true"
@@ -167,7 +167,7 @@ def test_without_entries_the_item_is_the_entry_and_without_a_key_there_is_none()
     assert entries_of(made, ITEM) == [ITEM]
     assert not is_skipped(made, ITEM, ITEM, {}, False)
     assert operation_of(made, ITEM, ITEM, {}, False, "12") == (None, {"operation": "Update"})
-    assert cursor_of(made, {"id": 3}) == 3
+    assert cursor_of(made, {"id": 3}, NOW) == 3
     for value in (None, "", []):
         with pytest.raises(EvaluationFailed, match=r"poll.external_id: the value is"):
             external_id_of(made, {"id": value})
