@@ -14,6 +14,7 @@ DEEPEST = 60
 MOST_VALUES = 50_000
 LARGEST_TEXT = 1024 * 1024
 _LARGEST_INT = 2**127
+_ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False)
 
 
 class Unusable(ValueError):  # noqa: N818
@@ -160,6 +161,6 @@ def as_text(value: object) -> str | None:
 def as_json(value: object) -> str:
     """Compact JSON, not escaped to ASCII. Raises Unusable."""
     try:
-        return json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+        return _ENCODER.encode(value)
     except ValueError as error:
         raise Unusable("a number has no form in JSON") from error
