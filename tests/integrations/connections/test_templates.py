@@ -193,7 +193,7 @@ TEXTS = st.text(max_size=60) | st.sampled_from(
     [
         "{{ secret.KEY }}",
         "{% for a in b %}",
-        "{{ 7*7 }}",
+        "{{ 7777|int * 7 }}",
         "{#",
         "omit",
         "'\"\\",
@@ -263,7 +263,7 @@ def test_no_filter_evaluates_what_a_person_typed(typed):
         EVERY_FILTER, "Assign", names_of({**MESSAGE, "change": {"title": typed}}, NOW), SECRETS
     ).next_call()
     results = json.loads(call.body)
-    assert not any("key-of-the-desk" in text or "49" in text.replace(typed, "") for text in results)
+    assert not any("key-of-the-desk" in text or "54439" in text.replace(typed, "") for text in results)
 
 
 WORDS = """
