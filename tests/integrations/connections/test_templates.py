@@ -45,6 +45,12 @@ VALUES = [
     ("{{ range(3)|list }}", [0, 1, 2]),
     ("{{ change.version|int * 1000 }}", 3000),
     ("{{ 9007199254740993123456789 is defined }}", True),
+    # A mapping has its keys and nothing else, whatever they are named.
+    ("{{ change is mapping }}", True),
+    ("{{ change.items is defined or change.keys is defined or change.get is defined }}", False),
+    ("{{ change.external_references.append is defined }}", False),
+    ("{{ changed_fields.owning_group|items|list }}", [["old", "Network"], ["new", "Desk"]]),
+    ("{{ 'number' in change and 'items' not in change }}", True),
     # Anything else is a text.
     ("{{ change.version }}.", "3."),
     ("{{ change.version }}{{ change.version }}", "33"),
