@@ -22,14 +22,14 @@ from integrations.outgoing.sending import ANSWER_KEPT, keep_answer
 from integrations.transports.base import Response, TransportError
 
 from . import partner_tokens
-from .auth import AuthRefused
 from .calling import Line
-from .calls import AttachedFile
-from .connection import Connection
-from .conversation import Conversation, names_of
-from .faults import EvaluationFailed
+from .evaluation.auth import AuthRefused
+from .evaluation.calls import AttachedFile
+from .evaluation.connection import Connection
+from .evaluation.conversation import Conversation, names_of
 from .partner_tokens import Renewal, Token
 from .secrets import secrets_of
+from .templating.faults import EvaluationFailed
 
 
 @dataclass(frozen=True)
