@@ -36,7 +36,7 @@ for my $account (['OURS', 'Case exchange'], ['PERSON', 'PERSON_NAME']) {
   my $user = $user{$name} = RT::User->new(RT->SystemUser);
   must($user->Create(Name => $name, RealName => $real_name, EmailAddress => "$name\@rt.example", Privileged => 1,
     Password => 'PASSWORD'));
-  must($user->PrincipalObj->GrantRight(Right => $_, Object => $queue)) 
+  must($user->PrincipalObj->GrantRight(Right => $_, Object => $queue))
     for @ours, ($name eq 'OURS' ? () : 'ReplyToTicket');
 }
 my $field = RT::CustomField->new(RT->SystemUser);
