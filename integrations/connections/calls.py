@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote, urlencode, urlsplit
@@ -79,6 +79,14 @@ class Call:
         return self._shown()
 
 
+def without_secrets(text: str, secrets: Iterable[str]) -> str:
+    """The text with a mask for each secret that stands in it, unless the secret is too short to be searched for."""
+    for secret in sorted(secrets, key=len, reverse=True):
+        if len(secret) >= SHORTEST_SEARCHED:
+            text = text.replace(secret, MASK)
+    return text.replace(_ENCODED_MASK, MASK)
+
+
 @dataclass(frozen=True)
 class Caller:
     """What all calls of a system have in common, besides the names that templates know."""
@@ -110,11 +118,7 @@ class Caller:
         return ShownCall(request.method, self.hidden(url), seen, self.hidden(_shown_body(body)))
 
     def hidden(self, text: str) -> str:
-        """The text with a mask for each secret that stands in it."""
-        for secret in sorted(self.secrets.values(), key=len, reverse=True):
-            if len(secret) >= SHORTEST_SEARCHED:
-                text = text.replace(secret, MASK)
-        return text.replace(_ENCODED_MASK, MASK)
+        return without_secrets(text, self.secrets.values())
 
     def _content(self, request: RequestTemplate, names: Names) -> tuple[dict[str, str], Body]:
         body, content_type = _body(request, names)

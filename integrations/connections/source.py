@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import difflib
 import re
+from bisect import bisect_right
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import yaml
 
@@ -18,6 +19,8 @@ LARGEST = 256 * 1024
 DEEPEST = 30
 # Aliases may repeat a node. So many nodes are read, repeated ones included.
 MOST_NODES = 20_000
+MOST_FAULTS = 200
+_TOO_MANY = f"has more than {MOST_NODES} values"
 _MERGE = "tag:yaml.org,2002:merge"
 Constant = str | int | float | bool | None
 # Of each kind: the keys that it may have, and those that it must have.
@@ -31,13 +34,13 @@ class TooLarge(Exception):  # noqa: N818
 class _Loader(JsonValuesLoader):
     def __init__(self, text: str) -> None:
         super().__init__(text)
-        self._depth = 0
+        self._depth = self._count = 0
 
     def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
-        if self._depth > DEEPEST:
-            raise yaml.composer.ComposerError(
-                None, None, f"it is nested more than {DEEPEST} levels deep", self.peek_event().start_mark
-            )
+        self._count += 1
+        if self._depth > DEEPEST or self._count > MOST_NODES:
+            limit = f"is nested more than {DEEPEST} levels deep" if self._depth > DEEPEST else _TOO_MANY
+            raise yaml.composer.ComposerError(None, None, f"it {limit}", self.peek_event().start_mark)
         self._depth += 1
         try:
             return super().compose_node(parent, index)
@@ -58,6 +61,8 @@ class Source:
         self.text = text.removeprefix("\ufeff")
         self.faults: list[Fault] = []
         self._left = MOST_NODES
+        # Where lines begin: behind what YAML takes for line ends.
+        self._lines = [0, *(end.end() for end in re.finditer(r"\r\n|[\r\n\x85\u2028\u2029]", self.text))]
 
     def root(self) -> yaml.Node | None:
         """The composed document; None if there is none, with a fault that says why."""
@@ -85,10 +90,11 @@ class Source:
         self._add(index, "", message)
 
     def _add(self, index: int, path: str, message: str) -> None:
-        before = self.text[:index]
-        # What YAML takes for line ends.
-        lines = re.split(r"\r\n|[\r\n\x85\u2028\u2029]", before)
-        self.faults.append(Fault(len(lines), len(lines[-1]) + 1, path, message))
+        line = bisect_right(self._lines, index)
+        self.faults.append(Fault(line, index - self._lines[line - 1] + 1, path, message))
+        if len(self.faults) > MOST_FAULTS:
+            self.faults.append(replace(self.faults.pop(), message=f"There are more than {MOST_FAULTS} faults."))
+            raise TooLarge
 
     def fault(self, node: yaml.Node, path: str, message: str) -> None:
         self._add(node.start_mark.index, path, message)
@@ -107,9 +113,7 @@ class Source:
     def _visit(self, node: yaml.Node, path: str) -> None:
         self._left -= 1
         if self._left < 0:
-            self.fault(
-                node, path, f"The document has more than {MOST_NODES} values, those that aliases repeat included."
-            )
+            self.fault(node, path, f"The document {_TOO_MANY}, those that aliases repeat included.")
             raise TooLarge
 
     def entries(self, node: yaml.Node, path: str, depth: int = 0) -> dict[str, Entry]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -37,6 +38,7 @@ TESTS = frozenset(
 )
 FUNCTIONS = frozenset({"range"})
 # Filters that |map, which takes the name of a filter, would reach otherwise.
+_ONE_NAME = re.compile(r"\{\{\s*([A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*)\s*\}\}", re.ASCII)
 _REMOVED_FILTERS = ("batch", "chain", "groupby", "pprint", "random", "safe", "slice", "unique", "zip")
 _GLOBALS_OF_MINIJINJA = ("debug", "dict", "namespace", "cycler", "joiner", "randrange", "lipsum", "now")
 
@@ -162,13 +164,29 @@ class Template(Dynamic):
     path: str
     is_expression: bool
     uses_secret: bool = False
+    parts: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, engine: Engine, source: str, path: str, uses_secret: bool = False) -> Template:
-        return cls(engine, source.strip() if (one := is_one_expression(source)) else source, path, one, uses_secret)
+        source = source.strip() if (one := is_one_expression(source)) else source
+        name = _ONE_NAME.fullmatch(source)
+        return cls(engine, source, path, one, uses_secret, tuple(name[1].split(".")) if name else ())
 
     def value(self, names: Names) -> object:
+        found = self._looked_up(names) if self.parts else None
+        if found is not None:
+            return found
         return self._evaluated(self.engine.value if self.is_expression else self.engine.text, names)
+
+    def _looked_up(self, names: Names) -> object:
+        """The text or number of a name such as `change.title`, which needs no rendering. None: render it."""
+        value: object = names
+        for part in self.parts:
+            if not isinstance(value, dict) or (value := dict.get(value, part)) is None:
+                return None
+        if type(value) is str:
+            return value if len(value) <= LARGEST_TEXT else None
+        return value if type(value) is int else None
 
     def url_path(self, names: Names) -> str:
         """The text with percent-encoded values. Raises EvaluationFailed, also for an empty value."""

@@ -14,6 +14,7 @@ DEEPEST = 60
 MOST_VALUES = 50_000
 LARGEST_TEXT = 1024 * 1024
 _LARGEST_INT = 2**127
+_ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False)
 
 
 class Unusable(ValueError):  # noqa: N818
@@ -32,48 +33,47 @@ class Omit:
 OMIT: Final = Omit()
 
 
-class Record(dict[str, object]):
-    """A JSON object without methods.
+class _Hidden:
+    """In the place of a method: the attribute is not there."""
 
-    minijinja takes for a mapping what has an attribute `items`. It also looks for an attribute whenever a key is
-    missing, directly after the key. `_missed` tells the second from the first.
+    def __get__(self, instance: object, owner: type) -> object:
+        raise AttributeError
+
+
+class _Items:
+    """The attribute by which minijinja knows a mapping.
+
+    When a key is missing, minijinja looks for an attribute of that name, directly after the key. Then it is not there.
     """
 
-    __slots__ = ("_missed",)
-
-    def __getitem__(self, key: str) -> object:
-        try:
-            return dict.__getitem__(self, key)
-        except KeyError:
-            if key == "items":
-                object.__setattr__(self, "_missed", True)
-            raise
-
-    def __getattribute__(self, name: str) -> object:
-        if name.startswith("__"):
-            return object.__getattribute__(self, name)
-        if name == "items" and not _forgets_miss(self):
-            return None
-        raise AttributeError(name)
+    def __get__(self, record: Record, owner: type) -> None:
+        if record._missed:
+            record._missed = False
+            raise AttributeError
 
 
-def _forgets_miss(record: Record) -> bool:
-    try:
-        object.__delattr__(record, "_missed")
-    except AttributeError:
-        return False
-    return True
+class Record(dict[str, object]):
+    """A JSON object without methods. Use those of dict, as in `dict.items(record)`."""
+
+    _missed = False
+
+    def __missing__(self, key: object) -> object:
+        self._missed = key == "items"
+        raise KeyError(key)
 
 
 class Row(list[object]):
     """A JSON array without methods."""
 
-    __slots__ = ()
 
-    def __getattribute__(self, name: str) -> object:
-        if name.startswith("__"):
-            return object.__getattribute__(self, name)
-        raise AttributeError(name)
+def _hide_methods(kind: type, base: type) -> None:
+    for name in vars(base):
+        if not name.startswith("_"):
+            setattr(kind, name, _Items() if name == "items" else _Hidden())
+
+
+_hide_methods(Record, dict)
+_hide_methods(Row, list)
 
 
 def wrapped(value: object, depth: int = 0) -> object:
@@ -160,6 +160,6 @@ def as_text(value: object) -> str | None:
 def as_json(value: object) -> str:
     """Compact JSON, not escaped to ASCII. Raises Unusable."""
     try:
-        return json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+        return _ENCODER.encode(value)
     except ValueError as error:
         raise Unusable("a number has no form in JSON") from error

@@ -209,6 +209,8 @@ def test_two_steps_of_a_name_and_too_many():
 
 
 LARGE = [
+    ("\n".join(f"key{number}: 1" for number in range(5_000)), "201:1: key200: There are more than 200 faults."),
+    ("a: [" + "1," * 30_000 + "]", "it has more than 20000 values"),
     ("a: " + "x" * 300_000, "The document has more than 256 KiB."),
     ("a: " + "[" * 1000, "it is nested more than 30 levels deep"),
     ("- " * 1000 + "a", "it is nested more than 30 levels deep"),
@@ -217,7 +219,7 @@ LARGE = [
         " &d [*c,*c,*c,*c,*c,*c,*c,*c,*c,*c], &e [*d,*d,*d,*d,*d,*d,*d,*d,*d,*d]]",
         "The document has more than 20000 values",
     ),
-    (STEP + "json: &a {a: *a, b: *a}", "The document has more than 20000 values"),
+    (STEP + "json: &a {a: *a, b: *a}", "There are more than 200 faults."),
     (STEP + "json: &a [*a]", "This is nested more than 30 levels deep."),
     (BASE + "outgoing: &a {<<: *a}", "nested"),
 ]
