@@ -36,6 +36,8 @@ def test_a_change_and_an_issue(partnership, redmine):
     assert partnership.reference(number)["external_url"] == f"{redmine.url}/issues/{issue}"
 
     redmine.note(issue, "Only for us.")
+    redmine.attach(issue, "plan.txt")
+    redmine.remove_file(issue, "plan.txt")
     other, opened = news_comes(partnership, number, issue, "Feedback")
     goes_there_and_back(partnership, number, issue, "Resolved", "Rejected")
     redmine.set_status(opened, "Rejected")
@@ -44,10 +46,11 @@ def test_a_change_and_an_issue(partnership, redmine):
     assert redmine.texts(opened) == []
     assert redmine.texts(issue) == [signed("alice"), "Only for us.", "Ja, morgen früh."]
     assert [body for author, body in partnership.comments(number) if author == partnership.author] == [
+        "Attached there: plan.txt",
         "Ja, morgen früh.",
         "Status: Feedback",
     ]
-    assert len(partnership.comments(number)) == 3
+    assert len(partnership.comments(number)) == 4
     assert (partnership.count(OLD), partnership.count(f"{OPENED} {partnership.system_id}")) == (0, 1)
 
 

@@ -32,6 +32,7 @@ def test_a_change_and_a_ticket(rt, request_tracker):
 
     request_tracker.note(ticket, "Only for us.")
     request_tracker.open("Without a text", "")
+    request_tracker.reply_in_html(ticket, "<p>Und <b>bitte</b> lüften.</p>", "plan.txt")
     other, opened = news_comes(rt, number, ticket, "stalled")
     goes_there_and_back(rt, number, ticket, "resolved", "rejected")
     request_tracker.set_status(opened, "rejected")
@@ -39,9 +40,11 @@ def test_a_change_and_a_ticket(rt, request_tracker):
     is_given_back(rt, other)
     assert request_tracker.texts(opened) == []
     assert request_tracker.texts(ticket) == [signed("alice"), FILE_NAME, "Only for us.", "Ja, morgen früh."]
+    assert [name for name, _ in request_tracker.files(ticket)] == [FILE_NAME, "plan.txt"]
     assert [body for author, body in rt.comments(number) if author == rt.author] == [
+        "Und bitte lüften.\n\nAttached there: plan.txt",
         "Ja, morgen früh.",
         "Status: open → stalled",
     ]
-    assert len(rt.comments(number)) == 3
+    assert len(rt.comments(number)) == 4
     assert (rt.count(OLD), rt.count("Without a text"), rt.count(f"{OPENED} {rt.system_id}")) == (0, 1, 1)
