@@ -36,8 +36,23 @@ READY = "Ctrl-C stops everything."
 OURS = ("SECRET_KEY", "DEBUG", "DATABASE_URL", "CELERY_BROKER_URL", "MEDIA_ROOT", "OUTGOING_ALLOWED_NETWORKS", "PORT")
 _CHOOSE = """
 import json
+from pathlib import Path
 from changes.models import Change, SupportGroup
-from integrations.models import OutgoingOperation
+from integrations.connections import revisions, secrets
+from integrations.models import ExternalGroup, ExternalSystem, OutgoingOperation
+from integrations.setup import configuration
+
+# Two systems of one partner, whose Request Tracker is connected, and about to be.
+document = Path("integrations/presets/request-tracker.yaml").read_text()
+configuration.load(json.dumps({
+    "external_systems": [
+        {"system_id": name, "authorized_user": name.lower(), "delivery": "mapped"} for name in ("OMEGA", "SIGMA")
+    ],
+    "groups": [{"name": "SIGMA Facilities", "external_system": "SIGMA"}],
+}), {})
+sigma = ExternalSystem.objects.get(system_id="SIGMA")
+secrets.write(sigma, {"RT_TOKEN": "1-14-0123456789abcdef"})
+revisions.activate(sigma, document, None, "As agreed with SIGMA")
 
 held = Change.objects.filter(phase="Deploy", owning_group__external_group__system__system_id="ACME")
 refused = OutgoingOperation.objects.filter(status="Refused").first()
@@ -69,6 +84,22 @@ def _give_to_a_partner(page: Page, keys: dict[str, str]) -> None:
     expect(page.get_by_text("Assign").first).to_be_visible()
 
 
+def _save_a_faulty_document(page: Page, keys: dict[str, str]) -> None:
+    document = page.locator("#id_document")
+    document.fill(document.input_value().replace("Subject:", "Subjekt:").replace("change.title", "change.titel|uper"))
+    page.get_by_role("button", name="Save the draft").click()
+    expect(page.locator(".fault").first).to_be_visible()
+
+
+def _discard_the_draft(page: Page, keys: dict[str, str]) -> None:
+    address = page.url
+    page.goto("/exchange/systems/SIGMA/connection/")
+    if (discard := page.get_by_role("button", name="Discard the draft")).count():
+        discard.click()
+    page.goto(address)
+
+
+_TRY = "/exchange/systems/SIGMA/connection/try/?change={change}&operation=Assign"
 SHOTS = (
     Shot("sign-in", "/accounts/login/", person=None),
     Shot("desk", "/"),
@@ -83,6 +114,9 @@ SHOTS = (
     Shot("exchange", "/exchange/", person="ingrid"),
     Shot("operation", "/exchange/{operation}/", person="ingrid"),
     Shot("status", "/exchange/status/", person="ingrid"),
+    Shot("connection-begin", "/exchange/systems/OMEGA/connection/", person="ingrid"),
+    Shot("connection-faults", "/exchange/systems/SIGMA/connection/", person="ingrid", act=_save_a_faulty_document),
+    Shot("connection-try", _TRY, person="ingrid", act=_discard_the_draft),
     Shot("workflow", "/workflow/"),
     Shot("not-found", "/changes/CHG9999999/"),
     Shot("admin", "/admin/", person="admin"),

@@ -37,8 +37,8 @@ TESTS = frozenset(
     }
 )
 FUNCTIONS = frozenset({"range"})
-# Filters that |map, which takes the name of a filter, would reach otherwise.
 _ONE_NAME = re.compile(r"\{\{\s*([A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*)\s*\}\}", re.ASCII)
+# Filters that |map, which takes the name of a filter, would reach otherwise.
 _REMOVED_FILTERS = ("batch", "chain", "groupby", "pprint", "random", "safe", "slice", "unique", "zip")
 _GLOBALS_OF_MINIJINJA = ("debug", "dict", "namespace", "cycler", "joiner", "randrange", "lipsum", "now")
 

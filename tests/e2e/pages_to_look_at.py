@@ -57,7 +57,7 @@ def _save_after_somebody_else(page: Page) -> None:
 
 
 def _save_a_faulty_document(page: Page) -> None:
-    page.get_by_label("Document").fill("base_url: nowhere\noutgoing:\n  Assign: {name: create}\n")
+    page.locator("#id_document").fill("base_url: nowhere\noutgoing:\n  Assign: {name: create}\n")
     page.get_by_role("button", name="Save the draft").click()
     expect(page.locator(".fault").first).to_be_visible()
 
