@@ -20,8 +20,9 @@ def test_the_editor_numbers_lines_indents_and_goes_to_a_fault(signed_in_page, in
     area, numbers = page.locator("#id_document"), page.locator(".editor .numbers span")
     expect(numbers).to_have_count(len(DOCUMENT.split("\n")))
     area.press("Control+Home")
+    area.press("Enter")
     area.press("Tab")
-    assert area.input_value() == "  " + DOCUMENT
+    assert area.input_value() == "\n  " + DOCUMENT
     area.press("Escape")
     area.press("Tab")
     expect(page.get_by_label("Reason")).to_be_focused()  # nobody is caught in the editor
