@@ -11,6 +11,7 @@ urlpatterns = [
     path("", exchange_log_views.ExchangeLog.as_view(), name="log"),
     path("retry/", exchange_log_views.RetryWindow.as_view(), name="retry_window"),
     path("systems/<str:system_id>/connect/", connect_views.Connect.as_view(), name="connect"),
+    path("connections/reference/", connection_views.ReferencePage.as_view(), name="connection_reference"),
     path("systems/<str:system_id>/connection/", connection_views.ConnectionPage.as_view(), name="connection"),
     path("systems/<str:system_id>/connection/try/", connection_views.TryPage.as_view(), name="connection_try"),
     path("systems/<str:system_id>/connection/replay/", connection_views.ReplayPage.as_view(), name="connection_replay"),

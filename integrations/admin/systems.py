@@ -10,6 +10,7 @@ from django.shortcuts import redirect
 from django.urls import URLPattern, path, reverse
 from django.utils import timezone
 from django.utils.decorators import method_decorator
+from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
@@ -40,10 +41,12 @@ TOLD_FOR: dict[tuple[str, ...], tuple[str, ...]] = {
 }
 TOLD = tuple(dict.fromkeys(name for names in TOLD_FOR.values() for name in names if name != "password"))
 FOR_PUSH = _("Only for push, when we call the partner.")
+FOR_CALLED = _("For push and mapped, when we call the partner.")
 FOR_SMAX = _("Only for a partner whose SMAX adapter collects its operations.")
 DELIVERY: tuple[Any, ...] = (
     (_("Delivery"), {"fields": ("delivery", "enabled")}),
-    (_("Push"), {"fields": ("endpoint_url", "max_in_flight", "rate_limit"), "description": FOR_PUSH}),
+    (_("Push"), {"fields": ("endpoint_url",), "description": FOR_PUSH}),
+    (_("Load"), {"fields": ("max_in_flight", "rate_limit"), "description": FOR_CALLED}),
 )
 
 
@@ -234,6 +237,12 @@ class ExternalSystemAdmin(ConfirmedAdmin, CountsWhatProtects, admin.ModelAdmin):
         self, request: HttpRequest, obj: ExternalSystem, post_url_continue: str | None = None
     ) -> HttpResponse:
         response = super().response_add(request, obj, post_url_continue)
+        told = gettext("What comes next: %(page)s")
+        name = (
+            gettext("the document of its connection") if obj.delivery == Delivery.MAPPED else gettext("what it enters")
+        )
+        page = format_html('<a href="{}">{}</a>', reverse("exchange:connect", args=[obj.system_id]), name)
+        self.message_user(request, format_html(told.replace("%(page)s", "{}"), page), messages.INFO)
         return self._with_secret(request, obj, response)
 
     def response_change(self, request: HttpRequest, obj: Any) -> HttpResponse:

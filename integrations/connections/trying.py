@@ -198,7 +198,19 @@ def test_message(system: ExternalSystem, group: SupportGroup | None, user: Any, 
     }
 
 
-def run(connection: Connection, system: ExternalSystem, message: Mapping[str, Any]) -> list[Tried]:
+@dataclass(frozen=True)
+class Ran:
+    """The calls that were made for a test record, and what the partner named of it."""
+
+    steps: list[Tried]
+    reference: dict[str, str]
+
+    @property
+    def failed(self) -> Tried | None:
+        return next((step for step in self.steps if step.is_fault), None)
+
+
+def run(connection: Connection, system: ExternalSystem, message: Mapping[str, Any]) -> Ran:
     """Makes the calls of the document for a test record: its Assign, and then its Cancel. Keeps nothing here."""
     line = Line(connection, secrets_of([system.pk])[system.pk])
     done: list[Tried] = []
@@ -214,7 +226,7 @@ def run(connection: Connection, system: ExternalSystem, message: Mapping[str, An
         reference |= found
         if steps and steps[-1].is_fault:
             break
-    return done
+    return Ran(done, reference)
 
 
 def _run(

@@ -15,7 +15,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
 from changes.texts.isolation import apart
-from integrations.choices import Breaker
+from integrations.choices import Breaker, Delivery
 
 from . import failures, state
 
@@ -122,6 +122,10 @@ def flow_of(system: ExternalSystem, now: datetime, due_since: datetime | None = 
         return Flow(Condition.DISABLED, told % names)
     if system.paused_at is not None:
         told = _("Sending is paused: %(reason)s Operations wait until an administrator resumes it.")
+        if system.delivery == Delivery.MAPPED:
+            told = _(
+                "Sending is paused: %(reason)s Operations wait until the secret is written anew, or somebody resumes."
+            )
         return Flow(Condition.PAUSED, told % {"reason": failures.pause_cause(system)}, system.paused_at)
     if system.is_unconnected:
         told = _("%(system)s has no active connection: operations wait until an administrator activates one.")

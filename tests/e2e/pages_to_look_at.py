@@ -212,6 +212,7 @@ LOOKS = (
     Look("connect, pull", "/exchange/systems/EPSILON/connect/"),
     Look("connect, SMAX", "/exchange/systems/ZETA/connect/"),
     Look("connection", "/exchange/systems/ETA/connection/"),
+    Look("connection, reference", "/exchange/connections/reference/"),
     Look("connection, faults", "/exchange/systems/ETA/connection/", act=_save_a_faulty_document),
     Look("connection, try", "/exchange/systems/ETA/connection/try/?change=CHG0000001&operation=Assign"),
     Look("connection, replay", "/exchange/systems/ETA/connection/replay/"),

@@ -186,6 +186,7 @@ EXCHANGE_PAGES = [
     Row(_SYSTEM + "test/", CONFIGURE, CONFIGURE, data={"group": "{group}"}),
     Row(_SYSTEM + "test/{test}/", SEE),
     Row("/exchange/systems/{system_id}/connect/", CONFIGURE),
+    Row("/exchange/connections/reference/", SEE),
     Row(_CONNECTION, CONFIGURE, CONFIGURE, data=_DRAFT),
     Row(_CONNECTION + "?activate", None, CONFIGURE, data={**_DRAFT, "action": "activate", "reason": "It works"}),
     Row(_CONNECTION + "try/", CONFIGURE, CONFIGURE, only_shows=True),

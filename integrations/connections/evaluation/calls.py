@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import quote, urlencode, urlsplit
+from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 
 from ..templating.faults import EvaluationFailed
 from ..templating.templates import Names, Template, Value, evaluated
@@ -55,8 +55,11 @@ class ShownCall:
     body: str
 
     def text(self, limit: int | None = None) -> str:
-        """As in an HTTP message; at most `limit` characters."""
-        lines = [f"{self.method} {self.url}", *(f"{name}: {value}" for name, value in self.headers.items())]
+        """As in an HTTP message, with a line for each part of the query; at most `limit` characters."""
+        address, _, query = self.url.partition("?")
+        asked = [f"  {name} = {value}" for name, value in parse_qsl(query, keep_blank_values=True)]
+        headers = [f"{name}: {value}" for name, value in self.headers.items()]
+        lines = [f"{self.method} {address}{'?' if asked else ''}", *asked, *headers]
         return "\n".join([*lines, "", self.body] if self.body else lines)[:limit]
 
 

@@ -39,6 +39,7 @@ TESTS = frozenset(
 FUNCTIONS = frozenset({"range"})
 _ONE_NAME = re.compile(r"\{\{\s*([A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*)\s*\}\}", re.ASCII)
 # Filters that |map, which takes the name of a filter, would reach otherwise.
+_MISSING_SECRET = re.compile(r"`secret\.(\w+)` is undefined")
 _REMOVED_FILTERS = ("batch", "chain", "groupby", "pprint", "random", "safe", "slice", "unique", "zip")
 _GLOBALS_OF_MINIJINJA = ("debug", "dict", "namespace", "cycler", "joiner", "randrange", "lipsum", "now")
 
@@ -214,6 +215,8 @@ def _reason(error: TemplateError) -> str:
     if error.kind == "OutOfFuel":
         return "the template does too much work"
     detail = error.detail or error.message
+    if missing := _MISSING_SECRET.search(detail):
+        return f"the secret {missing[1]} is not written. Write it on the page of the connection"
     line = f" (line {error.line} of the template)" if (error.line or 1) > 1 else ""
     return f"{detail[:300]}{line}"
 

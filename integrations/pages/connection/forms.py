@@ -10,6 +10,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from changes.models import Change
+from changes.search import numbered
 from changes.texts.lines import Line
 from integrations.choices import Operation
 from integrations.connections.document.source import LARGEST
@@ -27,7 +28,7 @@ class DocumentForm(forms.Form):
         strip=False,
         max_length=LARGEST,
         widget=forms.Textarea(attrs={"rows": 32, "class": "code", "spellcheck": "false", "wrap": "off"}),
-        help_text=gettext_lazy("YAML. docs/connections.md explains every key."),
+        help_text=gettext_lazy("YAML. “All keys explained” above has the reference."),
     )
     reason = Line(
         label=gettext_lazy("Reason"),
@@ -54,15 +55,17 @@ class TryForm(forms.Form):
     """Which change and operation to try the document with."""
 
     change = Line(
-        label=gettext_lazy("Change"), max_length=22, help_text=gettext_lazy("Any change, by its number: CHG0000001.")
+        label=gettext_lazy("Change"),
+        max_length=22,
+        help_text=gettext_lazy("Any change, by its number, such as CHG0000219 or 219."),
     )
     operation = forms.ChoiceField(label=gettext_lazy("Operation"), choices=Operation.choices)
 
     def clean_change(self) -> Change:
-        number = self.cleaned_data["change"].strip().upper()
-        change = Change.objects.filter(number=number).first()
+        number = self.cleaned_data["change"]
+        change = Change.objects.filter(numbered(number)).first()
         if change is None:
-            told = _("There is no change %(number)s. Give a number such as CHG0000001.")
+            told = _("There is no change %(number)s. Give a number such as CHG0000219 or 219.")
             raise ValidationError(told, params={"number": number})
         return change
 
@@ -76,7 +79,12 @@ class ReplayForm(forms.Form):
 class SecretForm(forms.Form):
     """A secret by its name. It is written, and never shown."""
 
-    name = Line(label=gettext_lazy("Name"), max_length=100, validators=[SECRET_NAME])
+    name = Line(
+        label=gettext_lazy("Name"),
+        max_length=100,
+        validators=[SECRET_NAME],
+        widget=forms.TextInput(attrs={"list": "secret-names", "autocomplete": "off"}),
+    )
     value = forms.CharField(
         label=gettext_lazy("Value"),
         required=False,

@@ -29,6 +29,7 @@ from integrations.standing.flow import flow_of
 from .document_lines import faulty_lines
 from .forms import ActivationForm, DocumentForm, ReplayForm, SecretForm, TryForm
 from .presets import presets
+from .reference import reference
 
 REVISIONS_SHOWN = 50
 
@@ -86,9 +87,9 @@ class ConnectionPage(OfMappedSystem):
 
     def get(self, request: HttpRequest, system_id: str) -> HttpResponse:
         draft = self.draft
-        preset = presets().get(request.GET.get("preset", ""))
-        document = preset or self.chosen(draft)
-        return self._page(DocumentForm(initial={"document": document}), document, draft)
+        chosen = request.GET.get("preset", "")
+        document = presets().get(chosen) or self.chosen(draft)
+        return self._page(DocumentForm(initial={"document": document}), document, draft, chosen)
 
     @confirmed
     def post(self, request: HttpRequest, system_id: str) -> HttpResponse:
@@ -115,6 +116,11 @@ class ConnectionPage(OfMappedSystem):
         )
 
     def _activate(self, form: DocumentForm, document: str) -> HttpResponse:
+        faults = faults_of(document)
+        if missing := sorted(_secrets_of(document, faults) - {*self._written()}):
+            told = _("Write the secrets that it names first: %(names)s. It was only saved as a draft.")
+            form.add_error("document", told % {"names": ", ".join(missing)})
+            return self._page(form, document, self.draft)
         try:
             revision = revisions.activate(self.system, document, signed_in(self.request), form.cleaned_data["reason"])
         except FaultyDocument:
@@ -128,10 +134,13 @@ class ConnectionPage(OfMappedSystem):
             messages.success(self.request, _("Revision %(number)s is active. What waits is sent by it.") % values)
         return self.back()
 
-    def _page(self, form: DocumentForm, document: str, draft: ConnectionDraft | None) -> HttpResponse:
+    def _written(self) -> dict[str, ConnectionSecret]:
+        return {row.name: row for row in ConnectionSecret.objects.filter(system=self.system).defer("value")}
+
+    def _page(self, form: DocumentForm, document: str, draft: ConnectionDraft | None, preset: str = "") -> HttpResponse:
         faults = faults_of(document) if document.strip() else []
         needed = _secrets_of(document, faults) | _secrets_of(self.active, [])
-        written = {row.name: row for row in ConnectionSecret.objects.filter(system=self.system).defer("value")}
+        written = self._written()
         found = self.system.revisions.select_related("activated_by").defer("document").order_by("-number")
         shown = list(found[: REVISIONS_SHOWN + 1])
         return self.page(
@@ -151,6 +160,8 @@ class ConnectionPage(OfMappedSystem):
                 "revisions": shown[:REVISIONS_SHOWN],
                 "has_more": len(shown) > REVISIONS_SHOWN,
                 "presets": [*presets()],
+                "preset": preset if preset in presets() else "",
+                "is_activation": isinstance(form, ActivationForm),
                 "inbox": getattr(self.system, "inbox", None),
                 "poll": self.system.loaded_poll,
             },
@@ -158,12 +169,24 @@ class ConnectionPage(OfMappedSystem):
 
 
 def _secrets_of(document: str, faults: list[Fault]) -> set[str]:
+    """The names of the secrets that this document needs; none of one with faults."""
     if faults or not document.strip():
         return set()
     try:
         return {*connection_of(document).secret_names}
-    except FaultyDocument:  # an active one, after an update of this program
+    except FaultyDocument:
         return set()
+
+
+class ReferencePage(StaffPage):
+    """All keys of a document."""
+
+    def get(self, request: HttpRequest) -> HttpResponse:
+        try:
+            context = {"reference": reference()}
+        except FileNotFoundError as error:
+            raise Http404(_("docs/connections.md is not installed here.")) from error
+        return render(request, "integrations/connection_reference.html", context)
 
 
 class TryPage(OfMappedSystem):
@@ -239,6 +262,9 @@ class SecretsPage(OfMappedSystem):
             messages.info(request, _("The secret %(name)s is as it was.") % {"name": name})
         elif value:
             messages.success(request, _("The secret %(name)s is written.") % {"name": name})
+            documents = [self.active, self.chosen(self.draft)]
+            if not any(name in _secrets_of(document, []) for document in documents):
+                messages.warning(request, _("No document names %(name)s. Compare the spelling.") % {"name": name})
         else:
             messages.success(request, _("The secret %(name)s is removed.") % {"name": name})
         return self.back("#secrets")

@@ -64,7 +64,11 @@ def test_without_auth_there_is_none():
 
 
 FAILING = [
-    ("{kind: bearer, token: '{{ secret.MISSING }}'}", {}, "auth.token: `secret.MISSING` is undefined"),
+    (
+        "{kind: bearer, token: '{{ secret.MISSING }}'}",
+        {},
+        "auth.token: the secret MISSING is not written. Write it on the page of the connection",
+    ),
     ("{kind: bearer, token: '{{ secret.KEY }}'}", {"KEY": ""}, "auth.token: the value is empty"),
     ("{kind: bearer, token: '{{ secret.KEY }}'}", {"KEY": "a\nB: c"}, "auth: a header has no line ends"),
     ("{kind: basic, username: '', password: '{{ secret.KEY }}'}", SECRETS, "auth.username: the value is empty"),
