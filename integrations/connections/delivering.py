@@ -20,14 +20,14 @@ from integrations.transports.base import Request, Response
 from integrations.transports.statuses import outcome_of
 
 from . import partner_tokens
-from .auth import AuthRefused
 from .calling import Line
-from .calls import AttachedFile, Call
-from .conversation import Conversation, names_of
-from .faults import EvaluationFailed, FaultyDocument
+from .evaluation.auth import AuthRefused
+from .evaluation.calls import AttachedFile, Call
+from .evaluation.conversation import Conversation, names_of
 from .partner_tokens import Renewal, Token
 from .revisions import connection_of_revision
 from .secrets import check_readable, secrets_of
+from .templating.faults import EvaluationFailed, FaultyDocument
 
 NO_STEPS = "No call was made: the connection has no steps for {}."
 

@@ -21,11 +21,12 @@ from integrations.api.authentication import BearerAuthentication
 from integrations.choices import Delivery
 from integrations.models import ConnectionInbox, ExternalSystem
 
-from . import inbox_rules, news
-from .connection import Connection
-from .faults import EvaluationFailed, FaultyDocument
+from . import news
+from .evaluation import inbox_rules
+from .evaluation.connection import Connection
 from .revisions import connection_of_revision
 from .secrets import check_readable, secrets_of
+from .templating.faults import EvaluationFailed, FaultyDocument
 
 # One answer for all that was not verified: an outsider learns neither ids nor what is set up here.
 NOT_VERIFIED = "This call was not verified. Check the address, and the secret, token or password that both sides have."
