@@ -122,14 +122,13 @@ class Partnership:
         """Author and text of each comment, the oldest first."""
         return [(one["author"], one["body"]) for one in self._call("GET", f"{number}/comments/")["results"]]
 
-    def count(self, title: str) -> int:
-        """The number of changes with this title."""
-        found = self._call("GET", "", params={"search": title})["results"]
-        return sum(change["title"] == title for change in found)
+    def counts(self, *titles: str) -> list[int]:
+        """How many changes have each of these titles."""
+        return [sum(one["title"] == title for one in self._found(title)) for title in titles]
 
     def change_of(self, record: str) -> Any:
         """The change that refers to this record, or None."""
-        for change in self._call("GET", "", params={"search": record})["results"]:
+        for change in self._found(record):
             named = [(one["system_id"], one["external_id"]) for one in change["external_references"]]
             if (self.system_id, record) in named:
                 return change
@@ -139,6 +138,9 @@ class Partnership:
     def author(self) -> str:
         """How a text of Jane Doe is signed here."""
         return f"{PERSON_NAME} ({self.system_id})"
+
+    def _found(self, words: str) -> Any:
+        return self._call("GET", "", params={"search": words})["results"]
 
     def _call(self, method: str, path: str, **options: Any) -> Any:
         answer = self.exchange.api("alice").request(method, f"/api/v1/changes/{path}", **options)

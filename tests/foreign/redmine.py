@@ -123,8 +123,8 @@ class Redmine(Desk):
         found = self.issue(record)["attachments"]
         return [(file["filename"], self.call("GET", f"/attachments/download/{file['id']}")) for file in found]
 
-    def open(self, title: str, text: str) -> str:
-        fields = {"project_id": "changes", "subject": title, "description": text}
+    def open(self, title: str, text: str, **more: Any) -> str:
+        fields = {"project_id": "changes", "subject": title, "description": text, **more}
         return str(self.call("POST", "/issues.json", json={"issue": fields})["issue"]["id"])
 
     def reply(self, record: str, text: str) -> None:

@@ -104,17 +104,16 @@ class RequestTracker(Desk):
         return self.ticket(record)["Status"]
 
     def texts(self, record: str) -> list[str]:
+        history = self._get(f"/ticket/{record}/history", fields="Type", per_page="100")["items"]
+        said = {one["id"] for one in history if one["Type"] in ("Comment", "Correspond")}
         return [
             part["Content"]
-            for transaction in self._history(record)
-            if transaction["Type"] in ("Comment", "Correspond")
-            for part in self._parts(transaction)
-            if part["ContentType"] == "text/plain" and not part["Filename"]
+            for part in self._parts(record)
+            if part["TransactionId"] in said and part["ContentType"] == "text/plain" and not part["Filename"]
         ]
 
     def files(self, record: str) -> list[tuple[str, bytes]]:
-        parts = [part for transaction in self._history(record) for part in self._parts(transaction)]
-        ids = [part["id"] for part in parts if part["Filename"]]
+        ids = [part["id"] for part in self._parts(record) if part["Filename"]]
         # Only a single attachment has its content in base64, and so as bytes.
         found = [self._get(f"/attachment/{part}") for part in ids]
         return [(part["Filename"], base64.b64decode(part["Content"])) for part in found]
@@ -142,12 +141,9 @@ class RequestTracker(Desk):
     def _say(self, what: str, record: str, text: str) -> None:
         self.call("POST", f"{self.rest}/ticket/{record}/{what}", json={"Content": text, "ContentType": "text/plain"})
 
-    def _history(self, record: str) -> list[dict[str, Any]]:
-        return self._get(f"/ticket/{record}/history", fields="Type", per_page="100")["items"]
-
-    def _parts(self, transaction: dict[str, Any]) -> list[dict[str, Any]]:
-        path = f"/transaction/{transaction['id']}/attachments"
-        return self._get(path, fields="Filename,ContentType,Content", per_page="100")["items"]
+    def _parts(self, record: str) -> list[dict[str, Any]]:
+        fields = "TransactionId,Filename,ContentType,Content"
+        return self._get(f"/ticket/{record}/attachments", fields=fields, per_page="100")["items"]
 
     def _get(self, path: str, **query: str) -> Any:
         return self.call("GET", self.rest + path, params=query)

@@ -36,6 +36,7 @@ def test_a_change_and_an_issue(partnership, redmine):
     assert partnership.reference(number)["external_url"] == f"{redmine.url}/issues/{issue}"
 
     redmine.note(issue, "Only for us.")
+    redmine.open("Only ours", "", is_private=True)
     redmine.attach(issue, "plan.txt")
     redmine.remove_file(issue, "plan.txt")
     other, opened = news_comes(partnership, number, issue, "Feedback")
@@ -51,7 +52,7 @@ def test_a_change_and_an_issue(partnership, redmine):
         "Status: Feedback",
     ]
     assert len(partnership.comments(number)) == 4
-    assert (partnership.count(OLD), partnership.count(f"{OPENED} {partnership.system_id}")) == (0, 1)
+    assert partnership.counts(OLD, "Only ours", f"{OPENED} REDMINE") == [0, 0, 1]
 
 
 def test_a_wrong_key_pauses_the_system_instead_of_finding_nothing(partnership, redmine):

@@ -47,4 +47,4 @@ def test_a_change_and_a_ticket(rt, request_tracker):
         "Status: open → stalled",
     ]
     assert len(rt.comments(number)) == 4
-    assert (rt.count(OLD), rt.count("Without a text"), rt.count(f"{OPENED} {rt.system_id}")) == (0, 1, 1)
+    assert rt.counts(OLD, "Without a text", f"{OPENED} RT") == [0, 1, 1]

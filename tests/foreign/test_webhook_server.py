@@ -33,7 +33,7 @@ def test_a_change_and_a_record(partnership, webhook_server):
     ]
     assert len(partnership.comments(number)) == 2
     assert (partnership.comments(other), webhook_server.texts(opened)) == ([], ["Er ist zu heiß."])
-    assert partnership.count(f"{OPENED} {partnership.system_id}") == 1
+    assert partnership.counts(f"{OPENED} HOOKS") == [1]
 
 
 def test_what_is_signed_with_another_secret_is_refused(partnership, webhook_server):
@@ -42,4 +42,4 @@ def test_what_is_signed_with_another_secret_is_refused(partnership, webhook_serv
         webhook_server.open("Not from them", "")
     webhook_server.sign_with(webhook_server.secret)
     webhook_server.open("From them", "")
-    assert (partnership.count("Not from them"), partnership.count("From them")) == (0, 1)
+    assert partnership.counts("Not from them", "From them") == [0, 1]
