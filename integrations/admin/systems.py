@@ -238,9 +238,8 @@ class ExternalSystemAdmin(ConfirmedAdmin, CountsWhatProtects, admin.ModelAdmin):
     ) -> HttpResponse:
         response = super().response_add(request, obj, post_url_continue)
         told = gettext("What comes next: %(page)s")
-        name = (
-            gettext("the document of its connection") if obj.delivery == Delivery.MAPPED else gettext("what it enters")
-        )
+        is_mapped = obj.delivery == Delivery.MAPPED
+        name = gettext("the document of its connection") if is_mapped else gettext("what the partner enters")
         page = format_html('<a href="{}">{}</a>', reverse("exchange:connect", args=[obj.system_id]), name)
         self.message_user(request, format_html(told.replace("%(page)s", "{}"), page), messages.INFO)
         return self._with_secret(request, obj, response)

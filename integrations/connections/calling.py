@@ -12,10 +12,10 @@ from changes.models import Attachment
 from integrations.outgoing.sending import user_agent
 from integrations.transports.base import File, Part, Request, Tls
 
-from .evaluation.calls import AttachedFile, Call, ShownCall
+from .evaluation.calls import AttachedFile, Call, ShownCall, without_secrets
 from .evaluation.calls import Part as CallPart
 from .evaluation.connection import Connection
-from .secrets import masked
+from .templating.faults import EvaluationFailed
 
 # What of an answer is read: a list of records is longer than the answer to an operation.
 ANSWER_MAX_BYTES = 4 * 1024 * 1024
@@ -72,7 +72,15 @@ class Line:
         return ShownCall(seen.method, seen.url, headers, seen.body).text(REQUEST_KEPT)
 
     def masked(self, text: str, token: str = "") -> str:
-        return masked(text, [*self.secrets.values(), token])
+        """The text without secrets, and without what the headers of `auth` have made of them."""
+        return without_secrets(text, [*self.secrets.values(), token, *self._credentials(token)])
+
+    def _credentials(self, token: str) -> list[str]:
+        try:
+            values = self.connection.auth.headers(self.secrets, token).values()
+        except EvaluationFailed:
+            return []
+        return [part for value in values for part in (value, value.rpartition(" ")[2])]
 
     def _tls(self) -> Tls | None:
         authority = self.connection.ca_pem(self.secrets)

@@ -16,7 +16,7 @@ from integrations.choices import Failure
 from integrations.models import DeliveryAttempt, OutgoingOperation, SecretUnreadable
 from integrations.outgoing import outbox
 from integrations.outgoing.outbox import Outcome, Result
-from integrations.outgoing.sending import Sending, failed, keep_answer, retry_after
+from integrations.outgoing.sending import ANSWER_KEPT, Sending, failed, retry_after
 from integrations.transports.base import Request, Response
 from integrations.transports.statuses import outcome_of
 
@@ -150,20 +150,21 @@ class Mapped:
         return Result(self.operation, attempt, Outcome.RETRY, attempt.error)
 
     def _signed_in(self, renewal: Renewal, attempt: DeliveryAttempt, response: Response) -> Result:
-        keep_answer(attempt, response)
+        attempt.http_status = response.status
         status_outcome = outcome_of(response.status)
         try:
             got = self.line.connection.auth.token_of(response)
         except (AuthRefused, EvaluationFailed) as error:
-            attempt.answer = self.line.masked(attempt.answer)
-            # Our credentials are at fault, so all operations wait until they are mended.
-            is_retried = status_outcome is Outcome.RETRY
-            outcome = Outcome.RETRY if is_retried else Outcome.PAUSE if response.status >= 400 else Outcome.REFUSED
+            if status_outcome is not Outcome.DELIVERED:  # otherwise it may have the token, where nobody expected it
+                self._keep_answer(attempt, response)
+            # A refusal is about our credentials, so all operations wait until they are mended. An answer without a
+            # token, such as the page of a maintenance, is none.
+            is_refused = 400 <= response.status < 500 and status_outcome is not Outcome.RETRY
+            outcome = Outcome.PAUSE if is_refused else Outcome.RETRY
             attempt.failure = Failure.SIGN_IN
             return self._without_token(renewal, Result(self.operation, attempt, outcome, str(error)))
         self.token = partner_tokens.keep(renewal, got.value, got.expires_in)
         self._end_asking()
-        attempt.answer = ""  # it has the token
         return Result(self.operation, attempt, None, done=self._done)
 
     def _without_token(self, renewal: Renewal, result: Result) -> Result:
@@ -196,8 +197,7 @@ class Mapped:
         conversation = self.conversation
         if conversation is None:
             raise ValueError("No call was made, so none can be answered.")
-        keep_answer(attempt, response)
-        attempt.answer = self.line.masked(attempt.answer, self._token)
+        self._keep_answer(attempt, response)
         if response.status == 401 and self.token and self.refused_token is None:
             # The token was revoked or has run out. The call is made again with a new one, once.
             self.refused_token, self.token = self.token.number, None
@@ -219,6 +219,12 @@ class Mapped:
             note=verdict.note,
             done=self._done,
         )
+
+    def _keep_answer(self, attempt: DeliveryAttempt, response: Response) -> None:
+        """Masked before it is cut: otherwise half a secret might stay at its end."""
+        attempt.http_status = response.status
+        text = response.body[: 16 * ANSWER_KEPT].decode(errors="replace").replace("\x00", "\ufffd")
+        attempt.answer = self.line.masked(text, self._token)[:ANSWER_KEPT]
 
     def _ended(self, attempt: DeliveryAttempt, response: Response, verdict: Any) -> Result:
         is_status = outcome_of(response.status) is not Outcome.DELIVERED

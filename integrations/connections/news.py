@@ -28,7 +28,9 @@ class Said(Sent):
     def __init__(self, system: ExternalSystem, way: str, key: str | None, body: Mapping[str, Any]) -> None:
         super().__init__(None)
         self.sender = self.system = system
-        self.token, self.key = way, key
+        self.token, self.given_key = way, key
+        # For the log a key that cannot be kept is none.
+        self.key = key if key is None or _is_usable(key) else None
         self.payload = {**body, "system_id": system.system_id}
         text = json.dumps(self.payload, sort_keys=True).encode()
         self.body_sha256, self.size = hashlib.sha256(text).hexdigest(), len(text)
@@ -43,11 +45,9 @@ class Said(Sent):
         return self.size
 
     def read(self) -> incoming.IncomingRequest:
-        if self.key is not None:
-            if not 0 < len(self.key) <= KEY_MAX_LENGTH:
-                message = f"Give 1 to {KEY_MAX_LENGTH} characters."
-                raise Problem(f"key: {message}", "invalid", {"key": message})
-            check_identifier("key", self.key)
+        if self.key != self.given_key:
+            message = f"Give 1 to {KEY_MAX_LENGTH} characters, without control characters and white space at the edges."
+            raise Problem(f"key: {message}", "invalid", {"key": message})
         return replace(
             valid_request(self.payload, self.sender),
             token=self.token,
@@ -57,14 +57,24 @@ class Said(Sent):
         )
 
 
+def _is_usable(text: str) -> bool:
+    try:
+        check_identifier("key", text)
+    except Problem:
+        return False
+    return 0 < len(text) <= KEY_MAX_LENGTH
+
+
 def is_known(system: ExternalSystem, external_id: str) -> bool:
     """Whether the partner's record has a reference here."""
+    if not _is_usable(external_id):
+        return False
     return ExternalReference.objects.filter(system=system, external_id=external_id).exists()
 
 
 def is_done(system: ExternalSystem, key: str | None) -> bool:
     """Whether the news with this key was taken, or refused, before."""
-    if not key:
+    if not key or not _is_usable(key):
         return False
     found = IncomingOperation.objects.filter(system=system, idempotency_key=key)
     if found.exclude(status=IncomingStatus.FAILED).exists():

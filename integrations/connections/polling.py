@@ -182,7 +182,7 @@ class _Poll:
                 if shutdown.is_asked():
                     return
                 yield from self._item(item)
-                self.cursor = polling_rules.cursor_of(connection, item, begun)
+                self._move_on(item, begun)
             self._keep_cursor()
             page_size = connection.poll.page_size
             if not page_size or len(items) < page_size:
@@ -215,6 +215,16 @@ class _Poll:
             return
         for entry in entries:
             self._entry(item, entry, saved, external_id)
+
+    def _move_on(self, item: Any, begun: datetime) -> None:
+        """The cursor stays where it is for an item that has none."""
+        try:
+            cursor = polling_rules.cursor_of(self.line.connection, item, begun)
+        except EvaluationFailed as error:
+            news.log_unusable(self.system, self.way, None, item, str(error))
+            return
+        if cursor not in (None, ""):
+            self.cursor = cursor
 
     def _entry(self, item: Any, entry: Any, saved: dict[str, Any], external_id: str) -> None:
         connection, key = self.line.connection, None

@@ -14,6 +14,7 @@ from integrations.outgoing import outbox
 
 from .document import connection_of
 from .evaluation.connection import Connection
+from .secrets import forget_token
 
 
 def activate(
@@ -41,6 +42,7 @@ def activate(
         system.connection = revision
         system.save(update_fields=["connection"])
         ConnectionDraft.objects.filter(system=system, document=document).delete()
+        forget_token(system)  # it may have been another desk's
         if connection.poll:
             ConnectionPoll.objects.update_or_create(
                 system=system, defaults={"due_at": timezone.now(), "failures": 0, "failing_since": None}

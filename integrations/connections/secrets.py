@@ -12,10 +12,6 @@ from integrations.fields import Undecryptable
 from integrations.models import ConnectionSecret, ConnectionToken, ExternalSystem, SecretUnreadable
 from integrations.outgoing import outbox
 
-MASK = "•••"
-# A shorter text may well be a part of something else.
-SHORTEST_MASKED = 4
-
 
 def write(system: ExternalSystem, values: Mapping[str, str]) -> list[str]:
     """Writes these secrets; an empty value removes one. Returns the names of those that changed.
@@ -64,10 +60,3 @@ def check_readable(system: ExternalSystem, secrets: Mapping[str, str], needed: C
             f"The secrets {', '.join(sorted(unreadable))} of {system} cannot be decrypted: their key is missing. "
             "Add the former key to FIELD_ENCRYPTION_KEYS (or SECRET_KEY_FALLBACKS), or write the secrets anew."
         )
-
-
-def masked(text: str, values: Collection[str | None]) -> str:
-    """`text` without these secrets."""
-    for value in sorted((value for value in values if value and len(value) >= SHORTEST_MASKED), key=len, reverse=True):
-        text = text.replace(value, MASK)
-    return text

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import base64
+import html
+import json
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
-from urllib.parse import parse_qsl, quote, urlencode, urlsplit
+from urllib.parse import parse_qsl, quote, quote_plus, urlencode, urlsplit
 
 from ..templating.faults import EvaluationFailed
 from ..templating.templates import Names, Template, Value, evaluated
@@ -84,10 +88,19 @@ class Call:
 
 def without_secrets(text: str, secrets: Iterable[str]) -> str:
     """The text with a mask for each secret that stands in it, unless the secret is too short to be searched for."""
-    for secret in sorted(secrets, key=len, reverse=True):
-        if len(secret) >= SHORTEST_SEARCHED:
-            text = text.replace(secret, MASK)
+    spellings = {spelling for secret in secrets for spelling in _spellings(secret)}
+    for spelling in sorted(spellings, key=len, reverse=True):
+        text = text.replace(spelling, MASK)
     return text.replace(_ENCODED_MASK, MASK)
+
+
+@lru_cache(maxsize=1024)
+def _spellings(secret: str) -> tuple[str, ...]:
+    """How a secret may stand in a text: as it is, in a URL, in JSON, in HTML and in base64."""
+    if len(secret) < SHORTEST_SEARCHED:
+        return ()
+    encoded = base64.b64encode(secret.encode()).decode()
+    return (secret, quote(secret, safe=""), quote_plus(secret), json.dumps(secret)[1:-1], html.escape(secret), encoded)
 
 
 @dataclass(frozen=True)

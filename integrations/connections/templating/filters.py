@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from changes.texts.timestamps import timestamp
 from integrations.rich_text import to_text
 
-from .values import LARGEST_TEXT, Unusable, as_text
+from .values import LARGEST_TEXT, Unusable, as_json, as_text, plain
 
 REFUSE = "refuse"
 DEFAULT = "default"
@@ -104,11 +104,17 @@ def table_filter(tables: Mapping[str, Mapping[str, object]]) -> Callable[[object
     return table
 
 
+def to_json(value: object) -> str:
+    """Compact JSON. minijinja's own takes an indent of any size, which it writes without a bound."""
+    return as_json(plain(value))
+
+
 OURS: Mapping[str, Callable[..., object]] = {
     "date": date,
     "quoted": quoted,
     "html": escaped,
     "plain": plain_text,
     "truncate_bytes": truncate_bytes,
+    "tojson": to_json,
 }
 LARGEST_INPUT = LARGEST_TEXT

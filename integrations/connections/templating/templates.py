@@ -26,7 +26,7 @@ FILTERS = frozenset(
     {
         *("abs", "bool", "capitalize", "count", "d", "default", "dictsort", "first", "float", "indent", "int", "items"),
         *("join", "last", "length", "lines", "list", "lower", "map", "max", "min", "reject", "rejectattr", "replace"),
-        *("reverse", "round", "select", "selectattr", "sort", "split", "string", "sum", "title", "tojson", "trim"),
+        *("reverse", "round", "select", "selectattr", "sort", "split", "string", "sum", "title", "trim"),
         *("upper", "urlencode", "table", *OURS),
     }
 )

@@ -13,7 +13,7 @@ from django.utils.translation import gettext as _
 from changes.actor import Actor
 from changes.security_log.recording import Subject, record
 from integrations.choices import COLLECTING, DeliveryStatus
-from integrations.models import DeliveryControl, Exchange, ExternalSystem, OutgoingOperation
+from integrations.models import ConnectionPoll, DeliveryControl, Exchange, ExternalSystem, OutgoingOperation
 from integrations.outgoing import flow_control
 
 from .recording import wake_on_commit
@@ -116,9 +116,10 @@ def unsettled(system: ExternalSystem) -> QuerySet[OutgoingOperation]:
 
 
 def resume(system: ExternalSystem) -> None:
-    """Ends the pause of a system: its waiting operations are sent again."""
+    """Ends the pause of a system: its waiting operations are sent again, and it is polled at once."""
     system.paused_at, system.pause_status = None, None
     with transaction.atomic():
+        ConnectionPoll.objects.filter(system=system).update(due_at=timezone.now())
         system.save(update_fields=["paused_at", "pause_status"])
         wake_on_commit()
 

@@ -148,7 +148,7 @@ REFUSED = [
     ("put: /x\nform: {a: '{{ changed_fields }}'}", "form.a: a list or a mapping is no text"),
     ("put: /x\nheaders: {A: '{{ changed_fields }}'}", "headers.A: a list or a mapping is no text"),
     ('put: /x\nheaders: {A: "a{{ change.title }}\\r\\nB: c"}', "headers.A: a header has no line ends"),
-    ("put: /x\nheaders: {A: '{{ secret.MISSING }}'}", "headers.A: `secret.MISSING` is undefined"),
+    ("put: /x\nheaders: {A: '{{ secret.MISSING }}'}", "headers.A: the secret MISSING is not written"),
 ]
 
 
