@@ -48,6 +48,8 @@ def activate(
                 system=system, defaults={"due_at": timezone.now(), "failures": 0, "failing_since": None}
             )
         record("connection_activated", Subject.of(system), {"number": revision.number})
+        if system.paused_at:
+            outbox.resume(system)
         outbox.wake_on_commit()
     return revision
 

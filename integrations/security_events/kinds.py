@@ -69,6 +69,12 @@ KINDS = (
         _("System paused"),
         _("The system %(object)s was paused, because it answered %(status)s."),
     ),
+    EventKind(
+        "system_unusable",
+        Topic.PARTNER,
+        _("System paused"),
+        _("The system %(object)s was paused, because its connection cannot be used."),
+    ),
     EventKind("system_resumed", Topic.PARTNER, _("System resumed"), _("%(actor)s resumed the system %(object)s.")),
     EventKind(
         "authorized_user_set",
