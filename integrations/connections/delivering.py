@@ -89,6 +89,8 @@ class Mapped:
         if self.conversation is None:
             self._begin()
         attempt.revision = self.revision
+        if not self._has_time():
+            return self._too_late(attempt)
         if self.fault:
             raise self.fault
         if self.conversation is None or self.call is None:
@@ -133,12 +135,12 @@ class Mapped:
             attempt.failure, attempt.http_status, attempt.error = refused.failure, refused.status, refused.error[:500]
             return Result(self.operation, attempt, refused.outcome, refused.error)
         if time.monotonic() - self.sender.asking.get(system, -math.inf) < settings.DELIVERY_TIMEOUT:
-            return None if self._has_time() else self._too_late(attempt)
+            return None
         found = partner_tokens.token_or_renewal(system, self.refused_token)
         if isinstance(found, Token):
             self.token = found
         if not isinstance(found, Renewal):
-            return None if self.token or self._has_time() else self._too_late(attempt)
+            return None
         self.renewal = found
         self.sender.asking[system] = time.monotonic()
         try:
@@ -212,6 +214,7 @@ class Mapped:
             self.refused_token, self.token = self.token.number, None
             attempt.failure = Failure.STATUS
             return Result(self.operation, attempt, None, done=self._done)
+        self.refused_token = None
         verdict = conversation.answered(response)
         if verdict.outcome is not None:
             return self._ended(attempt, response, verdict)
