@@ -26,7 +26,7 @@ from integrations.transports.statuses import Outcome, outcome_of
 from integrations.workers import shutdown
 
 from . import news, partner_tokens
-from .calling import Line
+from .calling import Line, no_answer
 from .evaluation import polling_rules
 from .evaluation.auth import AuthRefused
 from .evaluation.calls import Call
@@ -145,7 +145,7 @@ class _Poll:
                 outbox.pause(self.system.pk, error.pause_status, timezone.now())
             self._end(str(error))
         except TransportError as error:
-            self._end(str(error))
+            self._end(no_answer(error))
         except FaultyDocument as error:
             self._end(f"The connection's document has faults: {error}")
         except (EvaluationFailed, SecretUnreadable) as error:

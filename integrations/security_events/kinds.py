@@ -102,6 +102,12 @@ KINDS = (
         _("%(actor)s activated revision %(number)s of the connection of %(object)s."),
     ),
     EventKind(
+        "connection_tested",
+        Topic.PARTNER,
+        _("Connection tested"),
+        _("%(actor)s ran the connection of %(object)s against a test record."),
+    ),
+    EventKind(
         "connection_secret_written",
         Topic.PARTNER,
         _("Secret of a connection written"),
