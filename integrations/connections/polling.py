@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.conf import settings
-from django.db import transaction
+from django.db import InterfaceError, OperationalError, transaction
 from django.db.models import F, Q
 from django.utils import timezone
 from rest_framework.exceptions import APIException, Throttled
@@ -86,6 +86,12 @@ def _advance(poll: _Poll, answered: Future[Response] | None, running: dict[_Poll
         else:
             request = poll.generator.send(answered.result())
     except StopIteration:
+        running.pop(poll, None)
+        return
+    except (OperationalError, InterfaceError):
+        raise
+    except Exception:
+        logger.exception("Polling %s failed unexpectedly", poll.system)  # the others go on
         running.pop(poll, None)
         return
     running[poll] = delivery.transport().submit([request])[0] if request else None
@@ -312,7 +318,7 @@ class _Poll:
             due_at=now + timedelta(seconds=0 if shutdown.is_asked() else pause if error else self.every),
             failures=failures,
             failing_since=_failing_since(self.row, now) if error else None,
-            last_error=self.line_masked(error)[:500],
+            last_error=self.line_masked(error).replace("\x00", "\ufffd")[:500],
             **({} if error else {"polled_at": now}),
         )
 
