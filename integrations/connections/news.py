@@ -62,6 +62,12 @@ def is_known(system: ExternalSystem, external_id: str) -> bool:
     return ExternalReference.objects.filter(system=system, external_id=external_id).exists()
 
 
+def change_number(system: ExternalSystem, external_id: str) -> str | None:
+    """The number of the change that has a reference to the partner's record."""
+    found = ExternalReference.objects.filter(system=system, external_id=external_id).select_related("change").first()
+    return found.change.number if found else None
+
+
 def is_done(system: ExternalSystem, key: str | None) -> bool:
     """Whether the news with this key was taken, or refused, before."""
     if not key:
