@@ -12,9 +12,9 @@ from changes.models import Attachment
 from integrations.outgoing.sending import user_agent
 from integrations.transports.base import File, Part, Request, Tls
 
-from .calls import AttachedFile, Call, ShownCall
-from .calls import Part as CallPart
-from .connection import Connection
+from .evaluation.calls import AttachedFile, Call, ShownCall
+from .evaluation.calls import Part as CallPart
+from .evaluation.connection import Connection
 from .secrets import masked
 
 # What of an answer is read: a list of records is longer than the answer to an operation.

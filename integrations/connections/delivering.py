@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from django.conf import settings
 from django.utils import timezone
 
 from changes.models import Attachment
@@ -20,14 +21,14 @@ from integrations.transports.base import Request, Response
 from integrations.transports.statuses import outcome_of
 
 from . import partner_tokens
-from .auth import AuthRefused
 from .calling import Line
-from .calls import AttachedFile, Call
-from .conversation import Conversation, names_of
-from .faults import EvaluationFailed, FaultyDocument
+from .evaluation.auth import AuthRefused
+from .evaluation.calls import AttachedFile, Call
+from .evaluation.conversation import Conversation, names_of
 from .partner_tokens import Renewal, Token
 from .revisions import connection_of_revision
 from .secrets import check_readable, secrets_of
+from .templating.faults import EvaluationFailed, FaultyDocument
 
 NO_STEPS = "No call was made: the connection has no steps for {}."
 
@@ -60,7 +61,7 @@ class Mapped:
 
     def __init__(self, operation: OutgoingOperation, secrets: dict[str, str], sender: MappedSender) -> None:
         self.operation, self.secrets, self.sender = operation, secrets, sender
-        self.begun = time.monotonic()
+        self.begun = self.prolonged_at = time.monotonic()
         self.conversation: Conversation | None = None
         self.call: Call | None = None
         self.fault: EvaluationFailed | None = None
@@ -128,17 +129,25 @@ class Mapped:
             attempt.failure, attempt.http_status, attempt.error = refused.failure, refused.status, refused.error[:500]
             return Result(self.operation, attempt, refused.outcome, refused.error)
         if system in self.sender.asking:
-            return None
+            return None if self._has_time() else self._too_late(attempt)
         found = partner_tokens.token_or_renewal(system, self.refused_token)
         if isinstance(found, Token):
             self.token = found
         if not isinstance(found, Renewal):
-            return None
+            return None if self.token or self._has_time() else self._too_late(attempt)
         self.renewal = found
         self.sender.asking.add(system)
         request, shown = self.line.sign_in()
         attempt.step, attempt.request = "sign in", self.line.masked(shown)
         return request
+
+    def _has_time(self) -> bool:
+        """Whether a call that is made now can end before the lease does."""
+        return time.monotonic() - self.prolonged_at < settings.DELIVERY_LEASE - settings.DELIVERY_TIMEOUT
+
+    def _too_late(self, attempt: DeliveryAttempt) -> Result:
+        attempt.failure, attempt.error = Failure.SIGN_IN, "the token that another call asked for did not come in time"
+        return Result(self.operation, attempt, Outcome.RETRY, attempt.error)
 
     def _signed_in(self, renewal: Renewal, attempt: DeliveryAttempt, response: Response) -> Result:
         keep_answer(attempt, response)
@@ -181,6 +190,7 @@ class Mapped:
         return self.conversation.done or None if self.conversation else None
 
     def answered(self, attempt: DeliveryAttempt, response: Response) -> Result:
+        self.prolonged_at = time.monotonic()  # with what is written now, the lease begins anew
         if self.renewal:
             return self._signed_in(self.renewal, attempt, response)
         conversation = self.conversation

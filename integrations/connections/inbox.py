@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from django.conf import settings
 from django.db import transaction
 from django.db.models import F
+from django.urls import reverse
 from django.utils import timezone
 from rest_framework.exceptions import APIException, AuthenticationFailed
 from rest_framework.parsers import BaseParser
@@ -19,13 +21,15 @@ from changes.api.parsers import check_has_length
 from changes.api.throttling import address_of, count_failure, count_more, refuse_many_failures
 from integrations.api.authentication import BearerAuthentication
 from integrations.choices import Delivery
+from integrations.incoming import Answer
 from integrations.models import ConnectionInbox, ExternalSystem
 
-from . import inbox_rules, news
-from .connection import Connection
-from .faults import EvaluationFailed, FaultyDocument
+from . import news
+from .evaluation import inbox_rules
+from .evaluation.connection import Connection
 from .revisions import connection_of_revision
 from .secrets import check_readable, secrets_of
+from .templating.faults import EvaluationFailed, FaultyDocument
 
 # One answer for all that was not verified: an outsider learns neither ids nor what is set up here.
 NOT_VERIFIED = "This call was not verified. Check the address, and the secret, token or password that both sides have."
@@ -72,11 +76,8 @@ class InboxView(APIView):
         if not found:
             _count(system, "unmatched")
             return Response({"operations": []}, status=202)
-        return Response({"operations": [self._taken(system, way, key, made) for key, made in found]})
-
-    def _taken(self, system: ExternalSystem, way: str, key: str | None, body: Any) -> dict[str, Any]:
-        answer = news.take(system, way, key, body)
-        return {name: answer.body.get(name) for name in ("id", "operation", "status")} | {"repeated": answer.is_replay}
+        answers = [news.first_answer(system, key) or news.take(system, way, key, made) for key, made in found]
+        return Response({"operations": [_said(answer) for answer in answers], **_record(answers)})
 
     # --- Who calls ---
 
@@ -120,6 +121,23 @@ class InboxView(APIView):
 
     def get_authenticate_header(self, request: Request) -> str:
         return "Bearer"
+
+
+def _said(answer: Answer) -> dict[str, Any]:
+    return {name: answer.body.get(name) for name in ("id", "operation", "status")} | {"repeated": answer.is_replay}
+
+
+def _record(answers: Sequence[Answer]) -> dict[str, str]:
+    """Our record, as a partner that is pushed to describes its own: for one that pushes to us."""
+    change = next((change for answer in reversed(answers) if (change := answer.body.get("change"))), None)
+    if change is None:
+        return {}
+    url = reverse("changes:detail", args=[change["number"]])
+    return {
+        "external_id": change["number"],
+        "external_url": f"{settings.BASE_URL.rstrip('/')}{url}",
+        "external_status": change["phase"],
+    }
 
 
 def _body_of(request: Request) -> bytes:

@@ -80,6 +80,15 @@ def is_done(system: ExternalSystem, key: str | None) -> bool:
     return found.filter(status=IncomingStatus.FAILED, http_status__lt=500, received_at__gte=since).exists()
 
 
+def first_answer(system: ExternalSystem, key: str | None) -> incoming.Answer | None:
+    """The answer to the news with this key if it was taken before, whatever the document makes of it now."""
+    if not key:
+        return None
+    found = IncomingOperation.objects.filter(system=system, idempotency_key=key).exclude(status=IncomingStatus.FAILED)
+    first = found.first()
+    return incoming.Answer(first.http_status, first.result or {}, is_replay=True) if first else None
+
+
 def take(system: ExternalSystem, way: str, key: str | None, body: Mapping[str, Any]) -> incoming.Answer:
     """Applies the operation. Raises the APIException that the API would answer with; the incoming log has it."""
     return apply(Said(system, way, key, body))

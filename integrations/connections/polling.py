@@ -25,15 +25,16 @@ from integrations.transports.base import Request, Response, TransportError
 from integrations.transports.statuses import Outcome, outcome_of
 from integrations.workers import shutdown
 
-from . import news, partner_tokens, polling_rules
-from .auth import AuthRefused
+from . import news, partner_tokens
 from .calling import Line
-from .calls import Call
-from .conversation import Conversation
-from .faults import EvaluationFailed, FaultyDocument
+from .evaluation import polling_rules
+from .evaluation.auth import AuthRefused
+from .evaluation.calls import Call
+from .evaluation.conversation import Conversation
 from .partner_tokens import Renewal, Token
 from .revisions import connection_of_revision
 from .secrets import check_readable, secrets_of
+from .templating.faults import EvaluationFailed, FaultyDocument
 
 logger = logging.getLogger(__name__)
 

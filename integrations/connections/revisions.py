@@ -12,8 +12,8 @@ from changes.security_log.recording import Subject, record
 from integrations.models import ConnectionDraft, ConnectionPoll, ConnectionRevision, ExternalSystem
 from integrations.outgoing import outbox
 
-from .connection import Connection
 from .document import connection_of
+from .evaluation.connection import Connection
 
 
 def activate(

@@ -11,6 +11,7 @@ from uuid import UUID
 
 from django.conf import settings
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
 from changes.choices import ChangeType, Visibility
 from changes.models import Change, SupportGroup
@@ -21,14 +22,14 @@ from integrations.outgoing.sending import ANSWER_KEPT, keep_answer
 from integrations.transports.base import Response, TransportError
 
 from . import partner_tokens
-from .auth import AuthRefused
 from .calling import Line
-from .calls import AttachedFile
-from .connection import Connection
-from .conversation import Conversation, names_of
-from .faults import EvaluationFailed
+from .evaluation.auth import AuthRefused
+from .evaluation.calls import AttachedFile
+from .evaluation.connection import Connection
+from .evaluation.conversation import Conversation, names_of
 from .partner_tokens import Renewal, Token
 from .secrets import secrets_of
+from .templating.faults import EvaluationFailed
 
 
 @dataclass(frozen=True)
@@ -73,7 +74,8 @@ class Rehearsal(Conversation):
 
     def _left_out(self, before: int) -> Iterator[Tried]:
         for step in self._steps[before : self._place]:
-            why = "done before" if step.name in self.done and step.once else "left out: `when` is false"
+            is_done = step.once and step.name in self.done
+            why = _("It was done before.") if is_done else _("Left out: its condition (when) is false.")
             yield Tried(step.name, why=why)
 
     def _assume(self) -> None:
@@ -203,7 +205,7 @@ def run(connection: Connection, system: ExternalSystem, message: Mapping[str, An
     reference: dict[str, str] = {}
     for operation in (Operation.ASSIGN.value, Operation.CANCEL.value):
         if operation not in connection.outgoing:
-            done.append(Tried(operation, why="The document has no steps for it."))
+            done.append(Tried(operation, why=_("The document has no steps for it.")))
             continue
         names = {**names_of({**message, "operation": operation}, timezone.now()), **reference}
         conversation = Conversation(connection, operation, names, line.secrets)
@@ -255,7 +257,7 @@ def _token(line: Line, system: ExternalSystem) -> str:
             return got.value
         if isinstance(got, Renewal):
             try:
-                request, _ = line.sign_in()
+                request, _shown = line.sign_in()
                 given = line.connection.auth.token_of(delivery.transport().submit([request])[0].result())
             except BaseException:
                 partner_tokens.give_up(got)

@@ -93,9 +93,11 @@ class SmaxField(serializers.Field):
 class ConnectionField(serializers.Field):
     """A connection's document, as a mapping or as a text, which keeps comments. The value is the text."""
 
+    default_error_messages = {"unknown": "Give the document as a mapping, or as a text."}
+
     def to_internal_value(self, data: Any) -> str:
         if not isinstance(data, str | dict):
-            raise serializers.ValidationError("Give the document as a mapping, or as a text.")
+            self.fail("unknown")
         text = data if isinstance(data, str) else yaml.safe_dump(data, sort_keys=False, allow_unicode=True)
         if faults := faults_of(text):
             # The lines of a mapping are those of another text, which nobody has seen.

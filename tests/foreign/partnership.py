@@ -29,6 +29,19 @@ while not poll.filter(polled_at__gt=begun).exists():
     time.sleep(0.02)
 print(json.dumps(poll.get().cursor))
 """
+_POLL_UNTIL_PAUSED = """
+import time
+from django.utils import timezone
+from integrations.connections import polling
+from integrations.models import ConnectionPoll, ExternalSystem
+
+system = ExternalSystem.objects.filter(system_id={system_id!r})
+while not system.get().paused_at:
+    ConnectionPoll.objects.filter(system__in=system).update(due_at=timezone.now())
+    polling.poll_due()
+    time.sleep(0.02)
+print(system.get().pause_status)
+"""
 PRESETS = Path(__file__).resolve().parent.parent.parent / "integrations" / "presets"
 FILE_NAME, CONTENT = "Pläne für Müller.txt", "Größe: 7 m²\n".encode()
 
@@ -58,12 +71,21 @@ class Partnership:
             "connection": document,
             "secrets": dict(secrets),
         }
-        file = self.exchange.folder / f"{self.system_id}.yaml"
-        group = {"name": self.group, "external_system": self.system_id}
-        file.write_text(yaml.safe_dump({"external_systems": [system], "groups": [group]}))
-        self.exchange.manage("load_exchange", str(file))
+        self._load(external_systems=[system], groups=[{"name": self.group, "external_system": self.system_id}])
         if self.polls:
             self.began_at = self.poll()
+
+    def write_secrets(self, **secrets: str) -> None:
+        self._load(external_systems=[{"system_id": self.system_id, "secrets": secrets}])
+
+    def _load(self, **entries: Any) -> None:
+        file = self.exchange.folder / f"{self.system_id}.yaml"
+        file.write_text(yaml.safe_dump(entries))
+        self.exchange.manage("load_exchange", str(file))
+
+    def poll_until_paused(self) -> int:
+        """Polls until the system is paused. Returns the status for which it is."""
+        return int(self.exchange.shell(_POLL_UNTIL_PAUSED.format(system_id=self.system_id)))
 
     def poll(self, **more: Any) -> Any:
         """Polls at once, besides the worker, instead of in some seconds. Returns the cursor."""

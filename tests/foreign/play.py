@@ -30,8 +30,8 @@ def goes_there_and_back(partnership: Partnership, number: str, record: str, take
     partnership.until("its status is known here", lambda: partnership.reference(number)["external_status"] == withdrawn)
 
 
-def news_comes(partnership: Partnership, number: str, record: str, status: str) -> str:
-    """Jane replies, sets a status, and opens a record. Returns the number of the change that it becomes."""
+def news_comes(partnership: Partnership, number: str, record: str, status: str) -> tuple[str, str]:
+    """Jane replies, sets a status, and opens a record. Returns the number of the change that it becomes, and its id."""
     desk = partnership.desk
     desk.reply(record, "Ja, morgen früh.")
     desk.set_status(record, status)
@@ -43,8 +43,16 @@ def news_comes(partnership: Partnership, number: str, record: str, status: str) 
     assert found["phase"] == "Log"
     assert partnership.reference(number)["external_status"] == status
     assert (partnership.author, "Ja, morgen früh.") in partnership.comments(number)
-    return found["number"]
+    return found["number"], opened
 
 
 def signed(name: str) -> str:
     return f"{name}:\n\n{BODY}"
+
+
+def is_given_back(partnership: Partnership, number: str) -> None:
+    """Jane has rejected the record of this change, and a poll has found that."""
+    assert partnership.reference(number) is None
+    assert "Change was rejected by the external fulfillment system" in [
+        body for _, body in partnership.comments(number)
+    ]

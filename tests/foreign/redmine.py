@@ -130,6 +130,17 @@ class Redmine(Desk):
     def reply(self, record: str, text: str) -> None:
         self._edit(record, notes=text)
 
+    def attach(self, record: str, file_name: str) -> None:
+        headers = {"Content-Type": "application/octet-stream"}
+        upload = self.call("POST", "/uploads.json", params={"filename": file_name}, data=b"x", headers=headers)[
+            "upload"
+        ]
+        self._edit(record, uploads=[{"token": upload["token"], "filename": file_name}])
+
+    def remove_file(self, record: str, file_name: str) -> None:
+        (file,) = [file for file in self.issue(record)["attachments"] if file["filename"] == file_name]
+        self.call("DELETE", f"/attachments/{file['id']}.json")
+
     def note(self, record: str, text: str) -> None:
         self._edit(record, notes=text, private_notes=True)
 

@@ -27,15 +27,17 @@ use lib '/usr/share/request-tracker5/lib'; use RT -init; use RT::AuthToken;
 sub must { my ($done, $why) = @_; die "$why\n" unless $done; return $done }
 my $queue = RT::Queue->new(RT->SystemUser);
 must($queue->Create(Name => 'Changes', CorrespondAddress => 'changes@rt.example'));
-my @rights = qw(SeeQueue ShowTicket ShowTicketComments CreateTicket ReplyToTicket CommentOnTicket ModifyTicket OwnTicket
-  SeeCustomField ModifyCustomField SetInitialCustomField);
+# Those that the preset names, and no more.
+my @ours = qw(SeeQueue ShowTicket ShowTicketComments CreateTicket CommentOnTicket ModifyTicket SeeCustomField
+  ModifyCustomField SetInitialCustomField);
 my %user;
 for my $account (['OURS', 'Case exchange'], ['PERSON', 'PERSON_NAME']) {
   my ($name, $real_name) = @$account;
   my $user = $user{$name} = RT::User->new(RT->SystemUser);
   must($user->Create(Name => $name, RealName => $real_name, EmailAddress => "$name\@rt.example", Privileged => 1,
     Password => 'PASSWORD'));
-  must($user->PrincipalObj->GrantRight(Right => $_, Object => $queue)) for @rights;
+  must($user->PrincipalObj->GrantRight(Right => $_, Object => $queue))
+    for @ours, ($name eq 'OURS' ? () : 'ReplyToTicket');
 }
 my $field = RT::CustomField->new(RT->SystemUser);
 must($field->Create(Name => 'Change number', Type => 'Freeform', MaxValues => 1, LookupType => 'RT::Queue-RT::Ticket'));
@@ -123,6 +125,12 @@ class RequestTracker(Desk):
 
     def reply(self, record: str, text: str) -> None:
         self._say("correspond", record, text)
+
+    def reply_in_html(self, record: str, html: str, file_name: str) -> None:
+        """A reply as the pages write it, with a file."""
+        content = {"FileName": file_name, "FileType": "text/plain", "FileContent": base64.b64encode(b"x").decode()}
+        said = {"Content": html, "ContentType": "text/html", "Attachments": [content]}
+        self.call("POST", f"{self.rest}/ticket/{record}/correspond", json=said)
 
     def note(self, record: str, text: str) -> None:
         self._say("comment", record, text)

@@ -6,7 +6,7 @@ import pytest
 
 from .desk import OLD
 from .partnership import CONTENT, FILE_NAME, Partnership
-from .play import OPENED, given, goes_there_and_back, news_comes, signed
+from .play import OPENED, given, goes_there_and_back, is_given_back, news_comes, signed
 
 pytestmark = pytest.mark.xdist_group("foreign")
 
@@ -31,14 +31,20 @@ def test_a_change_and_a_ticket(rt, request_tracker):
     assert reference["external_url"] == f"{request_tracker.url}/Ticket/Display.html?id={ticket}"
 
     request_tracker.note(ticket, "Only for us.")
-    other = news_comes(rt, number, ticket, "stalled")
+    request_tracker.open("Without a text", "")
+    request_tracker.reply_in_html(ticket, "<p>Und <b>bitte</b> lüften.</p>", "plan.txt")
+    other, opened = news_comes(rt, number, ticket, "stalled")
     goes_there_and_back(rt, number, ticket, "resolved", "rejected")
+    request_tracker.set_status(opened, "rejected")
     rt.poll_anew()
+    is_given_back(rt, other)
+    assert request_tracker.texts(opened) == []
     assert request_tracker.texts(ticket) == [signed("alice"), FILE_NAME, "Only for us.", "Ja, morgen früh."]
+    assert [name for name, _ in request_tracker.files(ticket)] == [FILE_NAME, "plan.txt"]
     assert [body for author, body in rt.comments(number) if author == rt.author] == [
+        "Und bitte lüften.\n\nAttached there: plan.txt",
         "Ja, morgen früh.",
         "Status: open → stalled",
     ]
-    assert len(rt.comments(number)) == 3
-    assert rt.comments(other) == []
-    assert (rt.count(OLD), rt.count(f"{OPENED} {rt.system_id}")) == (0, 1)
+    assert len(rt.comments(number)) == 4
+    assert (rt.count(OLD), rt.count("Without a text"), rt.count(f"{OPENED} {rt.system_id}")) == (0, 1, 1)

@@ -25,12 +25,21 @@ def test_a_change_and_a_record(partnership, webhook_server):
     comment, file = webhook_server.texts(record)
     assert comment == signed("alice")
     assert file.startswith(f"{FILE_NAME} {partnership.exchange.base_url}/api/v1/attachments/")
-    other = news_comes(partnership, number, record, "waiting")
+    other, opened = news_comes(partnership, number, record, "waiting")
     goes_there_and_back(partnership, number, record, "done", "cancelled")
     assert webhook_server.texts(record) == [comment, file, "Ja, morgen früh."]
     assert [body for author, body in partnership.comments(number) if author == partnership.author] == [
         "Ja, morgen früh."
     ]
     assert len(partnership.comments(number)) == 2
-    assert partnership.comments(other) == []
+    assert (partnership.comments(other), webhook_server.texts(opened)) == ([], ["Er ist zu heiß."])
     assert partnership.count(f"{OPENED} {partnership.system_id}") == 1
+
+
+def test_what_is_signed_with_another_secret_is_refused(partnership, webhook_server):
+    webhook_server.sign_with("another")
+    with pytest.raises(AssertionError, match=r"401.*not verified"):
+        webhook_server.open("Not from them", "")
+    webhook_server.sign_with(webhook_server.secret)
+    webhook_server.open("From them", "")
+    assert (partnership.count("Not from them"), partnership.count("From them")) == (0, 1)

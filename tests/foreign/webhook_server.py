@@ -47,7 +47,7 @@ mkdir -p "records/$record"
 jq --null-input --compact-output --arg id "$(cat /proc/sys/kernel/random/uuid)" --arg event "$event" \
     --arg record "$record" --arg title "$title" --arg text "$text" --arg author "$AUTHOR" \
     --arg status "$(cat "records/$record/status")" '{$id, $event, $record, $title, $text, $author, $status}' >body
-signature=$(openssl dgst -sha256 -hmac "$SECRET" -hex body)
+signature=$(openssl dgst -sha256 -hmac "$(cat secret)" -hex body)
 curl --silent --show-error --fail-with-body --noproxy '*' --header 'Content-Type: application/json' \
     --header "X-Hub-Signature-256: sha256=${signature##* }" --data-binary @body "$INBOX"
 """
@@ -61,6 +61,7 @@ class WebhookServer(Desk):
         if program is None:
             raise pytest.UsageError("webhook is missing: `make test` installs it.")
         self.token, self.secret = secrets.token_hex(16), secrets.token_hex(32)
+        self.sign_with(self.secret)
         self.records = self.folder / "records"
         self.records.mkdir()
         for name, script in (("take.sh", _TAKE), ("say.sh", _SAY)):
@@ -72,13 +73,16 @@ class WebhookServer(Desk):
         self.process = start(
             [program, "-ip", "127.0.0.1", "-port", str(self.port), "-hooks", str(hooks), "-nopanic"],
             log=self.folder / "log",
-            environment={"SECRET": self.secret, "AUTHOR": PERSON_NAME},
+            environment={"AUTHOR": PERSON_NAME},
             cwd=self.folder,
         )
         self.until_ready()
 
     def is_answering(self) -> bool:
         return self.person.get(self.url, timeout=10).ok
+
+    def sign_with(self, secret: str) -> None:
+        (self.folder / "secret").write_text(secret)
 
     def _hook(self, name: str, script: str) -> dict[str, Any]:
         taken = {

@@ -5,8 +5,8 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from integrations.connections.connection import Connection
 from integrations.connections.document import FaultyDocument, connection_of
+from integrations.connections.evaluation.connection import Connection
 
 
 class Command(BaseCommand):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from integrations.connections.faults import Fault
+from integrations.connections.templating.faults import Fault
 
 AROUND = 1
 

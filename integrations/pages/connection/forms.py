@@ -12,7 +12,7 @@ from django.utils.translation import gettext_lazy
 from changes.models import Change
 from changes.texts.lines import Line
 from integrations.choices import Operation
-from integrations.connections.source import LARGEST
+from integrations.connections.document.source import LARGEST
 from integrations.models.connections import SECRET_NAME
 
 MOST_REPLAYED = 100

@@ -20,9 +20,9 @@ from changes.pages.access import StaffPage
 from changes.pages.sign_in.confirming import ask_again
 from integrations.choices import Delivery
 from integrations.connections import revisions, secrets, trying
-from integrations.connections.connection import Connection
 from integrations.connections.document import connection_of, faults_of
-from integrations.connections.faults import Fault, FaultyDocument
+from integrations.connections.evaluation.connection import Connection
+from integrations.connections.templating.faults import Fault, FaultyDocument
 from integrations.models import ConnectionDraft, ConnectionRevision, ConnectionSecret, ExternalSystem
 from integrations.standing.flow import flow_of
 

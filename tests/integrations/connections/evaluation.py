@@ -6,9 +6,9 @@ import json
 import textwrap
 from datetime import UTC, datetime
 
-from integrations.connections.connection import Connection
-from integrations.connections.conversation import Conversation, names_of
 from integrations.connections.document import connection_of
+from integrations.connections.evaluation.connection import Connection
+from integrations.connections.evaluation.conversation import Conversation, names_of
 from integrations.transports.base import Response
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)

@@ -6,9 +6,9 @@ import base64
 
 import pytest
 
-from integrations.connections.auth import Auth, AuthRefused, Token
 from integrations.connections.document import connection_of
-from integrations.connections.faults import EvaluationFailed
+from integrations.connections.evaluation.auth import Auth, AuthRefused, Token
+from integrations.connections.templating.faults import EvaluationFailed
 from integrations.transports.base import Response
 from tests.rows import each_row
 

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from integrations.connections.calls import AttachedFile, Call, Part
-from integrations.connections.conversation import Conversation, names_of
-from integrations.connections.faults import EvaluationFailed
+from integrations.connections.evaluation.calls import AttachedFile, Call, Part
+from integrations.connections.evaluation.conversation import Conversation, names_of
+from integrations.connections.templating.faults import EvaluationFailed
 from tests.examples import examples
 from tests.rows import each_row
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from integrations.connections.conversation import Conversation, Verdict, names_of
 from integrations.connections.document import connection_of
-from integrations.connections.faults import EvaluationFailed
+from integrations.connections.evaluation.conversation import Conversation, Verdict, names_of
+from integrations.connections.templating.faults import EvaluationFailed
 from integrations.transports.base import Response
 from integrations.transports.statuses import Outcome
 from tests.rows import each_row

@@ -11,10 +11,10 @@ from datetime import UTC, datetime
 import pytest
 from standardwebhooks.webhooks import Webhook
 
-from integrations.connections.connection import Connection
 from integrations.connections.document import connection_of
-from integrations.connections.faults import EvaluationFailed
-from integrations.connections.inbox_rules import operations_of, verified
+from integrations.connections.evaluation.connection import Connection
+from integrations.connections.evaluation.inbox_rules import operations_of, verified
+from integrations.connections.templating.faults import EvaluationFailed
 from integrations.transports import signing
 from tests.rows import each_row
 

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from integrations.connections.connection import Connection
 from integrations.connections.document import connection_of
-from integrations.connections.faults import EvaluationFailed
-from integrations.connections.polling_rules import (
+from integrations.connections.evaluation.connection import Connection
+from integrations.connections.evaluation.polling_rules import (
     ItemReading,
     cursor_of,
     entries_of,
@@ -18,7 +17,8 @@ from integrations.connections.polling_rules import (
     list_verdict,
     operation_of,
 )
-from integrations.connections.read_rules import reading
+from integrations.connections.evaluation.read_rules import reading
+from integrations.connections.templating.faults import EvaluationFailed
 from integrations.transports.base import Response
 from integrations.transports.statuses import Outcome
 from tests.rows import each_row

@@ -8,8 +8,10 @@ from io import StringIO
 import pytest
 from django.core.management import CommandError, call_command
 
-from integrations.connections import auth_reading, document, incoming_reading, reading, templates
-from integrations.connections.source import Kinds
+from integrations.connections.document import auth_reading, incoming_reading, reading
+from integrations.connections.document import parsing as document
+from integrations.connections.document.source import Kinds
+from integrations.connections.templating import templates
 from tests.rows import each_row
 
 from .test_request_tracker import REFERENCE_PAGE, WHOLE

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from integrations.connections.connection import Connection
-from integrations.connections.conversation import Conversation, names_of
 from integrations.connections.document import connection_of
+from integrations.connections.evaluation.connection import Connection
+from integrations.connections.evaluation.conversation import Conversation, names_of
 from integrations.transports.statuses import Outcome
 from tests.rows import each_row
 

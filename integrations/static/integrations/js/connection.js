@@ -51,17 +51,21 @@
     });
   }
 
-  // Tab indents by two spaces. After Escape it leaves the editor, for people who use no mouse.
-  let leaves = false;
+  // Tab indents by two spaces, but only while somebody types: whoever passes by with Tab is not held. Escape ends it.
+  let types = false;
+  area.addEventListener("focus", () => {
+    types = false;
+  });
+  area.addEventListener("input", () => {
+    types = true;
+  });
   area.addEventListener("keydown", (event) => {
     if (event.key === "Escape") {
-      leaves = true;
-    } else if (event.key === "Tab" && !leaves && !event.shiftKey && !event.ctrlKey && !event.altKey) {
+      types = false;
+    } else if (event.key === "Tab" && types && !event.shiftKey && !event.ctrlKey && !event.altKey) {
       event.preventDefault();
       area.setRangeText("  ", area.selectionStart, area.selectionEnd, "end");
       number();
-    } else if (event.key !== "Tab" && event.key !== "Shift") {
-      leaves = false;
     }
   });
 })();

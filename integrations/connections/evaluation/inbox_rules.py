@@ -9,13 +9,13 @@ from collections.abc import Mapping
 
 from integrations.transports import signing
 
+from ..templating.faults import EvaluationFailed
+from ..templating.templates import evaluated, is_true
+from ..templating.values import OMIT, Record, as_text
 from .answers import body_of
 from .connection import Connection
-from .faults import EvaluationFailed
 from .operations import Operation, operation_from
 from .shapes import Inbox, Verification
-from .templates import evaluated, is_true
-from .values import OMIT, Record, as_text
 
 
 def _inbox(connection: Connection) -> Inbox:

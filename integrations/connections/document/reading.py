@@ -9,18 +9,18 @@ import yaml
 
 from integrations.transports.statuses import Outcome, outcome_of
 
-from .calls import origin_of
-from .checks import Check, Scope
-from .shapes import (
+from ..evaluation.calls import origin_of
+from ..evaluation.shapes import (
     BodyTemplate,
     Expectation,
     PartTemplate,
     RequestTemplate,
     Step,
 )
+from ..templating.templates import Engine, Template, Value
+from ..templating.tokens import is_template
+from .checks import Check, Scope
 from .source import DEEPEST, Entry, Section, Source, below
-from .templates import Engine, Template, Value
-from .tokens import is_template
 
 MOST_STEPS = 10
 METHODS = ("get", "post", "put", "patch", "delete")

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from ..templating.templates import Engine, Value, evaluated
+from ..templating.values import Record, as_text
 from .auth import Auth
 from .shapes import PAUSE_ON, Inbox, Poll, Read, Step
-from .templates import Engine, Value, evaluated
-from .values import Record, as_text
 
 
 @dataclass(frozen=True)

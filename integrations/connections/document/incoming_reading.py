@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import yaml
 
+from ..evaluation.shapes import Inbox, Listing, OperationTemplate, Poll, Read, RequestTemplate, Step, Verification
+from ..templating.templates import Value
 from .checks import Scope
 from .reading import ANSWER, AUTH, EVERYWHERE, EXPECTATION_KEYS, REFERENCE, REQUEST_KEYS, Reader
-from .shapes import Inbox, Listing, OperationTemplate, Poll, Read, RequestTemplate, Step, Verification
 from .source import Kinds, Section, section_of_kind
-from .templates import Value
 
 LIST = Scope(frozenset({"cursor", "page"}))
 ITEM = Scope(frozenset({"item"}))

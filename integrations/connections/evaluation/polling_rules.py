@@ -10,15 +10,15 @@ from changes.texts.timestamps import timestamp
 from integrations.transports.base import Response
 from integrations.transports.statuses import Outcome
 
+from ..templating.faults import EvaluationFailed
+from ..templating.templates import Value, evaluated, is_true
+from ..templating.values import OMIT, as_text, plain, wrapped
 from .answers import names_of_answer
 from .calls import Call, Caller
 from .connection import Connection
 from .conversation import Conversation, Verdict, verdict_of_rules, verdict_of_status
-from .faults import EvaluationFailed
 from .operations import Operation, operation_from
 from .shapes import Poll
-from .templates import Value, evaluated, is_true
-from .values import OMIT, as_text, plain, wrapped
 
 _LIST = "poll.list."
 

@@ -11,13 +11,13 @@ from changes.texts.timestamps import timestamp
 from integrations.transports.base import Response
 from integrations.transports.statuses import Outcome, outcome_of
 
+from ..templating.faults import EvaluationFailed
+from ..templating.templates import Value, evaluated, is_true
+from ..templating.values import OMIT, Record, Unusable, as_text, wrapped
 from .answers import TOO_LONG, beginning, head_of_answer, names_of_answer
 from .calls import Call, Caller
 from .connection import Connection
-from .faults import EvaluationFailed
 from .shapes import Expectation, Step
-from .templates import Value, evaluated, is_true
-from .values import OMIT, Record, Unusable, as_text, wrapped
 
 REFERENCE = ("external_id", "external_url", "external_status")
 

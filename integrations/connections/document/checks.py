@@ -8,8 +8,8 @@ from dataclasses import dataclass, field, replace
 
 from minijinja import TemplateError
 
-from .templates import FILTERS, FUNCTIONS, TESTS, Engine
-from .tokens import Block, Use, blocks_of, uses_of
+from ..templating.templates import FILTERS, FUNCTIONS, TESTS, Engine
+from ..templating.tokens import Block, Use, blocks_of, uses_of
 
 LONGEST_TEMPLATE = 20_000
 _STATEMENTS = frozenset({"if", "elif", "else", "endif", "for", "endfor", "raw"})

@@ -8,8 +8,8 @@ from collections.abc import Mapping
 
 from integrations.transports.base import Response
 
-from .faults import EvaluationFailed
-from .values import Record, Unusable, wrapped
+from ..templating.faults import EvaluationFailed
+from ..templating.values import Record, Unusable, wrapped
 
 _CHARSET = re.compile(r"charset=\s*[\"']?([\w.:-]+)", re.IGNORECASE)
 QUOTED = 300

@@ -7,10 +7,10 @@ from typing import Any
 
 from integrations.transports.base import Response
 
+from ..templating.templates import is_true
 from .answers import names_of_answer
 from .connection import Connection
 from .conversation import Conversation, Verdict, text_of
-from .templates import is_true
 
 
 class Reading(Conversation):

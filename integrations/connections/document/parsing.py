@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import yaml
 
+from ..evaluation.connection import Connection
+from ..evaluation.shapes import PAUSE_ON, Step
+from ..templating.faults import Fault, FaultyDocument
+from ..templating.templates import Engine
 from .auth_reading import auth_of
 from .checks import Scope
-from .connection import Connection
-from .faults import Fault, FaultyDocument
 from .incoming_reading import inbox_of, poll_of, read_of
 from .reading import AUTH, EVERYWHERE, MOST_STEPS, REFERENCE, Reader, constants
-from .shapes import PAUSE_ON, Step
 from .source import Section, Source, TooLarge
-from .templates import Engine
 
 __all__ = ["MOST_STEPS", "Fault", "FaultyDocument", "connection_of", "faults_of"]
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from .faults import EvaluationFailed
+from ..templating.faults import EvaluationFailed
+from ..templating.templates import evaluated
+from ..templating.values import OMIT, Unusable, as_text
 from .shapes import OperationTemplate
-from .templates import evaluated
-from .values import OMIT, Unusable, as_text
 
 # The idempotency key, and the body of POST /api/v1/operations/ without `system_id`.
 Operation = tuple[str | None, dict[str, Any]]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from .templates import Value
+from ..templating.templates import Value
 
 PAUSE_ON = frozenset({401, 410})
 

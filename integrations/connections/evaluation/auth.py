@@ -9,12 +9,12 @@ from urllib.parse import quote_plus
 
 from integrations.transports.base import Response
 
+from ..templating.faults import EvaluationFailed
+from ..templating.templates import Dynamic, Names, Value, evaluated
+from ..templating.values import Record, Unusable, as_text
 from .answers import names_of_answer
 from .calls import MASK, Call, Caller, header_text
-from .faults import EvaluationFailed
 from .shapes import RequestTemplate
-from .templates import Dynamic, Names, Value, evaluated
-from .values import Record, Unusable, as_text
 
 KINDS = ("none", "basic", "bearer", "header", "oauth2", "login", "certificate")
 

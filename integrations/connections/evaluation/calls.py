@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote, urlencode, urlsplit
 
-from .faults import EvaluationFailed
+from ..templating.faults import EvaluationFailed
+from ..templating.templates import Names, Template, Value, evaluated
+from ..templating.values import OMIT, Record, Unusable, as_json, as_text
 from .shapes import PartTemplate, RequestTemplate
-from .templates import Names, Template, Value, evaluated
-from .values import OMIT, Record, Unusable, as_json, as_text
 
 MASK = "•••"
 _ENCODED_MASK = quote(MASK)

@@ -20,8 +20,10 @@ class FaultyDocument(ValueError):  # noqa: N818
     """The document cannot be used. `faults` has all of them, in the order of their lines."""
 
     def __init__(self, faults: Iterable[Fault]) -> None:
-        # A step that aliases repeat has its faults once.
-        places = {(one.line, one.column, one.message): one for one in sorted(faults, reverse=True)}
+        # A step that aliases repeat has its faults once, by the path where it stands.
+        places: dict[tuple[int, int, str], Fault] = {}
+        for one in faults:
+            places.setdefault((one.line, one.column, one.message), one)
         self.faults = sorted(places.values())
         super().__init__("\n".join(f"{one.line}:{one.column}: {one.path}: {one.message}" for one in self.faults))
 

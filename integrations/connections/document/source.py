@@ -12,8 +12,8 @@ import yaml
 
 from integrations.yaml_values import JsonValuesLoader
 
+from ..templating.faults import Fault
 from .checks import Found
-from .faults import Fault
 
 LARGEST = 256 * 1024
 DEEPEST = 30

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from .auth import Auth, Credentials, Joined, Named
+from ..evaluation.auth import Auth, Credentials, Joined, Named
+from ..evaluation.shapes import BodyTemplate, RequestTemplate
 from .checks import Scope
 from .reading import ANSWER, AUTH, REQUEST_KEYS, Reader, header_name
-from .shapes import BodyTemplate, RequestTemplate
 from .source import Kinds, Section, section_of_kind
 
 # Of each kind: the keys that it may have, and those that it must have.

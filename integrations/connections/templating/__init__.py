@@ -1,0 +1,1 @@
+"""Pure: templates in minijinja, what they may contain, their values and filters, and what can be wrong with them."""
