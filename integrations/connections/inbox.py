@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from django.conf import settings
 from django.db import transaction
 from django.db.models import F
+from django.urls import reverse
 from django.utils import timezone
 from rest_framework.exceptions import APIException, AuthenticationFailed
 from rest_framework.parsers import BaseParser
@@ -20,6 +22,7 @@ from changes.api.throttling import address_of, count_failure, count_more, refuse
 from integrations.api.authentication import BearerAuthentication
 from integrations.choices import Delivery
 from integrations.fields import Undecryptable
+from integrations.incoming import Answer
 from integrations.models import ConnectionInbox, ExternalSystem
 
 from . import news
@@ -74,11 +77,8 @@ class InboxView(APIView):
         if not found:
             _count(system, "unmatched")
             return Response({"operations": []}, status=202)
-        return Response({"operations": [self._taken(system, way, key, made) for key, made in found]})
-
-    def _taken(self, system: ExternalSystem, way: str, key: str | None, body: Any) -> dict[str, Any]:
-        answer = news.take(system, way, key, body)
-        return {name: answer.body.get(name) for name in ("id", "operation", "status")} | {"repeated": answer.is_replay}
+        answers = [news.first_answer(system, key) or news.take(system, way, key, made) for key, made in found]
+        return Response({"operations": [_said(answer) for answer in answers], **_record(answers)})
 
     # --- Who calls ---
 
@@ -122,6 +122,23 @@ class InboxView(APIView):
 
     def get_authenticate_header(self, request: Request) -> str:
         return "Bearer"
+
+
+def _said(answer: Answer) -> dict[str, Any]:
+    return {name: answer.body.get(name) for name in ("id", "operation", "status")} | {"repeated": answer.is_replay}
+
+
+def _record(answers: Sequence[Answer]) -> dict[str, str]:
+    """Our record, as a partner that is pushed to describes its own: for one that pushes to us."""
+    change = next((change for answer in reversed(answers) if (change := answer.body.get("change"))), None)
+    if change is None:
+        return {}
+    url = reverse("changes:detail", args=[change["number"]])
+    return {
+        "external_id": change["number"],
+        "external_url": f"{settings.BASE_URL.rstrip('/')}{url}",
+        "external_status": change["phase"],
+    }
 
 
 def _body_of(request: Request) -> bytes:

@@ -30,6 +30,7 @@ from .calling import Line, no_answer
 from .evaluation import polling_rules
 from .evaluation.auth import AuthRefused
 from .evaluation.calls import Call
+from .evaluation.conversation import Conversation
 from .partner_tokens import Renewal, Token
 from .revisions import connection_of_revision
 from .secrets import check_readable, secrets_of
@@ -188,10 +189,15 @@ class _Poll:
                 if shutdown.is_asked():
                     return
                 yield from self._item(item)
-                self._move_on(item, begun)
+                if connection.poll.listed.cursor is None:
+                    self._move_on(item, begun)
+            is_last = not connection.poll.page_size or len(items) < connection.poll.page_size or page == MOST_PAGES - 1
+            if connection.poll.listed.cursor is not None:
+                behind = polling_rules.cursor_behind(connection, response, cursor, page, begun)
+                # A list that is counted by pages is one answer, and done with its last page.
+                self.cursor = behind if is_last or not by_page else self.cursor
             self._keep_cursor()
-            page_size = connection.poll.page_size
-            if not page_size or len(items) < page_size:
+            if is_last:
                 return
             if not by_page and page and self.cursor == cursor:
                 return  # no further, so the same page would come again
@@ -207,12 +213,7 @@ class _Poll:
         try:
             if connection.poll and connection.poll.has_read:
                 reading = polling_rules.ItemReading(connection, item, self.begun_at, known, self.secrets)
-                while call := reading.next_call():
-                    response = yield from self._call(call)
-                    verdict = reading.answered(response)
-                    if verdict.outcome is Outcome.REFUSED:
-                        raise EvaluationFailed("", verdict.error)
-                    self._check(verdict, response)
+                yield from self._converse(reading)
                 saved = reading.steps
             external_id = polling_rules.external_id_of(connection, item, saved)
             entries = polling_rules.entries_of(connection, item, saved, known=known, cursor=self.begun_at)
@@ -221,6 +222,30 @@ class _Poll:
             return
         for entry in entries:
             self._entry(item, entry, saved, external_id)
+        if connection.poll and connection.poll.acknowledge:
+            yield from self._acknowledge(item, saved, external_id, known)
+
+    def _converse(self, conversation: Conversation) -> Asking:
+        """Makes the calls about an item. Raises EvaluationFailed if one is refused."""
+        while call := conversation.next_call():
+            response = yield from self._call(call)
+            verdict = conversation.answered(response)
+            if verdict.outcome is Outcome.REFUSED:
+                raise EvaluationFailed("", verdict.error)
+            self._check(verdict, response)
+
+    def _acknowledge(self, item: Any, saved: dict[str, Any], external_id: str, known: bool) -> Asking:
+        names = {
+            "item": item,
+            "external_id": external_id,
+            "known": known,
+            "cursor": self.begun_at,
+            "change_number": news.change_number(self.system, external_id),
+        }
+        try:
+            yield from self._converse(polling_rules.Acknowledging(self.line.connection, saved, names, self.secrets))
+        except EvaluationFailed as error:
+            news.log_unusable(self.system, self.way, None, item, str(error))
 
     def _move_on(self, item: Any, begun: datetime) -> None:
         """The cursor stays where it is for an item that has none."""

@@ -79,12 +79,16 @@ class OperationTemplate:
 
 @dataclass(frozen=True)
 class Listing:
-    """The request for what is new. `page_size`: how many items a full page has."""
+    """The request for what is new. `page_size`: how many items a full page has.
+
+    `cursor`: of the whole answer, where it is not one of an item.
+    """
 
     request: RequestTemplate
     expectation: Expectation = Expectation()
     items: Value = None
     page_size: int | None = None
+    cursor: Value = None
 
 
 @dataclass(frozen=True)
@@ -100,6 +104,7 @@ class Poll:
     read: tuple[Step, ...] = ()
     entries: Value = None
     skip_if: Value = False
+    acknowledge: tuple[Step, ...] = ()
 
     @property
     def has_read(self) -> bool:

@@ -72,6 +72,9 @@ def test_each_call_is_in_the_log_without_secrets(mapped, desk, give_change):
         (1, "read", 200),
     ]
     assert all(call.headers["authorization"] == f"token {SECRET}" for call in desk.received)
+    assert not any(
+        {"content-type", "content-length"} & {*call.headers} for call in desk.received if call.method == "GET"
+    )
     sent = f'POST {desk.url}/tickets\nContent-Type: application/json\nAuthorization: •••\n\n{{"number":'
     assert attempts[1].request.startswith(sent)
     assert not any(SECRET in row.request + row.answer for row in attempts)
