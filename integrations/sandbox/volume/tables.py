@@ -20,9 +20,7 @@ class Table:
         options = model._meta
         named = [options.get_field(name) for name in names]
         rest = [
-            field
-            for field in options.local_concrete_fields
-            if field not in named and not _is_filled_by_database(field)
+            field for field in options.local_concrete_fields if field not in named and not _is_filled_by_database(field)
         ]
         quote = connection.ops.quote_name
         self._name = quote(options.db_table)
