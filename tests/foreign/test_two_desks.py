@@ -141,6 +141,8 @@ def killed(desks, random, is_over):
             return
         desk.kill_process_and_its_children(name)
         desk.start_process(name)
+        if name == "web":
+            desk.until("the web server answers again", desk.is_answering)
 
 
 def polled(desks, is_over):
@@ -177,7 +179,7 @@ def test_both_ends_agree(desks):
             desks.a.until("all is delivered", lambda: not undelivered(desks.a) + undelivered(desks.b), pause=0.5)
         except BaseException as error:
             for desk in (desks.a, desks.b):
-                error.add_note(f"{desk.name}: {refused(desk)} {undelivered(desk)}")
+                error.add_note(f"{desk.name}: {refused(desk)} {undelivered(desk)}\n{desk.logs(20)}")
             desks.a.is_given_up.set()
             desks.b.is_given_up.set()
             raise
