@@ -20,9 +20,7 @@ class Table:
         options = model._meta
         named = [options.get_field(name) for name in names]
         rest = [
-            field
-            for field in options.local_concrete_fields
-            if field not in named and not field.generated and not isinstance(field, models.AutoField)
+            field for field in options.local_concrete_fields if field not in named and not _is_filled_by_database(field)
         ]
         quote = connection.ops.quote_name
         self._name = quote(options.db_table)
@@ -48,6 +46,10 @@ class Table:
                 marks = ", ".join(["%s"] * self._width)
                 insert = f"INSERT INTO {self._name} ({self._columns}) VALUES ({marks})"  # noqa: S608 - our own names  # nosec
                 cursor.executemany(insert, [_adapted(row) for row in rows])
+
+
+def _is_filled_by_database(field: models.Field[Any, Any]) -> bool:
+    return field.generated or field.db_default is not models.NOT_PROVIDED or isinstance(field, models.AutoField)
 
 
 def reserve(model: type[models.Model], count: int) -> int:
