@@ -31,6 +31,7 @@ from .evaluation import polling_rules
 from .evaluation.auth import AuthRefused
 from .evaluation.calls import Call
 from .partner_tokens import Renewal, Token
+from .passes import MOST_PASSES, Passes
 from .revisions import connection_of_revision
 from .secrets import check_readable, secrets_of
 from .templating.faults import EvaluationFailed, FaultyDocument
@@ -52,8 +53,8 @@ Asking = Generator[Request | None, Response, Any]
 class PollFailed(Exception):  # noqa: N818 - as in changes.exceptions
     """Why a poll ended early. It is tried again later."""
 
-    def __init__(self, reason: str, pause_status: int | None = None) -> None:
-        self.pause_status = pause_status
+    def __init__(self, reason: str, pause_status: int | None = None, retry_after: float | None = None) -> None:
+        self.pause_status, self.retry_after = pause_status, retry_after
         super().__init__(reason)
 
 
@@ -133,6 +134,7 @@ class _Poll:
         self.row, self.system, self.secrets = row, row.system, secrets
         # Templates know the cursor with which the poll began: none in the first poll, whatever was read meanwhile.
         self.cursor = self.begun_at = row.cursor
+        self.begun = timezone.now()
         self.every = 60.0
         self.token: Token | None = None
         self.generator = self._run()
@@ -167,28 +169,66 @@ class _Poll:
         self.every = connection.poll.every
         check_readable(self.system, self.secrets, connection.secret_names)
         self.line = Line(connection, self.secrets)
-        begun = timezone.now()
-        by_page = polling_rules.is_by_page(connection, self.begun_at, begun)
+        yield from self._by_page() if connection.poll.listed.by_page else self._by_cursor()
+
+    def _by_cursor(self) -> Asking:
+        """Each page is asked for by the cursor behind the one before."""
+        call = self._list_call(self.cursor, 0, use_overlap=True)
         for page in range(MOST_PAGES):
-            # A list that is counted by pages must stay the same list; one that goes on by cursor goes on.
-            cursor = self.begun_at if by_page else self.cursor
-            call = polling_rules.list_call(
-                connection, self.secrets, cursor, page, begun, use_overlap=page == 0 or by_page
-            )
-            response = yield from self._call(call)
-            self._check(polling_rules.list_verdict(connection, response, cursor, page), response)
-            items = polling_rules.items_of(connection, response, cursor, page)
+            items = yield from self._listed(call, self.cursor, page)
             for item in items:
                 if shutdown.is_asked():
                     return
                 yield from self._item(item)
-                self._move_on(item, begun)
-            self._keep_cursor()
-            page_size = connection.poll.page_size
-            if not page_size or len(items) < page_size:
+                if (cursor := self._cursor_of(item)) not in (None, ""):
+                    self.cursor = cursor
+            if not self._is_full(items):
                 return
-            if not by_page and page and self.cursor == cursor:
-                return  # no further, so the same page would come again
+            before, call = call, self._list_call(self.cursor, page + 1, use_overlap=False)
+            if (call.url, call.body) == (before.url, before.body):
+                raise PollFailed(
+                    f"poll.list: {len(items)} items or more have the cursor {self.cursor}. The list gets no further. "
+                    "Raise page_size, or let the list go on by `page`."
+                )
+
+    def _by_page(self) -> Asking:
+        """The cursor stays until the whole list was read, since it must stay the same list."""
+        passes, page = Passes(self._cursor_of), 0
+        for _ in range(MOST_PASSES):
+            passes.begin()
+            for page in range(MOST_PAGES):
+                call = self._list_call(self.begun_at, page, use_overlap=True)
+                items = yield from self._listed(call, self.begun_at, page)
+                if passes.is_same_page(items):
+                    raise PollFailed(f"poll.list: page {page} has the same items as page {page - 1}. Check `page`.")
+                for item in items:
+                    if shutdown.is_asked():
+                        return
+                    if passes.is_new(item):
+                        yield from self._item(item)
+                if not self._is_full(items):
+                    break
+            if page == 0 or passes.is_settled:
+                break
+        cursor = passes.cursor(of_one_page=page == 0)
+        if cursor is not None:
+            self.cursor = cursor
+        elif page and not passes.is_settled:
+            raise PollFailed(f"poll.list: the list was another one from its first item on, {MOST_PASSES} times.")
+
+    def _list_call(self, cursor: object, page: int, use_overlap: bool) -> Call:
+        return polling_rules.list_call(self.line.connection, self.secrets, cursor, page, self.begun, use_overlap)
+
+    def _listed(self, call: Call, cursor: object, page: int) -> Asking:
+        """The items of a page."""
+        connection = self.line.connection
+        response = yield from self._call(call)
+        self._check(polling_rules.list_verdict(connection, response, cursor, page), response)
+        return polling_rules.items_of(connection, response, cursor, page)
+
+    def _is_full(self, items: list[Any]) -> bool:
+        poll = self.line.connection.poll
+        return bool(poll and poll.page_size and len(items) >= poll.page_size)
 
     def _item(self, item: Any) -> Asking:
         connection = self.line.connection
@@ -216,15 +256,13 @@ class _Poll:
         for entry in entries:
             self._entry(item, entry, saved, external_id)
 
-    def _move_on(self, item: Any, begun: datetime) -> None:
-        """The cursor stays where it is for an item that has none."""
+    def _cursor_of(self, item: Any) -> object:
+        """None for an item that has none: then the cursor stays where it is."""
         try:
-            cursor = polling_rules.cursor_of(self.line.connection, item, begun)
+            return polling_rules.cursor_of(self.line.connection, item, self.begun)
         except EvaluationFailed as error:
             news.log_unusable(self.system, self.way, None, item, str(error))
-            return
-        if cursor not in (None, ""):
-            self.cursor = cursor
+            return None
 
     def _entry(self, item: Any, entry: Any, saved: dict[str, Any], external_id: str) -> None:
         connection, key = self.line.connection, None

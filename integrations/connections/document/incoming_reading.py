@@ -34,6 +34,9 @@ def poll_of(reader: Reader, whole: Section) -> Poll:
     if "operation" in section:
         known = entry.also("external_id")
         operation = _operation(reader, section.node("operation"), section.at("operation"), known)
+        if listed.by_page and operation.key is None:
+            message = "Give it a key: a list by page is read more than once, and a key tells what was done already."
+            section.fault("operation", message)
     return Poll(
         every=section.number("every", 10, 7 * 86_400) or 60,
         listed=listed,
@@ -78,8 +81,11 @@ def _list(reader: Reader, whole: Section) -> Listing:
     keys = (*REQUEST_KEYS, *EXPECTATION_KEYS, "items", "page_size")
     section = Section(reader.source, whole.node("list"), "poll.list", keys)
     section.needs("items")
+    reader.names.discard("page")
+    request = reader.request(section, LIST.also("now"))
     return Listing(
-        request=reader.request(section, LIST.also("now")) or _NO_LIST.request,
+        request=request or _NO_LIST.request,
+        by_page="page" in reader.names,
         expectation=reader.expectation(section, LIST),
         items=reader.one(section, "items", LIST.also(*ANSWER)),
         page_size=section.number("page_size", 1, 10_000),

@@ -39,11 +39,15 @@ _OWN_HEADERS = {"host", "content-length", "transfer-encoding", "connection"}
 
 
 class Reader:
-    """Reads the parts of one document. Faults go to its source, the names of secrets to `secrets`."""
+    """Reads the parts of one document. Faults go to its source, the names of secrets to `secrets`.
+
+    `names`: those that its templates used so far.
+    """
 
     def __init__(self, source: Source, engine: Engine, pause_on: frozenset[int]) -> None:
         self.source, self.engine, self.pause_on = source, engine, pause_on
         self.secrets: set[str] = set()
+        self.names: set[str] = set()
         self.secret_uses = 0  # by how many templates
 
     # --- Values ---
@@ -56,6 +60,7 @@ class Reader:
         for found in check.faults(text):
             self.source.fault_in_text(node, path, text, found)
         self.secrets |= check.secrets
+        self.names |= check.names
         self.secret_uses += bool(check.secrets)
         return Template.of(self.engine, text, path, uses_secret=bool(check.secrets))
 

@@ -49,18 +49,6 @@ def list_call(
     return Caller(connection.base_url, secrets).call(poll.listed.request, "list", names)
 
 
-def is_by_page(connection: Connection, cursor: object, now: datetime) -> bool:
-    """Whether the list goes on by page number: then the cursor must stay while its pages are asked for."""
-    names = {"now": timestamp(now)}
-    calls = [
-        Caller(connection.base_url, dict.fromkeys(connection.secret_names, "")).call(
-            _poll(connection).listed.request, "list", {**_listing(cursor, page), **names}
-        )
-        for page in (0, 1)
-    ]
-    return (calls[0].url, calls[0].body) != (calls[1].url, calls[1].body)
-
-
 def _earlier(cursor: object, seconds: int) -> object:
     """A cursor that is a time, in the form that it has: a number of seconds, or a text."""
     if cursor is None or cursor == "":

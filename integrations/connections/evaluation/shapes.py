@@ -79,12 +79,16 @@ class OperationTemplate:
 
 @dataclass(frozen=True)
 class Listing:
-    """The request for what is new. `page_size`: how many items a full page has."""
+    """The request for what is new. `page_size`: how many items a full page has.
+
+    `by_page`: whether the next page is asked for by its number. Otherwise it is asked for by the cursor.
+    """
 
     request: RequestTemplate
     expectation: Expectation = Expectation()
     items: Value = None
     page_size: int | None = None
+    by_page: bool = False
 
 
 @dataclass(frozen=True)

@@ -53,6 +53,8 @@ class TicketDesk:
         self.faults: dict[str, list[Fault]] = {}
         self.tickets: dict[str, Ticket] = {}
         self.news: list[dict[str, Any]] = []
+        # What happens behind each answer of GET /news.
+        self.between: list[Callable[[], object]] = []
         self.needs_token = False
         self.tokens: list[str] = []
         self.given = 0
@@ -152,10 +154,15 @@ class TicketDesk:
         return 200, {"items": [self._seen(key) for key, ticket in self.tickets.items() if ticket.number == wanted]}
 
     def _news(self, call: Received, _: str) -> tuple[int, Any]:
-        after, page = int(call.query.get("after", ["0"])[0]), int(call.query.get("page", ["0"])[0])
-        size = int(call.query.get("size", ["100"])[0])
-        found = [each for each in self.news if each["id"] > after]
-        return 200, {"items": found[page * size : (page + 1) * size]}
+        number = {name: int(values[0]) for name, values in call.query.items()}
+        page, size = number.get("page", 0), number.get("size", 100)
+        found = [each for each in self.news if each["id"] > number.get("after", 0)]
+        if "since" in number:
+            found = sorted((each for each in found if each["at"] >= number["since"]), key=lambda each: each["at"])
+        answer = {"items": [dict(each) for each in found[page * size : (page + 1) * size]]}
+        if self.between:
+            self.between.pop(0)()
+        return 200, answer
 
     def _create(self, call: Received, _: str) -> tuple[int, Any]:
         key = f"T{len(self.tickets) + 1}"

@@ -1,0 +1,126 @@
+"""Lists of several pages, which change while they are read: nothing is lost, and what cannot go on is told."""
+
+from __future__ import annotations
+
+import pytest
+from django.utils import timezone
+
+from changes.models import Change
+from integrations.connections import polling
+from integrations.connections.document import faults_of
+from integrations.models import ConnectionPoll, IncomingOperation
+from tests.rows import each_row
+
+from .conftest import connect, document_of
+
+pytestmark = pytest.mark.django_db
+
+POLL = """\
+poll:
+  every: 10
+  list:
+    get: /news
+    query: {since: "{{ cursor or 0 }}", size: 3PAGE}
+    items: "{{ body['items'] }}"
+    page_size: 3
+  cursor: "{{ item.at }}"
+  external_id: "{{ item.ticket }}"
+  operation:
+    key: "{{ item.ticket ~ '-' ~ item.at }}"
+    operation: "{{ 'Update' if known else 'Create' }}"
+    external_id: "{{ external_id }}"
+    properties: {title: "{{ item.title }}"}
+"""
+BY_CURSOR, BY_PAGE = POLL.replace("PAGE", ""), POLL.replace("PAGE", ', page: "{{ page }}"')
+
+
+def list_of(desk, *times):
+    """A list of tickets, each changed at one of these times."""
+    desk.news = [
+        {"id": number + 1, "ticket": f"T{number}", "at": at, "title": f"Ticket {number}"}
+        for number, at in enumerate(times)
+    ]
+
+
+def updated(desk, number, at):
+    return lambda: desk.news[number].update(at=at, title=f"Ticket {number}, at {at}")
+
+
+def poll():
+    ConnectionPoll.objects.update(due_at=timezone.now(), claimed_until=None)
+    polling.poll_due()
+    return ConnectionPoll.objects.get()
+
+
+def titles():
+    return sorted(Change.objects.values_list("title", flat=True))
+
+
+# When each ticket was changed, which of them is changed again behind each answer, the cursor, and the calls.
+PAGED = [
+    ("one page", (1, 2), [], 2, 1),
+    ("several", (1, 2, 3, 4, 5, 6, 7), [], 7, 6),
+    ("one that moves up is met by the second pass", (1, 2, 3, 4, 5, 6), [(0, 8)], 8, 9),
+    ("one after the other", (1, 2, 3, 4, 5, 6), [(0, 8), (1, 9), (2, 10)], 10, 9),
+    ("all at one time", (5,) * 8, [], 5, 6),
+]
+
+
+@each_row(("name", "times", "between", "cursor", "calls"), PAGED)
+def test_a_list_by_page_is_read_until_it_is_twice_the_same(acme, desk, name, times, between, cursor, calls):
+    connect(acme, document_of(desk, more=BY_PAGE), API_KEY="a-secret-key-9")
+    list_of(desk, *times)
+    desk.received.clear()
+    desk.between = [updated(desk, number, at) for number, at in between]
+    row = poll()
+    assert (row.cursor, row.last_error, len(desk.of("GET /news"))) == (cursor, "", calls)
+    assert len({call.query["since"][0] for call in desk.of("GET /news")}) == 1
+    assert titles() == sorted(item["title"] for item in desk.news)
+    assert not IncomingOperation.objects.exclude(status="Applied").exists()
+
+
+def test_a_list_that_never_is_the_same_twice_leaves_behind_only_its_certain_beginning(acme, desk):
+    connect(acme, document_of(desk, more=BY_PAGE), API_KEY="a-secret-key-9")
+    list_of(desk, 1, 2, 3, 4, 5, 6)
+    desk.between = [updated(desk, 5, 10 + number) for number in range(60)]
+    row = poll()
+    assert (row.cursor, row.last_error) == (5, "")
+    assert titles()[:5] == [f"Ticket {number}" for number in range(5)]
+    list_of(desk, *range(11, 17))
+    desk.between = [updated(desk, number % 6, 100 + number) for number in range(60)]
+    row = poll()
+    assert (row.cursor, row.failures) == (5, 1)
+    assert "the list was another one from its first item on" in row.last_error
+
+
+def test_a_list_that_ignores_the_page_is_told(acme, desk):
+    connect(acme, document_of(desk, more=BY_PAGE.replace("page:", "side:")), API_KEY="a-secret-key-9")
+    list_of(desk, 1, 2, 3)
+    assert poll().last_error == "poll.list: page 1 has the same items as page 0. Check `page`."
+
+
+# When each ticket was changed, the cursor, the error, and how many became changes.
+BY_TIME = [
+    ((1, 2, 3, 4, 5), 5, "", 5),
+    ((1, 2, 2, 2), 2, "3 items or more have the cursor 2", 4),
+    ((5,) * 8, 5, "3 items or more have the cursor 5", 3),
+]
+
+
+@each_row(("times", "cursor", "error", "count"), BY_TIME)
+def test_more_items_of_one_cursor_than_a_page_has(acme, desk, times, cursor, error, count):
+    connect(acme, document_of(desk, more=BY_CURSOR), API_KEY="a-secret-key-9")
+    list_of(desk, *times)
+    for failures in (1, 2):
+        row = poll()
+        assert (row.cursor, row.failures, Change.objects.count()) == (cursor, failures if error else 0, count)
+        assert error in row.last_error
+        assert ("Raise page_size, or let the list go on by `page`." in row.last_error) == bool(error)
+
+
+def test_a_list_by_page_needs_a_key():
+    document = "base_url: https://desk.example.com\n"
+    without = BY_PAGE.replace("""    key: "{{ item.ticket ~ '-' ~ item.at }}"\n""", "")
+    assert faults_of(document + BY_PAGE) == []
+    (fault,) = faults_of(document + without)
+    assert (fault.path, "Give it a key" in fault.message) == ("poll.operation", True)
