@@ -1,6 +1,7 @@
 """Polls: asks the mapped partners for their news, several at a time. One worker polls a system at a time.
 
-A poll is a generator. It yields a request, and is sent the response; it yields None to be asked again a moment later.
+A poll is a generator. It yields a request, and is sent the response; it yields None to be asked again: a moment later
+if it waits for something, at once if it `has_work` and only let the others have their turn.
 """
 
 from __future__ import annotations
@@ -42,6 +43,8 @@ AT_ONCE = 32
 LOOK_AGAIN = 0.2
 # A poll of more pages goes on with the next one.
 MOST_PAGES = 50
+# A poll that has much to do lets the others have their turn after so many seconds.
+TURN = 0.5
 # The longest time between two polls of a system that does not answer, in seconds.
 LONGEST_PAUSE = 3600
 # Another worker that polls takes what becomes due. If it did not for this many seconds, it is stuck.
@@ -69,16 +72,18 @@ def poll_due() -> int:
                 _advance(poll, None, running)
         if not running:
             return count
-        wait([future for future in running.values() if future], timeout=LOOK_AGAIN, return_when=FIRST_COMPLETED)
+        pause = 0 if any(poll.has_work for poll in running) else LOOK_AGAIN
+        wait([future for future in running.values() if future], timeout=pause, return_when=FIRST_COMPLETED)
         for poll, future in [*running.items()]:
             if future is None or future.done():
                 _advance(poll, future, running)
-        if all(future is None for future in running.values()) and running:
+        if running and not any(future or poll.has_work for poll, future in running.items()):
             time.sleep(LOOK_AGAIN)
 
 
 def _advance(poll: _Poll, answered: Future[Response] | None, running: dict[_Poll, Future[Response] | None]) -> None:
-    """Lets a poll go on to its next call, or to its end, with the answer to the last one."""
+    """Lets a poll go on to its next call, its next turn or its end, with the answer to the last call."""
+    poll.turn_began = time.monotonic()
     try:
         if answered is None:
             request = next(poll.generator)
@@ -137,6 +142,7 @@ class _Poll:
         self.begun = timezone.now()
         self.every = 60.0
         self.token: Token | None = None
+        self.turn_began, self.has_work = time.monotonic(), False
         self.generator = self._run()
 
     def _run(self) -> Asking:
@@ -182,6 +188,7 @@ class _Poll:
                 yield from self._item(item)
                 if (cursor := self._cursor_of(item)) not in (None, ""):
                     self.cursor = cursor
+                yield from self._turn()
             if not self._is_full(items):
                 return
             before, call = call, self._list_call(self.cursor, page + 1, use_overlap=False)
@@ -206,6 +213,7 @@ class _Poll:
                         return
                     if passes.is_new(item):
                         yield from self._item(item)
+                    yield from self._turn()
                 if not self._is_full(items):
                     break
             if page == 0 or passes.is_settled:
@@ -255,6 +263,7 @@ class _Poll:
             return
         for entry in entries:
             self._entry(item, entry, saved, external_id)
+            yield from self._turn()
 
     def _cursor_of(self, item: Any) -> object:
         """None for an item that has none: then the cursor stays where it is."""
@@ -332,13 +341,22 @@ class _Poll:
 
     # --- The row ---
 
-    def _prolong(self) -> None:
-        mine = {"pk": self.row.pk, "claim": self.row.claim}
-        if not ConnectionPoll.objects.filter(**mine).update(claimed_until=timezone.now() + _lease()):
-            raise PollFailed("another worker took over")
+    def _turn(self) -> Asking:
+        """Lets the other polls have their turn, if this one has worked for long."""
+        if time.monotonic() - self.turn_began < TURN:
+            return
+        self._prolong()
+        self.has_work = True
+        yield None
+        self.has_work = False
 
-    def _keep_cursor(self) -> None:
-        ConnectionPoll.objects.filter(pk=self.row.pk, claim=self.row.claim).update(cursor=self.cursor)
+    def _prolong(self) -> None:
+        """Keeps the lease and the cursor."""
+        mine = {"pk": self.row.pk, "claim": self.row.claim}
+        if not ConnectionPoll.objects.filter(**mine).update(
+            claimed_until=timezone.now() + _lease(), cursor=self.cursor
+        ):
+            raise PollFailed("another worker took over")
 
     def _end(self, error: str) -> None:
         now = timezone.now()

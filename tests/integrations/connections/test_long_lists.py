@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from itertools import groupby
+
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from changes.models import Change
@@ -124,3 +128,21 @@ def test_a_list_by_page_needs_a_key():
     assert faults_of(document + BY_PAGE) == []
     (fault,) = faults_of(document + without)
     assert (fault.path, "Give it a key" in fault.message) == ("poll.operation", True)
+
+
+@each_row(("poll_of",), [(BY_CURSOR,), (BY_PAGE,)])
+def test_a_long_page_gives_way_and_keeps_its_lease_and_its_cursor(acme, beta, desk, monkeypatch, poll_of):
+    monkeypatch.setattr(polling, "TURN", 0)
+    document = document_of(desk, more=poll_of.replace("3", "50"))
+    for system in (acme, beta):
+        connect(system, document, API_KEY="a-secret-key-9")
+    list_of(desk, *range(1, 11))
+    with CaptureQueriesContext(connection) as captured:
+        polling.poll_due()
+    senders = IncomingOperation.objects.order_by("received_at", "id").values_list("system__system_id", flat=True)
+    assert len(senders) == 20
+    assert max(len([*same]) for _, same in groupby(senders)) < 5  # they take turns
+    kept = [one["sql"] for one in captured if one["sql"].startswith('UPDATE "integrations_connectionpoll"')]
+    kept = [sql for sql in kept if '"cursor"' in sql and '"claimed_until"' in sql and '"due_at"' not in sql]
+    assert len(kept) > 20
+    assert {row.cursor for row in ConnectionPoll.objects.all()} == {10}
