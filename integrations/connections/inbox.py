@@ -8,7 +8,7 @@ from django.conf import settings
 from django.db import transaction
 from django.db.models import F
 from django.utils import timezone
-from rest_framework.exceptions import APIException, AuthenticationFailed
+from rest_framework.exceptions import APIException, AuthenticationFailed, Throttled
 from rest_framework.parsers import BaseParser
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -25,6 +25,7 @@ from integrations.models import ConnectionInbox, ExternalSystem
 from . import news
 from .evaluation import inbox_rules
 from .evaluation.connection import Connection
+from .evaluation.operations import Operation
 from .revisions import connection_of_revision
 from .secrets import secrets_of
 from .templating.faults import EvaluationFailed, FaultyDocument
@@ -74,11 +75,31 @@ class InboxView(APIView):
         if not found:
             _count(system, "unmatched")
             return Response({"operations": []}, status=202)
-        return Response({"operations": [self._taken(system, way, key, made) for key, made in found]})
+        return Response({"operations": self._all_taken(system, way, found)})
 
-    def _taken(self, system: ExternalSystem, way: str, key: str | None, body: Any) -> dict[str, Any]:
-        answer = news.take(system, way, key, body)
-        return {name: answer.body.get(name) for name in ("id", "operation", "status")} | {"repeated": answer.is_replay}
+    def _all_taken(self, system: ExternalSystem, way: str, found: list[Operation]) -> list[dict[str, Any]]:
+        """What became of each. If any is refused, the others are carried out, and then the first refusal is raised.
+
+        The partner sends the webhook again: then those that were carried out are known by their keys.
+        """
+        taken, refusals = [], []
+        for key, body in found:
+            try:
+                taken.append(self._taken(system, way, key, body))
+            except APIException as error:
+                if isinstance(error, Throttled) or error.status_code >= 500:
+                    raise
+                refusals.append(error)
+        if refusals:
+            raise refusals[0]
+        return taken
+
+    def _taken(self, system: ExternalSystem, way: str, key: str | None, body: dict[str, Any]) -> dict[str, Any]:
+        result, is_replay = news.result_of(system, key), True
+        if result is None:
+            answer = news.take(system, way, key, body)
+            result, is_replay = answer.body, answer.is_replay
+        return {name: result.get(name) for name in ("id", "operation", "status")} | {"repeated": is_replay}
 
     # --- Who calls ---
 

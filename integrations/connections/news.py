@@ -84,6 +84,15 @@ def is_done(system: ExternalSystem, key: str | None) -> bool:
     return found.filter(status=IncomingStatus.FAILED, http_status__lt=500, received_at__gte=since).exists()
 
 
+def result_of(system: ExternalSystem, key: str | None) -> Mapping[str, Any] | None:
+    """The result of the operation with this key, whatever its body was; None if none was carried out."""
+    if not key or not _is_usable(key):
+        return None
+    found = IncomingOperation.objects.filter(system=system, idempotency_key=key).exclude(status=IncomingStatus.FAILED)
+    first = found.only("result").first()
+    return first and first.result
+
+
 def take(system: ExternalSystem, way: str, key: str | None, body: Mapping[str, Any]) -> incoming.Answer:
     """Applies the operation. Raises the APIException that the API would answer with; the incoming log has it."""
     return apply(Said(system, way, key, body))

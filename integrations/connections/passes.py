@@ -53,7 +53,7 @@ class Passes:
         """Whether this pass met what the one before did."""
         return self._before == self._now
 
-    def cursor(self, of_one_page: bool) -> object:
+    def certain_cursor(self, of_one_page: bool) -> object:
         """The cursor before which nothing was missed; None if there is none."""
         pairs = zip(self._now, self._now if of_one_page else self._before or (), strict=False)
         certain = [one for one, _ in takewhile(lambda pair: pair[0] == pair[1], pairs)]

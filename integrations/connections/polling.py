@@ -218,7 +218,7 @@ class _Poll:
                     break
             if page == 0 or passes.is_settled:
                 break
-        cursor = passes.cursor(of_one_page=page == 0)
+        cursor = passes.certain_cursor(of_one_page=page == 0)
         if cursor is not None:
             self.cursor = cursor
         elif page and not passes.is_settled:

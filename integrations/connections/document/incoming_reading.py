@@ -97,12 +97,14 @@ def inbox_of(reader: Reader, whole: Section) -> Inbox:
     section.needs("verify", "operations")
     verify = _verification(reader, section) if "verify" in section else Verification("token")
     nodes = reader.source.items(section.node("operations"), "inbox.operations") if "operations" in section else []
-    return Inbox(
-        verify,
-        tuple(
-            _operation(reader, node, f"inbox.operations[{place}]", INBOX, ("when",)) for place, node in enumerate(nodes)
-        ),
-    )
+    operations = []
+    for place, node in enumerate(nodes):
+        operation = _operation(reader, node, f"inbox.operations[{place}]", INBOX, ("when",))
+        if len(nodes) > 1 and operation.key is None:
+            message = "Give it a key: if one of several operations is refused, the partner sends all of them again."
+            reader.source.fault(node, operation.path, message)
+        operations.append(operation)
+    return Inbox(verify, tuple(operations))
 
 
 # Of each kind: the keys that it may have, and those that it must have.
