@@ -90,7 +90,7 @@ def result_of(system: ExternalSystem, key: str | None) -> Mapping[str, Any] | No
         return None
     found = IncomingOperation.objects.filter(system=system, idempotency_key=key).exclude(status=IncomingStatus.FAILED)
     first = found.only("result").first()
-    return first and first.result
+    return first.result or {} if first else None
 
 
 def take(system: ExternalSystem, way: str, key: str | None, body: Mapping[str, Any]) -> incoming.Answer:

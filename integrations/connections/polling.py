@@ -13,20 +13,17 @@ from concurrent.futures import FIRST_COMPLETED, Future, wait
 from datetime import datetime, timedelta
 from typing import Any
 
-from django.conf import settings
-from django.db import transaction
-from django.db.models import F, Q
 from django.utils import timezone
 from rest_framework.exceptions import APIException, Throttled
 
-from integrations.choices import Delivery
 from integrations.models import ConnectionPoll, SecretUnreadable
 from integrations.outgoing import delivery, outbox
+from integrations.outgoing.sending import retry_after
 from integrations.transports.base import Request, Response, TransportError
 from integrations.transports.statuses import Outcome, outcome_of
 from integrations.workers import shutdown
 
-from . import news, partner_tokens
+from . import due_polls, news, partner_tokens
 from .calling import Line
 from .evaluation import polling_rules
 from .evaluation.auth import AuthRefused
@@ -45,11 +42,6 @@ LOOK_AGAIN = 0.2
 MOST_PAGES = 50
 # A poll that has much to do lets the others have their turn after so many seconds.
 TURN = 0.5
-# The longest time between two polls of a system that does not answer, in seconds.
-LONGEST_PAUSE = 3600
-# Another worker that polls takes what becomes due. If it did not for this many seconds, it is stuck.
-TAKEN_WITHIN = timedelta(seconds=15)
-
 Asking = Generator[Request | None, Response, Any]
 
 
@@ -63,13 +55,16 @@ class PollFailed(Exception):  # noqa: N818 - as in changes.exceptions
 
 def poll_due() -> int:
     """Polls the systems that are due, until none is. Returns the number of polls."""
+    due_polls.mend_times()
     count = 0
     running: dict[_Poll, Future[Response] | None] = {}
     while True:
         if not shutdown.is_asked():
-            for poll in _claim(AT_ONCE - len(running), is_alone=not running):
+            rows = due_polls.claim(AT_ONCE - len(running), is_alone=not running)
+            secrets = secrets_of([row.pk for row in rows]) if rows else {}
+            for row in rows:
                 count += 1
-                _advance(poll, None, running)
+                _advance(_Poll(row, secrets[row.pk]), None, running)
         if not running:
             return count
         pause = 0 if any(poll.has_work for poll in running) else LOOK_AGAIN
@@ -97,41 +92,6 @@ def _advance(poll: _Poll, answered: Future[Response] | None, running: dict[_Poll
     running[poll] = delivery.transport().submit([request])[0] if request else None
 
 
-def _claim(limit: int, is_alone: bool) -> list[_Poll]:
-    """Takes polls that are due. Leaves them to another worker that is polling already."""
-    now = timezone.now()
-    free = Q(claimed_until=None) | Q(claimed_until__lt=now) | Q(claimed_until__gt=now + 3 * _lease())
-    due = ConnectionPoll.objects.filter(
-        free,
-        due_at__lte=now,
-        system__enabled=True,
-        system__paused_at=None,
-        system__delivery=Delivery.MAPPED,
-        system__connection__isnull=False,
-    )
-    if is_alone and ConnectionPoll.objects.filter(claimed_until__gt=now).exists():
-        due = due.filter(due_at__lte=now - TAKEN_WITHIN)
-    if not due.exists():
-        return []
-    with transaction.atomic():
-        rows = list(
-            due.select_for_update(skip_locked=True, no_key=True, of=("self",)).select_related(
-                "system__authorized_user"
-            )[:limit]
-        )
-        ConnectionPoll.objects.filter(pk__in=[row.pk for row in rows]).update(
-            claim=F("claim") + 1, claimed_until=now + _lease()
-        )
-    for row in rows:
-        row.claim += 1
-    secrets = secrets_of([row.pk for row in rows])
-    return [_Poll(row, secrets[row.pk]) for row in rows]
-
-
-def _lease() -> timedelta:
-    return timedelta(seconds=max(settings.DELIVERY_LEASE, 2 * settings.DELIVERY_TIMEOUT))
-
-
 class _Poll:
     """One poll of one system."""
 
@@ -151,7 +111,7 @@ class _Poll:
         except PollFailed as error:
             if error.pause_status is not None:
                 outbox.pause(self.system.pk, error.pause_status, timezone.now())
-            self._end(str(error))
+            self._end(str(error), error.retry_after or 0)
         except TransportError as error:
             self._end(str(error))
         except FaultyDocument as error:
@@ -170,7 +130,7 @@ class _Poll:
         number, connection = connection_of_revision(self.system.connection_id)
         self.way = f"poll, revision {number}"
         if connection.poll is None:
-            self.every = LONGEST_PAUSE
+            self.every = due_polls.LONGEST_PAUSE
             return
         self.every = connection.poll.every
         check_readable(self.system, self.secrets, connection.secret_names)
@@ -298,6 +258,8 @@ class _Poll:
     def _check(self, verdict: Any, response: Response) -> None:
         if verdict.outcome is Outcome.PAUSE:
             raise PollFailed(verdict.error, response.status)
+        if verdict.outcome is Outcome.RETRY:
+            raise PollFailed(verdict.error, retry_after=retry_after(response.headers))
         if verdict.outcome is not None:
             raise PollFailed(verdict.error)
 
@@ -333,7 +295,8 @@ class _Poll:
         except AuthRefused as error:
             partner_tokens.give_up(renewal)
             is_credential = 400 <= response.status < 500 and outcome_of(response.status) is not Outcome.RETRY
-            raise PollFailed(str(error), response.status if is_credential else None) from error
+            pause_status = response.status if is_credential else None
+            raise PollFailed(str(error), pause_status, retry_after(response.headers)) from error
         except BaseException:
             partner_tokens.give_up(renewal)
             raise
@@ -354,14 +317,15 @@ class _Poll:
         """Keeps the lease and the cursor."""
         mine = {"pk": self.row.pk, "claim": self.row.claim}
         if not ConnectionPoll.objects.filter(**mine).update(
-            claimed_until=timezone.now() + _lease(), cursor=self.cursor
+            claimed_until=timezone.now() + due_polls.lease(), cursor=self.cursor
         ):
             raise PollFailed("another worker took over")
 
-    def _end(self, error: str) -> None:
+    def _end(self, error: str, asked: float = 0) -> None:
+        """`asked`: the seconds that the partner asks us to wait."""
         now = timezone.now()
         failures = self.row.failures + 1 if error else 0
-        pause = min(self.every * 2 ** min(failures, 10), max(LONGEST_PAUSE, self.every))
+        pause = min(max(self.every * 2 ** min(failures, 10), asked), max(due_polls.LONGEST_PAUSE, self.every))
         ConnectionPoll.objects.filter(pk=self.row.pk, claim=self.row.claim).update(
             cursor=self.cursor,
             claimed_until=None,

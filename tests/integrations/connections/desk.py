@@ -38,8 +38,9 @@ class Ticket:
     files: list[bytes] = field(default_factory=list)
 
 
-# What a test puts in the place of an answer: a status, or a status and a body; "lost" does the work and hangs up.
-Fault = int | str | tuple[int, Any]
+# What a test puts in the place of an answer: a status, or a status, a body and if wished headers; "lost" does the work
+# and hangs up.
+Fault = int | str | tuple[int, Any] | tuple[int, Any, dict[str, str]]
 
 
 class TicketDesk:
@@ -109,13 +110,17 @@ class TicketDesk:
             handler.close_connection = True
             handler.connection.close()
             return
+        headers = {}
         if isinstance(fault, int):
             status, answer = fault, {"message": f"as scripted: {fault}"}
         elif isinstance(fault, tuple):
-            status, answer = fault
+            status, answer, *more = fault
+            headers = more[0] if more else {}
         content = b"" if answer is None else answer if isinstance(answer, bytes) else json.dumps(answer).encode()
         handler.send_response(status)
         handler.send_header("Content-Type", "application/json")
+        for name, value in headers.items():
+            handler.send_header(name, value)
         handler.send_header("Content-Length", str(len(content)))
         handler.end_headers()
         handler.wfile.write(content)
