@@ -15,6 +15,7 @@ urlpatterns = [
     path("systems/<str:system_id>/connection/", connection_views.ConnectionPage.as_view(), name="connection"),
     path("systems/<str:system_id>/connection/try/", connection_views.TryPage.as_view(), name="connection_try"),
     path("systems/<str:system_id>/connection/replay/", connection_views.ReplayPage.as_view(), name="connection_replay"),
+    path("systems/<str:system_id>/connection/poll/", connection_views.PollPage.as_view(), name="connection_poll"),
     path(
         "systems/<str:system_id>/connection/secrets/", connection_views.SecretsPage.as_view(), name="connection_secrets"
     ),

@@ -7,10 +7,11 @@ from dataclasses import dataclass, field
 from typing import IO, cast
 
 from django.conf import settings
+from django.utils.translation import gettext as _
 
 from changes.models import Attachment
 from integrations.outgoing.sending import user_agent
-from integrations.transports.base import File, Part, Request, Tls
+from integrations.transports.base import File, NoAnswer, Part, Request, Tls, TransportError
 
 from .evaluation.calls import AttachedFile, Call, ShownCall, without_secrets
 from .evaluation.calls import Part as CallPart
@@ -88,6 +89,18 @@ class Line:
         if not (authority or ours):
             return None
         return Tls(authority or "", *(ours or ("", "")))
+
+
+def no_answer(error: TransportError) -> str:
+    """Why no answer came, for who writes the document."""
+    told = {
+        NoAnswer.CONNECTION_REFUSED: _("Nothing accepts connections at this address. Check base_url: {}."),
+        NoAnswer.NAME_RESOLUTION: _("There is no such host. Check base_url: {}."),
+        NoAnswer.ADDRESS_NOT_ALLOWED: _("An operator must add its network to OUTGOING_ALLOWED_NETWORKS: {}."),
+        NoAnswer.TLS: _("There is no secure connection. Does it speak https, and is its certificate right? {}."),
+        NoAnswer.TIMEOUT: _("It did not answer in time. Check the address, and whether it speaks https: {}."),
+    }
+    return str(told.get(error.kind, "{}.")).format(str(error).rstrip("."))
 
 
 def _file(attachment: Attachment | None) -> File:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -28,7 +29,7 @@ from .evaluation.conversation import Conversation, names_of
 from .partner_tokens import Renewal, Token
 from .revisions import connection_of_revision
 from .secrets import check_readable, secrets_of
-from .templating.faults import EvaluationFailed, FaultyDocument
+from .templating.faults import EvaluationFailed, FaultyDocument, SecretMissing
 
 NO_STEPS = "No call was made: the connection has no steps for {}."
 
@@ -48,7 +49,8 @@ class MappedSender:
     """Begins the operations of mapped systems in one drain, which share what it knows of tokens."""
 
     def __init__(self) -> None:
-        self.asking: set[int] = set()
+        # When one of its operations began to ask for a token, by system; of the monotonic clock.
+        self.asking: dict[int, float] = {}
         self.refused: dict[int, NoToken] = {}
 
     def __call__(self, operations: Sequence[OutgoingOperation]) -> Sequence[Sending]:
@@ -75,16 +77,20 @@ class Mapped:
             return self._next(attempt)
         except FaultyDocument as error:
             told = str(error).replace("\n", "; ")
-            return self._refused(attempt, Failure.CONNECTION_DOCUMENT, f"The connection's document has faults: {told}")
+            return self._paused(attempt, Failure.CONNECTION_DOCUMENT, f"The connection's document has faults: {told}")
+        except SecretMissing as error:
+            return self._paused(attempt, Failure.CONNECTION_DOCUMENT, str(error))
         except EvaluationFailed as error:
             return self._refused(attempt, Failure.CONNECTION_DOCUMENT, str(error))
         except SecretUnreadable as error:
-            return failed(self.operation, attempt, error)
+            return self._paused(attempt, Failure.SIGNING_SECRET, str(error))
 
     def _next(self, attempt: DeliveryAttempt) -> Request | Result | None:
         if self.conversation is None:
             self._begin()
         attempt.revision = self.revision
+        if not self._has_time():
+            return self._too_late(attempt)
         if self.fault:
             raise self.fault
         if self.conversation is None or self.call is None:
@@ -128,16 +134,21 @@ class Mapped:
         if refused and refused.at > self.begun:
             attempt.failure, attempt.http_status, attempt.error = refused.failure, refused.status, refused.error[:500]
             return Result(self.operation, attempt, refused.outcome, refused.error)
-        if system in self.sender.asking:
-            return None if self._has_time() else self._too_late(attempt)
+        if time.monotonic() - self.sender.asking.get(system, -math.inf) < settings.DELIVERY_TIMEOUT:
+            return None
         found = partner_tokens.token_or_renewal(system, self.refused_token)
         if isinstance(found, Token):
             self.token = found
         if not isinstance(found, Renewal):
-            return None if self.token or self._has_time() else self._too_late(attempt)
+            return None
         self.renewal = found
-        self.sender.asking.add(system)
-        request, shown = self.line.sign_in()
+        self.sender.asking[system] = time.monotonic()
+        try:
+            request, shown = self.line.sign_in()
+        except EvaluationFailed:
+            partner_tokens.give_up(found)
+            self._end_asking()
+            raise
         attempt.step, attempt.request = "sign in", self.line.masked(shown)
         return request
 
@@ -182,7 +193,7 @@ class Mapped:
 
     def _end_asking(self) -> None:
         self.renewal = None
-        self.sender.asking.discard(self.operation.system_id)
+        self.sender.asking.pop(self.operation.system_id, None)
 
     # --- Answers ---
 
@@ -203,6 +214,7 @@ class Mapped:
             self.refused_token, self.token = self.token.number, None
             attempt.failure = Failure.STATUS
             return Result(self.operation, attempt, None, done=self._done)
+        self.refused_token = None
         verdict = conversation.answered(response)
         if verdict.outcome is not None:
             return self._ended(attempt, response, verdict)
@@ -238,6 +250,11 @@ class Mapped:
     def failed(self, attempt: DeliveryAttempt, error: Exception) -> Result:
         result = failed(self.operation, attempt, error)
         return self._without_token(self.renewal, result) if self.renewal else result
+
+    def _paused(self, attempt: DeliveryAttempt, failure: Failure, error: str) -> Result:
+        """What no operation can get past: all of them wait until it is mended."""
+        attempt.failure, attempt.error = failure, error[:500]
+        return Result(self.operation, attempt, Outcome.PAUSE, error)
 
     def _refused(self, attempt: DeliveryAttempt, failure: Failure, error: str) -> Result:
         attempt.failure, attempt.error = failure, error[:500]

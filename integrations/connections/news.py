@@ -41,6 +41,11 @@ class Said(Sent):
         return self.sender.authorized_user
 
     @property
+    def named(self) -> Mapping[str, Any]:
+        texts = {name: self.payload.get(name) for name in ("operation", "change_number", "external_id")}
+        return {name: text for name, text in texts.items() if isinstance(text, str) and _is_usable(text)}
+
+    @property
     def length(self) -> int:
         return self.size
 

@@ -68,6 +68,8 @@ def keep(renewal: Renewal, value: str, expires_in: float | None) -> Token:
     expires_at = timezone.now() + timedelta(seconds=expires_in) if expires_in is not None else None
     with transaction.atomic():
         row = ConnectionToken.objects.select_for_update(no_key=True).get(pk=renewal.system)
+        if row.number != renewal.number:
+            return Token(value, renewal.number)  # the secret or the document is another by now: not for anybody else
         row.number += 1
         row.value, row.expires_at, row.renewing_until = value, expires_at, None
         row.save()

@@ -24,7 +24,7 @@ from integrations.transports.statuses import Outcome, outcome_of
 from integrations.workers import shutdown
 
 from . import due_polls, news, partner_tokens
-from .calling import Line
+from .calling import Line, no_answer
 from .evaluation import polling_rules
 from .evaluation.auth import AuthRefused
 from .evaluation.calls import Call
@@ -113,7 +113,7 @@ class _Poll:
                 outbox.pause(self.system.pk, error.pause_status, timezone.now())
             self._end(str(error), error.retry_after or 0)
         except TransportError as error:
-            self._end(str(error))
+            self._end(no_answer(error))
         except FaultyDocument as error:
             self._end(f"The connection's document has faults: {error}")
         except (EvaluationFailed, SecretUnreadable) as error:

@@ -12,7 +12,7 @@ from changes.security_log.recording import Subject, record
 from integrations.models import ConnectionDraft, ConnectionPoll, ConnectionRevision, ExternalSystem
 from integrations.outgoing import outbox
 
-from .document import connection_of
+from .document import FaultyDocument, connection_of
 from .evaluation.connection import Connection
 from .secrets import forget_token
 
@@ -43,13 +43,28 @@ def activate(
         system.save(update_fields=["connection"])
         ConnectionDraft.objects.filter(system=system, document=document).delete()
         forget_token(system)  # it may have been another desk's
-        if connection.poll:
-            ConnectionPoll.objects.update_or_create(
-                system=system, defaults={"due_at": timezone.now(), "failures": 0, "failing_since": None}
-            )
+        _begin_polls(system, latest, connection)
         record("connection_activated", Subject.of(system), {"number": revision.number})
+        if system.paused_at:
+            outbox.resume(system)
         outbox.wake_on_commit()
     return revision
+
+
+def _begin_polls(system: ExternalSystem, latest: ConnectionRevision | None, connection: Connection) -> None:
+    """Polls at once. If the new document asks another desk, or counts by another cursor, its first poll begins anew."""
+    if connection.poll is None:
+        return
+    values: dict[str, Any] = {"due_at": timezone.now(), "failures": 0, "failing_since": None}
+    try:
+        before = connection_of(latest.document) if latest else None
+    except FaultyDocument:
+        before = None
+    if before and before.poll:
+        told = [(each.base_url, each.poll.cursor if each.poll else None) for each in (before, connection)]
+        if told[0] != told[1]:
+            values["cursor"] = None
+    ConnectionPoll.objects.update_or_create(system=system, defaults=values)
 
 
 @lru_cache(maxsize=256)

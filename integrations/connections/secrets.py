@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 
 from django.db import transaction
+from django.db.models import F
 from django.utils import timezone
 
 from changes.security_log.recording import Subject, record
@@ -41,7 +42,10 @@ def write(system: ExternalSystem, values: Mapping[str, str]) -> list[str]:
 
 
 def forget_token(system: ExternalSystem) -> None:
-    ConnectionToken.objects.filter(system=system).update(value="", expires_at=None, renewing_until=None)
+    """Also one that is asked for now: its number is not the next any more."""
+    ConnectionToken.objects.filter(system=system).update(
+        value="", number=F("number") + 1, expires_at=None, renewing_until=None
+    )
 
 
 def secrets_of(systems: Collection[int]) -> dict[int, dict[str, str]]:

@@ -87,6 +87,11 @@ class IncomingOperation(models.Model):
         return gettext("%(operation)s from %(sender)s") % values
 
     @property
+    def is_news(self) -> bool:
+        """Whether we asked for it, by a poll of a connection."""
+        return self.token.startswith("poll, ")
+
+    @property
     def origin(self) -> dict[str, str]:
         """The operation that this one began with: the one that the sender passed on, or else this operation itself.
 

@@ -69,6 +69,12 @@ KINDS = (
         _("System paused"),
         _("The system %(object)s was paused, because it answered %(status)s."),
     ),
+    EventKind(
+        "system_unusable",
+        Topic.PARTNER,
+        _("System paused"),
+        _("The system %(object)s was paused, because its connection cannot be used."),
+    ),
     EventKind("system_resumed", Topic.PARTNER, _("System resumed"), _("%(actor)s resumed the system %(object)s.")),
     EventKind(
         "authorized_user_set",
@@ -94,6 +100,12 @@ KINDS = (
         Topic.PARTNER,
         _("Connection activated"),
         _("%(actor)s activated revision %(number)s of the connection of %(object)s."),
+    ),
+    EventKind(
+        "connection_tested",
+        Topic.PARTNER,
+        _("Connection tested"),
+        _("%(actor)s ran the connection of %(object)s against a test record."),
     ),
     EventKind(
         "connection_secret_written",

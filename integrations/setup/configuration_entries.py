@@ -101,7 +101,8 @@ class ConnectionField(serializers.Field):
         text = data if isinstance(data, str) else yaml.safe_dump(data, sort_keys=False, allow_unicode=True)
         if faults := faults_of(text):
             # The lines of a mapping are those of another text, which nobody has seen.
-            told = [str(fault) if isinstance(data, str) else f"{fault.path}: {fault.message}" for fault in faults]
+            at = "line {0.line}, column {0.column} of it: " if isinstance(data, str) else ""
+            told = [f"{at.format(fault)}{fault.path}: {fault.message}" for fault in faults]
             raise serializers.ValidationError(told)
         return text
 

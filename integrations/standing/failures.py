@@ -8,7 +8,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from changes.texts.isolation import apart
-from integrations.choices import BREAKER_WINDOW, BreakerCause, DeliveryStatus, Failure
+from integrations.choices import BREAKER_WINDOW, BreakerCause, Delivery, DeliveryStatus, Failure
 from integrations.transports.statuses import Outcome, outcome_of
 
 from .state import sentence
@@ -24,6 +24,8 @@ def pause_cause(system: ExternalSystem) -> str:
         return _("%(system)s does not accept our credentials (401).") % names
     if system.pause_status == 403:
         return _("%(system)s forbids our requests (403).") % names
+    if system.pause_status is None and system.delivery == Delivery.MAPPED:
+        return _("The connection to %(system)s cannot be used: its page, or the last try, says why.") % names
     if system.pause_status == 410:
         return _("%(system)s accepts no more requests at this address (410).") % names
     return _("%(system)s refuses our requests.") % names

@@ -127,7 +127,7 @@ def _body(request: Request, files: ExitStack) -> tuple[Any, bool]:
             raise _Unusable(f"the file cannot be read: {error}", NoAnswer.FILE) from error
 
     if isinstance(request.body, bytes):
-        return request.body, False
+        return request.body or None, False  # aiohttp would give an empty body a content type
     if isinstance(request.body, File):
         return opened(request.body), True
     # Names in plain UTF-8: many programs do not decode the percent-encoded ones.

@@ -176,7 +176,7 @@ PAGES = [
 ]
 _SYSTEM = "/exchange/status/{system_id}/"
 _CONNECTION = "/exchange/systems/{mapped}/connection/"
-_DRAFT = {"document": "base_url: https://desk.example/api\nauth:\n  kind: none\n", "action": "save"}
+_DRAFT = {"document": "base_url: https://desk.example/api\nauth:\n  kind: none\n", "action": "save", "opened": "1/none"}
 EXCHANGE_PAGES = [
     Row("/exchange/", SEE),
     Row("/exchange/status/", SEE),
@@ -191,6 +191,7 @@ EXCHANGE_PAGES = [
     Row(_CONNECTION + "?activate", None, CONFIGURE, data={**_DRAFT, "action": "activate", "reason": "It works"}),
     Row(_CONNECTION + "try/", CONFIGURE, CONFIGURE, only_shows=True),
     Row(_CONNECTION + "replay/", CONFIGURE),
+    Row(_CONNECTION + "poll/", None, CONFIGURE),
     Row(_CONNECTION + "secrets/", None, CONFIGURE, data={"name": "API_KEY", "value": "another"}),
     Row(_CONNECTION + "revisions/1/", CONFIGURE, CONFIGURE, only_shows=True),
     Row("/exchange/changes/{number}/", SEE),

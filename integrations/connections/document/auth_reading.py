@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ..evaluation.auth import Auth, Credentials, Joined, Named
 from ..evaluation.shapes import BodyTemplate, RequestTemplate
+from ..templating.templates import Template
 from .checks import Scope
 from .reading import ANSWER, AUTH, REQUEST_KEYS, Reader, header_name
 from .source import Kinds, Section, section_of_kind
@@ -30,17 +31,25 @@ def auth_of(reader: Reader, whole: Section, base_url: str) -> Auth:
     def joined(key: str, *before: str) -> Joined:
         return Joined(section.at(key), (*before, reader.one(section, key, AUTH)))
 
+    def credential(key: str, *before: str) -> Joined:
+        """As `joined`. What is written here itself would stay in all revisions, and be shown with each call."""
+        found = joined(key, *before)
+        value = found.parts[-1]
+        if value is not None and not (isinstance(value, Template) and value.uses_secret):
+            section.fault(key, 'Write it under Secrets, and name that here, as in "{{ secret.API_KEY }}".')
+        return found
+
     if kind == "basic":
-        pair = Credentials(joined("username"), joined("password"))
+        pair = Credentials(joined("username"), credential("password"))
         return Auth(kind, base_url, {"Authorization": Joined("auth", ("Basic ", pair))})
     if kind == "bearer":
-        return Auth(kind, base_url, {"Authorization": joined("token", "Bearer ")})
+        return Auth(kind, base_url, {"Authorization": credential("token", "Bearer ")})
     if kind == "header":
-        return Auth(kind, base_url, {header_name(section, "name"): joined("value")})
+        return Auth(kind, base_url, {header_name(section, "name"): credential("value")})
     if kind == "certificate":
-        return Auth(kind, base_url, files=(joined("certificate"), joined("key")))
+        return Auth(kind, base_url, files=(joined("certificate"), credential("key")))
     if kind == "oauth2":
-        return _oauth2(reader, section, Credentials(joined("client_id"), joined("client_secret"), True))
+        return _oauth2(reader, section, Credentials(joined("client_id"), credential("client_secret"), True))
     return _login(reader, section, base_url) if kind == "login" else Auth(base_url=base_url)
 
 

@@ -13,7 +13,7 @@ from integrations.transports.statuses import Outcome, outcome_of
 
 from ..templating.faults import EvaluationFailed
 from ..templating.templates import Value, evaluated, is_true
-from ..templating.values import OMIT, Record, Unusable, as_text, wrapped
+from ..templating.values import OMIT, Record, Unusable, as_json, as_text, wrapped
 from .answers import TOO_LONG, beginning, head_of_answer, names_of_answer
 from .calls import Call, Caller
 from .connection import Connection
@@ -154,9 +154,16 @@ def text_of(template: Value, names: Mapping[str, Any], path: str) -> str | None:
         raise EvaluationFailed(path, str(error)) from None
 
 
+# What one step may remember: it is stored with the operation, and read with each try.
+MOST_SAVED = 64 * 1024
+
+
 def _saved(step: Step, names: Mapping[str, Any]) -> dict[str, object]:
     found = {key: evaluated(template, names) for key, template in step.save.items()}
-    return {key: value for key, value in found.items() if value is not OMIT}
+    kept = {key: value for key, value in found.items() if value is not OMIT}
+    if kept and len(as_json(kept)) > MOST_SAVED:
+        raise EvaluationFailed(f"{step.path}save", f"more than {MOST_SAVED} characters cannot be remembered")
+    return kept
 
 
 def verdict_of_status(

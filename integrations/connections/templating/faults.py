@@ -34,3 +34,7 @@ class EvaluationFailed(Exception):  # noqa: N818
     def __init__(self, path: str, message: str) -> None:
         self.path, self.message = path, message
         super().__init__(f"{path}: {message}" if path else message)
+
+
+class SecretMissing(EvaluationFailed):
+    """A template names a secret that nobody has written."""

@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 from minijinja import Environment, TemplateError
 
-from .faults import EvaluationFailed
+from .faults import EvaluationFailed, SecretMissing
 from .filters import OURS, table_filter
 from .tokens import is_one_expression
 from .values import LARGEST_TEXT, OMIT, Unusable, as_text, plain
@@ -199,6 +199,9 @@ class Template(Dynamic):
         except Unusable as error:
             raise EvaluationFailed(self.path, self._said(str(error))) from None
         except TemplateError as error:
+            if missing := _MISSING_SECRET.search(error.detail or error.message):
+                told = f"the secret {missing[1]} is not written. Write it on the page of the connection"
+                raise SecretMissing(self.path, told) from None
             raise EvaluationFailed(self.path, self._said(_reason(error), error.kind)) from None
         # What a filter raises for arguments that it does not take, and Python for values that it cannot compare.
         except (TypeError, ValueError, ArithmeticError, AttributeError, LookupError, RecursionError) as error:
@@ -215,8 +218,6 @@ def _reason(error: TemplateError) -> str:
     if error.kind == "OutOfFuel":
         return "the template does too much work"
     detail = error.detail or error.message
-    if missing := _MISSING_SECRET.search(detail):
-        return f"the secret {missing[1]} is not written. Write it on the page of the connection"
     line = f" (line {error.line} of the template)" if (error.line or 1) > 1 else ""
     return f"{detail[:300]}{line}"
 

@@ -86,6 +86,8 @@ def wrapped(value: object, depth: int = 0) -> object:
         return value if -_LARGEST_INT < value < _LARGEST_INT else str(value)  # type: ignore[operator]
     if kind is str:
         return _whole(value)
+    if kind in (Record, Row):
+        return value  # wrapped before, and nothing can alter it
     if depth > DEEPEST:
         raise Unusable(f"is nested more than {DEEPEST} levels deep")
     if isinstance(value, dict):

@@ -6,6 +6,7 @@ import random
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
+from typing import Any
 from uuid import UUID
 
 from django.conf import settings
@@ -37,14 +38,17 @@ def settle(results: Sequence[Result], wait: bool = True) -> list[Result]:
     with transaction.atomic():
         exchanges = _lock_exchanges({result.operation.exchange_id for result in results}, wait)
         free = [result for result in results if result.operation.exchange_id in exchanges]
-        held = _held(free)
+        claims = statements.lock_open([result.operation.pk for result in free]) if free else {}
+        held = _held(free, claims)
+        steps = _steps_done(free, held, claims)
         now = timezone.now()
-        notes = keep_answers([result for result in held if result.answer], exchanges, now)
+        notes = keep_answers([result for result in _each_once([*held, *steps]) if result.answer], exchanges, now)
         _write_attempts(free, notes)
         _write_delivered([result for result in held if result.outcome is Outcome.DELIVERED], exchanges, now)
         ended = [result for result in held if result.outcome is not None]
         _write_others([result for result in ended if result.outcome is not Outcome.DELIVERED], now)
-        _write_steps([result for result in held if result.outcome is None], now)
+        _remember(steps)
+        _prolong([result for result in held if result.outcome is None], now)
         _pause_systems(ended, now)
         _tell_breakers(ended, now)
     for result in held:
@@ -58,14 +62,28 @@ def _lock_exchanges(ids: set[int], wait: bool) -> dict[int, Exchange]:
     return {row.pk: row for row in statements.lock_exchanges(ids, wait)}
 
 
-def _held(results: Sequence[Result]) -> list[Result]:
+def _each_once(results: Sequence[Result]) -> list[Result]:
+    return [*{id(result): result for result in results}.values()]
+
+
+def _steps_done(results: Sequence[Result], held: Sequence[Result], claims: Mapping[UUID, Any]) -> list[Result]:
+    """The results that have steps to remember. A step that was done is remembered even if its lease ran out meanwhile:
+    otherwise the next worker would do it again."""
+    ours = {id(result) for result in held}
+    return [
+        result
+        for result in results
+        if result.outcome is None and result.done and (id(result) in ours or result.operation.pk in claims)
+    ]
+
+
+def _held(results: Sequence[Result], claims: Mapping[UUID, tuple[str, int]]) -> list[Result]:
     """The results whose outcome counts, at most one per operation.
 
     A result counts if its claim is still the latest. A delivery also counts if its lease ran out, as long as the
     operation is open: otherwise a partner that takes longer than a lease would be sent the same operation for ever. So
     does a refusal by a partner that collects its operations.
     """
-    claims = statements.lock_open([result.operation.pk for result in results]) if results else {}
     held: dict[UUID, Result] = {}
     for result in results:
         is_latest = claims.get(result.operation.pk) == (DeliveryStatus.SENDING, result.operation.claim)
@@ -116,13 +134,22 @@ def _write_others(results: Sequence[Result], now: datetime) -> None:
     OutgoingOperation.objects.bulk_update(rows, WRITTEN)
 
 
-def _write_steps(results: Sequence[Result], now: datetime) -> None:
-    """Remembers the steps that were done, and prolongs the claims for the next."""
+def _remember(results: Sequence[Result]) -> None:
+    if not results:
+        return
+    keys = [result.operation.pk for result in results]
+    rows = {row.pk: row for row in OutgoingOperation.objects.filter(pk__in=keys).only("done_steps")}
+    for result in results:
+        row = rows[result.operation.pk]
+        row.done_steps = {**(row.done_steps or {}), **(result.done or {})}
+    OutgoingOperation.objects.bulk_update(rows.values(), ["done_steps"])
+
+
+def _prolong(results: Sequence[Result], now: datetime) -> None:
+    """Lets the claims of these operations last for the next step."""
     until = now + timedelta(seconds=settings.DELIVERY_LEASE)
-    rows = [
-        OutgoingOperation(pk=result.operation.pk, done_steps=result.done, claimed_until=until) for result in results
-    ]
-    OutgoingOperation.objects.bulk_update(rows, ["done_steps", "claimed_until"])
+    keys = [result.operation.pk for result in results]
+    OutgoingOperation.objects.filter(pk__in=keys).update(claimed_until=until)
 
 
 def _settled_otherwise(result: Result, now: datetime) -> OutgoingOperation:
@@ -167,7 +194,10 @@ def pause(system: int, status: int | None, now: datetime) -> None:
     """Pauses the system with this key, since it answered a call of ours with `status`."""
     if ExternalSystem.objects.filter(pk=system, paused_at=None).update(paused_at=now, pause_status=status):
         about = Subject.of(ExternalSystem.objects.get(pk=system))
-        record("system_paused", about, {"status": status})
+        if status is None:
+            record("system_unusable", about)
+        else:
+            record("system_paused", about, {"status": status})
 
 
 def _tell_breakers(results: Sequence[Result], now: datetime) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from changes.validators import made_visible
 from integrations.connections.templating.faults import Fault
 
 AROUND = 1
@@ -30,7 +31,7 @@ def faulty_lines(document: str, faults: Sequence[Fault]) -> list[Line]:
     return [
         Line(
             number,
-            texts[number - 1] if number <= len(texts) else "",
+            made_visible(texts[number - 1]) if number <= len(texts) else "",
             by_line.get(number, []),
             index > 0 and numbers[index - 1] != number - 1,
         )

@@ -37,6 +37,9 @@ class DocumentForm(forms.Form):
         help_text=gettext_lazy("Needed to activate. Kept with the revision, for those who ask later."),
     )
 
+    # What the page was opened on: see views.ConnectionPage.opened_on().
+    opened = forms.CharField(required=False, max_length=100, widget=forms.HiddenInput)
+
     def clean_document(self) -> str:
         # A browser sends CR LF. A line of the document then has the same number as in the editor.
         text: str = self.cleaned_data["document"].replace("\r\n", "\n").replace("\r", "\n")
@@ -88,6 +91,7 @@ class SecretForm(forms.Form):
     value = forms.CharField(
         label=gettext_lazy("Value"),
         required=False,
+        strip=False,
         max_length=20_000,
         widget=forms.Textarea(attrs={"rows": 1, "autocomplete": "off", "spellcheck": "false", "class": "code secret"}),
         help_text=gettext_lazy("Never shown again. Empty: the secret is removed."),

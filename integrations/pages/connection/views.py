@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable, Mapping
+from datetime import timedelta
 from functools import cached_property, wraps
 from typing import Any
 
+from django.conf import settings
 from django.contrib import messages
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
+from django.urls import reverse
 from django.utils import timezone
 from django.utils.decorators import method_decorator
 from django.utils.translation import gettext as _
@@ -18,12 +21,21 @@ from django.views.decorators.debug import sensitive_post_parameters, sensitive_v
 from changes.actor import signed_in
 from changes.pages.access import StaffPage
 from changes.pages.sign_in.confirming import ask_again
-from integrations.choices import Delivery
+from changes.security_log.recording import Subject, record
+from changes.validators import made_visible
+from integrations.choices import Delivery, IncomingStatus
 from integrations.connections import revisions, secrets, trying
 from integrations.connections.document import connection_of, faults_of
 from integrations.connections.evaluation.connection import Connection
 from integrations.connections.templating.faults import Fault, FaultyDocument
-from integrations.models import ConnectionDraft, ConnectionRevision, ConnectionSecret, ExternalSystem
+from integrations.models import (
+    ConnectionDraft,
+    ConnectionPoll,
+    ConnectionRevision,
+    ConnectionSecret,
+    ExternalSystem,
+    IncomingOperation,
+)
 from integrations.standing.flow import flow_of
 
 from .document_lines import faulty_lines
@@ -32,6 +44,7 @@ from .presets import presets
 from .reference import reference
 
 REVISIONS_SHOWN = 50
+FAILED_WITHIN = timedelta(days=7)
 
 
 def confirmed(post: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
@@ -89,25 +102,41 @@ class ConnectionPage(OfMappedSystem):
         draft = self.draft
         chosen = request.GET.get("preset", "")
         document = presets().get(chosen) or self.chosen(draft)
-        return self._page(DocumentForm(initial={"document": document}), document, draft, chosen)
+        form = DocumentForm(initial={"document": document, "opened": self._opened_on(draft)})
+        return self._page(form, document, draft, chosen)
 
-    @confirmed
     def post(self, request: HttpRequest, system_id: str) -> HttpResponse:
-        action = request.POST.get("action", "save")
+        action, draft = request.POST.get("action", "save"), self.draft
+        form = (ActivationForm if action == "activate" else DocumentForm)(request.POST)
+        is_valid = form.is_valid()
+        document = form.cleaned_data.get("document", request.POST.get("document", ""))
+        if is_valid and form.cleaned_data["opened"] != self._opened_on(draft):
+            return self._overtaken(form, document, draft)
         if action == "discard":
             ConnectionDraft.objects.filter(system=self.system).delete()
             messages.success(request, _("The draft is discarded."))
             return self.back()
-        form = (ActivationForm if action == "activate" else DocumentForm)(request.POST)
-        is_valid = form.is_valid()
-        document = form.cleaned_data.get("document", request.POST.get("document", ""))
         if not is_valid:
-            return self._page(form, document, self.draft)
+            return self._page(form, document, draft)
         self._save_draft(document)
         if action == "activate":
-            return self._activate(form, document)
+            # Saved before it is asked: nobody shall lose a document to that.
+            return ask_again(request) or self._activate(form, document)
         messages.success(request, _("The draft is saved. It is not active yet."))
         return self.back()
+
+    def _opened_on(self, draft: ConnectionDraft | None) -> str:
+        """Which revision and which draft the page shows, to notice those of somebody else."""
+        number = self.system.connection.number if self.system.connection else 0
+        return f"{number}/{draft.saved_at.isoformat() if draft else 'none'}"
+
+    def _overtaken(self, form: DocumentForm, document: str, draft: ConnectionDraft | None) -> HttpResponse:
+        told = _("Somebody saved a draft or activated a revision since you opened this page. Yours is below.")
+        form.add_error(None, f"{told} {_('Compare both, and send it again to replace theirs.')}")
+        data = self.request.POST.copy()
+        data["opened"] = self._opened_on(draft)
+        form.data = data
+        return self._page(form, document, draft)
 
     def _save_draft(self, document: str) -> None:
         ConnectionDraft.objects.update_or_create(
@@ -133,6 +162,20 @@ class ConnectionPage(OfMappedSystem):
             values = {"number": revision.number}
             messages.success(self.request, _("Revision %(number)s is active. What waits is sent by it.") % values)
         return self.back()
+
+    def _inbox_address(self) -> str:
+        """Where the partner sends its webhooks; "" if the active document has no inbox."""
+        try:
+            _number, connection = revisions.connection_of_revision(self.system.connection_id)
+        except (FaultyDocument, ConnectionRevision.DoesNotExist):
+            return ""
+        path = reverse("connections:inbox", args=[self.system.system_id])
+        return f"{settings.BASE_URL}{path}" if connection.inbox else ""
+
+    def _failed_news(self) -> int:
+        since = timezone.now() - FAILED_WITHIN
+        failed = IncomingOperation.objects.filter(status=IncomingStatus.FAILED, received_at__gte=since)
+        return failed.filter(system=self.system).count()
 
     def _written(self) -> dict[str, ConnectionSecret]:
         return {row.name: row for row in ConnectionSecret.objects.filter(system=self.system).defer("value")}
@@ -163,6 +206,8 @@ class ConnectionPage(OfMappedSystem):
                 "preset": preset if preset in presets() else "",
                 "is_activation": isinstance(form, ActivationForm),
                 "inbox": getattr(self.system, "inbox", None),
+                "inbox_address": self._inbox_address(),
+                "failed_news": self._failed_news(),
                 "poll": self.system.loaded_poll,
             },
         )
@@ -211,6 +256,7 @@ class TryPage(OfMappedSystem):
             message = trying.test_message(
                 self.system, group.group if group else None, signed_in(request), timezone.now()
             )
+            record("connection_tested", Subject.of(self.system))
             ran = trying.run(connection, self.system, message)
         return self.page("connection_try", {"form": TryForm(), "ran": ran, "fault": fault, "draft": self.draft})
 
@@ -270,6 +316,15 @@ class SecretsPage(OfMappedSystem):
         return self.back("#secrets")
 
 
+class PollPage(OfMappedSystem):
+    """Asks for the partner's news now."""
+
+    def post(self, request: HttpRequest, system_id: str) -> HttpResponse:
+        if ConnectionPoll.objects.filter(system=self.system).update(due_at=timezone.now()):
+            messages.success(request, _("The partner is asked for its news within seconds."))
+        return self.back("#news")
+
+
 class RevisionPage(OfMappedSystem):
     """One revision: its document, and what it changed. A POST makes its document active again."""
 
@@ -317,4 +372,4 @@ def _difference(before: str, after: str) -> list[tuple[str, str]]:
     """The lines of the difference, each with its kind: added, removed, same or place."""
     kinds = {"+": "added", "-": "removed", "@": "place"}
     lines = list(difflib.unified_diff(before.splitlines(), after.splitlines(), lineterm="", n=3))[2:]
-    return [(kinds.get(line[:1], "same"), line) for line in lines]
+    return [(kinds.get(line[:1], "same"), made_visible(line)) for line in lines]

@@ -2,16 +2,30 @@
 
 from __future__ import annotations
 
+import base64
+from urllib.parse import quote
+
 import pytest
-from django.db import connection
+from django.db import OperationalError, connection
 from django.utils import timezone
 
 from changes.models import Comment
-from integrations.connections import secrets
-from integrations.models import DeliveryAttempt, ExternalReference, OutgoingOperation
-from integrations.outgoing import delivery
+from integrations.connections import partner_tokens, revisions, secrets, trying
+from integrations.connections.document import connection_of
+from integrations.models import (
+    ConnectionRevision,
+    ConnectionSecret,
+    ConnectionToken,
+    DeliveryAttempt,
+    ExternalReference,
+    OutgoingOperation,
+)
+from integrations.outgoing import delivery, outbox
+from integrations.standing.flow import flow_of
+from tests.security.security_log import told
 
 from .conftest import SECRET, connect, document_of
+from .desk import TicketDesk
 
 pytestmark = pytest.mark.django_db
 
@@ -127,6 +141,72 @@ def test_an_operation_that_the_document_does_not_name_is_delivered_without_a_cal
     assert "no steps for Accept" in DeliveryAttempt.objects.order_by("id").last().request
 
 
+def test_a_step_that_ends_after_its_lease_is_remembered(mapped, desk, give_change, monkeypatch):
+    """Another worker may have it by then, and must not do it again."""
+    give_change()
+    written = outbox.settle
+
+    def late(results, wait=True):
+        if any(result.attempt.step == "create" and result.outcome is None for result in results):
+            OutgoingOperation.objects.filter(status="Sending").update(status="Waiting", claimed_until=None)
+            monkeypatch.setattr(outbox, "settle", written)
+        return written(results, wait)
+
+    monkeypatch.setattr(outbox, "settle", late)
+    delivery.drain()
+    assert operations() == [("Assign", "Delivered", "")]
+    assert (len(desk.tickets), len(desk.of("POST /tickets"))) == (1, 1)
+    assert OutgoingOperation.objects.get().done_steps["create"]["result"] == {"external_id": "T1"}
+
+
+@pytest.mark.parametrize("fault", ["a secret is missing", "its key is missing", "the document has faults"])
+def test_what_no_operation_can_get_past_pauses_the_system(mapped, desk, give_change, fault):
+    """None is refused, so nobody has to retry each of them once it is mended."""
+    if fault == "a secret is missing":
+        ConnectionSecret.objects.all().delete()
+    elif fault == "its key is missing":
+        with connection.cursor() as cursor:
+            cursor.execute("UPDATE integrations_connectionsecret SET value = 'gAAAAnothing'")
+    else:  # as an update of this program may find
+        ConnectionRevision.objects.update(document="base_url: nowhere")
+        revisions.connection_of_revision.cache_clear()
+    for _ in range(3):
+        give_change()
+    delivery.drain()
+    mapped.refresh_from_db()
+    assert mapped.paused_at and mapped.pause_status is None and desk.received == []
+    assert {(status, tries) for status, tries in OutgoingOperation.objects.values_list("status", "tries")} == {
+        ("Waiting", 0)
+    }
+    assert told()[-1] == "The system ACME was paused, because its connection cannot be used."
+    assert "cannot be used" in flow_of(mapped, timezone.now()).detail
+    if fault == "the document has faults":
+        revisions.activate(mapped, document_of(desk), None, "mended")
+    else:
+        secrets.write(mapped, {"API_KEY": SECRET + "1"})
+    delivery.drain()
+    assert {status for _, status, _ in operations()} == {"Delivered"}
+
+
+@pytest.mark.parametrize("spelling", range(4))
+def test_no_spelling_of_a_secret_stays_in_an_answer(acme, desk, give_change, spelling):
+    secret = 'p"ss/wörd&more'
+    spelled = [
+        secret,
+        quote(secret, safe=""),
+        base64.b64encode(f"us:{secret}".encode()).decode(),
+        "x" * 1995 + secret,  # where the log cuts it
+    ][spelling]
+    connect(acme, document_of(desk, '{kind: basic, username: us, password: "{{ secret.API_KEY }}"}'), API_KEY=secret)
+    desk.faults["POST /tickets"] = [(422, {"seen": spelled})]
+    give_change()
+    delivery.drain()
+    attempt = DeliveryAttempt.objects.get(step="create")
+    kept = attempt.answer + attempt.request + attempt.error + OutgoingOperation.objects.get().last_error
+    assert "•••" in kept
+    assert not any(part in kept for part in (secret, 'p\\"ss', quote(secret, safe=""), 'p"s', spelled[-24:]))
+
+
 class TestTokens:
     OAUTH = '{{kind: oauth2, token_url: "{url}/oauth/token", client_id: us, client_secret: "{{{{ secret.API_KEY }}}}"}}'
     LOGIN = (
@@ -183,6 +263,58 @@ class TestTokens:
         assert {(status, failure) for _, status, failure in operations()} == {("Waiting", "sign_in")}
         desk.faults = {}
         secrets.write(signed_in, {"API_KEY": "the right one"})
+        delivery.drain()
+        assert {status for _, status, _ in operations()} == {"Delivered"}
+
+    def test_an_answer_without_a_token_is_tried_again(self, signed_in, desk, give_change):
+        page = (200, b"<html>We are back at noon. live-token-9</html>")
+        desk.faults = {"POST /oauth/token": [page], "POST /login": [page]}
+        give_change()
+        delivery.drain()
+        assert operations() == [("Assign", "Waiting", "sign_in")]
+        assert "live-token-9" not in DeliveryAttempt.objects.get().answer
+        due_now()
+        delivery.drain()
+        assert operations() == [("Assign", "Delivered", "")]
+
+    def test_the_token_of_one_desk_goes_to_no_other(self, signed_in, desk, give_change):
+        give_change()
+        delivery.drain()
+        other = TicketDesk()
+        other.needs_token = True
+        auth = self.OAUTH.format(url=other.url) if "oauth2" in signed_in.connection.document else self.LOGIN
+        draft = document_of(other, auth)
+        message = trying.test_message(signed_in, None, signed_in.authorized_user, timezone.now())
+        assert trying.run(connection_of(draft), signed_in, message).failed is None
+        assert other.received[0].path in ("/oauth/token", "/login")
+        other.given, other.tokens, other.received = 40, [], []
+        give_change()
+        delivery.drain()
+        assert self.token_calls(desk) == 1  # the test left the token of the active document alone
+        revisions.activate(signed_in, draft, None, "moved")
+        give_change()
+        delivery.drain()
+        assert other.received[0].path in ("/oauth/token", "/login")
+        assert {status for _, status, _ in operations()} == {"Delivered"}
+        other.close()
+
+    def test_a_database_that_fails_while_a_token_is_kept_holds_up_nobody(
+        self, signed_in, desk, give_change, monkeypatch, settings
+    ):
+        settings.DELIVERY_TIMEOUT = 1
+        keep = partner_tokens.keep
+
+        def broken(*args):
+            monkeypatch.setattr(partner_tokens, "keep", keep)
+            raise OperationalError("the connection is lost")
+
+        monkeypatch.setattr(partner_tokens, "keep", broken)
+        for _ in range(3):
+            give_change()
+        with pytest.raises(OperationalError):  # inside the transaction of the test it cannot be borne
+            delivery.drain()
+        OutgoingOperation.objects.filter(status="Sending").update(status="Waiting", claimed_until=None)
+        ConnectionToken.objects.update(renewing_until=None)
         delivery.drain()
         assert {status for _, status, _ in operations()} == {"Delivered"}
 

@@ -160,6 +160,8 @@ PARTS = [
     ("auth: {kind: basik}", "2:14: auth.kind: Write one of none, basic, bearer"),
     ("auth: {kind: basic, username: a}", "2:7: auth: The key password is missing."),
     ("auth: {kind: bearer, token: a, scope: b}", "2:32: auth.scope: bearer has no scope."),
+    ("auth: {kind: bearer, token: a-token}", "2:29: auth.token: Write it under Secrets, and name that here"),
+    ("auth: {kind: header, name: X, value: 'token abc'}", "2:38: auth.value: Write it under Secrets"),
     ("auth: {kind: bearer, token: '{{ change.title }}'}", "2:33: auth.token: There is no name change here."),
     ("auth: {kind: login, request: {post: x}, token: a, send: {}}", "2:37: auth.request.post: Write a path"),
     ("auth: {kind: login, request: {post: /x}, token: a, send: {}}", "2:58: auth.send: Give one place of the token"),

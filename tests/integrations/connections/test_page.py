@@ -30,7 +30,8 @@ def page(mapped, ingrid):
 
 
 def saved(page, document, **values):
-    return page.post(PAGE, {"document": document, "action": "save", **values}, follow=True)
+    opened = re.search(r'name="opened" value="([^"]+)"', page.get(PAGE).content.decode())[1]
+    return page.post(PAGE, {"document": document, "action": "save", "opened": opened, **values}, follow=True)
 
 
 def activated(page, document, reason="It works"):
@@ -89,6 +90,32 @@ def test_no_activation_without_a_reason_or_a_change(page, desk, reason, changed,
 
 def test_the_lines_of_a_browser_are_the_same_document(page, desk):
     assert "active already" in text(activated(page, document_of(desk).replace("\n", "\r\n")))
+
+
+def test_nobody_replaces_what_somebody_else_did_meanwhile(page, mapped, desk):
+    """The page of one was opened before the other activated a document."""
+    opened = re.search(r'name="opened" value="([^"]+)"', page.get(PAGE).content.decode())[1]
+    theirs = document_of(desk).replace("open", "theirs")
+    activated(page, theirs)
+    ours = document_of(desk).replace("open", "ours")
+    refused = page.post(PAGE, {"document": ours, "action": "activate", "reason": "Ours", "opened": opened})
+    assert "Somebody saved a draft or activated a revision since you opened this page." in text(refused)
+    assert "ours" in refused.content.decode()
+    mapped.refresh_from_db()
+    assert mapped.connection.document == theirs
+    again = re.search(r'name="opened" value="([^"]+)"', refused.content.decode())[1]
+    page.post(PAGE, {"document": ours, "action": "activate", "reason": "Ours", "opened": again})
+    mapped.refresh_from_db()
+    assert mapped.connection.document == ours
+
+
+def test_a_document_is_saved_before_the_password_is_asked_again(mapped, desk, ingrid, settings):
+    settings.CONFIRMED_FORM_AGE = 0
+    page = web(ingrid)
+    draft = document_of(desk).replace("open", "opened")
+    activated(page, draft)
+    assert ConnectionDraft.objects.get().document == draft
+    assert ConnectionRevision.objects.count() == 1
 
 
 def test_try_shows_each_call_and_sends_nothing(page, desk, give_change, alice):

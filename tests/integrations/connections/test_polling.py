@@ -8,7 +8,7 @@ import pytest
 from django.utils import timezone
 
 from changes.models import Change, Comment
-from integrations.connections import polling
+from integrations.connections import polling, revisions, secrets
 from integrations.models import ConnectionPoll, DeliveryControl, ExternalReference, IncomingOperation
 from integrations.outgoing import delivery
 from integrations.standing.status import all_statuses
@@ -247,3 +247,30 @@ def test_a_system_that_is_polled_once_a_day_is_left_alone(polled, desk):
     desk.received.clear()
     polling.poll_due()
     assert desk.received == []
+
+
+def test_another_desk_or_another_cursor_begins_anew_and_an_edit_does_not(polled, desk):
+    news(desk, "T1", title="Old")
+    assert poll().cursor == 1
+    for more, kept in (
+        (POLL.replace("every: 10", "every: 20"), 1),
+        (POLL.replace("item.id }}", "item.id|int }}", 1), None),
+    ):
+        revisions.activate(polled, document_of(desk, more=more), None, "edited")
+        assert ConnectionPoll.objects.get().cursor == kept
+
+
+def test_a_secret_that_is_mended_is_tried_at_once(polled, desk):
+    desk.faults["GET /news"] = [401]
+    poll()
+    secrets.write(polled, {"API_KEY": "the-right-one"})
+    assert ConnectionPoll.objects.get().due_at <= timezone.now()
+
+
+def test_news_that_cannot_be_kept_holds_up_no_other(polled, desk):
+    news(desk, "T\x001", title="Bad")
+    news(desk, "T2", title="Good")
+    row = poll()
+    assert (row.cursor, row.failures) == (2, 0)
+    assert [change.title for change in Change.objects.all()] == ["Good"]
+    assert [status for _, status, _ in taken()] == ["Failed", "Applied"]
