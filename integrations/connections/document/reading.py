@@ -9,7 +9,7 @@ import yaml
 
 from integrations.transports.statuses import Outcome, outcome_of
 
-from ..evaluation.calls import origin_of
+from ..evaluation.calls import NOT_IN_HEADER, origin_of
 from ..evaluation.shapes import (
     BodyTemplate,
     Expectation,
@@ -168,6 +168,9 @@ class Reader:
             value = self.one(section, kind, scope)
         elif not section.flag("file", True):
             section.fault("file", "Write true, or leave it out.")
+        for key in ("part", "content_type"):
+            if NOT_IN_HEADER.search(section.text(key)):
+                section.fault(key, "Write one line without control characters.")
         return PartTemplate(section.text("part"), kind, value, section.text("content_type") or None)
 
     def expectation(self, section: Section, scope: Scope) -> Expectation:
