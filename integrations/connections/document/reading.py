@@ -34,6 +34,12 @@ ANSWER = ("status", "headers", "body")
 _STEP_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+\Z")
 _GUARDED = re.compile(r"\bsteps\.(\w+)\s+is\s+defined\b")
+_WRONG_IN_URL = (
+    (r"[{}]", "It has no template: write the address itself."),
+    (r"@", "User and password stand in auth, not in the URL."),
+    (r"[?#]", "It has no ? and no #: the query stands in each request."),
+    (r"[\s\\]", "It has no spaces and no backslashes."),
+)
 # The transport sets these itself.
 _OWN_HEADERS = {"host", "content-length", "transfer-encoding", "connection"}
 
@@ -91,7 +97,8 @@ class Reader:
         value = self.one(section, key, scope, default)
         if isinstance(value, bool) or (isinstance(value, Template) and value.is_expression):
             return value
-        section.fault(key, 'A condition is one expression, as in "{{ comment }}", or true or false.')
+        if isinstance(section.node(key), yaml.ScalarNode):  # otherwise its fault is recorded already
+            section.fault(key, 'A condition is one expression, as in "{{ comment }}", or true or false.')
         return default
 
     def pairs(self, section: Section, key: str, scope: Scope, lists: bool = True) -> dict[str, Value]:
@@ -241,14 +248,25 @@ class Reader:
         text = section.text(key)
         if not text:
             return ""
-        try:
-            scheme, host, _ = origin_of(text)
-        except ValueError:
-            scheme = host = ""
-        if scheme not in ("http", "https") or not host or re.search(r"[\s@?#\\{}]", text):
-            section.fault(key, "Write a URL as in https://desk.example.com/api, without user, query or template.")
+        if wrong := _wrong_with_url(text):
+            section.fault(key, f"Write a URL as in https://desk.example.com/api. {wrong}")
             return ""
         return text.rstrip("/")
+
+
+def _wrong_with_url(text: str) -> str:
+    scheme = re.match(r"([A-Za-z][A-Za-z0-9+.-]*)://", text)
+    if not scheme:
+        return "It begins with https:// or http://."
+    if scheme[1].lower() not in ("http", "https"):
+        return f"With {scheme[1]}:// nothing can be called, only with https:// or http://."
+    for pattern, wrong in _WRONG_IN_URL:
+        if re.search(pattern, text):
+            return wrong
+    try:
+        return "" if origin_of(text)[1] else "The host is missing."
+    except ValueError:
+        return "Its host or port cannot be read."
 
 
 def header_name(section: Section, key: str) -> str:
