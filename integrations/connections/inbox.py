@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from django.conf import settings
 from django.db import transaction
 from django.db.models import F
+from django.urls import reverse
 from django.utils import timezone
 from rest_framework.exceptions import APIException, AuthenticationFailed, Throttled
 from rest_framework.parsers import BaseParser
@@ -20,6 +22,7 @@ from changes.api.throttling import address_of, count_failure, count_more, refuse
 from integrations.api.authentication import BearerAuthentication
 from integrations.choices import Delivery
 from integrations.fields import Undecryptable
+from integrations.incoming import Answer
 from integrations.models import ConnectionInbox, ExternalSystem
 
 from . import news
@@ -75,31 +78,25 @@ class InboxView(APIView):
         if not found:
             _count(system, "unmatched")
             return Response({"operations": []}, status=202)
-        return Response({"operations": self._all_taken(system, way, found)})
+        answers = self._answers(system, way, found)
+        return Response({"operations": [_said(answer) for answer in answers], **_record(answers)})
 
-    def _all_taken(self, system: ExternalSystem, way: str, found: list[Operation]) -> list[dict[str, Any]]:
-        """What became of each. If any is refused, the others are carried out, and then the first refusal is raised.
+    def _answers(self, system: ExternalSystem, way: str, found: list[Operation]) -> list[Answer]:
+        """The answer to each. If any is refused, the others are carried out, and then the first refusal is raised.
 
         The partner sends the webhook again: then those that were carried out are known by their keys.
         """
-        taken, refusals = [], []
-        for key, body in found:
+        answers, refusals = [], []
+        for key, made in found:
             try:
-                taken.append(self._taken(system, way, key, body))
+                answers.append(news.first_answer(system, key) or news.take(system, way, key, made))
             except APIException as error:
                 if isinstance(error, Throttled) or error.status_code >= 500:
                     raise
                 refusals.append(error)
         if refusals:
             raise refusals[0]
-        return taken
-
-    def _taken(self, system: ExternalSystem, way: str, key: str | None, body: dict[str, Any]) -> dict[str, Any]:
-        result, is_replay = news.result_of(system, key), True
-        if result is None:
-            answer = news.take(system, way, key, body)
-            result, is_replay = answer.body, answer.is_replay
-        return {name: result.get(name) for name in ("id", "operation", "status")} | {"repeated": is_replay}
+        return answers
 
     # --- Who calls ---
 
@@ -143,6 +140,23 @@ class InboxView(APIView):
 
     def get_authenticate_header(self, request: Request) -> str:
         return "Bearer"
+
+
+def _said(answer: Answer) -> dict[str, Any]:
+    return {name: answer.body.get(name) for name in ("id", "operation", "status")} | {"repeated": answer.is_replay}
+
+
+def _record(answers: Sequence[Answer]) -> dict[str, str]:
+    """Our record, as a partner that is pushed to describes its own: for one that pushes to us."""
+    change = next((change for answer in reversed(answers) if (change := answer.body.get("change"))), None)
+    if change is None:
+        return {}
+    url = reverse("changes:detail", args=[change["number"]])
+    return {
+        "external_id": change["number"],
+        "external_url": f"{settings.BASE_URL.rstrip('/')}{url}",
+        "external_status": change["phase"],
+    }
 
 
 def _body_of(request: Request) -> bytes:

@@ -77,6 +77,12 @@ def is_known(system: ExternalSystem, external_id: str) -> bool:
     return ExternalReference.objects.filter(system=system, external_id=external_id).exists()
 
 
+def change_number(system: ExternalSystem, external_id: str) -> str | None:
+    """The number of the change that has a reference to the partner's record."""
+    found = ExternalReference.objects.filter(system=system, external_id=external_id).select_related("change").first()
+    return found.change.number if found else None
+
+
 def is_done(system: ExternalSystem, key: str | None) -> bool:
     """Whether the news with this key was taken, or refused, before."""
     if not key or not _is_usable(key):
@@ -89,13 +95,13 @@ def is_done(system: ExternalSystem, key: str | None) -> bool:
     return found.filter(status=IncomingStatus.FAILED, http_status__lt=500, received_at__gte=since).exists()
 
 
-def result_of(system: ExternalSystem, key: str | None) -> Mapping[str, Any] | None:
-    """The result of the operation with this key, whatever its body was; None if none was carried out."""
+def first_answer(system: ExternalSystem, key: str | None) -> incoming.Answer | None:
+    """The answer to the news with this key if it was taken before, whatever the document makes of it now."""
     if not key or not _is_usable(key):
         return None
     found = IncomingOperation.objects.filter(system=system, idempotency_key=key).exclude(status=IncomingStatus.FAILED)
-    first = found.only("result").first()
-    return first.result or {} if first else None
+    first = found.first()
+    return incoming.Answer(first.http_status, first.result or {}, is_replay=True) if first else None
 
 
 def take(system: ExternalSystem, way: str, key: str | None, body: Mapping[str, Any]) -> incoming.Answer:

@@ -21,22 +21,25 @@ class Passes:
     item can slip past us only behind the place where one was taken away.
     """
 
-    def __init__(self, cursor_of: Callable[[Any], object]) -> None:
+    def __init__(self, cursor_of: Callable[[Any], object] | None) -> None:
+        """`cursor_of`: the cursor of an item; None if the whole answer has one, which `end()` is told."""
         self._cursor_of = cursor_of
         self._cursors: dict[bytes, object] = {}
-        self._before: list[bytes] | None = None
+        self._before: list[bytes] = []
         self._now: list[bytes] = []
         self._page: Sequence[bytes] = ()
+        self._pages = 0
+        self._behind_before: object = None
+        self._behind: object = None
 
     def begin(self) -> None:
         """Another pass begins."""
-        if self._now:
-            self._before = self._now
-        self._now, self._page = [], ()
+        self._before, self._now, self._page, self._pages = self._now, [], (), 0
 
     def is_same_page(self, items: Sequence[Any]) -> bool:
         """Whether the page before had the same items. Call it for each page of a pass."""
         before, self._page = self._page, [_mark(item) for item in items]
+        self._pages += 1
         return bool(before) and before == self._page
 
     def is_new(self, item: Any) -> bool:
@@ -45,18 +48,27 @@ class Passes:
         self._now.append(mark)
         if mark in self._cursors:
             return False
-        self._cursors[mark] = self._cursor_of(item)
+        self._cursors[mark] = self._cursor_of(item) if self._cursor_of else None
         return True
 
-    @property
-    def is_settled(self) -> bool:
-        """Whether this pass met what the one before did."""
-        return self._before == self._now
+    def end(self, behind: object) -> None:
+        """A pass is over. `behind`: the cursor of its last answer."""
+        self._behind_before, self._behind = self._behind, behind
 
-    def certain_cursor(self, of_one_page: bool) -> object:
+    @property
+    def is_certain(self) -> bool:
+        """Whether nothing was missed: the list has one page, or this pass met what the one before did."""
+        return self._pages < 2 or self._before == self._now
+
+    @property
+    def certain_cursor(self) -> object:
         """The cursor before which nothing was missed; None if there is none."""
-        pairs = zip(self._now, self._now if of_one_page else self._before or (), strict=False)
-        certain = [one for one, _ in takewhile(lambda pair: pair[0] == pair[1], pairs)]
+        if self._cursor_of is None:
+            # What was changed after the pass before ended, this one met only by chance.
+            behind = self._behind if self._pages < 2 else self._behind_before
+            return behind if self.is_certain and behind != "" else None
+        met = zip(self._now, self._now if self.is_certain else self._before, strict=False)
+        certain = [one for one, _ in takewhile(lambda pair: pair[0] == pair[1], met)]
         cursors = (self._cursors[mark] for mark in reversed(certain))
         return next((cursor for cursor in cursors if cursor not in (None, "")), None)
 

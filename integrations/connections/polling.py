@@ -13,6 +13,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, wait
 from datetime import datetime, timedelta
 from typing import Any
 
+from django.db import InterfaceError, OperationalError
 from django.utils import timezone
 from rest_framework.exceptions import APIException, Throttled
 
@@ -28,6 +29,7 @@ from .calling import Line, no_answer
 from .evaluation import polling_rules
 from .evaluation.auth import AuthRefused
 from .evaluation.calls import Call
+from .evaluation.conversation import Conversation
 from .partner_tokens import Renewal, Token
 from .passes import MOST_PASSES, Passes
 from .revisions import connection_of_revision
@@ -89,6 +91,12 @@ def _advance(poll: _Poll, answered: Future[Response] | None, running: dict[_Poll
     except StopIteration:
         running.pop(poll, None)
         return
+    except (OperationalError, InterfaceError):
+        raise
+    except Exception:
+        logger.exception("Polling %s failed unexpectedly", poll.system)  # the others go on
+        running.pop(poll, None)
+        return
     running[poll] = delivery.transport().submit([request])[0] if request else None
 
 
@@ -132,23 +140,28 @@ class _Poll:
         if connection.poll is None:
             self.every = due_polls.LONGEST_PAUSE
             return
-        self.every = connection.poll.every
+        self.poll, self.every = connection.poll, connection.poll.every
         check_readable(self.system, self.secrets, connection.secret_names)
         self.line = Line(connection, self.secrets)
-        yield from self._by_page() if connection.poll.listed.by_page else self._by_cursor()
+        yield from self._by_page() if self.poll.listed.by_page else self._by_cursor()
 
     def _by_cursor(self) -> Asking:
         """Each page is asked for by the cursor behind the one before."""
-        call = self._list_call(self.cursor, 0, use_overlap=True)
+        call, is_of_item = self._list_call(self.cursor, 0, use_overlap=True), self.poll.listed.cursor is None
         for page in range(MOST_PAGES):
-            items = yield from self._listed(call, self.cursor, page)
+            response, items = yield from self._listed(call, self.cursor, page)
             for item in items:
                 if shutdown.is_asked():
                     return
                 yield from self._item(item)
-                if (cursor := self._cursor_of(item)) not in (None, ""):
-                    self.cursor = cursor
+                if is_of_item and (behind := self._cursor_of(item)) not in (None, ""):
+                    self.cursor = behind
                 yield from self._turn()
+            if not is_of_item:
+                behind = self._cursor_behind(response, self.cursor, page)
+                if behind in (None, ""):
+                    return  # the answer says that nothing follows
+                self.cursor = behind
             if not self._is_full(items):
                 return
             before, call = call, self._list_call(self.cursor, page + 1, use_overlap=False)
@@ -160,43 +173,55 @@ class _Poll:
 
     def _by_page(self) -> Asking:
         """The cursor stays until the whole list was read, since it must stay the same list."""
-        passes, page = Passes(self._cursor_of), 0
+        passes = Passes(self._cursor_of if self.poll.listed.cursor is None else None)
         for _ in range(MOST_PASSES):
             passes.begin()
-            for page in range(MOST_PAGES):
-                call = self._list_call(self.begun_at, page, use_overlap=True)
-                items = yield from self._listed(call, self.begun_at, page)
-                if passes.is_same_page(items):
-                    raise PollFailed(f"poll.list: page {page} has the same items as page {page - 1}. Check `page`.")
-                for item in items:
-                    if shutdown.is_asked():
-                        return
-                    if passes.is_new(item):
-                        yield from self._item(item)
-                    yield from self._turn()
-                if not self._is_full(items):
-                    break
-            if page == 0 or passes.is_settled:
+            yield from self._pass(passes)
+            if shutdown.is_asked():
+                return
+            if passes.is_certain:
                 break
-        cursor = passes.certain_cursor(of_one_page=page == 0)
+        cursor = passes.certain_cursor
         if cursor is not None:
             self.cursor = cursor
-        elif page and not passes.is_settled:
+        elif not passes.is_certain and not self.poll.acknowledge:  # which may make it shorter
             raise PollFailed(f"poll.list: the list was another one from its first item on, {MOST_PASSES} times.")
+
+    def _pass(self, passes: Passes) -> Asking:
+        for page in range(MOST_PAGES):
+            call = self._list_call(self.begun_at, page, use_overlap=True)
+            response, items = yield from self._listed(call, self.begun_at, page)
+            if passes.is_same_page(items):
+                raise PollFailed(f"poll.list: page {page} has the same items as page {page - 1}. Check `page`.")
+            for item in items:
+                if shutdown.is_asked():
+                    return
+                if passes.is_new(item):
+                    yield from self._item(item)
+                yield from self._turn()
+            if not self._is_full(items):
+                break
+        else:
+            if self.poll.listed.cursor is not None:
+                raise PollFailed(f"poll.list: the list has more than {MOST_PAGES} pages. Raise page_size.")
+        if self.poll.listed.cursor is not None:
+            passes.end(self._cursor_behind(response, self.begun_at, page))
 
     def _list_call(self, cursor: object, page: int, use_overlap: bool) -> Call:
         return polling_rules.list_call(self.line.connection, self.secrets, cursor, page, self.begun, use_overlap)
 
     def _listed(self, call: Call, cursor: object, page: int) -> Asking:
-        """The items of a page."""
+        """The answer, and the items of a page."""
         connection = self.line.connection
         response = yield from self._call(call)
         self._check(polling_rules.list_verdict(connection, response, cursor, page), response)
-        return polling_rules.items_of(connection, response, cursor, page)
+        return response, polling_rules.items_of(connection, response, cursor, page)
+
+    def _cursor_behind(self, response: Response, cursor: object, page: int) -> object:
+        return polling_rules.cursor_behind(self.line.connection, response, cursor, page, self.begun)
 
     def _is_full(self, items: list[Any]) -> bool:
-        poll = self.line.connection.poll
-        return bool(poll and poll.page_size and len(items) >= poll.page_size)
+        return bool(self.poll.page_size and len(items) >= self.poll.page_size)
 
     def _item(self, item: Any) -> Asking:
         connection = self.line.connection
@@ -207,14 +232,9 @@ class _Poll:
             external_id = ""  # only what is read of the item tells it
         known = bool(external_id) and news.is_known(self.system, external_id)
         try:
-            if connection.poll and connection.poll.has_read:
+            if self.poll.has_read:
                 reading = polling_rules.ItemReading(connection, item, self.begun_at, known, self.secrets)
-                while call := reading.next_call():
-                    response = yield from self._call(call)
-                    verdict = reading.answered(response)
-                    if verdict.outcome is Outcome.REFUSED:
-                        raise EvaluationFailed("", verdict.error)
-                    self._check(verdict, response)
+                yield from self._converse(reading)
                 saved = reading.steps
             external_id = polling_rules.external_id_of(connection, item, saved)
             entries = polling_rules.entries_of(connection, item, saved, known=known, cursor=self.begun_at)
@@ -224,6 +244,30 @@ class _Poll:
         for entry in entries:
             self._entry(item, entry, saved, external_id)
             yield from self._turn()
+        if self.poll.acknowledge:
+            yield from self._acknowledge(item, saved, external_id, known)
+
+    def _converse(self, conversation: Conversation) -> Asking:
+        """Makes the calls about an item. Raises EvaluationFailed if one is refused."""
+        while call := conversation.next_call():
+            response = yield from self._call(call)
+            verdict = conversation.answered(response)
+            if verdict.outcome is Outcome.REFUSED:
+                raise EvaluationFailed("", verdict.error)
+            self._check(verdict, response)
+
+    def _acknowledge(self, item: Any, saved: dict[str, Any], external_id: str, known: bool) -> Asking:
+        names = {
+            "item": item,
+            "external_id": external_id,
+            "known": known,
+            "cursor": self.begun_at,
+            "change_number": news.change_number(self.system, external_id),
+        }
+        try:
+            yield from self._converse(polling_rules.Acknowledging(self.line.connection, saved, names, self.secrets))
+        except EvaluationFailed as error:
+            news.log_unusable(self.system, self.way, None, item, str(error))
 
     def _cursor_of(self, item: Any) -> object:
         """None for an item that has none: then the cursor stays where it is."""
@@ -332,7 +376,7 @@ class _Poll:
             due_at=now + timedelta(seconds=0 if shutdown.is_asked() else pause if error else self.every),
             failures=failures,
             failing_since=_failing_since(self.row, now) if error else None,
-            last_error=self.line_masked(error)[:500],
+            last_error=self.line_masked(error).replace("\x00", "\ufffd")[:500],
             **({} if error else {"polled_at": now}),
         )
 

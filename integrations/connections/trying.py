@@ -10,8 +10,10 @@ from typing import Any
 from uuid import UUID
 
 from django.conf import settings
+from django.db.models import TextChoices
 from django.utils import timezone
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from changes.choices import ChangeType, Visibility
 from changes.models import Change, SupportGroup
@@ -107,22 +109,48 @@ def rehearse(
     return [*rehearsal.rehearsed(Line(connection, secrets), answers or {})]
 
 
-def message_of(change: Change, system: ExternalSystem, operation: str) -> dict[str, Any]:
-    """The message of this operation as if it were recorded now, with the change's latest comment and file."""
+# What an Update is tried with, if the change has none of its own.
+COMMENT = {"id": 0, "body": "This is a comment.", "author": "alice", "created_at": "2026-01-31T12:00:00Z"}
+ATTACHMENT = {
+    "id": 0,
+    "file_name": "Übersicht.pdf",
+    "content_type": "application/pdf",
+    "size": 1,
+    "sha256": "",
+    "url": "",
+}
+
+
+class Occasion(TextChoices):
+    """What a document is tried with: an operation, and what an Update brings."""
+
+    ASSIGN = "Assign", "Assign"
+    ACCEPT = "Accept", "Accept"
+    CANCEL = "Cancel", "Cancel"
+    COMMENT = "Update", gettext_lazy("Update: a comment")
+    FILE = "Update-file", gettext_lazy("Update: a file")
+
+
+def message_of(change: Change, system: ExternalSystem, occasion: str) -> dict[str, Any]:
+    """The message as if it were recorded now, with the latest comment or file that did not come from the system."""
     reference = change.external_references.filter(system=system).select_related("system").first()
-    snapshot = payloads.change_snapshot(change, [reference] if reference else [])
-    comment = change.comments.filter(visibility=Visibility.PUBLIC).order_by("-created_at").first()
-    attachment = change.attachments.order_by("-created_at").first()
-    is_update = operation == Operation.UPDATE
+    comment = attachment = None
+    if occasion == Occasion.COMMENT:
+        ours = change.comments.filter(visibility=Visibility.PUBLIC).exclude(source_system=system.system_id)
+        last = ours.order_by("-created_at").first()
+        comment = payloads.comment_snapshot(last) if last else COMMENT
+    elif occasion == Occasion.FILE:
+        file = change.attachments.exclude(source_system=system.system_id).order_by("-created_at").first()
+        attachment = payloads.attachment_snapshot(file, settings.BASE_URL) if file else ATTACHMENT
     return {
-        "operation": operation,
+        "operation": Operation.UPDATE.value if comment or attachment else occasion,
         "system_id": system.system_id,
         "origin": None,
         "external_reference": payloads.reference_snapshot(reference) if reference else None,
-        "change": snapshot,
+        "change": payloads.change_snapshot(change, [reference] if reference else []),
         "changed_fields": {},
-        "comment": payloads.comment_snapshot(comment) if comment and is_update else None,
-        "attachment": payloads.attachment_snapshot(attachment, settings.BASE_URL) if attachment and is_update else None,
+        "comment": comment,
+        "attachment": attachment,
     }
 
 

@@ -55,7 +55,7 @@ class Retry(ByHand):
     def post(self, request: HttpRequest, pk: UUID) -> HttpResponse:
         operation = self.operation(pk)
         try:
-            outbox.retry_now(operation)
+            outbox.retry_now(operation, forgets_steps="forgets_steps" in request.POST)
         except outbox.NotOpen as refused:
             messages.error(request, str(refused))
         else:

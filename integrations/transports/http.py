@@ -101,6 +101,9 @@ class _Kind(NamedTuple):
 def _context(tls: Tls) -> ssl.SSLContext:
     try:
         context = ssl.create_default_context(cadata=tls.authority or None)
+    except (ssl.SSLError, ValueError) as error:
+        raise _Unusable(f"the authority in ca cannot be used: {error}", NoAnswer.CERTIFICATE) from error
+    try:
         if tls.certificate:
             # Python's ssl reads a certificate from a file only.
             with tempfile.NamedTemporaryFile("w", suffix=".pem") as file:
@@ -127,7 +130,7 @@ def _body(request: Request, files: ExitStack) -> tuple[Any, bool]:
             raise _Unusable(f"the file cannot be read: {error}", NoAnswer.FILE) from error
 
     if isinstance(request.body, bytes):
-        return request.body or None, False  # aiohttp would give an empty body a content type
+        return request.body or None, False  # without a body there is no type and, of a GET, no length
     if isinstance(request.body, File):
         return opened(request.body), True
     # Names in plain UTF-8: many programs do not decode the percent-encoded ones.
@@ -241,7 +244,10 @@ def _kind_of(error: Exception, cause: Exception) -> NoAnswer:
         return NoAnswer.ADDRESS_NOT_ALLOWED
     if isinstance(error, aiohttp.ClientConnectorDNSError) or isinstance(cause, socket.gaierror):
         return NoAnswer.NAME_RESOLUTION
-    if isinstance(error, aiohttp.ClientSSLError) or isinstance(cause, ssl.SSLError):
+    # A partner that does not take our certificate says so where its answer would be.
+    if isinstance(error, aiohttp.ClientSSLError) or any(
+        isinstance(one, ssl.SSLError) for one in (cause, error.__cause__)
+    ):
         return NoAnswer.TLS
     # If a host has several addresses and all refused, the error has an errno but is no ConnectionRefusedError.
     if isinstance(cause, ConnectionRefusedError) or getattr(cause, "errno", None) == errno.ECONNREFUSED:

@@ -14,14 +14,20 @@ LIST = Scope(frozenset({"cursor", "page"}))
 ITEM = Scope(frozenset({"item"}))
 INBOX = Scope(frozenset({"body", "headers"}))
 READ = Scope(REFERENCE | EVERYWHERE)
-POLL_KEYS = ("every", "list", "cursor", "overlap", "external_id", "read", "entries", "skip_if", "operation")
+POLL_KEYS = (
+    *("every", "list", "cursor", "overlap", "external_id", "read", "entries", "skip_if", "operation", "acknowledge"),
+)
 _NO_LIST = Listing(RequestTemplate("poll.list.", "GET", "/"))
 
 
 def poll_of(reader: Reader, whole: Section) -> Poll:
     section = Section(reader.source, whole.node("poll"), "poll", POLL_KEYS)
-    section.needs("every", "list", "cursor", "external_id", "operation")
+    section.needs("every", "list", "external_id", "operation")
     listed = _list(reader, section) if "list" in section else _NO_LIST
+    if listed.cursor is None:
+        section.needs("cursor")
+    elif "cursor" in section:
+        section.fault("cursor", "The list has a cursor: write one of the two.")
     read: tuple[Step, ...] = ()
     scope = ITEM.also("cursor", "known")
     saved: list[str] = []
@@ -37,6 +43,10 @@ def poll_of(reader: Reader, whole: Section) -> Poll:
         if listed.by_page and operation.key is None:
             message = "Give it a key: a list by page is read more than once, and a key tells what was done already."
             section.fault("operation", message)
+    acknowledge: tuple[Step, ...] = ()
+    if "acknowledge" in section:
+        done = scope.also("external_id", "change_number")
+        acknowledge = reader.steps(section.node("acknowledge"), "poll.acknowledge", done, with_result=False)
     return Poll(
         every=section.number("every", 10, 7 * 86_400) or 60,
         listed=listed,
@@ -47,6 +57,7 @@ def poll_of(reader: Reader, whole: Section) -> Poll:
         entries=reader.one(section, "entries", scope),
         skip_if=reader.condition(section, "skip_if", entry, False),
         operation=operation,
+        acknowledge=acknowledge,
     )
 
 
@@ -78,7 +89,7 @@ def _operation(
 
 
 def _list(reader: Reader, whole: Section) -> Listing:
-    keys = (*REQUEST_KEYS, *EXPECTATION_KEYS, "items", "page_size")
+    keys = (*REQUEST_KEYS, *EXPECTATION_KEYS, "items", "page_size", "cursor")
     section = Section(reader.source, whole.node("list"), "poll.list", keys)
     section.needs("items")
     reader.names.discard("page")
@@ -89,6 +100,7 @@ def _list(reader: Reader, whole: Section) -> Listing:
         expectation=reader.expectation(section, LIST),
         items=reader.one(section, "items", LIST.also(*ANSWER)),
         page_size=section.number("page_size", 1, 10_000),
+        cursor=reader.one(section, "cursor", LIST.also(*ANSWER, "now")),
     )
 
 

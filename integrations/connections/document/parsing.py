@@ -18,7 +18,11 @@ __all__ = ["MOST_STEPS", "Fault", "FaultyDocument", "connection_of", "faults_of"
 
 OPERATIONS = ("Assign", "Accept", "Cancel", "Update")
 KEYS = ("base_url", "auth", "ca", "pause_on", "tables", "outgoing", "poll", "inbox", "read")
-OUTGOING = Scope(REFERENCE | EVERYWHERE | {"operation", "change", "changed_fields", "comment", "attachment", "origin"})
+OUTGOING = Scope(
+    REFERENCE
+    | EVERYWHERE
+    | {"operation", "operation_id", "change", "changed_fields", "comment", "attachment", "origin"}
+)
 
 
 def connection_of(text: str) -> Connection:

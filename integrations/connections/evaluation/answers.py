@@ -18,7 +18,8 @@ TOO_LONG = "the answer is too long to be read"
 
 def beginning(response: Response) -> str:
     """The start of the answer in one line, to quote it."""
-    return re.sub(r"\s+", " ", response.body[: 4 * QUOTED].decode(errors="replace")).strip()[:QUOTED]
+    text = response.body[: 4 * QUOTED].decode(errors="replace").replace("\x00", "\ufffd")
+    return re.sub(r"\s+", " ", text).strip()[:QUOTED]
 
 
 def head_of_answer(response: Response) -> dict[str, object]:

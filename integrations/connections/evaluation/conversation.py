@@ -43,6 +43,7 @@ def names_of(message: Mapping[str, Any], now: datetime) -> dict[str, Any]:
     return {
         **{name: message.get(name) for name in ("operation", "change", "comment", "attachment", "origin")},
         "changed_fields": message.get("changed_fields") or {},
+        "operation_id": message.get("id"),
         "system": message.get("system_id"),
         "now": timestamp(now),
         **{name: reference.get(name) or None for name in REFERENCE},

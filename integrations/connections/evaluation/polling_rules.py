@@ -109,6 +109,12 @@ def cursor_of(connection: Connection, item: object, now: datetime) -> object:
     return _scalar(_poll(connection).cursor, _names(item, None, now=timestamp(now)), "poll.cursor")
 
 
+def cursor_behind(connection: Connection, response: Response, cursor: object, page: int, now: datetime) -> object:
+    """The cursor behind this answer, where `list` has one: a text or a number. Raises EvaluationFailed."""
+    names = _listing(cursor, page) | names_of_answer(response, "poll.list") | {"now": timestamp(now)}
+    return _scalar(_poll(connection).listed.cursor, names, "poll.list.cursor")
+
+
 def external_id_of(connection: Connection, item: object, steps: Mapping[str, Any] | None = None) -> str:
     """The id of the partner's record that the item is about. Raises EvaluationFailed, also if there is none."""
     path = "poll.external_id"
@@ -130,6 +136,16 @@ class ItemReading(Conversation):
     @property
     def steps(self) -> dict[str, Any]:
         return {name: plain(saved) for name, saved in self._saved.items()}
+
+
+class Acknowledging(Conversation):
+    """The requests of `poll.acknowledge` for one item of which all entries are done. `names`: what they know."""
+
+    def __init__(
+        self, connection: Connection, saved: Mapping[str, Any], names: Mapping[str, Any], secrets: Mapping[str, str]
+    ) -> None:
+        self._begin(connection, _poll(connection).acknowledge, names, secrets)
+        self._saved = {name: wrapped(values) for name, values in saved.items()}
 
 
 def entries_of(

@@ -82,6 +82,7 @@ class Listing:
     """The request for what is new. `page_size`: how many items a full page has.
 
     `by_page`: whether the next page is asked for by its number. Otherwise it is asked for by the cursor.
+    `cursor`: of the whole answer, where it is not one of an item.
     """
 
     request: RequestTemplate
@@ -89,6 +90,7 @@ class Listing:
     items: Value = None
     page_size: int | None = None
     by_page: bool = False
+    cursor: Value = None
 
 
 @dataclass(frozen=True)
@@ -104,6 +106,7 @@ class Poll:
     read: tuple[Step, ...] = ()
     entries: Value = None
     skip_if: Value = False
+    acknowledge: tuple[Step, ...] = ()
 
     @property
     def has_read(self) -> bool:

@@ -6,6 +6,7 @@ import html
 import re
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from changes.texts.timestamps import timestamp
@@ -28,20 +29,37 @@ def date(value: object, format: str | None = None, zone: str = "UTC") -> str | N
     """A time, or nothing for an empty one. Without a format as RFC 3339 to the second, in UTC as `Z`."""
     if value is None or value == "":
         return None
-    if not isinstance(value, str):
-        raise Unusable("|date takes a text, as in 2026-11-24T09:30:00Z")
+    zone_info = _zone(zone)
     try:
-        moment = datetime.fromisoformat(value.strip())
-        moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-        moment = moment.astimezone(_zone(zone))
-    except (ValueError, OverflowError) as error:
-        if isinstance(error, Unusable):
-            raise
-        raise Unusable("|date takes a time as in 2026-11-24T09:30:00Z, and this text is none") from error
+        moment = _moment(value, "date").astimezone(zone_info)
+    except OverflowError as error:  # the first or the last day that there is
+        raise Unusable("|date takes a time as in 2026-11-24T09:30:00Z") from error
     if format is not None:
         return moment.strftime(_checked_format(format))
     moment = moment.replace(microsecond=0)
     return timestamp(moment) if zone == "UTC" else moment.isoformat()
+
+
+def epoch(value: object) -> float | int | None:
+    """The seconds since 1970 of a time, whole ones as an integer; nothing for an empty one."""
+    if value is None or value == "":
+        return None
+    seconds = _moment(value, "epoch").timestamp()
+    return int(seconds) if seconds.is_integer() else seconds
+
+
+def _moment(value: object, filter: str) -> datetime:
+    """Of a text as in RFC 3339 or in the headers of HTTP, or of the seconds since 1970."""
+    wanted = f"|{filter} takes a time as in 2026-11-24T09:30:00Z, or the seconds since 1970"
+    if isinstance(value, bool) or not isinstance(value, str | int | float):
+        raise Unusable(wanted)
+    try:
+        if not isinstance(value, str):
+            return datetime.fromtimestamp(value, UTC)
+        moment = datetime.fromisoformat(value.strip()) if value.strip()[:1].isdigit() else parsedate_to_datetime(value)
+    except (ValueError, OverflowError, OSError) as error:
+        raise Unusable(f"{wanted}, and this value is none") from error
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 def _zone(name: str) -> ZoneInfo:
@@ -111,6 +129,7 @@ def to_json(value: object) -> str:
 
 OURS: Mapping[str, Callable[..., object]] = {
     "date": date,
+    "epoch": epoch,
     "quoted": quoted,
     "html": escaped,
     "plain": plain_text,

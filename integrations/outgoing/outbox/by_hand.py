@@ -30,9 +30,10 @@ class NotOpen(Exception):  # noqa: N818 - says the state, as the changes' except
     """The operation cannot be retried or skipped: it was delivered or skipped already, or is with the partner now."""
 
 
-def retry_now(operation: OutgoingOperation, is_one_of_many: bool = False) -> None:
+def retry_now(operation: OutgoingOperation, is_one_of_many: bool = False, forgets_steps: bool = False) -> None:
     """Makes a waiting or refused operation due now, with a fresh retry schedule. It is sent once it is next.
 
+    `forgets_steps`: that of a mapped system begins at its first step again, even if steps have succeeded.
     `is_one_of_many`: the security log has an event for all of them together. Raises NotOpen, also for one that waits
     for a partner that collects: nobody here can send it.
     """
@@ -41,7 +42,10 @@ def retry_now(operation: OutgoingOperation, is_one_of_many: bool = False) -> Non
         raise NotOpen(_("%(operation)s waits for %(system)s to collect it: nothing was changed.") % values)
     with transaction.atomic():
         changed = OutgoingOperation.objects.filter(pk=operation.pk, status__in=OPEN_BY_HAND).update(
-            status=DeliveryStatus.WAITING, tries=0, next_try_at=timezone.now()
+            status=DeliveryStatus.WAITING,
+            tries=0,
+            next_try_at=timezone.now(),
+            **({"done_steps": None} if forgets_steps else {}),
         )
         operation.refresh_from_db()
         if not changed:

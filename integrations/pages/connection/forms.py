@@ -12,8 +12,8 @@ from django.utils.translation import gettext_lazy
 from changes.models import Change
 from changes.search import numbered
 from changes.texts.lines import Line
-from integrations.choices import Operation
 from integrations.connections.document.source import LARGEST
+from integrations.connections.trying import Occasion
 from integrations.models.connections import SECRET_NAME
 
 MOST_REPLAYED = 100
@@ -62,7 +62,7 @@ class TryForm(forms.Form):
         max_length=22,
         help_text=gettext_lazy("Any change, by its number, such as CHG0000219 or 219."),
     )
-    operation = forms.ChoiceField(label=gettext_lazy("Operation"), choices=Operation.choices)
+    operation = forms.ChoiceField(label=gettext_lazy("Operation"), choices=Occasion.choices)
 
     def clean_change(self) -> Change:
         number = self.cleaned_data["change"]

@@ -36,6 +36,7 @@ from integrations.models import (
     ExternalSystem,
     IncomingOperation,
 )
+from integrations.outgoing import outbox
 from integrations.standing.flow import flow_of
 
 from .document_lines import faulty_lines
@@ -306,6 +307,8 @@ class SecretsPage(OfMappedSystem):
         name, value = form.cleaned_data["name"], form.cleaned_data["value"]
         if not secrets.write(self.system, {name: value}):
             messages.info(request, _("The secret %(name)s is as it was.") % {"name": name})
+            if self.system.paused_at:
+                outbox.resume(self.system)  # perhaps the partner has mended its side
         elif value:
             messages.success(request, _("The secret %(name)s is written.") % {"name": name})
             documents = [self.active, self.chosen(self.draft)]

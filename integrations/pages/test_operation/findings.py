@@ -156,7 +156,7 @@ def _refused(operation: OutgoingOperation, names: dict[str, str]) -> Finding:
         mend = _("Show the reason to %(system)s, and retry once the fault is fixed there.") % names
         return Finding(BAD, failures.last_failure(operation), mend)
     if operation.last_failure != Failure.STATUS or status is None:
-        mend, place = _mend(operation.last_failure)
+        mend, place = _mend(operation)
         return Finding(BAD, failures.last_failure(operation), mend % names, place)
     values = {**names, "status": str(status)}
     if status in (404, 405):
@@ -175,7 +175,7 @@ def _refused(operation: OutgoingOperation, names: dict[str, str]) -> Finding:
 def _to_be_repeated(operation: OutgoingOperation, status: SystemStatus, names: dict[str, str]) -> Finding | None:
     if not operation.tries:
         return None
-    mend, place = _mend(operation.last_failure)
+    mend, place = _mend(operation)
     title = failures.last_failure(operation)
     if operation.last_http_status is not None:
         values = {**names, "status": str(operation.last_http_status)}
@@ -185,14 +185,14 @@ def _to_be_repeated(operation: OutgoingOperation, status: SystemStatus, names: d
     return Finding(BAD, title, mend % names, place, next_try_at)
 
 
-def _mend(failure: str) -> tuple[str, Place]:
-    """What to do about a failure, and where. The text contains the placeholder %(system)s."""
+def _mend(operation: OutgoingOperation) -> tuple[str, Place]:
+    """What to do about the last failure, and where. The text contains the placeholder %(system)s."""
+    failure = operation.last_failure
     if failure == Failure.STATUS:
         return _("The problem is at the desk of %(system)s. Nothing needs to be fixed here."), Place.NONE
     if failure == Failure.INTERNAL:
         return _("Show the log of the worker to an operator."), Place.NONE
-    in_document = (Failure.RULE, Failure.CONNECTION_DOCUMENT, Failure.SIGN_IN, Failure.CERTIFICATE)
-    if failure in in_document:
+    if operation.system.delivery == Delivery.MAPPED and failure != Failure.ADDRESS_NOT_ALLOWED:
         told = _("The tries below show each call. Mend the document or the secrets of its connection, and retry.")
         return told, Place.CONNECT
     mends = {

@@ -47,6 +47,7 @@ class TicketDesk:
     """`received`: all calls. `faults`: for a call such as `POST /tickets`, what its next answers are instead.
 
     `tokens`: those that are valid now, if `needs_token`. Each call for one makes the next: `token-1`, `token-2`.
+    `gate`: is asked before anything of a call is done, and may take its time. False hangs up instead.
     """
 
     def __init__(self, tls: ssl.SSLContext | None = None) -> None:
@@ -61,6 +62,7 @@ class TicketDesk:
         self.given = 0
         self.token_life: int | None = 3600
         self.silence = threading.Event()
+        self.gate: Callable[[Received], bool] = lambda call: True
         self._lock = threading.Lock()
         desk = self
 
@@ -101,6 +103,11 @@ class TicketDesk:
         call = Received(handler.command, parts.path, parse_qs(parts.query), headers, body)
         with self._lock:
             self.received.append(call)
+        if not self.gate(call):
+            handler.close_connection = True
+            handler.connection.close()
+            return
+        with self._lock:
             faults = self.faults.get(str(call)) or self.faults.get(handler.command) or []
             fault = faults.pop(0) if faults else None
             status, answer = (200, None) if isinstance(fault, int | tuple) else self._done(call)
@@ -165,6 +172,7 @@ class TicketDesk:
         if "since" in number:
             found = sorted((each for each in found if each["at"] >= number["since"]), key=lambda each: each["at"])
         answer = {"items": [dict(each) for each in found[page * size : (page + 1) * size]]}
+        answer["number"] = sum(str(call) == "GET /news" for call in self.received)
         if self.between:
             self.between.pop(0)()
         return 200, answer

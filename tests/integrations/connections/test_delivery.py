@@ -22,6 +22,7 @@ from integrations.models import (
 )
 from integrations.outgoing import delivery, outbox
 from integrations.standing.flow import flow_of
+from tests.pages import text, web
 from tests.security.security_log import told
 
 from .conftest import SECRET, connect, document_of
@@ -71,6 +72,9 @@ def test_each_call_is_in_the_log_without_secrets(mapped, desk, give_change):
         (1, "read", 200),
     ]
     assert all(call.headers["authorization"] == f"token {SECRET}" for call in desk.received)
+    assert not any(
+        {"content-type", "content-length"} & {*call.headers} for call in desk.received if call.method == "GET"
+    )
     sent = f'POST {desk.url}/tickets\nContent-Type: application/json\nAuthorization: •••\n\n{{"number":'
     assert attempts[1].request.startswith(sent)
     assert not any(SECRET in row.request + row.answer for row in attempts)
@@ -157,6 +161,22 @@ def test_a_step_that_ends_after_its_lease_is_remembered(mapped, desk, give_chang
     assert operations() == [("Assign", "Delivered", "")]
     assert (len(desk.tickets), len(desk.of("POST /tickets"))) == (1, 1)
     assert OutgoingOperation.objects.get().done_steps["create"]["result"] == {"external_id": "T1"}
+
+
+def test_a_person_may_begin_at_the_first_step_again(mapped, desk, give_change, ingrid):
+    """After the document was altered, what a step remembered may fit no more."""
+    give_change()
+    desk.faults["PUT /tickets/T1"] = [422]
+    delivery.drain()
+    operation = OutgoingOperation.objects.get()
+    page = f"/exchange/{operation.pk}/"
+    assert "These steps have succeeded, and a retry goes on behind them: create." in text(web(ingrid).get(page))
+    web(ingrid).post(f"{page}retry/", {"forgets_steps": "1"})
+    desk.received.clear()
+    delivery.drain()
+    # The reference knows the ticket, so none is searched for and none is made.
+    assert desk.calls == ["PUT /tickets/T1", "GET /tickets/T1"]
+    assert OutgoingOperation.objects.get().done_steps.keys() == {"status"}
 
 
 @pytest.mark.parametrize("fault", ["a secret is missing", "its key is missing", "the document has faults"])

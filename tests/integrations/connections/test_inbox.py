@@ -9,6 +9,7 @@ import json
 from datetime import UTC, datetime
 
 import pytest
+from django.conf import settings
 from knox.models import AuthToken
 from standardwebhooks.webhooks import Webhook
 from svix.webhooks import Webhook as SvixWebhook
@@ -107,8 +108,24 @@ def test_only_a_call_that_proves_its_sender_is_taken(inbox, kind, good, bad):
     again = send(OPENED, good)
     assert (again.status_code, Change.objects.count()) == (200, 1)
     assert again.json()["operations"][0]["repeated"] is True
+    for answer in (taken.json(), again.json()):
+        url = f"{settings.BASE_URL}/changes/{change.number}/"
+        assert [answer[name] for name in ("external_id", "external_url", "external_status")] == [
+            change.number,
+            url,
+            "Log",
+        ]
     replied = send({"id": "e2", "event": "replied", "ticket": "T1", "text": "Still smoking"}, good)
     assert (replied.status_code, Comment.objects.get().body) == (200, "Still smoking")
+
+
+def test_a_repeat_is_known_by_its_key_whatever_it_says_now(inbox):
+    """A partner that pushes says in a repeat what it has learnt meanwhile of our record."""
+    send = inbox("hmac")
+    send(OPENED, hexed)
+    again = send({**OPENED, "title": "Their printer, which smokes"}, hexed)
+    assert (again.status_code, again.json()["operations"][0]["repeated"]) == (200, True)
+    assert Change.objects.get().title == "Their printer"
 
 
 def token_of(system):

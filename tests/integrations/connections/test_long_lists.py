@@ -97,6 +97,19 @@ def test_a_list_that_never_is_the_same_twice_leaves_behind_only_its_certain_begi
     assert "the list was another one from its first item on" in row.last_error
 
 
+# When each ticket was changed, and the number of the answer whose cursor is kept: with several pages that of the last
+# answer of the pass before, since what is changed later than that may slip past.
+@each_row(("times", "cursor"), [((1, 2), 1), ((1, 2, 3, 4, 5, 6, 7), 3)])
+def test_a_cursor_of_the_whole_answer(acme, desk, times, cursor):
+    of_answer = BY_PAGE.replace('  cursor: "{{ item.at }}"\n', "")
+    of_answer = of_answer.replace("    page_size: 3\n", "    page_size: 3\n    cursor: \"{{ body['number'] }}\"\n")
+    connect(acme, document_of(desk, more=of_answer), API_KEY="a-secret-key-9")
+    desk.received.clear()
+    list_of(desk, *times)
+    row = poll()
+    assert (row.cursor, row.last_error, len(titles())) == (cursor, "", len(times))
+
+
 def test_a_list_that_ignores_the_page_is_told(acme, desk):
     connect(acme, document_of(desk, more=BY_PAGE.replace("page:", "side:")), API_KEY="a-secret-key-9")
     list_of(desk, 1, 2, 3)

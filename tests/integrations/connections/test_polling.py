@@ -16,6 +16,7 @@ from tests.refused_writes import refused
 from tests.rows import each_row
 
 from .conftest import connect, document_of
+from .desk import Ticket
 
 pytestmark = pytest.mark.django_db
 
@@ -141,6 +142,53 @@ def test_a_list_by_pages_keeps_its_cursor_while_it_is_read(polled, desk):
         (["0"], ["1"]),
         (["0"], ["2"]),
     ] * 2  # the second time nothing has changed
+
+
+class TestAnswering:
+    """News that the partner repeats until it is answered, from a time on that its answer names."""
+
+    ANSWERING = (
+        POLL.replace('cursor: "{{ item.id }}"\n  ', "")
+        .replace("size: 3}", "since: '{{ cursor }}'}")
+        .replace("page_size: 3", 'cursor: "{{ headers.date|epoch }}"')
+        + """\
+  acknowledge:
+    - name: answer
+      when: "{{ change_number }}"
+      put: /tickets/{{ external_id }}
+      json: {ours: "{{ change_number }}"}
+"""
+    )
+
+    @pytest.fixture
+    def answered(self, acme, desk):
+        desk.tickets["T7"] = Ticket("")
+        news(desk, "T7", title="Their printer")
+        return connect(acme, document_of(desk, more=self.ANSWERING), API_KEY="a-secret-key-9")
+
+    def test_the_partner_gets_our_number(self, answered, desk):
+        row = poll()
+        assert row.last_error == ""
+        assert desk.tickets["T7"].values == {"ours": Change.objects.get().number}
+        assert abs(row.cursor - timezone.now().timestamp()) < 60
+        poll()
+        assert desk.of("GET /news")[-1].query["since"] == [str(row.cursor)]
+        assert Change.objects.count() == 1
+
+    def test_an_answer_that_is_not_taken_is_given_again_and_the_cursor_waits_for_it(self, answered, desk):
+        desk.faults["PUT /tickets/T7"] = [503]
+        row = poll()
+        assert (row.cursor, row.failures) == (None, 1)
+        assert poll().cursor is not None
+        assert desk.tickets["T7"].values == {"ours": Change.objects.get().number}
+
+    def test_an_answer_that_is_refused_is_logged_and_the_others_go_on(self, answered, desk):
+        desk.faults["PUT /tickets/T7"] = [422]
+        news(desk, "T8", title="Good")
+        desk.tickets["T8"] = Ticket("")
+        assert poll().cursor is not None
+        assert [status for _, status, _ in taken()] == ["Applied", "Failed", "Applied"]
+        assert "422" in IncomingOperation.objects.get(status="Failed").error
 
 
 def test_a_system_that_does_not_answer_is_asked_less_and_less_often(polled, desk):

@@ -51,6 +51,16 @@
     });
   }
 
+  // The forms below the document do not save it.
+  const saved = area.value;
+  let isSent = false;
+  area.form.addEventListener("submit", () => {
+    isSent = true;
+  });
+  window.addEventListener("beforeunload", (event) => {
+    if (!isSent && area.value !== saved) event.preventDefault();
+  });
+
   // Tab indents by two spaces, but only while somebody types: whoever passes by with Tab is not held. Escape ends it.
   let types = false;
   area.addEventListener("focus", () => {
