@@ -13,17 +13,18 @@ from django.db import connection, models
 Row = tuple[Any, ...]
 
 
+def _is_filled(field: Any) -> bool:
+    """Whether the database itself fills the column of a new row."""
+    return field.generated or field.has_db_default() or isinstance(field, models.AutoField)
+
+
 class Table:
     """Collects rows of one model. Values are given in the order of `names`; other columns get their field's default."""
 
     def __init__(self, model: type[models.Model], *names: str) -> None:
         options = model._meta
         named = [options.get_field(name) for name in names]
-        rest = [
-            field
-            for field in options.local_concrete_fields
-            if field not in named and not field.generated and not isinstance(field, models.AutoField)
-        ]
+        rest = [field for field in options.local_concrete_fields if field not in named and not _is_filled(field)]
         quote = connection.ops.quote_name
         self._name = quote(options.db_table)
         self._columns = ", ".join(quote(str(field.column)) for field in (*named, *rest))  # type: ignore[union-attr]
