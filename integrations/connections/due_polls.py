@@ -44,9 +44,9 @@ def claim(limit: int, is_alone: bool) -> list[ConnectionPoll]:
         return []
     with transaction.atomic():
         rows = list(
-            due.select_for_update(skip_locked=True, no_key=True, of=("self",)).select_related(
-                "system__authorized_user"
-            )[:limit]
+            due.select_for_update(skip_locked=True, no_key=True, of=("self",))
+            .select_related("system__authorized_user")
+            .order_by("due_at")[:limit]
         )
         ConnectionPoll.objects.filter(pk__in=[row.pk for row in rows]).update(
             claim=F("claim") + 1, claimed_until=now + lease()

@@ -35,6 +35,7 @@ from .passes import MOST_PASSES, Passes
 from .revisions import connection_of_revision
 from .secrets import check_readable, secrets_of
 from .templating.faults import EvaluationFailed, FaultyDocument
+from .templating.values import wrapped
 
 logger = logging.getLogger(__name__)
 
@@ -42,6 +43,8 @@ AT_ONCE = 32
 LOOK_AGAIN = 0.2
 # A poll of more pages goes on with the next one.
 MOST_PAGES = 50
+# A task of more seconds begins no further polls: the next one does.
+LONGEST_TASK = 60
 # A poll that has much to do lets the others have their turn after so many seconds.
 TURN = 0.5
 Asking = Generator[Request | None, Response, Any]
@@ -56,12 +59,13 @@ class PollFailed(Exception):  # noqa: N818 - as in changes.exceptions
 
 
 def poll_due() -> int:
-    """Polls the systems that are due, until none is. Returns the number of polls."""
+    """Polls the systems that are due, until none is or it took long. Returns the number of polls."""
     due_polls.mend_times()
+    end = time.monotonic() + LONGEST_TASK
     count = 0
     running: dict[_Poll, Future[Response] | None] = {}
     while True:
-        if not shutdown.is_asked():
+        if not shutdown.is_asked() and time.monotonic() < end:
             rows = due_polls.claim(AT_ONCE - len(running), is_alone=not running)
             secrets = secrets_of([row.pk for row in rows]) if rows else {}
             for row in rows:
@@ -241,8 +245,10 @@ class _Poll:
         except EvaluationFailed as error:
             news.log_unusable(self.system, self.way, None, item, str(error))
             return
+        # Entries share them, so they are made ready for templates once.
+        seen, steps = wrapped(item), wrapped(saved)
         for entry in entries:
-            self._entry(item, entry, saved, external_id)
+            self._entry(seen, entry, steps, external_id)
             yield from self._turn()
         if self.poll.acknowledge:
             yield from self._acknowledge(item, saved, external_id, known)
@@ -277,18 +283,20 @@ class _Poll:
             news.log_unusable(self.system, self.way, None, item, str(error))
             return None
 
-    def _entry(self, item: Any, entry: Any, saved: dict[str, Any], external_id: str) -> None:
+    def _entry(self, item: Any, entry: Any, saved: Any, external_id: str) -> None:
         connection, key = self.line.connection, None
         try:
             # Asked for each entry: the one before may have made the reference.
             known = news.is_known(self.system, external_id)
+            key = polling_rules.key_of(connection, item, entry, saved, known, external_id, cursor=self.begun_at)
+            if news.is_done(self.system, key):
+                return
             if polling_rules.is_skipped(connection, item, entry, saved, known, cursor=self.begun_at):
                 return
             key, body = polling_rules.operation_of(
                 connection, item, entry, saved, known, external_id, cursor=self.begun_at
             )
-            if not news.is_done(self.system, key):
-                news.take(self.system, self.way, key, body)
+            news.take(self.system, self.way, key, body)
         except EvaluationFailed as error:
             news.log_unusable(self.system, self.way, key, entry, str(error))
         except Throttled as error:

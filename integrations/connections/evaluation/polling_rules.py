@@ -17,7 +17,7 @@ from .answers import names_of_answer
 from .calls import Call, Caller
 from .connection import Connection
 from .conversation import Conversation, Verdict, verdict_of_rules, verdict_of_status
-from .operations import Operation, operation_from
+from .operations import Operation, operation_from, operation_key
 from .shapes import Poll
 
 _LIST = "poll.list."
@@ -174,6 +174,24 @@ def is_skipped(
 ) -> bool:
     """Whether nothing becomes of an entry: what we did ourselves, private notes. Raises EvaluationFailed."""
     return is_true(_poll(connection).skip_if, _names(item, steps, entry=entry, known=known, cursor=cursor))
+
+
+def key_of(
+    connection: Connection,
+    item: object,
+    entry: object,
+    steps: Mapping[str, Any] | None,
+    known: bool,
+    external_id: str,
+    *,
+    cursor: object = None,
+) -> str | None:
+    """The key of an entry; None if it has none. One that is skipped may have no value for it."""
+    names = _names(item, steps, entry=entry, known=known, external_id=external_id, cursor=cursor)
+    try:
+        return operation_key(_poll(connection).operation, names)
+    except EvaluationFailed:
+        return None  # `operation_of()` says why
 
 
 def operation_of(

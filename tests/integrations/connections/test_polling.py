@@ -322,3 +322,17 @@ def test_news_that_cannot_be_kept_holds_up_no_other(polled, desk):
     assert (row.cursor, row.failures) == (2, 0)
     assert [change.title for change in Change.objects.all()] == ["Good"]
     assert [status for _, status, _ in taken()] == ["Failed", "Applied"]
+
+
+def test_a_key_that_was_done_is_dropped_before_anything_else(polled, desk):
+    news(desk, "T1", title="Their printer")
+    poll()
+    once = POLL.replace("item.title is not none", "item.nothing")
+    skipping = POLL.replace("item.by == 'us'", "item.nothing")
+    for number, document in enumerate((once, skipping), start=1):
+        connect(polled, document_of(desk, more=document))
+        ConnectionPoll.objects.update(cursor=0)
+        news(desk, "T1", by="us")
+        poll()
+        # Only the new entry meets what is wrong with the document.
+        assert IncomingOperation.objects.filter(status="Failed").count() == (0 if number == 1 else 2), number
