@@ -5,9 +5,9 @@ from __future__ import annotations
 import yaml
 
 from ..evaluation.shapes import Inbox, Listing, OperationTemplate, Poll, Read, RequestTemplate, Step, Verification
-from ..templating.templates import Value
+from ..templating.templates import Template, Value
 from .checks import Scope
-from .reading import ANSWER, AUTH, EVERYWHERE, EXPECTATION_KEYS, REFERENCE, REQUEST_KEYS, Reader
+from .reading import ANSWER, AUTH, EVERYWHERE, EXPECTATION_KEYS, NAME, REFERENCE, REQUEST_KEYS, Reader
 from .source import Kinds, Section, section_of_kind
 
 LIST = Scope(frozenset({"cursor", "page"}))
@@ -61,6 +61,7 @@ def poll_of(reader: Reader, whole: Section) -> Poll:
     )
 
 
+INCOMING = ("Create", "Update", "Assign", "Reject", "Cancel")
 # The body of POST /api/v1/operations/, without `system_id`, which is the system's own.
 OPERATION_KEYS = (
     "operation",
@@ -84,6 +85,9 @@ def _operation(
     for name in section.entries:
         if name in OPERATION_KEYS:
             body[name] = reader.value(section.node(name), section.at(name), scope)
+    said = body.get("operation")
+    if "operation" in section and not isinstance(said, Template) and said not in INCOMING:
+        section.fault("operation", f"Write one of {', '.join(INCOMING)}, or a template that gives one.")
     when = reader.condition(section, "when", scope, True)
     return OperationTemplate(path, body, reader.one(section, "key", scope), when)
 
@@ -133,7 +137,9 @@ def _verification(reader: Reader, whole: Section) -> Verification:
     if not kind:
         return Verification("token")
     secret = section.text("secret")
-    if secret:
+    if secret and not NAME.match(secret):
+        section.fault("secret", "Write the name of a secret alone, as in HOOK_KEY: letters, digits and _.")
+    elif secret:
         reader.secrets.add(secret)
     return Verification(
         kind=kind,

@@ -31,7 +31,7 @@ REFERENCE = frozenset({"external_id", "external_url", "external_status"})
 EVERYWHERE = frozenset({"system", "now"})
 AUTH = Scope(frozenset({"secret"}))
 ANSWER = ("status", "headers", "body")
-_STEP_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
+NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+\Z")
 _GUARDED = re.compile(r"\bsteps\.(\w+)\s+is\s+defined\b")
 _WRONG_IN_URL = (
@@ -117,8 +117,12 @@ class Reader:
         method = section.one_of(METHODS, "method")
         with_secrets, uses_before = scope.also("secret"), self.secret_uses
         headers = self.pairs(section, "headers", with_secrets, lists=False)
+        names: set[str] = set()
         for name, entry in section.mapping("headers").items() if headers else ():
             self._check_header(section, name, entry)
+            if name.lower() in names:
+                self.source.fault(entry.key, below(section.at("headers"), name), "This header stands here twice.")
+            names.add(name.lower())
         query = self.pairs(section, "query", scope)
         body = self.body(section, with_secrets)
         if body and method in ("get", "delete") and body.kind == "file":
@@ -182,6 +186,8 @@ class Reader:
 
     def expectation(self, section: Section, scope: Scope) -> Expectation:
         statuses = section.statuses("expect")
+        if statuses is not None and not statuses:
+            section.fault("expect", "Write at least one status, as in [200, 201].")
         never = sorted(
             status
             for status in statuses or ()
@@ -215,7 +221,7 @@ class Reader:
         own = ("result", "once") if with_result else ()
         section = Section(self.source, node, path, ("name", "when", *REQUEST_KEYS, *EXPECTATION_KEYS, "save", *own))
         name = section.text("name") if section.needs("name") else ""
-        if name and not _STEP_NAME.match(name):
+        if name and not NAME.match(name):
             section.fault("name", "A name has letters, digits and _, and does not begin with a digit.")
         section.path = f"{path} {name}: " if name else path
         when = self.condition(section, "when", scope, True)

@@ -117,6 +117,8 @@ STEPS = [
     ("expect: 99", "7:15: expect: Write HTTP statuses, as in [200, 201]."),
     ("expect: [200, 503]", "7:15: expect: 503 is always retried, so it cannot be expected."),
     ("expect: 401", "7:15: expect: 401 pauses the system (pause_on), so it cannot be expected."),
+    ("expect: []", "7:15: expect: Write at least one status, as in [200, 201]."),
+    ("headers: {A: b, a: c}", "7:23: headers.a: This header stands here twice."),
     ("once: maybe", "7:13: once: Write true or false."),
     ("when: always", "7:13: when: A condition is one expression, as in"),
     ("when: '{{ 1 }} or {{ 0 }}'", "7:13: when: A condition is one expression, as in"),
@@ -219,6 +221,9 @@ PARTS = [
     ("inbox: {verify: magic, operations: []}", "2:17: inbox.verify.kind: Write one of token, basic"),
     ("inbox: {verify: {kind: hmac}, operations: []}", "2:17: inbox.verify: The key secret is missing."),
     ("inbox: {verify: {kind: basic, header: X}, operations: []}", "2:31: inbox.verify.header: basic has no header."),
+    ("inbox: {verify: {kind: hmac, header: X, secret: '{{ a }}'}, operations: []}", "2:49: inbox.verify.secret: "),
+    ("inbox: {verify: token, operations: [{operation: Destroy}]}", "2:49: inbox.operations[0].operation: Write one of"),
+    ("poll: {operation: {operation: update}}", "2:31: poll.operation.operation: Write one of Create, Update, Assign"),
     ("inbox: {verify: token, operations: [{operation: '{{ item }}'}]}", "2:53: inbox.operations[0].operation: There"),
     ("read: {steps: [], status: '{{ cursor }}'}", "2:31: read.status: There is no name cursor here."),
 ]  # fmt: skip
