@@ -189,9 +189,9 @@ class DeliveryAttempt(models.Model):
     claim = models.PositiveIntegerField()
     # Of a mapped system: the number of the revision and the step that the call was of, and the call, without secrets.
     revision = models.PositiveIntegerField(_("revision"), null=True)
-    step = models.CharField(_("step"), max_length=100, blank=True, db_default="")
+    step = models.CharField(_("step"), max_length=100, blank=True, default="", db_default="")
     request = models.TextField(
-        _("request"), blank=True, db_default="", help_text=_("The start of what was sent, without secrets.")
+        _("request"), blank=True, default="", db_default="", help_text=_("The start of what was sent, without secrets.")
     )
     started_at = models.DateTimeField(_("started at"))
     duration = models.FloatField(_("duration"), help_text=_("Seconds."))

@@ -227,7 +227,12 @@ def test_without_a_broker_a_command_ends_all_the_same(acme, redis):
 
 QUEUES = ["delivery", "housekeeping"]
 SWEEP = [
-    *("integrations.tasks.dispatch_due", "integrations.tasks.release_stale", "integrations.tasks.resume_bulk"),
+    *(
+        "integrations.tasks.dispatch_due",
+        "integrations.tasks.poll_due",
+        "integrations.tasks.release_stale",
+        "integrations.tasks.resume_bulk",
+    ),
     "integrations.tasks.tend_security_log",
 ]
 

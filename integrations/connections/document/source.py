@@ -20,6 +20,8 @@ LARGEST = 256 * 1024
 DEEPEST = 30
 # Aliases may repeat a node. So many nodes are read, repeated ones included.
 MOST_NODES = 20_000
+# The characters of all scalars, those that aliases repeat included.
+MOST_TEXT = 1024 * 1024
 MOST_FAULTS = 200
 _TOO_MANY = f"has more than {MOST_NODES} values"
 _MERGE = "tag:yaml.org,2002:merge"
@@ -62,6 +64,7 @@ class Source:
         self.text = text.removeprefix("\ufeff")
         self.faults: list[Fault] = []
         self._left = MOST_NODES
+        self._room = MOST_TEXT
         # Where lines begin: behind what YAML takes for line ends.
         self._lines = [0, *(end.end() for end in re.finditer(r"\r\n|[\r\n\x85\u2028\u2029]", self.text))]
 
@@ -115,6 +118,11 @@ class Source:
         self._left -= 1
         if self._left < 0:
             self.fault(node, path, f"The document {_TOO_MANY}, those that aliases repeat included.")
+            raise TooLarge
+        if isinstance(node, yaml.ScalarNode):
+            self._room -= len(node.value)
+        if self._room < 0:
+            self.fault(node, path, "The document has more than 1 MiB of text, that which aliases repeat included.")
             raise TooLarge
 
     def _is_template(self, node: yaml.Node, path: str) -> bool:

@@ -13,7 +13,7 @@ from typing import Any
 from urllib.parse import parse_qsl, quote, quote_plus, urlencode, urlsplit
 
 from ..templating.faults import EvaluationFailed
-from ..templating.templates import Names, Template, Value, evaluated
+from ..templating.templates import Names, Template, Value, bounded_together, evaluated
 from ..templating.values import OMIT, Record, Unusable, as_json, as_text
 from .shapes import PartTemplate, RequestTemplate
 
@@ -110,6 +110,7 @@ class Caller:
     base_url: str
     secrets: Mapping[str, str] = field(repr=False)
 
+    @bounded_together()
     def call(self, request: RequestTemplate, step: str, names: Names, own_host: bool = True) -> Call:
         """The call that this request is now. Raises EvaluationFailed."""
         own = dict(names)
@@ -121,6 +122,7 @@ class Caller:
 
         return Call(step, request.method, url, headers, body, shown)
 
+    @bounded_together()
     def _shown(
         self, request: RequestTemplate, names: Names, url: str, headers: Mapping[str, str], body: Body
     ) -> ShownCall:

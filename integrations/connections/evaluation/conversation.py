@@ -12,7 +12,7 @@ from integrations.transports.base import Response
 from integrations.transports.statuses import Outcome, outcome_of
 
 from ..templating.faults import EvaluationFailed
-from ..templating.templates import Value, evaluated, is_true
+from ..templating.templates import Value, bounded_together, evaluated, is_true
 from ..templating.values import OMIT, Record, Unusable, as_json, as_text, wrapped
 from .answers import TOO_LONG, beginning, head_of_answer, names_of_answer
 from .calls import Call, Caller
@@ -92,6 +92,7 @@ class Conversation:
             self._place += 1
         return None
 
+    @bounded_together()
     def answered(self, response: Response) -> Verdict:
         """What the answer to the last call means."""
         step = self._steps[self._place]

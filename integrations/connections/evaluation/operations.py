@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..templating.faults import EvaluationFailed
-from ..templating.templates import evaluated
+from ..templating.templates import bounded_together, evaluated
 from ..templating.values import OMIT, Unusable, as_text
 from .shapes import OperationTemplate
 
@@ -15,6 +15,7 @@ Operation = tuple[str | None, dict[str, Any]]
 _TEXTS = ("operation", "external_id", "external_url", "external_status", "change_number")
 
 
+@bounded_together()
 def operation_from(template: OperationTemplate, names: Mapping[str, Any]) -> Operation:
     """The operation with its key, which is None without one. Numbers become texts where the API takes texts.
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 import threading
-from collections.abc import Callable, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote
@@ -14,10 +16,14 @@ from minijinja import Environment, TemplateError
 from .faults import EvaluationFailed, SecretMissing
 from .filters import OURS, table_filter
 from .tokens import is_one_expression
-from .values import LARGEST_TEXT, OMIT, Unusable, as_text, plain
+from .values import LARGEST_TEXT, OMIT, Unusable, as_text, plain, size_of
 
 # The work of one template, in minijinja's units: enough for a loop over the lines of a text of 100,000 characters.
 FUEL = 50_000
+# What all templates of one call, or of what becomes of one answer, may do together: each alone is bounded, but a
+# document may have thousands.
+MOST_SECONDS = 0.5  # of this thread's work, however busy the machine is
+LARGEST_TOGETHER = 8 * LARGEST_TEXT
 Names = Mapping[str, object]
 
 # What of minijinja may be used. The rest is left out because it repeats a filter of ours, or reaches something that
@@ -50,9 +56,34 @@ class _Rendering(threading.local):
     value: object = None
     room: int = LARGEST_TEXT
     read: int = LARGEST_TEXT
+    is_bounded: bool = False
+    seconds: float = 0.0
+    together: int = 0
 
 
 _rendering = _Rendering()
+
+
+@contextmanager
+def bounded_together() -> Iterator[None]:
+    """Bounds what the templates that are evaluated within do together. The outermost one counts."""
+    if _rendering.is_bounded:
+        yield
+        return
+    _rendering.is_bounded, _rendering.seconds, _rendering.together = True, 0.0, 0
+    try:
+        yield
+    finally:
+        _rendering.is_bounded = False
+
+
+def _count(value: object, seconds: float) -> None:
+    _rendering.seconds += seconds
+    _rendering.together += size_of(value)
+    if _rendering.is_bounded and _rendering.seconds > MOST_SECONDS:
+        raise Unusable("the templates do too much work together")
+    if _rendering.is_bounded and _rendering.together > LARGEST_TOGETHER:
+        raise Unusable("the templates give more than 8 MiB together")
 
 
 def _keep(value: object) -> str:
@@ -176,6 +207,10 @@ class Template(Dynamic):
     def value(self, names: Names) -> object:
         found = self._looked_up(names) if self.parts else None
         if found is not None:
+            try:
+                _count(found, 0)
+            except Unusable as error:
+                raise EvaluationFailed(self.path, str(error)) from None
             return found
         return self._evaluated(self.engine.value if self.is_expression else self.engine.text, names)
 
@@ -194,8 +229,11 @@ class Template(Dynamic):
         return str(self._evaluated(self.engine.path, names))
 
     def _evaluated(self, evaluate: Callable[[str, Names], object], names: Names) -> object:
+        begun = time.thread_time()
         try:
-            return evaluate(self.source, names)
+            value = evaluate(self.source, names)
+            _count(value, time.thread_time() - begun)
+            return value  # noqa: TRY300
         except Unusable as error:
             raise EvaluationFailed(self.path, self._said(str(error))) from None
         except TemplateError as error:

@@ -148,6 +148,17 @@ class _Plain:
         return _short(key)
 
 
+def size_of(value: object) -> int:
+    """The characters of a JSON value, its keys included."""
+    if isinstance(value, str):
+        return len(value)
+    if isinstance(value, dict):
+        return sum(len(key) + size_of(item) for key, item in dict.items(value))
+    if isinstance(value, list):
+        return sum(map(size_of, value))
+    return 8
+
+
 def as_text(value: object) -> str | None:
     """A scalar as a text, as JSON writes it; None for none and `omit`. Raises Unusable for lists and mappings."""
     if value is None or value is OMIT:

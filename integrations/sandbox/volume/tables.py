@@ -13,18 +13,15 @@ from django.db import connection, models
 Row = tuple[Any, ...]
 
 
-def _is_filled(field: Any) -> bool:
-    """Whether the database itself fills the column of a new row."""
-    return field.generated or field.has_db_default() or isinstance(field, models.AutoField)
-
-
 class Table:
     """Collects rows of one model. Values are given in the order of `names`; other columns get their field's default."""
 
     def __init__(self, model: type[models.Model], *names: str) -> None:
         options = model._meta
         named = [options.get_field(name) for name in names]
-        rest = [field for field in options.local_concrete_fields if field not in named and not _is_filled(field)]
+        rest = [
+            field for field in options.local_concrete_fields if field not in named and not _is_filled_by_database(field)
+        ]
         quote = connection.ops.quote_name
         self._name = quote(options.db_table)
         self._columns = ", ".join(quote(str(field.column)) for field in (*named, *rest))  # type: ignore[union-attr]
@@ -49,6 +46,10 @@ class Table:
                 marks = ", ".join(["%s"] * self._width)
                 insert = f"INSERT INTO {self._name} ({self._columns}) VALUES ({marks})"  # noqa: S608 - our own names  # nosec
                 cursor.executemany(insert, [_adapted(row) for row in rows])
+
+
+def _is_filled_by_database(field: models.Field[Any, Any]) -> bool:
+    return field.generated or field.db_default is not models.NOT_PROVIDED or isinstance(field, models.AutoField)
 
 
 def reserve(model: type[models.Model], count: int) -> int:
