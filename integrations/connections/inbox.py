@@ -10,7 +10,7 @@ from django.db import transaction
 from django.db.models import F
 from django.urls import reverse
 from django.utils import timezone
-from rest_framework.exceptions import APIException, AuthenticationFailed
+from rest_framework.exceptions import APIException, AuthenticationFailed, Throttled
 from rest_framework.parsers import BaseParser
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -28,6 +28,7 @@ from integrations.models import ConnectionInbox, ExternalSystem
 from . import news
 from .evaluation import inbox_rules
 from .evaluation.connection import Connection
+from .evaluation.operations import Operation
 from .revisions import connection_of_revision
 from .secrets import secrets_of
 from .templating.faults import EvaluationFailed, FaultyDocument
@@ -77,8 +78,25 @@ class InboxView(APIView):
         if not found:
             _count(system, "unmatched")
             return Response({"operations": []}, status=202)
-        answers = [news.first_answer(system, key) or news.take(system, way, key, made) for key, made in found]
+        answers = self._answers(system, way, found)
         return Response({"operations": [_said(answer) for answer in answers], **_record(answers)})
+
+    def _answers(self, system: ExternalSystem, way: str, found: list[Operation]) -> list[Answer]:
+        """The answer to each. If any is refused, the others are carried out, and then the first refusal is raised.
+
+        The partner sends the webhook again: then those that were carried out are known by their keys.
+        """
+        answers, refusals = [], []
+        for key, made in found:
+            try:
+                answers.append(news.first_answer(system, key) or news.take(system, way, key, made))
+            except APIException as error:
+                if isinstance(error, Throttled) or error.status_code >= 500:
+                    raise
+                refusals.append(error)
+        if refusals:
+            raise refusals[0]
+        return answers
 
     # --- Who calls ---
 

@@ -97,7 +97,7 @@ def is_done(system: ExternalSystem, key: str | None) -> bool:
 
 def first_answer(system: ExternalSystem, key: str | None) -> incoming.Answer | None:
     """The answer to the news with this key if it was taken before, whatever the document makes of it now."""
-    if not key:
+    if not key or not _is_usable(key):
         return None
     found = IncomingOperation.objects.filter(system=system, idempotency_key=key).exclude(status=IncomingStatus.FAILED)
     first = found.first()

@@ -1,6 +1,7 @@
 """Polls: asks the mapped partners for their news, several at a time. One worker polls a system at a time.
 
-A poll is a generator. It yields a request, and is sent the response; it yields None to be asked again a moment later.
+A poll is a generator. It yields a request, and is sent the response; it yields None to be asked again: a moment later
+if it waits for something, at once if it `has_work` and only let the others have their turn.
 """
 
 from __future__ import annotations
@@ -12,29 +13,29 @@ from concurrent.futures import FIRST_COMPLETED, Future, wait
 from datetime import datetime, timedelta
 from typing import Any
 
-from django.conf import settings
-from django.db import InterfaceError, OperationalError, transaction
-from django.db.models import F, Q
+from django.db import InterfaceError, OperationalError
 from django.utils import timezone
 from rest_framework.exceptions import APIException, Throttled
 
-from integrations.choices import Delivery
 from integrations.models import ConnectionPoll, SecretUnreadable
 from integrations.outgoing import delivery, outbox
+from integrations.outgoing.sending import retry_after
 from integrations.transports.base import Request, Response, TransportError
 from integrations.transports.statuses import Outcome, outcome_of
 from integrations.workers import shutdown
 
-from . import news, partner_tokens
+from . import due_polls, news, partner_tokens
 from .calling import Line, no_answer
 from .evaluation import polling_rules
 from .evaluation.auth import AuthRefused
 from .evaluation.calls import Call
 from .evaluation.conversation import Conversation
 from .partner_tokens import Renewal, Token
+from .passes import MOST_PASSES, Passes
 from .revisions import connection_of_revision
 from .secrets import check_readable, secrets_of
 from .templating.faults import EvaluationFailed, FaultyDocument
+from .templating.values import wrapped
 
 logger = logging.getLogger(__name__)
 
@@ -42,43 +43,48 @@ AT_ONCE = 32
 LOOK_AGAIN = 0.2
 # A poll of more pages goes on with the next one.
 MOST_PAGES = 50
-# The longest time between two polls of a system that does not answer, in seconds.
-LONGEST_PAUSE = 3600
-# Another worker that polls takes what becomes due. If it did not for this many seconds, it is stuck.
-TAKEN_WITHIN = timedelta(seconds=15)
-
+# A task of more seconds begins no further polls: the next one does.
+LONGEST_TASK = 60
+# A poll that has much to do lets the others have their turn after so many seconds.
+TURN = 0.5
 Asking = Generator[Request | None, Response, Any]
 
 
 class PollFailed(Exception):  # noqa: N818 - as in changes.exceptions
     """Why a poll ended early. It is tried again later."""
 
-    def __init__(self, reason: str, pause_status: int | None = None) -> None:
-        self.pause_status = pause_status
+    def __init__(self, reason: str, pause_status: int | None = None, retry_after: float | None = None) -> None:
+        self.pause_status, self.retry_after = pause_status, retry_after
         super().__init__(reason)
 
 
 def poll_due() -> int:
-    """Polls the systems that are due, until none is. Returns the number of polls."""
+    """Polls the systems that are due, until none is or it took long. Returns the number of polls."""
+    due_polls.mend_times()
+    end = time.monotonic() + LONGEST_TASK
     count = 0
     running: dict[_Poll, Future[Response] | None] = {}
     while True:
-        if not shutdown.is_asked():
-            for poll in _claim(AT_ONCE - len(running), is_alone=not running):
+        if not shutdown.is_asked() and time.monotonic() < end:
+            rows = due_polls.claim(AT_ONCE - len(running), is_alone=not running)
+            secrets = secrets_of([row.pk for row in rows]) if rows else {}
+            for row in rows:
                 count += 1
-                _advance(poll, None, running)
+                _advance(_Poll(row, secrets[row.pk]), None, running)
         if not running:
             return count
-        wait([future for future in running.values() if future], timeout=LOOK_AGAIN, return_when=FIRST_COMPLETED)
+        pause = 0 if any(poll.has_work for poll in running) else LOOK_AGAIN
+        wait([future for future in running.values() if future], timeout=pause, return_when=FIRST_COMPLETED)
         for poll, future in [*running.items()]:
             if future is None or future.done():
                 _advance(poll, future, running)
-        if all(future is None for future in running.values()) and running:
+        if running and not any(future or poll.has_work for poll, future in running.items()):
             time.sleep(LOOK_AGAIN)
 
 
 def _advance(poll: _Poll, answered: Future[Response] | None, running: dict[_Poll, Future[Response] | None]) -> None:
-    """Lets a poll go on to its next call, or to its end, with the answer to the last one."""
+    """Lets a poll go on to its next call, its next turn or its end, with the answer to the last call."""
+    poll.turn_began = time.monotonic()
     try:
         if answered is None:
             request = next(poll.generator)
@@ -98,41 +104,6 @@ def _advance(poll: _Poll, answered: Future[Response] | None, running: dict[_Poll
     running[poll] = delivery.transport().submit([request])[0] if request else None
 
 
-def _claim(limit: int, is_alone: bool) -> list[_Poll]:
-    """Takes polls that are due. Leaves them to another worker that is polling already."""
-    now = timezone.now()
-    free = Q(claimed_until=None) | Q(claimed_until__lt=now) | Q(claimed_until__gt=now + 3 * _lease())
-    due = ConnectionPoll.objects.filter(
-        free,
-        due_at__lte=now,
-        system__enabled=True,
-        system__paused_at=None,
-        system__delivery=Delivery.MAPPED,
-        system__connection__isnull=False,
-    )
-    if is_alone and ConnectionPoll.objects.filter(claimed_until__gt=now).exists():
-        due = due.filter(due_at__lte=now - TAKEN_WITHIN)
-    if not due.exists():
-        return []
-    with transaction.atomic():
-        rows = list(
-            due.select_for_update(skip_locked=True, no_key=True, of=("self",)).select_related(
-                "system__authorized_user"
-            )[:limit]
-        )
-        ConnectionPoll.objects.filter(pk__in=[row.pk for row in rows]).update(
-            claim=F("claim") + 1, claimed_until=now + _lease()
-        )
-    for row in rows:
-        row.claim += 1
-    secrets = secrets_of([row.pk for row in rows])
-    return [_Poll(row, secrets[row.pk]) for row in rows]
-
-
-def _lease() -> timedelta:
-    return timedelta(seconds=max(settings.DELIVERY_LEASE, 2 * settings.DELIVERY_TIMEOUT))
-
-
 class _Poll:
     """One poll of one system."""
 
@@ -140,8 +111,10 @@ class _Poll:
         self.row, self.system, self.secrets = row, row.system, secrets
         # Templates know the cursor with which the poll began: none in the first poll, whatever was read meanwhile.
         self.cursor = self.begun_at = row.cursor
+        self.begun = timezone.now()
         self.every = 60.0
         self.token: Token | None = None
+        self.turn_began, self.has_work = time.monotonic(), False
         self.generator = self._run()
 
     def _run(self) -> Asking:
@@ -150,7 +123,7 @@ class _Poll:
         except PollFailed as error:
             if error.pause_status is not None:
                 outbox.pause(self.system.pk, error.pause_status, timezone.now())
-            self._end(str(error))
+            self._end(str(error), error.retry_after or 0)
         except TransportError as error:
             self._end(no_answer(error))
         except FaultyDocument as error:
@@ -169,38 +142,90 @@ class _Poll:
         number, connection = connection_of_revision(self.system.connection_id)
         self.way = f"poll, revision {number}"
         if connection.poll is None:
-            self.every = LONGEST_PAUSE
+            self.every = due_polls.LONGEST_PAUSE
             return
-        self.every = connection.poll.every
+        self.poll, self.every = connection.poll, connection.poll.every
         check_readable(self.system, self.secrets, connection.secret_names)
         self.line = Line(connection, self.secrets)
-        begun = timezone.now()
-        by_page = polling_rules.is_by_page(connection, self.begun_at, begun)
+        yield from self._by_page() if self.poll.listed.by_page else self._by_cursor()
+
+    def _by_cursor(self) -> Asking:
+        """Each page is asked for by the cursor behind the one before."""
+        call, is_of_item = self._list_call(self.cursor, 0, use_overlap=True), self.poll.listed.cursor is None
         for page in range(MOST_PAGES):
-            # A list that is counted by pages must stay the same list; one that goes on by cursor goes on.
-            cursor = self.begun_at if by_page else self.cursor
-            call = polling_rules.list_call(
-                connection, self.secrets, cursor, page, begun, use_overlap=page == 0 or by_page
-            )
-            response = yield from self._call(call)
-            self._check(polling_rules.list_verdict(connection, response, cursor, page), response)
-            items = polling_rules.items_of(connection, response, cursor, page)
+            response, items = yield from self._listed(call, self.cursor, page)
             for item in items:
                 if shutdown.is_asked():
                     return
                 yield from self._item(item)
-                if connection.poll.listed.cursor is None:
-                    self._move_on(item, begun)
-            is_last = not connection.poll.page_size or len(items) < connection.poll.page_size or page == MOST_PAGES - 1
-            if connection.poll.listed.cursor is not None:
-                behind = polling_rules.cursor_behind(connection, response, cursor, page, begun)
-                # A list that is counted by pages is one answer, and done with its last page.
-                self.cursor = behind if is_last or not by_page else self.cursor
-            self._keep_cursor()
-            if is_last:
+                if is_of_item and (behind := self._cursor_of(item)) not in (None, ""):
+                    self.cursor = behind
+                yield from self._turn()
+            if not is_of_item:
+                behind = self._cursor_behind(response, self.cursor, page)
+                if behind in (None, ""):
+                    return  # the answer says that nothing follows
+                self.cursor = behind
+            if not self._is_full(items):
                 return
-            if not by_page and page and self.cursor == cursor:
-                return  # no further, so the same page would come again
+            before, call = call, self._list_call(self.cursor, page + 1, use_overlap=False)
+            if (call.url, call.body) == (before.url, before.body):
+                raise PollFailed(
+                    f"poll.list: {len(items)} items or more have the cursor {self.cursor}. The list gets no further. "
+                    "Raise page_size, or let the list go on by `page`."
+                )
+
+    def _by_page(self) -> Asking:
+        """The cursor stays until the whole list was read, since it must stay the same list."""
+        passes = Passes(self._cursor_of if self.poll.listed.cursor is None else None)
+        for _ in range(MOST_PASSES):
+            passes.begin()
+            yield from self._pass(passes)
+            if shutdown.is_asked():
+                return
+            if passes.is_certain:
+                break
+        cursor = passes.certain_cursor
+        if cursor is not None:
+            self.cursor = cursor
+        elif not passes.is_certain and not self.poll.acknowledge:  # which may make it shorter
+            raise PollFailed(f"poll.list: the list was another one from its first item on, {MOST_PASSES} times.")
+
+    def _pass(self, passes: Passes) -> Asking:
+        for page in range(MOST_PAGES):
+            call = self._list_call(self.begun_at, page, use_overlap=True)
+            response, items = yield from self._listed(call, self.begun_at, page)
+            if passes.is_same_page(items):
+                raise PollFailed(f"poll.list: page {page} has the same items as page {page - 1}. Check `page`.")
+            for item in items:
+                if shutdown.is_asked():
+                    return
+                if passes.is_new(item):
+                    yield from self._item(item)
+                yield from self._turn()
+            if not self._is_full(items):
+                break
+        else:
+            if self.poll.listed.cursor is not None:
+                raise PollFailed(f"poll.list: the list has more than {MOST_PAGES} pages. Raise page_size.")
+        if self.poll.listed.cursor is not None:
+            passes.end(self._cursor_behind(response, self.begun_at, page))
+
+    def _list_call(self, cursor: object, page: int, use_overlap: bool) -> Call:
+        return polling_rules.list_call(self.line.connection, self.secrets, cursor, page, self.begun, use_overlap)
+
+    def _listed(self, call: Call, cursor: object, page: int) -> Asking:
+        """The answer, and the items of a page."""
+        connection = self.line.connection
+        response = yield from self._call(call)
+        self._check(polling_rules.list_verdict(connection, response, cursor, page), response)
+        return response, polling_rules.items_of(connection, response, cursor, page)
+
+    def _cursor_behind(self, response: Response, cursor: object, page: int) -> object:
+        return polling_rules.cursor_behind(self.line.connection, response, cursor, page, self.begun)
+
+    def _is_full(self, items: list[Any]) -> bool:
+        return bool(self.poll.page_size and len(items) >= self.poll.page_size)
 
     def _item(self, item: Any) -> Asking:
         connection = self.line.connection
@@ -211,7 +236,7 @@ class _Poll:
             external_id = ""  # only what is read of the item tells it
         known = bool(external_id) and news.is_known(self.system, external_id)
         try:
-            if connection.poll and connection.poll.has_read:
+            if self.poll.has_read:
                 reading = polling_rules.ItemReading(connection, item, self.begun_at, known, self.secrets)
                 yield from self._converse(reading)
                 saved = reading.steps
@@ -220,9 +245,12 @@ class _Poll:
         except EvaluationFailed as error:
             news.log_unusable(self.system, self.way, None, item, str(error))
             return
+        # Entries share them, so they are made ready for templates once.
+        seen, steps = wrapped(item), wrapped(saved)
         for entry in entries:
-            self._entry(item, entry, saved, external_id)
-        if connection.poll and connection.poll.acknowledge:
+            self._entry(seen, entry, steps, external_id)
+            yield from self._turn()
+        if self.poll.acknowledge:
             yield from self._acknowledge(item, saved, external_id, known)
 
     def _converse(self, conversation: Conversation) -> Asking:
@@ -247,28 +275,28 @@ class _Poll:
         except EvaluationFailed as error:
             news.log_unusable(self.system, self.way, None, item, str(error))
 
-    def _move_on(self, item: Any, begun: datetime) -> None:
-        """The cursor stays where it is for an item that has none."""
+    def _cursor_of(self, item: Any) -> object:
+        """None for an item that has none: then the cursor stays where it is."""
         try:
-            cursor = polling_rules.cursor_of(self.line.connection, item, begun)
+            return polling_rules.cursor_of(self.line.connection, item, self.begun)
         except EvaluationFailed as error:
             news.log_unusable(self.system, self.way, None, item, str(error))
-            return
-        if cursor not in (None, ""):
-            self.cursor = cursor
+            return None
 
-    def _entry(self, item: Any, entry: Any, saved: dict[str, Any], external_id: str) -> None:
+    def _entry(self, item: Any, entry: Any, saved: Any, external_id: str) -> None:
         connection, key = self.line.connection, None
         try:
             # Asked for each entry: the one before may have made the reference.
             known = news.is_known(self.system, external_id)
+            key = polling_rules.key_of(connection, item, entry, saved, known, external_id, cursor=self.begun_at)
+            if news.is_done(self.system, key):
+                return
             if polling_rules.is_skipped(connection, item, entry, saved, known, cursor=self.begun_at):
                 return
             key, body = polling_rules.operation_of(
                 connection, item, entry, saved, known, external_id, cursor=self.begun_at
             )
-            if not news.is_done(self.system, key):
-                news.take(self.system, self.way, key, body)
+            news.take(self.system, self.way, key, body)
         except EvaluationFailed as error:
             news.log_unusable(self.system, self.way, key, entry, str(error))
         except Throttled as error:
@@ -282,6 +310,8 @@ class _Poll:
     def _check(self, verdict: Any, response: Response) -> None:
         if verdict.outcome is Outcome.PAUSE:
             raise PollFailed(verdict.error, response.status)
+        if verdict.outcome is Outcome.RETRY:
+            raise PollFailed(verdict.error, retry_after=retry_after(response.headers))
         if verdict.outcome is not None:
             raise PollFailed(verdict.error)
 
@@ -317,7 +347,8 @@ class _Poll:
         except AuthRefused as error:
             partner_tokens.give_up(renewal)
             is_credential = 400 <= response.status < 500 and outcome_of(response.status) is not Outcome.RETRY
-            raise PollFailed(str(error), response.status if is_credential else None) from error
+            pause_status = response.status if is_credential else None
+            raise PollFailed(str(error), pause_status, retry_after(response.headers)) from error
         except BaseException:
             partner_tokens.give_up(renewal)
             raise
@@ -325,18 +356,28 @@ class _Poll:
 
     # --- The row ---
 
+    def _turn(self) -> Asking:
+        """Lets the other polls have their turn, if this one has worked for long."""
+        if time.monotonic() - self.turn_began < TURN:
+            return
+        self._prolong()
+        self.has_work = True
+        yield None
+        self.has_work = False
+
     def _prolong(self) -> None:
+        """Keeps the lease and the cursor."""
         mine = {"pk": self.row.pk, "claim": self.row.claim}
-        if not ConnectionPoll.objects.filter(**mine).update(claimed_until=timezone.now() + _lease()):
+        if not ConnectionPoll.objects.filter(**mine).update(
+            claimed_until=timezone.now() + due_polls.lease(), cursor=self.cursor
+        ):
             raise PollFailed("another worker took over")
 
-    def _keep_cursor(self) -> None:
-        ConnectionPoll.objects.filter(pk=self.row.pk, claim=self.row.claim).update(cursor=self.cursor)
-
-    def _end(self, error: str) -> None:
+    def _end(self, error: str, asked: float = 0) -> None:
+        """`asked`: the seconds that the partner asks us to wait."""
         now = timezone.now()
         failures = self.row.failures + 1 if error else 0
-        pause = min(self.every * 2 ** min(failures, 10), max(LONGEST_PAUSE, self.every))
+        pause = min(max(self.every * 2 ** min(failures, 10), asked), max(due_polls.LONGEST_PAUSE, self.every))
         ConnectionPoll.objects.filter(pk=self.row.pk, claim=self.row.claim).update(
             cursor=self.cursor,
             claimed_until=None,

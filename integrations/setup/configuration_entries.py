@@ -102,7 +102,7 @@ class ConnectionField(serializers.Field):
         if faults := faults_of(text):
             # The lines of a mapping are those of another text, which nobody has seen.
             at = "line {0.line}, column {0.column} of it: " if isinstance(data, str) else ""
-            told = [f"{at.format(fault)}{fault.path}: {fault.message}" for fault in faults]
+            told = [f"{at.format(fault)}{fault.told}" for fault in faults]
             raise serializers.ValidationError(told)
         return text
 

@@ -43,11 +43,12 @@ class Found:
 
 @dataclass
 class Check:
-    """The faults of one template, and the secrets that it uses."""
+    """The faults of one template, and the names and secrets that it uses."""
 
     engine: Engine
     scope: Scope
     secrets: set[str] = field(default_factory=set)
+    names: set[str] = field(default_factory=set)
 
     def faults(self, source: str) -> Iterator[Found]:
         if len(source) > LONGEST_TEMPLATE:
@@ -58,6 +59,7 @@ class Check:
         except TemplateError as error:
             yield _syntax_fault(source, error)
             return
+        self.names |= undeclared
         unknown = undeclared - self.scope.names - FUNCTIONS - {"secret", "omit"}
         for block in blocks_of(source):
             if block.is_statement:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import yaml
 
 from ..evaluation.shapes import Inbox, Listing, OperationTemplate, Poll, Read, RequestTemplate, Step, Verification
-from ..templating.templates import Value
+from ..templating.templates import Template, Value
 from .checks import Scope
-from .reading import ANSWER, AUTH, EVERYWHERE, EXPECTATION_KEYS, REFERENCE, REQUEST_KEYS, Reader
+from .reading import ANSWER, AUTH, EVERYWHERE, EXPECTATION_KEYS, NAME, REFERENCE, REQUEST_KEYS, Reader
 from .source import Kinds, Section, section_of_kind
 
 LIST = Scope(frozenset({"cursor", "page"}))
@@ -40,6 +40,9 @@ def poll_of(reader: Reader, whole: Section) -> Poll:
     if "operation" in section:
         known = entry.also("external_id")
         operation = _operation(reader, section.node("operation"), section.at("operation"), known)
+        if listed.by_page and operation.key is None:
+            message = "Give it a key: a list by page is read more than once, and a key tells what was done already."
+            section.fault("operation", message)
     acknowledge: tuple[Step, ...] = ()
     if "acknowledge" in section:
         done = scope.also("external_id", "change_number")
@@ -58,6 +61,7 @@ def poll_of(reader: Reader, whole: Section) -> Poll:
     )
 
 
+INCOMING = ("Create", "Update", "Assign", "Reject", "Cancel")
 # The body of POST /api/v1/operations/, without `system_id`, which is the system's own.
 OPERATION_KEYS = (
     "operation",
@@ -81,6 +85,9 @@ def _operation(
     for name in section.entries:
         if name in OPERATION_KEYS:
             body[name] = reader.value(section.node(name), section.at(name), scope)
+    said = body.get("operation")
+    if "operation" in section and not isinstance(said, Template) and said not in INCOMING:
+        section.fault("operation", f"Write one of {', '.join(INCOMING)}, or a template that gives one.")
     when = reader.condition(section, "when", scope, True)
     return OperationTemplate(path, body, reader.one(section, "key", scope), when)
 
@@ -89,8 +96,11 @@ def _list(reader: Reader, whole: Section) -> Listing:
     keys = (*REQUEST_KEYS, *EXPECTATION_KEYS, "items", "page_size", "cursor")
     section = Section(reader.source, whole.node("list"), "poll.list", keys)
     section.needs("items")
+    reader.names.discard("page")
+    request = reader.request(section, LIST.also("now"))
     return Listing(
-        request=reader.request(section, LIST.also("now")) or _NO_LIST.request,
+        request=request or _NO_LIST.request,
+        by_page="page" in reader.names,
         expectation=reader.expectation(section, LIST),
         items=reader.one(section, "items", LIST.also(*ANSWER)),
         page_size=section.number("page_size", 1, 10_000),
@@ -103,12 +113,14 @@ def inbox_of(reader: Reader, whole: Section) -> Inbox:
     section.needs("verify", "operations")
     verify = _verification(reader, section) if "verify" in section else Verification("token")
     nodes = reader.source.items(section.node("operations"), "inbox.operations") if "operations" in section else []
-    return Inbox(
-        verify,
-        tuple(
-            _operation(reader, node, f"inbox.operations[{place}]", INBOX, ("when",)) for place, node in enumerate(nodes)
-        ),
-    )
+    operations = []
+    for place, node in enumerate(nodes):
+        operation = _operation(reader, node, f"inbox.operations[{place}]", INBOX, ("when",))
+        if len(nodes) > 1 and operation.key is None:
+            message = "Give it a key: if one of several operations is refused, the partner sends all of them again."
+            reader.source.fault(node, operation.path, message)
+        operations.append(operation)
+    return Inbox(verify, tuple(operations))
 
 
 # Of each kind: the keys that it may have, and those that it must have.
@@ -125,7 +137,9 @@ def _verification(reader: Reader, whole: Section) -> Verification:
     if not kind:
         return Verification("token")
     secret = section.text("secret")
-    if secret:
+    if secret and not NAME.match(secret):
+        section.fault("secret", "Write the name of a secret alone, as in HOOK_KEY: letters, digits and _.")
+    elif secret:
         reader.secrets.add(secret)
     return Verification(
         kind=kind,

@@ -9,7 +9,7 @@ import yaml
 
 from integrations.transports.statuses import Outcome, outcome_of
 
-from ..evaluation.calls import origin_of
+from ..evaluation.calls import NOT_IN_HEADER, origin_of
 from ..evaluation.shapes import (
     BodyTemplate,
     Expectation,
@@ -31,19 +31,29 @@ REFERENCE = frozenset({"external_id", "external_url", "external_status"})
 EVERYWHERE = frozenset({"system", "now"})
 AUTH = Scope(frozenset({"secret"}))
 ANSWER = ("status", "headers", "body")
-_STEP_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
+NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+\Z")
 _GUARDED = re.compile(r"\bsteps\.(\w+)\s+is\s+defined\b")
+_WRONG_IN_URL = (
+    (r"[{}]", "It has no template: write the address itself."),
+    (r"@", "User and password stand in auth, not in the URL."),
+    (r"[?#]", "It has no ? and no #: the query stands in each request."),
+    (r"[\s\\]", "It has no spaces and no backslashes."),
+)
 # The transport sets these itself.
 _OWN_HEADERS = {"host", "content-length", "transfer-encoding", "connection"}
 
 
 class Reader:
-    """Reads the parts of one document. Faults go to its source, the names of secrets to `secrets`."""
+    """Reads the parts of one document. Faults go to its source, the names of secrets to `secrets`.
+
+    `names`: those that its templates used so far.
+    """
 
     def __init__(self, source: Source, engine: Engine, pause_on: frozenset[int]) -> None:
         self.source, self.engine, self.pause_on = source, engine, pause_on
         self.secrets: set[str] = set()
+        self.names: set[str] = set()
         self.secret_uses = 0  # by how many templates
 
     # --- Values ---
@@ -56,6 +66,7 @@ class Reader:
         for found in check.faults(text):
             self.source.fault_in_text(node, path, text, found)
         self.secrets |= check.secrets
+        self.names |= check.names
         self.secret_uses += bool(check.secrets)
         return Template.of(self.engine, text, path, uses_secret=bool(check.secrets))
 
@@ -86,7 +97,8 @@ class Reader:
         value = self.one(section, key, scope, default)
         if isinstance(value, bool) or (isinstance(value, Template) and value.is_expression):
             return value
-        section.fault(key, 'A condition is one expression, as in "{{ comment }}", or true or false.')
+        if isinstance(section.node(key), yaml.ScalarNode):  # otherwise its fault is recorded already
+            section.fault(key, 'A condition is one expression, as in "{{ comment }}", or true or false.')
         return default
 
     def pairs(self, section: Section, key: str, scope: Scope, lists: bool = True) -> dict[str, Value]:
@@ -105,8 +117,12 @@ class Reader:
         method = section.one_of(METHODS, "method")
         with_secrets, uses_before = scope.also("secret"), self.secret_uses
         headers = self.pairs(section, "headers", with_secrets, lists=False)
+        names: set[str] = set()
         for name, entry in section.mapping("headers").items() if headers else ():
             self._check_header(section, name, entry)
+            if name.lower() in names:
+                self.source.fault(entry.key, below(section.at("headers"), name), "This header stands here twice.")
+            names.add(name.lower())
         query = self.pairs(section, "query", scope)
         body = self.body(section, with_secrets)
         if body and method in ("get", "delete") and body.kind == "file":
@@ -163,10 +179,15 @@ class Reader:
             value = self.one(section, kind, scope)
         elif not section.flag("file", True):
             section.fault("file", "Write true, or leave it out.")
+        for key in ("part", "content_type"):
+            if NOT_IN_HEADER.search(section.text(key)):
+                section.fault(key, "Write one line without control characters.")
         return PartTemplate(section.text("part"), kind, value, section.text("content_type") or None)
 
     def expectation(self, section: Section, scope: Scope) -> Expectation:
         statuses = section.statuses("expect")
+        if statuses is not None and not statuses:
+            section.fault("expect", "Write at least one status, as in [200, 201].")
         never = sorted(
             status
             for status in statuses or ()
@@ -200,7 +221,7 @@ class Reader:
         own = ("result", "once") if with_result else ()
         section = Section(self.source, node, path, ("name", "when", *REQUEST_KEYS, *EXPECTATION_KEYS, "save", *own))
         name = section.text("name") if section.needs("name") else ""
-        if name and not _STEP_NAME.match(name):
+        if name and not NAME.match(name):
             section.fault("name", "A name has letters, digits and _, and does not begin with a digit.")
         section.path = f"{path} {name}: " if name else path
         when = self.condition(section, "when", scope, True)
@@ -233,14 +254,25 @@ class Reader:
         text = section.text(key)
         if not text:
             return ""
-        try:
-            scheme, host, _ = origin_of(text)
-        except ValueError:
-            scheme = host = ""
-        if scheme not in ("http", "https") or not host or re.search(r"[\s@?#\\{}]", text):
-            section.fault(key, "Write a URL as in https://desk.example.com/api, without user, query or template.")
+        if wrong := _wrong_with_url(text):
+            section.fault(key, f"Write a URL as in https://desk.example.com/api. {wrong}")
             return ""
         return text.rstrip("/")
+
+
+def _wrong_with_url(text: str) -> str:
+    scheme = re.match(r"([A-Za-z][A-Za-z0-9+.-]*)://", text)
+    if not scheme:
+        return "It begins with https:// or http://."
+    if scheme[1].lower() not in ("http", "https"):
+        return f"With {scheme[1]}:// nothing can be called, only with https:// or http://."
+    for pattern, wrong in _WRONG_IN_URL:
+        if re.search(pattern, text):
+            return wrong
+    try:
+        return "" if origin_of(text)[1] else "The host is missing."
+    except ValueError:
+        return "Its host or port cannot be read."
 
 
 def header_name(section: Section, key: str) -> str:

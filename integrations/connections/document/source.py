@@ -14,6 +14,7 @@ from integrations.yaml_values import JsonValuesLoader
 
 from ..templating.faults import Fault
 from .checks import Found
+from .slips import explained, in_quotes
 
 LARGEST = 256 * 1024
 DEEPEST = 30
@@ -75,8 +76,7 @@ class Source:
         try:
             node = yaml.compose(self.text, _Loader)
         except yaml.MarkedYAMLError as error:
-            mark = error.problem_mark or error.context_mark
-            self._unreadable(mark.index if mark else 0, f"Not valid YAML: {error.problem or error.context}.")
+            self._unreadable(*explained(self.text, error))
             return None
         except yaml.reader.ReaderError as error:
             self._unreadable(error.position, "Not valid YAML: a character that may not stand here.")
@@ -94,6 +94,7 @@ class Source:
 
     def _add(self, index: int, path: str, message: str) -> None:
         line = bisect_right(self._lines, index)
+        path = path.removesuffix(": ")  # that of a step as a whole
         self.faults.append(Fault(line, index - self._lines[line - 1] + 1, path, message))
         if len(self.faults) > MOST_FAULTS:
             self.faults.append(replace(self.faults.pop(), message=f"There are more than {MOST_FAULTS} faults."))
@@ -124,9 +125,19 @@ class Source:
             self.fault(node, path, "The document has more than 1 MiB of text, that which aliases repeat included.")
             raise TooLarge
 
+    def _is_template(self, node: yaml.Node, path: str) -> bool:
+        """Whether the node is a template without quotes, which YAML takes for a mapping. The fault is recorded."""
+        text = self.text[node.start_mark.index : node.end_mark.index]
+        if not (isinstance(node, yaml.MappingNode) and text.startswith("{{")):
+            return False
+        self.fault(node, path, in_quotes(text))
+        return True
+
     def entries(self, node: yaml.Node, path: str, depth: int = 0) -> dict[str, Entry]:
         """The keys of a mapping. `<<` adds the keys of others that it does not name itself."""
         self._visit(node, path)
+        if self._is_template(node, path):
+            return {}
         if not isinstance(node, yaml.MappingNode):
             self.fault(node, path, "Write a mapping here, as in key: value.")
             return {}
@@ -167,7 +178,8 @@ class Source:
         """A scalar as JSON knows it."""
         self._visit(node, path)
         if not isinstance(node, yaml.ScalarNode):
-            self.fault(node, path, "Write a single value here.")
+            if not self._is_template(node, path):
+                self.fault(node, path, "Write a single value here.")
             return None
         kind = node.tag.removeprefix("tag:yaml.org,2002:")
         if kind == "str":

@@ -21,7 +21,7 @@ MASK = "•••"
 _ENCODED_MASK = quote(MASK)
 # A shorter secret would be found in every second word.
 SHORTEST_SEARCHED = 4
-_NOT_IN_HEADER = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
+NOT_IN_HEADER = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 # A segment of a path that stands for this folder or the one above.
 _DOTS = re.compile(r"/(?:\.|%2e){1,2}(?=[/?#]|\Z)", re.IGNORECASE)
 # What may stand in a URL as it is. Other characters are percent-encoded.
@@ -160,7 +160,7 @@ def _scalar(value: Value, names: Names, path: str) -> str | None:
 
 def header_text(text: str, path: str) -> str:
     """The value of a header as it is. Raises EvaluationFailed for one that would end the header."""
-    if _NOT_IN_HEADER.search(text):
+    if NOT_IN_HEADER.search(text):
         raise EvaluationFailed(path, "a header has no line ends and no control characters")
     return text
 
@@ -199,7 +199,7 @@ def _whole_url(url: str | None, base_url: str, path: str) -> str:
         parts = urlsplit(url)
     except ValueError:
         raise EvaluationFailed(path, "the value is no URL") from None
-    if not is_same or parts.username is not None or parts.fragment or "\\" in url or _NOT_IN_HEADER.search(url):
+    if not is_same or parts.username is not None or parts.fragment or "\\" in url or NOT_IN_HEADER.search(url):
         raise EvaluationFailed(path, "the value is no URL of the host of base_url, with its scheme and port")
     return url
 
@@ -260,8 +260,11 @@ def _part(part: PartTemplate, names: Names, path: str) -> Part:
         text = _scalar(part.value, names, f"{path}.text") or ""
         return Part(part.name, text.encode(), part.content_type)
     file = _attachment(names, f"{path}.file")
-    own_type = as_text(file.get("content_type"))
-    return Part(part.name, AttachedFile(), part.content_type or own_type, as_text(file.get("file_name")))
+    own_type, file_name = (as_text(file.get(key)) for key in ("content_type", "file_name"))
+    if any(NOT_IN_HEADER.search(text or "") for text in (own_type, file_name)):
+        what = "the file's name or type has a line end or control character: attach the file anew, with another name"
+        raise EvaluationFailed(f"{path}.file", what)
+    return Part(part.name, AttachedFile(), part.content_type or own_type, file_name)
 
 
 def _attachment(names: Names, path: str) -> Mapping[str, Any]:

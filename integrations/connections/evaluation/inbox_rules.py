@@ -79,5 +79,12 @@ def operations_of(connection: Connection, headers: Mapping[str, str], body: byte
         "body": body_of(headers, body, "inbox"),
         "omit": OMIT,
     }
-    templates = _inbox(connection).operations
-    return [operation_from(template, names) for template in templates if is_true(template.when, names)]
+    made: list[Operation] = []
+    for template in _inbox(connection).operations:
+        if not is_true(template.when, names):
+            continue
+        key, operation = operation_from(template, names)
+        if key is not None and any(key == other for other, _ in made):
+            raise EvaluationFailed(f"{template.path}.key", f"another operation of this webhook has the key {key} too")
+        made.append((key, operation))
+    return made

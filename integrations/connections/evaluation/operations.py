@@ -28,8 +28,12 @@ def operation_from(template: OperationTemplate, names: Mapping[str, Any]) -> Ope
             continue
         is_number = isinstance(found, int | float) and not isinstance(found, bool)
         body[name] = as_text(found) if name in _TEXTS and is_number else found
+    return operation_key(template, names), body
+
+
+def operation_key(template: OperationTemplate, names: Mapping[str, Any]) -> str | None:
+    """The key; None without one. Raises EvaluationFailed."""
     try:
-        key = as_text(evaluated(template.key, names))
+        return as_text(evaluated(template.key, names)) or None
     except Unusable as error:
         raise EvaluationFailed(f"{template.path}.key", str(error)) from None
-    return key or None, body

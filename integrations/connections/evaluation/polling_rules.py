@@ -17,7 +17,7 @@ from .answers import names_of_answer
 from .calls import Call, Caller
 from .connection import Connection
 from .conversation import Conversation, Verdict, verdict_of_rules, verdict_of_status
-from .operations import Operation, operation_from
+from .operations import Operation, operation_from, operation_key
 from .shapes import Poll
 
 _LIST = "poll.list."
@@ -47,18 +47,6 @@ def list_call(
         cursor = _earlier(cursor, poll.overlap)
     names = {**_listing(cursor, page), "now": timestamp(now)}
     return Caller(connection.base_url, secrets).call(poll.listed.request, "list", names)
-
-
-def is_by_page(connection: Connection, cursor: object, now: datetime) -> bool:
-    """Whether the list goes on by page number: then the cursor must stay while its pages are asked for."""
-    names = {"now": timestamp(now)}
-    calls = [
-        Caller(connection.base_url, dict.fromkeys(connection.secret_names, "")).call(
-            _poll(connection).listed.request, "list", {**_listing(cursor, page), **names}
-        )
-        for page in (0, 1)
-    ]
-    return (calls[0].url, calls[0].body) != (calls[1].url, calls[1].body)
 
 
 def _earlier(cursor: object, seconds: int) -> object:
@@ -186,6 +174,24 @@ def is_skipped(
 ) -> bool:
     """Whether nothing becomes of an entry: what we did ourselves, private notes. Raises EvaluationFailed."""
     return is_true(_poll(connection).skip_if, _names(item, steps, entry=entry, known=known, cursor=cursor))
+
+
+def key_of(
+    connection: Connection,
+    item: object,
+    entry: object,
+    steps: Mapping[str, Any] | None,
+    known: bool,
+    external_id: str,
+    *,
+    cursor: object = None,
+) -> str | None:
+    """The key of an entry; None if it has none. One that is skipped may have no value for it."""
+    names = _names(item, steps, entry=entry, known=known, external_id=external_id, cursor=cursor)
+    try:
+        return operation_key(_poll(connection).operation, names)
+    except EvaluationFailed:
+        return None  # `operation_of()` says why
 
 
 def operation_of(

@@ -81,6 +81,7 @@ class OperationTemplate:
 class Listing:
     """The request for what is new. `page_size`: how many items a full page has.
 
+    `by_page`: whether the next page is asked for by its number. Otherwise it is asked for by the cursor.
     `cursor`: of the whole answer, where it is not one of an item.
     """
 
@@ -88,6 +89,7 @@ class Listing:
     expectation: Expectation = Expectation()
     items: Value = None
     page_size: int | None = None
+    by_page: bool = False
     cursor: Value = None
 
 

@@ -15,6 +15,11 @@ class Fault:
     path: str
     message: str
 
+    @property
+    def told(self) -> str:
+        """The message, behind the key that it is about."""
+        return f"{self.path}: {self.message}" if self.path else self.message
+
 
 class FaultyDocument(ValueError):  # noqa: N818
     """The document cannot be used. `faults` has all of them, in the order of their lines."""
@@ -25,7 +30,7 @@ class FaultyDocument(ValueError):  # noqa: N818
         for one in faults:
             places.setdefault((one.line, one.column, one.message), one)
         self.faults = sorted(places.values())
-        super().__init__("\n".join(f"{one.line}:{one.column}: {one.path}: {one.message}" for one in self.faults))
+        super().__init__("\n".join(f"{one.line}:{one.column}: {one.told}" for one in self.faults))
 
 
 class EvaluationFailed(Exception):  # noqa: N818

@@ -28,8 +28,7 @@ class Command(BaseCommand):
             connection = connection_of(text)
         except FaultyDocument as error:
             for fault in error.faults:
-                place = f"{fault.path}: " if fault.path else ""
-                self.stdout.write(f"{file}:{fault.line}:{fault.column}: {place}{fault.message}")
+                self.stdout.write(f"{file}:{fault.line}:{fault.column}: {fault.told}")
             count = len(error.faults)
             raise CommandError(f"{file} has {count} fault{'' if count == 1 else 's'}.") from None
         for line in _found(connection):

@@ -38,8 +38,9 @@ class Ticket:
     files: list[bytes] = field(default_factory=list)
 
 
-# What a test puts in the place of an answer: a status, or a status and a body; "lost" does the work and hangs up.
-Fault = int | str | tuple[int, Any]
+# What a test puts in the place of an answer: a status, or a status, a body and if wished headers; "lost" does the work
+# and hangs up.
+Fault = int | str | tuple[int, Any] | tuple[int, Any, dict[str, str]]
 
 
 class TicketDesk:
@@ -54,6 +55,8 @@ class TicketDesk:
         self.faults: dict[str, list[Fault]] = {}
         self.tickets: dict[str, Ticket] = {}
         self.news: list[dict[str, Any]] = []
+        # What happens behind each answer of GET /news.
+        self.between: list[Callable[[], object]] = []
         self.needs_token = False
         self.tokens: list[str] = []
         self.given = 0
@@ -114,13 +117,17 @@ class TicketDesk:
             handler.close_connection = True
             handler.connection.close()
             return
+        headers = {}
         if isinstance(fault, int):
             status, answer = fault, {"message": f"as scripted: {fault}"}
         elif isinstance(fault, tuple):
-            status, answer = fault
+            status, answer, *more = fault
+            headers = more[0] if more else {}
         content = b"" if answer is None else answer if isinstance(answer, bytes) else json.dumps(answer).encode()
         handler.send_response(status)
         handler.send_header("Content-Type", "application/json")
+        for name, value in headers.items():
+            handler.send_header(name, value)
         handler.send_header("Content-Length", str(len(content)))
         handler.end_headers()
         handler.wfile.write(content)
@@ -159,10 +166,16 @@ class TicketDesk:
         return 200, {"items": [self._seen(key) for key, ticket in self.tickets.items() if ticket.number == wanted]}
 
     def _news(self, call: Received, _: str) -> tuple[int, Any]:
-        after, page = int(call.query.get("after", ["0"])[0]), int(call.query.get("page", ["0"])[0])
-        size = int(call.query.get("size", ["100"])[0])
-        found = [each for each in self.news if each["id"] > after]
-        return 200, {"items": found[page * size : (page + 1) * size]}
+        number = {name: int(values[0]) for name, values in call.query.items()}
+        page, size = number.get("page", 0), number.get("size", 100)
+        found = [each for each in self.news if each["id"] > number.get("after", 0)]
+        if "since" in number:
+            found = sorted((each for each in found if each["at"] >= number["since"]), key=lambda each: each["at"])
+        answer = {"items": [dict(each) for each in found[page * size : (page + 1) * size]]}
+        answer["number"] = sum(str(call) == "GET /news" for call in self.received)
+        if self.between:
+            self.between.pop(0)()
+        return 200, answer
 
     def _create(self, call: Received, _: str) -> tuple[int, Any]:
         key = f"T{len(self.tickets) + 1}"

@@ -120,6 +120,15 @@ def test_the_body(keys, content_type, body):
     assert (made.headers.get("Content-Type"), made.body) == (content_type, body)
 
 
+# What a file may be that came from elsewhere: its name would end a header.
+@each_row(("key", "value"), [("file_name", "a\r\nX: y.pdf"), ("file_name", "a\x00.pdf"), ("content_type", "a/b\nX: y")])
+def test_a_file_whose_name_would_end_a_header_refuses(key, value):
+    with pytest.raises(EvaluationFailed) as failed:
+        call("post: /x\nmultipart:\n  - {part: file, file: true}", attachment={**ATTACHMENT, key: value})
+    assert failed.value.path == "outgoing.Assign[0] send: multipart[0].file"
+    assert "attach the file anew, with another name" in failed.value.message
+
+
 def test_multipart():
     made = call(
         """

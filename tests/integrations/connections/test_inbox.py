@@ -15,6 +15,7 @@ from standardwebhooks.webhooks import Webhook
 from svix.webhooks import Webhook as SvixWebhook
 
 from changes.models import Change, Comment
+from integrations.connections.document import faults_of
 from integrations.models import ConnectionInbox, IncomingOperation
 
 from .conftest import connect, document_of
@@ -65,8 +66,8 @@ VERIFY = {
 
 @pytest.fixture
 def inbox(acme, desk, client):
-    def inbox(kind, verify=""):
-        more = f"inbox:\n  verify: {verify or VERIFY[kind]}\n{OPERATIONS}"
+    def inbox(kind, verify="", operations=OPERATIONS):
+        more = f"inbox:\n  verify: {verify or VERIFY[kind]}\n{operations}"
         secrets = {"API_KEY": "a-secret-key-9", "HMAC": "hmac-secret", "PASSWORD": "open-sesame", "WHSEC": WHSEC}
         connect(acme, document_of(desk, more=more), **secrets)
 
@@ -177,3 +178,65 @@ def test_a_call_that_cannot_be_used_is_refused_and_logged(inbox, payload, status
     assert said in refused.content.decode()
     assert [row.status for row in IncomingOperation.objects.all()] == ["Failed"]
     assert not Change.objects.exists()
+
+
+SEVERAL = """\
+  operations:
+    - when: "{{ body.event == 'opened' }}"
+      key: "{{ body.id }}-record"
+      operation: Create
+      external_id: "{{ body.ticket }}"
+      properties: {title: "{{ body.title }}"}
+    - when: "{{ body.event == 'replied' }}"
+      key: "{{ body.id }}-comment"
+      operation: Update
+      external_id: "{{ body.ticket }}"
+      comments: [{body: "{{ body.text }}"}]
+    - when: "{{ body.event == 'replied' and body.title }}"
+      key: "{{ body.id }}KEY"
+      operation: Update
+      external_id: "{{ body.ticket }}"
+      properties: {title: "{{ body.title }}"}
+    - when: "{{ body.event == 'replied' and body.more }}"
+      key: "{{ body.id }}-more"
+      operation: Update
+      external_id: "{{ body.ticket }}"
+      comments: [{body: "{{ body.more }}"}]
+"""
+REPLIED = {"id": "e2", "event": "replied", "ticket": "T1", "text": "Smoke", "title": "", "more": ""}
+# The title and more text that the webhook has, the status of its answer, which of its operations are repeated, and all
+# comments afterwards.
+TRIES = [
+    ("x" * 201, "More smoke", 400, [], ["Smoke", "More smoke"]),
+    ("x" * 201, "More smoke", 400, [], ["Smoke", "More smoke"]),
+    ("Their burnt printer", "Fire", 200, [True, False, True], ["Smoke", "More smoke"]),
+]
+
+
+def test_one_of_several_operations_that_is_refused_doubles_no_other(inbox):
+    send = inbox("hmac", operations=SEVERAL.replace("KEY", "-title"))
+    assert send(OPENED, hexed).status_code == 200
+    for title, more, status, repeated, comments in TRIES:
+        answer = send(REPLIED | {"title": title, "more": more}, hexed)
+        assert answer.status_code == status, answer.content
+        assert [one["repeated"] for one in answer.json().get("operations", [])] == repeated
+        assert [comment.body for comment in Comment.objects.order_by("id")] == comments
+    assert Change.objects.get().title == "Their burnt printer"
+
+
+def test_two_operations_of_one_webhook_need_two_keys(inbox):
+    send = inbox("hmac", operations=SEVERAL.replace("KEY", "-comment"))
+    send(OPENED, hexed)
+    refused = send(REPLIED | {"title": "Their burnt printer"}, hexed)
+    assert refused.status_code == 400
+    assert (
+        "inbox.operations[2].key: another operation of this webhook has the key e2-comment" in refused.json()["detail"]
+    )
+    assert not Comment.objects.exists()
+
+
+def test_of_several_operations_each_needs_a_key():
+    document = f"base_url: https://desk.example.com\ninbox:\n  verify: token\n{SEVERAL}"
+    assert faults_of(document) == []
+    (fault,) = faults_of(document.replace('      key: "{{ body.id }}-more"\n', ""))
+    assert (fault.path, "Give it a key" in fault.message) == ("inbox.operations[3]", True)

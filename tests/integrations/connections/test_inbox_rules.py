@@ -95,9 +95,11 @@ OPERATIONS = """
       external_id: "{{ body.id }}"
       comments: [{body: "{{ body.text }}"}]
     - when: "{{ body.event == 'updated' and body.id > 10 }}"
+      key: "{{ '' if body.id < 20 else body.id }}"
       operation: Update
       change_number: "{{ body.id }}"
     - when: "{{ body.event == 'deleted' }}"
+      key: "{{ body.id }}"
       operation: Reject
 """
 

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 from django.utils import timezone
 
 from changes.models import Change, Comment
 from integrations.connections import polling, revisions, secrets
-from integrations.models import ConnectionPoll, ExternalReference, IncomingOperation
+from integrations.models import ConnectionPoll, DeliveryControl, ExternalReference, IncomingOperation
 from integrations.outgoing import delivery
 from integrations.standing.status import all_statuses
 from tests.refused_writes import refused
+from tests.rows import each_row
 
 from .conftest import connect, document_of
 from .desk import Ticket
@@ -138,7 +141,7 @@ def test_a_list_by_pages_keeps_its_cursor_while_it_is_read(polled, desk):
         (["0"], ["0"]),
         (["0"], ["1"]),
         (["0"], ["2"]),
-    ]
+    ] * 2  # the second time nothing has changed
 
 
 class TestAnswering:
@@ -219,6 +222,81 @@ def test_a_credential_that_is_refused_pauses_the_system(polled, desk):
     assert desk.received == []
 
 
+# The status of the list and its Retry-After, and the pause until the next poll, in seconds.
+RETRY_AFTER = [
+    (429, "300", 300),
+    (503, "300", 300),
+    (503, "5", 20),
+    (503, "soon", 20),
+    (429, "90000", 3600),
+    (400, "300", 20),
+]
+
+
+@each_row(("status", "asked", "pause"), RETRY_AFTER)
+def test_the_partner_may_ask_us_to_wait(polled, desk, status, asked, pause):
+    desk.faults["GET /news"] = [(status, {}, {"Retry-After": asked})]
+    row = poll()
+    assert row.failures == 1
+    assert abs((row.due_at - timezone.now()).total_seconds() - pause) < 5
+
+
+OPEN = {"breaker": "Open", "breaker_opened_at": timezone.now()}
+# The circuit breaker, and whether the system is polled.
+BREAKERS = [
+    ({}, True),
+    ({**OPEN, "breaker_cause": "by_hand", "breaker_until": None}, False),
+    ({**OPEN, "breaker_until": timezone.now() + timedelta(hours=1)}, False),
+    ({**OPEN, "breaker_until": timezone.now() - timedelta(hours=1)}, True),
+    ({**OPEN, "breaker": "HalfOpen"}, True),
+]
+
+
+@each_row(("breaker", "is_polled"), BREAKERS)
+def test_an_open_breaker_holds_polls_too(polled, desk, breaker, is_polled):
+    DeliveryControl.objects.filter(system=polled).update(**breaker)
+    desk.received.clear()
+    poll()
+    assert bool(desk.received) == is_polled
+
+
+def test_a_failed_poll_does_not_open_the_breaker(polled, desk, settings):
+    settings.BREAKER_FAILURES = 1
+    desk.faults["GET /news"] = [503, 503]
+    poll()
+    assert poll().failures == 2
+    assert DeliveryControl.objects.get(system=polled).breaker == "Closed"
+
+
+# When the next poll is due, and until when a worker has it, both in seconds from now; and whether it is polled now.
+TIMES = [
+    (-1, None, True),
+    (-1, 50, False),
+    (-1, 86_400, True),
+    (600, None, False),
+    (86_400, None, True),
+    (86_400, 86_400, True),
+]
+
+
+@each_row(("due", "claimed", "is_polled"), TIMES)
+def test_a_time_that_is_impossibly_far_off_is_mended(polled, desk, due, claimed, is_polled):
+    now = timezone.now()
+    claimed_until = now + timedelta(seconds=claimed) if claimed else None
+    ConnectionPoll.objects.update(due_at=now + timedelta(seconds=due), claimed_until=claimed_until)
+    desk.received.clear()
+    polling.poll_due()
+    assert bool(desk.received) == is_polled
+
+
+def test_a_system_that_is_polled_once_a_day_is_left_alone(polled, desk):
+    connect(polled, document_of(desk, more=POLL.replace("every: 10", "every: 86400")))
+    polling.poll_due()
+    desk.received.clear()
+    polling.poll_due()
+    assert desk.received == []
+
+
 def test_another_desk_or_another_cursor_begins_anew_and_an_edit_does_not(polled, desk):
     news(desk, "T1", title="Old")
     assert poll().cursor == 1
@@ -244,3 +322,17 @@ def test_news_that_cannot_be_kept_holds_up_no_other(polled, desk):
     assert (row.cursor, row.failures) == (2, 0)
     assert [change.title for change in Change.objects.all()] == ["Good"]
     assert [status for _, status, _ in taken()] == ["Failed", "Applied"]
+
+
+def test_a_key_that_was_done_is_dropped_before_anything_else(polled, desk):
+    news(desk, "T1", title="Their printer")
+    poll()
+    once = POLL.replace("item.title is not none", "item.nothing")
+    skipping = POLL.replace("item.by == 'us'", "item.nothing")
+    for number, document in enumerate((once, skipping), start=1):
+        connect(polled, document_of(desk, more=document))
+        ConnectionPoll.objects.update(cursor=0)
+        news(desk, "T1", by="us")
+        poll()
+        # Only the new entry meets what is wrong with the document.
+        assert IncomingOperation.objects.filter(status="Failed").count() == (0 if number == 1 else 2), number

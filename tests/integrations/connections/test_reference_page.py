@@ -65,7 +65,7 @@ def test_the_command_says_every_fault_with_its_place(tmp_path):
         call_command("check_connection", str(file), stdout=out)
     assert failed.value.returncode == 1
     assert out.getvalue().splitlines() == [
-        f"{file}:1:11: base_url: Write a URL as in https://desk.example.com/api, without user, query or template.",
+        f"{file}:1:11: base_url: Write a URL as in https://desk.example.com/api. It begins with https:// or http://.",
         f"{file}:3:46: outgoing.Assign[0] a: query.q: There is no name chnge here. Did you mean change?",
     ]
 
