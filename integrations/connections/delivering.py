@@ -153,8 +153,9 @@ class Mapped:
         return request
 
     def _has_time(self) -> bool:
-        """Whether a call that is made now can end before the lease does."""
-        return time.monotonic() - self.prolonged_at < settings.DELIVERY_LEASE - settings.DELIVERY_TIMEOUT
+        """Whether a call that is made now can end before the lease does, or at least has half of the lease."""
+        lease = settings.DELIVERY_LEASE
+        return time.monotonic() - self.prolonged_at < max(lease - settings.DELIVERY_TIMEOUT, lease / 2)
 
     def _too_late(self, attempt: DeliveryAttempt) -> Result:
         attempt.failure, attempt.error = Failure.SIGN_IN, "the token that another call asked for did not come in time"

@@ -15,6 +15,15 @@ from tests.exchange import RunningExchange
 from .desk import PERSON_NAME, Desk
 
 # Has the poll made now, by whichever worker comes first, and waits for its end. Prints how far it got.
+_STATE = """
+from integrations.models import DeliveryAttempt, ExternalSystem, OutgoingOperation
+system = ExternalSystem.objects.select_related("control").get(system_id="{system_id}")
+print("paused", system.paused_at, system.pause_status, "breaker", system.control.breaker)
+for row in OutgoingOperation.objects.filter(system=system).order_by("id"):
+    print(row, row.status, row.tries, row.last_failure, row.last_error, row.done_steps)
+for row in DeliveryAttempt.objects.filter(operation__system=system).order_by("id"):
+    print(row.step, row.http_status, row.error, row.answer[:200])
+"""
 _POLL = """
 import json, time
 from django.utils import timezone
@@ -150,5 +159,8 @@ class Partnership:
     # --- Waiting ---
 
     def until(self, what: str, condition: Callable[[], Any]) -> Any:
-        # A look is work for the desk.
-        return self.exchange.until(f"{self.system_id}: {what}", condition, pause=0.25)
+        try:
+            # A look is work for the desk.
+            return self.exchange.until(f"{self.system_id}: {what}", condition, pause=0.25)
+        except TimeoutError as error:
+            raise AssertionError(f"{error}\n{self.exchange.shell(_STATE.format(system_id=self.system_id))}") from error
