@@ -19,6 +19,7 @@ def reference() -> SafeString:
     _title, _, text = FILE.read_text(encoding="utf-8").partition("\n")
     text = re.sub(r"\[([^\]]+)\]\((?!#)[^)]+\)", r"\1", text)
     html = MarkdownIt("commonmark", {"html": False}).enable("table").render(text)
+    html = html.replace("<pre>", '<pre tabindex="0">')  # it may have to be scrolled by keys
     html = re.sub(r"<h([23])>(.*?)</h\1>", _with_anchor, html)
     return mark_safe(html)  # noqa: S308 - our own file, rendered without its HTML  # nosec
 
