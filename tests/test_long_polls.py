@@ -31,7 +31,9 @@ def waiting(ready, *owners):
             assert not polls._of_owner
             return sorted(calls[call] for call in done)
 
-    return asyncio.run(run())
+    # In a thread of its own: a browser of another test may keep a loop running in this one.
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(asyncio.run, run()).result()
 
 
 def nothing(keys):
