@@ -48,7 +48,7 @@ class Sent(ABC):
     """
 
     def __init__(self, request: Request | None) -> None:
-        self.request: Request = request  # type: ignore[assignment] # None where `user` and `length` are known otherwise
+        self._request = request
         self.token = ""  # its name
         self.is_logged = True
         self.system: ExternalSystem | None = None
@@ -59,6 +59,13 @@ class Sent(ABC):
         # Whose budget pays for a failure before it is known for which system the request speaks.
         self.payer: ExternalSystem | None = None
         self.is_paid = False
+
+    @property
+    def request(self) -> Request:
+        """The call that it came with. What a poll found came with none, and says its `user` and `length` itself."""
+        if self._request is None:
+            raise ValueError("It came with no call of the sender.")
+        return self._request
 
     @property
     def named(self) -> Mapping[str, Any]:

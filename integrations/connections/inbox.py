@@ -29,6 +29,7 @@ from . import news
 from .evaluation import inbox_rules
 from .evaluation.connection import Connection
 from .evaluation.operations import Operation
+from .evaluation.shapes import Verification
 from .revisions import connection_of_revision
 from .secrets import secrets_of
 from .templating.faults import EvaluationFailed, FaultyDocument
@@ -110,13 +111,15 @@ class InboxView(APIView):
             number, connection = connection_of_revision(system.connection_id)
         except FaultyDocument as error:
             raise APIException("The connection's document has faults: see its page.") from error
-        if connection.inbox is None or not self._is_verified(request, system, connection, body):
+        inbox = connection.inbox
+        if inbox is None or not self._is_verified(request, system, connection, inbox.verify, body):
             _count(system, "unverified")
             raise AuthenticationFailed(NOT_VERIFIED)
         return system, number, connection
 
-    def _is_verified(self, request: Request, system: ExternalSystem, connection: Connection, body: bytes) -> bool:
-        verify = connection.inbox.verify  # type: ignore[union-attr]
+    def _is_verified(
+        self, request: Request, system: ExternalSystem, connection: Connection, verify: Verification, body: bytes
+    ) -> bool:
         if verify.kind == "token":
             return self._has_token(request, system, verify.in_query)
         secrets = secrets_of([system.pk])[system.pk]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import threading
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -179,12 +180,12 @@ class Engine:
         return text
 
 
-class Dynamic:
+class Dynamic(ABC):
     """A value that is found when it is needed."""
 
+    @abstractmethod
     def value(self, names: Names) -> object:
         """A JSON value, or OMIT. Raises EvaluationFailed."""
-        raise NotImplementedError
 
 
 @dataclass(frozen=True)
@@ -233,7 +234,6 @@ class Template(Dynamic):
         try:
             value = evaluate(self.source, names)
             _count(value, time.thread_time() - begun)
-            return value  # noqa: TRY300
         except Unusable as error:
             raise EvaluationFailed(self.path, self._said(str(error))) from None
         except TemplateError as error:
@@ -244,6 +244,8 @@ class Template(Dynamic):
         # What a filter raises for arguments that it does not take, and Python for values that it cannot compare.
         except (TypeError, ValueError, ArithmeticError, AttributeError, LookupError, RecursionError) as error:
             raise EvaluationFailed(self.path, self._said(f"cannot be evaluated: {error}")) from None
+        else:
+            return value
 
     def _said(self, reason: str, kind: str = "") -> str:
         """The reason, but of a template with secrets nothing that may quote one."""
