@@ -107,5 +107,6 @@ def pytest_runtest_makereport(item: pytest.Item) -> Iterator[Any]:
     if report.failed and isinstance(exchange, FaultStack):
         item.has_failed = True  # type: ignore[attr-defined]
         report.sections.append(("seed", f"FAULTS_SEED={os.environ['FAULTS_SEED']}"))
+        report.sections.append(("state", exchange.state()))
         report.sections.append(("logs", exchange.logs(100)))
     return report

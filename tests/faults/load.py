@@ -72,6 +72,8 @@ class Load:
             thread.join()
         if error is None and self._errors:
             raise self._errors[0]
+        if error is not None:
+            error.add_note(f"Steps: {self.marks()}. Errors of the actors: {self._errors}. Failures: {self.failures}.")
 
     def _work(self, actor: Actor) -> None:
         try:

@@ -10,6 +10,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import psycopg
+
 from tests.certificates import AUTHORITY, EXPIRED, VALID, make_certificates
 from tests.exchange import ROLES, ROOT, Client, RunningExchange
 from tests.processes import free_port, start
@@ -18,6 +20,12 @@ from tests.services import PostgreSQL, Redis
 WORKERS = ("worker-1", "worker-2")
 DATABASE = "faults"
 LEASE = 2.0
+_STATE = (
+    """SELECT s.system_id, o.status, o.is_next, count(*), min(o.next_try_at), max(o.claimed_until), now()
+       FROM integrations_outgoingoperation o JOIN integrations_externalsystem s ON s.id = o.system_id GROUP BY 1, 2, 3""",
+    "SELECT * FROM integrations_deliverycontrol",
+    "SELECT pid, state, wait_event_type, wait_event, now() - xact_start, left(query, 200) FROM pg_stat_activity",
+)
 _SESSIONS = """
 from django.contrib.auth import get_user_model
 from django.test import Client
@@ -74,6 +82,13 @@ class FaultStack(RunningExchange):
         """Queries the database directly, without the product."""
         with self.postgresql.connect(DATABASE) as connection:
             return connection.execute(sql, parameters).fetchall()
+
+    def state(self) -> str:
+        """What the database says of operations and partners, for the report of a failed test."""
+        try:
+            return "\n".join(str(row) for sql in _STATE for row in self.query(sql))
+        except psycopg.Error as error:
+            return f"The database does not answer: {error}"
 
     def behave(self, system_id: str, **behaviour: Any) -> None:
         """Sets the partner's behaviour for the next messages. `mode="normal"` resets it."""

@@ -47,7 +47,7 @@ def test_a_lease_shorter_than_a_request(exchange, load, nothing_is_lost, other_w
     exchange.behave("BETA", mode="hang", seconds=0.6)
     try:
         with load(at_least=5, pause=0.2) as work:
-            exchange.until("something arrived twice", lambda: len(repeats(exchange)) > before)
+            exchange.until("something arrived twice", lambda: len(repeats(exchange)) > before, 180)
         assert nothing_is_lost(work)
     finally:
         for system_id in ("ACME", "BETA"):
@@ -67,10 +67,10 @@ def test_a_worker_that_sleeps_longer_than_its_lease_changes_nothing_when_it_wake
             exchange.until("something is being sent", lambda: sending(exchange))
             exchange.processes[other].pause()
             arrived = len(received(exchange))
-            exchange.until("the one that is awake sends", lambda: len(received(exchange)) > arrived)
+            exchange.until("the one that is awake sends", lambda: len(received(exchange)) > arrived, 180)
             exchange.processes[sleeper].pause()
             exchange.processes[other].resume()
-            exchange.until("the other one sends it again", lambda: len(repeats(exchange)) > before)
+            exchange.until("the other one sends it again", lambda: len(repeats(exchange)) > before, 180)
             exchange.processes[sleeper].resume()
     finally:
         for name in WORKERS:

@@ -83,7 +83,7 @@ class TwoDesksExchange(RunningExchange):
         answer = self._of_thread.connection.execute(sql, values)
         return answer.fetchall() if answer.description else []
 
-    def until(self, what: str, condition: Callable[[], Any], seconds: float = 120, pause: float = 0.3) -> Any:
+    def until(self, what: str, condition: Callable[[], Any], seconds: float = 300, pause: float = 0.3) -> Any:
         """Waits for a condition, whichever processes are killed meanwhile. Ends early if `is_given_up`."""
 
         def met() -> Any:

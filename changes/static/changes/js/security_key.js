@@ -3,9 +3,12 @@
   "use strict";
 
   const forms = window.allauth.webauthn.forms;
-  const connect = (button, start, name) => {
-    const credential = document.getElementById(button)?.form.elements.credential;
-    if (credential) start({ ids: { [name]: button, credential: credential.id, data: "key-data" } });
+  const connect = (id, start, name) => {
+    const button = document.getElementById(id);
+    if (!button) return;
+    start({ ids: { [name]: id, credential: button.form.elements.credential.id, data: "key-data" } });
+    // Until now a click would have done nothing.
+    button.disabled = false;
   };
   connect("add-key", forms.addForm, "add");
   connect("use-key", forms.authenticateForm, "authenticate");
