@@ -15,6 +15,7 @@ ORDERS: Mapping[str, tuple[Column, ...]] = {
     "number": (PRIMARY_KEY,),
     "created_at": (Column(F("created_at"), MOMENT, attrgetter("created_at")), PRIMARY_KEY),
     "updated_at": (Column(F("updated_at"), MOMENT, attrgetter("updated_at")), PRIMARY_KEY),
+    "last_activity_at": (Column(F("last_activity_at"), MOMENT, attrgetter("last_activity_at")), PRIMARY_KEY),
     "planned_start": (Column(PLANNED_START, MOMENT, lambda change: change.planned_start or NEVER), PRIMARY_KEY),
     # The most urgent first.
     "priority": (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 from django import forms
@@ -72,6 +73,10 @@ class ChangeFilter(FilterSet):
     updated_since = TimestampFilter(
         field_name="updated_at", lookup_expr="gte", help_text="RFC 3339, such as 2026-11-24T09:30:00Z."
     )
+    activity_since = TimestampFilter(
+        method="active_since",
+        help_text="As `updated_since`, but comments, attachments and references that you see count too.",
+    )
     search = CharFilter(
         method="matching",
         max_length=SEARCH_MAX_LENGTH,
@@ -88,6 +93,9 @@ class ChangeFilter(FilterSet):
         if not values:
             return queryset
         return queryset.filter(phase__in=[phase for phase, metaphase in METAPHASES.items() if metaphase in values])
+
+    def active_since(self, queryset: ChangeQuerySet, name: str, moment: datetime) -> ChangeQuerySet:
+        return queryset.filter(last_activity_at__gte=moment)
 
     def matching(self, queryset: ChangeQuerySet, name: str, text: str) -> ChangeQuerySet:
         return queryset.find(text, self.request.parser_context["view"].viewer)

@@ -101,6 +101,7 @@ class ChangeSerializer(serializers.Serializer):
     actual_end = TimestampField(read_only=True, allow_null=True)
     created_at = TimestampField(read_only=True)
     updated_at = TimestampField(read_only=True)
+    last_activity_at = TimestampField(read_only=True)
     version = serializers.IntegerField(read_only=True)
     approval_round = serializers.IntegerField(read_only=True)
 

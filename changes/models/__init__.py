@@ -7,6 +7,7 @@ what the workflow or another person's edit forbids; `changed_fields` then tells 
 from .additions import Addition, Approval, Attachment, Comment
 from .bulk import BulkItem, BulkJob
 from .group import SupportGroup
+from .looks import Look
 from .preferences import Preferences, SavedFilter
 from .rate_counters import RateCounter
 from .record import Change, FieldChange
@@ -21,6 +22,7 @@ __all__ = [
     "Change",
     "Comment",
     "FieldChange",
+    "Look",
     "PendingEvent",
     "Preferences",
     "RateCounter",

@@ -32,7 +32,8 @@ from changes.validators import (
 )
 
 from . import recipients
-from .holding import held
+from .activity import note_activity
+from .holding import held, keep_as_stored
 from .record import Change
 from .writing import within_transaction, writing
 
@@ -85,6 +86,9 @@ class Addition(models.Model):
             kwargs["force_insert"] = True  # otherwise an existing key would be overwritten
             with writing():
                 super().save(*args, **kwargs)
+                note_activity(self.change_id, self.created_at)
+                self.change.last_activity_at = self.created_at
+                keep_as_stored(self.change)
 
     def delete(self, *args: object, **kwargs: object) -> Any:
         raise TypeError(f"A {self._meta.verbose_name} is never deleted.")

@@ -12,6 +12,7 @@ from django.core.exceptions import ValidationError
 from django.core.validators import MaxLengthValidator
 from django.db import models
 from django.db.models import F, Q
+from django.db.models.functions import Now
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from django_fsm import FSMField
@@ -118,8 +119,10 @@ class Change(Movable):
     version = models.PositiveIntegerField(_("version"), default=1, editable=False)
     created_at = models.DateTimeField(_("created at"), auto_now_add=True)
     updated_at = models.DateTimeField(_("updated at"), auto_now=True)
+    # Of a save, an addition or news of a partner: see activity.py.
+    last_activity_at = models.DateTimeField(_("last activity"), auto_now=True, db_default=Now())
 
-    history = SourcedRecords(excluded_fields=["number", "created_by", "plan_altered_by"])
+    history = SourcedRecords(excluded_fields=["number", "created_by", "plan_altered_by", "last_activity_at"])
     objects = ChangeQuerySet.as_manager()
 
     TIMES = ("planned_start", "planned_end", "actual_start", "actual_end")
@@ -166,6 +169,7 @@ class Change(Movable):
             models.Index(fields=["phase", "-id"], name="change_phase"),
             models.Index(fields=["owning_group", "-id"], name="change_owning_group"),
             models.Index(fields=["updated_at", "id"], name="change_updated"),
+            models.Index(fields=["last_activity_at", "id"], name="change_activity"),
             models.Index(fields=["requested_by", "-id"], name="change_requested_by"),
             models.Index(PRIORITY_RANK, F("id"), name="change_priority"),
             models.Index(PLANNED_START, F("id"), name="change_planned_start"),
@@ -326,7 +330,7 @@ class Change(Movable):
         if not differing:
             return []
         self.version = stored.version + 1
-        return [*differing, "version", "updated_at"]
+        return [*differing, "version", "updated_at", "last_activity_at"]
 
     def differences_from(self, stored: Change | None) -> dict[str, FieldChange]:
         """The fields in which this record differs from `stored`. With None: the fields that a new record fills in.

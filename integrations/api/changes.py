@@ -6,9 +6,12 @@ starts from what the caller may see, so that no search, filter or page can revea
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any, cast
 
 from django.db.models import Prefetch, QuerySet, prefetch_related_objects
+from django_filters import CharFilter
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import serializers, status
 from rest_framework.request import Request
@@ -16,11 +19,14 @@ from rest_framework.response import Response
 
 from changes.api import views
 from changes.api.fields import TimestampField
+from changes.api.filters import ChangeFilter
 from changes.api.serializers import ApprovalSerializer, ChangeSerializer
 from changes.choices import Visibility
+from changes.keyset import Column
 from changes.models import Change, Comment
+from changes.orders import ORDERS
 from changes.querysets import ChangeQuerySet
-from integrations.access import reachable
+from integrations.access import reachable, shown_activity
 from integrations.models import ExternalReference, ExternalSystem
 
 from .partner_uploads import attach
@@ -82,11 +88,48 @@ class ExchangedAnswers(PartnerView, views.ChangeAnswers):
 
     def load_related(self, changes: list[Change]) -> None:
         prefetch_related_objects(changes, self.visible_references())
+        if self.partner is not None:
+            rows = Change.objects.filter(pk__in=[change.pk for change in changes]).order_by()
+            shown = dict(rows.values_list("pk", shown_activity(self.partner)))
+            for change in changes:
+                change.last_activity_at = shown[change.pk]
+
+
+class ExchangedChangeFilter(ChangeFilter):
+    """Also by what belongs to partners. A partner finds its own only; what is another's is as unknown to it."""
+
+    external_id = CharFilter(method="of_reference", max_length=255, help_text="The id of a partner's record.")
+    system_id = CharFilter(method="of_system", max_length=100, help_text="A system that the change is linked to.")
+
+    @property
+    def partner(self) -> list[ExternalSystem] | None:
+        return cast("PartnerView", self.request.parser_context["view"]).partner
+
+    def of_reference(self, queryset: ChangeQuerySet, name: str, external_id: str) -> ChangeQuerySet:
+        references = ExternalReference.objects.filter(external_id=external_id)
+        if self.partner is not None:
+            references = references.filter(system__in=self.partner)
+        return queryset.filter(pk__in=references.order_by().values("change"))
+
+    def of_system(self, queryset: ChangeQuerySet, name: str, system_id: str) -> ChangeQuerySet:
+        systems = ExternalSystem.objects.filter(system_id=system_id)
+        if self.partner is not None:
+            systems = systems.filter(pk__in=[system.pk for system in self.partner])
+        return reachable(list(systems), queryset)
+
+    def active_since(self, queryset: ChangeQuerySet, name: str, moment: datetime) -> ChangeQuerySet:
+        if self.partner is None:
+            return super().active_since(queryset, name, moment)
+        return queryset.alias(shown_activity=shown_activity(self.partner)).filter(shown_activity__gte=moment)
 
 
 class ChangeListView(ExchangedAnswers, views.ChangeListView):
-    def get_queryset(self) -> QuerySet[Change]:
-        return super().get_queryset().prefetch_related(self.visible_references())
+    filterset_class = ExchangedChangeFilter
+
+    @property
+    def orders(self) -> Mapping[str, tuple[Column, ...]]:  # type: ignore[override]
+        """A partner has no order by the last activity: it would tell when a private comment was added."""
+        return {name: order for name, order in ORDERS.items() if self.partner is None or name != "last_activity_at"}
 
 
 class ChangeView(ExchangedAnswers, views.ChangeView):

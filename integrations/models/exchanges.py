@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.db import models
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
 from changes.models import Change
+from changes.models.activity import note_activity
 from changes.texts.lines import LineField
 from changes.validators import validate_identifier, validate_text, validate_web_address
 from integrations.fields import IdentifierField
@@ -47,6 +50,11 @@ class ExternalReference(models.Model):
 
     def __str__(self) -> str:
         return f"{self.system}: {self.external_id}"
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        """Also notes the news on the change, whose row lock the caller holds."""
+        super().save(*args, **kwargs)
+        note_activity(self.change_id, self.updated_at)
 
 
 class Exchange(models.Model):

@@ -22,7 +22,8 @@ DATABASE = "faults"
 LEASE = 2.0
 _STATE = (
     """SELECT s.system_id, o.status, o.is_next, count(*), min(o.next_try_at), max(o.claimed_until), now()
-       FROM integrations_outgoingoperation o JOIN integrations_externalsystem s ON s.id = o.system_id GROUP BY 1, 2, 3""",
+       FROM integrations_outgoingoperation o JOIN integrations_externalsystem s ON s.id = o.system_id
+       GROUP BY 1, 2, 3""",
     "SELECT * FROM integrations_deliverycontrol",
     "SELECT pid, state, wait_event_type, wait_event, now() - xact_start, left(query, 200) FROM pg_stat_activity",
 )

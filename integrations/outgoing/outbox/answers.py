@@ -10,6 +10,7 @@ from uuid import UUID
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
 
+from changes.models.activity import note_activities, note_activity
 from integrations import statements
 from integrations.models import Exchange, ExternalReference
 
@@ -51,11 +52,24 @@ def keep_answers(results: Sequence[Result], exchanges: Mapping[int, Exchange], n
         statements.write_heard_of(heard_of, now)
     if altered:
         ExternalReference.objects.bulk_update(altered, [*FIELDS, "updated_at"])
-    for pair in _insert({pair: references[pair] for pair in new}):
+    refused = _insert({pair: references[pair] for pair in new})
+    _note_news({reference.change_id for reference in altered} | {pair[0] for pair in new if pair not in refused}, now)
+    for pair in refused:
         taken = f"The answer was not used: {references[pair].external_id!r:.100} belongs to another change."
         for pk in new[pair]:
             notes[pk] = f"{notes[pk]} {taken}".strip()
     return notes
+
+
+def _note_news(changes: set[int], now: datetime) -> None:
+    """Notes the news on these changes: now where it is possible without waiting, else after the transaction."""
+    if missed := note_activities(changes, now):
+        transaction.on_commit(lambda: _note_later(missed, now))
+
+
+def _note_later(changes: Sequence[int], now: datetime) -> None:
+    for key in sorted(changes):
+        note_activity(key, now)
 
 
 def _insert(new: References) -> list[tuple[int, int]]:

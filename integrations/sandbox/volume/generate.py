@@ -62,7 +62,7 @@ class _Generator:
         comments = reserve(Comment, 2 * wanted.operations + wanted.count)
         counters = Counters(comments, reserve(Exchange, wanted.count))
         self._exchanges = Exchanges(chance, counters, now, wanted.all_settled)
-        self._changes = Table(Change, *COLUMNS)
+        self._changes = Table(Change, *COLUMNS, "last_activity_at")
         recorded = ("history_date", "history_type", "history_user", "source_system")
         self._history = Table(Change.history.model, *COLUMNS, *recorded)
         self._approvals = Table(Approval, "change", "author", "created_at", "round", "decision")
@@ -92,7 +92,7 @@ class _Generator:
         group = chance.choice(partner.groups) if is_held else int(chance.choice(self._groups))
         author, requester = chance.choice(agents), chance.choice(agents)
         life = self._lives.life(place, pk, requester, group)
-        self._changes.add(*life.row())
+        self._changes.add(*life.row(), life.updated_at)
         self._history.add(*life.first_row(), life.created_at, "+", requester, None)
         self._history.add(*life.row(), life.updated_at, "~", author, None)
         if life.is_approved:

@@ -13,8 +13,8 @@ from changes.api.serializers import ChangeSerializer
 from changes.choices import ChangeType, Phase
 from changes.models import Change
 from integrations.models import ExternalReference
-from integrations.outgoing.payloads import change_snapshot
 from tests.factories import ChangeFactory, SupportGroupFactory, UserFactory, change_in
+from tests.reading import as_read
 from tests.rows import each_row
 
 CHANGES = "/api/v1/changes/"
@@ -36,15 +36,15 @@ def numbers(answer):
     ],
     ids=["bare", "whole second", "validate", "closed"],
 )
-def test_a_change_reads_exactly_as_in_a_payload(api, alice, acme, make):
+def test_a_change_reads_as_in_a_payload_with_its_last_activity(api, alice, acme, make):
     change = make()
     reference = ExternalReference.objects.create(
         change=change, system=acme, external_id="C-1", external_url="https://desk.acme.example/C-1"
     )
     change.refresh_from_db()
     read = api(alice).get(f"{CHANGES}{change.number}/").json()
-    assert read == change_snapshot(change, [reference])
-    assert list(read) == list(change_snapshot(change))
+    assert read == as_read(change, [reference])
+    assert list(read) == list(as_read(change))
     assert api(alice).get(CHANGES).json()["results"] == [read]
     assert "external_references" not in ChangeSerializer(change).data
 
@@ -151,7 +151,7 @@ class TestFilters:
         ("updated_since=2026-02-30T00:00:00Z", "updated_since", "no such date"),
         ("updated_since=2026-02-20T00:00:00", "updated_since", "no offset"),
         ("search=a&search=b", "search", "more than once"),
-        ("page=2", "page", "Known: change_type, completion_code, cursor"),
+        ("page=2", "page", "Known: activity_since, change_type, completion_code, cursor"),
         ("state=Plan", "state", "no such parameter"),
         ("format=xml", "format", "no such parameter"),
         ("ordering=size", "ordering", "Give one of: number, created_at"),
@@ -182,7 +182,7 @@ def test_no_address_ignores_an_unknown_parameter(api, audrey, address):
 class TestPages:
     """Pages through each ordering, forwards and back: every row once, in order, ties by number."""
 
-    ORDERINGS = ("number", "created_at", "updated_at", "planned_start", "priority", "title")
+    ORDERINGS = ("number", "created_at", "updated_at", "last_activity_at", "planned_start", "priority", "title")
     RANKS = ("Critical", "High", "Medium", "Low")
 
     @pytest.fixture(autouse=True)

@@ -5,8 +5,8 @@ import pytest
 from changes import workflow
 from changes.choices import ChangeType, Phase
 from changes.models import Approval, Change
-from integrations.outgoing.payloads import change_snapshot
 from tests.factories import ChangeFactory, SupportGroupFactory, UserFactory, change_in
+from tests.reading import as_read
 
 
 def address(change):
@@ -54,7 +54,7 @@ def test_a_transition_answers_with_the_change(api, alice):
     assert answer.status_code == 200
     change.refresh_from_db()
     assert change.phase == "Evaluate"
-    assert answer.json() == change_snapshot(change)
+    assert answer.json() == as_read(change)
     assert answer.headers["ETag"].startswith('"2-')
     assert change.history.latest().history_user == alice
 

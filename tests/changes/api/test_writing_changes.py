@@ -4,8 +4,8 @@ import pytest
 
 from changes.choices import Phase
 from changes.models import Change
-from integrations.outgoing.payloads import change_snapshot
 from tests.factories import ChangeFactory, SupportGroupFactory, change_in
+from tests.reading import as_read
 from tests.rows import each_row
 
 CHANGES = "/api/v1/changes/"
@@ -37,7 +37,7 @@ class TestCreating:
         answer = api(alice).post(CHANGES, {"title": "New"})
         assert answer.status_code == 201
         change = Change.objects.get()
-        assert answer.json() == change_snapshot(change)
+        assert answer.json() == as_read(change)
         assert answer.headers["Location"] == f"http://testserver{CHANGES}{change.number}/"
         assert answer.headers["ETag"].startswith('"1-')
         read = answer.json()
@@ -82,7 +82,7 @@ class TestEditing:
             before = api(alice).get(address).json()
         answer = api(alice).patch(address, {name: value})
         assert answer.status_code == 200
-        derived = {"priority", "updated_at", "version", name}
+        derived = {"priority", "updated_at", "last_activity_at", "version", name}
         assert answer.json()[name] == value
         assert {key: value for key, value in answer.json().items() if key not in derived} == {
             key: value for key, value in before.items() if key not in derived

@@ -1,0 +1,44 @@
+"""The last activity on a change: what was saved on it, added to it, or heard of it from a partner."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from datetime import datetime
+
+from django.db import connection
+
+from .prepared import prepared
+
+# An older moment changes nothing, so it does not matter in which order writers come.
+_NOTE = """
+UPDATE changes_change SET last_activity_at = %s
+WHERE id = %s AND last_activity_at < %s"""
+_NOTE_UNLOCKED = """
+UPDATE changes_change SET last_activity_at = %s
+WHERE id IN (SELECT id FROM changes_change WHERE id IN ({keys}){lock}) AND last_activity_at < %s"""
+_SKIPPED = "SELECT id FROM changes_change WHERE id IN ({keys}) AND last_activity_at < %s"
+
+
+def note_activity(key: int, at: datetime) -> None:
+    """Notes an activity on the change with this key. The caller holds its row lock."""
+    moment = connection.ops.adapt_datetimefield_value(at)
+    with prepared(), connection.cursor() as cursor:
+        cursor.execute(_NOTE, [moment, key, moment])
+
+
+def note_activities(keys: Collection[int], at: datetime) -> list[int]:
+    """Notes an activity on these changes, except those whose row is locked elsewhere. Returns the keys of those.
+
+    For a caller that holds locks which others take after a change's: waiting here could end in a deadlock.
+    """
+    if not keys:
+        return []
+    moment = connection.ops.adapt_datetimefield_value(at)
+    places = ", ".join(["%s"] * len(keys))
+    skip = " FOR NO KEY UPDATE SKIP LOCKED" if connection.features.has_select_for_update_skip_locked else ""
+    with connection.cursor() as cursor:
+        cursor.execute(_NOTE_UNLOCKED.format(keys=places, lock=skip), [moment, *keys, moment])
+        if cursor.rowcount == len(keys):
+            return []
+        cursor.execute(_SKIPPED.format(keys=places), [*keys, moment])
+        return [key for (key,) in cursor.fetchall()]

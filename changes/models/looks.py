@@ -1,0 +1,48 @@
+"""What each person has seen of each change, for the marks of what is new since."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+
+from django.conf import settings
+from django.db import models
+from django.utils.translation import gettext_lazy as _
+
+from .record import Change
+
+
+class Look(models.Model):
+    """A person's latest look at a change's page. `seen_until`: the change's last activity that the page showed."""
+
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="looks")
+    change = models.ForeignKey(Change, on_delete=models.CASCADE, related_name="looks", db_index=False)
+    seen_until = models.DateTimeField(_("seen until"))
+
+    class Meta:
+        verbose_name = _("look")
+        verbose_name_plural = _("looks")
+        constraints = [models.UniqueConstraint(fields=["change", "user"], name="one_look_per_person_and_change")]
+
+    def __str__(self) -> str:
+        return f"{self.user_id} at {self.change_id}"
+
+
+def look(user_id: int, change: Change) -> datetime | None:
+    """Notes that this person sees the change as it was read. Returns until when they had seen it; None if never."""
+    known = Look.objects.filter(user=user_id, change=change).values_list("seen_until", flat=True).first()
+    if known is None or known < change.last_activity_at:
+        Look.objects.bulk_create(
+            [Look(user_id=user_id, change=change, seen_until=change.last_activity_at)],
+            update_conflicts=True,
+            unique_fields=["change", "user"],
+            update_fields=["seen_until"],
+        )
+    return known
+
+
+def news_since_looked(user_id: int, changes: Iterable[Change]) -> set[int]:
+    """The keys of those of these changes that have news since this person looked at them. Others are not in it."""
+    activity = {change.pk: change.last_activity_at for change in changes}
+    looks = Look.objects.filter(user=user_id, change__in=activity).values_list("change", "seen_until")
+    return {key for key, seen_until in looks if seen_until < activity[key]}
