@@ -15,7 +15,7 @@ from . import search
 from .bulk import kind
 from .models import Change, recipients
 from .pages import parts
-from .pages.change import timeline
+from .pages.change import news, timeline
 from .pages.list import export, filters
 from .security_log import kinds, recording
 
@@ -28,6 +28,7 @@ class Extension:
     - `filters`: filters of the list, by their name in the address.
     - `columns`: columns of the list's export.
     - `timeline`: kinds of timeline entries, under filters of their own.
+    - `news`: what it shows on the page of a change that may be new while the page is open.
     - `searched`: more rows that a search covers.
     - `recipients`: partners that something public on a change is sent to; the change's row is locked.
     - `recipients_shown`: the same for a page. Registered only together with `recipients`.
@@ -42,6 +43,7 @@ class Extension:
     filters: Mapping[str, django_filters.Filter] = field(default_factory=dict)
     columns: Sequence[export.Columns] = ()
     timeline: Sequence[timeline.Show] = ()
+    news: Sequence[news.Source] = ()
     searched: Sequence[search.Source] = ()
     recipients: Callable[[Change], Iterable[str]] | None = None
     recipients_shown: Callable[[Change], Iterable[str]] | None = None
@@ -68,6 +70,8 @@ def register(extension: Extension) -> None:
         export.offer(columns)
     for show in extension.timeline:
         timeline.offer(show.name, show.label, *show.kinds)
+    for fresh in extension.news:
+        news.offer(fresh)
     for source in extension.searched:
         search.offer(source)
     if extension.recipients and extension.recipients_shown:

@@ -21,7 +21,7 @@ def waiting(ready, *owners):
         with ThreadPoolExecutor(1) as threads:
             polls = LongPolls(threads)
             calls = {
-                asyncio.create_task(polls.wait(Wait(number, owner, LONG, ready))): owner
+                asyncio.create_task(polls.wait(Wait(number, owner, LONG, ready, most=3))): owner
                 for number, owner in enumerate(owners)
             }
             done, others = await asyncio.wait(calls, timeout=1)
@@ -55,6 +55,5 @@ def broken(keys):
     ],
 )
 def test_who_waits_and_who_is_answered(monkeypatch, ready, owners, answered):
-    monkeypatch.setattr(long_polling, "MOST_OF_OWNER", 3)
     monkeypatch.setattr(long_polling, "MOST", 5)
     assert waiting(ready, *owners) == answered

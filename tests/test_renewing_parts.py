@@ -39,7 +39,6 @@ class World(NamedTuple):
             "status": "/exchange/status/",
             "test": f"/exchange/status/ACME/test/{self.test.number}/",
             "change": f"/changes/{self.change.number}/",
-            "exchange": f"/exchange/changes/{self.change.number}/",
             "job": self.job_page,
         }
 
@@ -99,7 +98,7 @@ PARTS = {
         lambda world: Approval(change=world.change, author=world.ingrid, decision=Decision.DENIED, comment="No").save(),
         "Denied",
     ),
-    "the exchange of a change": Row("change", "exchange", "exchange", referred, "A-1"),
+    "the exchange of a change": Row("change", "news", "change", referred, "A-1"),
     "a bulk job's progress": Row(
         "job", "job-progress", "job", lambda world: world.job.items.update(status="done"), "1 of 1"
     ),
@@ -175,12 +174,19 @@ def test_a_filter_of_the_timeline_hides_no_news_of_the_rest_of_the_page(world):
     assert "Another title" in client.get(attribute(tag, "hx-get"), headers=asking).content.decode()
 
 
-def test_while_older_entries_are_shown_nothing_asks(world):
+def test_while_older_entries_are_shown_they_stay_and_the_rest_is_renewed(world):
     client, address = web(world.ingrid), world.pages["change"]
     for number in range(40):
         Comment(change=world.change, author=world.alice, body=f"Comment {number}").save()
     older = re.search(r'id="older-link" href="([^"#]*)', client.get(address).content.decode())[1].replace("&amp;", "&")
-    assert "hx-get" not in tag_of(client.get(older).content.decode(), "news")
+    tag = tag_of(client.get(older).content.decode(), "news")
+    asking = asked_for(attribute(tag, "data-version"), Target="news")
+    asked = attribute(tag, "hx-get").replace("&amp;", "&")
+    Comment(change=world.change, author=world.alice, body="One more", visibility="private").save()
+    assert client.get(asked, headers=asking).status_code == 204
+    referred(world)
+    news = client.get(asked, headers=asking).content.decode()
+    assert "A-1" in news and 'id="timeline"' not in news
 
 
 def test_a_job_that_is_done_comes_with_its_results_and_asks_no_more(world):

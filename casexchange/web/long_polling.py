@@ -15,9 +15,9 @@ logger = logging.getLogger(__name__)
 
 # Seconds between two looks, and what each key adds, so that very many of them do not take all of a thread's time.
 INTERVAL, FOR_EACH_KEY = 0.2, 0.005
-# Calls that may wait in this process, of one owner and of all. A web server takes some hundreds of calls at a time, and
-# those who wait must not be in the way of those who do not.
-MOST_OF_OWNER, MOST = 20, 400
+# Calls that may wait in this process. A web server takes some hundreds of calls at a time, and those who wait must not
+# be in the way of those who do not.
+MOST = 400
 
 
 class LongPolls:
@@ -31,7 +31,7 @@ class LongPolls:
 
     async def wait(self, wait: Wait) -> None:
         """Returns when there is news, or when the time is over; at once if too many wait already."""
-        if self._of_owner[wait.owner] >= MOST_OF_OWNER or self._of_owner.total() >= MOST:
+        if self._of_owner[wait.owner] >= wait.most or self._of_owner.total() >= MOST:
             return
         event = asyncio.Event()
         self._of_owner[wait.owner] += 1

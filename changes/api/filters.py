@@ -74,6 +74,7 @@ class ChangeFilter(FilterSet):
         field_name="updated_at", lookup_expr="gte", help_text="RFC 3339, such as 2026-11-24T09:30:00Z."
     )
     activity_since = TimestampFilter(
+        field_name="last_activity_at",
         method="active_since",
         help_text="As `updated_since`, but comments, attachments and references that you see count too.",
     )

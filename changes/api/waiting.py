@@ -15,19 +15,22 @@ from django.http import HttpResponse
 
 CAN_WAIT, HAS_WAITED = "casexchange.can_wait", "casexchange.has_waited"
 Keys = Collection[Any]
+# Calls of one owner that may wait in a process.
+MOST_OF_OWNER = 20
 
 
 @dataclass(frozen=True)
 class Wait:
     """What a call waits for, at most so many seconds. `ready` returns those of the given keys that have news.
 
-    `owner`: whoever calls. Only some calls of each may wait at a time; beyond that a call is answered at once.
+    `owner`: whoever calls. Only `most` calls of each may wait at a time; beyond that a call is answered at once.
     """
 
     key: Hashable
     owner: Hashable
     seconds: float
     ready: Callable[[Keys], Keys]
+    most: int = MOST_OF_OWNER
 
 
 def later(wait: Wait) -> HttpResponse:

@@ -6,6 +6,10 @@ The answer is 204 if the part has not changed, so nothing moves on the page and 
 it is the part in its new version. A part without `every` does not poll. A hidden page does not poll; when it is shown
 again, all its parts poll at once.
 
+The answer to a page that shows the newest version may wait for news, if the view says by a `Watch` what to watch. Then
+one look at the database serves all waiting pages of a web server, and the news are there within a second. A server that
+cannot wait (changes/api/waiting.py) answers at once.
+
 A view that knows the version of a part without rendering it answers with `answer()`. Otherwise use `Part`, whose
 version is a hash of the rendered text:
 
@@ -21,7 +25,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -31,9 +35,15 @@ from django.template.loader import render_to_string
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
+from changes.api.waiting import CAN_WAIT, Keys, Wait, later
+
 from .htmx import VERSION
 
 NOTHING_NEW = 204
+# Seconds for which an answer waits at most, less than a proxy's patience. Then "3 minutes ago" is renewed too.
+LONGEST_WAIT = 40
+# The open pages of one person for which a web server's process lets answers wait.
+MOST_PAGES = 200
 # The event that makes a part poll at once.
 NOW = "renew"
 # CSRF tokens differ on each rendering, so they are left out of the version.
@@ -50,9 +60,25 @@ def shown_version(request: HttpRequest) -> str:
     return request.headers.get(VERSION, "")
 
 
-def answer(request: HttpRequest, version: str, part: Callable[[], HttpResponse]) -> HttpResponse:
-    """204 if the page shows this version already, otherwise `part()`."""
-    return HttpResponse(status=NOTHING_NEW) if shown_version(request) == version else part()
+@dataclass(frozen=True)
+class Watch:
+    """What a page waits for: until `ready` returns `key` among the keys that have news. Made before reading the part,
+    so that nothing can come in between."""
+
+    key: Hashable
+    ready: Callable[[Keys], Keys]
+
+
+def answer(
+    request: HttpRequest, version: str, part: Callable[[], HttpResponse], watch: Watch | None = None
+) -> HttpResponse:
+    """204 if the page shows this version already, otherwise `part()`. With `watch`, waits a while for news before a
+    204."""
+    if shown_version(request) != version:
+        return part()
+    if watch and request.META.get(CAN_WAIT):
+        return later(Wait(watch.key, f"pages of {request.user.pk}", LONGEST_WAIT, watch.ready, MOST_PAGES))
+    return HttpResponse(status=NOTHING_NEW)
 
 
 def attributes(version: str, every: int = 0, address: str = "", also: str = "") -> SafeString:

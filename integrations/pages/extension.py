@@ -17,7 +17,7 @@ from integrations.security_events import kinds, receivers
 from integrations.standing import wording
 from integrations.workers import wakeup
 
-from . import bulk_operations, desk_parts, list_columns, own_tokens, timeline_operations
+from . import bulk_operations, change_news, desk_parts, list_columns, own_tokens, timeline_operations
 from .change_panel import already_read, exchange_of
 
 # Attribute of the request for a list: the overview of its changes, read once for all rows.
@@ -111,6 +111,7 @@ def extension() -> Extension:
         parts=PARTS,
         filters=list_columns.FILTERS,
         columns=[list_columns.COLUMNS],
+        news=[change_news.NEWS],
         timeline=[timeline_operations.SHOW],
         searched=[list_columns.SEARCHED],
         recipients=_recipients,

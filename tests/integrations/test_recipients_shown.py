@@ -8,7 +8,7 @@ from changes.models import Attachment, Change, Comment
 from integrations.models import ExternalReference, OutgoingOperation
 from tests.factories import change_in
 from tests.html_forms import read_form
-from tests.pages import text, web
+from tests.pages import asked_for, text, web
 
 HTMX = {"HX-Request": "true"}
 
@@ -150,7 +150,7 @@ def test_the_exchange_that_renews_itself_renews_what_the_forms_say_of_recipients
     client = web(alice)
     before = page_of(client, internal).content.decode()
     give_to(internal, acme)
-    content = client.get(f"/exchange/changes/{internal.number}/", headers=HTMX).content.decode()
+    content = client.get(f"/changes/{internal.number}/", headers=asked_for(Target="news")).content.decode()
     for part in PARTS:
         assert f'id="{part}"' in before, part
         assert "ACME" in swapped(content, part)[:900], part
@@ -170,5 +170,5 @@ def test_the_head_that_renews_itself_renews_what_the_forms_say_of_recipients_and
 
 def test_a_reader_without_forms_gets_none_of_their_parts(audrey, internal, acme):
     give_to(internal, acme)
-    content = web(audrey).get(f"/exchange/changes/{internal.number}/", headers=HTMX).content.decode()
+    content = web(audrey).get(f"/changes/{internal.number}/", headers=asked_for(Target="news")).content.decode()
     assert not [part for part in PARTS if f'id="{part}"' in content]

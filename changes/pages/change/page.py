@@ -23,7 +23,7 @@ from changes.exceptions import FieldEdit, StaleChange, Unmet
 from changes.models import Approval, Change
 from changes.roles import PERMISSIONS
 
-from . import path, timeline_kinds
+from . import news, path, timeline_kinds
 from .forms import ApprovalForm
 from .timeline import SHOWS, Show, Timeline
 
@@ -249,16 +249,19 @@ class ChangePage:
 
     @property
     def version(self) -> str:
-        """The version of everything that updates itself on the page: the record, its decisions and the timeline."""
-        return f"{self.change.version}.{self.change.decided}.{self.timeline.stamp}"  # type: ignore[attr-defined]
+        """The version of everything that updates itself on the page: the record, its decisions, the timeline, and what
+        other apps show. A page of older entries keeps them, so their stamp is left out."""
+        stamp = "" if self.timeline.after else self.timeline.stamp
+        return news.version_of(f"{self.change.version}.{self.change.decided}.{stamp}", self.change)  # type: ignore[attr-defined]
 
     def version_with_timeline(self, shown: str) -> str:
         """The version of a page of version `shown` after only its timeline was updated.
 
         Its record and decisions keep their version, so the next poll still brings their news.
         """
-        record, dot, _timeline = shown.rpartition(".")
-        return f"{record}.{self.timeline.stamp}" if dot else self.version
+        own, others = news.own_version(shown), shown.removeprefix(news.own_version(shown))
+        record, dot, _timeline = own.rpartition(".")
+        return f"{record}.{self.timeline.stamp}{others}" if dot else self.version
 
     @property
     def shows(self) -> list[Show]:

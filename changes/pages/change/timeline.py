@@ -139,6 +139,11 @@ class Timeline:
         return [key.key for key in self.keys if key.kind == kind]
 
     @property
+    def place(self) -> str:
+        """The place after which this page begins; "" for the newest."""
+        return _ORDER.write(self.after) if self.after else ""
+
+    @property
     def older(self) -> str:
         """The place after which the next page begins; "" if there is none."""
         return self._page.next

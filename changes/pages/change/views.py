@@ -10,6 +10,7 @@ from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.functional import cached_property
+from django.utils.safestring import mark_safe
 from django.utils.translation import gettext as _
 
 from changes import audit, workflow
@@ -23,6 +24,7 @@ from changes.pages.htmx import asks_for_part, target
 from changes.pages.resume import typed_fields
 from changes.texts import text_diff
 
+from . import news
 from .forms import ApprovalForm
 from .page import ChangePage, StaleNotice, find, is_moved_already, moves, refuse_stale, stale_in_words
 
@@ -82,13 +84,24 @@ class ChangeDetail(OneChange):
         return render(self.request, "changes/includes/timeline_chosen.html", context)
 
     def news(self) -> HttpResponse:
-        """All parts that may have changed since the page was loaded; status 204 if none has."""
+        """All parts that may have changed since the page was loaded. Waits for them; status 204 if nothing has."""
+        watch = news.watch(self.change.pk)
+        del self.change  # read again, after what is watched
         page = ChangePage(self.change, self.request.user, self.request.GET.dict())
-        is_edited = not renewal.shown_version(self.request).startswith(f"{self.change.version}.")
-        context = {"change": self.change, "page": page, "is_edited": is_edited, "now": timezone.now()}
-        return renewal.answer(
-            self.request, page.version, lambda: render(self.request, "changes/includes/news.html", context)
-        )
+
+        def changed() -> HttpResponse:
+            shown = renewal.shown_version(self.request)
+            context = {
+                "change": self.change,
+                "page": page,
+                "is_own": news.own_version(shown) != news.own_version(page.version),
+                "is_edited": not shown.startswith(f"{self.change.version}."),
+                "others": mark_safe(news.of_others(self.request, self.change, shown)),  # noqa: S308 # nosec - templates
+                "now": timezone.now(),
+            }
+            return render(self.request, "changes/includes/news.html", context)
+
+        return renewal.answer(self.request, page.version, changed, watch)
 
 
 class SavePage(OneChange):

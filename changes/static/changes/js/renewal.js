@@ -20,8 +20,10 @@
   document.addEventListener("htmx:beforeRequest", (event) => {
     if (document.hidden && event.detail.elt.matches("[data-version]")) event.preventDefault();
   });
+  // It gives its waiting request up too, because a browser has only a few connections to one server.
   document.addEventListener("visibilitychange", () => {
-    if (!document.hidden) renew();
+    if (document.hidden) parts().forEach((part) => htmx.trigger(part, "htmx:abort"));
+    else renew();
   });
   addEventListener("pageshow", (event) => {
     const [arrival] = performance.getEntriesByType("navigation");

@@ -1,0 +1,46 @@
+"""What the exchange adds to the news of an open page of a change."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+
+from django.db.models import Count, Max, Q, Sum
+
+from changes.models import Change
+from changes.pages.change.news import Source
+from integrations.choices import DeliveryStatus
+from integrations.models import Exchange, ExternalSystem, IncomingOperation, OutgoingOperation
+
+from .change_panel import exchange_of
+
+_STATES = ("pk", "enabled", "paused_at", "control__breaker", "control__breaker_until")
+
+
+def stamps(changes: Collection[int]) -> Mapping[int, str]:
+    """For each change a text that differs when an operation, or the state of a system, differs. Four queries."""
+    found: dict[int, list[object]] = {key: [] for key in changes}
+    exchanges = Exchange.objects.filter(change__in=changes).order_by()
+    recorded = exchanges.values_list("change").annotate(Sum("last_sequence"), Count("rejected_at_sequence"))
+    # Only open operations, of which there are few. One that is settled leaves them.
+    of_open = OutgoingOperation.objects.unsettled().filter(exchange__change__in=changes).order_by()
+    sent, refused = Q(status=DeliveryStatus.SENDING), Q(status=DeliveryStatus.REFUSED)
+    under_way = of_open.values_list("exchange__change").annotate(
+        Count("pk"), Sum("claim"), Sum("tries"), sent=Count("pk", filter=sent), refused=Count("pk", filter=refused)
+    )
+    incoming = IncomingOperation.objects.filter(change__in=changes).order_by().values_list("change")
+    for rows in (recorded, under_way, incoming.annotate(Max("received_at"))):
+        for key, *values in rows:
+            found[key].append(values)
+    # A stamp is compared only in the process that made it, so that hash() will do.
+    states = hash(tuple(ExternalSystem.objects.order_by("pk").values_list(*_STATES)))
+    return {key: f"{values} {states}" for key, values in found.items()}
+
+
+def _values(change: Change, shown: str) -> dict[str, object]:
+    exchange = exchange_of(change)
+    # Only a changed summary is announced by a screen reader.
+    is_news = shown.partition(".")[0] != exchange.version.partition(".")[0]
+    return {"exchange": exchange, "is_news": is_news}
+
+
+NEWS = Source(stamps, lambda change: exchange_of(change).version, "integrations/includes/exchange_news.html", _values)
