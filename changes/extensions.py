@@ -14,7 +14,7 @@ import django_filters
 from . import search
 from .bulk import kind
 from .models import Change, recipients
-from .pages import parts
+from .pages import groups, parts
 from .pages.change import news, timeline
 from .pages.list import export, filters
 from .security_log import kinds, recording
@@ -30,6 +30,7 @@ class Extension:
     - `timeline`: kinds of timeline entries, under filters of their own.
     - `news`: what it shows on the page of a change that may be new while the page is open.
     - `searched`: more rows that a search covers.
+    - `partners_of_groups`: the name of the partner of each support group that has one, by the group's key.
     - `recipients`: partners that something public on a change is sent to; the change's row is locked.
     - `recipients_shown`: the same for a page. Registered only together with `recipients`.
     - `forecast`: the operations that saves and comments would send. Registered only together with `wake`.
@@ -45,6 +46,7 @@ class Extension:
     timeline: Sequence[timeline.Show] = ()
     news: Sequence[news.Source] = ()
     searched: Sequence[search.Source] = ()
+    partners_of_groups: Callable[[], Mapping[int, str]] | None = None
     recipients: Callable[[Change], Iterable[str]] | None = None
     recipients_shown: Callable[[Change], Iterable[str]] | None = None
     forecast: kind.Forecast | None = None
@@ -74,6 +76,8 @@ def register(extension: Extension) -> None:
         news.offer(fresh)
     for source in extension.searched:
         search.offer(source)
+    if extension.partners_of_groups:
+        groups.hooks.partners = extension.partners_of_groups
     if extension.recipients and extension.recipients_shown:
         recipients.offer(extension.recipients, extension.recipients_shown)
     if extension.forecast and extension.wake:

@@ -10,6 +10,7 @@ from django.utils.translation import gettext_lazy as _
 
 from changes.choices import CompletionCode, Visibility
 from changes.models import SupportGroup
+from changes.pages.groups import grouped
 from changes.validators import TEXT_MAX_LENGTH, validate_text
 
 NO_GROUP = "none"
@@ -31,7 +32,7 @@ class ReassignForm(ActionForm):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.names = dict(SupportGroup.objects.values_list("pk", "name"))
-        groups = [(str(pk), name) for pk, name in self.names.items()]
+        groups = grouped((str(pk), pk, name) for pk, name in self.names.items())
         field: Any = self.fields["group"]
         field.choices = [("", _("Choose a group")), (NO_GROUP, _("No group")), *groups]
 

@@ -18,7 +18,6 @@ PLACES = {
     "move.sends": "a transition that can be made: change",
     "abandon.sends": "a change that is abandoned: change, code",
     "edit.sends": "a form that is edited: stored (None for a new change), draft",
-    "edit.groups": "the choice of the owning group",
     "comment.sends": "the form of a public comment: change",
     "file.sends": "the form of files: change",
     "account.tokens": "a person's own page of sign-in and security",

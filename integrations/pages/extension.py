@@ -11,6 +11,7 @@ from changes.extensions import Extension
 from changes.models import Attachment, Change, Comment
 from changes.pages.parts import Part
 from integrations import rules
+from integrations.models import ExternalGroup
 from integrations.outgoing import outbox
 from integrations.outgoing.preview import Preview, Reading, draft_of
 from integrations.security_events import kinds, receivers
@@ -92,7 +93,6 @@ PARTS = (
     ("move.sends", _part("transition_sends", _of_transition)),
     ("abandon.sends", _part("will_send", _of_abandon)),
     ("edit.sends", _part("will_send", _of_edit)),
-    ("edit.groups", _part("groups")),
     ("comment.sends", _part("will_send_short", _of_comment)),
     ("file.sends", _part("will_send_short", _of_file)),
     ("account.tokens", _part("own_tokens", own_tokens.listed)),
@@ -106,6 +106,10 @@ def _recipients(change: Change) -> list[str]:
     return [system for _operation, system in rules.on_added(outbox.context_of(change, to_record=False).situation)]
 
 
+def _partners_of_groups() -> dict[int, str]:
+    return dict(ExternalGroup.objects.order_by().values_list("group", "system__system_id"))
+
+
 def extension() -> Extension:
     return Extension(
         parts=PARTS,
@@ -114,6 +118,7 @@ def extension() -> Extension:
         news=[change_news.NEWS],
         timeline=[timeline_operations.SHOW],
         searched=[list_columns.SEARCHED],
+        partners_of_groups=_partners_of_groups,
         recipients=_recipients,
         recipients_shown=lambda change: exchange_of(change).recipients,
         forecast=bulk_operations.forecast,

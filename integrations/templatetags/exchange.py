@@ -11,7 +11,7 @@ from django.utils.translation import gettext as _
 from knox.models import AuthToken
 
 from changes.pages.htmx import address_of_page
-from integrations.models import DeliveryAttempt, ExternalGroup
+from integrations.models import DeliveryAttempt
 from integrations.outgoing.preview import Planned
 from integrations.pages import change_panel
 from integrations.standing import wording
@@ -21,12 +21,6 @@ from integrations.tokens.life import end_of
 register = template.Library()
 
 MINUTE = 60
-
-
-@register.simple_tag
-def external_groups() -> list[ExternalGroup]:
-    """The support groups that belong to a partner, with their systems."""
-    return list(ExternalGroup.objects.select_related("group", "system"))
 
 
 @register.filter

@@ -27,7 +27,7 @@ def test_no_single_key_saves_an_edit_but_ctrl_enter_in_the_form_does(signed_in_p
     page = signed_in_page(alice)
     page.goto(f"/changes/{change.number}/edit/")
     page.get_by_label("Title").fill("After")
-    page.get_by_role("heading", name="Who").click()
+    page.get_by_role("heading", name="What").click()
     page.keyboard.press("s")
     page.keyboard.press("Control+Enter")
     # If the key had saved the form, the answer would have arrived before this one.

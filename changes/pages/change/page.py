@@ -21,6 +21,7 @@ from changes.actor import Person
 from changes.choices import ChangeType, Decision, Phase, Role
 from changes.exceptions import FieldEdit, StaleChange, Unmet
 from changes.models import Approval, Change
+from changes.pages.overlaps import Overlaps, overlaps_of
 from changes.roles import PERMISSIONS
 
 from . import news, path, timeline_kinds
@@ -244,6 +245,10 @@ class ChangePage:
         if now < end:
             return _("now, ends in %(time)s") % {"time": timeuntil(end, now, depth=1)}
         return _("ended %(time)s ago") % {"time": timesince(end, now, depth=1)}
+
+    @cached_property
+    def overlaps(self) -> Overlaps:
+        return overlaps_of(self.change)
 
     # --- Timeline and history ---
 

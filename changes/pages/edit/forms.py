@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -21,15 +22,28 @@ from changes.exceptions import ChangeRefused, ConditionsUnmet, ReadOnlyChange, S
 from changes.models import Change
 from changes.pages import rounds
 from changes.pages.fields import Minute, PersonChoice, Text
+from changes.pages.groups import GroupChoice
 from changes.texts.lines import Line
 
 LINES = Change.LINES
+# Fields that a new change fills in, so that a value says nothing.
+_PRESET = ("business_impact", "urgency")
 TIMES = Change.TIMES
 TEXTS = ("description", "reason", "justification", "implementation_plan", "backout_plan")
 
 
 def _labelled(choices: type[Choices], empty: str = "") -> list[tuple[str, str]]:
     return [("", empty), *choices.choices] if empty else choices.choices
+
+
+@dataclass(frozen=True)
+class Section:
+    """A section of the page: its id, title, and the fields, each with whether it is wide."""
+
+    key: str
+    title: str
+    fields: list[tuple[forms.BoundField, bool]]
+    is_folded: bool | None = None  # None: it cannot be folded
 
 
 class ChangeForm(forms.ModelForm):
@@ -70,6 +84,7 @@ class ChangeForm(forms.ModelForm):
             **dict.fromkeys(LINES, Line),
             **dict.fromkeys(TEXTS, Text),
             **dict.fromkeys(TIMES, Minute),
+            "owning_group": GroupChoice,
             "requested_by": PersonChoice,
         }
         error_messages = {"title": {"required": gettext_lazy("Give the change a title.")}}
@@ -101,8 +116,10 @@ class ChangeForm(forms.ModelForm):
             self.fields[name].widget.attrs["rows"] = 6 if name.endswith("plan") else 4
         if instance.pk is None:
             del self.fields["version"]
+            self.fields["title"].widget.attrs["autofocus"] = not self.is_bound
         elif instance.phase != Phase.LOG:
             self.fields["change_type"].disabled = self.fields["requested_by"].disabled = True
+        self._missing: set[str] = set()
         self._mark_needed(instance)
         for name in typed or ():
             if name in self.Meta.fields and not self.fields[name].disabled:
@@ -136,6 +153,7 @@ class ChangeForm(forms.ModelForm):
         for condition in workflow.conditions(instance.change_type, instance.phase, possible[0]):
             if condition.field in self.fields:
                 missing[condition.field] = missing.get(condition.field, False) or not condition.holds(instance)
+        self._missing = {name for name, is_missing in missing.items() if is_missing}
         for name, is_missing in missing.items():
             said = _("Still needed for %(phase)s.") if is_missing else _("Needed for %(phase)s.")
             said %= {"phase": possible[0].label}
@@ -160,19 +178,30 @@ class ChangeForm(forms.ModelForm):
         found = self.errors.as_data().items()
         return [name for name, errors in found if any(error.code != "required" for error in errors)]
 
-    @property
-    def sections(self) -> list[tuple[str, str, list[tuple[forms.BoundField, bool]]]]:
-        """The sections of the page: id, title, and the fields, each with whether it is wide."""
-        return [
-            (key, title, [(self[name], name == "title" or name in TEXTS) for name in names])
+    @cached_property
+    def sections(self) -> list[Section]:
+        """The sections of the page. The first is always open, the others where there is something to see or to do."""
+        first, *others = (
+            Section(key, title, [(self[name], name == "title" or name in TEXTS) for name in names])
             for key, title, names in (
-                ("what", _("What"), ("title", "change_type", "service", "category", "description")),
+                ("what", _("What"), ("title", "change_type", "owning_group", "service")),
+                ("describe", _("Description"), ("description", "category", "requested_by")),
                 ("why", _("Why"), ("reason", "justification", "business_impact", "urgency", "risk")),
-                ("whose", _("Who"), ("owning_group", "requested_by")),
                 ("how", _("How and when"), ("implementation_plan", "backout_plan", "planned_start", "planned_end")),
                 ("outcome", _("Outcome"), ("actual_start", "actual_end", "completion_code")),
             )
-        ]
+        )
+        return [first, *(replace(section, is_folded=not self._concerns(section)) for section in others)]
+
+    def _concerns(self, section: Section) -> bool:
+        """Whether a section has an error or something typed or, of a change that exists, a value or what it needs."""
+        names = {bound.name for bound, _is_wide in section.fields}
+        is_old = self.instance.pk is not None
+        filled = {name for name in names - {*_PRESET} if self[name].value() not in (None, "")}
+        typed = {name for name in names if self.is_bound and name in self.changed_data}
+        return bool(names & {*self.errors} or typed or (filled if is_old else filled - {"requested_by"})) or (
+            is_old and bool(names & self._missing)
+        )
 
     @cached_property
     def changed_data(self) -> list[str]:

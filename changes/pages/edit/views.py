@@ -23,6 +23,7 @@ from changes.pages.change.page import own_save, refuse_stale
 from changes.pages.change.views import OneChange
 from changes.pages.htmx import asks_for_part
 from changes.pages.once import once
+from changes.pages.overlaps import overlaps_of
 from changes.pages.resume import typed_before
 
 from .forms import ChangeForm
@@ -39,7 +40,8 @@ def previewed(request: HttpRequest, form: ChangeForm, stored: Change | None) -> 
     """
     if not asks_for_part(request):
         return None
-    context = {"form": form, "stored": stored, "draft": form.instance, "is_part": True}
+    draft = form.instance
+    context = {"form": form, "stored": stored, "draft": draft, "overlaps": overlaps_of(draft), "is_part": True}
     part = render_to_string(WILL_SEND, context, request)
     version = renewal.version_of(part)
     held = format_html("<span {} hidden></span>", renewal.attributes(version))
@@ -90,7 +92,8 @@ class ChangeCreatePreview(ChangeCreate):
         form = self.form(request.POST)
         form.is_valid()
         part = previewed(request, form, None)
-        return part or self.page(form, is_previewed=True, stored=None, draft=form.instance)
+        draft = form.instance
+        return part or self.page(form, is_previewed=True, stored=None, draft=draft, overlaps=overlaps_of(draft))
 
 
 # --- Editing ---
@@ -206,7 +209,8 @@ class ChangeEditPreview(ChangeEdit):
         part = previewed(request, form, self.stored)
         if part is not None:
             return part
-        preview = {"is_previewed": True, "stored": self.stored, "draft": form.instance}
+        draft = form.instance
+        preview = {"is_previewed": True, "stored": self.stored, "draft": draft, "overlaps": overlaps_of(draft)}
         is_stale = request.POST.get("version") != str(self.stored.version)
         if is_stale or resolution.chosen or self.stored.is_final:
             return self.conflict_page(form, resolution, is_stale, **preview)

@@ -20,6 +20,18 @@
     if (isOpen) event.target.querySelector("details")?.setAttribute("open", "");
   });
 
+  // A link to a field, as in a list of errors, opens the section that is folded around it.
+  const unfold = () => {
+    const field = location.hash.length > 1 && document.getElementById(decodeURIComponent(location.hash.slice(1)));
+    const section = field && field.closest("details:not([open])");
+    if (!section) return;
+    section.open = true;
+    field.scrollIntoView({ block: "center" });
+    field.focus();
+  };
+  addEventListener("hashchange", unfold);
+  unfold();
+
   // In a conflict, typing another value chooses that value.
   document.addEventListener("input", (event) => {
     const choice = event.target.closest(".clash-edit")?.querySelector("input[type=radio]");
