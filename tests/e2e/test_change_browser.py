@@ -14,7 +14,7 @@ from tests.factories import change_in
 
 AXE = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]}
 # The page asks every 8 seconds.
-SOON = 9_000
+SOON = 3_000
 
 
 @pytest.fixture
@@ -44,7 +44,6 @@ def test_what_happens_elsewhere_appears_by_itself_and_nothing_typed_is_lost(sign
     expect(page.locator("#facts")).to_contain_text("Not planned")
     expect(page.locator("#path")).to_contain_text("Planned start must be set.")
     expect(page.locator("#details")).to_contain_text("High")
-    expect(page.locator("#history")).to_contain_text("Risk")
     expect(page.locator("h1")).to_have_text(f"{change.number} Another switch")
     expect(page).to_have_title(f"{change.number} Another switch · casexchange")
     expect(page.locator("#updated")).to_contain_text("Updated automatically")

@@ -28,8 +28,8 @@ from . import news, path, timeline_kinds
 from .forms import ApprovalForm
 from .timeline import SHOWS, Show, Timeline
 
-# The number of saves on a page of the history.
-HISTORY_SIZE = 20
+# The phases in which a planned window that has ended is overdue.
+BEFORE_DEPLOYED = {Phase.LOG, Phase.EVALUATE, Phase.PLAN, Phase.APPROVE_PLAN, Phase.DEPLOY}
 # The fields that a transition may alter.
 _MOVED = {"phase", "actual_start", "actual_end", "approval_round", "completion_code"}
 
@@ -172,8 +172,8 @@ def moves(change: Change, user: Person) -> list[Move]:
 class ChangePage:
     """The parts of one change's page for one person.
 
-    `query` has the parameters of the address: `show` and `after` for the timeline, `history` for the history. `forms`
-    are submitted forms with their errors, which replace the empty ones.
+    `query` has the parameters of the address: `show` and `after` for the timeline. `forms` are submitted forms with
+    their errors, which replace the empty ones.
     """
 
     def __init__(self, change: Change, user: Any, query: Mapping[str, str], **forms: Any) -> None:
@@ -194,9 +194,6 @@ class ChangePage:
                 },
             },
         )
-        wanted = query.get("history", "")
-        is_version = wanted.isascii() and wanted.isdigit() and 0 < len(wanted) < 10
-        self._newest_save = min(int(wanted), change.version) if is_version else change.version
 
     # --- The path through the phases ---
 
@@ -242,9 +239,39 @@ class ChangePage:
             return ""
         if now < start:
             return _("starts in %(time)s") % {"time": timeuntil(start, now, depth=1)}
+        if now >= end and self.is_overdue:
+            return _("overdue since %(time)s") % {"time": timesince(end, now, depth=1)}
         if now < end:
             return _("now, ends in %(time)s") % {"time": timeuntil(end, now, depth=1)}
         return _("ended %(time)s ago") % {"time": timesince(end, now, depth=1)}
+
+    @property
+    def is_overdue(self) -> bool:
+        """Whether the planned window has ended, and the change is not deployed yet."""
+        end = self.change.planned_end
+        return end is not None and end <= timezone.now() and Phase(self.change.phase) in BEFORE_DEPLOYED
+
+    @property
+    def can_abandon(self) -> bool:
+        return any(move.is_abandon for move in self.moves)
+
+    # --- Fields that are still empty, by their labels ---
+
+    @property
+    def empty_texts(self) -> list[str]:
+        return self._empty("description", "reason", "justification")
+
+    @property
+    def empty_details(self) -> list[str]:
+        return self._empty("requested_by", "service", "category", "risk")
+
+    @property
+    def empty_plan(self) -> list[str]:
+        """Without the actual times, which the workflow sets."""
+        return self._empty("planned_start", "planned_end", "implementation_plan", "backout_plan")
+
+    def _empty(self, *names: str) -> list[str]:
+        return [audit.label(name) for name in names if not getattr(self.change, audit.attname(name))]
 
     @cached_property
     def overlaps(self) -> Overlaps:
@@ -281,27 +308,9 @@ class ChangePage:
         )
 
     @cached_property
-    def _history_range(self) -> range:
-        return range(max(1, self._newest_save - HISTORY_SIZE + 1), self._newest_save + 1)
-
-    @cached_property
     def _saves(self) -> dict[int, audit.Save]:
         in_timeline = timeline_kinds.numbers(self.timeline.keys_of(timeline_kinds.SAVE))
-        return audit.saves_of(self.change, self._history_range, in_timeline)
-
-    @property
-    def history(self) -> list[audit.Save]:
-        """The saves that the history shows, the newest first."""
-        return [self._saves[version] for version in reversed(self._history_range) if version in self._saves]
-
-    @property
-    def older_history(self) -> int:
-        """The version at which the next page of the history begins; 0 if the first save is shown."""
-        return self._history_range.start - 1
-
-    @property
-    def is_older_history(self) -> bool:
-        return self._newest_save < self.change.version
+        return audit.saves_of(self.change, range(0), in_timeline)
 
     # --- Approvals ---
 

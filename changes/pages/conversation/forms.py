@@ -35,7 +35,7 @@ class CommentForm(forms.ModelForm):
 
     body = Text(
         label=gettext_lazy("Comment"),
-        widget=forms.Textarea(attrs={"rows": 4, "data-shortcut": "c"}),
+        widget=forms.Textarea(attrs={"rows": 4, "data-shortcut": "c", "placeholder": gettext_lazy("Write a comment")}),
         help_text=gettext_lazy("Markdown: **bold**, *italic*, `code`, - lists, > quotes, [links](https://…), tables."),
     )
     visibility = forms.ChoiceField(

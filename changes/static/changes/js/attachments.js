@@ -133,6 +133,32 @@
     next();
   };
 
+  /* Opens the section around the form, to show what becomes of the files. */
+  const unfold = (form) => {
+    const section = form.closest("details");
+    if (section) section.open = true;
+  };
+  document.addEventListener("change", (event) => {
+    if (event.target.matches(".attachment-form input[type=file]")) unfold(event.target.form);
+  });
+
+  // A picture that is pasted into a comment is attached. Text that comes with a picture, as from a table, is pasted.
+  document.addEventListener("paste", (event) => {
+    const form = event.target.closest?.(".comment-form") && document.querySelector(".attachment-form");
+    const files = [...(event.clipboardData?.files ?? [])];
+    if (!form || !files.length || event.clipboardData.types.includes("text/plain")) return;
+    event.preventDefault();
+    unfold(form);
+    add(form, files.map((file, place) => named(file, `${form.dataset.pasted}${place ? ` ${place + 1}` : ""}`)));
+  });
+
+  /* Browsers call each pasted picture image.png, so that the names of several would be the same. */
+  const named = (file, name) => {
+    if (file.name !== "image.png") return file;
+    const moment = new Date().toISOString().slice(0, 19).replace("T", " ").replaceAll(":", "-");
+    return new File([file], `${name} ${moment}.png`, { type: file.type });
+  };
+
   const formOf = (event) => event.target.closest?.(".attachment-form");
   const hasFiles = (event) => event.dataTransfer?.types.includes("Files");
 
@@ -148,6 +174,7 @@
   for (const name of ["dragenter", "dragover", "dragleave", "drop"]) {
     document.addEventListener(name, (event) => {
       if (!hasFiles(event)) return;
+      document.querySelectorAll(".attachment-form").forEach(unfold);
       const form = formOf(event);
       for (const zone of document.querySelectorAll(".drop-zone")) {
         zone.classList.toggle("is-over", Boolean(form?.contains(zone)) && name !== "drop" && name !== "dragleave");

@@ -18,7 +18,7 @@
   // A part that somebody reads or works in is not replaced. The timeline then offers a link to what is new.
   document.addEventListener("htmx:oobBeforeSwap", (event) => {
     const old = event.detail.target;
-    if (!["timeline", "history", "decisions"].includes(old.id) || !isInUse(old)) return;
+    if (!["timeline", "decisions"].includes(old.id) || !isInUse(old)) return;
     event.detail.shouldSwap = false;
     if (old.id !== "timeline") return;
     document.getElementById("timeline-news").hidden = false;
