@@ -158,6 +158,7 @@ def test_without_script_several_files_are_attached_by_the_form(signed_in_page, a
     page.goto(f"/changes/{change.number}/")
     for name in ("a.txt", "b.txt"):
         (tmp_path / name).write_text(name)
+    page.get_by_text("Attach files").click()
     page.get_by_label("Files").set_input_files([tmp_path / "a.txt", tmp_path / "b.txt"])
     page.get_by_role("button", name="Attach", exact=True).click()
     expect(page.get_by_text("a.txt was attached.")).to_be_visible()

@@ -43,7 +43,8 @@ def test_a_change_from_its_creation_to_close(page, signed_in_page, alice, carol,
     for label in ("Description", "Reason for change", "Justification", "Category", "Service"):
         page.get_by_label(label, exact=True).fill(f"The {label.lower()}")
     page.get_by_label("Risk").select_option("Low")
-    page.get_by_label("Owning group").select_option("ACME Networks")
+    page.get_by_label("Owning group").select_option("ACME Networks (ACME)")
+    page.get_by_role("heading", name="How and when").click()
     page.get_by_label("Implementation plan").fill("Swap it")
     page.get_by_label("Backout plan").fill("Swap back")
     page.get_by_label(re.compile("Planned start")).fill("2026-12-01T22:00")
@@ -178,7 +179,7 @@ def tab_to(page: Page, name: str, limit: int = 80) -> None:
     for _ in range(limit):
         page.keyboard.press("Tab")
         label = page.evaluate(
-            f"{FOCUSED}.labels?.[0]?.textContent || {FOCUSED}.getAttribute('aria-label') || {FOCUSED}.textContent"
+            f"({FOCUSED}.labels?.[0] || {FOCUSED}.querySelector('h2'))?.textContent || {FOCUSED}.getAttribute('aria-label') || {FOCUSED}.textContent"
         )
         if " ".join(label.split()) in (name, f"{name} required"):
             outline = page.evaluate(f"getComputedStyle({FOCUSED}).outlineStyle")
@@ -203,11 +204,19 @@ def test_the_main_path_by_keyboard_alone(page, alice):
     tab_to(page, "New change")
     page.keyboard.press("Enter")
     expect(page.get_by_role("heading", name="New change")).to_be_visible()
-    tab_to(page, "Title")
+    expect(page.get_by_label("Title")).to_be_focused()
     page.keyboard.type("By keyboard")
-    for name in ("Service", "Category", "Description", "Reason for change", "Justification"):
-        tab_to(page, name)
-        page.keyboard.type("x")
+    tab_to(page, "Service")
+    page.keyboard.type("x")
+    for section, names in {
+        "Description": ("Description", "Category"),
+        "Why": ("Reason for change", "Justification"),
+    }.items():
+        tab_to(page, section)
+        page.keyboard.press("Enter")
+        for name in names:
+            tab_to(page, name)
+            page.keyboard.type("x")
     tab_to(page, "Create change")
     page.keyboard.press("Enter")
     expect(page.get_by_text("was created.")).to_be_visible()
