@@ -14,6 +14,8 @@ from typing import Any
 import django
 from django.core.management import call_command
 
+from .sign_in import session_of
+
 BUSY_OPERATIONS = 200
 # The groups, of many, to which alice belongs.
 GROUPS = ("Network", "Workplace Services")
@@ -30,7 +32,7 @@ def main() -> None:
     call_command("generate_changes", count=1, operations=BUSY_OPERATIONS, seed=3, add=True, stdout=sys.stderr)
     ordered = Change.objects.order_by("pk").values_list("number", flat=True)
     changes = {"ordinary": ordered.filter(pk__gt=count // 2)[0], "busy": ordered.last()}
-    json.dump({"session": _session_of(_alice()), "changes": changes}, sys.stdout)
+    json.dump({"session": session_of(_alice()), "changes": changes}, sys.stdout)
 
 
 def _alice() -> Any:
@@ -45,16 +47,6 @@ def _alice() -> Any:
     alice.groups.set(Group.objects.filter(name__in=roles))
     alice.support_groups.set(SupportGroup.objects.filter(name__in=GROUPS))
     return alice
-
-
-def _session_of(user: Any) -> str:
-    """The key of a new session of a signed-in user."""
-    from django.conf import settings
-    from django.test import Client
-
-    client = Client()
-    client.force_login(user, backend="django.contrib.auth.backends.ModelBackend")
-    return client.cookies[settings.SESSION_COOKIE_NAME].value
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ from .large import Size
 from .latency import Latency
 from .mapped import Mapped, MappedLog
 from .memory import Memory
+from .open_pages import OpenPages
 from .outgoing import Drain, Workers
 from .pages import Pages
 from .session import Row, Session
@@ -29,6 +30,7 @@ ROWS: dict[str, RowMaker] = {
     "mapped": Mapped,
     "collect": Collect,
     "latency": Latency,
+    "open-pages": OpenPages,
     "hanging": Hanging,
     "workers": Workers,
     "statements": HandMade,

@@ -6,9 +6,9 @@ The answer is 204 if the part has not changed, so nothing moves on the page and 
 it is the part in its new version. A part without `every` does not poll. A hidden page does not poll; when it is shown
 again, all its parts poll at once.
 
-The answer to a page that shows the newest version may wait for news, if the view says by a `Watch` what to watch. Then
-one look at the database serves all waiting pages of a web server, and the news are there within a second. A server that
-cannot wait (changes/api/waiting.py) answers at once.
+The answer to a page that shows the newest version may wait for news: see `waiting()`. Then one look at the database
+serves all waiting pages of a web server, and the news are there within a second. A server that cannot wait
+(changes/api/waiting.py) answers at once. A 204 may name a newer version of the same content, in the same header.
 
 A view that knows the version of a part without rendering it answers with `answer()`. Otherwise use `Part`, whose
 version is a hash of the rendered text:
@@ -25,7 +25,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -65,20 +65,20 @@ class Watch:
     """What a page waits for: until `ready` returns `key` among the keys that have news. Made before reading the part,
     so that nothing can come in between."""
 
-    key: Hashable
+    key: Any
     ready: Callable[[Keys], Keys]
 
 
-def answer(
-    request: HttpRequest, version: str, part: Callable[[], HttpResponse], watch: Watch | None = None
-) -> HttpResponse:
-    """204 if the page shows this version already, otherwise `part()`. With `watch`, waits a while for news before a
-    204."""
-    if shown_version(request) != version:
-        return part()
-    if watch and request.META.get(CAN_WAIT):
-        return later(Wait(watch.key, f"pages of {request.user.pk}", LONGEST_WAIT, watch.ready, MOST_PAGES))
-    return HttpResponse(status=NOTHING_NEW)
+def answer(request: HttpRequest, version: str, part: Callable[[], HttpResponse]) -> HttpResponse:
+    """204 if the page shows this version already, otherwise `part()`."""
+    return HttpResponse(status=NOTHING_NEW) if shown_version(request) == version else part()
+
+
+def waiting(request: HttpRequest, watch: Watch) -> HttpResponse | None:
+    """The answer that waits for news before the view is called again. None if it has waited, or cannot wait."""
+    if not request.META.get(CAN_WAIT):
+        return None
+    return later(Wait(watch.key, f"pages of {request.user.pk}", LONGEST_WAIT, watch.ready, MOST_PAGES))
 
 
 def attributes(version: str, every: int = 0, address: str = "", also: str = "") -> SafeString:

@@ -31,8 +31,7 @@ def stamps(changes: Collection[int]) -> Mapping[int, str]:
     for rows in (recorded, under_way, incoming.annotate(Max("received_at"))):
         for key, *values in rows:
             found[key].append(values)
-    # A stamp is compared only in the process that made it, so that hash() will do.
-    states = hash(tuple(ExternalSystem.objects.order_by("pk").values_list(*_STATES)))
+    states = list(ExternalSystem.objects.order_by("pk").values_list(*_STATES))
     return {key: f"{values} {states}" for key, values in found.items()}
 
 

@@ -179,7 +179,8 @@ def tab_to(page: Page, name: str, limit: int = 80) -> None:
     for _ in range(limit):
         page.keyboard.press("Tab")
         label = page.evaluate(
-            f"({FOCUSED}.labels?.[0] || {FOCUSED}.querySelector('h2'))?.textContent || {FOCUSED}.getAttribute('aria-label') || {FOCUSED}.textContent"
+            f"""({FOCUSED}.labels?.[0] || {FOCUSED}.querySelector('h2'))?.textContent
+            || {FOCUSED}.getAttribute('aria-label') || {FOCUSED}.textContent"""
         )
         if " ".join(label.split()) in (name, f"{name} required"):
             outline = page.evaluate(f"getComputedStyle({FOCUSED}).outlineStyle")

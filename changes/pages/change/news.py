@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import time
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 
@@ -12,8 +14,8 @@ from changes.api.waiting import Keys
 from changes.models import Change
 from changes.pages.renewal import Watch
 
-# Between the versions of the page's own content and of what other apps show on it.
-_BETWEEN = "/"
+# Between the versions of the page's own content and of what other apps show on it, and before the stamp.
+_BETWEEN, _STAMPED = "/", "@"
 
 
 @dataclass(frozen=True)
@@ -38,9 +40,38 @@ def offer(source: Source) -> None:
     _sources.append(source)
 
 
-def watch(change: int) -> Watch:
-    """What an open page of the change with this key waits for. Other pages about one change may wait for it too."""
-    return Watch((change, _stamps([change]).get(change)), _ready)
+@dataclass(frozen=True)
+class Stamp(Watch):
+    """A digest of what may be new about a change, and the minute, because pages show ages such as "3 minutes ago".
+
+    As long as the stamp is that of the page, the page need not be read again.
+    """
+
+    minute: int
+
+    @property
+    def digest(self) -> str:
+        return str(self.key[1])
+
+    def on(self, version: str) -> str:
+        """The version of a page that was read after this stamp."""
+        return f"{version}{_STAMPED}{self.digest}.{self.minute}"
+
+    def is_on(self, shown: str) -> bool:
+        """Whether nothing is new for a page that shows this version."""
+        return shown.rpartition(_STAMPED)[2].partition(".")[0] == self.digest
+
+    def is_of_this_minute(self, shown: str) -> bool:
+        return shown.rpartition(".")[2] == str(self.minute)
+
+
+def stamp_of(change: int) -> Stamp:
+    """The stamp of the change with this key, for its open page to wait for another one."""
+    return Stamp((change, _stamps([change]).get(change, "")), _ready, int(time.time() // 60))
+
+
+def without_stamp(version: str) -> str:
+    return version.partition(_STAMPED)[0]
 
 
 def version_of(own: str, change: Change) -> str:
@@ -71,4 +102,5 @@ def _ready(keys: Keys) -> Keys:
 def _stamps(changes: Collection[int]) -> dict[int, str]:
     moments = Change.objects.filter(pk__in=changes).order_by().values_list("pk", "last_activity_at")
     others = [source.stamps(changes) for source in _sources]
-    return {key: " ".join([moment.isoformat(), *(other.get(key, "") for other in others)]) for key, moment in moments}
+    told = {key: " ".join([moment.isoformat(), *(other.get(key, "") for other in others)]) for key, moment in moments}
+    return {key: hashlib.sha256(text.encode()).hexdigest()[:16] for key, text in told.items()}

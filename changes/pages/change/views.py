@@ -20,13 +20,13 @@ from changes.exceptions import ChangeRefused, ConditionsUnmet, MayNotApprove, St
 from changes.models import Approval, Change
 from changes.pages import renewal
 from changes.pages.access import StaffPage, require
-from changes.pages.htmx import asks_for_part, target
+from changes.pages.htmx import VERSION, asks_for_part, target
 from changes.pages.resume import typed_fields
 from changes.texts import text_diff
 
 from . import news
 from .forms import ApprovalForm
-from .page import ChangePage, StaleNotice, find, is_moved_already, moves, refuse_stale, stale_in_words
+from .page import ChangePage, StaleNotice, find, find_key, is_moved_already, moves, refuse_stale, stale_in_words
 
 CONFLICT, FORBIDDEN = 409, 403
 # The completion codes of an abandoned change, in the order in which the page offers them.
@@ -73,35 +73,44 @@ class ChangeDetail(OneChange):
         if part == "older":
             return self.part("changes/includes/timeline.html")
         if part == "news":
-            return self.news()
+            return self.fresh()
         return self.page()
 
     def chosen_timeline(self) -> HttpResponse:
         """Only the timeline, with the chosen filter. The next poll brings what else is new on the page."""
         page = ChangePage(self.change, self.request.user, self.request.GET.dict())
-        version = page.version_with_timeline(renewal.shown_version(self.request))
+        version = page.version_with_timeline(news.without_stamp(renewal.shown_version(self.request)))
         context = {"change": self.change, "page": page, "version": version}
         return render(self.request, "changes/includes/timeline_chosen.html", context)
 
-    def news(self) -> HttpResponse:
+    def fresh(self) -> HttpResponse:
         """All parts that may have changed since the page was loaded. Waits for them; status 204 if nothing has."""
-        watch = news.watch(self.change.pk)
-        del self.change  # read again, after what is watched
+        seen = renewal.shown_version(self.request)
+        stamp = news.stamp_of(find_key(self.request.user, self.kwargs["number"]))
+        if stamp.is_on(seen):
+            if later := renewal.waiting(self.request, stamp):
+                return later
+            if stamp.is_of_this_minute(seen):
+                return HttpResponse(status=renewal.NOTHING_NEW)
         page = ChangePage(self.change, self.request.user, self.request.GET.dict())
+        shown = news.without_stamp(seen)
+        if shown != page.version:
+            return self._changed(page, shown, stamp)
+        return renewal.waiting(self.request, stamp) or HttpResponse(
+            status=renewal.NOTHING_NEW, headers={VERSION: stamp.on(page.version)}
+        )
 
-        def changed() -> HttpResponse:
-            shown = renewal.shown_version(self.request)
-            context = {
-                "change": self.change,
-                "page": page,
-                "is_own": news.own_version(shown) != news.own_version(page.version),
-                "is_edited": not shown.startswith(f"{self.change.version}."),
-                "others": mark_safe(news.of_others(self.request, self.change, shown)),  # noqa: S308 # nosec - templates
-                "now": timezone.now(),
-            }
-            return render(self.request, "changes/includes/news.html", context)
-
-        return renewal.answer(self.request, page.version, changed, watch)
+    def _changed(self, page: ChangePage, shown: str, stamp: news.Stamp) -> HttpResponse:
+        context = {
+            "change": self.change,
+            "page": page,
+            "version": stamp.on(page.version),
+            "is_own": news.own_version(shown) != news.own_version(page.version),
+            "is_edited": not shown.startswith(f"{self.change.version}."),
+            "others": mark_safe(news.of_others(self.request, self.change, shown)),  # noqa: S308 # nosec - templates
+            "now": timezone.now(),
+        }
+        return render(self.request, "changes/includes/news.html", context)
 
 
 class SavePage(OneChange):

@@ -16,6 +16,13 @@
     if (held) event.detail.headers["X-Version"] = held.dataset.version;
   });
 
+  // The same content may have a newer version.
+  document.addEventListener("htmx:afterRequest", (event) => {
+    const version = event.detail.xhr?.status === 204 && event.detail.xhr.getResponseHeader("X-Version");
+    const held = version && holder(event.detail.elt);
+    if (held) held.dataset.version = version;
+  });
+
   // A hidden page does not poll. When it is shown again, also from the browser's cache, all its parts poll at once.
   document.addEventListener("htmx:beforeRequest", (event) => {
     if (document.hidden && event.detail.elt.matches("[data-version]")) event.preventDefault();
