@@ -10,6 +10,7 @@ from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
+from django_htmx.http import HttpResponseClientRedirect
 
 from changes.actor import signed_in
 from changes.keyset import Page
@@ -26,6 +27,8 @@ from .paging import DEFAULT, Sort, Walk
 
 # The text fields in the address. They search while a person types.
 TYPED = ("q",)
+# The parameter of a search that was sent with Enter: what names one change leads to that change.
+GO = "go"
 # The permissions of the bulk actions. Without any of them, the list has no boxes to tick.
 BULK_PERMISSIONS = ("changes.change_change", "changes.add_comment", "changes.abandon_change")
 
@@ -44,6 +47,8 @@ class ChangeList(StaffPage):
 
     def get(self, request: HttpRequest) -> HttpResponse:
         filterset, sort = ChangeFilter(request.GET, request.user), _sort(request.GET)
+        if GO in request.GET and filterset.is_valid():
+            return self._go(filterset)
         query, wanted = tidy(request.GET), request.GET.get("sort", "")
         is_kept = query.urlencode() in {saved.query for saved in filterset.options.saved}
         is_known = not wanted or Sort.read(wanted) is not None
@@ -62,6 +67,13 @@ class ChangeList(StaffPage):
         response = render(request, "changes/includes/list_results.html", {**context, "is_part": True})
         lead_to(response, request, _address(query.urlencode()), TYPED)
         return response
+
+    def _go(self, filterset: ChangeFilter) -> HttpResponse:
+        """Opens the one change that the search names, whatever the other filters are; else the list."""
+        typed = filterset.form.cleaned_data["q"]
+        named = Change.objects.visible_to(self.request.user).only("number").named(typed) if typed else None
+        address = reverse("changes:detail", args=[named.number]) if named else _address(tidy(self.request.GET).urlencode())
+        return HttpResponseClientRedirect(address) if asks_for_part(self.request) else redirect(address)
 
     def _page(self, filterset: ChangeFilter, sort: Sort) -> Page[Change]:
         if not filterset.is_valid():
