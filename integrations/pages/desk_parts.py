@@ -21,16 +21,14 @@ from django.utils import timezone
 from changes.choices import FINAL_PHASES
 from changes.pages.desk import charts
 from changes.subqueries import CappedCount, Count, Joined, capped
-from integrations.choices import COLLECTING, DeliveryStatus, IncomingStatus
+from integrations.choices import DeliveryStatus, IncomingStatus
 from integrations.models import Exchange, ExternalSystem, IncomingOperation, OutgoingOperation
 from integrations.standing import status
-from integrations.standing.flow import LATE_TO_COLLECT
+from integrations.standing.relation import REJECTED
 
 from .change_panel import IncomingRow, OutgoingRow, incoming_row, outgoing_row
 
 SHOWN, COUNTED = 5, 50
-# An operation that waits for longer needs a person to look at it: a few retries have failed by then.
-LONG = timedelta(minutes=15)
 # Failures before that are not shown: by then the partner has sent the operation again or called somebody.
 FAILED_WITHIN = timedelta(days=3)
 # Only the latest rejected exchanges are checked for a change that still is with the partner's group.
@@ -91,11 +89,7 @@ def _with_stuck(systems: QuerySet[ExternalSystem], now: datetime) -> QuerySet[Ex
     """Adds to each system the keys of its oldest refused and its oldest long-waiting operations."""
     own = OutgoingOperation.objects.filter(system=OuterRef("pk"))
     refused = own.filter(status=DeliveryStatus.REFUSED)
-    waiting = own.filter(status=DeliveryStatus.WAITING, is_next=True, created_at__lt=now - LONG).exclude(
-        # Such a partner asks when it suits it.
-        system__delivery__in=COLLECTING,
-        created_at__gte=now - LATE_TO_COLLECT,
-    )
+    waiting = status.long_waiting(now).filter(system=OuterRef("pk"))
     key = Cast("pk", CharField())
     return systems.annotate(
         first_refused=Joined(refused.order_by("created_at"), key, SHOWN),
@@ -143,7 +137,7 @@ def _rejected() -> Part:
     latest = Exchange.objects.filter(rejected_at_sequence__isnull=False).order_by("-pk").values("pk")
     rejected = (
         Exchange.objects.filter(pk__in=latest[:LATEST_REJECTED])
-        .filter(Q(assigned_sequence=None) | Q(assigned_sequence__lte=F("rejected_at_sequence")))
+        .filter(REJECTED)
         .filter(change__owning_group__external_group__system=F("system"))
         .exclude(change__phase__in=FINAL_PHASES)
         .with_system("change__owning_group")

@@ -175,23 +175,23 @@ def deliver(operation):
 def test_the_exchange_state_is_said_in_words(alice, desk, acme, beta):
     planned = desk["planned"]
     page = lambda: text(web(alice).get("/changes/?partner=ACME"))  # noqa: E731
-    assert "ACME waiting" in page()
+    assert "ACME holds it" in page()
     refuse(planned.outgoing_operations.get())
-    assert "ACME refused" in page()
+    assert "ACME holds it refused" in page()
     assert numbers(web(alice).get("/changes/?exchange=refused")) == [planned.number]
     deliver(planned.outgoing_operations.get())
-    assert "ACME delivered" in page()
+    assert "refused" not in page().partition("Updated")[2]
     exchange = Exchange.objects.get(change=planned)
     exchange.state = exchange.state.after_reject()
     exchange.save()
-    assert "ACME rejected" in page()
+    assert "ACME rejected it" in page()
 
 
 def test_a_partner_that_only_has_a_reference_is_shown_as_linked(alice, desk, acme):
     ExternalReference.objects.create(change=desk["logged"], system=acme, external_id="C-1")
     response = web(alice).get("/changes/?partner=ACME&phase=Log")
     assert numbers(response) == [desk["logged"].number]
-    assert "ACME linked" in text(response)
+    assert "ACME: linked" in text(response)
 
 
 @pytest.mark.parametrize(

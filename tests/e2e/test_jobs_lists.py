@@ -1,4 +1,4 @@
-"""The jobs of a desk that begin at a list, each against the clock: how many clicks and keys it takes besides the typing."""
+"""The jobs of a desk that begin at a list: how many clicks and keys each takes besides the typing."""
 
 from __future__ import annotations
 
@@ -65,3 +65,24 @@ def test_words_lead_to_the_list_and_a_number_to_its_change(signed_in_page, alice
     page.get_by_label("Search changes").fill(f"#{change.pk}")
     page.keyboard.press("Enter")
     expect(page).to_have_url(re.compile(f"/changes/{change.number}/$"))
+
+
+# --- What ACME holds now ---
+
+
+@pytest.mark.parametrize("scripts", [True, False])
+def test_what_a_partner_holds_is_two_clicks_away(signed_in_page, alice, acme, beta, scripts):
+    group = acme.external_groups.get().group
+    held = [ChangeFactory(owning_group=group) for _ in range(3)]
+    for change in (*held[:1], ChangeFactory(owning_group=beta.external_groups.get().group)):
+        change.owning_group = None if change in held else change.owning_group
+        change.save()  # ACME stays linked to the first
+    page = signed_in_page(alice, java_script_enabled=scripts)
+    page.goto("/")
+    hand = Hand(page)
+    hand.click(page.get_by_role("link", name="Changes", exact=True))
+    hand.click(page.get_by_role("navigation", name="Changes by partner").get_by_role("link", name="ACME 2"))
+    expect(page.locator("td.title")).to_have_count(2)
+    expect(page.get_by_text("ACME holds it")).to_have_count(2)
+    expect(page.get_by_role("link", name="Linked to ACME 3")).to_be_visible()
+    assert hand.count <= 2

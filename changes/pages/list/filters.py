@@ -87,9 +87,12 @@ class OptionFilter(django_filters.ChoiceFilter):
         """The value for this option in the address."""
         return option.label
 
+    def chosen(self, value: str) -> Option | None:
+        return next((option for option in self.found if self.value_of(option) == value), None)
+
     def filter(self, queryset: ChangeQuerySet, value: str) -> ChangeQuerySet:
-        chosen = [option for option in self.found if self.value_of(option) == value]
-        return self.narrow(queryset, chosen[0]) if chosen else queryset
+        chosen = self.chosen(value)
+        return self.narrow(queryset, chosen) if chosen else queryset
 
 
 class GroupFilter(OptionFilter):

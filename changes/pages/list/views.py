@@ -72,7 +72,9 @@ class ChangeList(StaffPage):
         """Opens the one change that the search names, whatever the other filters are; else the list."""
         typed = filterset.form.cleaned_data["q"]
         named = Change.objects.visible_to(self.request.user).only("number").named(typed) if typed else None
-        address = reverse("changes:detail", args=[named.number]) if named else _address(tidy(self.request.GET).urlencode())
+        address = (
+            reverse("changes:detail", args=[named.number]) if named else _address(tidy(self.request.GET).urlencode())
+        )
         return HttpResponseClientRedirect(address) if asks_for_part(self.request) else redirect(address)
 
     def _page(self, filterset: ChangeFilter, sort: Sort) -> Page[Change]:
