@@ -7,8 +7,10 @@ import re
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
+from changes.choices import Phase
+from changes.models import Approval
 from integrations.models import ExternalReference
-from tests.factories import ChangeFactory
+from tests.factories import ChangeFactory, SupportGroupFactory, change_in
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -86,3 +88,88 @@ def test_what_a_partner_holds_is_two_clicks_away(signed_in_page, alice, acme, be
     expect(page.get_by_text("ACME holds it")).to_have_count(2)
     expect(page.get_by_role("link", name="Linked to ACME 3")).to_be_visible()
     assert hand.count <= 2
+
+
+# --- Reassign 20 ---
+
+
+@pytest.fixture
+def twenty_two(alice):
+    group = SupportGroupFactory(name="Network")
+    SupportGroupFactory(name="Storage")
+    return [ChangeFactory(title=f"Patch server {number}", owning_group=group) for number in range(22)]
+
+
+def ticked(page: Page) -> int:
+    return page.locator('input[name="change"]:checked').count()
+
+
+def test_a_range_is_reassigned_with_four_clicks_after_its_first(signed_in_page, alice, twenty_two):
+    page = signed_in_page(alice)
+    page.goto("/changes/?sort=number")
+    hand = Hand(page)
+    hand.click(page.get_by_label(f"Tick {twenty_two[1].number}"))
+    hand.count = 0
+    hand.click(page.get_by_label(f"Tick {twenty_two[20].number}"), modifiers=["Shift"])
+    assert ticked(page) == 20
+    hand.click(page.get_by_role("button", name="Reassign…"))
+    hand.click(page.get_by_role("button", name="Storage"))
+    expect(page.get_by_text("20 changes can be done")).to_be_visible()
+    hand.click(page.get_by_role("button", name="Reassign 20 changes"))
+    expect(page.get_by_text("Waiting for a worker")).to_be_visible()
+    assert hand.count <= 4
+
+
+def test_a_range_is_ticked_and_unticked_by_keyboard(signed_in_page, alice, twenty_two):
+    page = signed_in_page(alice)
+    page.goto("/changes/?sort=number")
+    page.get_by_label(f"Tick {twenty_two[3].number}").focus()
+    page.keyboard.press("Space")
+    page.get_by_label(f"Tick {twenty_two[7].number}").focus()
+    page.keyboard.press("Shift+Space")
+    assert ticked(page) == 5
+    expect(page.locator("#bulk-count")).to_have_text("5")
+    page.get_by_label(f"Tick {twenty_two[5].number}").focus()
+    page.keyboard.press("Shift+Space")  # unticks from 7 back to 5
+    assert ticked(page) == 2
+    # After the list was renewed, there is no range to continue.
+    page.get_by_label("Search changes").fill("server 1")
+    expect(page.locator("td.title")).to_have_count(11)
+    page.get_by_label(f"Tick {twenty_two[15].number}").click(modifiers=["Shift"])
+    assert ticked(page) == 1
+
+
+# --- Approve 5 ---
+
+
+@pytest.fixture
+def five_plans(alice, carol):
+    change_in(Phase.APPROVE_PLAN, requested_by=carol)
+    return [change_in(Phase.APPROVE_PLAN, requested_by=alice) for _ in range(5)]
+
+
+def test_five_plans_are_approved_with_a_preview(signed_in_page, carol, five_plans):
+    page = signed_in_page(carol)
+    page.goto("/")
+    hand = Hand(page)
+    hand.click(page.get_by_role("link", name="All that wait for my approval"))
+    hand.click(page.get_by_label("Tick all changes on this page"))
+    hand.click(page.get_by_role("button", name="Approve…"))
+    hand.click(page.get_by_role("button", name="Preview"))
+    expect(page.get_by_text("5 changes can be done")).to_be_visible()
+    hand.click(page.get_by_role("button", name="Approve 5 plans"))
+    expect(page.get_by_text("Waiting for a worker")).to_be_visible()
+    assert hand.count <= 7
+
+
+def test_five_plans_are_approved_one_after_the_other_as_they_are_read(signed_in_page, carol, five_plans):
+    page = signed_in_page(carol)
+    page.goto("/")
+    hand = Hand(page)
+    hand.click(page.locator(".desk-approvals .need-head a").first)
+    for change in five_plans:
+        expect(page).to_have_url(re.compile(f"/changes/{change.number}/"))
+        hand.click(page.get_by_role("button", name="Approve and next"))
+    expect(page.get_by_text("No other plan waits for your decision.")).to_be_visible()
+    assert Approval.objects.count() == 5
+    assert hand.count <= 7

@@ -169,6 +169,7 @@ PAGES = [
         data={"preview": "1", "body": "Hi", "visibility": "private"},
     ),
     Row("/changes/bulk/abandon/", DECIDE, DECIDE, data=_BULK, only_shows=True),
+    Row("/changes/bulk/approve/", DECIDE, DECIDE, data=_BULK, only_shows=True),
     Row("/changes/bulk/{running}/", _JOB, refused=404),
     Row("/changes/bulk/{running}/stop/", None, _JOB, refused=404),
     Row("/changes/bulk/{draft}/?draft", _MINE, refused=404),

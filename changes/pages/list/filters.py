@@ -19,6 +19,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
+from changes import steps
 from changes.actor import Person
 from changes.choices import ChangeType, CompletionCode, Metaphase, Phase, Priority
 from changes.models import Change, SavedFilter, SupportGroup
@@ -30,6 +31,7 @@ from .paging import DEFAULT
 
 SEARCH_MAX_LENGTH = 200
 MINE, NOTHING = "mine", "null"
+TO_APPROVE, TO_DEPLOY = "approval", "deploy"
 
 
 class InvalidFilter(ValueError):  # noqa: N818 - says the state, as the other exceptions do
@@ -174,6 +176,15 @@ class ChangeFilter(django_filters.FilterSet):
         empty_label=gettext_lazy("Any code"),
         null_label=gettext_lazy("Not set"),
     )
+    step = django_filters.ChoiceFilter(
+        label=gettext_lazy("Next step"),
+        choices=[
+            (TO_APPROVE, gettext_lazy("Waiting for my approval")),
+            (TO_DEPLOY, gettext_lazy("Ready to deploy")),
+        ],
+        empty_label=gettext_lazy("Any step"),
+        method="by_step",
+    )
     planned_from = django_filters.DateFilter(label=gettext_lazy("Planned from"), method="as_window")
     planned_to = django_filters.DateFilter(label=gettext_lazy("Planned to"), method="as_window")
     open = django_filters.BooleanFilter(
@@ -204,6 +215,9 @@ class ChangeFilter(django_filters.FilterSet):
 
     def by_metaphase(self, queryset: ChangeQuerySet, name: str, value: str) -> ChangeQuerySet:
         return queryset.in_metaphase(value)
+
+    def by_step(self, queryset: ChangeQuerySet, name: str, value: str) -> ChangeQuerySet:
+        return steps.waiting_for(self.user, queryset) if value == TO_APPROVE else steps.ready_to_deploy(queryset)
 
     def only_open(self, queryset: ChangeQuerySet, name: str, value: bool) -> ChangeQuerySet:
         return queryset.open() if value else queryset

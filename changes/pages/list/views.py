@@ -30,7 +30,12 @@ TYPED = ("q",)
 # The parameter of a search that was sent with Enter: what names one change leads to that change.
 GO = "go"
 # The permissions of the bulk actions. Without any of them, the list has no boxes to tick.
-BULK_PERMISSIONS = ("changes.change_change", "changes.add_comment", "changes.abandon_change")
+BULK_PERMISSIONS = (
+    "changes.change_change",
+    "changes.add_comment",
+    "changes.approve_change",
+    "changes.abandon_change",
+)
 
 
 def _sort(data: QueryDict) -> Sort:
