@@ -110,8 +110,8 @@ def test_nonsense_in_the_address_never_breaks_the_page(alice, desk, query, count
         ("-number", ["abandoned", "closed", "deployed", "planned", "logged"]),
         ("priority", ["logged", "planned", "deployed", "closed", "abandoned"]),
         ("-priority", ["abandoned", "closed", "deployed", "planned", "logged"]),
-        ("-updated", ["planned", "abandoned", "closed", "deployed", "logged"]),
-        ("updated", ["logged", "deployed", "closed", "abandoned", "planned"]),
+        ("-activity", ["planned", "abandoned", "closed", "deployed", "logged"]),
+        ("activity", ["logged", "deployed", "closed", "abandoned", "planned"]),
         ("planned_start", ["abandoned", "logged", "planned", "closed"]),
         ("-planned_start", ["closed", "planned", "logged", "abandoned"]),
     ],
@@ -136,7 +136,7 @@ def test_sorting_keeps_the_filters_and_turns_round_on_the_second_click(alice, de
     assert "?open=true&amp;sort=planned_start" in content
     assert not re.search(r'href="[^"]*page=7', content)
     # A first click on a date sorts the newest first. The default order needs no parameter in the address.
-    assert "?open=true&amp;sort=-updated" in content
+    assert "?open=true&amp;sort=-activity" in content
 
 
 @each_row("order", ["title", "-group", "phase", "type", "x", "--number", "-"])
@@ -144,7 +144,7 @@ def test_an_old_bookmark_with_an_order_that_is_gone_gets_the_newest_first_and_a_
     response = web(alice).get(f"/changes/?sort={order}&open=true")
     assert numbers(response) == [desk[name].number for name in ("deployed", "planned", "logged")]
     assert "does not have this order" in text(response)
-    assert "does not have this order" not in text(web(alice).get("/changes/?sort=-updated"))
+    assert "does not have this order" not in text(web(alice).get("/changes/?sort=-activity"))
 
 
 def test_a_change_without_a_planned_start_is_in_no_order_of_plans_and_the_page_says_so(alice):

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import re
+from datetime import timedelta
 
 import pytest
+import time_machine
+from django.db import transaction
+from django.utils import timezone
 from playwright.sync_api import Locator, Page, expect
 
 from changes.choices import Phase
-from changes.models import Approval
+from changes.models import Approval, Comment
+from changes.models.looks import look
 from integrations.models import ExternalReference
 from tests.factories import ChangeFactory, SupportGroupFactory, change_in
 
@@ -173,3 +178,25 @@ def test_five_plans_are_approved_one_after_the_other_as_they_are_read(signed_in_
     expect(page.get_by_text("No other plan waits for your decision.")).to_be_visible()
     assert Approval.objects.count() == 5
     assert hand.count <= 7
+
+
+# --- What changed since yesterday ---
+
+
+@pytest.mark.parametrize("scripts", [True, False])
+def test_what_changed_since_yesterday_is_two_clicks_away(signed_in_page, alice, acme, scripts):
+    with time_machine.travel(timezone.now() - timedelta(days=3), tick=False):
+        changes = [ChangeFactory(title=f"Patch server {number}") for number in range(4)]
+    look(alice.pk, changes[1])
+    Comment(change=changes[1], author=alice, body="The parts are here.").save()
+    with transaction.atomic():
+        ExternalReference.objects.create(change=changes[2], system=acme, external_id="C-1")
+    page = signed_in_page(alice, java_script_enabled=scripts)
+    page.goto("/")
+    hand = Hand(page)
+    hand.click(page.get_by_role("link", name="Changes", exact=True))
+    hand.click(page.get_by_role("link", name="Active since yesterday"))
+    expect(page.locator("td.title")).to_have_count(2)
+    assert [page.locator("td.key").nth(row).inner_text() for row in (0, 1)] == [changes[2].number, changes[1].number]
+    expect(page.locator("tr", has_text="New since you looked")).to_contain_text(changes[1].number)
+    assert hand.count <= 2

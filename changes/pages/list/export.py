@@ -39,6 +39,7 @@ FIELDS = (
     "actual_end",
     "created_at",
     "updated_at",
+    "last_activity_at",
 )
 
 

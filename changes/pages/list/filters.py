@@ -34,6 +34,9 @@ MINE, NOTHING = "mine", "null"
 TO_APPROVE, TO_DEPLOY = "approval", "deploy"
 
 
+DAYS = ("planned_from", "planned_to", "active_since")
+
+
 class InvalidFilter(ValueError):  # noqa: N818 - says the state, as the other exceptions do
     """An address has a filter with an invalid value. `errors` has the messages by filter."""
 
@@ -127,7 +130,8 @@ class ListForm(forms.Form):
     def clean(self) -> dict[str, Any]:
         cleaned = super().clean() or self.cleaned_data
         start, end = cleaned.get("planned_from"), cleaned.get("planned_to")
-        for name, day in (("planned_from", start), ("planned_to", end)):
+        for name in DAYS:
+            day = cleaned.get(name)
             if day and not FIRST_YEAR <= day.year <= LAST_YEAR:
                 values = {"first": FIRST_YEAR, "last": LAST_YEAR}
                 self.add_error(name, _("Give a year from %(first)s to %(last)s.") % values)
@@ -187,6 +191,7 @@ class ChangeFilter(django_filters.FilterSet):
     )
     planned_from = django_filters.DateFilter(label=gettext_lazy("Planned from"), method="as_window")
     planned_to = django_filters.DateFilter(label=gettext_lazy("Planned to"), method="as_window")
+    active_since = django_filters.DateFilter(label=gettext_lazy("Active since"), method="by_activity")
     open = django_filters.BooleanFilter(
         label=gettext_lazy("Open only"), method="only_open", widget=forms.CheckboxInput(attrs={"value": "true"})
     )
@@ -207,7 +212,7 @@ class ChangeFilter(django_filters.FilterSet):
         self.is_by_row = False
         for name, filter_ in self._with_options.items():
             filter_.take(self.options.by_filter.get(name, []))
-        for name in ("planned_from", "planned_to"):
+        for name in DAYS:
             self.filters[name].extra["widget"] = forms.DateInput(attrs={"type": "date"}, format="%Y-%m-%d")
 
     def search(self, queryset: ChangeQuerySet, name: str, value: str) -> ChangeQuerySet:
@@ -215,6 +220,9 @@ class ChangeFilter(django_filters.FilterSet):
 
     def by_metaphase(self, queryset: ChangeQuerySet, name: str, value: str) -> ChangeQuerySet:
         return queryset.in_metaphase(value)
+
+    def by_activity(self, queryset: ChangeQuerySet, name: str, value: date) -> ChangeQuerySet:
+        return queryset.filter(last_activity_at__gte=_midnight(value))
 
     def by_step(self, queryset: ChangeQuerySet, name: str, value: str) -> ChangeQuerySet:
         return steps.waiting_for(self.user, queryset) if value == TO_APPROVE else steps.ready_to_deploy(queryset)
@@ -284,9 +292,13 @@ class ChangeFilter(django_filters.FilterSet):
             self.is_by_row = False
 
     @property
+    def is_by_words(self) -> bool:
+        return has_words(self.data.get("q", ""))
+
+    @property
     def is_scattered(self) -> bool:
         """Whether matching changes may be anywhere in the order, with no index to find them: see `paging.Walk`."""
-        return has_words(self.data.get("q", "")) or bool({"planned_from", "planned_to"} & {*self.active})
+        return self.is_by_words or bool({*DAYS} & {*self.active})
 
 
 def _midnight(day: date) -> datetime:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 from django import forms
 from django.contrib import messages
 from django.db import transaction
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, QueryDict
 from django.shortcuts import redirect, render
 from django.urls import reverse
+from django.utils import timezone
+from django.utils.http import urlencode
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from django_htmx.http import HttpResponseClientRedirect
@@ -15,6 +19,7 @@ from django_htmx.http import HttpResponseClientRedirect
 from changes.actor import signed_in
 from changes.keyset import Page
 from changes.models import Change, SavedFilter
+from changes.models.looks import news_since_looked
 from changes.pages.access import StaffPage
 from changes.pages.csv_file import download
 from changes.pages.htmx import asks_for_part, lead_to
@@ -24,6 +29,7 @@ from changes.validators import validate_text
 from . import export
 from .filters import ChangeFilter, tidy
 from .paging import DEFAULT, Sort, Walk
+from .total import total_of
 
 # The text fields in the address. They search while a person types.
 TYPED = ("q",)
@@ -43,6 +49,11 @@ def _sort(data: QueryDict) -> Sort:
     return Sort.read(data.get("sort", "")) or Sort.read(DEFAULT) or Sort("number", True)
 
 
+def _since_yesterday() -> str:
+    """The filters for what happened since yesterday, the latest first."""
+    return urlencode({"active_since": str(timezone.localdate() - timedelta(days=1)), "sort": "-activity"})
+
+
 def _address(query: str) -> str:
     return reverse("changes:list") + (f"?{query}" if query else "")
 
@@ -57,11 +68,15 @@ class ChangeList(StaffPage):
         query, wanted = tidy(request.GET), request.GET.get("sort", "")
         is_kept = query.urlencode() in {saved.query for saved in filterset.options.saved}
         is_known = not wanted or Sort.read(wanted) is not None
+        page = self._page(filterset, sort)
         context = {
             "filter": filterset,
             "order": sort,
             "is_known_order": is_known,
-            "page": self._page(filterset, sort),
+            "page": page,
+            "total": total_of(filterset, sort, page) if filterset.is_valid() else None,
+            "news": news_since_looked(signed_in(request).pk, page.rows),
+            "since_yesterday": _since_yesterday(),
             "tidy": query,
             "query": query.urlencode(),
             "may_tick": any(map(request.user.has_perm, BULK_PERMISSIONS)),
