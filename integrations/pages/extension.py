@@ -18,7 +18,15 @@ from integrations.security_events import kinds, receivers
 from integrations.standing import wording
 from integrations.workers import wakeup
 
-from . import bulk_operations, change_news, desk_parts, list_columns, own_tokens, timeline_operations
+from . import (
+    bulk_operations,
+    change_news,
+    desk_parts,
+    export_tables,
+    list_columns,
+    own_tokens,
+    timeline_operations,
+)
 from .change_panel import already_read, exchange_of
 
 # Attribute of the request for a list: the overview of its changes, read once for all rows.
@@ -117,6 +125,7 @@ def extension() -> Extension:
         filters=list_columns.FILTERS,
         columns=[list_columns.COLUMNS],
         news=[change_news.NEWS],
+        tables=export_tables.TABLES,
         timeline=[timeline_operations.SHOW],
         searched=[list_columns.SEARCHED],
         partners_of_groups=_partners_of_groups,

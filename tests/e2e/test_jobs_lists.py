@@ -200,3 +200,37 @@ def test_what_changed_since_yesterday_is_two_clicks_away(signed_in_page, alice, 
     assert [page.locator("td.key").nth(row).inner_text() for row in (0, 1)] == [changes[2].number, changes[1].number]
     expect(page.locator("tr", has_text="New since you looked")).to_contain_text(changes[1].number)
     assert hand.count <= 2
+
+
+# --- Export for an auditor ---
+
+
+@pytest.mark.parametrize("label", ["Changes", "History", "Approvals", "Comments", "References", "Exchange log"])
+def test_each_file_is_two_clicks_away(signed_in_page, audrey, acme, label):
+    ChangeFactory(owning_group=acme.external_groups.get().group)
+    page = signed_in_page(audrey)
+    page.goto("/")
+    hand = Hand(page)
+    hand.click(page.get_by_role("link", name="Changes", exact=True))
+    with page.expect_download() as download:
+        hand.click(page.locator(".exports").get_by_role("link", name=label, exact=True))
+    assert download.value.path().read_text().startswith('\ufeff"number"')
+    assert hand.count <= 2
+
+
+def test_a_print_shows_what_is_folded_and_no_navigation(signed_in_page, audrey):
+    change = change_in(Phase.APPROVE_PLAN)
+    page = signed_in_page(audrey)
+    for address in ("/changes/", f"/changes/{change.number}/"):
+        page.emulate_media(media="screen")
+        page.goto(address)
+        page.emulate_media(media="print")
+        expect(page.locator(".bar")).to_be_hidden()
+        assert page.locator("main button:visible").all_inner_texts() == []
+        folded = page.locator("main details:not([open]) > :not(summary)")
+        hidden = folded.evaluate_all(
+            "all => all.filter((each) => !each.closest('form, .saved, .composer') && !each.checkVisibility())"
+            ".map((each) => each.outerHTML)"
+        )
+        assert hidden == []
+        expect(page.locator("h1")).to_be_visible()

@@ -23,6 +23,9 @@ HEADS = {
 }
 
 
+EXPORTED = ("history", "approvals", "comments", "references", "operations")
+
+
 @dataclass(frozen=True)
 class Right:
     """What may be done, and by whom. `text` is its row in the documentation; `of_partners` what its last cell says."""
@@ -141,6 +144,7 @@ PAGES = [
     Row("/security-log/export.csv", SECURITY_LOG),
     Row("/changes/", SEE),
     Row("/changes/export.csv", SEE),
+    *(Row(f"/changes/export/{table}.csv", SEE) for table in EXPORTED),
     Row("/changes/filters/", OWN_SETTINGS, OWN_SETTINGS, data={"name": "Mine", "query": "phase=Log"}),
     Row("/changes/new/", WRITE, WRITE, data=_NEW),
     Row("/changes/new/preview/", None, WRITE, data=_NEW, only_shows=True),

@@ -23,14 +23,17 @@ from changes.models.looks import news_since_looked
 from changes.pages.access import StaffPage
 from changes.pages.csv_file import download
 from changes.pages.htmx import asks_for_part, lead_to
+from changes.querysets import ChangeQuerySet
 from changes.texts.lines import Line
 from changes.validators import validate_text
 
-from . import export
+from . import export, export_tables
 from .filters import ChangeFilter, tidy
 from .paging import DEFAULT, Sort, Walk
 from .total import total_of
 
+for _table in export_tables.TABLES:
+    export.offer_table(_table)
 # The text fields in the address. They search while a person types.
 TYPED = ("q",)
 # The parameter of a search that was sent with Enter: what names one change leads to that change.
@@ -77,6 +80,7 @@ class ChangeList(StaffPage):
             "total": total_of(filterset, sort, page) if filterset.is_valid() else None,
             "news": news_since_looked(signed_in(request).pk, page.rows),
             "since_yesterday": _since_yesterday(),
+            "tables": export.TABLES.values(),
             "tidy": query,
             "query": query.urlencode(),
             "may_tick": any(map(request.user.has_perm, BULK_PERMISSIONS)),
@@ -107,14 +111,31 @@ class ChangeList(StaffPage):
 class ChangeExport(StaffPage):
     """The changes that the filters match, as a CSV file."""
 
-    def get(self, request: HttpRequest) -> HttpResponseBase:
+    def get(self, request: HttpRequest, *args: object, **kwargs: object) -> HttpResponseBase:
         filterset = ChangeFilter(request.GET, request.user)
         if not filterset.is_valid():
             return redirect(_address(tidy(request.GET).urlencode()))
-        rows = filterset.qs.for_rows().select_related("owning_group", "requested_by")
-        nearby = filterset.nearby.for_rows().select_related("owning_group", "requested_by")
-        walk = Walk(rows, _sort(request.GET), filterset.is_scattered, nearby)
+        rows, nearby = (self.read(found) for found in (filterset.qs, filterset.nearby))
+        return self.file(Walk(rows, _sort(request.GET), filterset.is_scattered, nearby))
+
+    def read(self, found: ChangeQuerySet) -> ChangeQuerySet:
+        return found.for_rows().select_related("owning_group", "requested_by")
+
+    def file(self, walk: Walk) -> HttpResponseBase:
         return download("changes", export.lines(walk))
+
+
+class TableExport(ChangeExport):
+    """What belongs to the changes that the filters match, as a CSV file: see `export.TABLES`."""
+
+    def read(self, found: ChangeQuerySet) -> ChangeQuerySet:
+        return found.for_rows().select_related(None)
+
+    def file(self, walk: Walk) -> HttpResponseBase:
+        table = export.TABLES.get(self.kwargs["table"])
+        if table is None:
+            raise Http404(_("There is no such file."))
+        return download(table.name, export.table_lines(table, walk))
 
 
 # --- Saved filters ---

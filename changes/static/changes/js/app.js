@@ -45,6 +45,17 @@
       setTimeout(() => delete form.dataset.sent, 10000); // the person stopped the request, or it was a download
     }
   });
+  // A print shows everything that is folded, also in browsers that cannot unfold by style.
+  let folded = [];
+  addEventListener("beforeprint", () => {
+    folded = [...document.querySelectorAll("main details:not([open])")];
+    for (const details of folded) details.open = true;
+  });
+  addEventListener("afterprint", () => {
+    for (const details of folded) details.open = false;
+    folded = [];
+  });
+
   // After the browser's Back button, the form can be sent again.
   addEventListener("pageshow", () => {
     for (const form of document.querySelectorAll("[data-sent]")) delete form.dataset.sent;
