@@ -173,7 +173,7 @@ class Desk:
             total = capped(everything.get(f"all_{phase.name}", 0), ALL_COUNTED)
             counts.append((phase, min(own, total.number), total))
         return charts.phase_bars(
-            [(str(phase.label), phase.metaphase.lower(), own, total) for phase, own, total in counts]
+            [(phase.value, str(phase.label), phase.metaphase.lower(), own, total) for phase, own, total in counts]
         )
 
 

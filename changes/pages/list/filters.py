@@ -16,6 +16,7 @@ from django import forms
 from django.db.models import BooleanField, CharField, Exists, F, OuterRef, QuerySet, Value
 from django.http import QueryDict
 from django.utils import timezone
+from django.utils.formats import date_format
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
@@ -55,6 +56,15 @@ class Option:
     key: int
     label: str
     flag: bool = False
+
+
+@dataclass(frozen=True)
+class Chip:
+    """A filter that is set. `without`: the query of the list without it."""
+
+    label: str
+    value: str
+    without: str
 
 
 @dataclass
@@ -276,6 +286,27 @@ class ChangeFilter(django_filters.FilterSet):
     def active(self) -> list[str]:
         """The names of the filters that are set."""
         return [name for name in self.filters if self.data.get(name) not in (None, "")]
+
+    @property
+    def chips(self) -> list[Chip]:
+        """The filters that are set, each in words and with the address of the list without it."""
+        kept = tidy(self.data)
+        found = []
+        for name in kept:
+            if name in self.filters and name not in self.form.errors:
+                without = kept.copy()
+                del without[name]
+                found.append(Chip(str(self.filters[name].label), self._in_words(name, kept[name]), without.urlencode()))
+        return found
+
+    def _in_words(self, name: str, value: str) -> str:
+        """The value as a person reads it; "" for a box that is ticked."""
+        field = self.form.fields[name]
+        if isinstance(self.filters[name], django_filters.BooleanFilter):
+            return ""
+        if isinstance(field, forms.DateField):
+            return date_format(self.form.cleaned_data[name], "SHORT_DATE_FORMAT")
+        return str(dict(getattr(field, "choices", ())).get(value, value))
 
     @property
     def active_selects(self) -> list[str]:
