@@ -92,7 +92,7 @@ def _part(name: str, *values: Any) -> Part:
 
 
 PARTS = (
-    ("desk.now", _part("desk_now", lambda context: {"exchange": desk_parts.present()})),
+    ("desk.now", _part("desk_now", lambda context: {"exchange": desk_parts.present(context["user"])})),
     ("desk.traffic", _part("desk_traffic", lambda context: {"traffic": desk_parts.traffic(context["user"])})),
     ("list.head", _part("holders", lambda context: {"shown": list_columns.holders(context["filter"])})),
     ("list.row", _part("pairs", _pairs)),

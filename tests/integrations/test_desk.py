@@ -274,4 +274,4 @@ def test_the_number_of_queries_does_not_depend_on_systems_and_operations(carol, 
         ChangeFactory(owning_group=group)
     assert (queries(carol), queries(carol, headers=HTMX)) == few
     assert few[0] <= 15
-    assert few[1] <= 8
+    assert few[1] <= 9

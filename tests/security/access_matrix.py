@@ -74,6 +74,7 @@ CONFIGURE = _right(
 )
 GROUPS = _right("support groups: add, edit, give them an external system", "integrator", "superuser")
 RETRY = _right("retry and skip operations", "integrator", "superuser")
+ACKNOWLEDGE = _right("acknowledge what needs attention", "agent", "manager", "integrator", "superuser")
 SEE_TOKENS = _right("see tokens", "integrator", "auditor", "superuser")
 TOKENS = _right("tokens of partners and of oneself: make; all tokens: revoke", "integrator", "superuser")
 SEE_USERS = _right("see users", "integrator", "auditor", "superuser")
@@ -199,6 +200,7 @@ EXCHANGE_PAGES = [
     Row(_CONNECTION + "poll/", None, CONFIGURE),
     Row(_CONNECTION + "secrets/", None, CONFIGURE, data={"name": "API_KEY", "value": "another"}),
     Row(_CONNECTION + "revisions/1/", CONFIGURE, CONFIGURE, only_shows=True),
+    Row("/exchange/attention/outgoing/{operation}/", SEE, ACKNOWLEDGE),
     Row("/exchange/{operation}/", SEE),
     Row("/exchange/{operation}/payload.json", SEE),
     Row("/exchange/{operation}/retry/", SEE, RETRY),

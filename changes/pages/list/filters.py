@@ -296,7 +296,9 @@ class ChangeFilter(django_filters.FilterSet):
             if name in self.filters and name not in self.form.errors:
                 without = kept.copy()
                 del without[name]
-                found.append(Chip(str(self.filters[name].label), self._in_words(name, kept[name]), without.urlencode()))
+                found.append(
+                    Chip(str(self.filters[name].label), self._in_words(name, str(kept[name])), without.urlencode())
+                )
         return found
 
     def _in_words(self, name: str, value: str) -> str:
