@@ -34,7 +34,20 @@ class ReassignForm(ActionForm):
         self.names = dict(SupportGroup.objects.values_list("pk", "name"))
         groups = grouped((str(pk), pk, name) for pk, name in self.names.items())
         field: Any = self.fields["group"]
-        field.choices = [(NO_GROUP, _("No group")), *groups]  # a button each
+        field.choices = [(NO_GROUP, _("No group")), *groups]
+
+    @property
+    def groups(self) -> list[tuple[str, list[tuple[str, str]]]]:
+        """The choices by their headings, for a button each. Those without a heading come first."""
+        field: Any = self.fields["group"]
+        plain: list[tuple[str, str]] = []
+        headed: list[tuple[str, list[tuple[str, str]]]] = []
+        for value, name in field.choices:
+            if isinstance(name, list | tuple):
+                headed.append((value, list(name)))
+            else:
+                plain.append((value, name))
+        return [("", plain), *headed]
 
     def parameters(self) -> dict[str, Any]:
         chosen = self.cleaned_data["group"]
