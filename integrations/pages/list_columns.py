@@ -157,8 +157,8 @@ SEARCHED = search.Source(references, "external_id", is_id=True)
 
 # --- How many changes each partner holds ---
 
-# Counting stops here.
-COUNTED = 1000
+# Counting stops here: for the chosen partner, and for each of the others, of which there may be many.
+COUNTED, GLANCED = 1000, 100
 OTHERS = (Relation.LINKED, Relation.CANCELLED, Relation.REJECTED)
 
 
@@ -185,7 +185,11 @@ def holders(filterset: filters.ChangeFilter) -> Holders:
     """Counts what each partner holds, and all relations of the partner in these filters. One query."""
     partner, relation = (filterset.data.get(name, "") for name in ("partner", "relation"))
     chosen = filterset.filters["partner"].chosen(partner)
-    columns: dict[str, Any] = {Relation.HELD: CappedCount(related(_ALL, Relation.HELD, OuterRef("pk")), COUNTED)}
+    held = related(_ALL, Relation.HELD, OuterRef("pk"))
+    columns: dict[str, Any] = {Relation.HELD: CappedCount(held, GLANCED)}
+    if chosen:
+        one = When(pk=chosen.key, then=CappedCount(held, COUNTED))
+        columns[Relation.HELD] = Case(one, default=columns[Relation.HELD])
     for other in OTHERS if chosen else ():
         count = CappedCount(related(_ALL, other, chosen.key, is_by_row=chosen.flag), COUNTED)
         columns[other] = Case(When(pk=chosen.key, then=count))
@@ -194,7 +198,7 @@ def holders(filterset: filters.ChangeFilter) -> Holders:
     found = [
         Holder(
             row["system_id"],
-            capped(row[Relation.HELD], COUNTED),
+            capped(row[Relation.HELD], COUNTED if row["system_id"] == partner else GLANCED),
             _query(row["system_id"], Relation.HELD),
             (partner, relation) == (row["system_id"], Relation.HELD),
         )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from changes.subqueries import Count
 
@@ -77,6 +77,10 @@ class HourBar:
     out_height: float
     into_height: float
     is_labelled: bool
+
+    @property
+    def last_minute(self) -> datetime:
+        return self.start + timedelta(minutes=59)
 
     @property
     def out_y(self) -> float:
