@@ -28,6 +28,21 @@
     say("signed-out", false);
   });
 
+  // Escape, and a click or the focus elsewhere, fold the menu of a narrow screen.
+  const menu = () => document.querySelector(".menu[open]");
+  for (const kind of ["click", "focusin"]) {
+    document.addEventListener(kind, (event) => {
+      if (menu() && !menu().contains(event.target)) menu().open = false;
+    });
+  }
+  document.addEventListener("keydown", (event) => {
+    const opened = event.key === "Escape" && menu();
+    if (opened && getComputedStyle(opened).display !== "contents") {
+      opened.open = false;
+      opened.querySelector("summary").focus();
+    }
+  });
+
   document.addEventListener("keydown", (event) => {
     const form = event.target.closest?.("[data-send-by='Ctrl+Enter']");
     if (!form || event.key !== "Enter" || !(event.ctrlKey || event.metaKey) || event.isComposing || event.repeat) return;
