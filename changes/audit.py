@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
@@ -165,6 +165,26 @@ def _recorded(record: Model | None, name: str) -> Any:
         return in_word(name, key)
     related = getattr(record, name)
     return str(related) if related is not None else _gone(key)
+
+
+def trail(changes: Iterable[Change]) -> Iterator[tuple[Any, list[tuple[str, Any, Any]]]]:
+    """Each save of these changes as its record and its edits (field, old and new value, as programs read them).
+
+    One query; the oldest save of each change first.
+    """
+    keys = [change.pk for change in changes]
+    records = Change.history.filter(id__in=keys).select_related("history_user", *RELATED).order_by("id", "version")
+    before: Any = None
+    for record in records.iterator():
+        previous = before if before is not None and before.id == record.id else None
+        yield record, [(name, _stored(previous, name), _stored(record, name)) for name in _differing(previous, record)]
+        before = record
+
+
+def _stored(record: Model | None, name: str) -> Any:
+    """The value as the API has it: for a group or a person the name, None for nothing."""
+    key = _raw(record, name) if record is not None else None
+    return _recorded(record, name) if key is not None and name in RELATED else key
 
 
 def edits_since(seen: Mapping[int, int]) -> dict[int, dict[str, FieldEdit]]:

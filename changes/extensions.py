@@ -27,6 +27,7 @@ class Extension:
     - `parts`: parts of pages, each with its place (`pages/parts.py`).
     - `filters`: filters of the list, by their name in the address.
     - `columns`: columns of the list's export.
+    - `tables`: more files that the list exports.
     - `timeline`: kinds of timeline entries, under filters of their own.
     - `news`: what it shows on the page of a change that may be new while the page is open.
     - `searched`: more rows that a search covers.
@@ -43,6 +44,7 @@ class Extension:
     parts: Sequence[tuple[str, parts.Part]] = ()
     filters: Mapping[str, django_filters.Filter] = field(default_factory=dict)
     columns: Sequence[export.Columns] = ()
+    tables: Sequence[export.Table] = ()
     timeline: Sequence[timeline.Show] = ()
     news: Sequence[news.Source] = ()
     searched: Sequence[search.Source] = ()
@@ -70,6 +72,8 @@ def register(extension: Extension) -> None:
         filters.offer(name, filter_)
     for columns in extension.columns:
         export.offer(columns)
+    for table in extension.tables:
+        export.offer_table(table)
     for show in extension.timeline:
         timeline.offer(show.name, show.label, *show.kinds)
     for fresh in extension.news:

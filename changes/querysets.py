@@ -10,7 +10,7 @@ from django.db import connection, models
 from django.db.models import Case, IntegerField, Value, When
 
 from .choices import FINAL_PHASES, METAPHASES, Metaphase, Priority
-from .search import SearchText, reading
+from .search import SearchText, named, reading
 from .windows import planned_within
 
 if TYPE_CHECKING:
@@ -96,6 +96,11 @@ class ChangeQuerySet(AnnouncedQuerySet):
         everything = self.__class__(self.model, using=self.db).alias(search_text=SearchText())
         condition = reading(typed, everything, viewer, is_by_row=is_by_row)
         return self.alias(search_text=SearchText()).filter(condition)
+
+    def named(self, typed: str) -> Any | None:
+        """The one change that staff name by `typed`: its number in any spelling, or an external id. Else None."""
+        found = list(self.filter(named(typed))[:2])
+        return found[0] if len(found) == 1 else None
 
     def planned_within(self, start: datetime | None, end: datetime | None) -> Self:
         """Changes whose planned window overlaps the time from `start` to before `end`: see windows.py."""

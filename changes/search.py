@@ -22,6 +22,8 @@ from django.utils.translation import gettext_lazy as _
 DIGITS = 7
 LARGEST_KEY = 2**63 - 1
 _NUMBER = re.compile(r"#?CHG([0-9]{0,19})", re.IGNORECASE)
+# A space or a hyphen may follow the letters where nothing but the number was typed.
+_NAMED = re.compile(r"#?\s*(?:CHG[\s-]*)?([0-9]{1,19})", re.IGNORECASE)
 _PART = re.compile(r'"([^"]*)"|„([^“”]*)[“”]|“([^”]*)”|(\S+)')
 MOST_WORDS = 10
 # A word of at least this many characters is found anywhere in a text; a shorter one only where a word begins.
@@ -163,12 +165,30 @@ def has_words(typed: str) -> bool:
     return any(word.upper().lstrip("#") != "CHG" for word in _words(typed))
 
 
+def _spellings(text: str) -> set[str]:
+    """The text with its accented letters as one character each and as two: either may be stored."""
+    return {unicodedata.normalize(form, text) for form in ("NFC", "NFD")}
+
+
 def _has(word: str) -> Q:
-    """The condition that the text contains `word`, whether an accented letter is stored as one character or as two."""
-    spellings = {unicodedata.normalize(form, word) for form in ("NFC", "NFD")}
+    """The condition that the text contains `word`, in any of its spellings."""
+    spellings = _spellings(word)
     if len(word) < WITHIN:
         spellings = {before + word for before in _BEFORE for word in spellings}
     return reduce(or_, (Q(search_text__icontains=spelling) for spelling in sorted(spellings)))
+
+
+def named(typed: str) -> Q:
+    """The condition for the changes that `typed` names as a whole, for staff: by number, in any spelling, or by the id
+    that a partner has for one."""
+    name = " ".join(typed.split()).strip('"„“”')
+    number = _NAMED.fullmatch(name)
+    condition = _is_number(number[1]) if number else Q(pk__in=[])
+    for source in _sources if name else ():
+        if source.is_id:
+            spellings = (Q(**{f"{source.field}__iexact": spelling}) for spelling in _spellings(name))
+            condition |= Q(pk__in=_matching(source, name, None).filter(reduce(or_, spellings)).values("change"))
+    return condition
 
 
 def numbered(typed: str) -> Q:

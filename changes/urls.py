@@ -25,6 +25,7 @@ urlpatterns = [
     path("security-log/export.csv", security_log_views.SecurityLogExport.as_view(), name="security_log_export"),
     path("changes/", list_views.ChangeList.as_view(), name="list"),
     path("changes/export.csv", list_views.ChangeExport.as_view(), name="export"),
+    path("changes/export/<slug:table>.csv", list_views.TableExport.as_view(), name="export_table"),
     path("changes/filters/", list_views.SavedFilterAdd.as_view(), name="save_filter"),
     path("changes/filters/<int:pk>/delete/", list_views.SavedFilterDelete.as_view(), name="delete_filter"),
     path("changes/bulk/", include("changes.bulk.urls")),

@@ -1,6 +1,6 @@
 from django.urls import path
 
-from .pages import by_hand_views, exchange_log_views, status_views
+from .pages import attention_views, by_hand_views, exchange_log_views, status_views
 from .pages.connect import views as connect_views
 from .pages.connection import views as connection_views
 from .pages.test_operation import views as test_operation_views
@@ -29,6 +29,7 @@ urlpatterns = [
     path("status/<str:system_id>/close/", status_views.CloseBreaker.as_view(), name="close_breaker"),
     path("status/<str:system_id>/test/", test_operation_views.SendTest.as_view(), name="test"),
     path("status/<str:system_id>/test/<str:number>/", test_operation_views.TestResult.as_view(), name="test_result"),
+    path("attention/<slug:kind>/<str:key>/", attention_views.Acknowledge.as_view(), name="acknowledge"),
     path("<uuid:pk>/", exchange_log_views.OneOperation.as_view(), name="operation"),
     path("<uuid:pk>/<slug:part>.json", exchange_log_views.OperationFile.as_view(), name="file"),
     path("<uuid:pk>/retry/", by_hand_views.Retry.as_view(), name="retry"),

@@ -17,9 +17,9 @@ from .factories import UserFactory
 from .mapped import DOCUMENT, make_mapped
 
 BUDGETS = {
-    "/changes/": 8,
-    "/changes/?q=server": 8,
-    "/changes/?phase=Close&priority=Low&sort=title": 8,
+    "/changes/": 11,
+    "/changes/?q=server": 11,
+    "/changes/?phase=Close&priority=Low&sort=title": 11,
     "/": 15,
     "/calendar/": 15,
     "/calendar/?view=month": 15,

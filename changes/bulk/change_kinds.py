@@ -1,4 +1,4 @@
-"""The bulk actions on changes: reassign, comment, abandon. The models enforce the same rules as for one change."""
+"""The bulk actions on changes: reassign, comment, approve, abandon. The models enforce the rules as for one change."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from changes import audit
-from changes.choices import CompletionCode, Phase, Visibility
+from changes.choices import CompletionCode, Decision, Phase, Visibility
 from changes.exceptions import ChangeRefused, ReadOnlyChange
-from changes.models import BulkItem, BulkJob, Change, Comment, SupportGroup
+from changes.models import Approval, BulkItem, BulkJob, Change, Comment, SupportGroup
 
 from .drafts import Target
-from .forms import AbandonForm, ActionForm, CommentForm, ReassignForm
+from .forms import AbandonForm, ActionForm, ApproveForm, CommentForm, ReassignForm
 from .kind import AlreadySo, Intent, Kind, NotDone, Outdated, Proposal, Result, hooks, register
 from .proposal import newly_told, partners_told, preview_of
 
@@ -31,13 +31,15 @@ class ChangeKind(Kind):
     is_tied: ClassVar[bool]
     form: ClassVar[type[ActionForm]]
 
-    def prepared(self, parameters: Mapping[str, Any]) -> Any:
+    def prepared(self, parameters: Mapping[str, Any], user: User) -> Any:
         """Loads what `alter()` needs from the database for every change alike. Raises NotDone if it is missing."""
         return None
 
     @abstractmethod
-    def alter(self, change: Change, parameters: Mapping[str, Any], prepared: object, user: User) -> Comment | None:
-        """Alters `change` in memory, or returns the comment to add to it. Makes no query.
+    def alter(
+        self, change: Change, parameters: Mapping[str, Any], prepared: Any, user: User
+    ) -> Comment | Approval | None:
+        """Alters `change` in memory, or returns the comment or approval to add to it. Makes no query.
 
         Raises AlreadySo if nothing has to be done; NotDone, ChangeRefused or ValidationError if it is not possible.
         """
@@ -48,7 +50,7 @@ class ChangeKind(Kind):
 
     def preview(self, job: BulkJob) -> Proposal:
         try:
-            prepared = self.prepared(job.parameters)
+            prepared = self.prepared(job.parameters, job.user)
         except NotDone as refused:
             return preview_of(job, _always(refused))
 
@@ -68,7 +70,7 @@ class ChangeKind(Kind):
         """The chosen changes for a draft: each with its current version and the partners it would be sent to now."""
         intents: dict[int, Intent] = {}
         with suppress(NotDone):
-            prepared = self.prepared(parameters)
+            prepared = self.prepared(parameters, user)
             for change in changes:
                 with suppress(AlreadySo, NotDone, ChangeRefused, ValidationError):
                     intents[change.pk] = self._intent(copy(change), parameters, prepared, user)
@@ -81,10 +83,10 @@ class ChangeKind(Kind):
     def do(self, job: BulkJob, item: BulkItem, user: User) -> Result:
         found = Change.objects.visible_to(user).locked().filter(pk=item.target).first()
         change = self._checked(item, found, _moved_on)
-        intent = self._intent(change, job.parameters, self.prepared(job.parameters), user)
+        intent = self._intent(change, job.parameters, self.prepared(job.parameters, user), user)
         if more := newly_told(item, hooks.forecast([intent])[0]):
             raise more
-        (intent.comment or change).save()
+        (intent.addition or change).save()
         return Result(self.outcome(change))
 
     def _checked(self, item: BulkItem, change: Change | None, stale: Callable[[Change, BulkItem], str]) -> Change:
@@ -134,7 +136,7 @@ class Reassign(ChangeKind):
     def start_label(self, job: BulkJob, count: int) -> str:
         return ngettext("Reassign %(count)s change", "Reassign %(count)s changes", count) % {"count": count}
 
-    def prepared(self, parameters: Mapping[str, Any]) -> SupportGroup | None:
+    def prepared(self, parameters: Mapping[str, Any], user: User) -> SupportGroup | None:
         if parameters["group"] is None:
             return None
         group = SupportGroup.objects.filter(pk=parameters["group"]).first()
@@ -180,6 +182,37 @@ class AddComment(ChangeKind):
         return _("The comment was added.")
 
 
+class Approve(ChangeKind):
+    name = "approve"
+    permission = "changes.approve_change"
+    is_tied = True
+    form = ApproveForm
+
+    def title(self, job: BulkJob) -> str:
+        return _("Approve plans")
+
+    def start_label(self, job: BulkJob, count: int) -> str:
+        return ngettext("Approve %(count)s plan", "Approve %(count)s plans", count) % {"count": count}
+
+    def prepared(self, parameters: Mapping[str, Any], user: User) -> dict[tuple[int, int], str]:
+        """The person's decisions on plans that wait now, by change and round."""
+        own = Approval.objects.filter(author=user, change__phase=Phase.APPROVE_PLAN)
+        return {
+            (change, round_): decision for change, round_, decision in own.values_list("change", "round", "decision")
+        }
+
+    def alter(self, change: Change, parameters: Mapping[str, Any], prepared: Any, user: User) -> Approval:
+        decided = prepared.get((change.pk, change.approval_round))
+        if decided == Decision.APPROVED and change.phase == Phase.APPROVE_PLAN:
+            raise AlreadySo(_("You have approved it already."))
+        approval = Approval(change=change, author=user, decision=Decision.APPROVED, comment=parameters["comment"])
+        approval.refuse(decided is not None)
+        return approval
+
+    def outcome(self, change: Change) -> str:
+        return _("The plan was approved.")
+
+
 class Abandon(ChangeKind):
     name = "abandon"
     permission = "changes.abandon_change"
@@ -209,7 +242,7 @@ class Abandon(ChangeKind):
         return _("It went from %(phase)s to Abandon.") % {"phase": Phase(change.changed_fields["phase"].old).label}
 
 
-CHANGE_KINDS: Sequence[ChangeKind] = (Reassign(), AddComment(), Abandon())
+CHANGE_KINDS: Sequence[ChangeKind] = (Reassign(), AddComment(), Approve(), Abandon())
 
 
 def connect() -> None:

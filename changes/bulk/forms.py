@@ -34,7 +34,20 @@ class ReassignForm(ActionForm):
         self.names = dict(SupportGroup.objects.values_list("pk", "name"))
         groups = grouped((str(pk), pk, name) for pk, name in self.names.items())
         field: Any = self.fields["group"]
-        field.choices = [("", _("Choose a group")), (NO_GROUP, _("No group")), *groups]
+        field.choices = [(NO_GROUP, _("No group")), *groups]
+
+    @property
+    def groups(self) -> list[tuple[str, list[tuple[str, str]]]]:
+        """The choices by their headings, for a button each. Those without a heading come first."""
+        field: Any = self.fields["group"]
+        plain: list[tuple[str, str]] = []
+        headed: list[tuple[str, list[tuple[str, str]]]] = []
+        for value, name in field.choices:
+            if isinstance(name, list | tuple):
+                headed.append((value, list(name)))
+            else:
+                plain.append((value, name))
+        return [("", plain), *headed]
 
     def parameters(self) -> dict[str, Any]:
         chosen = self.cleaned_data["group"]
@@ -59,6 +72,19 @@ class CommentForm(ActionForm):
 
     def clean_body(self) -> str:
         return self.cleaned_data["body"].replace("\r\n", "\n").replace("\r", "\n")
+
+
+class ApproveForm(ActionForm):
+    comment = forms.CharField(
+        label=_("Comment"),
+        required=False,
+        help_text=_("Optional. It is kept with each approval, and never sent to partners."),
+        widget=forms.Textarea(attrs={"rows": 2}),
+        validators=[validate_text, MaxLengthValidator(TEXT_MAX_LENGTH)],
+    )
+
+    def clean_comment(self) -> str:
+        return self.cleaned_data["comment"].replace("\r\n", "\n").replace("\r", "\n")
 
 
 class AbandonForm(ActionForm):

@@ -12,7 +12,7 @@ from django.contrib.auth.models import User
 from changes.choices import ItemStatus
 
 if TYPE_CHECKING:
-    from changes.models import BulkItem, BulkJob, Change, Comment
+    from changes.models import Approval, BulkItem, BulkJob, Change, Comment
 
 
 class NotDone(Exception):  # noqa: N818 - says the state, as the changes' exceptions do
@@ -96,11 +96,16 @@ def register(kind: Kind) -> None:
 
 @dataclass(frozen=True)
 class Intent:
-    """What is about to happen to a change: `comment` is added, or without one `draft` is saved over `stored`."""
+    """What is about to happen to a change: `addition` is added, or without one `draft` is saved over `stored`."""
 
     stored: Change
     draft: Change
-    comment: Comment | None = None
+    addition: Comment | Approval | None = None
+
+    @property
+    def comment(self) -> Comment | None:
+        """The comment that is added. Of the additions, only comments are sent to partners."""
+        return None if self.addition is None or hasattr(self.addition, "decision") else self.addition
 
 
 @dataclass(frozen=True)

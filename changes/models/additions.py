@@ -212,7 +212,11 @@ class Approval(Addition):
         if self.decision == Decision.DENIED and not self.comment.strip():
             raise ValidationError({"comment": gettext("Say why you deny the plan.")})
 
-    def _check(self) -> None:
+    def refuse(self, is_decided: bool) -> None:
+        """Raises an error if it may not be added to `self.change`. `is_decided`: the author has decided in this round.
+
+        Makes no query if the change's row is loaded.
+        """
         if self.change.phase != Phase.APPROVE_PLAN:
             message = gettext("%(number)s is in %(phase)s: a plan is decided in %(approve_plan)s.")
             phases = {"phase": Phase(self.change.phase), "approve_plan": Phase.APPROVE_PLAN}
@@ -220,7 +224,10 @@ class Approval(Addition):
         part = workflow.part_of(self.author_id, self.change)
         if part and self.decision == Decision.APPROVED:
             raise MayNotApprove(str(part.rule))
-        self.round = self.change.approval_round
-        if self.change.approvals.filter(round=self.round, author_id=self.author_id).exists():
+        if is_decided:
             raise NotDecidable(gettext("You have decided in this round already; rework starts a new one."))
         self.clean()
+
+    def _check(self) -> None:
+        self.round = self.change.approval_round
+        self.refuse(self.change.approvals.filter(round=self.round, author_id=self.author_id).exists())

@@ -24,6 +24,7 @@ REFUSALS = {
     "changes.add_attachment": _("You may not add attachments."),
     "changes.approve_change": _("You may not approve or deny plans."),
     "changes.view_securityevent": _("You may not read the security log."),
+    "integrations.add_acknowledgement": _("You may not acknowledge what needs attention."),
     "integrations.retry_outgoingoperation": _("You may not retry operations."),
     "integrations.skip_outgoingoperation": _("You may not skip operations."),
     "integrations.change_externalsystem": _(

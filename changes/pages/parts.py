@@ -12,6 +12,7 @@ from django.template import Context
 PLACES = {
     "desk.now": "the part of the desk that updates by itself",
     "desk.traffic": "the desk's charts",
+    "list.head": "above the rows of the list: filter (ChangeFilter), tidy (the filters)",
     "list.row": "a row of the list: change, page",
     "change.holder": "the head of a change, behind its owning group: change",
     "change.panels": "the panels beside a change: change",

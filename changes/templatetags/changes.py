@@ -19,7 +19,7 @@ from changes.choices import PRIORITIES, Impact, Phase, Priority
 from changes.pages import parts as parts_of_pages
 
 register = template.Library()
-NEWEST_FIRST = {"number": "-number", "updated": "-updated"}
+NEWEST_FIRST = {"number": "-number", "activity": "-activity"}
 
 
 @register.simple_tag
@@ -65,7 +65,7 @@ def sort_head(context: Context, name: str, label: str) -> dict[str, Any]:
     order = str(context["order"])
     direction = {name: "ascending", f"-{name}": "descending"}.get(order, "")
     query = context["tidy"].copy()
-    # The first click sorts by the newest number or update; by other columns, ascending.
+    # The first click sorts by the newest number or activity; by other columns, ascending.
     query["sort"] = {"ascending": f"-{name}", "descending": name}.get(direction, NEWEST_FIRST.get(name, name))
     return {"label": label, "direction": direction, "href": f"?{query.urlencode()}"}
 

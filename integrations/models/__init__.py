@@ -4,6 +4,7 @@ Only outgoing/outbox/ writes `OutgoingOperation`. Only incoming/ writes `Incomin
 """
 
 from .accounts import PartnerAccount
+from .acknowledgements import Acknowledgement
 from .connections import (
     ConnectionDraft,
     ConnectionInbox,
@@ -28,6 +29,7 @@ from .systems import (
 from .tokens import TokenLife
 
 __all__ = [
+    "Acknowledgement",
     "ConnectionDraft",
     "ConnectionInbox",
     "ConnectionPoll",

@@ -21,16 +21,22 @@ from django.utils import timezone
 from changes.choices import FINAL_PHASES
 from changes.pages.desk import charts
 from changes.subqueries import CappedCount, Count, Joined, capped
-from integrations.choices import COLLECTING, DeliveryStatus, IncomingStatus
-from integrations.models import Exchange, ExternalSystem, IncomingOperation, OutgoingOperation
-from integrations.standing import status
-from integrations.standing.flow import LATE_TO_COLLECT
+from integrations.choices import DeliveryStatus, IncomingStatus
+from integrations.models import (
+    Acknowledgement,
+    Exchange,
+    ExternalSystem,
+    IncomingOperation,
+    OutgoingOperation,
+)
+from integrations.querysets import SECRETS
+from integrations.standing import acknowledged, status
+from integrations.standing.relation import REJECTED
 
 from .change_panel import IncomingRow, OutgoingRow, incoming_row, outgoing_row
 
 SHOWN, COUNTED = 5, 50
-# An operation that waits for longer needs a person to look at it: a few retries have failed by then.
-LONG = timedelta(minutes=15)
+SHOWN_ACKNOWLEDGED = 20
 # Failures before that are not shown: by then the partner has sent the operation again or called somebody.
 FAILED_WITHIN = timedelta(days=3)
 # Only the latest rejected exchanges are checked for a change that still is with the partner's group.
@@ -58,6 +64,7 @@ class Present:
     waiting: Part
     failed: Part
     rejected: Part
+    acknowledged: list[Acknowledgement]
 
     @property
     def uncollected(self) -> list[status.SystemStatus]:
@@ -70,8 +77,11 @@ class Present:
         return not self.uncollected and not any(part.rows for part in parts)
 
 
-def present(now: datetime | None = None) -> Present:
-    """Reads the exchange as it is now, with four queries for any number of systems, operations and changes."""
+def present(user: User, now: datetime | None = None) -> Present:
+    """Reads the exchange as it is now, with five queries for any number of systems, operations and changes.
+
+    Incoming operations that were refused are shown only to somebody who can do something about them.
+    """
     now = now or timezone.now()
     systems: list[Any] = list(_with_stuck(status.with_traffic(ExternalSystem.objects.order_by("system_id"), now), now))
     refused = [key for system in systems for key in _keys(system.first_refused)]
@@ -80,26 +90,24 @@ def present(now: datetime | None = None) -> Present:
     return Present(
         at=now,
         systems=[status.status_of(system, now) for system in systems],
-        refused=_part(rows, refused, sum(system.refused_count for system in systems)),
+        refused=_part(rows, refused, sum(system.unknown_refused for system in systems)),
         waiting=_part(rows, waiting, sum(system.long_waiting for system in systems)),
-        failed=_failed(now),
+        failed=_failed(user, now),
         rejected=_rejected(),
+        acknowledged=_acknowledged(now),
     )
 
 
 def _with_stuck(systems: QuerySet[ExternalSystem], now: datetime) -> QuerySet[ExternalSystem]:
     """Adds to each system the keys of its oldest refused and its oldest long-waiting operations."""
     own = OutgoingOperation.objects.filter(system=OuterRef("pk"))
-    refused = own.filter(status=DeliveryStatus.REFUSED)
-    waiting = own.filter(status=DeliveryStatus.WAITING, is_next=True, created_at__lt=now - LONG).exclude(
-        # Such a partner asks when it suits it.
-        system__delivery__in=COLLECTING,
-        created_at__gte=now - LATE_TO_COLLECT,
-    )
+    refused = own.filter(status=DeliveryStatus.REFUSED).exclude(Exists(acknowledged.REFUSED))
+    waiting = status.long_waiting(now).filter(system=OuterRef("pk")).exclude(Exists(acknowledged.WAITING))
     key = Cast("pk", CharField())
     return systems.annotate(
         first_refused=Joined(refused.order_by("created_at"), key, SHOWN),
         first_waiting=Joined(waiting.order_by("created_at"), key, SHOWN),
+        unknown_refused=CappedCount(refused, COUNTED),
         long_waiting=CappedCount(waiting, COUNTED),
     )
 
@@ -122,19 +130,27 @@ def _part(rows: dict[UUID, OutgoingRow], keys: list[UUID], count: int) -> Part:
     return Part(found[:SHOWN], capped(count, COUNTED))
 
 
-def _failed(now: datetime) -> Part:
-    """The latest failed incoming operations, except those that were sent again successfully."""
+def _failed(user: User, now: datetime) -> Part:
+    """The latest failed incoming operations, except those that were sent again successfully.
+
+    Who may edit changes can make one fit the operation; what is about no change is for those who set up systems.
+    """
+    may_edit, may_configure = map(user.has_perm, ("changes.change_change", "integrations.change_externalsystem"))
+    if not (may_edit or may_configure):
+        return Part([], Count(0))
     repeated = IncomingOperation.objects.filter(
         system=OuterRef("system"), idempotency_key=OuterRef("idempotency_key")
     ).exclude(status=IncomingStatus.FAILED)
     failed = (
         IncomingOperation.objects.filter(status=IncomingStatus.FAILED, received_at__gte=now - FAILED_WITHIN)
         .exclude(Exists(repeated))
+        .exclude(Exists(acknowledged.FAILED))
         .with_system("user", "change")
         .defer("payload", "result", "change__description")
         .order_by("-received_at")
     )
-    rows: list[IncomingRow] = [incoming_row(operation) for operation in failed[: COUNTED + 1]]
+    shown = failed if may_configure else failed.exclude(change=None)
+    rows: list[IncomingRow] = [incoming_row(operation) for operation in shown[: COUNTED + 1]]
     return Part(rows[:SHOWN], capped(len(rows), COUNTED))
 
 
@@ -143,15 +159,33 @@ def _rejected() -> Part:
     latest = Exchange.objects.filter(rejected_at_sequence__isnull=False).order_by("-pk").values("pk")
     rejected = (
         Exchange.objects.filter(pk__in=latest[:LATEST_REJECTED])
-        .filter(Q(assigned_sequence=None) | Q(assigned_sequence__lte=F("rejected_at_sequence")))
+        .filter(REJECTED)
         .filter(change__owning_group__external_group__system=F("system"))
         .exclude(change__phase__in=FINAL_PHASES)
+        .exclude(Exists(acknowledged.REJECTED))
         .with_system("change__owning_group")
         .defer("change__description")
         .order_by("-pk")
     )
     rows = list(rejected[: COUNTED + 1])
     return Part(rows[:SHOWN], capped(len(rows), COUNTED))
+
+
+def _acknowledged(now: datetime) -> list[Acknowledgement]:
+    """The latest acknowledgements that keep something off the desk."""
+    related = (
+        "user",
+        "outgoing__system",
+        "outgoing__change",
+        "incoming__system",
+        "exchange__system",
+        "exchange__change",
+    )
+    current = Acknowledgement.objects.filter(acknowledged.CURRENT)
+    current = current.exclude(incoming__received_at__lt=now - FAILED_WITHIN)
+    big = ("outgoing__payload", "incoming__payload", "incoming__result")
+    secret = [f"{way}__system__{name}" for way in ("outgoing", "incoming", "exchange") for name in SECRETS]
+    return list(current.select_related(*related).defer(*big, *secret).order_by("-at")[:SHOWN_ACKNOWLEDGED])
 
 
 # --- The traffic of the last day ---

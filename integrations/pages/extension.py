@@ -18,7 +18,15 @@ from integrations.security_events import kinds, receivers
 from integrations.standing import wording
 from integrations.workers import wakeup
 
-from . import bulk_operations, change_news, desk_parts, list_columns, own_tokens, timeline_operations
+from . import (
+    bulk_operations,
+    change_news,
+    desk_parts,
+    export_tables,
+    list_columns,
+    own_tokens,
+    timeline_operations,
+)
 from .change_panel import already_read, exchange_of
 
 # Attribute of the request for a list: the overview of its changes, read once for all rows.
@@ -84,8 +92,9 @@ def _part(name: str, *values: Any) -> Part:
 
 
 PARTS = (
-    ("desk.now", _part("desk_now", lambda context: {"exchange": desk_parts.present()})),
+    ("desk.now", _part("desk_now", lambda context: {"exchange": desk_parts.present(context["user"])})),
     ("desk.traffic", _part("desk_traffic", lambda context: {"traffic": desk_parts.traffic(context["user"])})),
+    ("list.head", _part("holders", lambda context: {"shown": list_columns.holders(context["filter"])})),
     ("list.row", _part("pairs", _pairs)),
     ("change.holder", _part("holder", _exchange)),
     ("change.panels", _part("exchange", _exchange)),
@@ -116,6 +125,7 @@ def extension() -> Extension:
         filters=list_columns.FILTERS,
         columns=[list_columns.COLUMNS],
         news=[change_news.NEWS],
+        tables=export_tables.TABLES,
         timeline=[timeline_operations.SHOW],
         searched=[list_columns.SEARCHED],
         partners_of_groups=_partners_of_groups,

@@ -1,8 +1,9 @@
-"""What the exchange adds to the list of changes: two filters, the search for external ids, and the state of each change
-with its partners, which is also in exports."""
+"""What the exchange adds to the list of changes: filters by partner, relation and delivery, the search for external
+ids, and how each change stands with its partners, which is also in exports."""
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 import django_filters
 from django.db.models import (
     BooleanField,
+    Case,
     CharField,
     Exists,
     ExpressionWrapper,
@@ -20,21 +22,29 @@ from django.db.models import (
     QuerySet,
     Subquery,
     Value,
+    When,
 )
 from django.db.models.functions import Cast
 from django.db.models.lookups import IsNull
+from django.utils import timezone
+from django.utils.http import urlencode
 from django.utils.translation import gettext_lazy
 
 from changes import search
 from changes.models import Change
 from changes.pages.list import export, filters
 from changes.querysets import ChangeQuerySet
+from changes.subqueries import CappedCount, Count, capped
 from integrations.choices import DeliveryStatus
 from integrations.models import Exchange, ExternalGroup, ExternalReference, ExternalSystem, OutgoingOperation
 from integrations.rules import ExchangeState
-from integrations.standing.wording import State, pair_state
+from integrations.standing.relation import Relation, chips, leading, related, relations
+from integrations.standing.state import State
+from integrations.standing.status import long_waiting
+from integrations.standing.wording import trouble
 
 OPEN = (DeliveryStatus.WAITING, DeliveryStatus.SENDING)
+_ALL = Change.objects.order_by()
 
 
 # If a partner has more changes than this, it is quicker to check the changes of the list one by one.
@@ -49,6 +59,26 @@ def systems(value: str) -> QuerySet[Any]:
     ]
     flag = ExpressionWrapper(Q(many[0]) | Q(many[1]), BooleanField())
     return ExternalSystem.objects.annotate(key=F("pk"), label=F("system_id"), flag=flag)
+
+
+class PartnerFilter(filters.OptionFilter):
+    """The filter for a partner: in the chosen relation, or in any."""
+
+    def filter(self, queryset: ChangeQuerySet, value: str) -> ChangeQuerySet:
+        chosen = self.chosen(value)
+        relation = self.parent.form.cleaned_data["relation"]
+        if chosen and relation:
+            return related(queryset, Relation(relation), chosen.key, is_by_row=chosen.flag)
+        return super().filter(queryset, value)
+
+
+class RelationFilter(django_filters.ChoiceFilter):
+    """The filter for a relation: with the chosen partner, see `PartnerFilter`, or with any."""
+
+    def filter(self, queryset: ChangeQuerySet, value: str) -> ChangeQuerySet:
+        if not value or self.parent.form.cleaned_data["partner"]:
+            return queryset
+        return related(queryset, Relation(value))
 
 
 def by_partner(queryset: ChangeQuerySet, system: filters.Option) -> ChangeQuerySet:
@@ -92,7 +122,7 @@ def exported(changes: Sequence[Change]) -> dict[int, tuple[str, ...]]:
     return {
         pk: (
             "; ".join(pair.system_id for pair in own),
-            "; ".join(pair.state.short for pair in own),
+            "; ".join(pair.in_words for pair in own),
             "; ".join(pair.external_id for pair in own).strip("; "),
         )
         for pk, own in pairs.items()
@@ -100,11 +130,16 @@ def exported(changes: Sequence[Change]) -> dict[int, tuple[str, ...]]:
 
 
 FILTERS = {
-    "partner": filters.OptionFilter(
+    "partner": PartnerFilter(
         label=gettext_lazy("Partner"),
         options=systems,
         narrow=by_partner,
         empty_label=gettext_lazy("Any partner"),
+    ),
+    "relation": RelationFilter(
+        label=gettext_lazy("Relation to partner"),
+        choices=Relation.choices,
+        empty_label=gettext_lazy("Any relation"),
     ),
     "exchange": django_filters.ChoiceFilter(
         label=gettext_lazy("Exchange"),
@@ -120,45 +155,135 @@ COLUMNS = export.Columns(("partners", "exchange_states", "external_ids"), export
 SEARCHED = search.Source(references, "external_id", is_id=True)
 
 
+# --- How many changes each partner holds ---
+
+# Counting stops here: for the chosen partner, and for each of the others, of which there may be many.
+COUNTED, GLANCED = 1000, 100
+OTHERS = (Relation.LINKED, Relation.CANCELLED, Relation.REJECTED)
+
+
 @dataclass(frozen=True)
-class Pair:
-    """The state of one change with one system."""
+class Holder:
+    """A partner, and the number of changes that it holds. `query`: the filters of the list of these changes."""
 
     system_id: str
-    state: State
+    held: Count
+    query: str
+    is_chosen: bool
+
+
+@dataclass(frozen=True)
+class Holders:
+    """The partners with what they hold. `partner`: the chosen one, `others` the counts of its other relations."""
+
+    holders: list[Holder]
+    partner: str
+    others: list[tuple[Relation, Count, str]]
+
+
+def holders(filterset: filters.ChangeFilter) -> Holders:
+    """Counts what each partner holds, and all relations of the partner in these filters. One query."""
+    partner, relation = (filterset.data.get(name, "") for name in ("partner", "relation"))
+    chosen = filterset.filters["partner"].chosen(partner)
+    held = related(_ALL, Relation.HELD, OuterRef("pk"))
+    columns: dict[str, Any] = {Relation.HELD: CappedCount(held, GLANCED)}
+    if chosen:
+        one = When(pk=chosen.key, then=CappedCount(held, COUNTED))
+        columns[Relation.HELD] = Case(one, default=columns[Relation.HELD])
+    for other in OTHERS if chosen else ():
+        count = CappedCount(related(_ALL, other, chosen.key, is_by_row=chosen.flag), COUNTED)
+        columns[other] = Case(When(pk=chosen.key, then=count))
+    systems: QuerySet[Any, Any] = ExternalSystem.objects.order_by("system_id").values("system_id")
+    rows: list[dict[str, Any]] = list(systems.annotate(**columns))
+    found = [
+        Holder(
+            row["system_id"],
+            capped(row[Relation.HELD], COUNTED if row["system_id"] == partner else GLANCED),
+            _query(row["system_id"], Relation.HELD),
+            (partner, relation) == (row["system_id"], Relation.HELD),
+        )
+        for row in rows
+    ]
+    others = [
+        (name, capped(row[name], COUNTED), _query(partner, name))
+        for row in rows
+        if row["system_id"] == partner
+        for name in OTHERS
+        if chosen
+    ]
+    return Holders([each for each in found if each.held.number or each.is_chosen], partner, others)
+
+
+def _query(partner: str, relation: str) -> str:
+    return urlencode({"partner": partner, "relation": relation})
+
+
+# --- How the changes of a page stand with their partners ---
+
+
+@dataclass(frozen=True)
+class Pair:
+    """How one change stands with one system. `trouble`: what is wrong with the delivery, None if nothing is."""
+
+    system_id: str
+    relations: list[Relation]
+    trouble: State | None = None
     external_id: str = ""
+
+    @property
+    def chips(self) -> list[State]:
+        return [*chips(self.system_id, self.relations), *([self.trouble] if self.trouble else [])]
+
+    @property
+    def in_words(self) -> str:
+        """The relation, and what is wrong, in the words of the exported file."""
+        words: list[str] = [relation.value for relation in leading(self.relations)]
+        return ", ".join([*words, *([self.trouble.short] if self.trouble else [])])
 
 
 @dataclass
 class Overview:
-    """The states of the changes on a page with their systems, by the changes' keys."""
+    """How the changes on a page stand with their systems, by the changes' keys."""
 
     pairs: dict[int, list[Pair]] = field(default_factory=dict)
+
+
+@dataclass
+class _Known:
+    """What was read of one change and one system."""
+
+    exchange: ExchangeState = field(default_factory=ExchangeState)
+    is_owner: bool = False
+    external_id: str | None = None
+    trouble: State | None = None
 
 
 def overview(changes: Iterable[Change]) -> Overview:
     """Reads the overview of these changes with one query."""
     changes = list(changes)
-    ids = [change.pk for change in changes]
     owners: dict[int, list[int]] = {}
     for change in changes:
         if change.owning_group_id:
             owners.setdefault(change.owning_group_id, []).append(change.pk)
-    result = Overview()
-    states: dict[tuple[int, str], State] = {}
-    external_ids: dict[tuple[int, str], str] = {}
-    for kind, key, system_id, assigned, rejected, refused, is_open, delivered, external_id in _rows(ids, [*owners]):
-        if external_id:
-            external_ids[key, system_id] = external_id
-        if kind == "exchange":
-            exchange = ExchangeState(assigned_sequence=assigned, rejected_at_sequence=rejected)
-            found = {DeliveryStatus.REFUSED: refused, DeliveryStatus.WAITING: is_open, "Delivered": delivered}
-            states[key, system_id] = pair_state({s for s, yes in found.items() if yes}, exchange.is_rejected)
+    known: defaultdict[tuple[int, str], _Known] = defaultdict(_Known)
+    for row in _rows([change.pk for change in changes], [*owners]):
+        kind, key, system_id, assigned, cancelled, rejected, is_refused, is_late, external_id = row
+        if kind == "owner":
+            for pk in owners[key]:
+                known[pk, system_id].is_owner = True
+        elif kind == "reference":
+            known[key, system_id].external_id = external_id
         else:
-            for pk in owners[key] if kind == "owner" else [key]:
-                states.setdefault((pk, system_id), pair_state(set(), False))
-    for (pk, system_id), state in sorted(states.items()):
-        result.pairs.setdefault(pk, []).append(Pair(system_id, state, external_ids.get((pk, system_id), "")))
+            known[key, system_id].exchange = ExchangeState(
+                assigned_sequence=assigned, cancelled_sequence=cancelled, rejected_at_sequence=rejected
+            )
+            known[key, system_id].trouble = trouble(is_refused, is_late)
+    result = Overview()
+    for (pk, system_id), each in sorted(known.items(), key=lambda item: item[0]):
+        found = relations(each.exchange, is_owner=each.is_owner, is_referenced=each.external_id is not None)
+        if found or each.trouble:
+            pair = Pair(system_id, found, each.trouble, each.external_id or "")
+            result.pairs.setdefault(pk, []).append(pair)
     return result
 
 
@@ -169,10 +294,10 @@ def _rows(ids: list[int], groups: list[int]) -> QuerySet[Any, Any]:
     nothing = {
         "external": no_id,
         "assigned": number,
+        "cancelled": number,
         "rejected": number,
         "refused": flag,
-        "is_open": flag,
-        "delivered": flag,
+        "is_late": flag,
     }
 
     def rows(queryset: QuerySet, kind: str, key: F, system_id: str, **more: Any) -> QuerySet[Any, Any]:
@@ -181,14 +306,14 @@ def _rows(ids: list[int], groups: list[int]) -> QuerySet[Any, Any]:
             queryset.order_by()
             .annotate(kind=Value(kind, CharField()), **values)
             .values_list(
-                "kind", "key", "system_name", "assigned", "rejected", "refused", "is_open", "delivered", "external"
+                "kind", "key", "system_name", "assigned", "cancelled", "rejected", "refused", "is_late", "external"
             )
         )
 
-    def has(*statuses: str) -> IsNull:
+    def has(operations: QuerySet[OutgoingOperation]) -> IsNull:
         # Not EXISTS: the database would evaluate it for the operations of all changes at once.
-        operations = OutgoingOperation.objects.filter(exchange=OuterRef("pk"), status__in=statuses).order_by()
-        return IsNull(Subquery(operations.values("pk")[:1]), False)
+        own = operations.filter(exchange=OuterRef("pk")).order_by()
+        return IsNull(Subquery(own.values("pk")[:1]), False)
 
     exchanges = rows(
         Exchange.objects.filter(change__in=ids),
@@ -196,10 +321,10 @@ def _rows(ids: list[int], groups: list[int]) -> QuerySet[Any, Any]:
         F("change_id"),
         "system__system_id",
         assigned=F("assigned_sequence"),
+        cancelled=F("cancelled_sequence"),
         rejected=F("rejected_at_sequence"),
-        refused=has(DeliveryStatus.REFUSED),
-        is_open=has(*OPEN),
-        delivered=has(DeliveryStatus.DELIVERED),
+        refused=has(OutgoingOperation.objects.filter(status=DeliveryStatus.REFUSED)),
+        is_late=has(long_waiting(timezone.now())),
     )
     return exchanges.union(
         rows(

@@ -17,10 +17,11 @@ _MODELS = (
 )
 _VIEW = [f"integrations.view_{model}" for model in _MODELS]
 PERMISSIONS = {
-    Role.AGENT: _VIEW,
-    Role.CHANGE_MANAGER: _VIEW,
+    Role.AGENT: [*_VIEW, "integrations.add_acknowledgement"],
+    Role.CHANGE_MANAGER: [*_VIEW, "integrations.add_acknowledgement"],
     Role.INTEGRATION_ADMINISTRATOR: [
         *_VIEW,
+        "integrations.add_acknowledgement",
         *(f"integrations.{action}_externalsystem" for action in ("add", "change", "delete")),
         *(f"integrations.{action}_externalgroup" for action in ("add", "change", "delete")),
         "integrations.retry_outgoingoperation",

@@ -19,11 +19,14 @@ from knox.models import AuthToken
 
 from integrations.choices import COLLECTING, Breaker, DeliveryStatus
 from integrations.models import DeliveryControl, ExternalSystem, OutgoingOperation
-from integrations.querysets import SystemQuerySet
+from integrations.querysets import OutgoingQuerySet, SystemQuerySet
 from integrations.tokens.life import WARNED_BEFORE
 
 from . import failures, state
-from .flow import Condition, Flow, flow_of
+from .flow import LATE_TO_COLLECT, Condition, Flow, flow_of
+
+# An operation that waits for longer needs a person to look at it: a few retries have failed by then.
+LONG = timedelta(minutes=15)
 
 # The states in which an operation can be had by a partner that collects: one that was handed out is handed out again.
 CAN_BE_HAD = (DeliveryStatus.WAITING, DeliveryStatus.SENDING)
@@ -143,6 +146,13 @@ def with_traffic(systems: SystemQuerySet, now: datetime) -> SystemQuerySet:
             last_delivered=Subquery(delivered.order_by("-settled_at").values("settled_at")[:1], DateTimeField()),
         )
     )
+
+
+def long_waiting(now: datetime) -> OutgoingQuerySet:
+    """Operations that are next in their exchange, and wait for so long that a person should look at it."""
+    late = OutgoingOperation.objects.filter(status=DeliveryStatus.WAITING, is_next=True, created_at__lt=now - LONG)
+    # A partner that collects asks when it suits it.
+    return late.exclude(system__delivery__in=COLLECTING, created_at__gte=now - LATE_TO_COLLECT)
 
 
 def _count(operations: QuerySet[OutgoingOperation]) -> Coalesce:

@@ -14,7 +14,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from changes.texts.isolation import apart
-from integrations.choices import SETTLED, Delivery, DeliveryStatus, Failure, IncomingStatus, Operation
+from integrations.choices import Delivery, DeliveryStatus, Failure, IncomingStatus, Operation
 
 from .failures import given_up, last_failure
 from .flow import Condition, Flow, flow_of
@@ -139,20 +139,11 @@ def incoming_state(status: str, error: str, note: str = "") -> State:
     return State(BAD, _("Failed"), apart(error))
 
 
-def pair_state(statuses: set[str], is_rejected: bool) -> State:
-    """The state of the exchange with one system in a word, for a list. A state that needs a person takes precedence.
-
-    `statuses`: the delivery statuses that its operations have.
-    """
-    if DeliveryStatus.REFUSED in statuses:
+def trouble(is_refused: bool, is_late: bool) -> State | None:
+    """What is wrong with the delivery to one system in a few words, for a list. None if nothing is."""
+    if is_refused:
         return State(BAD, _("refused"))
-    if is_rejected:
-        return State(BAD, _("rejected"))
-    if statuses - {*SETTLED}:
-        return State(WAIT, _("waiting"))
-    if DeliveryStatus.DELIVERED in statuses:
-        return State(OK, _("delivered"))
-    return State(IDLE, _("linked"))
+    return State(WAIT, _("waiting for long")) if is_late else None
 
 
 # --- How a change stands with one partner ---

@@ -30,7 +30,7 @@ def test_every_field_has_its_name_and_its_value_as_in_the_api(audrey, acme):
     assert row["title"] == 'One, "two", three'
     assert (row["phase"], row["metaphase"]) == ("Plan", "Planning")
     assert (row["owning_group"], row["requested_by"]) == ("ACME Networks", "alice")
-    assert (row["partners"], row["exchange_states"]) == ("ACME", "waiting")
+    assert (row["partners"], row["exchange_states"]) == ("ACME", "held")
     assert row["planned_start"] == change.planned_start.isoformat().replace("+00:00", "Z")
     assert (row["completion_code"], row["actual_end"]) == ("", "")
 
@@ -41,7 +41,7 @@ def test_names_and_values_are_the_same_in_every_language(alice, acme, language):
     response = web(alice).get("/changes/export.csv", headers={"Accept-Language": language})
     content = b"".join(response.streaming_content).decode("utf-8-sig")
     assert content.startswith('"number","title","change_type",')
-    assert '"ACME","waiting",""\r\n' in content
+    assert '"ACME","held",""\r\n' in content
 
 
 def test_it_holds_what_the_filters_match_in_the_order_of_the_list(alice):

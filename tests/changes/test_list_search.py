@@ -207,9 +207,9 @@ def test_a_script_gets_what_the_filters_alter_and_the_address_to_show(alice, lib
 
 
 def test_the_order_is_kept_while_somebody_types(alice, library):
-    response = web(alice).get("/changes/?q=core&sort=updated", headers=PART)
-    assert '<input type="hidden" name="sort" value="updated" form="filters">' in response.content.decode()
-    assert response["HX-Push-Url"] == "/changes/?q=core&sort=updated"
+    response = web(alice).get("/changes/?q=core&sort=activity", headers=PART)
+    assert '<input type="hidden" name="sort" value="activity" form="filters">' in response.content.decode()
+    assert response["HX-Push-Url"] == "/changes/?q=core&sort=activity"
 
 
 @pytest.mark.parametrize(

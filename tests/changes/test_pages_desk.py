@@ -134,7 +134,9 @@ def test_the_chart_of_phases_says_its_numbers_in_a_table(alice, network):
     ChangeFactory(owning_group=None)
     change_in(Phase.CLOSE)
     part = section(web(alice).get("/"), "phases-title")
-    rows = dict(re.findall(r'<th scope="row">([\w ]+)</th>(<td>\d+</td><td>\d+</td>)', part))
+    found = re.findall(r'<th scope="row"><a href="([^"]*)">([\w ]+)</a></th>(<td>.*?</td><td>\d+</td>)', part)
+    rows = {name: re.sub(r"</?a[^>]*>", "", cells) for _address, name, cells in found}
+    assert {name: address for address, name, _cells in found}["Log"] == "/changes/?phase=Log"
     assert rows["Log"] == "<td>2</td><td>3</td>"
     assert rows["Review"] == "<td>0</td><td>0</td>"
     assert len(rows) == len(Phase) - 2

@@ -75,6 +75,25 @@ def _choose_two(page: Page) -> None:
     page.wait_for_url("**/changes/bulk/comment/**")
 
 
+def _choose_two_to(action: str) -> Callable[[Page], None]:
+    def choose(page: Page) -> None:
+        for number in range(2):
+            page.locator("input[name=change]").nth(number).check()
+        page.locator(f"button[formaction$='/bulk/{action}/']").click()
+        page.wait_for_url(f"**/changes/bulk/{action}/**")
+
+    return choose
+
+
+def _open_the_menu(page: Page) -> None:
+    page.locator(".menu > summary").evaluate("summary => summary.click()")
+
+
+def _acknowledge(page: Page) -> None:
+    page.locator(".need-known button").first.click()
+    page.locator("#acknowledged > summary").click()
+
+
 def _preview_a_bulk_comment(page: Page) -> None:
     _choose_two(page)
     page.locator("main textarea").fill("Bitte bis Freitag abschließen.")
@@ -157,6 +176,7 @@ LOOKS = (
     Look("second step", "/accounts/login/", person=None, act=_go_to_the_second_step),
     Look("desk", "/"),
     Look("desk of an agent", "/", person="alice"),
+    Look("desk, one acknowledged", "/", act=_acknowledge),
     Look("preferences", "/preferences/"),
     Look("keyboard", "/keyboard/"),
     Look("changes", "/changes/"),
@@ -164,7 +184,11 @@ LOOKS = (
     Look("changes, searched", "/changes/?q=Kernschalter"),
     Look("changes, none found", "/changes/?q=nirgendwo"),
     Look("changes, filter with an error", "/changes/?phase=Nowhere"),
+    Look("changes held by a partner", "/changes/?partner=ACME&relation=held&open=true"),
+    Look("changes, with the menu", "/changes/?step=deploy", act=_open_the_menu),
     Look("bulk, choose", "/changes/", act=_choose_two),
+    Look("bulk, choose a group", "/changes/", act=_choose_two_to("reassign")),
+    Look("bulk, approve", "/changes/", act=_choose_two_to("approve")),
     Look("bulk, preview", "/changes/?q=Kernschalter", act=_preview_a_bulk_comment),
     Look("bulk, under way", "/changes/?q=Kernschalter", act=_start_a_bulk_comment),
     Look("bulk jobs", "/changes/bulk/"),

@@ -58,7 +58,7 @@ def test_a_change_from_its_creation_to_close(page, signed_in_page, alice, carol,
     manager = signed_in_page(carol)
     manager.goto(page.url)
     manager.get_by_label("Reason", exact=True).fill("Sound")
-    manager.get_by_role("button", name="Approve").click()
+    manager.get_by_role("button", name="Approve", exact=True).click()
     expect(manager.get_by_text("You have approved the plan")).to_be_visible()
 
     page.reload()

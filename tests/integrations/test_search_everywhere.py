@@ -2,10 +2,12 @@
 
 import csv
 import io
+import re
 import unicodedata
 
 import pytest
 from django.db import connection
+from django.utils.http import urlencode
 
 from changes.models import Change, Comment
 from integrations.models import ExternalReference, IncomingOperation
@@ -126,3 +128,64 @@ def test_postgresql_finds_words_of_comments_and_ids_by_their_indexes(shelf):
         plan = Change.objects.find("ordered").explain()
     for index in ("change_search", "comment_search", "reference_search"):
         assert index in plan, plan
+
+
+# --- What one change is named by ---
+
+
+@pytest.mark.parametrize(
+    ("typed", "opened"),
+    [
+        ("CHG0000219", "mail"),
+        ("chg219", "mail"),
+        ("  219 ", "mail"),
+        ("#219", "mail"),
+        ("# 219", "mail"),
+        ("Chg 219", "mail"),
+        ("CHG-0000219", "mail"),
+        ("#chg2190", "other"),
+        ("INC-Störung/4711", "mail"),
+        (unicodedata.normalize("NFD", "inc-Störung/4711"), "mail"),
+        ('"OPS-1"', "other"),
+        ("ops-1", "other"),
+        ("CHG0030001", "mail"),  # BETA's number, which no change here has
+        ("SAME-7", ""),  # ACME and BETA call two changes so
+        ("4711", ""),  # only a part of an id
+        ("CHG021", ""),  # only the beginning of a number
+        ("220", ""),
+        ("core", ""),
+        ("CHG", ""),
+        ("", ""),
+        ("99999999999999999999", ""),
+        ("x\x00", ""),
+    ],
+)
+def test_enter_opens_the_change_that_is_named_and_otherwise_the_list(shelf, alice, acme, beta, typed, opened):
+    for system in (acme, beta):
+        ExternalReference.objects.create(change=ChangeFactory(), system=system, external_id="SAME-7")
+    # The other filters, which would leave out either change, do not matter.
+    answer = web(alice).get("/changes/", {"q": typed, "go": "1", "type": "Emergency"})
+    if opened:
+        assert answer["Location"] == f"/changes/{shelf[opened]}/"
+        part = web(alice).get("/changes/", {"q": typed, "go": "1"}, headers={"HX-Request": "true"})
+        assert part["HX-Redirect"] == f"/changes/{shelf[opened]}/"
+    elif "\x00" in typed:
+        assert "Invalid filter" in text(answer)
+    else:
+        wanted = {"q": typed.strip(), "type": "Emergency"}
+        assert answer["Location"] == "/changes/?" + urlencode({name: value for name, value in wanted.items() if value})
+
+
+def test_a_number_that_is_also_the_id_of_another_change_leads_to_the_list_of_both(shelf, alice, acme):
+    ExternalReference.objects.create(change=ChangeFactory(), system=acme, external_id="2190")
+    answer = web(alice).get("/changes/", {"q": "2190", "go": "1"}, follow=True)
+    assert answer.redirect_chain == [("/changes/?q=2190", 302)]
+    assert len(re.findall(r'name="change"', answer.content.decode())) == 2
+
+
+def test_the_box_is_on_every_page_for_staff_and_for_nobody_else(shelf, alice, partner_api, acme):
+    for address in ("/", "/changes/", f"/changes/{shelf['mail']}/", "/exchange/", "/calendar/", "/nowhere/"):
+        assert web(alice).get(address).content.decode().count('id="search"') == 1, address
+    account = UserFactory(username="acme-account")
+    assert web(account).get("/changes/", {"q": "OPS-1", "go": "1"}).status_code == 403
+    assert 'id="search"' not in web(account).get("/changes/").content.decode()

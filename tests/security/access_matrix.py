@@ -23,6 +23,9 @@ HEADS = {
 }
 
 
+EXPORTED = ("history", "approvals", "comments", "references", "operations")
+
+
 @dataclass(frozen=True)
 class Right:
     """What may be done, and by whom. `text` is its row in the documentation; `of_partners` what its last cell says."""
@@ -71,6 +74,7 @@ CONFIGURE = _right(
 )
 GROUPS = _right("support groups: add, edit, give them an external system", "integrator", "superuser")
 RETRY = _right("retry and skip operations", "integrator", "superuser")
+ACKNOWLEDGE = _right("acknowledge what needs attention", "agent", "manager", "integrator", "superuser")
 SEE_TOKENS = _right("see tokens", "integrator", "auditor", "superuser")
 TOKENS = _right("tokens of partners and of oneself: make; all tokens: revoke", "integrator", "superuser")
 SEE_USERS = _right("see users", "integrator", "auditor", "superuser")
@@ -141,6 +145,7 @@ PAGES = [
     Row("/security-log/export.csv", SECURITY_LOG),
     Row("/changes/", SEE),
     Row("/changes/export.csv", SEE),
+    *(Row(f"/changes/export/{table}.csv", SEE) for table in EXPORTED),
     Row("/changes/filters/", OWN_SETTINGS, OWN_SETTINGS, data={"name": "Mine", "query": "phase=Log"}),
     Row("/changes/new/", WRITE, WRITE, data=_NEW),
     Row("/changes/new/preview/", None, WRITE, data=_NEW, only_shows=True),
@@ -169,6 +174,7 @@ PAGES = [
         data={"preview": "1", "body": "Hi", "visibility": "private"},
     ),
     Row("/changes/bulk/abandon/", DECIDE, DECIDE, data=_BULK, only_shows=True),
+    Row("/changes/bulk/approve/", DECIDE, DECIDE, data=_BULK, only_shows=True),
     Row("/changes/bulk/{running}/", _JOB, refused=404),
     Row("/changes/bulk/{running}/stop/", None, _JOB, refused=404),
     Row("/changes/bulk/{draft}/?draft", _MINE, refused=404),
@@ -194,6 +200,7 @@ EXCHANGE_PAGES = [
     Row(_CONNECTION + "poll/", None, CONFIGURE),
     Row(_CONNECTION + "secrets/", None, CONFIGURE, data={"name": "API_KEY", "value": "another"}),
     Row(_CONNECTION + "revisions/1/", CONFIGURE, CONFIGURE, only_shows=True),
+    Row("/exchange/attention/outgoing/{operation}/", SEE, ACKNOWLEDGE),
     Row("/exchange/{operation}/", SEE),
     Row("/exchange/{operation}/payload.json", SEE),
     Row("/exchange/{operation}/retry/", SEE, RETRY),

@@ -13,7 +13,7 @@ from django.utils.functional import cached_property
 from django.utils.safestring import mark_safe
 from django.utils.translation import gettext as _
 
-from changes import audit, workflow
+from changes import audit, steps, workflow
 from changes.actor import signed_in
 from changes.choices import CompletionCode, Decision, Phase
 from changes.exceptions import ChangeRefused, ConditionsUnmet, MayNotApprove, StaleChange
@@ -244,7 +244,17 @@ class ApprovalAdd(OnPage):
             Decision.DENIED: _("You have denied the plan of %(number)s."),
         }
         messages.success(request, said[Decision(approval.decision)] % {"number": number})
-        return self.back("#approvals")
+        return self._next() if "next" in request.GET else self.back("#approvals")
+
+    def _next(self) -> HttpResponse:
+        """Leads to the next plan that waits for this person, or to the desk."""
+        key = steps.next_for(self.request.user, self.change.pk, Change.objects.visible_to(self.request.user))
+        if key is None:
+            messages.info(self.request, _("No other plan waits for your decision."))
+            return redirect("changes:home")
+        return redirect(
+            reverse("changes:detail", args=[Change.objects.only("number").get(pk=key).number]) + "#approvals"
+        )
 
     def _is_decided_already(self, approval: Approval) -> bool:
         """Whether this is a second click: the person's first click has already made the same decision."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from changes.subqueries import Count
 
@@ -18,8 +18,12 @@ LABEL_EVERY = 6
 
 @dataclass(frozen=True)
 class PhaseBar:
-    """The bar of a phase: first the changes of the person's groups, then the others. `tone` picks the colour."""
+    """The bar of a phase: first the changes of the person's groups, then the others. `tone` picks the colour.
 
+    `value`: the phase as the list's filter has it.
+    """
+
+    value: str
     name: str
     tone: str
     own: int
@@ -38,16 +42,17 @@ class PhaseBar:
         return self.y + BAR_HEIGHT - 3
 
 
-def phase_bars(counts: Sequence[tuple[str, str, int, Count]]) -> list[PhaseBar]:
-    """The bars for `counts`: name, tone, own and total number of each. The longest bar has the full width."""
+def phase_bars(counts: Sequence[tuple[str, str, str, int, Count]]) -> list[PhaseBar]:
+    """The bars for `counts`: value, name, tone, own and total number of each. The longest bar has the full width."""
     most = max((total.number for *_, total in counts), default=0)
     scale = BAR_WIDTH / most if most else 0
     bars = []
-    for place, (name, tone, own, total) in enumerate(counts):
+    for place, (value, name, tone, own, total) in enumerate(counts):
         width = _visible(total.number, scale)
         own_width = min(width, _visible(own, scale))
         bars.append(
             PhaseBar(
+                value=value,
                 name=name,
                 tone=tone,
                 own=own,
@@ -72,6 +77,10 @@ class HourBar:
     out_height: float
     into_height: float
     is_labelled: bool
+
+    @property
+    def last_minute(self) -> datetime:
+        return self.start + timedelta(minutes=59)
 
     @property
     def out_y(self) -> float:

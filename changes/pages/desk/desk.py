@@ -13,13 +13,13 @@ from urllib.parse import urlencode
 
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import User
-from django.db.models import CharField, Exists, OuterRef, Q, Value
+from django.db.models import CharField, Exists, OuterRef, Value
 from django.db.models.functions import Cast, Concat
 from django.urls import reverse
 
-from changes import workflow
-from changes.choices import METAPHASES, Decision, Metaphase, Phase
-from changes.models import Approval, Change
+from changes import steps
+from changes.choices import METAPHASES, Metaphase, Phase
+from changes.models import Change
 from changes.pages.list.filters import MINE
 from changes.querysets import PRIORITY_RANK
 from changes.subqueries import CappedCount, Count, Joined, capped
@@ -136,26 +136,12 @@ class Desk:
     @cached_property
     def _to_approve(self) -> list[Change]:
         if not self.may_approve:
-            return []
-        round_ = Approval.objects.filter(change=OuterRef("pk"), round=OuterRef("approval_round"))
+            return []  # saves the query
         shown = ("number", "title", "phase", "priority", "created_at", "planned_start", "owning_group__name")
-        changes = (
-            Change.objects.filter(phase=Phase.APPROVE_PLAN)
-            .exclude(self._has_part())
-            .exclude(Exists(round_.filter(author=self.user)))
-            .annotate(
-                is_approved=Exists(round_.filter(decision=Decision.APPROVED)),
-                is_denied=Exists(round_.filter(decision=Decision.DENIED)),
-            )
+        changes = steps.waiting_for(self.user, Change.objects.all()).annotate(
+            is_approved=Exists(steps.APPROVED), is_denied=Exists(steps.DENIED)
         )
         return list(changes.select_related("owning_group").only(*shown).order_by("pk")[: APPROVALS_COUNTED + 1])
-
-    def _has_part(self) -> Q:
-        """The changes that this person may not approve."""
-        condition = Q()
-        for part in workflow.PARTS:
-            condition |= Q(**{part.field: self.user.pk})
-        return condition
 
     @property
     def to_approve(self) -> list[Change]:
@@ -187,7 +173,7 @@ class Desk:
             total = capped(everything.get(f"all_{phase.name}", 0), ALL_COUNTED)
             counts.append((phase, min(own, total.number), total))
         return charts.phase_bars(
-            [(str(phase.label), phase.metaphase.lower(), own, total) for phase, own, total in counts]
+            [(phase.value, str(phase.label), phase.metaphase.lower(), own, total) for phase, own, total in counts]
         )
 
 

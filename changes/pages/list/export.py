@@ -1,15 +1,18 @@
-"""The CSV export of the list, for spreadsheets: one row for each change that the filters match.
+"""The CSV exports of the list, for spreadsheets: one row for each change that the filters match, or for each save,
+decision or comment of these changes.
 
-The file is streamed in chunks, so a million changes need no more memory than a thousand. Names and values are those of
+A file is streamed in chunks, so a million changes need no more memory than a thousand. Names and values are those of
 the API, whatever the language of the person.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
+from django.utils.functional import Promise
 from django.utils.translation import override
 
 from changes.models import Change
@@ -39,6 +42,7 @@ FIELDS = (
     "actual_end",
     "created_at",
     "updated_at",
+    "last_activity_at",
 )
 
 
@@ -50,12 +54,47 @@ class Columns:
     values: Callable[[Sequence[Change]], dict[int, tuple[str, ...]]]
 
 
+@dataclass(frozen=True)
+class Table:
+    """A file with what belongs to the changes. `rows` returns the cells of each row for some of the changes."""
+
+    name: str
+    label: str | Promise
+    names: tuple[str, ...]
+    rows: Callable[[Sequence[Change]], Iterable[Sequence[object]]]
+
+
 _offered: list[Columns] = []
+TABLES: dict[str, Table] = {}
+# So many changes are read at once for a table: each may have many rows.
+CHANGES_AT_ONCE = 100
 
 
 def offer(columns: Columns) -> None:
     """Adds columns to the export. See changes/extensions.py."""
     _offered.append(columns)
+
+
+def offer_table(table: Table) -> None:
+    """Adds a file. See changes/extensions.py."""
+    TABLES[table.name] = table
+
+
+def table_lines(table: Table, walk: Walk) -> Iterator[str]:
+    """The CSV file of a table in chunks of lines."""
+    return csv_file.lines(table.names, _table_portions(table, walk))
+
+
+def _table_portions(table: Table, walk: Walk) -> Iterator[list[list[str]]]:
+    for changes in walk.chunks(CHANGES_AT_ONCE):
+        rows = iter(table.rows(changes))
+        while True:
+            # Set for each portion: between two portions, the thread serves other requests.
+            with override("en"):
+                portion = [[cell(value) for value in row] for row in islice(rows, csv_file.AT_ONCE)]
+            if not portion:
+                break
+            yield portion
 
 
 def lines(walk: Walk) -> Iterator[str]:

@@ -16,9 +16,11 @@ from django import forms
 from django.db.models import BooleanField, CharField, Exists, F, OuterRef, QuerySet, Value
 from django.http import QueryDict
 from django.utils import timezone
+from django.utils.formats import date_format
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
+from changes import steps
 from changes.actor import Person
 from changes.choices import ChangeType, CompletionCode, Metaphase, Phase, Priority
 from changes.models import Change, SavedFilter, SupportGroup
@@ -30,6 +32,10 @@ from .paging import DEFAULT
 
 SEARCH_MAX_LENGTH = 200
 MINE, NOTHING = "mine", "null"
+TO_APPROVE, TO_DEPLOY = "approval", "deploy"
+
+
+DAYS = ("planned_from", "planned_to", "active_since")
 
 
 class InvalidFilter(ValueError):  # noqa: N818 - says the state, as the other exceptions do
@@ -50,6 +56,15 @@ class Option:
     key: int
     label: str
     flag: bool = False
+
+
+@dataclass(frozen=True)
+class Chip:
+    """A filter that is set. `without`: the query of the list without it."""
+
+    label: str
+    value: str
+    without: str
 
 
 @dataclass
@@ -87,9 +102,12 @@ class OptionFilter(django_filters.ChoiceFilter):
         """The value for this option in the address."""
         return option.label
 
+    def chosen(self, value: str) -> Option | None:
+        return next((option for option in self.found if self.value_of(option) == value), None)
+
     def filter(self, queryset: ChangeQuerySet, value: str) -> ChangeQuerySet:
-        chosen = [option for option in self.found if self.value_of(option) == value]
-        return self.narrow(queryset, chosen[0]) if chosen else queryset
+        chosen = self.chosen(value)
+        return self.narrow(queryset, chosen) if chosen else queryset
 
 
 class GroupFilter(OptionFilter):
@@ -122,7 +140,8 @@ class ListForm(forms.Form):
     def clean(self) -> dict[str, Any]:
         cleaned = super().clean() or self.cleaned_data
         start, end = cleaned.get("planned_from"), cleaned.get("planned_to")
-        for name, day in (("planned_from", start), ("planned_to", end)):
+        for name in DAYS:
+            day = cleaned.get(name)
             if day and not FIRST_YEAR <= day.year <= LAST_YEAR:
                 values = {"first": FIRST_YEAR, "last": LAST_YEAR}
                 self.add_error(name, _("Give a year from %(first)s to %(last)s.") % values)
@@ -171,8 +190,18 @@ class ChangeFilter(django_filters.FilterSet):
         empty_label=gettext_lazy("Any code"),
         null_label=gettext_lazy("Not set"),
     )
+    step = django_filters.ChoiceFilter(
+        label=gettext_lazy("Next step"),
+        choices=[
+            (TO_APPROVE, gettext_lazy("Waiting for my approval")),
+            (TO_DEPLOY, gettext_lazy("Ready to deploy")),
+        ],
+        empty_label=gettext_lazy("Any step"),
+        method="by_step",
+    )
     planned_from = django_filters.DateFilter(label=gettext_lazy("Planned from"), method="as_window")
     planned_to = django_filters.DateFilter(label=gettext_lazy("Planned to"), method="as_window")
+    active_since = django_filters.DateFilter(label=gettext_lazy("Active since"), method="by_activity")
     open = django_filters.BooleanFilter(
         label=gettext_lazy("Open only"), method="only_open", widget=forms.CheckboxInput(attrs={"value": "true"})
     )
@@ -193,7 +222,7 @@ class ChangeFilter(django_filters.FilterSet):
         self.is_by_row = False
         for name, filter_ in self._with_options.items():
             filter_.take(self.options.by_filter.get(name, []))
-        for name in ("planned_from", "planned_to"):
+        for name in DAYS:
             self.filters[name].extra["widget"] = forms.DateInput(attrs={"type": "date"}, format="%Y-%m-%d")
 
     def search(self, queryset: ChangeQuerySet, name: str, value: str) -> ChangeQuerySet:
@@ -201,6 +230,12 @@ class ChangeFilter(django_filters.FilterSet):
 
     def by_metaphase(self, queryset: ChangeQuerySet, name: str, value: str) -> ChangeQuerySet:
         return queryset.in_metaphase(value)
+
+    def by_activity(self, queryset: ChangeQuerySet, name: str, value: date) -> ChangeQuerySet:
+        return queryset.filter(last_activity_at__gte=_midnight(value))
+
+    def by_step(self, queryset: ChangeQuerySet, name: str, value: str) -> ChangeQuerySet:
+        return steps.waiting_for(self.user, queryset) if value == TO_APPROVE else steps.ready_to_deploy(queryset)
 
     def only_open(self, queryset: ChangeQuerySet, name: str, value: bool) -> ChangeQuerySet:
         return queryset.open() if value else queryset
@@ -253,6 +288,29 @@ class ChangeFilter(django_filters.FilterSet):
         return [name for name in self.filters if self.data.get(name) not in (None, "")]
 
     @property
+    def chips(self) -> list[Chip]:
+        """The filters that are set, each in words and with the address of the list without it."""
+        kept = tidy(self.data)
+        found = []
+        for name in kept:
+            if name in self.filters and name not in self.form.errors:
+                without = kept.copy()
+                del without[name]
+                found.append(
+                    Chip(str(self.filters[name].label), self._in_words(name, str(kept[name])), without.urlencode())
+                )
+        return found
+
+    def _in_words(self, name: str, value: str) -> str:
+        """The value as a person reads it; "" for a box that is ticked."""
+        field = self.form.fields[name]
+        if isinstance(self.filters[name], django_filters.BooleanFilter):
+            return ""
+        if isinstance(field, forms.DateField):
+            return date_format(self.form.cleaned_data[name], "SHORT_DATE_FORMAT")
+        return str(dict(getattr(field, "choices", ())).get(value, value))
+
+    @property
     def active_selects(self) -> list[str]:
         """The active filters that are folded away on a narrow screen."""
         return [name for name in self.active if name not in ("q", "open")]
@@ -267,9 +325,13 @@ class ChangeFilter(django_filters.FilterSet):
             self.is_by_row = False
 
     @property
+    def is_by_words(self) -> bool:
+        return has_words(self.data.get("q", ""))
+
+    @property
     def is_scattered(self) -> bool:
         """Whether matching changes may be anywhere in the order, with no index to find them: see `paging.Walk`."""
-        return has_words(self.data.get("q", "")) or bool({"planned_from", "planned_to"} & {*self.active})
+        return self.is_by_words or bool({*DAYS} & {*self.active})
 
 
 def _midnight(day: date) -> datetime:

@@ -23,9 +23,11 @@ SORTS: Mapping[str, tuple[Column, ...]] = {
     "number": ORDERS["number"],
     "priority": ORDERS["priority"],
     "planned_start": ORDERS["planned_start"],
-    "updated": ORDERS["updated_at"],
+    "activity": ORDERS["last_activity_at"],
 }
 DEFAULT = "-number"
+# The name of an order in addresses and saved filters of earlier versions.
+FORMER = {"updated": "activity"}
 
 
 @dataclass(frozen=True)
@@ -38,7 +40,7 @@ class Sort:
     @classmethod
     def read(cls, wanted: str) -> Sort | None:
         """The order with this name; None if the list has no such order."""
-        name = wanted.removeprefix("-")
+        name = FORMER.get(wanted.removeprefix("-"), wanted.removeprefix("-"))
         return cls(name, wanted.startswith("-")) if name in SORTS else None
 
     def __str__(self) -> str:

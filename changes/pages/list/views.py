@@ -2,37 +2,59 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 from django import forms
 from django.contrib import messages
 from django.db import transaction
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, QueryDict
 from django.shortcuts import redirect, render
 from django.urls import reverse
+from django.utils import timezone
+from django.utils.http import urlencode
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
+from django_htmx.http import HttpResponseClientRedirect
 
 from changes.actor import signed_in
 from changes.keyset import Page
 from changes.models import Change, SavedFilter
+from changes.models.looks import news_since_looked
 from changes.pages.access import StaffPage
 from changes.pages.csv_file import download
 from changes.pages.htmx import asks_for_part, lead_to
+from changes.querysets import ChangeQuerySet
 from changes.texts.lines import Line
 from changes.validators import validate_text
 
-from . import export
+from . import export, export_tables
 from .filters import ChangeFilter, tidy
 from .paging import DEFAULT, Sort, Walk
+from .total import total_of
 
+for _table in export_tables.TABLES:
+    export.offer_table(_table)
 # The text fields in the address. They search while a person types.
 TYPED = ("q",)
+# The parameter of a search that was sent with Enter: what names one change leads to that change.
+GO = "go"
 # The permissions of the bulk actions. Without any of them, the list has no boxes to tick.
-BULK_PERMISSIONS = ("changes.change_change", "changes.add_comment", "changes.abandon_change")
+BULK_PERMISSIONS = (
+    "changes.change_change",
+    "changes.add_comment",
+    "changes.approve_change",
+    "changes.abandon_change",
+)
 
 
 def _sort(data: QueryDict) -> Sort:
     """The order in the address. Newest first if there is none, or an unknown one."""
     return Sort.read(data.get("sort", "")) or Sort.read(DEFAULT) or Sort("number", True)
+
+
+def _since_yesterday() -> str:
+    """The filters for what happened since yesterday, the latest first."""
+    return urlencode({"active_since": str(timezone.localdate() - timedelta(days=1)), "sort": "-activity"})
 
 
 def _address(query: str) -> str:
@@ -44,14 +66,21 @@ class ChangeList(StaffPage):
 
     def get(self, request: HttpRequest) -> HttpResponse:
         filterset, sort = ChangeFilter(request.GET, request.user), _sort(request.GET)
+        if GO in request.GET and filterset.is_valid():
+            return self._go(filterset)
         query, wanted = tidy(request.GET), request.GET.get("sort", "")
         is_kept = query.urlencode() in {saved.query for saved in filterset.options.saved}
         is_known = not wanted or Sort.read(wanted) is not None
+        page = self._page(filterset, sort)
         context = {
             "filter": filterset,
             "order": sort,
             "is_known_order": is_known,
-            "page": self._page(filterset, sort),
+            "page": page,
+            "total": total_of(filterset, sort, page) if filterset.is_valid() else None,
+            "news": news_since_looked(signed_in(request).pk, page.rows),
+            "since_yesterday": _since_yesterday(),
+            "tables": export.TABLES.values(),
             "tidy": query,
             "query": query.urlencode(),
             "may_tick": any(map(request.user.has_perm, BULK_PERMISSIONS)),
@@ -63,6 +92,15 @@ class ChangeList(StaffPage):
         lead_to(response, request, _address(query.urlencode()), TYPED)
         return response
 
+    def _go(self, filterset: ChangeFilter) -> HttpResponse:
+        """Opens the one change that the search names, whatever the other filters are; else the list."""
+        typed = filterset.form.cleaned_data["q"]
+        named = Change.objects.visible_to(self.request.user).only("number").named(typed) if typed else None
+        address = (
+            reverse("changes:detail", args=[named.number]) if named else _address(tidy(self.request.GET).urlencode())
+        )
+        return HttpResponseClientRedirect(address) if asks_for_part(self.request) else redirect(address)
+
     def _page(self, filterset: ChangeFilter, sort: Sort) -> Page[Change]:
         if not filterset.is_valid():
             return Page([])
@@ -73,14 +111,31 @@ class ChangeList(StaffPage):
 class ChangeExport(StaffPage):
     """The changes that the filters match, as a CSV file."""
 
-    def get(self, request: HttpRequest) -> HttpResponseBase:
+    def get(self, request: HttpRequest, *args: object, **kwargs: object) -> HttpResponseBase:
         filterset = ChangeFilter(request.GET, request.user)
         if not filterset.is_valid():
             return redirect(_address(tidy(request.GET).urlencode()))
-        rows = filterset.qs.for_rows().select_related("owning_group", "requested_by")
-        nearby = filterset.nearby.for_rows().select_related("owning_group", "requested_by")
-        walk = Walk(rows, _sort(request.GET), filterset.is_scattered, nearby)
+        rows, nearby = (self.read(found) for found in (filterset.qs, filterset.nearby))
+        return self.file(Walk(rows, _sort(request.GET), filterset.is_scattered, nearby))
+
+    def read(self, found: ChangeQuerySet) -> ChangeQuerySet:
+        return found.for_rows().select_related("owning_group", "requested_by")
+
+    def file(self, walk: Walk) -> HttpResponseBase:
         return download("changes", export.lines(walk))
+
+
+class TableExport(ChangeExport):
+    """What belongs to the changes that the filters match, as a CSV file: see `export.TABLES`."""
+
+    def read(self, found: ChangeQuerySet) -> ChangeQuerySet:
+        return found.for_rows().select_related(None)
+
+    def file(self, walk: Walk) -> HttpResponseBase:
+        table = export.TABLES.get(self.kwargs["table"])
+        if table is None:
+            raise Http404(_("There is no such file."))
+        return download(table.name, export.table_lines(table, walk))
 
 
 # --- Saved filters ---

@@ -81,7 +81,7 @@ def test_with_nothing_chosen_the_list_comes_back_and_says_so(alice, scope):
 
 @pytest.mark.parametrize(
     ("kind", "allowed"),
-    [("reassign", {"alice", "carol"}), ("comment", {"alice", "carol"}), ("abandon", {"carol"})],
+    [("reassign", {"alice", "carol"}), ("comment", {"alice", "carol"}), ("approve", {"carol"}), ("abandon", {"carol"})],
 )
 def test_who_may_do_it_to_one_change_may_do_it_to_many(alice, carol, ingrid, audrey, kind, allowed):
     change = ChangeFactory(title="Replace core switch")

@@ -28,6 +28,21 @@
     say("signed-out", false);
   });
 
+  // Escape, and a click or the focus elsewhere, fold the menu of a narrow screen.
+  const menu = () => document.querySelector(".menu[open]");
+  for (const kind of ["click", "focusin"]) {
+    document.addEventListener(kind, (event) => {
+      if (menu() && !menu().contains(event.target)) menu().open = false;
+    });
+  }
+  document.addEventListener("keydown", (event) => {
+    const opened = event.key === "Escape" && menu();
+    if (opened && getComputedStyle(opened).display !== "contents") {
+      opened.open = false;
+      opened.querySelector("summary").focus();
+    }
+  });
+
   document.addEventListener("keydown", (event) => {
     const form = event.target.closest?.("[data-send-by='Ctrl+Enter']");
     if (!form || event.key !== "Enter" || !(event.ctrlKey || event.metaKey) || event.isComposing || event.repeat) return;
@@ -45,6 +60,17 @@
       setTimeout(() => delete form.dataset.sent, 10000); // the person stopped the request, or it was a download
     }
   });
+  // A print shows everything that is folded, also in browsers that cannot unfold by style.
+  let folded = [];
+  addEventListener("beforeprint", () => {
+    folded = [...document.querySelectorAll("main details:not([open])")];
+    for (const details of folded) details.open = true;
+  });
+  addEventListener("afterprint", () => {
+    for (const details of folded) details.open = false;
+    folded = [];
+  });
+
   // After the browser's Back button, the form can be sent again.
   addEventListener("pageshow", () => {
     for (const form of document.querySelectorAll("[data-sent]")) delete form.dataset.sent;

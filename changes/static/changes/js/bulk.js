@@ -1,5 +1,5 @@
-/* The bar of bulk actions: shows how many changes are ticked, and ticks all on the page at once. Bulk actions work
-   without this script. */
+/* The bar of bulk actions: shows how many changes are ticked, and ticks all on the page at once, or a range of them with
+   Shift+click or Shift+Space. Bulk actions work without this script. */
 (() => {
   "use strict";
 
@@ -20,6 +20,23 @@
       head.indeterminate = ticked > 0 && ticked < all.length;
     }
   }
+
+  // The box that was ticked last is the beginning of a range. A key that ticks a box sends a click, too.
+  let last = null;
+  document.addEventListener("click", (event) => {
+    const all = boxes();
+    const here = all.indexOf(event.target);
+    if (here < 0) return;
+    const from = all.indexOf(last);
+    if (event.shiftKey && from >= 0) {
+      for (const box of all.slice(Math.min(from, here), Math.max(from, here) + 1)) box.checked = event.target.checked;
+    }
+    last = event.target;
+  });
+  // Shift+click must not mark the text between the two boxes.
+  document.addEventListener("mousedown", (event) => {
+    if (event.shiftKey && event.target.closest(".tick")) event.preventDefault();
+  });
 
   document.addEventListener("change", (event) => {
     if (event.target.id === "tick-all") {

@@ -1,0 +1,30 @@
+"""Which records a person has acknowledged, as they are now: conditions for queries. See models/acknowledgements.py."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.db.models import F, OuterRef, Q
+
+from integrations.choices import DeliveryStatus
+from integrations.models import Acknowledgement, Exchange, OutgoingOperation
+
+# Of the record that the query is about.
+REFUSED = Acknowledgement.objects.filter(outgoing=OuterRef("pk"), mark=OuterRef("claim"))
+WAITING = Acknowledgement.objects.filter(outgoing=OuterRef("pk"), mark=0)
+FAILED = Acknowledgement.objects.filter(incoming=OuterRef("pk"))
+REJECTED = Acknowledgement.objects.filter(exchange=OuterRef("pk"), mark=OuterRef("rejected_at_sequence"))
+# The acknowledgements that hold: nothing new has happened to their record.
+CURRENT = (
+    Q(outgoing__status=DeliveryStatus.REFUSED, mark=F("outgoing__claim"))
+    | Q(outgoing__status=DeliveryStatus.WAITING, mark=0)
+    | Q(incoming__isnull=False)
+    | Q(exchange__isnull=False, mark=F("exchange__rejected_at_sequence"))
+)
+
+
+def mark_of(record: Any) -> int:
+    """The mark of what is known of the record now."""
+    if isinstance(record, OutgoingOperation):
+        return record.claim if record.status == DeliveryStatus.REFUSED else 0
+    return (record.rejected_at_sequence or 0) if isinstance(record, Exchange) else 0

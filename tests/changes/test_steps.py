@@ -1,0 +1,99 @@
+"""Changes whose next step waits for somebody: the filters, and "Approve and next"."""
+
+from __future__ import annotations
+
+from itertools import product
+
+import pytest
+
+from changes import workflow
+from changes.choices import ChangeType, Decision, Phase
+from changes.models import Approval, Change
+from tests.factories import UserFactory, change_in
+from tests.pages import text, web
+
+from .test_list_paging import numbers
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def plans(alice, carol):
+    """Plans that differ in what decides whether carol may approve them, by name."""
+    dora = UserFactory(username="dora", roles=["Change manager"])
+
+    def plan(*decisions, **fields) -> Change:
+        change = change_in(Phase.APPROVE_PLAN, **{"requested_by": alice, **fields})
+        for author, decision in decisions:
+            Approval(change=change, author=author, decision=decision, comment="So.").save()
+        return change
+
+    reworked = plan((carol, Decision.DENIED))
+    reworked.move_to(Phase.PLAN)
+    reworked.save()
+    reworked.move_to(Phase.APPROVE_PLAN)
+    reworked.save()
+    return {
+        "new": plan(),
+        "own": plan(requested_by=carol),
+        "decided": plan((carol, Decision.APPROVED)),
+        "approved": plan((dora, Decision.APPROVED)),
+        "denied": plan((dora, Decision.APPROVED), (alice, Decision.DENIED)),
+        "reworked": reworked,
+        "emergency": plan(change_type=ChangeType.EMERGENCY),
+        "planned": change_in(Phase.PLAN, requested_by=alice),
+    }
+
+
+def test_the_list_shows_what_waits_for_my_approval(plans, carol, alice):
+    wanted = {"new", "approved", "denied", "reworked", "emergency"}
+    answer = web(carol).get("/changes/?step=approval")
+    assert {*numbers(answer)} == {plans[name].number for name in wanted}
+    # Exactly these may be approved.
+    for name, change in plans.items():
+        page = web(carol).get(f"/changes/{change.number}/").content.decode()
+        assert ("Approve and next" in page) == (name in wanted), name
+    assert numbers(web(alice).get("/changes/?step=approval")) == []
+
+
+def test_ready_to_deploy_are_those_whose_move_has_no_unmet_condition(plans, alice, carol):
+    for kind, blank in product(ChangeType, ("implementation_plan", "backout_plan", "planned_start", None)):
+        change = change_in(Phase.APPROVE_PLAN if kind != ChangeType.STANDARD else Phase.PLAN, kind, requested_by=alice)
+        if blank:
+            setattr(change, blank, None if blank == "planned_start" else " \n")
+            change.save()
+        if change.phase == Phase.APPROVE_PLAN:
+            Approval(change=change, author=carol, decision=Decision.APPROVED).save()
+    ready = {
+        change.number
+        for change in Change.objects.all()
+        if Phase.DEPLOY in workflow.targets(change.change_type, change.phase)
+        and not workflow.unmet(change, Phase.DEPLOY)
+    }
+    assert {plans[name].number for name in ("decided", "approved")} < ready
+    assert {*numbers(web(alice).get("/changes/?step=deploy"))} == ready
+
+
+def test_approve_and_next_leads_through_all_that_wait_and_then_to_the_desk(plans, carol):
+    client = web(carol)
+    waiting = sorted(
+        (plans[name] for name in ("new", "approved", "denied", "reworked", "emergency")), key=lambda c: c.pk
+    )
+    here = waiting[2]
+    for step in range(1, 6):
+        form = {"decision": "Approved", "comment": "", "version": Change.objects.get(pk=here.pk).version}
+        answer = client.post(f"/changes/{here.number}/approvals/?next=1", form)
+        if step < 5:
+            here = waiting[(2 + step) % 5]
+            assert answer["Location"] == f"/changes/{here.number}/#approvals"
+    assert answer["Location"] == "/"
+    assert "No other plan waits for your decision." in text(client.get("/"))
+
+
+def test_a_refused_approval_leads_nowhere(plans, carol):
+    own = plans["own"]
+    answer = web(carol).post(
+        f"/changes/{own.number}/approvals/?next=1", {"decision": "Approved", "version": own.version}
+    )
+    assert answer.status_code == 403
+    assert "Nobody may approve a change that they requested." in text(answer)

@@ -1,0 +1,97 @@
+"""What needs attention is acknowledged by a person, and comes back when something new happens."""
+
+import pytest
+
+from integrations.models import Acknowledgement, Exchange, OutgoingOperation
+from tests.pages import web
+
+from .test_desk import NOTHING, ago, alter, came, give, needs, reject
+
+pytestmark = pytest.mark.django_db
+
+
+def acknowledge(user, kind, record, **form):
+    return web(user).post(f"/exchange/attention/{kind}/{record.pk}/", form, follow=True)
+
+
+def shown(user) -> str:
+    """What needs attention, without what was acknowledged."""
+    return needs(user).partition(" acknowledged ")[0]
+
+
+@pytest.fixture
+def records(acme):
+    """One of each kind that needs attention: a refused and a late operation, a refused incoming one, a Reject."""
+    _, refused = give(acme)
+    alter(refused, status="Refused", claim=1, last_error="422")
+    _, late = give(acme)
+    alter(late, created_at=ago(minutes=20))
+    change, _ = give(acme)
+    failed = came(acme, change=change, error="No such phase.")
+    rejected, _ = give(acme)
+    reject(rejected, acme)
+    return {
+        "refused": ("outgoing", refused, "Refused by the partner"),
+        "late": ("outgoing", late, "Waiting for a long time"),
+        "failed": ("incoming", failed, "Refused incoming operations"),
+        "rejected": ("exchange", Exchange.objects.get(change=rejected), "Rejected by partner: reassign"),
+    }
+
+
+@pytest.mark.parametrize("name", ["refused", "late", "failed", "rejected"])
+def test_what_somebody_acknowledged_is_folded_for_all_and_says_by_whom(records, alice, carol, name):
+    kind, record, heading = records[name]
+    assert heading in shown(alice)
+    answer = acknowledge(alice, kind, record)
+    assert "You have acknowledged it. It comes back when something new happens." in answer.content.decode()
+    for person in (alice, carol):
+        assert heading not in shown(person)
+        assert "1 acknowledged" in needs(person)
+        assert "by alice, " in needs(person)
+    for other, (_kind, _record, others) in records.items():
+        assert other == name or others in shown(alice)
+    acknowledge(carol, kind, record, undo="1")
+    assert heading in shown(alice)
+    assert not Acknowledgement.objects.exists()
+
+
+def test_when_all_is_acknowledged_nothing_is_stuck_any_more(records, alice):
+    for kind, record, _heading in records.values():
+        acknowledge(alice, kind, record)
+    assert NOTHING in shown(alice)
+    assert "4 acknowledged" in needs(alice)
+
+
+def test_it_comes_back_when_something_new_happens(records, alice):
+    for kind, record, _heading in records.values():
+        acknowledge(alice, kind, record)
+    refused, late = records["refused"][1], records["late"][1]
+    alter(refused, status="Waiting", created_at=ago(minutes=1))  # retried
+    alter(refused, status="Refused", claim=2)
+    assert "Refused by the partner" in shown(alice)
+    alter(late, tries=3, claim=3)  # a failed try of what waits is nothing new
+    assert "Waiting for a long time" not in shown(alice)
+    OutgoingOperation.objects.filter(pk=late.pk).update(status="Refused")
+    assert "Refused by the partner 2" in shown(alice)
+    exchange = records["rejected"][1]
+    exchange.state = exchange.state.after_reject()
+    exchange.rejected_at_sequence += 1  # given to it again, and rejected again
+    exchange.last_sequence += 1
+    exchange.save()
+    assert "Rejected by partner: reassign" in shown(alice)
+    assert "Refused incoming operations" not in shown(alice)
+
+
+@pytest.mark.parametrize("address", ["outgoing/nonsense", "incoming/1", "exchange/x", "exchange/999999", "system/1"])
+def test_what_does_not_exist_cannot_be_acknowledged(alice, address):
+    assert web(alice).post(f"/exchange/attention/{address}/").status_code == 404
+    assert not Acknowledgement.objects.exists()
+
+
+def test_refused_incoming_operations_are_shown_to_those_who_can_do_something(acme, alice, carol, ingrid, audrey):
+    change, _ = give(acme)
+    came(acme, change=change, error="No such phase.")
+    came(acme, error="Unreadable.")
+    for person, sees in ((alice, {"phase"}), (carol, {"phase"}), (ingrid, {"phase", "Unreadable"}), (audrey, set())):
+        said = needs(person)
+        assert {word for word in ("phase", "Unreadable") if word in said} == sees, person.username
