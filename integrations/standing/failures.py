@@ -19,14 +19,19 @@ if TYPE_CHECKING:
 
 def pause_cause(system: ExternalSystem) -> str:
     """A sentence on why nothing is sent to this paused system."""
-    names = {"system": system, "status": system.pause_status}
-    if system.pause_status == 401:
+    return cause_of_pause(system, system.pause_status)
+
+
+def cause_of_pause(system: ExternalSystem, status: int | None) -> str:
+    """A sentence on what a system says by a status that pauses it."""
+    names = {"system": system, "status": status}
+    if status == 401:
         return _("%(system)s does not accept our credentials (401).") % names
-    if system.pause_status == 403:
+    if status == 403:
         return _("%(system)s forbids our requests (403).") % names
-    if system.pause_status is None and system.delivery == Delivery.MAPPED:
+    if status is None and system.delivery == Delivery.MAPPED:
         return _("The connection to %(system)s cannot be used: its page, or the last try, says why.") % names
-    if system.pause_status == 410:
+    if status == 410:
         return _("%(system)s accepts no more requests at this address (410).") % names
     return _("%(system)s refuses our requests.") % names
 

@@ -101,14 +101,19 @@ def _to_be_collected(operation: OutgoingOperation, status: SystemStatus, names: 
         return Finding(BAD, title, mend, Place.CONNECT)
     title = _("The %(operation)s waits to be collected.") % names
     if status.flow.asked_at is None:
-        mend = _("%(system)s has never asked. Its administrator must enter there what the page “Connect” shows.")
-        return Finding(WAIT, title, mend % names, Place.CONNECT)
+        return Finding(WAIT, title, never_asked(names), Place.CONNECT)
     if status.is_uncollected:
-        mend = _(
-            "%(system)s has stopped to ask, or to confirm: ask whether its side runs, and compare what it entered."
-        )
-        return Finding(BAD, title, mend % names, Place.CONNECT)
+        return Finding(BAD, title, stopped_to_ask(names), Place.CONNECT)
     return Finding(WAIT, title, _("%(system)s fetches its operations itself, whenever the partner chooses.") % names)
+
+
+def never_asked(names: dict[str, str]) -> str:
+    return _("%(system)s has never asked. Its administrator must enter there what the page “Connect” shows.") % names
+
+
+def stopped_to_ask(names: dict[str, str]) -> str:
+    mend = _("%(system)s has stopped to ask, or to confirm: ask whether its side runs, and compare what it entered.")
+    return mend % names
 
 
 def _confirming(operation: OutgoingOperation, status: SystemStatus) -> str:
@@ -121,18 +126,23 @@ def _confirming(operation: OutgoingOperation, status: SystemStatus) -> str:
 
 
 def _paused(system: ExternalSystem, names: dict[str, str]) -> Finding:
-    mends = {
-        401: _("The secrets of the connection are wrong, or no longer valid. Write them anew; that also resumes.")
-        if system.delivery == Delivery.MAPPED
-        else _(
-            "Compare the signing secret with the one that %(system)s has, and the clock of this server. Then resume."
-        ),
-        403: _("Ask %(system)s to allow this server and this endpoint for us. Then resume."),
-        410: _("Ask %(system)s for its new address, and enter it as the endpoint URL. Then resume."),
-    }
-    mend = mends.get(system.pause_status or 0, _("Fix the cause. Then resume.")) % names
+    mend = mend_of_status(system.pause_status, names)
+    if system.pause_status == 401 and system.delivery == Delivery.MAPPED:
+        mend = _("The secrets of the connection are wrong, or no longer valid. Write them anew; that also resumes.")
+    else:
+        mend = f"{mend} {_('Then resume.')}"
     title = _("%(cause)s Sending is paused.") % {"cause": failures.pause_cause(system)}
     return Finding(BAD, title, mend, Place.START)
+
+
+def mend_of_status(status: int | None, names: dict[str, str]) -> str:
+    """What to do about a status with which a partner pauses us."""
+    mends = {
+        401: _("Compare the signing secret with the one that %(system)s has, and the clock of this server."),
+        403: _("Ask %(system)s to allow this server and this endpoint for us."),
+        410: _("Ask %(system)s for its new address, and enter it as the endpoint URL."),
+    }
+    return mends.get(status or 0, _("Fix the cause.")) % names
 
 
 def _held_by_breaker(operation: OutgoingOperation, status: SystemStatus) -> Finding | None:
@@ -156,19 +166,32 @@ def _refused(operation: OutgoingOperation, names: dict[str, str]) -> Finding:
         mend = _("Show the reason to %(system)s, and retry once the fault is fixed there.") % names
         return Finding(BAD, failures.last_failure(operation), mend)
     if operation.last_failure != Failure.STATUS or status is None:
-        mend, place = _mend(operation)
-        return Finding(BAD, failures.last_failure(operation), mend % names, place)
+        return no_answer(operation, names)
     values = {**names, "status": str(status)}
     if status in (404, 405):
-        title = _("Nothing accepts operations at the address of %(system)s (%(status)s).")
-        mend = _("Compare the endpoint URL with the one that %(system)s gave you.")
-    elif status < 400:
-        title = _("%(system)s sends us to another address (%(status)s), and redirects are not followed.")
-        mend = _("Enter the final address as the endpoint URL.")
-    else:
-        title = _("%(system)s refuses the %(operation)s (%(status)s).")
-        mend = _("The answer says why. Show it to %(system)s, and retry once the fault is fixed there.")
-        return Finding(BAD, title % values, mend % values)
+        return nothing_there(values)
+    if status < 400:
+        return elsewhere(values)
+    title = _("%(system)s refuses the %(operation)s (%(status)s).")
+    mend = _("The answer says why. Show it to %(system)s, and retry once the fault is fixed there.")
+    return Finding(BAD, title % values, mend % values)
+
+
+def no_answer(operation: OutgoingOperation, names: dict[str, str]) -> Finding:
+    """The finding if no answer came to the latest try, or none could be asked for."""
+    mend, place = _mend(operation)
+    return Finding(BAD, failures.last_failure(operation), mend % names, place)
+
+
+def nothing_there(values: dict[str, str]) -> Finding:
+    title = _("Nothing accepts operations at the address of %(system)s (%(status)s).")
+    mend = _("Compare the endpoint URL with the one that %(system)s gave you.")
+    return Finding(BAD, title % values, mend % values, Place.FORM)
+
+
+def elsewhere(values: dict[str, str]) -> Finding:
+    title = _("%(system)s sends us to another address (%(status)s), and redirects are not followed.")
+    mend = _("Enter the final address as the endpoint URL.")
     return Finding(BAD, title % values, mend % values, Place.FORM)
 
 

@@ -1,0 +1,39 @@
+"""Partner accounts are made by a role; attempts keep headers; their failures of a day are counted from an index."""
+
+from django.db import migrations, models
+
+
+class Migration(migrations.Migration):
+    dependencies = [
+        ("integrations", "0025_connections"),
+    ]
+
+    operations = [
+        migrations.AlterModelOptions(
+            name="partneraccount",
+            options={
+                "default_permissions": ("add",),
+                "verbose_name": "partner account",
+                "verbose_name_plural": "partner accounts",
+            },
+        ),
+        migrations.AddField(
+            model_name="deliveryattempt",
+            name="answer_headers",
+            field=models.TextField(
+                blank=True,
+                db_default="",
+                default="",
+                help_text="One in a line, without cookies and other secrets.",
+                verbose_name="headers of the answer",
+            ),
+        ),
+        migrations.AddIndex(
+            model_name="deliveryattempt",
+            index=models.Index(
+                condition=models.Q(("failure__in", ("", "unusable_answer")), _negated=True),
+                fields=["started_at"],
+                name="attempt_failed",
+            ),
+        ),
+    ]
