@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from django.utils.translation import gettext as _
@@ -12,6 +13,11 @@ from integrations.choices import BREAKER_WINDOW, BreakerCause, Delivery, Deliver
 from integrations.transports.statuses import Outcome, outcome_of
 
 from .state import sentence
+
+# What is stored of an answer that is no success, before the partner's own words.
+ANSWERED = "answered %s"
+# What settling adds to it in the end.
+GIVEN_UP = re.compile(r" ?\(given up after \d+ tries\)$")
 
 if TYPE_CHECKING:
     from integrations.models import DeliveryControl, ExternalSystem, OutgoingOperation
@@ -53,7 +59,12 @@ def breaker_reason(control: DeliveryControl) -> str:
 
 def last_failure(operation: OutgoingOperation) -> str:
     """A sentence on why the latest try did not deliver the operation; "" if no try failed."""
-    names = {"system": operation.system, "status": operation.last_http_status}
+    return failed_try(operation.system, operation.last_failure, operation.last_http_status, operation.last_error)
+
+
+def failed_try(system: ExternalSystem, failure: str, status: int | None, error: str) -> str:
+    """A sentence on why a call did not do what it should; "" if it did."""
+    names = {"system": system, "status": status}
     texts = {
         Failure.TIMEOUT: _("%(system)s did not answer in time."),
         Failure.CONNECTION_REFUSED: _("Nothing accepts connections at the address of %(system)s."),
@@ -68,19 +79,25 @@ def last_failure(operation: OutgoingOperation) -> str:
         Failure.NOT_ACKNOWLEDGED: _("%(system)s collected it, but did not acknowledge it in time."),
         Failure.INTERNAL: _("The fault is here, not at %(system)s. The worker's log says more."),
     }
-    if operation.last_failure == Failure.STATUS and operation.last_http_status is not None:
-        return _of_status(operation.last_http_status) % names
-    if operation.last_failure == Failure.REFUSED:
-        reason = apart(sentence(operation.last_error))
+    if failure == Failure.STATUS and status is not None:
+        return _of_status(system, status, error)
+    if failure == Failure.REFUSED:
+        reason = apart(sentence(error))
         return _("%(system)s refused it: %(reason)s") % {**names, "reason": reason}
-    text = texts.get(operation.last_failure) if operation.last_failure else None  # type: ignore[call-overload]
-    return text % names if text else apart(sentence(operation.last_error))
+    text = texts.get(failure) if failure else None  # type: ignore[call-overload]
+    return text % names if text else apart(sentence(error))
 
 
-def _of_status(status: int) -> str:
+def _of_status(system: ExternalSystem, status: int, error: str) -> str:
+    """With the partner's own words, which `error` has behind the status: outgoing/sending.py."""
+    names = {"system": system, "status": status}
     if 300 <= status < 400:
-        return _("%(system)s answered %(status)s; redirects are not followed.")
-    return _("%(system)s answered %(status)s.")
+        return _("%(system)s answered %(status)s; redirects are not followed.") % names
+    words = error.removeprefix(ANSWERED % status).removeprefix(": ") if error.startswith(ANSWERED % status) else ""
+    words = GIVEN_UP.sub("", words).strip()
+    if words:
+        return _("%(system)s answered %(status)s: %(words)s") % {**names, "words": apart(sentence(words))}
+    return _("%(system)s answered %(status)s.") % names
 
 
 def given_up(operation: OutgoingOperation) -> str:

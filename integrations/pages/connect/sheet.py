@@ -14,9 +14,8 @@ from django.utils.translation import gettext as _
 from knox.models import AuthToken
 
 from integrations.choices import Delivery
-from integrations.connections import revisions
-from integrations.connections.templating.faults import FaultyDocument
-from integrations.models import ConnectionRevision, ExternalSystem
+from integrations.connections.revisions import inbox_address
+from integrations.models import ExternalSystem
 from integrations.smax.registration import Registration
 
 from . import examples
@@ -257,15 +256,6 @@ def _mapped(system: ExternalSystem, base: str, fresh: Fresh) -> Sheet:
     if fresh.token:
         entries.append(_own_calls(system, base, fresh)[-1])
     return Sheet(intro, entries, calls, [], _missing(system))
-
-
-def inbox_address(system: ExternalSystem) -> str:
-    """Where the partner sends its webhooks; "" if the active document has no inbox."""
-    try:
-        _number, connection = revisions.connection_of_revision(system.connection_id)
-    except (FaultyDocument, ConnectionRevision.DoesNotExist):
-        return ""
-    return f"{settings.BASE_URL}{reverse('connections:inbox', args=[system.system_id])}" if connection.inbox else ""
 
 
 # --- For each way ---

@@ -35,7 +35,6 @@ from integrations.models import (
     IncomingOperation,
 )
 from integrations.outgoing import outbox
-from integrations.pages.connect.sheet import inbox_address
 from integrations.standing.flow import flow_of
 
 from .document_lines import faulty_lines
@@ -197,7 +196,7 @@ class ConnectionPage(OfMappedSystem):
                 "preset": preset if preset in presets() else "",
                 "is_activation": isinstance(form, ActivationForm),
                 "inbox": getattr(self.system, "inbox", None),
-                "inbox_address": inbox_address(self.system),
+                "inbox_address": revisions.inbox_address(self.system),
                 "failed_news": self._failed_news(),
                 "poll": self.system.loaded_poll,
             },

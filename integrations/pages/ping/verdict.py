@@ -5,7 +5,6 @@ from __future__ import annotations
 from django.utils.translation import gettext as _
 
 from integrations.choices import Delivery
-from integrations.models import OutgoingOperation
 from integrations.pages.test_operation import findings
 from integrations.pages.test_operation.findings import Finding, Place
 from integrations.standing import failures
@@ -27,9 +26,7 @@ def verdict(pinged: Pinged, status: SystemStatus) -> Finding:
     if system.collects:
         return _collecting(status, names)
     if pinged.failure:
-        # As if an operation had just failed in this way.
-        tried = OutgoingOperation(system=system, last_failure=pinged.failure, last_error=pinged.error)
-        return findings.no_answer(tried, names)
+        return findings.no_answer(system, pinged.failure, pinged.error, names)
     if pinged.status is None:
         return Finding(WAIT, status.flow.detail, _("Activate a document on the page of its connection."), Place.CONNECT)
     if system.delivery == Delivery.MAPPED:

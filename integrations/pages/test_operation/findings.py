@@ -166,7 +166,7 @@ def _refused(operation: OutgoingOperation, names: dict[str, str]) -> Finding:
         mend = _("Show the reason to %(system)s, and retry once the fault is fixed there.") % names
         return Finding(BAD, failures.last_failure(operation), mend)
     if operation.last_failure != Failure.STATUS or status is None:
-        return no_answer(operation, names)
+        return no_answer(operation.system, operation.last_failure, operation.last_error, names)
     values = {**names, "status": str(status)}
     if status in (404, 405):
         return nothing_there(values)
@@ -177,10 +177,10 @@ def _refused(operation: OutgoingOperation, names: dict[str, str]) -> Finding:
     return Finding(BAD, title % values, mend % values)
 
 
-def no_answer(operation: OutgoingOperation, names: dict[str, str]) -> Finding:
-    """The finding if no answer came to the latest try, or none could be asked for."""
-    mend, place = _mend(operation)
-    return Finding(BAD, failures.last_failure(operation), mend % names, place)
+def no_answer(system: ExternalSystem, failure: str, error: str, names: dict[str, str]) -> Finding:
+    """The finding if no answer came to a call, or none could be asked for."""
+    mend, place = _mend(system, failure)
+    return Finding(BAD, failures.failed_try(system, failure, None, error), mend % names, place)
 
 
 def nothing_there(values: dict[str, str]) -> Finding:
@@ -198,7 +198,7 @@ def elsewhere(values: dict[str, str]) -> Finding:
 def _to_be_repeated(operation: OutgoingOperation, status: SystemStatus, names: dict[str, str]) -> Finding | None:
     if not operation.tries:
         return None
-    mend, place = _mend(operation)
+    mend, place = _mend(operation.system, operation.last_failure)
     title = failures.last_failure(operation)
     if operation.last_http_status is not None:
         values = {**names, "status": str(operation.last_http_status)}
@@ -208,14 +208,13 @@ def _to_be_repeated(operation: OutgoingOperation, status: SystemStatus, names: d
     return Finding(BAD, title, mend % names, place, next_try_at)
 
 
-def _mend(operation: OutgoingOperation) -> tuple[str, Place]:
-    """What to do about the last failure, and where. The text contains the placeholder %(system)s."""
-    failure = operation.last_failure
+def _mend(system: ExternalSystem, failure: str) -> tuple[str, Place]:
+    """What to do about a failure, and where. The text contains the placeholder %(system)s."""
     if failure == Failure.STATUS:
         return _("The problem is at the desk of %(system)s. Nothing needs to be fixed here."), Place.NONE
     if failure == Failure.INTERNAL:
         return _("Show the log of the worker to an operator."), Place.NONE
-    if operation.system.delivery == Delivery.MAPPED and failure != Failure.ADDRESS_NOT_ALLOWED:
+    if system.delivery == Delivery.MAPPED and failure != Failure.ADDRESS_NOT_ALLOWED:
         told = _("The tries below show each call. Mend the document or the secrets of its connection, and retry.")
         return told, Place.CONNECT
     mends = {

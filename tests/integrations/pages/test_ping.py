@@ -138,7 +138,11 @@ def test_it_can_be_a_part_of_a_page_and_is_linked_where_the_system_is(ingrid, al
     part = ping(ingrid, headers=asked_for()).content.decode()
     assert "<main" not in part
     assert "ACME is reachable" in part
-    pages = ("/exchange/status/", "/exchange/systems/ACME/connect/", f"/admin/integrations/externalsystem/{acme.pk}/change/")
+    pages = (
+        "/exchange/status/",
+        "/exchange/systems/ACME/connect/",
+        f"/admin/integrations/externalsystem/{acme.pk}/change/",
+    )
     for address in pages:
         assert f'href="{PING}"' in web(ingrid).get(address).content.decode(), address
     assert web(alice).post(PING).status_code == 403
