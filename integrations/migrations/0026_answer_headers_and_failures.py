@@ -10,6 +10,10 @@ class Migration(migrations.Migration):
 
     operations = [
         migrations.AlterModelOptions(
+            name="exchange",
+            options={"verbose_name": "link with a partner", "verbose_name_plural": "links with partners"},
+        ),
+        migrations.AlterModelOptions(
             name="partneraccount",
             options={
                 "default_permissions": ("add",),

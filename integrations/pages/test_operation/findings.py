@@ -150,7 +150,7 @@ def _held_by_breaker(operation: OutgoingOperation, status: SystemStatus) -> Find
     if not flow.is_holding:
         return None
     if flow.condition == Condition.HELD:
-        return Finding(BAD, flow.detail, _("The test is sent once somebody closes it."), Place.BREAKER)
+        return Finding(BAD, flow.detail, _("The test is sent once somebody resumes it."), Place.BREAKER)
     if operation.is_next and operation.tries:
         return None  # the failure of its own try says more; see `_to_be_repeated`
     mend = _("One operation probes before the others are sent. To send at once, close the circuit breaker.")
