@@ -5,7 +5,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("integrations", "0025_connections"),
+        ("integrations", "0026_fill_last_activity"),
     ]
 
     operations = [
