@@ -38,6 +38,19 @@ class Kind(TextChoices):
     DOCUMENT = "document", gettext_lazy("Any other API, by a document of yours")
 
     @property
+    def told(self) -> str:
+        """For whom it is, in a sentence."""
+        return str(
+            {
+                Kind.PUSH: _("The partner writes a small receiver: each operation is one POST to it."),
+                Kind.PULL: _("The partner's program fetches its operations here. For a partner that takes no calls."),
+                Kind.SMAX: _("The partner has OpenText SMAX, or an adapter written for it."),
+                Kind.PRESET: _("Request Tracker, Redmine and others, by documents that we test with them."),
+                Kind.DOCUMENT: _("You describe the calls to the partner's API in a document."),
+            }[self]
+        )
+
+    @property
     def delivery(self) -> Delivery:
         return Delivery(self.value) if self.value in Delivery.values else Delivery.MAPPED
 
@@ -124,6 +137,11 @@ class PartnerForm(forms.ModelForm):
     # --- Kinds ---
 
     @property
+    def kinds(self) -> list[tuple[Any, str]]:
+        """The radio buttons, each with a sentence that explains it."""
+        return [(radio, kind.told) for radio, kind in zip(self["kind"], Kind, strict=True)]
+
+    @property
     def kind_chosen(self) -> Kind | None:
         chosen = self["kind"].value()
         return Kind(chosen) if chosen in Kind.values else None
@@ -147,7 +165,9 @@ class PartnerForm(forms.ModelForm):
                 label=_("Secret %(name)s") % {"name": name},
                 strip=False,
                 max_length=20_000,
-                widget=forms.Textarea(attrs={"rows": 1, "autocomplete": "off", "spellcheck": "false", "class": "code"}),
+                widget=forms.Textarea(
+                    attrs={"rows": 1, "autocomplete": "off", "spellcheck": "false", "class": "code secret"}
+                ),
                 help_text=_("Stored encrypted, and never shown again."),
                 error_messages={"required": _("The document names this secret: write it.")},
             )
