@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping
@@ -28,7 +29,7 @@ def own_words(body: bytes) -> str:
         said = " ".join(dict.fromkeys(filter(None, map(as_line, _from_json(json.loads(text))))))
     except (ValueError, RecursionError):
         found = _TITLE.search(text)
-        said = as_line(found[2]) if found else "" if text[:1] in ("<", "{", "[") else as_line(text)
+        said = as_line(html.unescape(found[2])) if found else "" if text[:1] in ("<", "{", "[") else as_line(text)
     return said if len(said) <= WORDS_KEPT else f"{said[: WORDS_KEPT - 1]}…"
 
 

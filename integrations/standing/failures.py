@@ -96,8 +96,13 @@ def _of_status(system: ExternalSystem, status: int, error: str) -> str:
     words = error.removeprefix(ANSWERED % status).removeprefix(": ") if error.startswith(ANSWERED % status) else ""
     words = GIVEN_UP.sub("", words).strip()
     if words:
-        return _("%(system)s answered %(status)s: %(words)s") % {**names, "words": apart(sentence(words))}
+        return _("%(system)s answered %(status)s: %(words)s") % {**names, "words": apart(_ended(words))}
     return _("%(system)s answered %(status)s.") % names
+
+
+def _ended(words: str) -> str:
+    """What somebody else wrote, unaltered, with an end."""
+    return words if words[-1] in ".!?…" else f"{words}."
 
 
 def given_up(operation: OutgoingOperation) -> str:
