@@ -50,7 +50,7 @@ def test_a_system_shows_what_it_took_and_what_failed(alice, acme, beta):
     failed(acme, [HOUR], failure="unusable_answer")  # it was delivered
     source, said = row_of(alice, "ACME")
     assert "4 delivered" in said
-    assert "2 tries failed (33.3 %)" in said
+    assert "2 failed (33.3 %)" in said
     assert "p50 2.00 s, p95 2.00 s" in said
     assert 'aria-label="ACME, the last 24 hours by hour: delivered 4, failed tries 2"' in source
     assert (source.count('class="delivered"'), source.count('class="failed"')) == (2, 2)
