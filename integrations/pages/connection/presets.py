@@ -17,4 +17,4 @@ def presets() -> dict[str, str]:
 
 def presets_told() -> list[tuple[str, str]]:
     """The name of each preset, and the program that its first line names."""
-    return [(name, re.split("[,:(]|\\. *\n", text.lstrip("# "))[0].strip("` \n")) for name, text in presets().items()]
+    return [(name, re.split("[,:(]| at |\\. *\n", text.lstrip("# "))[0].strip("` \n")) for name, text in presets().items()]

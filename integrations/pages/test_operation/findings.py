@@ -130,7 +130,8 @@ def _paused(system: ExternalSystem, names: dict[str, str]) -> Finding:
     if system.pause_status == 401 and system.delivery == Delivery.MAPPED:
         mend = _("The secrets of the connection are wrong, or no longer valid. Write them anew; that also resumes.")
     else:
-        mend = f"{mend} {_('Then resume.')}"
+        then = _("Then resume.")
+        mend = f"{mend} {then}"
     title = _("%(cause)s Sending is paused.") % {"cause": failures.pause_cause(system)}
     return Finding(BAD, title, mend, Place.START)
 
