@@ -119,9 +119,9 @@ def _took(keys: Sequence[int], first: datetime) -> dict[int, list[float]]:
     since = ExternalSystem.objects.filter(pk__in=keys).values_list("pk", Subquery(nth, DateTimeField()))
     sampled = reduce(or_, (Q(system=key, settled_at__gte=max(moment or first, first)) for key, moment in since))
     rows = OutgoingOperation.objects.filter(sampled, status=DeliveryStatus.DELIVERED).order_by()
-    for row in rows.only("system", "created_at", "settled_at"):
-        if row.settled_at:
-            found[row.system_id].append(max(0.0, (row.settled_at - row.created_at).total_seconds()))
+    for row in rows.values("system_id", "created_at", "settled_at"):
+        if row["settled_at"]:
+            found[row["system_id"]].append(max(0.0, (row["settled_at"] - row["created_at"]).total_seconds()))
     for seconds in found.values():
         seconds.sort()
     return found

@@ -17,4 +17,8 @@ def presets() -> dict[str, str]:
 
 def presets_told() -> list[tuple[str, str]]:
     """The name of each preset, and the program that its first line names."""
-    return [(name, re.split("[,:(]| at |\\. *\n", text.lstrip("# "))[0].strip("` \n")) for name, text in presets().items()]
+    return [(name, _program(text)) for name, text in presets().items()]
+
+
+def _program(preset: str) -> str:
+    return re.split(r"[,:(]| at |\.? *\n", preset.lstrip("# "))[0].strip("` ")
