@@ -51,7 +51,7 @@ def test_a_system_shows_what_it_took_and_what_failed(alice, acme, beta):
     source, said = row_of(alice, "ACME")
     assert "4 delivered" in said
     assert "2 failed (33.3 %)" in said
-    assert "p50 2.00 s, p95 2.00 s" in said
+    assert "p50 2.00 s , p95 2.00 s" in said
     assert 'aria-label="ACME, the last 24 hours by hour: delivered 4, failed tries 2"' in source
     assert (source.count('class="delivered"'), source.count('class="failed"')) == (2, 2)
     assert "Nothing sent" in row_of(alice, "BETA")[1]
@@ -62,7 +62,7 @@ def test_half_and_most_are_of_the_latest_deliveries(alice, acme, monkeypatch):
     delivered(acme, [6 * HOUR] * 5, took=3600)  # longer ago than the latest ten
     delivered(acme, [HOUR] * 9, took=1)
     delivered(acme, [HOUR / 2], took=9)
-    assert "p50 1.00 s, p95 9.00 s" in row_of(alice, "ACME")[1]
+    assert "p50 1.00 s , p95 9.00 s" in row_of(alice, "ACME")[1]
 
 
 def test_a_system_that_was_never_tried_says_so(alice, acme):
