@@ -7,12 +7,9 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Iterator
-from datetime import timedelta
-from operator import attrgetter
 from typing import Any
 
 from django.contrib.auth import get_user_model
-from django.db.models import F
 
 from changes.actor import acting
 from changes.choices import ChangeType
@@ -22,6 +19,8 @@ from integrations.choices import DeliveryStatus
 from integrations.models import ExternalReference, OutgoingOperation
 from integrations.sandbox.local.simulation import Simulation, until
 
+from .invented_past import deliver_when_recorded
+
 PATIENCE = 60
 
 
@@ -30,23 +29,11 @@ def play(simulation: Simulation) -> None:
     _give_to_those_that_collect()
     under_way = OutgoingOperation.objects.filter(status__in=(DeliveryStatus.WAITING, DeliveryStatus.SENDING))
     until("the first operations are delivered", lambda: not under_way.exists(), PATIENCE)
-    _deliver_when_recorded()
+    deliver_when_recorded()
     for number, (system_id, operation, fields) in enumerate(_incoming(), 1):
         simulation.send(system_id, operation, key=f"demo-{number}", **fields)
     _hear_from_those_that_collect(simulation)
     _have_one_refused(simulation)
-
-
-def _deliver_when_recorded() -> None:
-    """Dates the deliveries of the invented past back to it. Otherwise they would seem to have taken hours and days."""
-    late = F("created_at") + timedelta(minutes=1)
-    delivered = OutgoingOperation.objects.filter(status=DeliveryStatus.DELIVERED, settled_at__gt=late)
-    for operation in delivered.prefetch_related("attempts"):
-        tries = sorted(operation.attempts.all(), key=attrgetter("started_at"))
-        if tries and operation.settled_at:
-            waited = tries[0].started_at - operation.created_at
-            operation.attempts.update(started_at=F("started_at") - waited)
-            OutgoingOperation.objects.filter(pk=operation.pk).update(settled_at=operation.settled_at - waited)
 
 
 # For each partner that collects: its group, and the changes that it is given.
