@@ -1,14 +1,14 @@
 """The call of a ping. It changes nothing at the partner, is no operation, and leaves no trace in the exchange log.
 
-Push: `OPTIONS` on the endpoint, signed like an operation. HTTP has this method to ask what an address takes, so a
-receiver that knows only POST answers it without doing anything. Mapped: the list of the document's poll, which only
-reads, or else `OPTIONS` on base_url without credentials. A partner that collects is not called at all.
+Push: `OPTIONS` on the endpoint, which HTTP has to ask what an address takes. A receiver that knows only POST answers it
+without doing anything. It is not signed: a receiver that does not look at the method would take a signed request for an
+operation, and fail at its missing body. Mapped: the list of the document's poll, which only reads, or else `OPTIONS` on
+base_url without credentials. A partner that collects is not called at all.
 """
 
 from __future__ import annotations
 
 import time
-import uuid
 from dataclasses import dataclass, replace
 
 from django.conf import settings
@@ -25,7 +25,6 @@ from integrations.connections.trying import token_for
 from integrations.models import ConnectionPoll, DeliveryAttempt, ExternalSystem, SecretUnreadable
 from integrations.outgoing import delivery
 from integrations.outgoing.sending import keep_answer, user_agent
-from integrations.transports import signing
 from integrations.transports.base import Request, Response, TransportError, Way
 from integrations.transports.statuses import Outcome
 
@@ -66,18 +65,13 @@ def ping(system: ExternalSystem) -> Pinged:
 
 
 def _push(system: ExternalSystem) -> Pinged:
-    call = f"{METHOD} {system.endpoint_url}"
-    try:
-        signed = signing.headers(f"ping_{uuid.uuid4().hex}", b"", system.signing_secrets)
-    except SecretUnreadable as error:
-        return Pinged(call, failure=Failure.SIGNING_SECRET, error=str(error))
-    return _asked(call, _options(system.endpoint_url, signed))
+    return _asked(f"{METHOD} {system.endpoint_url}", _options(system.endpoint_url))
 
 
-def _options(url: str, headers: dict[str, str]) -> Request:
+def _options(url: str) -> Request:
     return Request(
         url,
-        {"User-Agent": user_agent(), "Accept": "application/json", **headers},
+        {"User-Agent": user_agent(), "Accept": "application/json"},
         b"",
         settings.DELIVERY_TIMEOUT,
         method=METHOD,
@@ -126,7 +120,7 @@ def _by_document(system: ExternalSystem, line: Line) -> Pinged:
             token = token_for(line)
         poll = connection.poll
         if poll is None or poll.listed.request.method != "GET":
-            options = replace(_options(connection.base_url, {}), tls=line.tls())
+            options = replace(_options(connection.base_url), tls=line.tls())
             return replace(_asked(f"{METHOD} {connection.base_url}", options), has_credentials=bool(token))
         row = ConnectionPoll.objects.filter(system=system).first()
         cursor = row.cursor if row else None

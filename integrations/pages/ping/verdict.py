@@ -18,6 +18,8 @@ from .calls import Pinged
 # "Not Implemented": a server that knows POST alone answers so to any other method.
 NOT_IMPLEMENTED = 501
 NO_SUCH_METHOD = 405
+# A ping has no signature.
+UNSIGNED = frozenset({401, 403})
 
 
 def verdict(pinged: Pinged, status: SystemStatus) -> Finding:
@@ -52,10 +54,12 @@ def _push(pinged: Pinged, status: SystemStatus, names: dict[str, str]) -> Findin
         title = _("%(system)s is reachable: a server answers at its address (%(status)s).")
         if pinged.allows:
             title = _("%(system)s is reachable, and its address takes POST (%(status)s).")
-        mend = _("Whether it knows our signature, and takes an operation, only a test operation shows.")
-        return Finding(OK, title % names, mend)
+        return Finding(OK, title % names, _only_a_test())
     if 300 <= code < 400:
         return findings.elsewhere(names)
+    if code in UNSIGNED:
+        title = _("%(system)s is reachable, and refuses what is not signed (%(status)s).")
+        return Finding(OK, title % names, _only_a_test())
     if code in PAUSING:
         # An operation that is answered so pauses the system. A ping pauses nothing.
         title = failures.cause_of_pause(status.system, code)
@@ -65,6 +69,10 @@ def _push(pinged: Pinged, status: SystemStatus, names: dict[str, str]) -> Findin
     title = _("%(system)s is reachable, and answers %(status)s to a ping.") % names
     mend = _("Some desks answer so to all but a POST. If a test operation fails too, compare the endpoint URL.")
     return Finding(WAIT, title, mend, Place.FORM)
+
+
+def _only_a_test() -> str:
+    return _("Whether it knows our signature, and takes an operation, only a test operation shows.")
 
 
 def _not_now(names: dict[str, str]) -> Finding:

@@ -104,16 +104,6 @@ class Simulator:
         record = self.desk.record(partner.system_id, event["external_id"])
         return Receipt(200, record.answer if record else {}, behaviour)
 
-    def pinged(self, headers: Mapping[str, str]) -> Receipt:
-        """Answers a ping, which is no message: nothing is stored, and no behaviour is used up."""
-        partners = self.partners.values()
-        known = next((each for each in partners if _check_signature(each, b"", headers) == "valid"), None)
-        is_unsigned = not any(name.lower() == "webhook-signature" for name in headers)
-        if known is None and not (is_unsigned and any(not partner.signing_secret for partner in partners)):
-            return _error(401, "The signature was not made with the secret of a partner here.")
-        behaviour = self.behaviour(known.system_id) if known else Behaviour()
-        return Receipt(0 if behaviour.mode in DEAF else 200, {}, behaviour)
-
     def keep(
         self, body: Mapping[str, Any], signature: str, behaviour: Behaviour, answered: str, takes: bool | None = None
     ) -> Event:

@@ -8,8 +8,6 @@ from django.utils import timezone
 from changes.models import Change
 from integrations.connections.revisions import connection_of_revision
 from integrations.models import DeliveryAttempt, DeliveryControl, ExternalSystem, IncomingOperation, OutgoingOperation
-from integrations.transports import signing
-from tests.factories import SECRET
 from tests.integrations.partner import Partner, answer, hang_up
 from tests.mapped import make_mapped
 from tests.pages import asked_for, text, web
@@ -32,12 +30,13 @@ def ping(person, **headers):
     return web(person).post(PING, **headers)
 
 
-def test_it_is_a_signed_request_that_is_no_operation(ingrid, there):
+def test_it_is_a_request_that_nobody_can_take_for_an_operation(ingrid, there):
     said = text(ping(ingrid))
     ((method, headers, body),) = there.asked
     assert (method, body) == ("OPTIONS", b"")
-    assert signing.is_signed_by(SECRET, b"", {name.lower(): value for name, value in headers.items()})
-    assert headers["webhook-id"].startswith("ping_")
+    # A signature would be that of an operation with an empty body.
+    assert not any(name.lower().startswith("webhook-") for name in headers)
+    assert headers["User-Agent"].startswith("casexchange/")
     assert there.received == []
     assert "ACME is reachable" in said
     for fact in (f"OPTIONS {there.url}", "Answer 200", "Address 127.0.0.1", "Encryption not encrypted"):
@@ -52,8 +51,8 @@ ANSWERS = [
     (answer(501), "ok", "a server answers at its address (501)."),
     (answer(200, Allow="GET, HEAD"), "bad", "Nothing accepts operations at the address of ACME (200)."),
     (answer(302, Location="/x"), "bad", "ACME sends us to another address (302)"),
-    (answer(401), "bad", "ACME does not accept our credentials (401). Compare the signing secret"),
-    (answer(403), "bad", "ACME forbids our requests (403)."),
+    (answer(401), "ok", "ACME is reachable, and refuses what is not signed (401)."),
+    (answer(403), "ok", "ACME is reachable, and refuses what is not signed (403)."),
     (answer(410), "bad", "ACME accepts no more requests at this address (410)."),
     (answer(404, b"Cannot OPTIONS"), "wait", "ACME is reachable, and answers 404 to a ping."),
     (answer(503), "bad", "ACME cannot take the ping now (503)."),
