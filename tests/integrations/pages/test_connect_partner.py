@@ -232,7 +232,7 @@ def test_the_security_log_and_the_history_of_the_administration_name_all_of_it(i
 
 
 def test_it_is_linked_where_a_system_is_missing_or_managed(ingrid, alice):
-    for address in ("/", "/exchange/status/"):
+    for address in ("/", "/exchange/status/", "/admin/integrations/externalsystem/"):
         assert f'href="{NEW}"' in source(web(ingrid).get(address))
         assert f'href="{NEW}"' not in source(web(alice).get(address))
     assert web(alice).get(NEW).status_code == 403
