@@ -55,6 +55,13 @@ class Kind(TextChoices):
         return Delivery(self.value) if self.value in Delivery.values else Delivery.MAPPED
 
 
+class Secret(forms.Textarea):
+    """Of several lines, as a key may have. What was typed is never sent back to a page."""
+
+    def format_value(self, value: object) -> None:
+        return None
+
+
 class PartnerForm(forms.ModelForm):
     """A system with its account and its groups, of which nothing is saved here: see registering.py.
 
@@ -165,10 +172,8 @@ class PartnerForm(forms.ModelForm):
                 label=_("Secret %(name)s") % {"name": name},
                 strip=False,
                 max_length=20_000,
-                widget=forms.Textarea(
-                    attrs={"rows": 1, "autocomplete": "off", "spellcheck": "false", "class": "code secret"}
-                ),
-                help_text=_("Stored encrypted, and never shown again."),
+                widget=Secret(attrs={"rows": 1, "autocomplete": "off", "spellcheck": "false", "class": "code secret"}),
+                help_text=_("Stored encrypted, and never shown again. Type it again if the form comes back."),
                 error_messages={"required": _("The document names this secret: write it.")},
             )
 

@@ -15,6 +15,7 @@ from django.views.decorators.debug import sensitive_post_parameters, sensitive_v
 from changes.actor import signed_in
 from changes.pages.access import StaffPage, require
 from changes.pages.once import once
+from changes.pages.resume import typed_fields
 from changes.pages.sign_in.confirming import ask_again
 from integrations.choices import Delivery
 from integrations.models import ExternalSystem
@@ -33,8 +34,10 @@ class ConnectPartner(StaffPage):
 
     def get(self, request: HttpRequest) -> HttpResponse:
         self._require_all(request)
+        if asked := ask_again(request):
+            return asked
         chosen = {name: request.GET[name] for name in ("kind", "preset") if name in request.GET}
-        return ask_again(request) or self._page(request, PartnerForm(initial=chosen))
+        return self._page(request, PartnerForm(initial={**chosen, **typed_fields(request)}))
 
     @method_decorator(sensitive_post_parameters())
     @method_decorator(sensitive_variables("form", "fresh"))

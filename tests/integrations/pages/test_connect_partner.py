@@ -17,8 +17,10 @@ from integrations.pages.connection.presets import presets
 from tests.factories import ExternalGroupFactory, PartnerUserFactory, SupportGroupFactory, UserFactory
 from tests.html_forms import read_form
 from tests.mapped import DOCUMENT
-from tests.pages import text, web
+from tests.pages import note_sign_in, text, web
 from tests.rows import each_row
+
+pytestmark = pytest.mark.django_db
 
 NEW = "/exchange/systems/new/"
 PUSH = {
@@ -106,6 +108,8 @@ def test_a_document_of_ones_own_is_active_with_its_secrets(ingrid):
     assert counts()[0] == 0
     names = sorted(name for name in read_form(asked, "system_id")["fields"] if name.startswith("secret_"))
     assert names
+    refused = connect(ingrid, **{**typed, "new_groups": ""}, **dict.fromkeys(names, "s3cret"))
+    assert "s3cret" not in source(refused)
     response = connect(ingrid, **typed, **dict.fromkeys(names, "s3cret"))
     system = ExternalSystem.objects.select_related("connection").get()
     assert (system.delivery, system.connection.number) == ("mapped", 1)
@@ -241,4 +245,17 @@ def test_it_is_linked_where_a_system_is_missing_or_managed(ingrid, alice):
     assert f'href="{NEW}"' in source(web(ingrid).get("/exchange/status/"))
 
 
-pytestmark = pytest.mark.django_db
+def test_what_was_typed_is_kept_over_a_sign_in_but_no_secret(ingrid):
+    page = web(ingrid).get(NEW)
+    form = {**read_form(page, "system_id")["fields"], **PUSH, "secret_KEY": "s3cret"}
+    client = web()
+    assert client.post(NEW, form)["Location"].startswith("/accounts/login/")
+    client.force_login(ingrid, backend="django.contrib.auth.backends.ModelBackend")
+    session = client.session
+    note_sign_in(session, ingrid)
+    session.save()
+    again = source(client.get(NEW))
+    assert 'value="https://zeta.example/operations"' in again
+    assert "ZETA Printers" in again
+    assert "s3cret" not in again
+    assert not ExternalSystem.objects.exists()
