@@ -6,6 +6,7 @@ import html
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping
+from functools import lru_cache
 from typing import Any
 
 from changes.texts.lines import as_line
@@ -65,13 +66,19 @@ def _of_fields(errors: Any) -> Iterator[str]:
             yield f"{field}: {said}" if field and said else said
 
 
+@lru_cache(maxsize=1024)
+def _is_secret(name: str) -> bool:
+    return _SECRET.search(name) is not None
+
+
 def kept_headers(headers: Mapping[str, str], masked: Callable[[str], str] = str) -> str:
     """The headers, one in a line, without secrets. `masked`: takes known secrets out of a text."""
+    kept = {name: value for name, value in headers.items() if name.lower() not in _LEFT_OUT}
+    # All at once, and before anything is cut: otherwise half a secret might stay. No value has a line break.
+    values = masked("\n".join(kept.values())).split("\n")
     lines, size = [], 0
-    for name, value in headers.items():
-        if name.lower() in _LEFT_OUT:
-            continue
-        line = f"{name}: {MASK if _SECRET.search(name) else _value(name, masked(value))}".replace("\x00", "\ufffd")
+    for name, value in zip(kept, values, strict=False):
+        line = f"{name}: {MASK if _is_secret(name) else _value(name, value)}".replace("\x00", "\ufffd")
         size += len(line) + 1
         if size > HEADERS_KEPT:
             break
