@@ -70,6 +70,8 @@ class ConnectPartner(StaffPage):
             require(request.user, permission)
 
     def _page(self, request: HttpRequest, form: PartnerForm) -> HttpResponse:
+        if form.is_to_adapt:
+            form.errors.clear()  # the person has only asked for the document so far
         return render(request, "integrations/connect_partner.html", {"form": form})
 
 

@@ -121,6 +121,7 @@ def test_a_preset_is_put_into_the_form_to_be_adapted(ingrid):
     typed = {**PUSH, "kind": "preset", "preset": "request-tracker"}
     begun = connect(ingrid, **typed)
     assert "Nothing is saved yet" in text(begun)
+    assert 'class="error"' not in source(begun)
     assert counts()[0] == 0
     fields = {name: values[0] for name, values in read_form(begun, "system_id")["fields"].items()}
     assert fields["document"].replace("\r\n", "\n").strip() == presets()["request-tracker"].strip()
