@@ -88,6 +88,10 @@ class Failure(TextChoices):
     INTERNAL = "internal", _("Internal error")
 
 
+# The values of `DeliveryAttempt.failure` of a try that delivered the operation.
+NOT_FAILED = ("", Failure.UNUSABLE_ANSWER)
+
+
 class Confirmation(TextChoices):
     """What told that the partner has an operation which it collected."""
 

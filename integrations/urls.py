@@ -3,6 +3,7 @@ from django.urls import path
 from .pages import attention_views, by_hand_views, exchange_log_views, status_views
 from .pages.connect import views as connect_views
 from .pages.connection import views as connection_views
+from .pages.ping import views as ping_views
 from .pages.test_operation import views as test_operation_views
 
 app_name = "exchange"
@@ -10,6 +11,8 @@ app_name = "exchange"
 urlpatterns = [
     path("", exchange_log_views.ExchangeLog.as_view(), name="log"),
     path("retry/", exchange_log_views.RetryWindow.as_view(), name="retry_window"),
+    path("systems/new/", connect_views.ConnectPartner.as_view(), name="connect_partner"),
+    path("systems/<str:system_id>/ping/", ping_views.Ping.as_view(), name="ping"),
     path("systems/<str:system_id>/connect/", connect_views.Connect.as_view(), name="connect"),
     path("connections/reference/", connection_views.ReferencePage.as_view(), name="connection_reference"),
     path("systems/<str:system_id>/connection/", connection_views.ConnectionPage.as_view(), name="connection"),

@@ -81,7 +81,7 @@ def referred(world: World) -> None:
 
 PARTS = {
     "what needs a person, on the desk": Row("desk", "desk-now", "desk", refused, "Refused by the partner"),
-    "the systems, on the status page": Row("status", "live", "status", held, "Circuit breaker opened by hand"),
+    "the systems, on the status page": Row("status", "live", "status", held, "Paused by hand"),
     "what became of a test operation": Row("test", "live", "test", settled, "was given up"),
     "what happened on a change: a comment": Row(
         "change",

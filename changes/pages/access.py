@@ -27,6 +27,16 @@ REFUSALS = {
     "integrations.add_acknowledgement": _("You may not acknowledge what needs attention."),
     "integrations.retry_outgoingoperation": _("You may not retry operations."),
     "integrations.skip_outgoingoperation": _("You may not skip operations."),
+    **dict.fromkeys(
+        (
+            "integrations.add_externalsystem",
+            "integrations.add_partneraccount",
+            "integrations.add_externalgroup",
+            "changes.add_supportgroup",
+            "knox.add_authtoken",
+        ),
+        _("You may not connect partners."),
+    ),
     "integrations.change_externalsystem": _(
         "You may not set up systems, open or close circuit breakers, nor send test operations."
     ),

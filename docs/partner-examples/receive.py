@@ -31,6 +31,12 @@ class Operations(BaseHTTPRequestHandler):
             answers[message["id"]] = apply(message)
         self.answer(200, answers[message["id"]])
 
+    def do_OPTIONS(self):
+        """A ping: somebody at the desk asks whether this address is there."""
+        self.send_response(204)
+        self.send_header("Allow", "OPTIONS, POST")
+        self.end_headers()
+
     def answer(self, status, content):
         self.send_response(status)
         self.send_header("Content-Type", "application/json")

@@ -6,7 +6,6 @@ from typing import Any
 from django.contrib import admin, messages
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.contrib.admin.models import ADDITION, DELETION, LogEntry
-from django.contrib.contenttypes.models import ContentType
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
@@ -20,6 +19,7 @@ from knox.models import AuthToken
 
 from changes.admin.readonly import PlainChoices
 from changes.pages.sign_in.confirming import ConfirmedAdmin
+from integrations.tokens import making
 from integrations.tokens.life import WARNED_BEFORE, is_expired, what_ends
 from integrations.tokens.naming import token_name
 from integrations.tokens.revoking import revoke
@@ -154,7 +154,7 @@ class TokenAdmin(ConfirmedAdmin, PlainChoices, admin.ModelAdmin):
         return super().change_view(request, object_id, form_url, {**context, **(extra_context or {})})
 
     def _label(self, token: AuthToken) -> str:
-        return gettext("Token %(token)s of %(user)s") % {"token": self.name(token), "user": token.user}
+        return making.label(token)
 
     # --- Creating ---
 
@@ -173,10 +173,7 @@ class TokenAdmin(ConfirmedAdmin, PlainChoices, admin.ModelAdmin):
         return form
 
     def save_model(self, request: HttpRequest, obj: Any, form: TokenForm, change: bool) -> None:
-        created, obj.token = AuthToken.objects.create(obj.user, expiry=None)
-        # knox takes a duration, but the form has a point in time.
-        created.expiry = form.cleaned_data["expiry"]
-        created.save(update_fields=["expiry"])
+        created, obj.token = making.make(obj.user, form.cleaned_data["expiry"])
         obj.digest, obj.token_key = created.digest, created.token_key
 
     def response_add(self, request: HttpRequest, obj: Any, post_url_continue: str | None = None) -> HttpResponse:
@@ -187,13 +184,7 @@ class TokenAdmin(ConfirmedAdmin, PlainChoices, admin.ModelAdmin):
         return self._log(request, obj, ADDITION)
 
     def _log(self, request: HttpRequest, token: AuthToken, action: int) -> LogEntry:
-        """A log entry with the token's label. Django's own entry would contain its digest."""
-        return LogEntry.objects.create(
-            user_id=request.user.pk,  # type: ignore[misc]
-            content_type=ContentType.objects.get_for_model(AuthToken),
-            object_repr=self._label(token),
-            action_flag=action,
-        )
+        return making.log(request.user, token, action)
 
     # --- Revoking ---
 

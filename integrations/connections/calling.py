@@ -51,7 +51,7 @@ class Line:
             body,
             settings.DELIVERY_TIMEOUT,
             method=call.method,
-            tls=self._tls(),
+            tls=self.tls(),
             answer_max_bytes=ANSWER_MAX_BYTES,
             is_encoded=True,
         )
@@ -62,7 +62,7 @@ class Line:
         headers = {"User-Agent": user_agent(), "Accept": "application/json", **call.headers}
         body = call.body if isinstance(call.body, bytes) else b""
         request = Request(
-            call.url, headers, body, settings.DELIVERY_TIMEOUT, method=call.method, tls=self._tls(), is_encoded=True
+            call.url, headers, body, settings.DELIVERY_TIMEOUT, method=call.method, tls=self.tls(), is_encoded=True
         )
         return request, call.shown().text(REQUEST_KEPT)
 
@@ -83,7 +83,7 @@ class Line:
             return []
         return [part for value in values for part in (value, value.rpartition(" ")[2])]
 
-    def _tls(self) -> Tls | None:
+    def tls(self) -> Tls | None:
         authority = self.connection.ca_pem(self.secrets)
         ours = self.connection.auth.certificate(self.secrets)
         if not (authority or ours):

@@ -16,6 +16,7 @@ from changes.models import Attachment
 from integrations.choices import Failure
 from integrations.models import DeliveryAttempt, OutgoingOperation, SecretUnreadable
 from integrations.outgoing import outbox
+from integrations.outgoing.kept_answers import kept_headers
 from integrations.outgoing.outbox import Outcome, Result
 from integrations.outgoing.sending import ANSWER_KEPT, Sending, failed, retry_after
 from integrations.transports.base import Request, Response
@@ -238,6 +239,7 @@ class Mapped:
         attempt.http_status = response.status
         text = response.body[: 16 * ANSWER_KEPT].decode(errors="replace").replace("\x00", "\ufffd")
         attempt.answer = self.line.masked(text, self._token)[:ANSWER_KEPT]
+        attempt.answer_headers = kept_headers(response.headers, lambda value: self.line.masked(value, self._token))
 
     def _ended(self, attempt: DeliveryAttempt, response: Response, verdict: Any) -> Result:
         is_status = outcome_of(response.status) is not Outcome.DELIVERED

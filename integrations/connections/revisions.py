@@ -5,7 +5,9 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import Any
 
+from django.conf import settings
 from django.db import transaction
+from django.urls import reverse
 from django.utils import timezone
 
 from changes.security_log.recording import Subject, record
@@ -75,3 +77,12 @@ def connection_of_revision(key: int | None) -> tuple[int, Connection]:
     """
     revision = ConnectionRevision.objects.only("number", "document").get(pk=key or 0)
     return revision.number, connection_of(revision.document)
+
+
+def inbox_address(system: ExternalSystem) -> str:
+    """Where the partner sends its webhooks; "" if the active document has no inbox."""
+    try:
+        _number, connection = connection_of_revision(system.connection_id)
+    except (FaultyDocument, ConnectionRevision.DoesNotExist):
+        return ""
+    return f"{settings.BASE_URL}{reverse('connections:inbox', args=[system.system_id])}" if connection.inbox else ""

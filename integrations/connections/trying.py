@@ -260,7 +260,7 @@ def _run(line: Line, conversation: Conversation, operation: str) -> tuple[list[T
     token = ""
     try:
         if line.connection.auth.has_token:
-            token = _token(line)
+            token = token_for(line)
         while call := conversation.next_call():
             name, shown = f"{operation}, {call.step}", line.masked(line.shown(call), token)
             try:
@@ -283,7 +283,7 @@ def _run(line: Line, conversation: Conversation, operation: str) -> tuple[list[T
     return done, found
 
 
-def _token(line: Line) -> str:
+def token_for(line: Line) -> str:
     """A token for this test alone: that of the active document belongs to another desk, perhaps.
 
     Raises AuthRefused, EvaluationFailed or TransportError.

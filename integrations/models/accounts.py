@@ -27,7 +27,8 @@ class PartnerAccount(models.Model):
     class Meta:
         verbose_name = _("partner account")
         verbose_name_plural = _("partner accounts")
-        default_permissions = ()
+        # To make one by the page "Connect a partner". Nobody alters or removes the mark.
+        default_permissions = ("add",)
 
     def __str__(self) -> str:
         return self.user.get_username()

@@ -78,8 +78,8 @@ class Exchange(models.Model):
     objects = OfSystemQuerySet.as_manager()
 
     class Meta:
-        verbose_name = _("exchange")
-        verbose_name_plural = _("exchanges")
+        verbose_name = _("link with a partner")
+        verbose_name_plural = _("links with partners")
         constraints = [models.UniqueConstraint(fields=["change", "system"], name="one_exchange_per_change_and_system")]
         indexes = [
             models.Index(fields=["id"], condition=Q(rejected_at_sequence__isnull=False), name="exchange_rejected")

@@ -12,7 +12,7 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from changes.models import Attachment, Change, Comment
-from integrations.choices import SETTLED, Confirmation, DeliveryStatus, Failure, Operation
+from integrations.choices import NOT_FAILED, SETTLED, Confirmation, DeliveryStatus, Failure, Operation
 from integrations.fields import JSONTextField
 from integrations.querysets import OutgoingQuerySet
 
@@ -198,6 +198,13 @@ class DeliveryAttempt(models.Model):
     http_status = models.PositiveSmallIntegerField(_("HTTP status"), null=True)
     failure = models.CharField(_("failure"), max_length=20, choices=Failure, blank=True)
     answer = models.TextField(_("answer"), blank=True, help_text=_("The start of what the partner answered."))
+    answer_headers = models.TextField(
+        _("headers of the answer"),
+        blank=True,
+        default="",
+        db_default="",
+        help_text=_("One in a line, without cookies and other secrets."),
+    )
     error = models.CharField(_("error"), max_length=500, blank=True)
     note = models.CharField(_("note"), max_length=500, blank=True, help_text=_("Why an answer could not be used."))
     confirmation = models.CharField(
@@ -212,6 +219,10 @@ class DeliveryAttempt(models.Model):
         verbose_name = _("delivery attempt")
         verbose_name_plural = _("delivery attempts")
         ordering = ["started_at", "id"]
+        indexes = [
+            # For the status page, which counts the failures of a day. A delivery writes nothing into it.
+            models.Index(fields=["started_at"], condition=~Q(failure__in=NOT_FAILED), name="attempt_failed"),
+        ]
 
     def __str__(self) -> str:
         return f"{self.started_at:%Y-%m-%d %H:%M:%S} {self.http_status or self.error}"

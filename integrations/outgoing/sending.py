@@ -16,11 +16,13 @@ from django.conf import settings
 
 from integrations.choices import Delivery, Failure
 from integrations.models import DeliveryAttempt, OutgoingOperation, SecretUnreadable
+from integrations.standing.failures import ANSWERED
 from integrations.transports import signing
 from integrations.transports.base import Request, Response, TransportError
 from integrations.transports.statuses import outcome_of
 
 from . import outbox
+from .kept_answers import kept_headers, own_words
 from .outbox import Outcome, Result
 
 logger = logging.getLogger(__name__)
@@ -94,7 +96,7 @@ class Push:
             return Result(self.operation, attempt, outcome, answer=answer, note=note)
         attempt.failure = Failure.STATUS
         asked = retry_after(response.headers) if outcome is Outcome.RETRY else None
-        return Result(self.operation, attempt, outcome, f"answered {response.status}", retry_after=asked)
+        return Result(self.operation, attempt, outcome, answered(response), retry_after=asked)
 
     def failed(self, attempt: DeliveryAttempt, error: Exception) -> Result:
         return failed(self.operation, attempt, error)
@@ -119,8 +121,16 @@ def user_agent() -> str:
 # --- From an answer to a result ---
 
 
+def answered(response: Response) -> str:
+    """What is kept as the error of an operation: the status, and the partner's own words."""
+    words = own_words(response.body)
+    told = ANSWERED % response.status
+    return f"{told}: {words}" if words else told
+
+
 def keep_answer(attempt: DeliveryAttempt, response: Response) -> None:
     attempt.http_status = response.status
+    attempt.answer_headers = kept_headers(response.headers)
     attempt.answer = response.body[: 4 * ANSWER_KEPT].decode(errors="replace").replace("\x00", "\ufffd")[:ANSWER_KEPT]
 
 

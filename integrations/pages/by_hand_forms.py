@@ -20,7 +20,7 @@ class OpenBreakerForm(forms.Form):
         max_length=BREAKER_REASON_LENGTH,
         label=_("Reason"),
         help_text=_("Shown with your name wherever a page explains why nothing is sent."),
-        error_messages={"required": _("Give a reason for opening the circuit breaker.")},
+        error_messages={"required": _("Give a reason for pausing.")},
     )
 
 

@@ -18,19 +18,21 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from changes.actor import signed_in
-from changes.pages.access import StaffPage
+from changes.pages.access import StaffPage, roles_with
 from changes.pages.fields import ZONE, Minute, work_in_zone_of
 from changes.pages.htmx import asks_for_part, lead_to
-from integrations.choices import DeliveryStatus
+from integrations.choices import Delivery, DeliveryStatus
 from integrations.json_text import Shown, pretty
 from integrations.models import ExternalSystem, IncomingOperation, OutgoingOperation
 from integrations.outgoing import outbox
 
+from . import as_curl
 from .bulk_operations import LARGEST_RETRY, Window, retry_draft
 from .change_panel import incoming_row, outgoing_row
 from .exchange_log import Log
 
 ATTEMPTS_SHOWN = 100
+RETRIES, CONFIGURES = "integrations.retry_outgoingoperation", "integrations.change_externalsystem"
 # The filters that are applied while somebody types.
 TYPED = ("change", "error")
 
@@ -85,11 +87,24 @@ class OneOperation(StaffPage):
         context = {
             "row": outgoing_row(operation),
             "payload": Shown.of(outbox.message(operation)),
-            "attempts": attempts,
+            "attempts": [(attempt, as_curl.of_attempt(attempt) if attempt.request else "") for attempt in attempts],
+            "curl": self._curl(operation),
+            "may_retry": self._who_may_retry(),
             "confirmed": next(confirmed, None),
             "neighbours": neighbours.only("operation", "sequence", "status").order_by("sequence"),
         }
         return render(self.request, "integrations/outgoing.html", context)
+
+    def _curl(self, operation: OutgoingOperation) -> str:
+        """The call of a pushed operation, for a person who may set up systems, and so may have its secret."""
+        if operation.system.delivery != Delivery.PUSH or not self.request.user.has_perm(CONFIGURES):
+            return ""
+        has_secret = ExternalSystem.objects.filter(pk=operation.system_id).exclude(signing_secret="").exists()
+        return as_curl.of_push(operation, has_secret)
+
+    def _who_may_retry(self) -> list[str]:
+        """The roles that may retry, for somebody who may not."""
+        return [] if self.request.user.has_perm(RETRIES) else roles_with(RETRIES)
 
 
 class OperationFile(StaffPage):

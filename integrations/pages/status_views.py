@@ -24,7 +24,7 @@ class ExchangeStatus(StaffPage):
 
     def get(self, request: HttpRequest) -> HttpResponse:
         now = timezone.now()
-        statuses = status.all_statuses(now)
+        statuses = status.with_last_days(status.all_statuses(now), now)
         stopped = [each.system_id for each in status.uncollected(statuses)]
         context = {"statuses": statuses, "stopped": stopped, "now": now}
         part = Part.of(request, "live", "integrations/includes/systems.html", context, every=5)
@@ -59,7 +59,7 @@ class OpenBreaker(OfSystem):
         if not form.is_valid():
             return self._page(current, form)
         breaker.open_by_hand(current.system, request.user, form.cleaned_data["reason"])
-        done = _("The circuit breaker of %(system)s is open: nothing is sent until it is closed.")
+        done = _("Sending to %(system)s is paused: nothing is sent until somebody resumes it.")
         messages.success(request, done % {"system": system_id})
         return redirect("exchange:status")
 
@@ -77,9 +77,9 @@ class CloseBreaker(OfSystem):
         current = self.status_of(system_id)
         values = {"system": system_id}
         if current.breaker.is_closed:
-            messages.info(request, _("The circuit breaker of %(system)s is closed already.") % values)
+            messages.info(request, _("Sending to %(system)s is not paused.") % values)
         else:
             breaker.close_by_hand(current.system, request.user)
-            done = _("The circuit breaker of %(system)s is closed: what is due is sent now.")
+            done = _("Sending to %(system)s goes on: what is due is sent now.")
             messages.success(request, done % values)
         return redirect("exchange:status")

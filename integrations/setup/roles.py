@@ -24,6 +24,7 @@ PERMISSIONS = {
         "integrations.add_acknowledgement",
         *(f"integrations.{action}_externalsystem" for action in ("add", "change", "delete")),
         *(f"integrations.{action}_externalgroup" for action in ("add", "change", "delete")),
+        "integrations.add_partneraccount",
         "integrations.retry_outgoingoperation",
         "integrations.skip_outgoingoperation",
         *(f"knox.{action}_authtoken" for action in ("view", "add", "delete")),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from django.utils.translation import gettext as _
@@ -13,20 +14,30 @@ from integrations.transports.statuses import Outcome, outcome_of
 
 from .state import sentence
 
+# What is stored of an answer that is no success, before the partner's own words.
+ANSWERED = "answered %s"
+# What settling adds to it in the end.
+GIVEN_UP = re.compile(r" ?\(given up after \d+ tries\)$")
+
 if TYPE_CHECKING:
     from integrations.models import DeliveryControl, ExternalSystem, OutgoingOperation
 
 
 def pause_cause(system: ExternalSystem) -> str:
     """A sentence on why nothing is sent to this paused system."""
-    names = {"system": system, "status": system.pause_status}
-    if system.pause_status == 401:
+    return cause_of_pause(system, system.pause_status)
+
+
+def cause_of_pause(system: ExternalSystem, status: int | None) -> str:
+    """A sentence on what a system says by a status that pauses it."""
+    names = {"system": system, "status": status}
+    if status == 401:
         return _("%(system)s does not accept our credentials (401).") % names
-    if system.pause_status == 403:
+    if status == 403:
         return _("%(system)s forbids our requests (403).") % names
-    if system.pause_status is None and system.delivery == Delivery.MAPPED:
+    if status is None and system.delivery == Delivery.MAPPED:
         return _("The connection to %(system)s cannot be used: its page, or the last try, says why.") % names
-    if system.pause_status == 410:
+    if status == 410:
         return _("%(system)s accepts no more requests at this address (410).") % names
     return _("%(system)s refuses our requests.") % names
 
@@ -48,7 +59,12 @@ def breaker_reason(control: DeliveryControl) -> str:
 
 def last_failure(operation: OutgoingOperation) -> str:
     """A sentence on why the latest try did not deliver the operation; "" if no try failed."""
-    names = {"system": operation.system, "status": operation.last_http_status}
+    return failed_try(operation.system, operation.last_failure, operation.last_http_status, operation.last_error)
+
+
+def failed_try(system: ExternalSystem, failure: str, status: int | None, error: str) -> str:
+    """A sentence on why a call did not do what it should; "" if it did."""
+    names = {"system": system, "status": status}
     texts = {
         Failure.TIMEOUT: _("%(system)s did not answer in time."),
         Failure.CONNECTION_REFUSED: _("Nothing accepts connections at the address of %(system)s."),
@@ -63,19 +79,30 @@ def last_failure(operation: OutgoingOperation) -> str:
         Failure.NOT_ACKNOWLEDGED: _("%(system)s collected it, but did not acknowledge it in time."),
         Failure.INTERNAL: _("The fault is here, not at %(system)s. The worker's log says more."),
     }
-    if operation.last_failure == Failure.STATUS and operation.last_http_status is not None:
-        return _of_status(operation.last_http_status) % names
-    if operation.last_failure == Failure.REFUSED:
-        reason = apart(sentence(operation.last_error))
+    if failure == Failure.STATUS and status is not None:
+        return _of_status(system, status, error)
+    if failure == Failure.REFUSED:
+        reason = apart(sentence(error))
         return _("%(system)s refused it: %(reason)s") % {**names, "reason": reason}
-    text = texts.get(operation.last_failure) if operation.last_failure else None  # type: ignore[call-overload]
-    return text % names if text else apart(sentence(operation.last_error))
+    text = texts.get(failure) if failure else None  # type: ignore[call-overload]
+    return text % names if text else apart(sentence(error))
 
 
-def _of_status(status: int) -> str:
+def _of_status(system: ExternalSystem, status: int, error: str) -> str:
+    """With the partner's own words, which `error` has behind the status: outgoing/sending.py."""
+    names = {"system": system, "status": status}
     if 300 <= status < 400:
-        return _("%(system)s answered %(status)s; redirects are not followed.")
-    return _("%(system)s answered %(status)s.")
+        return _("%(system)s answered %(status)s; redirects are not followed.") % names
+    words = error.removeprefix(ANSWERED % status).removeprefix(": ") if error.startswith(ANSWERED % status) else ""
+    words = GIVEN_UP.sub("", words).strip()
+    if words:
+        return _("%(system)s answered %(status)s: %(words)s") % {**names, "words": apart(_ended(words))}
+    return _("%(system)s answered %(status)s.") % names
+
+
+def _ended(words: str) -> str:
+    """What somebody else wrote, unaltered, with an end."""
+    return words if words[-1] in ".!?…" else f"{words}."
 
 
 def given_up(operation: OutgoingOperation) -> str:

@@ -37,7 +37,7 @@ class Condition(TextChoices):
     """The condition of a system. In those of `HOLDING`, nothing is sent except a probe."""
 
     FLOWING = "flowing", gettext_lazy("Flowing")
-    UNTRIED = "untried", gettext_lazy("No delivery yet")
+    UNTRIED = "untried", gettext_lazy("Not tried yet")
     COLLECTED = "collected", gettext_lazy("Collects")
     FAILING = "failing", gettext_lazy("Failing")
     SLOW = "slow", gettext_lazy("Slow")
@@ -45,7 +45,7 @@ class Condition(TextChoices):
     UNREAD = "unread", gettext_lazy("News not read")
     PROBING = "probing", gettext_lazy("Circuit breaker half-open")
     DOWN = "down", gettext_lazy("Circuit breaker open")
-    HELD = "held", gettext_lazy("Circuit breaker opened by hand")
+    HELD = "held", gettext_lazy("Paused by hand")
     UNCONNECTED = "unconnected", gettext_lazy("Not connected")
     PAUSED = "paused", gettext_lazy("Paused")
     DISABLED = "disabled", gettext_lazy("Disabled")
@@ -150,8 +150,7 @@ def _held_back(system: ExternalSystem, control: DeliveryControl, now: datetime) 
         return Flow(Condition.PROBING, probing % names, since)
     if until is None:
         opened = _(
-            "Somebody opened the circuit breaker of %(system)s: %(reason)s Nothing is sent until an administrator "
-            "closes it."
+            "Somebody paused sending to %(system)s: %(reason)s Nothing is sent until an administrator resumes it."
         )
         return Flow(Condition.HELD, opened % names, since)
     if until <= now:

@@ -24,6 +24,7 @@ from integrations.tokens.life import WARNED_BEFORE
 
 from . import failures, state
 from .flow import LATE_TO_COLLECT, Condition, Flow, flow_of
+from .last_day import Day, last_days
 
 # An operation that waits for longer needs a person to look at it: a few retries have failed by then.
 LONG = timedelta(minutes=15)
@@ -84,6 +85,8 @@ class SystemStatus:
     last_delivered: datetime | None
     # Tokens of its authorized user that end soon, or have ended lately: `ending_tokens()`.
     ending_tokens: Sequence[AuthToken] = ()
+    # None unless `with_last_days()` added it.
+    last_day: Day | None = None
 
     @property
     def system_id(self) -> str:
@@ -201,6 +204,11 @@ def all_statuses(now: datetime | None = None) -> list[SystemStatus]:
         replace(status_of(system, now), ending_tokens=tokens.get(system.authorized_user_id, ()))
         for system in with_traffic(ExternalSystem.objects.order_by("system_id"), now)
     ]
+
+
+def with_last_days(statuses: Sequence[SystemStatus], now: datetime) -> list[SystemStatus]:
+    days = last_days([status.system.pk for status in statuses], now)
+    return [replace(status, last_day=days[status.system.pk]) for status in statuses]
 
 
 def uncollected(statuses: Sequence[SystemStatus]) -> list[SystemStatus]:

@@ -167,7 +167,7 @@ def needs_another_group(system: str, group: SupportGroup | None) -> State:
         "%(system)s rejected this change, but %(group)s still owns it, and nothing more is sent. "
         "Give the change to another group."
     )
-    return State(BAD, _("Needs another group"), detail % {"system": system, "group": apart(group)})
+    return State(BAD, _("Rejected by partner: reassign"), detail % {"system": system, "group": apart(group)})
 
 
 def cancelled_there(system: str) -> State:

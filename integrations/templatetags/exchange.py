@@ -14,7 +14,10 @@ from changes.pages.htmx import address_of_page
 from integrations.models import DeliveryAttempt
 from integrations.outgoing.preview import Planned
 from integrations.pages import change_panel
+from integrations.pages.sparkline import sparkline
 from integrations.standing import wording
+from integrations.standing.last_day import Day
+from integrations.standing.status import SystemStatus
 from integrations.standing.status_report import duration
 from integrations.tokens.life import end_of
 
@@ -51,6 +54,14 @@ def took(seconds: float) -> str:
     if seconds >= MINUTE:
         return duration(int(seconds))
     return _("%(seconds)s s") % {"seconds": number_format(seconds, 2)}
+
+
+@register.inclusion_tag("integrations/includes/last_day.html")
+def last_day(status: SystemStatus) -> dict[str, Any]:
+    """The deliveries and failures of a system in the last day, as a sparkline and in numbers."""
+    day = status.last_day or Day(())
+    share = None if day.failure_share is None else number_format(100 * day.failure_share, 0 if not day.failed else 1)
+    return {"day": day, "line": sparkline(day), "share": share, "system_id": status.system_id}
 
 
 @register.filter

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 from typing import IO, Protocol
 
@@ -46,6 +47,7 @@ class Request:
     """One call. `timeout`: seconds for all of it, from connecting to the end of the answer.
 
     `answer_max_bytes`: what of the answer is read. `is_encoded`: the URL is sent as it is, percent-encoded already.
+    `tells_way`: the response says how it came. The call then has a connection of its own.
     """
 
     url: str
@@ -56,6 +58,16 @@ class Request:
     tls: Tls | None = None
     answer_max_bytes: int = ANSWER_MAX_BYTES
     is_encoded: bool = False
+    tells_way: bool = False
+
+
+@dataclass(frozen=True)
+class Way:
+    """How a call came to the partner. `tls`: the version of TLS, "" without; `certificate_until`: None without."""
+
+    address: str
+    tls: str = ""
+    certificate_until: datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -66,6 +78,7 @@ class Response:
     headers: Mapping[str, str]
     body: bytes
     is_complete: bool = True
+    way: Way | None = None
 
 
 class NoAnswer(StrEnum):

@@ -17,6 +17,7 @@ import threading
 from collections.abc import Sequence
 from concurrent.futures import Future
 from contextlib import ExitStack
+from datetime import UTC, datetime
 from functools import partial
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
@@ -24,7 +25,7 @@ from urllib.parse import urlsplit
 import aiohttp
 from yarl import URL
 
-from .base import File, NoAnswer, Request, Response, Tls, TransportError
+from .base import File, NoAnswer, Request, Response, Tls, TransportError, Way
 
 GLOBAL_IPV6 = ipaddress.ip_network("2000::/3")
 # Networks that are not public, but some of which `is_global` accepts: they lead to IPv4 addresses (NAT64, 6to4, Teredo)
@@ -96,6 +97,27 @@ class _Kind(NamedTuple):
     is_encrypted: bool
     tls: Tls | None
     is_streamed: bool
+    tells_way: bool = False
+
+
+class _Telling(aiohttp.ClientResponse):
+    """Notes how it came, while its connection is still there."""
+
+    way: Way | None = None
+
+    async def start(self, connection: Any) -> aiohttp.ClientResponse:
+        self.way = _way_of(connection.transport)
+        return await super().start(connection)
+
+
+def _way_of(transport: asyncio.Transport) -> Way:
+    address, *_ = transport.get_extra_info("peername") or [""]
+    tls = transport.get_extra_info("ssl_object")
+    if tls is None:
+        return Way(str(address))
+    ends = (tls.getpeercert() or {}).get("notAfter")
+    until = datetime.fromtimestamp(ssl.cert_time_to_seconds(ends), UTC) if ends else None
+    return Way(str(address), tls.version() or "", until)
 
 
 def _context(tls: Tls) -> ssl.SSLContext:
@@ -188,7 +210,7 @@ class HttpTransport:
 
     def _session_for(self, request: Request, is_streamed: bool) -> aiohttp.ClientSession:
         """The session for https, or that for http: what may be connected to depends on it."""
-        kind = _Kind(urlsplit(request.url).scheme == "https", request.tls, is_streamed)
+        kind = _Kind(urlsplit(request.url).scheme == "https", request.tls, is_streamed, request.tells_way)
         if kind not in self._sessions:
             # No limit on connections: waiting for one would use up a request's timeout. The caller limits the requests.
             connector = aiohttp.TCPConnector(
@@ -197,10 +219,13 @@ class HttpTransport:
                 socket_factory=partial(self._socket, is_encrypted=kind.is_encrypted),
                 ssl=_context(request.tls) if request.tls else True,
                 # aiohttp repeats a PUT on a connection that was kept open too long. A file was half read by then.
-                force_close=is_streamed,
+                force_close=is_streamed or request.tells_way,
             )
             self._sessions[kind] = aiohttp.ClientSession(
-                connector=connector, cookie_jar=aiohttp.DummyCookieJar(), auto_decompress=False
+                connector=connector,
+                cookie_jar=aiohttp.DummyCookieJar(),
+                auto_decompress=False,
+                response_class=_Telling if request.tells_way else aiohttp.ClientResponse,
             )
         return self._sessions[kind]
 
@@ -226,7 +251,8 @@ class HttpTransport:
                     complete = len(read) <= most
                     if not complete:
                         answer.close()  # otherwise the rest would be read before the connection is used again
-                    return Response(answer.status, dict(answer.headers), bytes(read[:most]), complete)
+                    way = answer.way if isinstance(answer, _Telling) else None
+                    return Response(answer.status, dict(answer.headers), bytes(read[:most]), complete, way)
         except _Unusable as error:
             raise TransportError(str(error), error.kind) from error
         except TimeoutError as error:

@@ -62,6 +62,36 @@ def _save_a_faulty_document(page: Page) -> None:
     expect(page.locator(".fault").first).to_be_visible()
 
 
+def _connect_nothing(page: Page) -> None:
+    page.locator("form.connect-partner").evaluate("form => { form.noValidate = true; }")
+    page.locator("main form button[type=submit]").click()
+    expect(page.locator("main [role=alert]").first).to_be_visible()
+
+
+def _begin_from_a_preset(page: Page) -> None:
+    page.locator("[name=kind][value=preset]").check()
+    page.locator("[name=preset]").select_option("redmine")
+    page.locator("[name=system_id]").fill("THETA")
+    page.locator("main form button[type=submit]").click()
+    expect(page.locator("#adapt")).to_be_visible()
+
+
+def _connect_and_ping(page: Page) -> None:
+    """Each time another partner: the page is looked at once for each language."""
+    number = page.evaluate("Math.floor(performance.timeOrigin)")
+    page.locator("[name=system_id]").fill(f"IOTA-{number}")
+    page.locator("[name=endpoint_url]").fill("http://127.0.0.1:9/operations")
+    page.locator("[name=new_groups]").fill(f"IOTA Aufzüge {number}")
+    page.locator("main form button[type=submit]").click()
+    page.locator("#lines").wait_for(state="attached")
+    _ping(page)
+
+
+def _ping(page: Page) -> None:
+    page.locator("form[action$='/ping/'] button, form[hx-post$='/ping/'] button").first.click()
+    page.locator(".pinged").wait_for()
+
+
 def _comment_nothing(page: Page) -> None:
     form = page.locator("form[action$='/comments/']")
     with page.expect_navigation():
@@ -232,6 +262,12 @@ LOOKS = (
     Look("status of the exchange", "/exchange/status/"),
     Look("open a circuit breaker", "/exchange/status/ACME/open/"),
     Look("send a test", "/exchange/status/ACME/test/"),
+    Look("connect a partner", "/exchange/systems/new/"),
+    Look("connect a partner, with errors", "/exchange/systems/new/", act=_connect_nothing),
+    Look("connect a partner, a preset", "/exchange/systems/new/", act=_begin_from_a_preset),
+    Look("connect a partner, connected", "/exchange/systems/new/", act=_connect_and_ping),
+    Look("ping", "/exchange/systems/ACME/ping/", act=_ping),
+    Look("ping, of a partner that asks", "/exchange/systems/EPSILON/ping/"),
     Look("connect, push", "/exchange/systems/ACME/connect/"),
     Look("connect, pull", "/exchange/systems/EPSILON/connect/"),
     Look("connect, SMAX", "/exchange/systems/ZETA/connect/"),

@@ -161,13 +161,13 @@ def test_a_circuit_breaker_is_opened_and_closed_on_the_page_of_the_status(signed
     page = signed_in_page(ingrid)
     page.goto("/exchange/")
     page.get_by_role("link", name="Status").click()
-    page.get_by_role("link", name="Open… the circuit breaker of ACME").click()
+    page.get_by_role("link", name="Pause sending… to ACME").click()
     page.get_by_label("Reason").fill("ACME moves its desk")
-    page.get_by_role("button", name="Open it").click()
-    expect(page.get_by_text("Somebody opened the circuit breaker of ACME: ACME moves its desk")).to_be_visible()
+    page.get_by_role("button", name="Pause sending").click()
+    expect(page.get_by_text("Somebody paused sending to ACME: ACME moves its desk")).to_be_visible()
     assert outbox.claim(1) == []
-    page.get_by_role("button", name="Close the circuit breaker of ACME").click()
-    expect(page.get_by_text("The circuit breaker of ACME is closed: what is due is sent now.")).to_be_visible()
+    page.get_by_role("button", name="Resume sending to ACME").click()
+    expect(page.get_by_text("Sending to ACME goes on: what is due is sent now.")).to_be_visible()
     expect(page.get_by_role("row", name="ACME")).to_contain_text("Flowing")
 
 

@@ -41,7 +41,7 @@ def test_back_on_a_page_that_renews_itself_shows_what_is_so_now(signed_in_page, 
     expect(page.get_by_role("heading", name="Exchange log")).to_be_visible()
     breaker.open_by_hand(acme, ingrid, "its desk moves")
     page.go_back()
-    expect(page.get_by_role("row", name="ACME")).to_contain_text("Circuit breaker opened by hand")
+    expect(page.get_by_role("row", name="ACME")).to_contain_text("Paused by hand")
 
 
 def test_back_after_a_filter_of_a_page_that_renews_itself_goes_on_renewing_it(signed_in_page, alice, carol):

@@ -53,6 +53,8 @@ class Partner:
         self.script: list[Answer] = []
         self.default: Answer = answer(200)
         self.received: list[tuple[dict[str, str], Any, bytes]] = []
+        # What is no operation: the method, the headers and the body of each other request.
+        self.asked: list[tuple[str, dict[str, str], bytes]] = []
         self.clients: list[tuple[str, int]] = []
         self.silence = threading.Event()
         partner = self
@@ -66,6 +68,12 @@ class Partner:
                 partner.received.append((dict(self.headers), json.loads(body), body))
                 write = partner.script.pop(0) if partner.script else partner.default
                 write(self)
+
+            def do_OPTIONS(self) -> None:
+                partner.asked.append((self.command, dict(self.headers), b""))
+                partner.default(self)
+
+            do_GET = do_OPTIONS  # noqa: N815 - as the base class calls it
 
             def log_message(self, *args: Any) -> None:
                 """Logs nothing: the tests read the received messages."""

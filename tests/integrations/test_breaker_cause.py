@@ -25,7 +25,7 @@ SAID = [
     ),
     (
         {"breaker_cause": "by_hand", "breaker_until": None, "breaker_reason": "its desk moves (ingrid)"},
-        "Somebody opened the circuit breaker of ACME: Its desk moves (ingrid). ",
+        "Somebody paused sending to ACME: Its desk moves (ingrid). ",
         "Its desk moves (ingrid). ",
     ),
 ]

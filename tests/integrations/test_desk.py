@@ -132,14 +132,14 @@ def test_the_oldest_of_all_systems_come_first_and_all_are_counted(alice, acme, b
 
 
 def test_health_is_said_in_words_with_what_waits_and_the_last_success(alice, acme, beta):
-    assert re.search(r"ACME Flowing Waiting 0 Oldest – Last success none yet", systems(alice))
+    assert re.search(r"ACME Flowing Waiting 0 Oldest – Last delivery none yet", systems(alice))
     _, delivered = give(acme)
     alter(delivered, status="Delivered", is_next=False, settled_at=ago(hours=2))
     _, waiting = give(acme)
     alter(waiting, created_at=ago(minutes=7), next_try_at=ago(minutes=6))
     said = systems(alice)
     assert "ACME Slow since" in said
-    assert re.search(r"Waiting 1 for ACME Oldest 7.minutes ago Last success 2.hours ago", said)
+    assert re.search(r"Waiting 1 for ACME Oldest 7.minutes ago Last delivery 2.hours ago", said)
 
 
 @pytest.mark.parametrize(
@@ -155,7 +155,7 @@ def test_health_is_said_in_words_with_what_waits_and_the_last_success(alice, acm
         (
             {},
             {"breaker": "Open", "breaker_opened_at": ago(hours=1), "breaker_reason": "Migration"},
-            "Circuit breaker opened by hand since",
+            "Paused by hand since",
         ),
     ],
 )
@@ -169,8 +169,8 @@ def test_a_system_that_does_not_flow_says_since_when(alice, acme, system, contro
 def test_without_a_system_the_desk_says_that_nothing_is_exchanged(alice, ingrid):
     said = "No external system is registered, so no change is exchanged."
     assert said in text(web(alice).get("/"))
-    assert "Add an external system" not in text(web(alice).get("/"))
-    assert "Add an external system" in text(web(ingrid).get("/"))
+    assert "Connect a partner" not in text(web(alice).get("/"))
+    assert "Connect a partner" in text(web(ingrid).get("/"))
 
 
 # --- It updates by itself ---

@@ -18,6 +18,7 @@ import requests
 
 from integrations.models import ExternalReference
 from integrations.outgoing import delivery
+from integrations.pages.ping.calls import ping
 from integrations.transports.signing import headers, new_secret
 from tests.processes import Process, free_port, start, until
 
@@ -84,6 +85,10 @@ def test_a_receiver_takes_what_we_send_once_and_nothing_else(kind, acme, give, t
         assert post("id-7", body, [new_secret()]).status_code == 401
         assert post("id-7", body, []).status_code == 401
         assert post("id-8", body, [acme.signing_secret], late).status_code == 401
+        # A ping, which some answer and some refuse, is no operation for any of them.
+        assert ping(acme).status in (204, 401)
+        assert post("id-9", body.replace(b"id-7", b"id-9"), [acme.signing_secret]).status_code == 200
+        assert receiver.log().count("CHG0000007") == 2
 
 
 def test_the_receiver_in_shell_takes_a_message_once_and_nothing_else(tmp_path):

@@ -283,8 +283,8 @@ def test_a_circuit_breaker_that_somebody_opened_says_whose_it_is(ingrid, acme, p
     address = send(ingrid)
     delivery.drain()
     said = told(ingrid, address)
-    assert "Somebody opened the circuit breaker of ACME: Its desk moves (ingrid)." in said
-    assert "The test is sent once somebody closes it." in said
+    assert "Somebody paused sending to ACME: Its desk moves (ingrid)." in said
+    assert "The test is sent once somebody resumes it." in said
     assert partner.received == []
 
 
@@ -361,7 +361,7 @@ def test_so_is_that_of_the_status_page(ingrid, acme):
     assert poll(ingrid, STATUS, version_in(first)).status_code == 204
     breaker.open_by_hand(acme, ingrid, "its desk moves")
     second = poll(ingrid, STATUS, version_in(first))
-    assert "Circuit breaker opened by hand" in second.content.decode()
+    assert "Paused by hand" in second.content.decode()
     assert poll(ingrid, STATUS, version_in(second)).status_code == 204, "whatever token its forms hold"
 
 

@@ -59,7 +59,7 @@ def test_the_status_page_renews_itself_and_keeps_the_focus(signed_in_page, ingri
     test = page.get_by_role("link", name="Send a test operation to ACME")
     test.focus()
     breaker.open_by_hand(acme, ingrid, "its desk moves")
-    expect(page.get_by_text("Somebody opened the circuit breaker of ACME")).to_be_visible()
+    expect(page.get_by_text("Somebody paused sending to ACME")).to_be_visible()
     expect(test).to_be_focused()
 
 

@@ -72,6 +72,9 @@ ADAPTER_LISTS = _right(
 CONFIGURE = _right(
     "systems and their groups: add, edit, delete, enable, test; the circuit breaker", "integrator", "superuser"
 )
+CONNECT = _right(
+    "connect a partner: its system, a partner's account, its groups, secret and token", "integrator", "superuser"
+)
 GROUPS = _right("support groups: add, edit, give them an external system", "integrator", "superuser")
 RETRY = _right("retry and skip operations", "integrator", "superuser")
 ACKNOWLEDGE = _right("acknowledge what needs attention", "agent", "manager", "integrator", "superuser")
@@ -182,6 +185,7 @@ PAGES = [
 ]
 _SYSTEM = "/exchange/status/{system_id}/"
 _CONNECTION = "/exchange/systems/{mapped}/connection/"
+_PARTNER = {"kind": "pull", "system_id": "NEW", "new_groups": "NEW desk"}
 _DRAFT = {"document": "base_url: https://desk.example/api\nauth:\n  kind: none\n", "action": "save", "opened": "1/none"}
 EXCHANGE_PAGES = [
     Row("/exchange/", SEE),
@@ -191,7 +195,9 @@ EXCHANGE_PAGES = [
     Row("/exchange/status/{open_system}/close/", SEE, CONFIGURE),
     Row(_SYSTEM + "test/", CONFIGURE, CONFIGURE, data={"group": "{group}"}),
     Row(_SYSTEM + "test/{test}/", SEE),
+    Row("/exchange/systems/new/", CONNECT, CONNECT, data=_PARTNER),
     Row("/exchange/systems/{system_id}/connect/", CONFIGURE),
+    Row("/exchange/systems/{system_id}/ping/", CONFIGURE, CONFIGURE, only_shows=True),
     Row("/exchange/connections/reference/", SEE),
     Row(_CONNECTION, CONFIGURE, CONFIGURE, data=_DRAFT),
     Row(_CONNECTION + "?activate", None, CONFIGURE, data={**_DRAFT, "action": "activate", "reason": "It works"}),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from ipaddress import ip_address
@@ -13,6 +14,7 @@ from django.utils.translation import gettext as _
 from knox.models import AuthToken
 
 from integrations.choices import Delivery
+from integrations.connections.revisions import inbox_address
 from integrations.models import ExternalSystem
 from integrations.smax.registration import Registration
 
@@ -24,12 +26,16 @@ LOCAL_NAMES = frozenset({"localhost", "0.0.0.0"})  # noqa: S104 - compared with,
 
 @dataclass(frozen=True)
 class Entry:
-    """One value to copy. `note`: what it is for, or what to observe. `is_secret`: there is no value to show."""
+    """One value to copy. `note`: what it is for, or what to observe.
+
+    `is_secret`: the value is shown only on demand, or not at all: then it is "". `variable`: its name in `lines()`.
+    """
 
     label: str
     value: str
     note: str = ""
     is_secret: bool = False
+    variable: str = ""
 
 
 @dataclass(frozen=True)
@@ -42,6 +48,18 @@ class Missing:
 
 
 @dataclass(frozen=True)
+class Fresh:
+    """The secrets that were made for a new partner, "" for one that it does not need. Shown once, and kept nowhere."""
+
+    token: str = field(default="", repr=False)
+    signing_secret: str = field(default="", repr=False)
+    password: str = field(default="", repr=False)
+
+
+NOTHING_FRESH = Fresh()
+
+
+@dataclass(frozen=True)
 class Sheet:
     """`entries`: what to enter. `calls`: the calls that the partner makes or gets. `snippets`: examples to run."""
 
@@ -51,21 +69,33 @@ class Sheet:
     snippets: list[examples.Snippet]
     missing: list[Missing] = field(default_factory=list)
 
+    @property
+    def has_secrets(self) -> bool:
+        """Whether it has the value of a secret, which is shown once."""
+        return any(entry.is_secret and entry.value for entry in self.entries)
 
-def sheet_of(system: ExternalSystem) -> Sheet:
-    """The sheet of one system, which was loaded with its `authorized_user`."""
-    sheets: dict[str, Callable[[ExternalSystem, str], Sheet]] = {
+    @property
+    def lines(self) -> str:
+        """All values as variables of a shell, for the partner's side. Without the secrets that are not known."""
+        known = [entry for entry in self.entries if entry.variable and entry.value]
+        return "\n".join(f"export {entry.variable}={shlex.quote(entry.value)}" for entry in known)
+
+
+def sheet_of(system: ExternalSystem, fresh: Fresh = NOTHING_FRESH) -> Sheet:
+    """The sheet of one system, which was loaded with its `authorized_user`. `fresh`: what was made for it just now."""
+    sheets: dict[str, Callable[[ExternalSystem, str, Fresh], Sheet]] = {
         Delivery.PUSH: _push,
         Delivery.PULL: _pull,
         Delivery.SMAX: _smax,
+        Delivery.MAPPED: _mapped,
     }
-    return sheets[system.delivery](system, settings.BASE_URL)
+    return sheets[system.delivery](system, settings.BASE_URL, fresh)
 
 
 # --- We call the partner ---
 
 
-def _push(system: ExternalSystem, base: str) -> Sheet:
+def _push(system: ExternalSystem, base: str, fresh: Fresh) -> Sheet:
     intro = _(
         "We call %(system)s: each operation is one POST to its endpoint. "
         "For its own operations %(system)s calls our API."
@@ -75,17 +105,18 @@ def _push(system: ExternalSystem, base: str) -> Sheet:
         Entry(_("Its endpoint"), system.endpoint_url, _("It must be reachable from this server, without a redirect.")),
         Entry(
             _("Signing secret"),
-            "",
+            fresh.signing_secret,
             _("Shown once, when it was generated. With it %(system)s checks that an operation is ours.")
             % {"system": system},
             is_secret=True,
+            variable="SIGNING_SECRET",
         ),
         Entry(
             "User-Agent",
             f"casexchange/{settings.VERSION}",
             _("Names us in each call. This server does not know the address it calls from."),
         ),
-        *_own_calls(system, base),
+        *_own_calls(system, base, fresh),
     ]
     calls = [
         Entry(
@@ -125,10 +156,10 @@ def _no_secret(system: ExternalSystem) -> Missing:
 # --- The partner calls us ---
 
 
-def _pull(system: ExternalSystem, base: str) -> Sheet:
+def _pull(system: ExternalSystem, base: str, fresh: Fresh) -> Sheet:
     intro = _("%(system)s calls us: it asks for what waits, and acknowledges what it has. We never call it.")
     outbox = f"{base}/api/v1/outbox/"
-    entries = [_system_id(system, _("Stands in each operation as system_id.")), *_own_calls(system, base)]
+    entries = [_system_id(system, _("Stands in each operation as system_id.")), *_own_calls(system, base, fresh)]
     calls = [
         Entry(
             _("Ask for operations"),
@@ -150,7 +181,7 @@ def _pull(system: ExternalSystem, base: str) -> Sheet:
     return Sheet(intro % {"system": system}, entries, calls, snippets, [*_missing(system), *_no_token(system)])
 
 
-def _smax(system: ExternalSystem, base: str) -> Sheet:
+def _smax(system: ExternalSystem, base: str, fresh: Fresh) -> Sheet:
     intro = _(
         "The adapter that %(system)s runs against SMAX works here with another address, tenant and account. "
         "It polls; we never call it."
@@ -159,17 +190,25 @@ def _smax(system: ExternalSystem, base: str) -> Sheet:
     types = Registration.of(system).entity_types
     rest = f"{base}/rest/{tenant}"
     entries = [
-        Entry(_("Address"), base, _("Instead of the address of SMAX, without a path.")),
-        Entry(_("Tenant"), tenant, _also(settings.SMAX_TENANTS[1:])),
-        Entry(_("Account"), account.get_username()),
+        Entry(_("Address"), base, _("Instead of the address of SMAX, without a path."), variable="SMAX_URL"),
+        Entry(_("Tenant"), tenant, _also(settings.SMAX_TENANTS[1:]), variable="TENANT"),
+        Entry(_("Account"), account.get_username(), variable="LOGIN"),
         Entry(
             _("Password"),
-            "",
-            _("Set in the form of %(system)s, and not shown. It opens these calls only, and no page.")
+            fresh.password,
+            _("It opens these calls only, and no page.")
+            if fresh.password
+            else _("Set in the form of %(system)s, and not shown. It opens these calls only, and no page.")
             % {"system": system},
             is_secret=True,
+            variable="PASSWORD",
         ),
-        Entry("SystemId", system.system_id, _("As system in the feed, and as ExternalSystem of each entity.")),
+        Entry(
+            "SystemId",
+            system.system_id,
+            _("As system in the feed, and as ExternalSystem of each entity."),
+            variable="SYSTEM_ID",
+        ),
         Entry(_("Entity types"), ", ".join(types), _("Another one is refused. The form of the system lists them.")),
     ]
     feed = f"{rest}/ces?layout=Id,DisplayLabel&type={types[0]}&system={quote(system.system_id)}&time=0"
@@ -199,18 +238,38 @@ def _no_password(system: ExternalSystem) -> Missing:
     return Missing(text, _form_of(system), _("Set one in the form of the system"))
 
 
+# --- By a document ---
+
+
+def _mapped(system: ExternalSystem, base: str, fresh: Fresh) -> Sheet:
+    intro = _("We call the API of %(system)s, as the document of its connection says.") % {"system": system}
+    entries = [
+        Entry(
+            "User-Agent",
+            f"casexchange/{settings.VERSION}",
+            _("Names us in each call. This server does not know the address it calls from."),
+        )
+    ]
+    calls = []
+    if inbox := inbox_address(system):
+        calls.append(Entry(_("Its webhooks"), f"POST {inbox}", _("As the key inbox of the document says.")))
+    if fresh.token:
+        entries.append(_own_calls(system, base, fresh)[-1])
+    return Sheet(intro, entries, calls, [], _missing(system))
+
+
 # --- For each way ---
 
 
 def _system_id(system: ExternalSystem, note: str) -> Entry:
-    return Entry(_("System id"), system.system_id, note)
+    return Entry(_("System id"), system.system_id, note, variable="SYSTEM_ID")
 
 
-def _own_calls(system: ExternalSystem, base: str) -> list[Entry]:
+def _own_calls(system: ExternalSystem, base: str, fresh: Fresh) -> list[Entry]:
     token = _("Shown once, when it is made. Sent in each call as: Authorization: Bearer <token>")
     return [
-        Entry(_("Our address"), base, _("The calls of our API are below /api/v1/.")),
-        Entry(_("Token"), "", token, is_secret=True),
+        Entry(_("Our address"), base, _("The calls of our API are below /api/v1/."), variable="DESK"),
+        Entry(_("Token"), fresh.token, token, is_secret=True, variable="TOKEN"),
     ]
 
 

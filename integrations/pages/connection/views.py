@@ -8,11 +8,9 @@ from datetime import timedelta
 from functools import cached_property, wraps
 from typing import Any
 
-from django.conf import settings
 from django.contrib import messages
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
-from django.urls import reverse
 from django.utils import timezone
 from django.utils.decorators import method_decorator
 from django.utils.translation import gettext as _
@@ -164,15 +162,6 @@ class ConnectionPage(OfMappedSystem):
             messages.success(self.request, _("Revision %(number)s is active. What waits is sent by it.") % values)
         return self.back()
 
-    def _inbox_address(self) -> str:
-        """Where the partner sends its webhooks; "" if the active document has no inbox."""
-        try:
-            _number, connection = revisions.connection_of_revision(self.system.connection_id)
-        except (FaultyDocument, ConnectionRevision.DoesNotExist):
-            return ""
-        path = reverse("connections:inbox", args=[self.system.system_id])
-        return f"{settings.BASE_URL}{path}" if connection.inbox else ""
-
     def _failed_news(self) -> int:
         since = timezone.now() - FAILED_WITHIN
         failed = IncomingOperation.objects.filter(status=IncomingStatus.FAILED, received_at__gte=since)
@@ -207,7 +196,7 @@ class ConnectionPage(OfMappedSystem):
                 "preset": preset if preset in presets() else "",
                 "is_activation": isinstance(form, ActivationForm),
                 "inbox": getattr(self.system, "inbox", None),
-                "inbox_address": self._inbox_address(),
+                "inbox_address": revisions.inbox_address(self.system),
                 "failed_news": self._failed_news(),
                 "poll": self.system.loaded_poll,
             },

@@ -101,14 +101,19 @@ def _to_be_collected(operation: OutgoingOperation, status: SystemStatus, names: 
         return Finding(BAD, title, mend, Place.CONNECT)
     title = _("The %(operation)s waits to be collected.") % names
     if status.flow.asked_at is None:
-        mend = _("%(system)s has never asked. Its administrator must enter there what the page “Connect” shows.")
-        return Finding(WAIT, title, mend % names, Place.CONNECT)
+        return Finding(WAIT, title, never_asked(names), Place.CONNECT)
     if status.is_uncollected:
-        mend = _(
-            "%(system)s has stopped to ask, or to confirm: ask whether its side runs, and compare what it entered."
-        )
-        return Finding(BAD, title, mend % names, Place.CONNECT)
+        return Finding(BAD, title, stopped_to_ask(names), Place.CONNECT)
     return Finding(WAIT, title, _("%(system)s fetches its operations itself, whenever the partner chooses.") % names)
+
+
+def never_asked(names: dict[str, str]) -> str:
+    return _("%(system)s has never asked. Its administrator must enter there what the page “Connect” shows.") % names
+
+
+def stopped_to_ask(names: dict[str, str]) -> str:
+    mend = _("%(system)s has stopped to ask, or to confirm: ask whether its side runs, and compare what it entered.")
+    return mend % names
 
 
 def _confirming(operation: OutgoingOperation, status: SystemStatus) -> str:
@@ -121,18 +126,24 @@ def _confirming(operation: OutgoingOperation, status: SystemStatus) -> str:
 
 
 def _paused(system: ExternalSystem, names: dict[str, str]) -> Finding:
-    mends = {
-        401: _("The secrets of the connection are wrong, or no longer valid. Write them anew; that also resumes.")
-        if system.delivery == Delivery.MAPPED
-        else _(
-            "Compare the signing secret with the one that %(system)s has, and the clock of this server. Then resume."
-        ),
-        403: _("Ask %(system)s to allow this server and this endpoint for us. Then resume."),
-        410: _("Ask %(system)s for its new address, and enter it as the endpoint URL. Then resume."),
-    }
-    mend = mends.get(system.pause_status or 0, _("Fix the cause. Then resume.")) % names
+    mend = mend_of_status(system.pause_status, names)
+    if system.pause_status == 401 and system.delivery == Delivery.MAPPED:
+        mend = _("The secrets of the connection are wrong, or no longer valid. Write them anew; that also resumes.")
+    else:
+        then = _("Then resume.")
+        mend = f"{mend} {then}"
     title = _("%(cause)s Sending is paused.") % {"cause": failures.pause_cause(system)}
     return Finding(BAD, title, mend, Place.START)
+
+
+def mend_of_status(status: int | None, names: dict[str, str]) -> str:
+    """What to do about a status with which a partner pauses us."""
+    mends = {
+        401: _("Compare the signing secret with the one that %(system)s has, and the clock of this server."),
+        403: _("Ask %(system)s to allow this server and this endpoint for us."),
+        410: _("Ask %(system)s for its new address, and enter it as the endpoint URL."),
+    }
+    return mends.get(status or 0, _("Fix the cause.")) % names
 
 
 def _held_by_breaker(operation: OutgoingOperation, status: SystemStatus) -> Finding | None:
@@ -140,7 +151,7 @@ def _held_by_breaker(operation: OutgoingOperation, status: SystemStatus) -> Find
     if not flow.is_holding:
         return None
     if flow.condition == Condition.HELD:
-        return Finding(BAD, flow.detail, _("The test is sent once somebody closes it."), Place.BREAKER)
+        return Finding(BAD, flow.detail, _("The test is sent once somebody resumes it."), Place.BREAKER)
     if operation.is_next and operation.tries:
         return None  # the failure of its own try says more; see `_to_be_repeated`
     mend = _("One operation probes before the others are sent. To send at once, close the circuit breaker.")
@@ -156,26 +167,39 @@ def _refused(operation: OutgoingOperation, names: dict[str, str]) -> Finding:
         mend = _("Show the reason to %(system)s, and retry once the fault is fixed there.") % names
         return Finding(BAD, failures.last_failure(operation), mend)
     if operation.last_failure != Failure.STATUS or status is None:
-        mend, place = _mend(operation)
-        return Finding(BAD, failures.last_failure(operation), mend % names, place)
+        return no_answer(operation.system, operation.last_failure, operation.last_error, names)
     values = {**names, "status": str(status)}
     if status in (404, 405):
-        title = _("Nothing accepts operations at the address of %(system)s (%(status)s).")
-        mend = _("Compare the endpoint URL with the one that %(system)s gave you.")
-    elif status < 400:
-        title = _("%(system)s sends us to another address (%(status)s), and redirects are not followed.")
-        mend = _("Enter the final address as the endpoint URL.")
-    else:
-        title = _("%(system)s refuses the %(operation)s (%(status)s).")
-        mend = _("The answer says why. Show it to %(system)s, and retry once the fault is fixed there.")
-        return Finding(BAD, title % values, mend % values)
+        return nothing_there(values)
+    if status < 400:
+        return elsewhere(values)
+    title = _("%(system)s refuses the %(operation)s (%(status)s).")
+    mend = _("The answer says why. Show it to %(system)s, and retry once the fault is fixed there.")
+    return Finding(BAD, title % values, mend % values)
+
+
+def no_answer(system: ExternalSystem, failure: str, error: str, names: dict[str, str]) -> Finding:
+    """The finding if no answer came to a call, or none could be asked for."""
+    mend, place = _mend(system, failure)
+    return Finding(BAD, failures.failed_try(system, failure, None, error), mend % names, place)
+
+
+def nothing_there(values: dict[str, str]) -> Finding:
+    title = _("Nothing accepts operations at the address of %(system)s (%(status)s).")
+    mend = _("Compare the endpoint URL with the one that %(system)s gave you.")
+    return Finding(BAD, title % values, mend % values, Place.FORM)
+
+
+def elsewhere(values: dict[str, str]) -> Finding:
+    title = _("%(system)s sends us to another address (%(status)s), and redirects are not followed.")
+    mend = _("Enter the final address as the endpoint URL.")
     return Finding(BAD, title % values, mend % values, Place.FORM)
 
 
 def _to_be_repeated(operation: OutgoingOperation, status: SystemStatus, names: dict[str, str]) -> Finding | None:
     if not operation.tries:
         return None
-    mend, place = _mend(operation)
+    mend, place = _mend(operation.system, operation.last_failure)
     title = failures.last_failure(operation)
     if operation.last_http_status is not None:
         values = {**names, "status": str(operation.last_http_status)}
@@ -185,14 +209,13 @@ def _to_be_repeated(operation: OutgoingOperation, status: SystemStatus, names: d
     return Finding(BAD, title, mend % names, place, next_try_at)
 
 
-def _mend(operation: OutgoingOperation) -> tuple[str, Place]:
-    """What to do about the last failure, and where. The text contains the placeholder %(system)s."""
-    failure = operation.last_failure
+def _mend(system: ExternalSystem, failure: str) -> tuple[str, Place]:
+    """What to do about a failure, and where. The text contains the placeholder %(system)s."""
     if failure == Failure.STATUS:
         return _("The problem is at the desk of %(system)s. Nothing needs to be fixed here."), Place.NONE
     if failure == Failure.INTERNAL:
         return _("Show the log of the worker to an operator."), Place.NONE
-    if operation.system.delivery == Delivery.MAPPED and failure != Failure.ADDRESS_NOT_ALLOWED:
+    if system.delivery == Delivery.MAPPED and failure != Failure.ADDRESS_NOT_ALLOWED:
         told = _("The tries below show each call. Mend the document or the secrets of its connection, and retry.")
         return told, Place.CONNECT
     mends = {

@@ -19,6 +19,8 @@ from integrations.choices import DeliveryStatus
 from integrations.models import ExternalReference, OutgoingOperation
 from integrations.sandbox.local.simulation import Simulation, until
 
+from .invented_past import deliver_when_recorded
+
 PATIENCE = 60
 
 
@@ -27,6 +29,7 @@ def play(simulation: Simulation) -> None:
     _give_to_those_that_collect()
     under_way = OutgoingOperation.objects.filter(status__in=(DeliveryStatus.WAITING, DeliveryStatus.SENDING))
     until("the first operations are delivered", lambda: not under_way.exists(), PATIENCE)
+    deliver_when_recorded()
     for number, (system_id, operation, fields) in enumerate(_incoming(), 1):
         simulation.send(system_id, operation, key=f"demo-{number}", **fields)
     _hear_from_those_that_collect(simulation)

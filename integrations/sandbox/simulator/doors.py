@@ -13,12 +13,15 @@ from .service import SIMULATOR, Simulator
 
 
 class Doors:
-    """The servers on the partners' own ports. They take only `POST /operations`."""
+    """The servers on the partners' own ports. They take only `POST` and `OPTIONS /operations`."""
 
-    def __init__(self, simulator: Simulator, host: str, receive: Handler, request_max_bytes: int) -> None:
+    def __init__(
+        self, simulator: Simulator, host: str, handlers: tuple[Handler, Handler], request_max_bytes: int
+    ) -> None:
+        """`handlers`: of messages, and of pings."""
         self._simulator = simulator
         self._host = host
-        self._receive = receive
+        self._receive, self._receive_ping = handlers
         self._request_max_bytes = request_max_bytes
         self._open: dict[str, tuple[Mode | None, web.AppRunner]] = {}
 
@@ -51,6 +54,7 @@ class Doors:
         app = web.Application(client_max_size=self._request_max_bytes)
         app[SIMULATOR] = self._simulator
         app.router.add_post("/operations", self._receive)
+        app.router.add_options("/operations", self._receive_ping)
         runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
         await runner.setup()
         tls = None

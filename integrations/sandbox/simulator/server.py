@@ -3,6 +3,7 @@
 | call | what |
 |---|---|
 | `POST /operations` | takes a message for the partner in its `system_id`, if it is signed with that partner's secret |
+| `OPTIONS /operations` | answers a ping, which changes nothing |
 | `GET /api/partners` | the partners, with their behaviour and their numbers of records and messages |
 | `GET /api/received` | all received messages, in order. Filters: `system_id`, `change`, `operation`, `id` |
 | `GET /api/sequence?system_id=&change=` | the taken messages about one change, without repeats, by first arrival |
@@ -15,7 +16,7 @@ A partner that collects (`delivery`: `pull` or `smax`) asks for its messages; th
 behaviour that refuses makes one that pulls refuse a message; `hang_up` makes a partner take it and say nothing; `down`
 makes it not ask. What an SMAX adapter sends has no key and no files, and `raw` is not possible.
 
-A partner with a port of its own (see `config`) takes `POST /operations` there too.
+A partner with a port of its own (see `config`) takes `POST` and `OPTIONS /operations` there too.
 """
 
 from __future__ import annotations
@@ -45,6 +46,11 @@ COLLECTORS = web.AppKey("collectors", list[asyncio.Task[None]])
 async def receive(request: web.Request) -> web.StreamResponse:
     receipt = request.app[SIMULATOR].receive(await request.read(), request.headers)
     return await answers.answer(request, receipt)
+
+
+async def receive_ping(request: web.Request) -> web.Response:
+    """A ping is no message: nothing is stored, and no behaviour is used up."""
+    return web.Response(status=204, headers={"Allow": "OPTIONS, POST"})
 
 
 async def list_partners(request: web.Request) -> web.Response:
@@ -187,10 +193,11 @@ def create_app(simulator: Simulator, host: str) -> web.Application:
     """The simulator's application. `host`: where the ports of partners with their own port are opened."""
     app = web.Application(client_max_size=REQUEST_MAX_BYTES, middlewares=[own_pages_only])
     app[SIMULATOR], app[BOUND_TO] = simulator, host
-    app[DOORS] = Doors(simulator, host, receive, REQUEST_MAX_BYTES)
+    app[DOORS] = Doors(simulator, host, (receive, receive_ping), REQUEST_MAX_BYTES)
     app.add_routes(
         [
             web.post("/operations", receive),
+            web.options("/operations", receive_ping),
             web.get("/api/partners", list_partners),
             web.get("/api/received", list_received),
             web.get("/api/sequence", show_sequence),

@@ -23,8 +23,8 @@ SILENT = "ACME has not asked for its operations since then."
 UNCONFIRMED = "ACME asks for its operations, but does not confirm one that it could have."
 # When it last asked, how old what waits for it is; then the state, and why.
 STATES = [
-    (None, None, "No delivery yet", NEVER, False),
-    (None, MINUTE, "No delivery yet", NEVER, False),
+    (None, None, "Not tried yet", NEVER, False),
+    (None, MINUTE, "Not tried yet", NEVER, False),
     (None, 2 * HOUR, "Not collected since 2 hours ago", NEVER, True),
     (MINUTE, None, "Collects", ASKED_NOW, False),
     (MINUTE, 59 * MINUTE, "Collects", ASKED_NOW, False),

@@ -134,7 +134,7 @@ def test_the_page_of_a_failed_incoming_operation_says_who_what_and_why(audrey, a
     assert "No <b>such</b> group" in said
     assert "Nothing was saved." in said
     assert "ACME, acting as acme-integration" in said
-    assert "Result 409" in said
+    assert "Answered 409" in said
     assert "key-1" in said
     assert '"title": "<script>alert(1)</script>"' in said
     assert "<script>" not in response.content.decode()

@@ -148,3 +148,10 @@ def test_the_webhook_id_must_be_the_id_of_the_message(simulator, number):
         == 400
     )
     assert simulator.get("/api/sequence", system_id="ACME", change=number) == []
+
+
+def test_a_ping_is_answered_and_changes_nothing(simulator):
+    before = simulator.get("/api/received")
+    response = simulator.api.request("OPTIONS", "/operations")
+    assert (response.status_code, response.headers["Allow"]) == (204, "OPTIONS, POST")
+    assert simulator.get("/api/received") == before

@@ -19,8 +19,8 @@ def test_it_is_opened_with_a_reason_and_then_nothing_is_sent(ingrid, acme, beta)
     assert "Waiting now: 2." in text(client.get(OPEN))
     response = post_form(client, OPEN, reason="ACME moves its desk", follow=True)
     assert response.redirect_chain[-1][0] == STATUS
-    assert messages(response) == ["The circuit breaker of ACME is open: nothing is sent until it is closed."]
-    assert "Somebody opened the circuit breaker of ACME: ACME moves its desk (ingrid)." in text(response)
+    assert messages(response) == ["Sending to ACME is paused: nothing is sent until somebody resumes it."]
+    assert "Somebody paused sending to ACME: ACME moves its desk (ingrid)." in text(response)
     assert [operation.system for operation in outbox.claim(10)] == [beta]
     entry = LogEntry.objects.get()
     assert (entry.user, entry.object_id) == (ingrid, str(acme.pk))
@@ -36,7 +36,7 @@ def test_it_is_closed_and_what_waited_is_sent_with_all_its_tries(
     with django_capture_on_commit_callbacks() as woken:
         response = client.post(CLOSE, follow=True)
     assert woken
-    assert messages(response) == ["The circuit breaker of ACME is closed: what is due is sent now."]
+    assert messages(response) == ["Sending to ACME goes on: what is due is sent now."]
     assert (control(acme).breaker, control(acme).consecutive_failures) == (Breaker.CLOSED, 0)
     assert [operation.tries for operation in outbox.claim(10)] == [0]
     assert LogEntry.objects.get().change_message == "Closed the circuit breaker."
@@ -45,7 +45,7 @@ def test_it_is_closed_and_what_waited_is_sent_with_all_its_tries(
 def test_one_that_opened_by_itself_may_be_kept_open(ingrid, acme, settings):
     fail(acme, settings)
     client = web(ingrid)
-    assert "Keep the circuit breaker of ACME open?" in text(client.get(OPEN))
+    assert "Keep sending to ACME paused?" in text(client.get(OPEN))
     post_form(client, OPEN, reason="Down until Monday")
     assert (control(acme).breaker, control(acme).breaker_until) == (Breaker.OPEN, None)
     content = client.get(STATUS).content.decode()
@@ -57,7 +57,7 @@ def test_one_that_opened_by_itself_may_be_kept_open(ingrid, acme, settings):
 def test_opening_needs_a_reason_of_a_bearable_length(ingrid, acme, reason):
     response = web(ingrid).post(OPEN, {"reason": reason})
     assert response.status_code == 200
-    assert "Not opened: correct this first" in text(response)
+    assert "Not paused: correct this first" in text(response)
     assert control(acme).breaker == Breaker.CLOSED
     assert not LogEntry.objects.exists()
 
@@ -101,7 +101,7 @@ def test_a_post_from_elsewhere_changes_nothing(ingrid, acme):
 
 def test_closing_what_is_closed_says_so(ingrid, acme):
     response = web(ingrid).post(CLOSE, follow=True)
-    assert messages(response) == ["The circuit breaker of ACME is closed already."]
+    assert messages(response) == ["Sending to ACME is not paused."]
     assert not LogEntry.objects.exists()
 
 

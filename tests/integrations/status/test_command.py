@@ -124,7 +124,7 @@ def test_the_limits_are_told(acme):
     [
         ({"enabled": False}, "Disabled", "ACME is disabled"),
         ({"paused_at": timezone.now(), "pause_status": 410}, "Paused", "no more requests"),
-        ({"delivery": "pull"}, "No delivery yet", "ACME has not asked for its operations yet"),
+        ({"delivery": "pull"}, "Not tried yet", "ACME has not asked for its operations yet"),
     ],
 )
 def test_the_state_is_said_in_words(acme, values, short, detail):

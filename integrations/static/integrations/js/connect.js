@@ -3,6 +3,7 @@
   "use strict";
 
   const select = (source) => {
+    source.closest("details")?.setAttribute("open", ""); // what is folded cannot be selected
     const range = document.createRange();
     range.selectNodeContents(source);
     const selection = window.getSelection();

@@ -1,0 +1,1 @@
+"""A ping: whether a partner can be reached, without changing anything there."""

@@ -1,0 +1,140 @@
+"""The call of a ping. It changes nothing at the partner, is no operation, and leaves no trace in the exchange log.
+
+Push: `OPTIONS` on the endpoint, which HTTP has to ask what an address takes. A receiver that knows only POST answers it
+without doing anything. It is not signed: a receiver that does not look at the method would take a signed request for an
+operation, and fail at its missing body. Mapped: the list of the document's poll, which only reads, or else `OPTIONS` on
+base_url without credentials. A partner that collects is not called at all.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, replace
+
+from django.conf import settings
+from django.utils import timezone
+
+from integrations.choices import Delivery, Failure
+from integrations.connections.calling import Line
+from integrations.connections.evaluation import polling_rules
+from integrations.connections.evaluation.auth import AuthRefused
+from integrations.connections.revisions import connection_of_revision
+from integrations.connections.secrets import check_readable, secrets_of
+from integrations.connections.templating.faults import EvaluationFailed, FaultyDocument
+from integrations.connections.trying import token_for
+from integrations.models import ConnectionPoll, DeliveryAttempt, ExternalSystem, SecretUnreadable
+from integrations.outgoing import delivery
+from integrations.outgoing.sending import keep_answer, user_agent
+from integrations.transports.base import Request, Response, TransportError, Way
+from integrations.transports.statuses import Outcome
+
+METHOD = "OPTIONS"
+ANSWER_MAX_BYTES = 8 * 1024
+
+
+@dataclass(frozen=True)
+class Pinged:
+    """What came of a ping. `call`: for people, "" if none was made. `failure`: why no answer came, None if one did.
+
+    `allows`: the methods that the address takes, as the answer says, None if it says nothing. `has_credentials`:
+    whether the call needed ours. `outcome`: what the answer means by the document of a mapped system,
+    None if all is well.
+    """
+
+    call: str = ""
+    seconds: float | None = None
+    status: int | None = None
+    way: Way | None = None
+    allows: frozenset[str] | None = None
+    answer: str = ""
+    failure: Failure | None = None
+    error: str = ""
+    has_credentials: bool = False
+    outcome: Outcome | None = None
+
+    @property
+    def is_made(self) -> bool:
+        return bool(self.call)
+
+
+def ping(system: ExternalSystem) -> Pinged:
+    """Calls the partner now, and waits for the answer. Not for use within a transaction."""
+    if system.collects:
+        return Pinged()
+    return _mapped(system) if system.delivery == Delivery.MAPPED else _push(system)
+
+
+def _push(system: ExternalSystem) -> Pinged:
+    return _asked(f"{METHOD} {system.endpoint_url}", _options(system.endpoint_url))
+
+
+def _options(url: str) -> Request:
+    return Request(
+        url,
+        {"User-Agent": user_agent(), "Accept": "application/json"},
+        b"",
+        settings.DELIVERY_TIMEOUT,
+        method=METHOD,
+        answer_max_bytes=ANSWER_MAX_BYTES,
+    )
+
+
+def _asked(call: str, request: Request) -> Pinged:
+    began = time.monotonic()
+    try:
+        response = delivery.transport().submit([replace(request, tells_way=True)])[0].result()
+    except TransportError as error:
+        return Pinged(call, time.monotonic() - began, failure=Failure(error.kind.value), error=str(error))
+    return _answered(call, time.monotonic() - began, response)
+
+
+def _answered(call: str, seconds: float, response: Response) -> Pinged:
+    kept = DeliveryAttempt()
+    keep_answer(kept, response)
+    allow = next((value for name, value in response.headers.items() if name.lower() == "allow"), None)
+    methods = None if allow is None else frozenset(method.strip().upper() for method in allow.split(","))
+    return Pinged(call, seconds, response.status, response.way, methods, kept.answer)
+
+
+# --- Mapped ---
+
+
+def _mapped(system: ExternalSystem) -> Pinged:
+    if system.connection_id is None:
+        return Pinged()
+    secrets = secrets_of([system.pk])[system.pk]
+    try:
+        _number, connection = connection_of_revision(system.connection_id)
+        check_readable(system, secrets, connection.secret_names)
+        return _by_document(system, Line(connection, secrets))
+    except FaultyDocument as error:
+        return Pinged(failure=Failure.CONNECTION_DOCUMENT, error=str(error))
+    except SecretUnreadable as error:
+        return Pinged(failure=Failure.SIGNING_SECRET, error=str(error))
+
+
+def _by_document(system: ExternalSystem, line: Line) -> Pinged:
+    connection, token = line.connection, ""
+    try:
+        if connection.auth.has_token:
+            token = token_for(line)
+        poll = connection.poll
+        if poll is None or poll.listed.request.method != "GET":
+            options = replace(_options(connection.base_url), tls=line.tls())
+            return replace(_asked(f"{METHOD} {connection.base_url}", options), has_credentials=bool(token))
+        row = ConnectionPoll.objects.filter(system=system).first()
+        cursor = row.cursor if row else None
+        call = polling_rules.list_call(connection, line.secrets, cursor, 0, timezone.now(), use_overlap=True)
+        shown = line.masked(line.shown(call), token).partition("\n")[0]
+        request, began = replace(line.request(call, token), tells_way=True), time.monotonic()
+        response = delivery.transport().submit([request])[0].result()
+        found = replace(_answered(shown, time.monotonic() - began, response), has_credentials=True)
+        verdict = polling_rules.list_verdict(connection, response, cursor)
+    except TransportError as error:
+        return Pinged(connection.base_url, failure=Failure(error.kind.value), error=str(error))
+    except AuthRefused as error:
+        return Pinged(failure=Failure.SIGN_IN, error=line.masked(str(error), token))
+    except EvaluationFailed as error:
+        return Pinged(failure=Failure.CONNECTION_DOCUMENT, error=line.masked(str(error), token))
+    answer, error_said = line.masked(found.answer, token), line.masked(verdict.error, token)
+    return replace(found, answer=answer, error=error_said, outcome=verdict.outcome)

@@ -1,0 +1,29 @@
+"""The page of a ping: says what it shows, makes it, and explains the answer."""
+
+from __future__ import annotations
+
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+
+from changes.pages.htmx import asks_for_part
+from integrations.pages.status_views import OfSystem
+
+from .calls import ping
+from .verdict import verdict
+
+
+class Ping(OfSystem):
+    """A GET explains it, a POST makes it. It changes nothing here or there, but it makes a call."""
+
+    permission = "integrations.change_externalsystem"
+    is_write_page = True
+
+    def get(self, request: HttpRequest, system_id: str) -> HttpResponse:
+        return render(request, "integrations/ping.html", {"status": self.status_of(system_id)})
+
+    def post(self, request: HttpRequest, system_id: str) -> HttpResponse:
+        status = self.status_of(system_id)
+        pinged = ping(status.system)
+        context = {"status": status, "pinged": pinged, "finding": verdict(pinged, status)}
+        template = "integrations/includes/pinged.html" if asks_for_part(request) else "integrations/ping.html"
+        return render(request, template, context)

@@ -1,0 +1,144 @@
+"""The page of an operation says why it is stuck: the partner's own words, its headers, and the request to repeat."""
+
+import re
+import subprocess
+from html import unescape
+
+import pytest
+
+from changes.choices import Role
+from integrations.models import DeliveryAttempt, ExternalSystem, OutgoingOperation
+from integrations.outgoing import delivery
+from integrations.transports import signing
+from tests.factories import SECRET, UserFactory
+from tests.integrations.partner import answer
+from tests.mapped import make_mapped
+from tests.pages import text, web
+from tests.rows import each_row
+
+
+def refused(give, acme, partner, *answered):
+    give(acme)
+    partner.script = list(answered)
+    delivery.drain()
+    return OutgoingOperation.objects.order_by("sequence").first()
+
+
+def page_of(person, operation):
+    return web(person).get(f"/exchange/{operation.pk}/")
+
+
+WORDS = [
+    ({"detail": "The record is locked."}, "ACME answered 422: The record is locked."),
+    ({"title": "Locked", "detail": ""}, "ACME answered 422: Locked."),
+    ({"error": {"message": "Locked by J. Doe"}}, "ACME answered 422: Locked by J. Doe."),
+    ({"error": "invalid", "error_description": "Unknown group"}, "ACME answered 422: Unknown group."),
+    (
+        {"detail": "Not valid", "errors": [{"attr": "title", "detail": "is too long"}]},
+        "ACME answered 422: Not valid title: is too long.",
+    ),
+    ({"errors": {"title": ["is too long"]}}, "ACME answered 422: title: is too long."),
+    (["no"], "ACME answered 422."),
+    (b"<html><head><title>Locked &amp; bolted</title><body>", "ACME answered 422: Locked & bolted."),
+    (b"locked\r\n  for \x00 now", "ACME answered 422: locked for \ufffd now."),
+    (b"", "ACME answered 422."),
+    ({"detail": "x" * 1000}, f"ACME answered 422: {'x' * 299}…"),
+    ({"detail": "<script>alert(1)</script>"}, "ACME answered 422: <script>alert(1)</script>."),
+]
+
+
+@pytest.mark.parametrize(("body", "said"), WORDS)
+def test_the_banner_has_the_partners_own_words(alice, acme, partner, give, body, said):
+    operation = refused(give, acme, partner, answer(422, body))
+    page = page_of(alice, operation)
+    # Apart from directional marks around what others wrote.
+    seen = re.sub("[\u2066-\u2069]", "", unescape(page.content.decode()))
+    seen = re.sub(r"\s+", " ", seen)
+    assert f"{said} It will not be retried automatically." in seen
+    assert "<script>alert" not in page.content.decode()
+
+
+def test_the_log_finds_them_and_they_stay_when_it_is_given_up(alice, acme, partner, give, settings):
+    settings.DELIVERY_RETRY_SCHEDULE = []
+    operation = refused(give, acme, partner, answer(503, {"detail": "Down for maintenance"}))
+    operation.refresh_from_db()
+    assert operation.status == "Refused"
+    said = re.sub("[\u2066-\u2069]", "", text(page_of(alice, operation)))
+    assert "ACME answered 503: Down for maintenance. Given up after 1 try." in said
+    assert str(operation.pk) in web(alice).get("/exchange/?error=maintenance").content.decode()
+
+
+def test_headers_of_the_answer_are_kept_without_secrets_and_within_bounds(alice, acme, partner, give):
+    headers = {
+        "Retry_After": "7",
+        "X_Trace": "abc-1",
+        "Set_Cookie": "session=s3cret",
+        "X_Auth_Token": "s3cret",
+        "Location": "/elsewhere?key=s3cret",
+        "X_Long": "y" * 5000,
+    }
+    operation = refused(give, acme, partner, answer(422, {"detail": "No."}, **headers))
+    page = page_of(alice, operation).content.decode()
+    for kept in ("Retry-After: 7", "X-Trace: abc-1", "X-Auth-Token: •••", "Location: /elsewhere?…"):
+        assert kept in page
+    assert "s3cret" not in page
+    assert "Set-Cookie" not in page
+    assert len(DeliveryAttempt.objects.get().answer_headers) <= 2000
+
+
+def test_headers_of_a_mapped_partner_have_no_secret_of_the_connection(alice, acme, partner, give):
+    make_mapped(acme)
+    revision = acme.connection
+    revision.document = revision.document.replace("http://127.0.0.1:9/api", partner.url)
+    revision.save()
+    operation = refused(give, acme, partner, answer(422, {}, X_Echo="Bearer a-secret-key-9"))
+    assert "X-Echo" in DeliveryAttempt.objects.get().answer_headers
+    assert "a-secret-key-9" not in page_of(alice, operation).content.decode()
+
+
+def test_the_request_as_curl_makes_the_same_signed_call(ingrid, alice, acme, partner, give, tmp_path):
+    operation = refused(give, acme, partner, answer(422))
+    page = page_of(ingrid, operation)
+    lines = unescape(re.search(r'<pre[^>]*id="curl"[^>]*>(.*?)</pre>', page.content.decode(), re.DOTALL)[1])
+    assert SECRET not in page.content.decode()
+    payload = web(ingrid).get(f"/exchange/{operation.pk}/payload.json").content
+    (tmp_path / f"{operation.pk}-payload.json").write_bytes(payload)
+    done = subprocess.run(
+        ["sh", "-euc", lines],
+        cwd=tmp_path,
+        env={"SIGNING_SECRET": SECRET, "PATH": "/usr/bin:/bin"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert "HTTP/1.1 200" in done.stdout, done.stderr
+    headers, message, body = partner.received[-1]
+    assert (message["id"], headers["webhook-id"]) == (str(operation.pk), str(operation.pk))
+    assert signing.is_signed_by(SECRET, body, {name.lower(): value for name, value in headers.items()})
+    # For those who may have the secret.
+    assert 'id="curl"' not in page_of(alice, operation).content.decode()
+
+
+def test_a_call_of_a_mapped_partner_as_curl_has_a_variable_for_each_secret(ingrid, acme, partner, give, tmp_path):
+    make_mapped(acme)
+    revision = acme.connection
+    revision.document = revision.document.replace("http://127.0.0.1:9/api", partner.url)
+    revision.save()
+    operation = refused(give, acme, partner, answer(422))
+    page = page_of(ingrid, operation).content.decode()
+    lines = unescape(re.search(r'<pre[^>]*id="curl-1"[^>]*>(.*?)</pre>', page, re.DOTALL)[1])
+    environment = {"SECRET": "a-secret-key-9", "PATH": "/usr/bin:/bin"}
+    subprocess.run(["sh", "-euc", lines], env=environment, capture_output=True, check=True, timeout=60)
+    first, again = partner.received[0], partner.received[-1]
+    assert len(partner.received) == 2
+    assert again[0]["Authorization"] == first[0]["Authorization"] == "Bearer a-secret-key-9"
+    assert again[1] == first[1]
+
+
+@each_row(("role", "is_told"), [(Role.AGENT, True), (Role.AUDITOR, True), (Role.INTEGRATION_ADMINISTRATOR, False)])
+def test_who_may_not_retry_reads_who_may(acme, partner, give, role, is_told):
+    operation = refused(give, acme, partner, answer(422))
+    said = text(page_of(UserFactory(username="somebody", roles=[role]), operation))
+    assert ("It can be retried by: Integration administrator." in said) == is_told
+    assert ("Retry now" in said) != is_told
+    assert ExternalSystem.objects.count() == 1

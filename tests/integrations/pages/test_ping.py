@@ -1,0 +1,150 @@
+"""A ping says whether a partner can be reached. It changes nothing there or here."""
+
+import re
+
+import pytest
+from django.utils import timezone
+
+from changes.models import Change
+from integrations.connections.revisions import connection_of_revision
+from integrations.models import DeliveryAttempt, DeliveryControl, ExternalSystem, IncomingOperation, OutgoingOperation
+from tests.integrations.partner import Partner, answer, hang_up
+from tests.mapped import make_mapped
+from tests.pages import asked_for, text, web
+from tests.rows import each_row
+
+PING = "/exchange/systems/ACME/ping/"
+
+
+@pytest.fixture
+def there(acme, settings):
+    """A server at ACME's address, which also knows OPTIONS."""
+    settings.DELIVERY_TIMEOUT = 2
+    partner = Partner()
+    ExternalSystem.objects.update(endpoint_url=partner.url)
+    yield partner
+    partner.close()
+
+
+def ping(person, **headers):
+    return web(person).post(PING, **headers)
+
+
+def test_it_is_a_request_that_nobody_can_take_for_an_operation(ingrid, there):
+    said = text(ping(ingrid))
+    ((method, headers, body),) = there.asked
+    assert (method, body) == ("OPTIONS", b"")
+    # A signature would be that of an operation with an empty body.
+    assert not any(name.lower().startswith("webhook-") for name in headers)
+    assert headers["User-Agent"].startswith("casexchange/")
+    assert there.received == []
+    assert "ACME is reachable" in said
+    for fact in (f"OPTIONS {there.url}", "Answer 200", "Address 127.0.0.1", "Encryption not encrypted"):
+        assert fact in said
+    kept = (Change, OutgoingOperation, DeliveryAttempt, IncomingOperation)
+    assert [model.objects.count() for model in kept] == [0, 0, 0, 0]
+
+
+ANSWERS = [
+    (answer(204, Allow="OPTIONS, POST"), "ok", "ACME is reachable, and its address takes POST (204)."),
+    (answer(405, Allow="POST"), "ok", "takes POST (405)."),
+    (answer(501), "ok", "a server answers at its address (501)."),
+    (answer(200, Allow="GET, HEAD"), "bad", "Nothing accepts operations at the address of ACME (200)."),
+    (answer(302, Location="/x"), "bad", "ACME sends us to another address (302)"),
+    (answer(401), "ok", "ACME is reachable, and refuses what is not signed (401)."),
+    (answer(403), "ok", "ACME is reachable, and refuses what is not signed (403)."),
+    (answer(410), "bad", "ACME accepts no more requests at this address (410)."),
+    (answer(404, b"Cannot OPTIONS"), "wait", "ACME is reachable, and answers 404 to a ping."),
+    (answer(503), "bad", "ACME cannot take the ping now (503)."),
+    (hang_up, "bad", "The connection to ACME broke."),
+]
+
+
+@each_row(("answered", "tone", "said"), ANSWERS)
+def test_each_answer_is_explained_and_pauses_nothing(ingrid, there, answered, tone, said):
+    there.default = answered
+    response = ping(ingrid)
+    assert said in text(response)
+    assert f'callout tone-{tone}"' in response.content.decode()
+    system = ExternalSystem.objects.get()
+    assert (system.paused_at, system.pause_status) == (None, None)
+    assert DeliveryControl.objects.get().consecutive_failures == 0
+
+
+@each_row(
+    ("url", "said"),
+    [
+        ("http://127.0.0.1:9/operations", "Nothing accepts connections at the address of ACME."),
+        ("https://no-such-host.invalid/", "The host name of ACME is not known."),
+        ("http://10.0.0.1/operations", "The address of ACME is in a network that this server may not reach."),
+    ],
+)
+def test_what_no_answer_means_is_said_as_of_a_test_operation(ingrid, acme, settings, url, said):
+    settings.DELIVERY_TIMEOUT = 2
+    ExternalSystem.objects.update(endpoint_url=url)
+    assert said in text(ping(ingrid))
+
+
+@each_row("delivery", ["pull", "smax"])
+def test_a_partner_that_calls_us_is_not_called_and_the_page_says_when_it_came(ingrid, there, delivery):
+    ExternalSystem.objects.update(delivery=delivery)
+    assert "ACME has not come yet." in text(ping(ingrid))
+    DeliveryControl.objects.update(asked_at=timezone.now())
+    said = text(ping(ingrid))
+    assert "ACME comes by itself." in said
+    assert "ACME last asked for its operations just now" in said
+    assert there.asked == []
+
+
+MAPPED = [
+    (answer(200, []), "ok", "ACME is reachable, and takes our credentials."),
+    (answer(401), "bad", "ACME does not accept our credentials (401)."),
+    (answer(503), "bad", "ACME cannot take the ping now (503)."),
+    (answer(404, {"detail": "a-secret-key-9 is unknown"}), "bad", "ACME answered what the document does not expect"),
+]
+
+
+@each_row(("answered", "tone", "said"), MAPPED)
+def test_a_mapped_partner_is_asked_for_its_news_which_only_reads(ingrid, there, monkeypatch, answered, tone, said):
+    there.default = answered
+    acme = ExternalSystem.objects.get()
+    base = there.url.removesuffix("/operations")
+    monkeypatch.setattr("tests.mapped.DOCUMENT", re.sub(r"base_url: .*", f"base_url: {base}", _document()))
+    connection_of_revision.cache_clear()  # SQLite uses the key of a rolled back revision again
+    make_mapped(acme)
+    response = ping(ingrid)
+    assert said in text(response)
+    assert f'callout tone-{tone}"' in response.content.decode()
+    ((method, headers, _body),) = there.asked[-1:]
+    assert (method, headers["Authorization"]) == ("GET", "Bearer a-secret-key-9")
+    assert "a-secret-key-9" not in response.content.decode()
+    acme.refresh_from_db()
+    assert acme.paused_at is None
+    assert acme.poll.cursor is None
+
+
+def _document():
+    from tests.mapped import DOCUMENT
+
+    return DOCUMENT
+
+
+def test_without_an_active_document_there_is_nothing_to_ping(ingrid, there):
+    ExternalSystem.objects.update(delivery="mapped")
+    assert "Activate a document on the page of its connection." in text(ping(ingrid))
+    assert there.asked == []
+
+
+def test_it_can_be_a_part_of_a_page_and_is_linked_where_the_system_is(ingrid, alice, acme, there):
+    part = ping(ingrid, headers=asked_for()).content.decode()
+    assert "<main" not in part
+    assert "ACME is reachable" in part
+    pages = (
+        "/exchange/status/",
+        "/exchange/systems/ACME/connect/",
+        f"/admin/integrations/externalsystem/{acme.pk}/change/",
+    )
+    for address in pages:
+        assert f'href="{PING}"' in web(ingrid).get(address).content.decode(), address
+    assert web(alice).post(PING).status_code == 403
+    assert len(there.asked) == 1

@@ -1,0 +1,89 @@
+"""The last day of each system on the status page: deliveries and failures by hour, and how long deliveries take."""
+
+import re
+from datetime import timedelta
+
+import pytest
+from django.core.cache import cache
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
+
+from integrations.models import DeliveryAttempt, OutgoingOperation
+from integrations.standing import last_day
+from tests.factories import ExternalGroupFactory
+from tests.pages import text, web
+
+from .conftest import STATUS, give
+
+HOUR = timedelta(hours=1)
+
+
+def delivered(system, ages, took=2.0):
+    """Operations that were delivered so long ago, each `took` seconds after it was recorded."""
+    changes = give(system, len(ages))
+    for change, age in zip(changes, ages, strict=True):
+        settled = timezone.now() - age
+        change.outgoing_operations.update(
+            status="Delivered", is_next=False, settled_at=settled, created_at=settled - timedelta(seconds=took)
+        )
+
+
+def failed(system, ages, failure="timeout"):
+    (change,) = give(system)
+    operation = change.outgoing_operations.get()
+    for age in ages:
+        DeliveryAttempt.objects.create(
+            operation=operation, claim=1, started_at=timezone.now() - age, duration=0.1, failure=failure
+        )
+
+
+def row_of(person, system_id):
+    page = web(person).get(STATUS)
+    found = re.search(rf"<strong>{system_id}</strong>.*?</tr>", page.content.decode(), re.DOTALL)
+    return found[0], re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", found[0]))
+
+
+def test_a_system_shows_what_it_took_and_what_failed(alice, acme, beta):
+    delivered(acme, [HOUR] * 3 + [5 * HOUR, 30 * HOUR])
+    failed(acme, [HOUR, 2 * HOUR, 40 * HOUR])
+    failed(acme, [HOUR], failure="unusable_answer")  # it was delivered
+    source, said = row_of(alice, "ACME")
+    assert "4 delivered" in said
+    assert "2 failed (33.3 %)" in said
+    assert "p50 2.00 s , p95 2.00 s" in said
+    assert 'aria-label="ACME, the last 24 hours by hour: delivered 4, failed tries 2"' in source
+    assert (source.count('class="delivered"'), source.count('class="failed"')) == (2, 2)
+    assert "Nothing sent" in row_of(alice, "BETA")[1]
+
+
+def test_half_and_most_are_of_the_latest_deliveries(alice, acme, monkeypatch):
+    monkeypatch.setattr(last_day, "SAMPLED", 10)
+    delivered(acme, [6 * HOUR] * 5, took=3600)  # longer ago than the latest ten
+    delivered(acme, [HOUR] * 9, took=1)
+    delivered(acme, [HOUR / 2], took=9)
+    assert "p50 1.00 s , p95 9.00 s" in row_of(alice, "ACME")[1]
+
+
+def test_a_system_that_was_never_tried_says_so(alice, acme):
+    acme.control.first_delivered_at = None
+    acme.control.save()
+    assert "Not tried yet" in text(web(alice).get(STATUS))
+
+
+@pytest.mark.parametrize("more", [1, 12])
+def test_it_takes_four_queries_for_any_number_of_systems(alice, acme, more):
+    systems = [ExternalGroupFactory(system__system_id=f"S{number}").system for number in range(more)]
+    for system in systems:
+        delivered(system, [HOUR])
+    client = web(alice)
+    counts = []
+    for _ in range(2):
+        with CaptureQueriesContext(connection) as queries:
+            client.get(STATUS)
+        counts.append(len(queries))
+    cache.clear()
+    with CaptureQueriesContext(connection) as queries:
+        client.get(STATUS)
+    assert len(queries) == counts[1] + 4  # otherwise the numbers of half a minute ago are shown
+    assert OutgoingOperation.objects.count() == more
