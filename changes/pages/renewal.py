@@ -71,7 +71,12 @@ class Watch:
 
 def answer(request: HttpRequest, version: str, part: Callable[[], HttpResponse]) -> HttpResponse:
     """204 if the page shows this version already, otherwise `part()`."""
-    return HttpResponse(status=NOTHING_NEW) if shown_version(request) == version else part()
+    return nothing_new() if shown_version(request) == version else part()
+
+
+def nothing_new(version: str = "") -> HttpResponse:
+    """204. `version`: another one of the content that is shown already."""
+    return HttpResponse(status=NOTHING_NEW, headers={VERSION: version} if version else {})
 
 
 def waiting(request: HttpRequest, watch: Watch) -> HttpResponse | None:

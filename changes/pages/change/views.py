@@ -20,7 +20,7 @@ from changes.exceptions import ChangeRefused, ConditionsUnmet, MayNotApprove, St
 from changes.models import Approval, Change
 from changes.pages import renewal
 from changes.pages.access import StaffPage, require
-from changes.pages.htmx import VERSION, asks_for_part, target
+from changes.pages.htmx import asks_for_part, target
 from changes.pages.resume import typed_fields
 from changes.texts import text_diff
 
@@ -91,14 +91,12 @@ class ChangeDetail(OneChange):
             if later := renewal.waiting(self.request, stamp):
                 return later
             if stamp.is_of_this_minute(seen):
-                return HttpResponse(status=renewal.NOTHING_NEW)
+                return renewal.nothing_new()
         page = ChangePage(self.change, self.request.user, self.request.GET.dict())
         shown = news.without_stamp(seen)
         if shown != page.version:
             return self._changed(page, shown, stamp)
-        return renewal.waiting(self.request, stamp) or HttpResponse(
-            status=renewal.NOTHING_NEW, headers={VERSION: stamp.on(page.version)}
-        )
+        return renewal.waiting(self.request, stamp) or renewal.nothing_new(stamp.on(page.version))
 
     def _changed(self, page: ChangePage, shown: str, stamp: news.Stamp) -> HttpResponse:
         context = {
