@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from functools import partial
 from typing import Any
 from urllib.parse import urlencode
 from uuid import UUID
@@ -11,6 +12,7 @@ from django import forms
 from django.contrib import messages
 from django.http import Http404, HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import redirect, render
+from django.template.loader import render_to_string
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.formats import number_format
@@ -18,15 +20,18 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from changes.actor import signed_in
+from changes.pages import renewal
 from changes.pages.access import StaffPage, roles_with
+from changes.pages.change import news
 from changes.pages.fields import ZONE, Minute, work_in_zone_of
-from changes.pages.htmx import asks_for_part, lead_to
+from changes.pages.htmx import asks_for_part, is_automatic, lead_to
+from changes.pages.renewal import Part
 from integrations.choices import Delivery, DeliveryStatus
 from integrations.json_text import Shown, pretty
 from integrations.models import ExternalSystem, IncomingOperation, OutgoingOperation
 from integrations.outgoing import outbox
 
-from . import as_curl
+from . import as_curl, log_news
 from .bulk_operations import LARGEST_RETRY, Window, retry_draft
 from .change_panel import incoming_row, outgoing_row
 from .exchange_log import Log
@@ -46,10 +51,19 @@ class ExchangeLog(StaffPage):
         if has_times:
             # A link with times must show the same operations in any person's time zone.
             work_in_zone_of(request.GET)
+        watch = log_news.watch() if is_automatic(request) else None  # before anything is read
         log = Log(request.GET, is_incoming)
         context = {"log": log, "filter": log.form, "is_incoming": is_incoming}
+        content = render_to_string("integrations/includes/log_table.html", context, request)
+        version = renewal.version_of(content)
+        is_live = log.form.is_valid() and log.page.is_first
+        context |= {"content": content, "version": version, "is_live": is_live, "here": request.get_full_path()}
         if not asks_for_part(request):
             return render(request, "integrations/log.html", context)
+        if watch:
+            rows = partial(render, request, "integrations/includes/log_rows.html", context)
+            is_news = renewal.shown_version(request) != version
+            return rows() if is_news else renewal.waiting(request, watch) or renewal.nothing_new()
         response = render(request, "integrations/includes/log_rows.html", context)
         asked = {name: value for name, value in request.GET.items() if value and (has_times or name != ZONE)}
         lead_to(response, request, request.path + (f"?{urlencode(asked)}" if asked else ""), TYPED)
@@ -60,14 +74,8 @@ class OneOperation(StaffPage):
     """One operation of either direction, by its id: its payload and what became of it."""
 
     def get(self, request: HttpRequest, pk: UUID) -> HttpResponse:
-        outgoing = (
-            OutgoingOperation.objects.with_neighbours()
-            .select_related("change", "cause__system", "cause__user")
-            .filter(pk=pk)
-            .first()
-        )
-        if outgoing is not None:
-            return self._outgoing(outgoing)
+        if (change := OutgoingOperation.objects.filter(pk=pk).values_list("change", flat=True).first()) is not None:
+            return self._outgoing(pk, change)
         incoming = IncomingOperation.objects.select_related("system", "user", "change").filter(pk=pk).first()
         if incoming is None:
             raise Http404(_("There is no operation with this id."))
@@ -79,21 +87,33 @@ class OneOperation(StaffPage):
         }
         return render(self.request, "integrations/incoming.html", context)
 
-    def _outgoing(self, operation: OutgoingOperation) -> HttpResponse:
+    def _outgoing(self, pk: UUID, change: int) -> HttpResponse:
+        """The page of an outgoing operation, or its part that renews itself, which waits for news of the change."""
+        request, is_part = self.request, asks_for_part(self.request)
+        stamp = news.stamp_of(change) if is_part else None  # before anything is read
+        related = ("change", "cause__system", "cause__user")
+        operation: Any = OutgoingOperation.objects.with_neighbours().select_related(*related).get(pk=pk)
+        context = self._of_outgoing(operation)
+        part = Part.of(request, "operation", "integrations/includes/outgoing_result.html", context, every=1)
+        if stamp is None:
+            payload = {"payload": Shown.of(outbox.message(operation)), "curl": self._curl(operation)}
+            return render(request, "integrations/outgoing.html", {**context, **payload, "part": part})
+        is_news = renewal.shown_version(request) != part.version
+        return part.answer(request) if is_news else renewal.waiting(request, stamp) or part.answer(request)
+
+    def _of_outgoing(self, operation: OutgoingOperation) -> dict[str, Any]:
         beside = [operation.sequence - 1, operation.sequence + 1]
         neighbours = OutgoingOperation.objects.filter(exchange=operation.exchange_id, sequence__in=beside)
         attempts = list(operation.attempts.order_by("-started_at", "-id")[:ATTEMPTS_SHOWN])
         confirmed = (each for each in attempts if each.confirmation and operation.status == DeliveryStatus.DELIVERED)
-        context = {
+        return {
+            "operation": operation,
             "row": outgoing_row(operation),
-            "payload": Shown.of(outbox.message(operation)),
             "attempts": [(attempt, as_curl.of_attempt(attempt) if attempt.request else "") for attempt in attempts],
-            "curl": self._curl(operation),
             "may_retry": self._who_may_retry(),
             "confirmed": next(confirmed, None),
             "neighbours": neighbours.only("operation", "sequence", "status").order_by("sequence"),
         }
-        return render(self.request, "integrations/outgoing.html", context)
 
     def _curl(self, operation: OutgoingOperation) -> str:
         """The call of a pushed operation, for a person who may set up systems, and so may have its secret."""

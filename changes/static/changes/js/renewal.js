@@ -37,6 +37,12 @@
     if (event.persisted || arrival?.type === "back_forward") renew();
   });
 
+  // Rows do not move under somebody's pointer or keys. The next poll after that brings the news.
+  document.addEventListener("htmx:beforeSwap", (event) => {
+    const isPoll = event.detail.requestConfig?.headers["X-Version"];
+    if (isPoll && event.target.matches("[data-calm]:hover, [data-calm]:focus-within")) event.detail.shouldSwap = false;
+  });
+
   // Keeps opened details open over a swap. htmx itself restores the focus to the element with the same id.
   let open = [];
   document.addEventListener("htmx:beforeSwap", (event) => {
