@@ -25,7 +25,7 @@ BUDGETS = {
     "/calendar/": 15,
     "/calendar/?view=month": 15,
     "/workflow/": 8,
-    "/changes/{change}/": 15,
+    "/changes/{change}/": 17,
     "/changes/{change}/edit/": 15,
     "/changes/new/": 15,
     "/exchange/": 15,

@@ -40,6 +40,8 @@ class World(NamedTuple):
             "test": f"/exchange/status/ACME/test/{self.test.number}/",
             "change": f"/changes/{self.change.number}/",
             "job": self.job_page,
+            "operation": f"/exchange/{self.change.outgoing_operations.first().pk}/",
+            "log": "/exchange/",
         }
 
 
@@ -99,6 +101,8 @@ PARTS = {
         "Denied",
     ),
     "the exchange of a change": Row("change", "news", "change", referred, "A-1"),
+    "an operation": Row("operation", "operation", "operation", refused, "It will not be retried automatically"),
+    "the exchange log": Row("log", "log", "log", settled, "Skipped"),
     "a bulk job's progress": Row(
         "job", "job-progress", "job", lambda world: world.job.items.update(status="done"), "1 of 1"
     ),

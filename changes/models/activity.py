@@ -6,7 +6,9 @@ from collections.abc import Collection
 from datetime import datetime
 
 from django.db import connection
+from django.db.models import Model
 
+from .holding import notes, notes_of
 from .prepared import prepared
 
 # An older moment changes nothing, so it does not matter in which order writers come.
@@ -19,8 +21,27 @@ WHERE id IN (SELECT id FROM changes_change WHERE id IN ({keys}){lock}) AND last_
 _SKIPPED = "SELECT id FROM changes_change WHERE id IN ({keys}) AND last_activity_at < %s"
 
 
-def note_activity(key: int, at: datetime) -> None:
-    """Notes an activity on the change with this key. The caller holds its row lock."""
+_NOTED = "has activity"
+
+
+def note_save(change: Model) -> None:
+    """Says that a save in this transaction wrote the last activity of the change."""
+    notes(change)[_NOTED] = True
+
+
+def note_activity(model: type[Model], key: int, at: datetime) -> None:
+    """Notes an activity on the change with this key, whose row lock the caller holds.
+
+    Of the activities in one transaction that holds the change, only the first is written.
+    """
+    noted = notes_of(model, key)
+    if _NOTED not in noted:
+        write_activity(key, at)
+        noted[_NOTED] = True
+
+
+def write_activity(key: int, at: datetime) -> None:
+    """Writes an activity on the change with this key. Waits for its row lock."""
     moment = connection.ops.adapt_datetimefield_value(at)
     with prepared(), connection.cursor() as cursor:
         cursor.execute(_NOTE, [moment, key, moment])

@@ -86,7 +86,7 @@ class Addition(models.Model):
             kwargs["force_insert"] = True  # otherwise an existing key would be overwritten
             with writing():
                 super().save(*args, **kwargs)
-                note_activity(self.change_id, self.created_at)
+                note_activity(Change, self.change_id, self.created_at)
                 self.change.last_activity_at = self.created_at
                 keep_as_stored(self.change)
 

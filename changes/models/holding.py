@@ -39,7 +39,12 @@ def held(model: type[Record], key: int) -> Record | None:
 
 def notes(change: Model) -> dict[Any, Any]:
     """What was noted in this transaction about a change whose lock is held; add to it. Forgotten if it is not held."""
-    kept = _notes.get() if held(type(change), change.pk) else None
+    return notes_of(type(change), change.pk)
+
+
+def notes_of(model: type[Model], key: int) -> dict[Any, Any]:
+    """As `notes()`, of the change with this key."""
+    kept = _notes.get() if held(model, key) else None
     return {} if kept is None else kept
 
 

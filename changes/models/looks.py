@@ -28,12 +28,15 @@ class Look(models.Model):
         return f"{self.user_id} at {self.change_id}"
 
 
-def look(user_id: int, change: Change) -> datetime | None:
-    """Notes that this person sees the change as it was read. Returns until when they had seen it; None if never."""
+def look(user_id: int, change: Change, until: datetime) -> datetime | None:
+    """Notes that this person sees the change, up to its last activity `until` that the page shows.
+
+    Returns until when they had seen it before; None if never.
+    """
     known = Look.objects.filter(user=user_id, change=change).values_list("seen_until", flat=True).first()
-    if known is None or known < change.last_activity_at:
+    if known is None or known < until:
         Look.objects.bulk_create(
-            [Look(user_id=user_id, change=change, seen_until=change.last_activity_at)],
+            [Look(user_id=user_id, change=change, seen_until=until)],
             update_conflicts=True,
             unique_fields=["change", "user"],
             update_fields=["seen_until"],

@@ -25,6 +25,7 @@ from changes.texts.isolation import apart
 from changes.texts.lines import LineField
 from changes.validators import TEXT_MAX_LENGTH, validate_moment, validate_text
 
+from .activity import note_save
 from .group import SupportGroup
 from .history import SourcedRecords, edits_of
 from .holding import held, keep_as_stored
@@ -291,6 +292,7 @@ class Change(Movable):
             with writing():
                 super().save(*args, update_fields=update_fields, **kwargs)
             self._remember_loaded()
+            note_save(self)
             keep_as_stored(self)
 
     def _prepare_insert(self) -> None:

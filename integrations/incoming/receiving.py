@@ -15,6 +15,7 @@ from changes import conflicts
 from changes.actor import acting
 from changes.exceptions import ChangeRefused
 from changes.models import Attachment, Change
+from changes.models.activity import note_save
 from changes.models.holding import holding
 from changes.models.prepared import prepared
 from integrations import origin
@@ -89,6 +90,8 @@ def _apply(request: IncomingRequest, stored: list[Attachment]) -> Answer:
     with origin.applying(record), by_whom, prepared():
         change, reference = found or (new_change(request), None)
         with holding(change):
+            if not found:
+                note_save(change)  # it was inserted just now
             if found and request.system.delivery == Delivery.SMAX:
                 _confirm_collected(request, change, reference)
             reference = carry_out(request, change, reference, stored)

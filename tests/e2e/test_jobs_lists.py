@@ -187,7 +187,7 @@ def test_five_plans_are_approved_one_after_the_other_as_they_are_read(signed_in_
 def test_what_changed_since_yesterday_is_two_clicks_away(signed_in_page, alice, acme, scripts):
     with time_machine.travel(timezone.now() - timedelta(days=3), tick=False):
         changes = [ChangeFactory(title=f"Patch server {number}") for number in range(4)]
-    look(alice.pk, changes[1])
+    look(alice.pk, changes[1], changes[1].last_activity_at)
     Comment(change=changes[1], author=alice, body="The parts are here.").save()
     with transaction.atomic():
         ExternalReference.objects.create(change=changes[2], system=acme, external_id="C-1")

@@ -86,6 +86,7 @@ def test_a_comment_of_ours_on_a_change_of_a_partner(alice, api, acme):
         "INSERT changes_comment",
         KNOWN,
         *recorded("UPDATE integrations_exchange", "WITH integrations_outgoingoperation"),
+        "UPDATE changes_change",  # its last activity
     ]
 
 

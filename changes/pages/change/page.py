@@ -8,9 +8,6 @@ from datetime import datetime
 from functools import cached_property
 from typing import Any
 
-from django.db.models import Case, Count, IntegerField, Max, OuterRef, QuerySet, Subquery, Sum, Value, When
-from django.db.models.functions import Coalesce
-from django.http import Http404
 from django.utils import timezone
 from django.utils.text import get_text_list
 from django.utils.timesince import timesince, timeuntil
@@ -20,11 +17,13 @@ from changes import audit, workflow
 from changes.actor import Person
 from changes.choices import ChangeType, Decision, Phase, Role
 from changes.exceptions import FieldEdit, StaleChange, Unmet
+from changes.keyset import MOMENT
 from changes.models import Approval, Change
 from changes.pages.overlaps import Overlaps, overlaps_of
 from changes.roles import PERMISSIONS
 
-from . import news, path, timeline_kinds
+from . import news as open_page
+from . import path, timeline_kinds
 from .forms import ApprovalForm
 from .timeline import SHOWS, Show, Timeline
 
@@ -32,51 +31,6 @@ from .timeline import SHOWS, Show, Timeline
 BEFORE_DEPLOYED = {Phase.LOG, Phase.EVALUATE, Phase.PLAN, Phase.APPROVE_PLAN, Phase.DEPLOY}
 # The fields that a transition may alter.
 _MOVED = {"phase", "actual_start", "actual_end", "approval_round", "completion_code"}
-
-
-def find_key(user: Person, number: str) -> int:
-    """The key of the change with this number. Raises Http404 as `find()` does."""
-    key = Change.objects.visible_to(user).filter(number=number).values_list("pk", flat=True).first()
-    if key is None:
-        raise Http404(_("There is no change %(number)s.") % {"number": number})
-    return key
-
-
-def find(user: Person, number: str) -> Change:
-    """The change with this number, with the annotations of `with_past()`. Raises Http404."""
-    visible = Change.objects.visible_to(user).with_people().select_related("plan_altered_by")
-    change = with_past(visible).filter(number=number).first()
-    if change is None:
-        raise Http404(_("There is no change %(number)s.") % {"number": number})
-    return change
-
-
-def with_past(changes: QuerySet[Change]) -> QuerySet[Change]:
-    """Annotates changes with facts from their history.
-
-    `owned_since`: the time when the current owning group got the change. `phases_seen`: a bit for each phase that it
-    has been in. `decided`: the number of decisions on its plan.
-    """
-    history = Change.history.model.objects.filter(id=OuterRef("pk")).order_by()
-    # No group is compared as 0, because a comparison with NULL is never true.
-    owner = Coalesce(OuterRef(OuterRef("owning_group_id")), 0)
-    of_others = (
-        Change.history.model.objects.filter(id=OuterRef(OuterRef("pk")))
-        .annotate(group=Coalesce("owning_group_id", 0))
-        .exclude(group=owner)
-        .order_by()
-        .values("id")
-        .annotate(last=Max("version"))
-    )
-    since_then = history.filter(version__gt=Coalesce(Subquery(of_others.values("last")), 0)).order_by("version")
-    bits = Case(*(When(phase=phase, then=Value(1 << place)) for place, phase in enumerate(Phase)))
-    seen = history.values("id").annotate(bits=Sum(bits, distinct=True, output_field=IntegerField()))
-    decisions = Approval.objects.filter(change=OuterRef("pk")).order_by().values("change").annotate(number=Count("pk"))
-    return changes.annotate(
-        owned_since=Subquery(since_then.values("history_date")[:1]),
-        phases_seen=Subquery(seen.values("bits")),
-        decided=Coalesce(Subquery(decisions.values("number")), 0),
-    )
 
 
 def refuse_stale(change: Change, seen: str | None) -> None:
@@ -177,6 +131,13 @@ def moves(change: Change, user: Person) -> list[Move]:
     return result
 
 
+def _moment(text: str) -> datetime | None:
+    try:
+        return MOMENT.read(text) if text else None
+    except (ValueError, OverflowError):
+        return None
+
+
 class ChangePage:
     """The parts of one change's page for one person.
 
@@ -189,6 +150,8 @@ class ChangePage:
         self.forms = forms
         self.approval_form = forms.get("approval_form") or ApprovalForm()
         self.stale: StaleNotice | None = forms.get("stale")
+        # Until when the person had seen the change before this page was opened. A poll sends it along.
+        self.seen_until = _moment(query.get("seen", ""))
         self.timeline = Timeline(
             change,
             query.get("show", ""),
@@ -292,16 +255,42 @@ class ChangePage:
         """The version of everything that updates itself on the page: the record, its decisions, the timeline, and what
         other apps show. A page of older entries keeps them, so their stamp is left out."""
         stamp = "" if self.timeline.after else self.timeline.stamp
-        return news.version_of(f"{self.change.version}.{self.change.decided}.{stamp}", self.change)  # type: ignore[attr-defined]
+        return open_page.version_of(f"{self.change.version}.{self.change.decided}.{stamp}", self.change)  # type: ignore[attr-defined]
 
     def version_with_timeline(self, shown: str) -> str:
         """The version of a page of version `shown` after only its timeline was updated.
 
         Its record and decisions keep their version, so the next poll still brings their news.
         """
-        own, others = news.own_version(shown), shown.removeprefix(news.own_version(shown))
+        own = open_page.own_version(shown)
+        others = shown.removeprefix(own)
         record, dot, _timeline = own.rpartition(".")
         return f"{record}.{self.timeline.stamp}{others}" if dot else self.version
+
+    @property
+    def shown_until(self) -> datetime:
+        """The last activity that the page shows."""
+        return max([self.change.last_activity_at, *(key.moment for key in self.timeline.keys)])
+
+    @property
+    def seen(self) -> str:
+        """`seen_until` for an address; "" if the person had never looked."""
+        return MOMENT.write(self.seen_until) if self.seen_until else ""
+
+    @cached_property
+    def news(self) -> set[str]:
+        """The anchors of the entries that are new since the person looked, without their own."""
+        if self.seen_until is None:
+            return set()
+        own = (self.user.pk, self.user.get_username())
+        return {
+            entry.anchor
+            for entry in self.timeline.entries
+            if entry.kind != "outgoing"  # what was sent follows from the others
+            and entry.moment > self.seen_until
+            and getattr(entry.item, "author_id", None) != own[0]
+            and getattr(entry.item, "user", None) != own[1]
+        }
 
     @property
     def shows(self) -> list[Show]:

@@ -18,6 +18,7 @@ from changes.actor import signed_in
 from changes.choices import CompletionCode, Decision, Phase
 from changes.exceptions import ChangeRefused, ConditionsUnmet, MayNotApprove, StaleChange
 from changes.models import Approval, Change
+from changes.models.looks import look
 from changes.pages import renewal
 from changes.pages.access import StaffPage, require
 from changes.pages.htmx import asks_for_part, target
@@ -25,8 +26,9 @@ from changes.pages.resume import typed_fields
 from changes.texts import text_diff
 
 from . import news
+from .finding import find, find_key
 from .forms import ApprovalForm
-from .page import ChangePage, StaleNotice, find, find_key, is_moved_already, moves, refuse_stale, stale_in_words
+from .page import ChangePage, StaleNotice, is_moved_already, moves, refuse_stale, stale_in_words
 
 CONFLICT, FORBIDDEN = 409, 403
 # The completion codes of an abandoned change, in the order in which the page offers them.
@@ -74,7 +76,9 @@ class ChangeDetail(OneChange):
             return self.part("changes/includes/timeline.html")
         if part == "news":
             return self.fresh()
-        return self.page()
+        page = ChangePage(self.change, request.user, request.GET.dict())
+        page.seen_until = look(signed_in(request).pk, self.change, page.shown_until)
+        return render(request, "changes/detail.html", {"change": self.change, "page": page})
 
     def chosen_timeline(self) -> HttpResponse:
         """Only the timeline, with the chosen filter. The next poll brings what else is new on the page."""
@@ -99,6 +103,7 @@ class ChangeDetail(OneChange):
         return renewal.waiting(self.request, stamp) or renewal.nothing_new(stamp.on(page.version))
 
     def _changed(self, page: ChangePage, shown: str, stamp: news.Stamp) -> HttpResponse:
+        look(signed_in(self.request).pk, self.change, page.shown_until)
         context = {
             "change": self.change,
             "page": page,

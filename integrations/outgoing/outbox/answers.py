@@ -10,7 +10,7 @@ from uuid import UUID
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
 
-from changes.models.activity import note_activities, note_activity
+from changes.models.activity import note_activities, write_activity
 from integrations import statements
 from integrations.models import Exchange, ExternalReference
 
@@ -69,7 +69,7 @@ def _note_news(changes: set[int], now: datetime) -> None:
 
 def _note_later(changes: Sequence[int], now: datetime) -> None:
     for key in sorted(changes):
-        note_activity(key, now)
+        write_activity(key, now)
 
 
 def _insert(new: References) -> list[tuple[int, int]]:

@@ -106,7 +106,7 @@ def test_the_page_of_an_outgoing_operation_shows_payload_and_attempts(audrey, bu
     operation = assign(busy["other"])
     response = web(audrey).get(f"/exchange/{operation.pk}/")
     said = text(response)
-    assert "Assign 1 to BETA Refused" in said
+    assert "Assign 1 to BETA Result Refused" in said
     assert "Refused with 422. It will not be retried automatically." in said
     assert "0.25 s 422" in said
     assert '{"detail": "no <b>markup</b>"}' in said
