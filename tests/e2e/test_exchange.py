@@ -5,10 +5,23 @@ Uses PostgreSQL and Redis, or with `--database sqlite` the embedded default.
 
 import base64
 import hashlib
+import re
+from concurrent.futures import ThreadPoolExecutor, wait
 
 import pytest
 
 from tests.exchange import Client
+from tests.pages import asked_for
+
+SESSION = """
+from django.contrib.auth import get_user_model
+from django.test import Client
+
+client = Client()
+user = get_user_model().objects.get(username="alice")
+client.force_login(user, backend="django.contrib.auth.backends.ModelBackend")
+print(client.cookies["sessionid"].value)
+"""
 
 
 @pytest.fixture
@@ -234,3 +247,23 @@ def test_a_bulk_job_that_is_started_on_its_page_reaches_the_partner(running_exch
     for number in numbers:
         running_exchange.until_received("ACME", number, ["Assign"])
         assert number in carol.get(f"{job}?show=done").text
+
+
+def test_the_answer_to_an_open_page_waits_for_news(running_exchange, new_change):
+    number = new_change(owning_group="ACME Networks")
+    running_exchange.until("ACME's own number is known", lambda: reference(running_exchange, number))
+    page = Client(running_exchange.base_url)
+    page.cookies.set("sessionid", running_exchange.shell(SESSION).strip())
+    content = page.get(f"/changes/{number}/").text
+    with ThreadPoolExecutor(1) as threads:
+        while True:
+            version, address = re.search(r'id="news" data-version="([^"]*)" hx-get="([^"]*)"', content).groups()
+            headers = asked_for(version, Target="news")
+            asked = threads.submit(page.get, address.replace("&amp;", "&"), headers=headers, timeout=60)
+            if not wait([asked], timeout=2).done:
+                break
+            content = asked.result().text or content  # the delivery, or another minute
+        comment(running_exchange, number, "Here it is")
+        news = asked.result()
+    assert news.status_code == 200
+    assert "Here it is" in news.text

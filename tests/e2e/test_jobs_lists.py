@@ -9,7 +9,7 @@ import pytest
 import time_machine
 from django.db import transaction
 from django.utils import timezone
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import Page, expect
 
 from changes.choices import Phase
 from changes.models import Approval, Comment
@@ -17,26 +17,9 @@ from changes.models.looks import look
 from integrations.models import ExternalReference
 from tests.factories import ChangeFactory, SupportGroupFactory, change_in
 
+from .hand import Hand
+
 pytestmark = pytest.mark.django_db(transaction=True)
-
-
-class Hand:
-    """Clicks and keys on a page, counted. Text that is typed does not count."""
-
-    def __init__(self, page: Page) -> None:
-        self.page = page
-        self.count = 0
-
-    def press(self, key: str) -> None:
-        self.count += 1
-        self.page.keyboard.press(key)
-
-    def type(self, text: str) -> None:
-        self.page.keyboard.type(text)
-
-    def click(self, what: Locator, **options: object) -> None:
-        self.count += 1
-        what.click(**options)  # type: ignore[arg-type]
 
 
 # --- Find the change that ACME calls C-1001 ---
