@@ -6,7 +6,6 @@ called after the refused work was rolled back, so the refusal is kept.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -19,6 +18,7 @@ from django.utils import timezone
 from changes.actor import Actor, current, current_request
 from changes.models.security_event import PendingEvent, SecurityEvent
 from changes.protection.addresses import counted
+from changes.texts.storable import storable
 
 from . import floods
 from .chain import seal_after_commit
@@ -27,7 +27,6 @@ from .kinds import KINDS
 ACCOUNT_TYPE = "auth.user"
 LONGEST_VALUE = 300
 MOST_VALUES = 100
-_UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 
 
 @dataclass(frozen=True)
@@ -158,5 +157,5 @@ def _plain(value: object) -> Any:
 
 
 def _text(value: object, limit: int) -> str:
-    text = _UNSTORABLE.sub("\ufffd", str(value))
+    text = storable(str(value))
     return text if len(text) <= limit else f"{text[: limit - 1]}…"

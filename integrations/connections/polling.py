@@ -17,6 +17,7 @@ from django.db import InterfaceError, OperationalError
 from django.utils import timezone
 from rest_framework.exceptions import APIException, Throttled
 
+from changes.texts.storable import storable
 from integrations.models import ConnectionPoll, SecretUnreadable
 from integrations.outgoing import delivery, outbox
 from integrations.outgoing.sending import retry_after
@@ -384,7 +385,7 @@ class _Poll:
             due_at=now + timedelta(seconds=0 if shutdown.is_asked() else pause if error else self.every),
             failures=failures,
             failing_since=_failing_since(self.row, now) if error else None,
-            last_error=self.line_masked(error).replace("\x00", "\ufffd")[:500],
+            last_error=storable(self.line_masked(error))[:500],
             **({} if error else {"polled_at": now}),
         )
 

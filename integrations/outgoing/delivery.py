@@ -217,7 +217,7 @@ class _Drain:
                 self._continue(written)
             except (OperationalError, InterfaceError):
                 raise
-            except DatabaseError:
+            except (DatabaseError, UnicodeError):
                 self._write_one_by_one()
         self._release_stale()
 
@@ -232,7 +232,7 @@ class _Drain:
                 outbox.settle([result])
             except (OperationalError, InterfaceError):
                 raise
-            except DatabaseError as error:
+            except (DatabaseError, UnicodeError) as error:
                 logger.exception("The result of %s cannot be written", result.operation.pk)
                 self.under_way.pop(id(result), None)
                 outbox.settle([_unwritable(result, error)])
@@ -280,7 +280,7 @@ class _Drain:
         time.sleep(LOOK_AGAIN)
 
 
-def _unwritable(result: Result, error: DatabaseError) -> Result:
+def _unwritable(result: Result, error: Exception) -> Result:
     attempt = DeliveryAttempt(
         operation=result.operation,
         claim=result.attempt.claim,

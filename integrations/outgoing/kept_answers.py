@@ -10,6 +10,7 @@ from functools import lru_cache
 from typing import Any
 
 from changes.texts.lines import as_line
+from changes.texts.storable import storable
 
 WORDS_KEPT = 300
 HEADERS_KEPT, HEADER_KEPT = 2000, 200
@@ -31,6 +32,7 @@ def own_words(body: bytes) -> str:
     except (ValueError, RecursionError):
         found = _TITLE.search(text)
         said = as_line(html.unescape(found[2])) if found else "" if text[:1] in ("<", "{", "[") else as_line(text)
+    said = storable(said)
     return said if len(said) <= WORDS_KEPT else f"{said[: WORDS_KEPT - 1]}…"
 
 
@@ -78,12 +80,12 @@ def kept_headers(headers: Mapping[str, str], masked: Callable[[str], str] = str)
     values = masked("\n".join(kept.values())).split("\n")
     lines, size = [], 0
     for name, value in zip(kept, values, strict=False):
-        line = f"{name}: {MASK if _is_secret(name) else _value(name, value)}".replace("\x00", "\ufffd")
+        line = f"{name}: {MASK if _is_secret(name) else _value(name, value)}"
         size += len(line) + 1
         if size > HEADERS_KEPT:
             break
         lines.append(line)
-    return "\n".join(lines)
+    return storable("\n".join(lines))
 
 
 def _value(name: str, value: str) -> str:

@@ -70,7 +70,11 @@ def test_why_it_is_stuck_is_seen_and_mended(signed_in_page, ingrid, acme):
     change = change_in(Phase.PLAN, owning_group=acme.external_groups.get().group)
     operation = OutgoingOperation.objects.get()
     OutgoingOperation.objects.update(
-        status="Refused", tries=1, last_failure="status", last_http_status=422, last_error="refused with 422: The record is locked"
+        status="Refused",
+        tries=1,
+        last_failure="status",
+        last_http_status=422,
+        last_error="refused with 422: The record is locked",
     )
     DeliveryAttempt.objects.create(
         operation=operation,

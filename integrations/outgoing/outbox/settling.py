@@ -15,6 +15,7 @@ from django.db.models import OuterRef, Subquery
 from django.utils import timezone
 
 from changes.security_log.recording import Subject, record
+from changes.texts.storable import storable
 from integrations import statements
 from integrations.choices import DeliveryStatus, Failure
 from integrations.models import DeliveryAttempt, Exchange, ExternalSystem, OutgoingOperation
@@ -26,6 +27,8 @@ from .results import Outcome, Result
 # Seconds. A partner may ask for a longer pause than the schedule's, up to this or the schedule's longest.
 LONGEST_RETRY_AFTER = 86_400.0
 
+# The texts of an attempt that a partner wrote or may have a say in.
+_TEXTS_OF_PARTNERS = ("answer", "answer_headers", "error", "note", "request")
 WRITTEN = ["status", "claimed_until", "tries", "next_try_at", "last_failure", "last_http_status", "last_error"]
 
 
@@ -99,6 +102,8 @@ def _write_attempts(results: Sequence[Result], notes: Mapping[UUID, str]) -> Non
         result.attempt.pk = None  # a transaction that was rolled back may have given it a key
         note = notes.get(result.operation.pk, "")
         result.attempt.note = f"{result.note} {note}".strip()[:500]
+        for name in _TEXTS_OF_PARTNERS:
+            setattr(result.attempt, name, storable(getattr(result.attempt, name)))
         if result.attempt.note and result.outcome in (Outcome.DELIVERED, None):
             result.attempt.failure = Failure.UNUSABLE_ANSWER
     DeliveryAttempt.objects.bulk_create([result.attempt for result in results])
@@ -161,7 +166,7 @@ def _settled_otherwise(result: Result, now: datetime) -> OutgoingOperation:
         next_try_at=result.operation.next_try_at,
         last_failure=result.attempt.failure,
         last_http_status=result.attempt.http_status,
-        last_error=result.error[:500],
+        last_error=storable(result.error)[:500],
     )
     if result.outcome is Outcome.PAUSE:
         row.tries -= 1
@@ -169,7 +174,7 @@ def _settled_otherwise(result: Result, now: datetime) -> OutgoingOperation:
         row.status = DeliveryStatus.REFUSED
     elif tries > len(schedule):
         row.status = DeliveryStatus.REFUSED
-        row.last_error = f"{result.error[:400]} (given up after {tries} tries)"
+        row.last_error = f"{storable(result.error)[:400]} (given up after {tries} tries)"
     else:
         row.next_try_at = now + timedelta(seconds=_pause(schedule[tries - 1], result.retry_after))
     return row

@@ -37,6 +37,20 @@ class TestAnswers:
         assert ExternalReference.objects.get().external_status == "Done"
         assert partner.received[1][1]["external_reference"]["external_id"] == "A-1"
 
+    @pytest.mark.parametrize("status", [200, 422, 503])
+    def test_what_no_database_keeps_holds_nothing_up(self, acme, partner, change, alice, status):
+        """A header in Latin-1, halves of surrogate pairs and NULs. The next operation still goes."""
+        comment(change, alice)
+        told = b'{"detail": "a\\ud800b\\u0000c", "external_id": "A-1", "external_status": "\\udc00"}'
+        partner.script = [answer(status, told, X_Served_By="M\u00fcller")]
+        delivery.drain()
+        attempt = DeliveryAttempt.objects.earliest("pk")
+        assert "X-Served-By: M" in attempt.answer_headers
+        assert attempt.http_status == status
+        assert first().status == {200: "Delivered", 422: "Refused", 503: "Waiting"}[status]
+        if status == 422:
+            assert first().last_error.endswith("a\ufffdb\ufffdc")
+
     UNUSABLE = [
         b"<html>fine</html>",
         b"{",
