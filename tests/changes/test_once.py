@@ -24,7 +24,7 @@ def test_the_form_of_a_new_change_that_is_sent_twice_creates_one_and_leads_to_it
     assert first["Location"] == second["Location"] == f"/changes/{change.number}/"
     assert change.outgoing_operations.count() == 1
     said = text(client.get(second["Location"]))
-    assert f"{change.number} was created. The form was sent twice but counted once." in said
+    assert f"{change.number} was created. Submitted twice, saved once." in said
 
 
 def test_a_new_form_or_the_same_one_with_something_else_in_it_creates_another(alice):

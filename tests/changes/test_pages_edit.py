@@ -108,7 +108,7 @@ def test_an_invalid_field_is_said_at_the_top_and_beside_it_and_nothing_is_create
     response = create(alice, **{"title": "A title", **fields})
     assert response.status_code == 200
     content = response.content.decode()
-    assert "Not saved: correct this first" in content
+    assert "Not saved. Fix these fields" in content
     assert f'href="#id_{field}"' in content
     beside = content.partition(f'id="id_{field}_error"')[2].partition("</p>")[0]
     assert said in beside
@@ -246,7 +246,7 @@ def test_a_stale_save_is_refused_and_shows_what_the_other_person_changed(alice, 
     response = web(alice).post(f"/changes/{change.number}/edit/", data)
     assert response.status_code == 409
     said = text(response)
-    assert "was changed while you were editing" in said
+    assert "The record has changed" in said
     clash = said.partition("As it was:")[2].partition("Another value")[0]
     assert clash.split("Theirs")[0].strip() == "Replace core switch"
     assert "by carol," in clash

@@ -103,7 +103,7 @@ def test_two_people_edit_at_once_and_nothing_is_lost(signed_in_page, alice, caro
     first.get_by_label("Service").fill("Alice's service")
     first.get_by_role("button", name="Save").click()
     conflict = first.locator(".conflict")
-    expect(conflict.get_by_role("alert")).to_contain_text("was changed while you were editing")
+    expect(conflict.get_by_role("alert")).to_contain_text("The record has changed")
     expect(conflict.get_by_role("group", name="Title")).to_contain_text("Carol's title")
     expect(conflict.get_by_role("row", name="Risk")).to_contain_text("Theirs is taken")
     expect(first.get_by_role("textbox", name="Title")).to_have_value("Alice's title")

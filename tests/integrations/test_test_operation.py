@@ -96,7 +96,7 @@ def test_the_group_is_chosen_from_those_of_the_system(ingrid, acme, beta):
     foreign = ExternalGroup.objects.get(system=beta).group
     response = web(ingrid).post(TEST, {"group": foreign.pk})
     assert response.status_code == 200
-    assert "Not sent: correct this first" in text(response)
+    assert "Not sent. Fix these fields" in text(response)
     assert Change.objects.count() == 1
 
 

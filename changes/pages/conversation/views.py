@@ -77,7 +77,7 @@ class CommentAdd(WithRecipients, CommentPage):
             form.add_error(None, said % {"why": str(unseen)})
             return self.with_new_recipients(comment_form=form)
         if sent.is_again:
-            messages.success(request, _("Your comment was added. The form was sent twice but counted once."))
+            messages.success(request, _("Your comment was added. Submitted twice, saved once."))
         elif comment.visibility == Visibility.PRIVATE:
             messages.success(request, _("Your private comment was added."))
         else:

@@ -66,7 +66,7 @@ class ChangeCreate(StaffPage):
         if not sent.led_to:
             return self.page(form)
         if sent.is_again:
-            said = _("%(number)s was created. The form was sent twice but counted once.")
+            said = _("%(number)s was created. Submitted twice, saved once.")
         else:
             said = _("%(number)s was created.")
         messages.success(request, said % {"number": sent.led_to})

@@ -91,7 +91,7 @@ def test_skipping_needs_a_reason(ingrid, given, reason):
     refuse(operation)
     response = web(ingrid).post(f"/exchange/{operation.pk}/skip/", {"reason": reason})
     assert response.status_code == 200
-    assert "Not skipped: correct this first" in text(response)
+    assert "Not skipped. Fix these fields" in text(response)
     operation.refresh_from_db()
     assert operation.status == "Refused"
 

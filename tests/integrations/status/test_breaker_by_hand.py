@@ -57,7 +57,7 @@ def test_one_that_opened_by_itself_may_be_kept_open(ingrid, acme, settings):
 def test_opening_needs_a_reason_of_a_bearable_length(ingrid, acme, reason):
     response = web(ingrid).post(OPEN, {"reason": reason})
     assert response.status_code == 200
-    assert "Not paused: correct this first" in text(response)
+    assert "Not paused. Fix these fields" in text(response)
     assert control(acme).breaker == Breaker.CLOSED
     assert not LogEntry.objects.exists()
 
