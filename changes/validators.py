@@ -49,6 +49,7 @@ def is_possible(moment: datetime) -> bool:
 
 def validate_web_address(url: str) -> None:
     """An http(s) address with a host, of whatever kind: short names, underscores and ports are usual in a company."""
+    validate_text(url)
     try:
         parts = urlsplit(url)
         is_one = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0

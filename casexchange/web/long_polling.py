@@ -9,15 +9,15 @@ from collections.abc import Callable, Hashable
 from concurrent.futures import Executor
 from contextlib import suppress
 
-from changes.api.waiting import Keys, Wait
+from changes.api.waiting import CALLS, PAGES, Keys, Wait
 
 logger = logging.getLogger(__name__)
 
 # Seconds between two looks, and what each key adds, so that very many of them do not take all of a thread's time.
 INTERVAL, FOR_EACH_KEY = 0.2, 0.005
-# Calls that may wait in this process. A web server takes some hundreds of calls at a time, and those who wait must not
-# be in the way of those who do not.
-MOST = 400
+# Calls that may wait in this process, by their share. A web server takes some hundreds of calls at a time, and those
+# who wait must not be in the way of those who do not.
+MOST = {CALLS: 200, PAGES: 200}
 
 
 class LongPolls:
@@ -28,13 +28,15 @@ class LongPolls:
         self._waiting: dict[Callable[[Keys], Keys], dict[Hashable, set[asyncio.Event]]] = defaultdict(dict)
         self._looking: asyncio.Task[None] | None = None
         self._of_owner: Counter[Hashable] = Counter()
+        self._of_share: Counter[str] = Counter()
 
     async def wait(self, wait: Wait) -> None:
         """Returns when there is news, or when the time is over; at once if too many wait already."""
-        if self._of_owner[wait.owner] >= wait.most or self._of_owner.total() >= MOST:
+        if self._of_owner[wait.owner] >= wait.most or self._of_share[wait.share] >= MOST[wait.share]:
             return
         event = asyncio.Event()
         self._of_owner[wait.owner] += 1
+        self._of_share[wait.share] += 1
         keys = self._waiting[wait.ready]
         keys.setdefault(wait.key, set()).add(event)
         if self._looking is None or self._looking.done():
@@ -44,6 +46,7 @@ class LongPolls:
                 async with asyncio.timeout(wait.seconds):
                     await event.wait()
         finally:
+            self._of_share[wait.share] -= 1
             self._of_owner[wait.owner] -= 1
             if not self._of_owner[wait.owner]:
                 del self._of_owner[wait.owner]

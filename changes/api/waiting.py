@@ -17,13 +17,16 @@ CAN_WAIT, HAS_WAITED = "casexchange.can_wait", "casexchange.has_waited"
 Keys = Collection[Any]
 # Calls of one owner that may wait in a process.
 MOST_OF_OWNER = 20
+# The shares of a web server's process: calls of the API, and open pages.
+CALLS, PAGES = "calls", "pages"
 
 
 @dataclass(frozen=True)
 class Wait:
     """What a call waits for, at most so many seconds. `ready` returns those of the given keys that have news.
 
-    `owner`: whoever calls. Only `most` calls of each may wait at a time; beyond that a call is answered at once.
+    `owner`: whoever calls. Only `most` calls of each may wait at a time; beyond that a call is answered at once. So is
+    one beyond what its `share` of the server takes: open pages must not take the places of partners.
     """
 
     key: Hashable
@@ -31,6 +34,7 @@ class Wait:
     seconds: float
     ready: Callable[[Keys], Keys]
     most: int = MOST_OF_OWNER
+    share: str = CALLS
 
 
 def later(wait: Wait) -> HttpResponse:

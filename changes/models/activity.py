@@ -8,7 +8,7 @@ from datetime import datetime
 from django.db import connection
 from django.db.models import Model
 
-from .holding import notes, notes_of
+from .holding import at_end, held, notes, notes_of
 from .prepared import prepared
 
 # An older moment changes nothing, so it does not matter in which order writers come.
@@ -21,23 +21,30 @@ WHERE id IN (SELECT id FROM changes_change WHERE id IN ({keys}){lock}) AND last_
 _SKIPPED = "SELECT id FROM changes_change WHERE id IN ({keys}) AND last_activity_at < %s"
 
 
-_NOTED = "has activity"
+_NOTED, _SAVED = "last activity", "saved"
 
 
 def note_save(change: Model) -> None:
     """Says that a save in this transaction wrote the last activity of the change."""
-    notes(change)[_NOTED] = True
+    notes(change)[_SAVED] = True
 
 
-def note_activity(model: type[Model], key: int, at: datetime) -> None:
+def note_activity(model: type[Model], key: int, at: datetime, *, after_save: bool = True) -> None:
     """Notes an activity on the change with this key, whose row lock the caller holds.
 
-    Of the activities in one transaction that holds the change, only the first is written.
+    In a transaction that holds the change, only the last one is written, at its end. Without `after_save`, it adds
+    nothing to a save of the change in the same transaction.
     """
     noted = notes_of(model, key)
-    if _NOTED not in noted:
+    if _SAVED in noted and not after_save:
+        return
+    if _NOTED in noted:
+        noted[_NOTED] = at
+    elif held(model, key):
+        noted[_NOTED] = at
+        at_end(lambda: write_activity(key, noted[_NOTED]))
+    else:
         write_activity(key, at)
-        noted[_NOTED] = True
 
 
 def write_activity(key: int, at: datetime) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from copy import copy
@@ -17,18 +17,29 @@ _held: ContextVar[Model | None] = ContextVar("held_change", default=None)
 _notes: ContextVar[dict[Any, Any] | None] = ContextVar("notes_of_held_change", default=None)
 
 
+_ENDS = "ends"
+
+
 @contextmanager
 def holding(change: Model) -> Iterator[None]:
     """Tells saves inside that the caller's transaction holds the row lock of `change`, so they do not lock it again.
 
     The caller must have inserted `change`, or read it by `locked()`, in this transaction, and not altered it since.
     """
-    token, notes = _held.set(copy(change)), _notes.set({})
+    ends: list[Callable[[], None]] = []
+    token, notes = _held.set(copy(change)), _notes.set({_ENDS: ends})
     try:
         yield
+        for end in ends:
+            end()
     finally:
         _held.reset(token)
         _notes.reset(notes)
+
+
+def at_end(do: Callable[[], None]) -> None:
+    """Calls `do` at the end of the innermost `holding()`, unless it ends by an error."""
+    (_notes.get() or {})[_ENDS].append(do)
 
 
 def held(model: type[Record], key: int) -> Record | None:

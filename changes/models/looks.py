@@ -33,7 +33,7 @@ def look(user_id: int, change: Change, until: datetime) -> datetime | None:
 
     Returns until when they had seen it before; None if never.
     """
-    known = Look.objects.filter(user=user_id, change=change).values_list("seen_until", flat=True).first()
+    known = looked(user_id, change)
     if known is None or known < until:
         Look.objects.bulk_create(
             [Look(user_id=user_id, change=change, seen_until=until)],
@@ -42,6 +42,11 @@ def look(user_id: int, change: Change, until: datetime) -> datetime | None:
             update_fields=["seen_until"],
         )
     return known
+
+
+def looked(user_id: int, change: Change) -> datetime | None:
+    """Until when this person has seen the change; None if never."""
+    return Look.objects.filter(user=user_id, change=change).values_list("seen_until", flat=True).first()
 
 
 def news_since_looked(user_id: int, changes: Iterable[Change]) -> set[int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -21,6 +22,12 @@ class Overlaps:
 
     named: Sequence[Change]
     is_more: bool = False
+
+    @property
+    def version(self) -> str:
+        """Differs whenever what is named differs."""
+        named = [(change.pk, change.version) for change in self.named]
+        return hashlib.sha256(repr((named, self.is_more)).encode()).hexdigest()[:8] if named else ""
 
 
 def overlaps_of(change: Change) -> Overlaps:

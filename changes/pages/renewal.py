@@ -35,7 +35,7 @@ from django.template.loader import render_to_string
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from changes.api.waiting import CAN_WAIT, Keys, Wait, later
+from changes.api.waiting import CAN_WAIT, HAS_WAITED, PAGES, Keys, Wait, later
 
 from .htmx import VERSION
 
@@ -43,7 +43,9 @@ NOTHING_NEW = 204
 # Seconds for which an answer waits at most, less than a proxy's patience. Then "3 minutes ago" is renewed too.
 LONGEST_WAIT = 40
 # The open pages of one person for which a web server's process lets answers wait.
-MOST_PAGES = 200
+MOST_PAGES = 100
+# Seconds between two requests of a page: where answers wait, and where a server cannot let them.
+LIVE, ELSEWHERE = 1, 8
 # The event that makes a part poll at once.
 NOW = "renew"
 # CSRF tokens differ on each rendering, so they are left out of the version.
@@ -83,7 +85,12 @@ def waiting(request: HttpRequest, watch: Watch) -> HttpResponse | None:
     """The answer that waits for news before the view is called again. None if it has waited, or cannot wait."""
     if not request.META.get(CAN_WAIT):
         return None
-    return later(Wait(watch.key, f"pages of {request.user.pk}", LONGEST_WAIT, watch.ready, MOST_PAGES))
+    return later(Wait(watch.key, f"pages of {request.user.pk}", LONGEST_WAIT, watch.ready, MOST_PAGES, PAGES))
+
+
+def interval(request: HttpRequest) -> int:
+    """The seconds between two requests of a part whose answers wait for news."""
+    return LIVE if request.META.get(CAN_WAIT) or request.META.get(HAS_WAITED) else ELSEWHERE
 
 
 def attributes(version: str, every: int = 0, address: str = "", also: str = "") -> SafeString:

@@ -12,6 +12,9 @@ register = template.Library()
 
 
 @register.simple_tag(takes_context=True)
-def renews(context: Context, version: str, every: int = 0, address: str = "", also: str = "") -> SafeString:
-    """The attributes of a part that polls `address`, by default the address of this request."""
+def renews(
+    context: Context, version: str, every: int = 0, address: str = "", also: str = "", waits: bool = False
+) -> SafeString:
+    """The attributes of a part that polls `address`, by default the address of this request. `waits`: for news."""
+    every = renewal.interval(context["request"]) if waits else every
     return renewal.attributes(version, every, address or context["request"].path, also)

@@ -54,7 +54,7 @@ class ExternalReference(models.Model):
     def save(self, *args: Any, **kwargs: Any) -> None:
         """Also notes the news on the change, whose row lock the caller holds."""
         super().save(*args, **kwargs)
-        note_activity(Change, self.change_id, self.updated_at)
+        note_activity(Change, self.change_id, self.updated_at, after_save=False)
 
 
 class Exchange(models.Model):

@@ -13,26 +13,27 @@ from integrations.models import Exchange, ExternalSystem, IncomingOperation, Out
 
 from .change_panel import exchange_of
 
-_STATES = ("pk", "enabled", "paused_at", "control__breaker", "control__breaker_until")
+_STATES = ("pk", "enabled", "paused_at", "control__breaker")
 
 
 def stamps(changes: Collection[int]) -> Mapping[int, str]:
-    """For each change a text that differs when an operation, or the state of a system, differs. Four queries."""
+    """For each change a text that differs when an operation, or the state of one of its systems, does. Four queries."""
     found: dict[int, list[object]] = {key: [] for key in changes}
-    exchanges = Exchange.objects.filter(change__in=changes).order_by()
-    recorded = exchanges.values_list("change").annotate(Sum("last_sequence"), Count("rejected_at_sequence"))
+    states = {row[0]: row for row in ExternalSystem.objects.order_by().values_list(*_STATES)}
+    exchanges = Exchange.objects.filter(change__in=changes).order_by("pk")
+    for key, system, *positions in exchanges.values_list("change", "system", "last_sequence", "rejected_at_sequence"):
+        found[key].append((positions, states.get(system)))
     # Only open operations, of which there are few. One that is settled leaves them.
     of_open = OutgoingOperation.objects.unsettled().filter(exchange__change__in=changes).order_by()
     sent, refused = Q(status=DeliveryStatus.SENDING), Q(status=DeliveryStatus.REFUSED)
-    under_way = of_open.values_list("exchange__change").annotate(
-        Count("pk"), Sum("claim"), Sum("tries"), sent=Count("pk", filter=sent), refused=Count("pk", filter=refused)
-    )
+    counts = {"sent": Count("pk", filter=sent), "refused": Count("pk", filter=refused)}
+    sums = (Count("pk"), Sum("claim"), Sum("tries"), Max("next_try_at"))
+    under_way = of_open.values_list("exchange__change").annotate(*sums, **counts)
     incoming = IncomingOperation.objects.filter(change__in=changes).order_by().values_list("change")
-    for rows in (recorded, under_way, incoming.annotate(Max("received_at"))):
+    for rows in (under_way, incoming.annotate(Max("received_at"))):
         for key, *values in rows:
             found[key].append(values)
-    states = list(ExternalSystem.objects.order_by("pk").values_list(*_STATES))
-    return {key: f"{values} {states}" for key, values in found.items()}
+    return {key: str(values) for key, values in found.items()}
 
 
 def _values(change: Change, shown: str) -> dict[str, object]:

@@ -94,7 +94,9 @@ class OneOperation(StaffPage):
         related = ("change", "cause__system", "cause__user")
         operation: Any = OutgoingOperation.objects.with_neighbours().select_related(*related).get(pk=pk)
         context = self._of_outgoing(operation)
-        part = Part.of(request, "operation", "integrations/includes/outgoing_result.html", context, every=1)
+        part = Part.of(
+            request, "operation", "integrations/includes/outgoing_result.html", context, renewal.interval(request)
+        )
         if stamp is None:
             payload = {"payload": Shown.of(outbox.message(operation)), "curl": self._curl(operation)}
             return render(request, "integrations/outgoing.html", {**context, **payload, "part": part})

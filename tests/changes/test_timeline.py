@@ -288,7 +288,7 @@ def test_a_save_of_somebody_else_renews_the_facts_the_path_and_the_sections(alic
         change.save()
     content = news(alice, busy, seen).content.decode()
     assert f"<title>{change.number} Another switch · casexchange</title>" in content
-    for part in ("change-title", "facts", "path", "timeline", "decisions", "about", "details", "plan"):
+    for part in ("change-title", "facts", "path", "timeline", "approvals", "about", "details", "plan"):
         assert re.search(rf'id="{part}"[^>]*hx-swap-oob="true"', content), part
     assert f'name="version" value="{change.version}"' in content
 

@@ -114,7 +114,7 @@ def test_a_comment_costs_its_row_and_the_reading_of_who_hears_of_it(asked, acme)
     asked_more = asked(200, key="k-2", operation="Update", properties={"title": "Newer"}, comments=comments)
     for each in nobody:
         asked_more.remove(each)
-    assert asked_more == ["INSERT changes_comment", KNOWN] * 2
+    assert asked_more == [*["INSERT changes_comment", KNOWN] * 2, "UPDATE changes_change"]  # its last activity
 
 
 def test_a_repeat_of_a_create_is_undone_at_its_reference(asked):

@@ -100,7 +100,11 @@ def _ready(keys: Keys) -> Keys:
 
 
 def _stamps(changes: Collection[int]) -> dict[int, str]:
-    moments = Change.objects.filter(pk__in=changes).order_by().values_list("pk", "last_activity_at")
+    # With the version: while an upgrade goes on, a web server of the former release does not note activities.
+    moments = Change.objects.filter(pk__in=changes).order_by().values_list("pk", "last_activity_at", "version")
     others = [source.stamps(changes) for source in _sources]
-    told = {key: " ".join([moment.isoformat(), *(other.get(key, "") for other in others)]) for key, moment in moments}
+    told = {
+        key: " ".join([moment.isoformat(), str(version), *(other.get(key, "") for other in others)])
+        for key, moment, version in moments
+    }
     return {key: hashlib.sha256(text.encode()).hexdigest()[:16] for key, text in told.items()}

@@ -255,7 +255,8 @@ class ChangePage:
         """The version of everything that updates itself on the page: the record, its decisions, the timeline, and what
         other apps show. A page of older entries keeps them, so their stamp is left out."""
         stamp = "" if self.timeline.after else self.timeline.stamp
-        return open_page.version_of(f"{self.change.version}.{self.change.decided}.{stamp}", self.change)  # type: ignore[attr-defined]
+        seen = f"{self.change.decided}-{self.overlaps.version}"  # type: ignore[attr-defined]
+        return open_page.version_of(f"{self.change.version}.{seen}.{stamp}", self.change)
 
     def version_with_timeline(self, shown: str) -> str:
         """The version of a page of version `shown` after only its timeline was updated.

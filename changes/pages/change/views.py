@@ -18,7 +18,7 @@ from changes.actor import signed_in
 from changes.choices import CompletionCode, Decision, Phase
 from changes.exceptions import ChangeRefused, ConditionsUnmet, MayNotApprove, StaleChange
 from changes.models import Approval, Change
-from changes.models.looks import look
+from changes.models.looks import look, looked
 from changes.pages import renewal
 from changes.pages.access import StaffPage, require
 from changes.pages.htmx import asks_for_part, target
@@ -77,7 +77,9 @@ class ChangeDetail(OneChange):
         if part == "news":
             return self.fresh()
         page = ChangePage(self.change, request.user, request.GET.dict())
-        page.seen_until = look(signed_in(request).pk, self.change, page.shown_until)
+        person = signed_in(request).pk
+        shows_all = not (page.timeline.show or page.timeline.after)
+        page.seen_until = look(person, self.change, page.shown_until) if shows_all else looked(person, self.change)
         return render(request, "changes/detail.html", {"change": self.change, "page": page})
 
     def chosen_timeline(self) -> HttpResponse:
@@ -103,7 +105,8 @@ class ChangeDetail(OneChange):
         return renewal.waiting(self.request, stamp) or renewal.nothing_new(stamp.on(page.version))
 
     def _changed(self, page: ChangePage, shown: str, stamp: news.Stamp) -> HttpResponse:
-        look(signed_in(self.request).pk, self.change, page.shown_until)
+        if not (page.timeline.show or page.timeline.after):
+            look(signed_in(self.request).pk, self.change, page.shown_until)
         context = {
             "change": self.change,
             "page": page,

@@ -10,7 +10,7 @@ from uuid import UUID
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
 
-from changes.models.activity import note_activities, write_activity
+from changes.models.activity import note_activities
 from integrations import statements
 from integrations.models import Exchange, ExternalReference
 
@@ -62,14 +62,13 @@ def keep_answers(results: Sequence[Result], exchanges: Mapping[int, Exchange], n
 
 
 def _note_news(changes: set[int], now: datetime) -> None:
-    """Notes the news on these changes: now where it is possible without waiting, else after the transaction."""
+    """Notes the news on these changes, without waiting for anybody: a drain must not stand still.
+
+    Where another transaction holds a change, it is tried once more after this one. Who holds a change notes an activity
+    of its own, so what is missed even then differs by a moment only.
+    """
     if missed := note_activities(changes, now):
-        transaction.on_commit(lambda: _note_later(missed, now))
-
-
-def _note_later(changes: Sequence[int], now: datetime) -> None:
-    for key in sorted(changes):
-        write_activity(key, now)
+        transaction.on_commit(lambda: note_activities(missed, now), robust=True)
 
 
 def _insert(new: References) -> list[tuple[int, int]]:

@@ -58,6 +58,11 @@ def partner_says(world, system, **said):
     assert world.partner_api(system).post("/api/v1/operations/", body).status_code == 200
 
 
+def partner_edits_and_comments(world):
+    comments = [{"body": "One"}, {"body": "Two"}]
+    partner_says(world, world.acme, properties={"title": "Theirs"}, external_status="New", comments=comments)
+
+
 def reject(world):
     body = {"system_id": "ACME", "operation": "Reject", "change_number": world.change.number}
     assert world.partner_api(world.acme).post("/api/v1/operations/", body).status_code == 200
@@ -83,6 +88,7 @@ ACTIVITIES = {
     "an approval": (approve, "staff"),
     "ACME tells a status": (lambda world: partner_says(world, world.acme, external_status="Working"), "staff ACME"),
     "BETA tells a status": (lambda world: partner_says(world, world.beta, external_status="Done"), "staff BETA"),
+    "ACME edits and comments at once": (partner_edits_and_comments, "all"),
     "ACME rejects": (reject, "all"),
     "nothing": (lambda world: None, ""),
 }
@@ -147,3 +153,9 @@ def test_an_order_by_activity_is_for_staff(api, audrey, partner_api, acme, world
 def test_changes_are_found_by_the_ids_of_partners(api, audrey, partner_api, acme, world, query, for_staff, for_acme):
     found = [len(client.get(f"{CHANGES}?{query}").json()["results"]) for client in (api(audrey), partner_api(acme))]
     assert found == [for_staff, for_acme]
+
+
+def test_a_comment_is_an_activity_up_to_its_own_moment(api, audrey, world):
+    partner_edits_and_comments(world)
+    for comment in world.change.comments.all():
+        assert numbers(api(audrey), timestamp(comment.created_at)) == [world.change.number]

@@ -37,6 +37,12 @@ class TestAnswers:
         assert ExternalReference.objects.get().external_status == "Done"
         assert partner.received[1][1]["external_reference"]["external_id"] == "A-1"
 
+    def test_a_link_that_no_database_keeps_is_left_out(self, partner, change):
+        partner.default = answer(200, b'{"external_id": "A-1", "external_url": "https://acme.example/\\ud800"}')
+        delivery.drain()
+        assert first().status == "Delivered"
+        assert ExternalReference.objects.get().external_url == ""
+
     @pytest.mark.parametrize("status", [200, 422, 503])
     def test_what_no_database_keeps_holds_nothing_up(self, acme, partner, change, alice, status):
         """A header in Latin-1, halves of surrogate pairs and NULs. The next operation still goes."""
@@ -61,6 +67,7 @@ class TestAnswers:
         {"external_id": "x" * 256},
         {"external_id": "\x00"},
         {"external_id": "TAKEN"},
+        b'{"external_id": "A-\\udc00"}',
         {"external_status": "In progress"},
         b"x" * 200_000,
     ]

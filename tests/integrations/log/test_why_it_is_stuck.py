@@ -126,7 +126,7 @@ def test_a_call_of_a_mapped_partner_as_curl_has_a_variable_for_each_secret(ingri
     revision.save()
     operation = refused(give, acme, partner, answer(422))
     page = page_of(ingrid, operation).content.decode()
-    lines = unescape(re.search(r'<pre[^>]*id="curl-1"[^>]*>(.*?)</pre>', page, re.DOTALL)[1])
+    lines = unescape(re.search(r'<pre[^>]*id="curl-\d+"[^>]*>(.*?)</pre>', page, re.DOTALL)[1])
     environment = {"SECRET": "a-secret-key-9", "PATH": "/usr/bin:/bin"}
     subprocess.run(["sh", "-euc", lines], env=environment, capture_output=True, check=True, timeout=60)
     first, again = partner.received[0], partner.received[-1]

@@ -75,4 +75,7 @@
   addEventListener("pageshow", () => {
     for (const form of document.querySelectorAll("[data-sent]")) delete form.dataset.sent;
   });
+
+  // A browser cannot show its message at a field that is folded away, and would send nothing without a word.
+  document.addEventListener("invalid", (event) => event.target.closest("details")?.setAttribute("open", ""), true);
 })();

@@ -13,12 +13,15 @@
   });
 
   const isInUse = (element) =>
-    element.dataset.extended || element.contains(document.activeElement) || element.querySelector("details[open]");
+    element.dataset.extended ||
+    element.contains(document.activeElement) ||
+    element.querySelector("details[open]") ||
+    [...element.querySelectorAll("textarea")].some((box) => box.value !== box.defaultValue);
 
   // A part that somebody reads or works in is not replaced. The timeline then offers a link to what is new.
   document.addEventListener("htmx:oobBeforeSwap", (event) => {
     const old = event.detail.target;
-    if (!["timeline", "decisions"].includes(old.id) || !isInUse(old)) return;
+    if (!["timeline", "decisions", "approvals"].includes(old.id) || !isInUse(old)) return;
     event.detail.shouldSwap = false;
     if (old.id !== "timeline") return;
     document.getElementById("timeline-news").hidden = false;

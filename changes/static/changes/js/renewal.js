@@ -37,10 +37,37 @@
     if (event.persisted || arrival?.type === "back_forward") renew();
   });
 
-  // Rows do not move under somebody's pointer or keys. The next poll after that brings the news.
+  // Rows do not move under somebody's pointer or keys. Their news wait, and a line says so.
+  let held = null;
+  const show = () => {
+    if (!held) return;
+    const { id, content } = held;
+    held = null;
+    say();
+    htmx.swap(`#${id}`, content, { swapStyle: "outerHTML" });
+  };
+  const say = () => document.querySelectorAll("[data-calm-news]").forEach((line) => (line.hidden = !held));
   document.addEventListener("htmx:beforeSwap", (event) => {
-    const isPoll = event.detail.requestConfig?.headers["X-Version"];
-    if (isPoll && event.target.matches("[data-calm]:hover, [data-calm]:focus-within")) event.detail.shouldSwap = false;
+    const part = event.target;
+    if (!event.detail.requestConfig?.headers["X-Version"] || !part.matches("[data-calm]")) return;
+    held = null;
+    if (part.matches(":hover, :focus-within")) {
+      event.detail.shouldSwap = false;
+      held = { id: part.id, content: event.detail.serverResponse };
+      // Asks only for what is newer still.
+      const version = event.detail.serverResponse.match(/data-version="([^"]*)"/);
+      if (version) part.dataset.version = version[1];
+    }
+    say();
+  });
+  for (const name of ["pointerout", "focusout"]) {
+    document.addEventListener(name, (event) => {
+      const part = event.target.closest?.("[data-calm]");
+      if (part && !part.contains(event.relatedTarget) && !part.matches(":focus-within")) show();
+    });
+  }
+  document.addEventListener("click", (event) => {
+    if (event.target.closest("[data-calm-news] button")) show();
   });
 
   // Keeps opened details open over a swap. htmx itself restores the focus to the element with the same id.

@@ -22,20 +22,25 @@
     }
   };
 
-  for (const button of document.querySelectorAll("button[data-copies]")) {
-    const source = document.getElementById(button.dataset.copies);
-    button.hidden = false;
-    button.addEventListener("click", async () => {
-      const label = button.firstElementChild;
-      const isDone = await copy(source);
-      const before = button.dataset.before ?? label.textContent;
-      button.dataset.before = before;
-      label.textContent = isDone ? button.dataset.done : button.dataset.failed;
-      document.getElementById("copied").textContent = label.textContent;
-      clearTimeout(Number(button.dataset.timer));
-      button.dataset.timer = setTimeout(() => {
-        label.textContent = before;
-      }, 3000);
-    });
-  }
+  // A part of the page that is renewed has new buttons.
+  const show = () => {
+    for (const button of document.querySelectorAll("button[data-copies][hidden]")) button.hidden = false;
+  };
+  show();
+  document.addEventListener("htmx:afterSwap", show);
+
+  document.addEventListener("click", async (event) => {
+    const button = event.target.closest("button[data-copies]");
+    if (!button) return;
+    const label = button.firstElementChild;
+    const isDone = await copy(document.getElementById(button.dataset.copies));
+    const before = button.dataset.before ?? label.textContent;
+    button.dataset.before = before;
+    label.textContent = isDone ? button.dataset.done : button.dataset.failed;
+    document.getElementById("copied").textContent = label.textContent;
+    clearTimeout(Number(button.dataset.timer));
+    button.dataset.timer = setTimeout(() => {
+      label.textContent = before;
+    }, 3000);
+  });
 })();
