@@ -36,3 +36,16 @@ def test_no_single_key_saves_an_edit_but_ctrl_enter_in_the_form_does(signed_in_p
     page.get_by_label("Title").press("Control+Enter")
     expect(page.get_by_text(f"{change.number} was saved.")).to_be_visible()
     assert Change.objects.get(pk=change.pk).title == "After"
+
+
+def test_a_field_with_an_error_is_not_left_folded_away(signed_in_page, alice):
+    page = signed_in_page(alice)
+    page.goto("/changes/new/")
+    page.get_by_label("Title").fill("Replace core switch")
+    page.get_by_role("heading", name="How and when").click()
+    page.get_by_label("Planned start").press_sequentially("12")  # half a date
+    page.get_by_role("heading", name="How and when").click()
+    expect(page.get_by_label("Planned start")).to_be_hidden()
+    page.get_by_role("button", name="Create change").click()
+    expect(page.get_by_label("Planned start")).to_be_visible()
+    assert not Change.objects.exists()

@@ -59,3 +59,19 @@ def test_back_after_a_filter_of_a_page_that_renews_itself_goes_on_renewing_it(si
     expect(page.locator("#updated")).to_contain_text("Updated automatically")
     page.get_by_role("link", name="Show it").click()  # the timeline has the focus, so it is not replaced
     expect(page.locator("#timeline")).to_contain_text("I am on it")
+
+
+def test_the_log_does_not_move_under_the_pointer_and_says_what_waits(signed_in_page, ingrid, acme):
+    ChangeFactory(owning_group=acme.external_groups.get().group)
+    page = signed_in_page(ingrid)
+    page.clock.install()
+    page.goto("/exchange/")
+    expect(page.get_by_role("link", name="Assign 1", exact=True)).to_have_count(1)
+    page.locator("#log").hover()
+    ChangeFactory(owning_group=acme.external_groups.get().group)
+    page.clock.run_for(9_000)
+    expect(page.get_by_text("Something new happened.")).to_be_visible()
+    expect(page.get_by_role("link", name="Assign 1", exact=True)).to_have_count(1)
+    page.mouse.move(1, 1)
+    expect(page.get_by_role("link", name="Assign 1", exact=True)).to_have_count(2)
+    expect(page.get_by_text("Something new happened.")).to_be_hidden()
