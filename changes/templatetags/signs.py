@@ -17,8 +17,9 @@ register = template.Library()
 def phase_badge(value: str) -> SafeString:
     """The same HTML as the tag `phase`, without a template."""
     phase = Phase(value)
-    tone = phase.lower() if phase in (Phase.BACKOUT, Phase.ABANDON) else phase.metaphase.lower()
-    return format_html('<span class="badge phase-{}" title="{}">{}</span>', tone, phase.metaphase.label, phase.label)
+    return format_html(
+        '<span class="badge phase-{}" title="{}">{}</span>', phase.tone, phase.metaphase.label, phase.label
+    )
 
 
 @register.simple_tag
