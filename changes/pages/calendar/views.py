@@ -335,8 +335,12 @@ class Calendar:
         )
 
     def _new_on(self, day: date) -> str:
-        morning = datetime.combine(day, MORNING, self.period.zone).astimezone(UTC)
-        return self._new_href(morning, days.day_start(day + timedelta(days=1), self.period.zone))
+        """The form for a new change on this day: in the morning, or in the next hour of today."""
+        end = days.day_start(day + timedelta(days=1), self.period.zone)
+        start = datetime.combine(day, MORNING, self.period.zone).astimezone(UTC)
+        if day == self.today:
+            start = max(start, self.now.replace(minute=0, second=0, microsecond=0) + timedelta(hours=1))
+        return self._new_href(start, end) if start < end else ""
 
     @property
     def weeks(self) -> list[list[Cell]]:
