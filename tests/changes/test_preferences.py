@@ -5,6 +5,7 @@ import re
 import pytest
 
 from changes.models import Change, Preferences
+from tests.factories import UserFactory
 from tests.pages import text, web
 
 pytestmark = pytest.mark.django_db
@@ -70,7 +71,8 @@ THEMES = [
 
 
 @pytest.mark.parametrize(("chosen", "head", "scheme", "admin_class"), THEMES)
-def test_the_server_sends_each_page_in_the_chosen_theme(root, change, chosen, head, scheme, admin_class):
+def test_the_server_sends_each_page_in_the_chosen_theme(change, chosen, head, scheme, admin_class):
+    root = UserFactory(is_staff=True, is_superuser=True)
     client = web(root)
     client.post("/preferences/", {**CHOSEN, "language": "en", "theme": chosen})
     again = web(root)  # signed in anew

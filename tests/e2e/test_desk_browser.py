@@ -74,8 +74,8 @@ def test_on_a_narrow_screen_the_calendar_is_a_list(signed_in_page, alice):
     expect(page.get_by_text("Wed 2 Dec")).to_have_count(2)  # the day, and the time of the change
     expect(page.get_by_role("link", name="Replace core switch")).to_be_visible()
     page.goto("/calendar/?view=month&date=2026-12-02")
-    expect(page.get_by_role("link", name="Wednesday, 2 December")).to_be_visible()
-    expect(page.get_by_text("Thursday, 3 December")).to_be_hidden()
+    expect(page.get_by_role("link", name="Wednesday, 2 December", exact=True)).to_be_visible()
+    expect(page.get_by_text("Thursday, 3 December", exact=True)).to_be_hidden()
 
 
 def follow(page: Page, name: str) -> None:
