@@ -39,6 +39,12 @@ class Phase(TextChoices):
         return METAPHASES[self]
 
     @property
+    def tone(self) -> str:
+        """The name of its colour: that of its metaphase, or its own for a phase beside the path."""
+        own = self in (Phase.BACKOUT, Phase.ABANDON)
+        return (self.value if own else self.metaphase.value).lower()
+
+    @property
     def is_final(self) -> bool:
         return self in FINAL_PHASES
 

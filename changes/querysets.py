@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, NoReturn, Self
 
 from django.db import connection, models
-from django.db.models import Case, IntegerField, Value, When
+from django.db.models import Case, IntegerField, Q, Value, When
+from django.db.models.functions import Lower
 
 from .choices import FINAL_PHASES, METAPHASES, Metaphase, Priority
 from .search import SearchText, named, reading
@@ -90,6 +91,13 @@ class ChangeQuerySet(AnnouncedQuerySet):
 
     def in_metaphase(self, metaphase: str) -> Self:
         return self.filter(phase__in=[phase for phase in METAPHASES if METAPHASES[phase] == Metaphase(metaphase)])
+
+    def on_service(self, services: Iterable[str]) -> Self:
+        """Changes on one of these services, which are compared without regard to capitals and white space around."""
+        names = {" ".join(service.split()) for service in services}
+        # SQLite lowers only ASCII, so a name as it is spelled must match too.
+        same = Q(service__in=names) | Q(lower_service__in={name.lower() for name in names})
+        return self.alias(lower_service=Lower("service")).filter(same)
 
     def find(self, typed: str, viewer: Collection[models.Model] | None = None, *, is_by_row: bool = False) -> Self:
         """Changes in which every typed word is found, within what `viewer` may see. See `search.reading()`."""

@@ -9,6 +9,7 @@ from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.db import models
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
 
 from changes.texts.lines import LineField
 from changes.validators import validate_text
@@ -30,12 +31,18 @@ def validate_time_zone(name: str) -> None:
         )
 
 
+class Theme(models.TextChoices):
+    LIGHT = "light", pgettext_lazy("theme", "Light")
+    DARK = "dark", pgettext_lazy("theme", "Dark")
+
+
 class Preferences(models.Model):
-    """Language, time zone and shortcuts of one person's pages. An empty language or time zone means the browser's."""
+    """Language, time zone, theme and shortcuts of one person's pages. Where one is empty, the browser decides."""
 
     user = models.OneToOneField(USER, on_delete=models.CASCADE, related_name="preferences")
     language = models.CharField(_("language"), max_length=10, blank=True, choices=settings.LANGUAGES)
     time_zone = models.CharField(_("time zone"), max_length=64, blank=True, validators=[validate_time_zone])
+    theme = models.CharField(_("theme"), max_length=5, blank=True, choices=Theme.choices)
     keyboard_shortcuts = models.BooleanField(_("keyboard shortcuts"), default=True)
 
     class Meta:

@@ -6,9 +6,6 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from django.db.models import Q
-from django.db.models.functions import Lower
-
 from changes.choices import Phase
 from changes.models import Change
 
@@ -40,7 +37,7 @@ def overlaps_of(change: Change) -> Overlaps:
         return Overlaps([])
     # A window without an end is the moment of its start, which the next microsecond ends.
     until = end or start.replace(microsecond=min(start.microsecond + 1, 999_999))
-    same = Change.objects.annotate(lower=Lower("service")).filter(Q(service=service) | Q(lower=service.lower()))
-    others = same.planned_within(start, until).exclude(phase=Phase.ABANDON).exclude(pk=change.pk)
+    same = Change.objects.on_service([service]).planned_within(start, until)
+    others = same.exclude(phase=Phase.ABANDON).exclude(pk=change.pk)
     found = list(others.for_rows().order_by("planned_start", "pk")[: MOST_NAMED + 1])
     return Overlaps(found[:MOST_NAMED], len(found) > MOST_NAMED)

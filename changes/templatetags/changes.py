@@ -103,8 +103,7 @@ def is_moment(value: object) -> bool:
 def phase(value: str) -> dict[str, Any]:
     """A phase as a badge in the colour of its metaphase."""
     current = Phase(value)
-    special = current.value.lower() if current in (Phase.BACKOUT, Phase.ABANDON) else ""
-    return {"phase": current.label, "metaphase": current.metaphase.label, "tone": special or current.metaphase.lower()}
+    return {"phase": current.label, "metaphase": current.metaphase.label, "tone": current.tone}
 
 
 @register.inclusion_tag("includes/priority.html")

@@ -17,8 +17,8 @@ register = template.Library()
 def phase_badge(value: str) -> SafeString:
     """The same HTML as the tag `phase`, without a template."""
     phase = Phase(value)
-    tone = phase.lower() if phase in (Phase.BACKOUT, Phase.ABANDON) else phase.metaphase.lower()
-    return format_html('<span class="badge phase-{}" title="{}">{}</span>', tone, phase.metaphase.label, phase.label)
+    meaning, tone = phase.metaphase.label, phase.tone
+    return format_html('<span class="badge phase-{}" title="{}">{}</span>', tone, meaning, phase.label)
 
 
 @register.simple_tag

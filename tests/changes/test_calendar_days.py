@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from changes.pages.calendar import days as calendar
-from changes.pages.calendar import drawing as timeline_drawing
+from changes.pages.calendar import planner
 from changes.pages.calendar.days import DAY, MONTH, VIEWS, WEEK, Window, by_day, day_start, overlaps, period, share_time
 
 BERLIN = ZoneInfo("Europe/Berlin")
@@ -88,16 +88,26 @@ def test_days_follow_one_another_without_a_gap(shown):
     assert calendar.period(shown.view, shown.previous, shown.zone).days[-1] >= shown.days[0] - timedelta(days=1)
 
 
-@given(windows(most=40), st.sampled_from([DAY, WEEK]), st.dates(date(2026, 10, 1), date(2026, 11, 10)))
-def test_no_bar_or_label_of_the_drawing_covers_another(given_windows, view, anchor):
-    shown = period(view, anchor, BERLIN)
+@given(
+    windows(most=20),
+    st.sampled_from([DAY, WEEK]),
+    st.dates(date(2026, 10, 1), date(2026, 11, 10)),
+    st.sampled_from(ZONES),
+)
+def test_each_window_has_one_box_with_room_that_covers_its_time(given_windows, view, anchor, zone):
+    shown = period(view, anchor, zone)
     inside = [window for window in given_windows if window.until > shown.start and window.start < shown.end]
-    drawing = timeline_drawing.draw(inside, shown, overlaps(inside), shown.start)
-    assert len(drawing.bars) == len(inside)
-    for one in drawing.bars:
-        assert 0 <= one.left < one.right <= timeline_drawing.WIDTH
-        for other in drawing.bars:
-            assert one is other or one.lane != other.lane or one.right <= other.left or other.right <= one.left
+    columns = planner.columns(shown, shown.start)
+    assert (columns[0].start, columns[-1].end) == (shown.start, shown.end)
+    for by in planner.LANES:
+        boxes = [box for lane in planner.lanes(inside, shown, by) for box in lane.boxes]
+        assert sorted(box.window.pk for box in boxes) == [window.pk for window in inside]
+        for box in boxes:
+            covered = columns[box.column - 1 : box.column - 1 + box.span]
+            assert len(covered) == box.span >= planner.LEAST.get(view, 1)
+            assert covered[0].start <= max(box.window.start, shown.start)
+            assert covered[-1].end >= min(box.window.until, shown.end)
+            assert 0 <= box.mark_x < box.mark_x + box.mark_width <= planner.WHOLE
 
 
 def window(start, end=None, **more):
@@ -114,9 +124,9 @@ def window(start, end=None, **more):
     ],
 )
 def test_a_day_on_which_the_clocks_change_has_its_own_number_of_hours(day, hours, labels):
-    drawing = timeline_drawing.draw([], period(DAY, day, BERLIN), (), BEGIN)
-    assert len(drawing.ticks) == hours
-    names = [tick.moment.astimezone(BERLIN).strftime("%H:%M") for tick in drawing.ticks]
+    columns = planner.columns(period(DAY, day, BERLIN), BEGIN)
+    assert len(columns) == hours
+    names = [column.start.astimezone(BERLIN).strftime("%H:%M") for column in columns]
     assert names[1 : 1 + len(labels)] == labels
 
 

@@ -55,6 +55,8 @@ def desk(db, acme, beta):
         ("code=Withdrawn", {"abandoned"}),
         ("code=null", {"logged", "planned", "deployed"}),
         ("group=null", {"abandoned"}),
+        ("service=mail", {"abandoned"}),
+        ("service=Ma", set()),
         ("partner=ACME", {"planned"}),
         ("partner=BETA", {"deployed"}),
         ("partner=NOBODY", set()),

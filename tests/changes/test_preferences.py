@@ -1,8 +1,11 @@
-"""Language, time zone and keyboard shortcuts of a user: their own choice, or the setting of their browser."""
+"""Language, time zone, theme and keyboard shortcuts of a user: their own choice, or the setting of their browser."""
+
+import re
 
 import pytest
 
 from changes.models import Change, Preferences
+from tests.factories import UserFactory
 from tests.pages import text, web
 
 pytestmark = pytest.mark.django_db
@@ -32,7 +35,8 @@ def test_what_was_chosen_holds_after_the_next_sign_in(alice):
 
 
 @pytest.mark.parametrize(
-    ("field", "value"), [("language", "tlh"), ("time_zone", "Mars/Olympus"), ("time_zone", "../../etc/passwd")]
+    ("field", "value"),
+    [("theme", "neon"), ("language", "tlh"), ("time_zone", "Mars/Olympus"), ("time_zone", "../../etc/passwd")],
 )
 def test_what_does_not_exist_is_refused_and_named(alice, field, value):
     response = web(alice).post("/preferences/", {**CHOSEN, field: value})
@@ -56,6 +60,33 @@ def test_without_a_choice_the_page_is_in_the_browsers_language(alice, asked, giv
     response = web(alice).get("/preferences/", headers={"accept-language": asked})
     assert response["Content-Language"] == given
     assert f'<html lang="{given}">' in response.content.decode()
+
+
+THEMES = [
+    # what a person chose, and what the pages and the administration then say
+    ("", '<html lang="en">', "light dark", ""),
+    ("light", '<html lang="en" data-theme="light">', "light", "light"),
+    ("dark", '<html lang="en" data-theme="dark">', "dark", "dark"),
+]
+
+
+@pytest.mark.parametrize(("chosen", "head", "scheme", "admin_class"), THEMES)
+def test_the_server_sends_each_page_in_the_chosen_theme(change, chosen, head, scheme, admin_class):
+    root = UserFactory(is_staff=True, is_superuser=True)
+    client = web(root)
+    client.post("/preferences/", {**CHOSEN, "language": "en", "theme": chosen})
+    again = web(root)  # signed in anew
+    for browser in (client, again):
+        for address in ("/", "/preferences/", f"/changes/{change.number}/", "/nowhere/"):
+            content = browser.get(address).content.decode()
+            assert head in content, address
+            assert f'<meta name="color-scheme" content="{scheme}">' in content, address
+        for address in ("/admin/", f"/admin/changes/change/{change.pk}/change/", "/admin/auth/user/?_popup=1"):
+            content = browser.get(address).content.decode()
+            assert f'<meta name="color-scheme" content="{scheme}">' in content, address
+            classes = {*re.search(r'<body class="([^"]*)"', content)[1].split()}
+            assert classes & {"light", "dark"} == ({admin_class} if chosen else set()), address
+            assert "admin/js/theme" not in content, "this script would take another theme from the browser's storage"
 
 
 @pytest.mark.parametrize(

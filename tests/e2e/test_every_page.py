@@ -46,7 +46,7 @@ TABS, BUNDLE = 250, 10
 # Each row of a table, entry of the timeline and change in the calendar is drawn by the same rules: so many are looked
 # at closely.
 _SHORTEN = """() => document.querySelectorAll(
-    'tbody tr:nth-child(n+13), #entries > .entry:nth-child(n+13), .agenda li:nth-child(n+13), a.bar:nth-of-type(n+13)'
+    'tbody tr:nth-child(n+13), #entries > .entry:nth-child(n+13), .lane .box:nth-child(n+5), .lane:nth-of-type(n+9)'
 ).forEach(element => element.remove())"""
 # What htmx says when a page is left while it asks for something, as those do who send a form.
 LEFT = ("htmx:afterRequest", "htmx:sendError")

@@ -57,12 +57,22 @@ class Window:
 
     @property
     def tone(self) -> str:
-        """The name of the colour, which is the metaphase in lower case."""
-        return Phase(self.phase).metaphase.lower()
+        """The name of the colour, as in the badge of the phase."""
+        return Phase(self.phase).tone
 
     @property
     def phase_label(self) -> str:
         return str(Phase(self.phase).label)
+
+
+def in_order(windows: Iterable[Window]) -> list[Window]:
+    """In the order of their start."""
+    return sorted(windows, key=lambda window: (window.start, window.pk))
+
+
+def service_key(name: str) -> str:
+    """Equal for names that differ only in capitals and white space."""
+    return " ".join(name.split()).casefold()
 
 
 def share_time(one: Window, other: Window) -> bool:
@@ -83,20 +93,20 @@ def overlaps(windows: Iterable[Window]) -> dict[int, list[Window]]:
     """
     by_service: dict[str, list[Window]] = defaultdict(list)
     for window in windows:
-        service = " ".join(window.service.split()).casefold()
+        service = service_key(window.service)
         if service and not window.is_off:
             by_service[service].append(window)
     found: dict[int, list[Window]] = defaultdict(list)
     for same in by_service.values():
         present: list[Window] = []
-        for window in sorted(same, key=lambda item: (item.start, item.pk)):
+        for window in in_order(same):
             present = [other for other in present if other.until >= window.start]
             for other in present:
                 if share_time(window, other):
                     found[window.pk].append(other)
                     found[other.pk].append(window)
             present.append(window)
-    return {pk: sorted(others, key=lambda item: (item.start, item.pk)) for pk, others in found.items()}
+    return {pk: in_order(others) for pk, others in found.items()}
 
 
 # --- Days ---
@@ -186,7 +196,7 @@ def by_day(windows: Iterable[Window], shown: Period) -> list[Day]:
     """Each day of the period with its windows, in order of their start."""
     days = [Day(day) for day in shown.days]
     boundaries = shown.boundaries
-    for window in sorted(windows, key=lambda item: (item.start, item.pk)):
+    for window in in_order(windows):
         first = bisect_right(boundaries, window.start) - 1
         # A window that ends at midnight is not on the next day.
         last = first if window.is_moment else bisect_left(boundaries, window.until) - 1

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta, tzinfo
+from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from functools import cached_property
 from itertools import pairwise
 from typing import Any
+from urllib.parse import urlencode
 
-from django.db.models import Q
-from django.db.models.functions import Lower
-from django.forms import NullBooleanField
+from django.forms import BoundField
 from django.http import HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import render
 from django.urls import reverse
@@ -23,8 +22,7 @@ from changes.pages.access import StaffPage
 from changes.pages.list.filters import ChangeFilter, tidy
 from changes.querysets import PLANNED_START, ChangeQuerySet, rows_of_each
 
-from . import days
-from . import drawing as timeline_drawing
+from . import days, planner
 
 # The maximum number of windows on a page, or of one day in a month. If there are more, the page says so.
 MOST = {days.DAY: 300, days.WEEK: 300, days.MONTH: 20}
@@ -33,6 +31,10 @@ IN_A_CELL = 3
 MOST_HIDDEN = 1000
 # The most windows of a month that are shown when its days are not read one by one.
 MOST_FOUND = 500
+# The filters that the page has fields for. Others of the list come with the address.
+FILTERS = ("group", "service", "phase", "metaphase")
+# The planned start of a change that is created by a click on a day.
+MORNING = time(9)
 _COLUMNS = ("pk", "number", "title", "service", "phase", "owning_group__name", "planned_start", "planned_end")
 
 
@@ -49,8 +51,31 @@ class Line:
 
 
 @dataclass(frozen=True)
+class Column:
+    """A day or an hour of the drawing. `href` leads to the day; `new_href` creates a change, "" in the past."""
+
+    column: planner.Column
+    date: date
+    is_today: bool
+    href: str
+    new_href: str
+
+
+@dataclass(frozen=True)
+class Item:
+    """One window in a lane, with those that it overlaps on the same service."""
+
+    box: planner.Box
+    overlapping: list[days.Window]
+
+    @property
+    def window(self) -> days.Window:
+        return self.box.window
+
+
+@dataclass(frozen=True)
 class Cell:
-    """One day with its lines. In a month, the page shows only the first `shown`.
+    """One day of a month with its lines, of which the page shows only the first `shown`.
 
     `is_cut`: more windows begin on this day than `lines` has.
     """
@@ -60,6 +85,7 @@ class Cell:
     is_today: bool
     is_outside: bool
     href: str
+    new_href: str
     shown: int
     is_cut: bool
 
@@ -86,13 +112,17 @@ class Calendar:
         self.today = now.astimezone(zone).date()
         view = request.GET.get("view", "")
         self.view = view if view in days.VIEWS else days.WEEK
+        by = request.GET.get("lanes", "")
+        self.by = by if by in planner.LANES else planner.SERVICE
         self.period = days.period(self.view, _day(request.GET.get("date", ""), self.today), zone)
 
     # --- The request ---
 
     @cached_property
     def filter(self) -> ChangeFilter:
-        return ChangeFilter(self.filters, self.request.user)
+        found = ChangeFilter(self.filters, self.request.user)
+        found.form.fields["service"].widget.attrs["list"] = "services"
+        return found
 
     @cached_property
     def filters(self) -> QueryDict:
@@ -108,29 +138,80 @@ class Calendar:
     @property
     def plain_href(self) -> str:
         """The same days without any filter."""
-        return f"?view={self.view}&date={self.period.anchor.isoformat()}"
+        return self._href(QueryDict(mutable=True), self.view, self.period.anchor)
 
     @property
-    def active_filters(self) -> list[tuple[str, str]]:
-        """The label and the value, in words, of each active filter."""
-        return [(str(self.filter.form[name].label), self._in_words(name)) for name in self.filter.active]
+    def fields(self) -> list[BoundField]:
+        return [self.filter.form[name] for name in FILTERS]
 
-    def _in_words(self, name: str) -> str:
-        typed = self.filters.getlist(name)
-        if isinstance(self.filter.form.fields[name], NullBooleanField):
-            return ""
-        choices = getattr(self.filter.form.fields[name], "choices", ())
-        named = {str(getattr(value, "value", value)): str(label) for value, label in choices} if choices else {}
-        return ", ".join(named.get(value, value) for value in typed)
+    @property
+    def services(self) -> list[str]:
+        """The services that the page shows, to choose from."""
+        names = {days.service_key(window.service): window.service for window in self.windows if window.service}
+        return [names[key] for key in sorted(names)]
+
+    @property
+    def kept(self) -> list[tuple[str, str]]:
+        """What the form of the filters must keep of the address."""
+        others = [(name, str(value)) for name, value in self.filters.items() if name not in FILTERS]
+        return [*others, ("view", self.view), ("date", self.period.anchor.isoformat()), *self._lanes]
+
+    @property
+    def _lanes(self) -> list[tuple[str, str]]:
+        return [("lanes", self.by)] if self.by != planner.SERVICE else []
+
+    @property
+    def chips(self) -> list[tuple[str, str, str]]:
+        """The filters without a field here, each with its value in words and the address without it."""
+        shown = {str(self.filter.filters[name].label) for name in FILTERS}
+        return [
+            (chip.label, chip.value, self._href(QueryDict(chip.without, mutable=True), self.view, self.period.anchor))
+            for chip in self.filter.chips
+            if chip.label not in shown
+        ]
+
+    @property
+    def tones(self) -> list[tuple[str, str]]:
+        """The legend: the colours of the phases on the page, and what each means."""
+        used = {window.tone for window in self.windows}
+        named: dict[str, str] = {}
+        for phase in Phase:
+            is_own = phase.tone != phase.metaphase.lower()
+            named.setdefault(phase.tone, str(phase.label if is_own else phase.metaphase.label))
+        return [(tone, name) for tone, name in named.items() if tone in used]
 
     @property
     def zone_name(self) -> str:
         return timezone.get_current_timezone_name()
 
     def href(self, view: str, day: date) -> str:
-        query = self.filters.copy()
+        return self._href(self.filters.copy(), view, day)
+
+    def _href(self, query: QueryDict, view: str, day: date) -> str:
         query["view"], query["date"] = view, day.isoformat()
+        for name, value in self._lanes:
+            query[name] = value
         return f"?{query.urlencode()}"
+
+    @property
+    def lane_choices(self) -> list[tuple[str, str]]:
+        choices = []
+        for by in planner.LANES:
+            query = self.filters.copy()
+            query["view"], query["date"], query["lanes"] = self.view, self.period.anchor.isoformat(), by
+            choices.append((by, f"?{query.urlencode()}"))
+        return choices
+
+    def _new_href(self, start: datetime, end: datetime) -> str:
+        """The form for a new change with this planned start; "" for a time that is over or without the permission."""
+        if end <= self.now or not self._may_create:
+            return ""
+        local = start.astimezone(self.period.zone).isoformat(timespec="minutes")
+        return f"{reverse('changes:create')}?{urlencode({'planned_start': local})}"
+
+    @cached_property
+    def _may_create(self) -> bool:
+        return self.request.user.has_perm("changes.add_change")
 
     @property
     def previous_href(self) -> str:
@@ -228,8 +309,7 @@ class Calendar:
         services = {window.service for window in self.windows if window.service}
         if not (self.filters and services):
             return []
-        everything = Change.objects.visible_to(self.request.user).annotate(lower=Lower("service"))
-        same = everything.filter(Q(service__in=services) | Q(lower__in={service.lower() for service in services}))
+        same = Change.objects.visible_to(self.request.user).on_service(services)
         shown = {window.pk for window in self.windows}
         return [
             window
@@ -249,17 +329,40 @@ class Calendar:
             is_today=day.date == self.today,
             is_outside=not self.period.contains(day.date),
             href=self.href(days.DAY, day.date),
-            shown=IN_A_CELL if self.view == days.MONTH else len(lines),
+            new_href=self._new_on(day.date),
+            shown=IN_A_CELL,
             is_cut=self.cut_from is not None and day.date >= self.cut_from,
         )
+
+    def _new_on(self, day: date) -> str:
+        """The form for a new change on this day: in the morning, or in the next hour of today."""
+        end = days.day_start(day + timedelta(days=1), self.period.zone)
+        start = datetime.combine(day, MORNING, self.period.zone).astimezone(UTC)
+        if day == self.today:
+            start = max(start, self.now.replace(minute=0, second=0, microsecond=0) + timedelta(hours=1))
+        return self._new_href(start, end) if start < end else ""
 
     @property
     def weeks(self) -> list[list[Cell]]:
         return [self.cells[place : place + 7] for place in range(0, len(self.cells), 7)]
 
     @cached_property
-    def drawing(self) -> timeline_drawing.Drawing:
-        return timeline_drawing.draw(self.windows, self.period, self.overlaps, self.now)
+    def columns(self) -> list[Column]:
+        return [self._column(column) for column in planner.columns(self.period, self.now)]
+
+    def _column(self, column: planner.Column) -> Column:
+        day = column.start.astimezone(self.period.zone).date()
+        is_hour = self.view == days.DAY
+        new = self._new_href(column.start, column.end) if is_hour else self._new_on(day)
+        return Column(column, day, day == self.today and not is_hour, self.href(days.DAY, day), new)
+
+    @cached_property
+    def lanes(self) -> list[tuple[str, list[Item]]]:
+        """The name of each lane, and what is planned in it."""
+        return [
+            (lane.name, [Item(box, self.overlaps.get(box.window.pk, [])) for box in lane.boxes])
+            for lane in planner.lanes(self.windows, self.period, self.by)
+        ]
 
 
 def _day(text: str, default: date) -> date:

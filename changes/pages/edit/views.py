@@ -7,6 +7,7 @@ from copy import copy
 from typing import Any
 
 from django.contrib import messages
+from django.core.exceptions import ValidationError
 from django.http import HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import redirect, render
 from django.template.loader import render_to_string
@@ -56,7 +57,18 @@ class ChangeCreate(StaffPage):
     is_write_page = True
 
     def get(self, request: HttpRequest) -> HttpResponse:
-        return self.page(self.form(typed_before(request), is_resumed=True))
+        typed = typed_before(request)
+        return self.page(self.form(typed, is_resumed=True) if typed else self._planned())
+
+    def _planned(self) -> ChangeForm:
+        """The empty form, with the planned start that the address names. Tells the person if it is no time."""
+        form = self.form(None)
+        if start := self.request.GET.get("planned_start", ""):
+            try:
+                form.initial["planned_start"] = form.fields["planned_start"].clean(start)
+            except ValidationError as error:
+                messages.error(self.request, f"{form['planned_start'].label}: {' '.join(error.messages)}")
+        return form
 
     def post(self, request: HttpRequest) -> HttpResponse:
         form = self.form(request.POST)

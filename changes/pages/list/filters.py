@@ -183,6 +183,9 @@ class ChangeFilter(django_filters.FilterSet):
         narrow=lambda queryset, option: queryset.filter(owning_group=option.key),
         empty_label=gettext_lazy("Any group"),
     )
+    service = django_filters.CharFilter(
+        label=gettext_lazy("Service"), method="by_service", max_length=200, validators=[validate_text]
+    )
     code = django_filters.ChoiceFilter(
         label=gettext_lazy("Completion code"),
         field_name="completion_code",
@@ -230,6 +233,9 @@ class ChangeFilter(django_filters.FilterSet):
 
     def by_metaphase(self, queryset: ChangeQuerySet, name: str, value: str) -> ChangeQuerySet:
         return queryset.in_metaphase(value)
+
+    def by_service(self, queryset: ChangeQuerySet, name: str, value: str) -> ChangeQuerySet:
+        return queryset.on_service([value])
 
     def by_activity(self, queryset: ChangeQuerySet, name: str, value: date) -> ChangeQuerySet:
         return queryset.filter(last_activity_at__gte=_midnight(value))
@@ -331,7 +337,7 @@ class ChangeFilter(django_filters.FilterSet):
     @property
     def is_scattered(self) -> bool:
         """Whether matching changes may be anywhere in the order, with no index to find them: see `paging.Walk`."""
-        return self.is_by_words or bool({*DAYS} & {*self.active})
+        return self.is_by_words or bool({*DAYS, "service"} & {*self.active})
 
 
 def _midnight(day: date) -> datetime:

@@ -1,1 +1,1 @@
-"""A person's preferences: language, time zone, keyboard shortcuts."""
+"""A person's preferences: language, time zone, theme, keyboard shortcuts."""

@@ -1,4 +1,4 @@
-"""The language and time zone of the pages for a person.
+"""The language, time zone and theme of the pages for a person.
 
 Their choice is loaded when they sign in and kept in the session, so pages need no query for it. Without a choice the
 browser decides: its languages come in a header of each request, its time zone in a cookie that js/app.js sets. The API
@@ -34,6 +34,7 @@ def remember(request: HttpRequest, preferences: Preferences) -> None:
     request.session[SESSION_KEY] = {
         "language": preferences.language,
         "time_zone": preferences.time_zone,
+        "theme": preferences.theme,
         "keyboard_shortcuts": preferences.keyboard_shortcuts,
     }
 
@@ -90,8 +91,9 @@ class PreferencesMiddleware:
 
 
 def for_templates(request: HttpRequest) -> dict[str, Any]:
-    """Context processor: `has_shortcuts` (whether keyboard shortcuts are on) and `unknown_zone`."""
+    """Context processor: `has_shortcuts` (whether keyboard shortcuts are on), `theme` and `unknown_zone`."""
     return {
+        "theme": of_session(request).get("theme", ""),
         "has_shortcuts": of_session(request).get("keyboard_shortcuts", True),
         "unknown_zone": unknown_zone_of(request),
     }

@@ -13,7 +13,7 @@ from django.utils import timezone, translation
 from django.utils.translation import gettext_lazy as _
 
 from changes.models import Preferences
-from changes.models.preferences import time_zones
+from changes.models.preferences import Theme, time_zones
 from changes.pages.access import StaffPage
 from changes.pages.htmx import asks_for_part
 
@@ -25,8 +25,8 @@ class PreferencesForm(forms.ModelForm):
 
     class Meta:
         model = Preferences
-        fields = ("language", "time_zone", "keyboard_shortcuts")
-        labels = {"language": _("Language"), "keyboard_shortcuts": _("Keyboard shortcuts")}
+        fields = ("language", "time_zone", "theme", "keyboard_shortcuts")
+        labels = {"language": _("Language"), "theme": _("Theme"), "keyboard_shortcuts": _("Keyboard shortcuts")}
         help_texts = {
             "language": _(
                 "Operations keep their English names: partners use the same. So do the values in a CSV file."
@@ -40,12 +40,13 @@ class PreferencesForm(forms.ModelForm):
         super().__init__(*args, **kwargs)
         fields: dict[str, Any] = self.fields
         fields["language"].choices = [("", _("Same as my browser")), *settings.LANGUAGES]
+        fields["theme"].choices = [("", _("Same as my system")), *Theme.choices]
         automatic = _("Same as my browser (now %(zone)s)") % {"zone": browser_zone}
         fields["time_zone"].choices = [("", automatic), *((zone, zone) for zone in sorted(time_zones()))]
 
 
 class EditPreferences(StaffPage):
-    """The page for a person's own language, time zone and keyboard shortcuts."""
+    """The page for a person's own language, time zone, theme and keyboard shortcuts."""
 
     def get(self, request: HttpRequest) -> HttpResponse:
         return self._page(self._form())
