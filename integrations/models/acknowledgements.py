@@ -23,6 +23,7 @@ class Acknowledgement(models.Model):
 
     `mark` is what was known: something new gives the record another mark, and it needs attention again. The marks are
     the last claim of a refused operation, 0 of one that waits and of an incoming one, and the Reject of an exchange.
+    A retry by hand removes the acknowledgement.
     """
 
     outgoing = _about(OutgoingOperation)

@@ -14,14 +14,13 @@ from uuid import UUID
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import User
 from django.core.cache import cache
-from django.db.models import CharField, Exists, F, OuterRef, Q, QuerySet
+from django.db.models import CharField, Exists, OuterRef, Q, QuerySet
 from django.db.models.functions import Cast
 from django.utils import timezone
 
-from changes.choices import FINAL_PHASES
 from changes.pages.desk import charts
 from changes.subqueries import CappedCount, Count, Joined, capped
-from integrations.choices import DeliveryStatus, IncomingStatus
+from integrations.choices import DeliveryStatus
 from integrations.models import (
     Acknowledgement,
     Exchange,
@@ -30,15 +29,12 @@ from integrations.models import (
     OutgoingOperation,
 )
 from integrations.querysets import SECRETS
-from integrations.standing import acknowledged, status
-from integrations.standing.relation import REJECTED
+from integrations.standing import acknowledged, attention, status
 
 from .change_panel import IncomingRow, OutgoingRow, incoming_row, outgoing_row
 
 SHOWN, COUNTED = 5, 50
 SHOWN_ACKNOWLEDGED = 20
-# Failures before that are not shown: by then the partner has sent the operation again or called somebody.
-FAILED_WITHIN = timedelta(days=3)
 # Only the latest rejected exchanges are checked for a change that still is with the partner's group.
 LATEST_REJECTED = 500
 HOURS, HOUR, HOUR_COUNTED = 24, timedelta(hours=1), 5000
@@ -94,7 +90,7 @@ def present(user: User, now: datetime | None = None) -> Present:
         waiting=_part(rows, waiting, sum(system.long_waiting for system in systems)),
         failed=_failed(user, now),
         rejected=_rejected(),
-        acknowledged=_acknowledged(now),
+        acknowledged=_acknowledged(user, now),
     )
 
 
@@ -131,25 +127,15 @@ def _part(rows: dict[UUID, OutgoingRow], keys: list[UUID], count: int) -> Part:
 
 
 def _failed(user: User, now: datetime) -> Part:
-    """The latest failed incoming operations, except those that were sent again successfully.
-
-    Who may edit changes can make one fit the operation; what is about no change is for those who set up systems.
-    """
-    may_edit, may_configure = map(user.has_perm, ("changes.change_change", "integrations.change_externalsystem"))
-    if not (may_edit or may_configure):
-        return Part([], Count(0))
-    repeated = IncomingOperation.objects.filter(
-        system=OuterRef("system"), idempotency_key=OuterRef("idempotency_key")
-    ).exclude(status=IncomingStatus.FAILED)
-    failed = (
-        IncomingOperation.objects.filter(status=IncomingStatus.FAILED, received_at__gte=now - FAILED_WITHIN)
-        .exclude(Exists(repeated))
+    """The latest failed incoming operations that this user can do something about."""
+    shown = (
+        attention.failed(now)
+        .filter(attention.incoming_shown_to(user))
         .exclude(Exists(acknowledged.FAILED))
         .with_system("user", "change")
         .defer("payload", "result", "change__description")
         .order_by("-received_at")
     )
-    shown = failed if may_configure else failed.exclude(change=None)
     rows: list[IncomingRow] = [incoming_row(operation) for operation in shown[: COUNTED + 1]]
     return Part(rows[:SHOWN], capped(len(rows), COUNTED))
 
@@ -158,10 +144,8 @@ def _rejected() -> Part:
     """Open changes that a partner rejected but whose owning group still belongs to that partner."""
     latest = Exchange.objects.filter(rejected_at_sequence__isnull=False).order_by("-pk").values("pk")
     rejected = (
-        Exchange.objects.filter(pk__in=latest[:LATEST_REJECTED])
-        .filter(REJECTED)
-        .filter(change__owning_group__external_group__system=F("system"))
-        .exclude(change__phase__in=FINAL_PHASES)
+        attention.rejected()
+        .filter(pk__in=latest[:LATEST_REJECTED])
         .exclude(Exists(acknowledged.REJECTED))
         .with_system("change__owning_group")
         .defer("change__description")
@@ -171,8 +155,8 @@ def _rejected() -> Part:
     return Part(rows[:SHOWN], capped(len(rows), COUNTED))
 
 
-def _acknowledged(now: datetime) -> list[Acknowledgement]:
-    """The latest acknowledgements that keep something off the desk."""
+def _acknowledged(user: User, now: datetime) -> list[Acknowledgement]:
+    """The latest acknowledgements that keep something off this user's desk."""
     related = (
         "user",
         "outgoing__system",
@@ -182,7 +166,8 @@ def _acknowledged(now: datetime) -> list[Acknowledgement]:
         "exchange__change",
     )
     current = Acknowledgement.objects.filter(acknowledged.CURRENT)
-    current = current.exclude(incoming__received_at__lt=now - FAILED_WITHIN)
+    current = current.filter(Q(incoming=None) | attention.incoming_shown_to(user, "incoming__"))
+    current = current.exclude(incoming__received_at__lt=now - attention.FAILED_WITHIN)
     big = ("outgoing__payload", "incoming__payload", "incoming__result")
     secret = [f"{way}__system__{name}" for way in ("outgoing", "incoming", "exchange") for name in SECRETS]
     return list(current.select_related(*related).defer(*big, *secret).order_by("-at")[:SHOWN_ACKNOWLEDGED])

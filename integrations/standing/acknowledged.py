@@ -11,13 +11,16 @@ from integrations.models import Acknowledgement, Exchange, OutgoingOperation
 
 # Of the record that the query is about.
 REFUSED = Acknowledgement.objects.filter(outgoing=OuterRef("pk"), mark=OuterRef("claim"))
-WAITING = Acknowledgement.objects.filter(outgoing=OuterRef("pk"), mark=0)
+# A wait has another cause, which is news, if its system was paused or its circuit breaker opened since. A retry by hand
+# removes the acknowledgement: see outgoing/outbox/by_hand.py.
+_SAME_CAUSE = ~Q(outgoing__system__paused_at__gt=F("at")) & ~Q(outgoing__system__control__breaker_opened_at__gt=F("at"))
+WAITING = Acknowledgement.objects.filter(_SAME_CAUSE, outgoing=OuterRef("pk"), mark=0)
 FAILED = Acknowledgement.objects.filter(incoming=OuterRef("pk"))
 REJECTED = Acknowledgement.objects.filter(exchange=OuterRef("pk"), mark=OuterRef("rejected_at_sequence"))
 # The acknowledgements that hold: nothing new has happened to their record.
 CURRENT = (
     Q(outgoing__status=DeliveryStatus.REFUSED, mark=F("outgoing__claim"))
-    | Q(outgoing__status=DeliveryStatus.WAITING, mark=0)
+    | Q(_SAME_CAUSE, outgoing__status=DeliveryStatus.WAITING, mark=0)
     | Q(incoming__isnull=False)
     | Q(exchange__isnull=False, mark=F("exchange__rejected_at_sequence"))
 )

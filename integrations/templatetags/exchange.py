@@ -15,7 +15,7 @@ from integrations.models import DeliveryAttempt
 from integrations.outgoing.preview import Planned
 from integrations.pages import change_panel
 from integrations.pages.sparkline import sparkline
-from integrations.standing import wording
+from integrations.standing import attention, wording
 from integrations.standing.last_day import Day
 from integrations.standing.status import SystemStatus
 from integrations.standing.status_report import duration
@@ -46,6 +46,12 @@ def by_hand(context: Context, row: change_panel.OutgoingRow, back: str = "") -> 
 def outcome(attempt: DeliveryAttempt) -> str:
     """What came of an attempt: the HTTP status, or what told that the partner has it or does not."""
     return wording.outcome(attempt)
+
+
+@register.filter
+def seen(record: Any) -> str:
+    """What a page shows of a record that needs attention, for the form that acknowledges it."""
+    return attention.seen_of(record)
 
 
 @register.filter

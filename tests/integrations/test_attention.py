@@ -1,8 +1,12 @@
 """What needs attention is acknowledged by a person, and comes back when something new happens."""
 
-import pytest
+import re
 
-from integrations.models import Acknowledgement, Exchange, OutgoingOperation
+import pytest
+from django.utils import timezone
+
+from integrations.models import Acknowledgement, DeliveryControl, Exchange, ExternalSystem, OutgoingOperation
+from integrations.outgoing import outbox
 from tests.pages import web
 
 from .test_desk import NOTHING, ago, alter, came, give, needs, reject
@@ -10,7 +14,16 @@ from .test_desk import NOTHING, ago, alter, came, give, needs, reject
 pytestmark = pytest.mark.django_db
 
 
+def seen(user, kind, record) -> str:
+    """What the form on the desk says of the record; "" if there is none."""
+    page = web(user).get("/").content.decode()
+    found = re.search(rf'/exchange/attention/{kind}/{record.pk}/"[^>]*>.*?name="seen" value="([^"]*)"', page, re.DOTALL)
+    return found[1] if found else ""
+
+
 def acknowledge(user, kind, record, **form):
+    """As the desk shows it to this person now, unless `seen` is given."""
+    form = form if "undo" in form else {"seen": seen(user, kind, record), **form}
     return web(user).post(f"/exchange/attention/{kind}/{record.pk}/", form, follow=True)
 
 
@@ -80,6 +93,63 @@ def test_it_comes_back_when_something_new_happens(records, alice):
     exchange.save()
     assert "Rejected by partner: reassign" in shown(alice)
     assert "Refused incoming operations" not in shown(alice)
+
+
+CHANGED = "Not acknowledged. It has changed: look again."
+
+
+@pytest.mark.parametrize(
+    ("name", "values"),
+    [
+        ("late", {"status": "Refused", "claim": 4}),
+        ("refused", {"claim": 2}),
+        ("refused", {"status": "Waiting", "created_at": ago(hours=9)}),
+        ("rejected", {"rejected_at_sequence": 9, "last_sequence": 9}),
+    ],
+)
+def test_what_is_newer_than_the_page_is_not_acknowledged(records, alice, name, values):
+    kind, record, _heading = records[name]
+    old = seen(alice, kind, record)
+    alter(record, **values)
+    assert CHANGED in acknowledge(alice, kind, record, seen=old).content.decode()
+    assert CHANGED in acknowledge(alice, kind, record, seen="").content.decode()
+    assert not Acknowledgement.objects.exists()
+    assert "You have acknowledged it." in acknowledge(alice, kind, record).content.decode()
+
+
+def test_what_needs_no_attention_or_is_not_shown_cannot_be_acknowledged(records, acme, alice, carol, ingrid):
+    alter(records["refused"][1], status="Delivered")
+    alter(records["late"][1], created_at=ago(minutes=1))
+    aside = came(acme, error="Unreadable.")
+    marks = {"refused": "Refused-1", "late": "Waiting-0"}
+    for kind, record, mark in [
+        *((*records[name][:2], mark) for name, mark in marks.items()),
+        ("incoming", aside, "Failed-0"),
+    ]:
+        assert acknowledge(alice, kind, record, seen=mark).status_code == 404
+    assert not Acknowledgement.objects.exists()
+    acknowledge(ingrid, "incoming", aside)
+    assert ("1 acknowledged" in needs(ingrid), "1 acknowledged" in needs(alice)) == (True, False)
+    assert acknowledge(alice, "incoming", aside, undo="1").status_code == 404
+    assert Acknowledgement.objects.count() == 1
+
+
+@pytest.mark.parametrize("cause", ["retried by hand", "paused", "breaker"])
+def test_a_new_long_wait_needs_attention_again(records, alice, cause):
+    late = records["late"][1]
+    acknowledge(alice, "outgoing", late)
+    assert "Waiting for a long time" not in shown(alice)
+    if cause == "paused":
+        ExternalSystem.objects.update(paused_at=timezone.now(), pause_status=401)
+    elif cause == "breaker":
+        DeliveryControl.objects.update(breaker="Open", breaker_opened_at=timezone.now())
+    else:
+        alter(late, status="Refused", claim=1)
+        late.refresh_from_db()
+        outbox.retry_now(late)
+    assert "Waiting for a long time" in shown(alice)
+    acknowledge(alice, "outgoing", late)
+    assert "Waiting for a long time" not in shown(alice)
 
 
 @pytest.mark.parametrize("address", ["outgoing/nonsense", "incoming/1", "exchange/x", "exchange/999999", "system/1"])

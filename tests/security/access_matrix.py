@@ -206,7 +206,7 @@ EXCHANGE_PAGES = [
     Row(_CONNECTION + "poll/", None, CONFIGURE),
     Row(_CONNECTION + "secrets/", None, CONFIGURE, data={"name": "API_KEY", "value": "another"}),
     Row(_CONNECTION + "revisions/1/", CONFIGURE, CONFIGURE, only_shows=True),
-    Row("/exchange/attention/outgoing/{operation}/", SEE, ACKNOWLEDGE),
+    Row("/exchange/attention/outgoing/{operation}/", SEE, ACKNOWLEDGE, data={"seen": "Refused-0"}),
     Row("/exchange/{operation}/", SEE),
     Row("/exchange/{operation}/payload.json", SEE),
     Row("/exchange/{operation}/retry/", SEE, RETRY),

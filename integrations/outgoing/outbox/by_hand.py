@@ -13,7 +13,14 @@ from django.utils.translation import gettext as _
 from changes.actor import Actor
 from changes.security_log.recording import Subject, record
 from integrations.choices import COLLECTING, DeliveryStatus
-from integrations.models import ConnectionPoll, DeliveryControl, Exchange, ExternalSystem, OutgoingOperation
+from integrations.models import (
+    Acknowledgement,
+    ConnectionPoll,
+    DeliveryControl,
+    Exchange,
+    ExternalSystem,
+    OutgoingOperation,
+)
 from integrations.outgoing import flow_control
 
 from .recording import wake_on_commit
@@ -50,6 +57,8 @@ def retry_now(operation: OutgoingOperation, is_one_of_many: bool = False, forget
         operation.refresh_from_db()
         if not changed:
             raise _not_open(operation)
+        # What was known of it is over: if it waits long again, that is news.
+        Acknowledgement.objects.filter(outgoing=operation.pk).delete()
         if not is_one_of_many:
             record("operation_retried", Subject.of(operation, _named(operation)))
         wake_on_commit()

@@ -8,11 +8,12 @@ from django import forms
 from django.contrib.auth import get_user_model
 from django.contrib.auth.forms import AdminUserCreationForm
 from django.contrib.auth.models import User
-from django.db.models import TextChoices
+from django.db.models import QuerySet, TextChoices
 from django.forms.models import modelform_factory
 from django.http import QueryDict
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
+from knox.models import AuthToken
 
 from changes.models import SupportGroup
 from changes.pages.fields import Text
@@ -55,6 +56,12 @@ class Kind(TextChoices):
         return Delivery(self.value) if self.value in Delivery.values else Delivery.MAPPED
 
 
+def free_accounts() -> QuerySet[User]:
+    """The accounts of partners that a new system can have: those that authorise no other system."""
+    accounts = get_user_model().objects.filter(partner_account__isnull=False, authorized_systems=None)
+    return accounts.filter(is_active=True, is_staff=False, is_superuser=False)
+
+
 class Secret(forms.Textarea):
     """Of several lines, as a key may have. What was typed is never sent back to a page."""
 
@@ -86,7 +93,16 @@ class PartnerForm(forms.ModelForm):
         required=False,
         label=gettext_lazy("Account"),
         empty_label=gettext_lazy("A new account"),
-        help_text=gettext_lazy("What the partner sends is done as this account. It opens no page and has no role."),
+        help_text=gettext_lazy(
+            "What the partner sends is done as this account. It opens no page and has no role. "
+            "An account that exists can be chosen if it belongs to no system."
+        ),
+        # Two systems with one account see and do all that the other one may.
+        error_messages={
+            "invalid_choice": gettext_lazy(
+                "This is not an account of a partner that belongs to no system. Choose another one, or a new account."
+            )
+        },
     )
     username = forms.CharField(
         required=False,
@@ -136,8 +152,7 @@ class PartnerForm(forms.ModelForm):
         fields: dict[str, Any] = self.fields
         fields["system_id"].strip = False  # an identifier is not altered
         fields["preset"].choices = [("", _("Choose one")), *presets_told()]
-        accounts = get_user_model().objects.filter(partner_account__isnull=False, is_active=True, is_staff=False)
-        fields["account"].queryset = accounts.filter(is_superuser=False).order_by("username")
+        fields["account"].queryset = free_accounts().order_by("username")
         fields["groups"].queryset = SupportGroup.objects.filter(members=None, external_group=None).order_by("name")
         self._ask_for_secrets()
 
@@ -233,7 +248,12 @@ class PartnerForm(forms.ModelForm):
         return self.connection is not None and self.connection.base_url == connection_of(presets()[preset]).base_url
 
     def _clean_account(self, cleaned: dict[str, Any]) -> None:
-        if cleaned.get("account") or not cleaned.get("system_id"):
+        if account := cleaned.get("account"):
+            if cleaned.get("kind") == Kind.SMAX and AuthToken.objects.filter(user=account).exists():
+                text = _("Its new password would revoke the API tokens that this account has. Choose a new account.")
+                self.add_error("account", text)
+            return
+        if "account" in self.errors or not cleaned.get("system_id"):
             return
         name = cleaned.get("username") or f"{cleaned['system_id'].lower()}-integration"
         # As in the administration: no other account may have this name, not even in other capitals.

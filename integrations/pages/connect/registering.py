@@ -6,7 +6,9 @@ import secrets as random
 from typing import Any
 
 from django.contrib.admin.models import ADDITION, LogEntry
+from django.contrib.auth import get_user_model
 from django.contrib.auth.models import User
+from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.utils.translation import gettext as _
 
@@ -19,7 +21,7 @@ from integrations.tokens import making
 from integrations.tokens.life import default_expiry
 from integrations.transports import signing
 
-from .partner_form import PartnerForm
+from .partner_form import PartnerForm, free_accounts
 from .sheet import Fresh
 
 PERMISSIONS = (
@@ -37,10 +39,11 @@ DONE = "Connected by the page “Connect a partner”."
 def register(form: PartnerForm, user: User) -> tuple[ExternalSystem, Fresh]:
     """Saves what this valid form describes.
 
-    Raises ValidationError or IntegrityError if somebody else took a name, or gave a group members, meanwhile.
+    Raises ValidationError or IntegrityError if somebody else took a name or an account, or gave a group members,
+    meanwhile.
     """
     system = form.instance
-    system.authorized_user = form.cleaned_data["account"] or _new_account(form)
+    system.authorized_user = _account(form)
     if system.delivery == Delivery.PUSH:
         system.signing_secret = signing.new_secret()
     system.full_clean()
@@ -56,6 +59,17 @@ def register(form: PartnerForm, user: User) -> tuple[ExternalSystem, Fresh]:
     if system.signing_secret:
         record("secret_shown", Subject.of(system))
     return system, fresh
+
+
+def _account(form: PartnerForm) -> User:
+    chosen = form.cleaned_data["account"]
+    if chosen is None:
+        return _new_account(form)
+    # Locked, so that of two forms that are sent at once only one gets it.
+    get_user_model().objects.select_for_update().filter(pk=chosen.pk).first()
+    if not free_accounts().filter(pk=chosen.pk).exists():
+        raise ValidationError(_("Somebody has just given this account to another system."))
+    return chosen
 
 
 def _new_account(form: PartnerForm) -> User:

@@ -145,7 +145,10 @@ WRONG = [
     ({"new_groups": "ZETA\nzeta"}, "New groups", "Two of these names are the same."),
     ({"username": "ALICE"}, "Name of the new account", "A user with that username already exists."),
     ({"username": "a b"}, "Name of the new account", "Enter a valid username."),
-    ({"account": "{alice}"}, "Account", "Select a valid choice."),
+    ({"account": "{alice}"}, "Account", "This is not an account of a partner that belongs to no system."),
+    ({"account": "{acme}"}, "Account", "This is not an account of a partner that belongs to no system."),
+    ({"account": "{acme}", "kind": "smax"}, "Account", "Choose another one, or a new account."),
+    ({"account": "{tokens}", "kind": "smax"}, "Account", "Its new password would revoke the API tokens"),
     ({"groups": ["{network}"]}, "Groups that exist", "is not one of the available choices."),
     ({"kind": "carrier pigeon"}, "Kind of connection", "Select a valid choice."),
     ({"kind": "preset"}, "Program", "Choose the program of the partner."),
@@ -158,7 +161,13 @@ WRONG = [
 def test_bad_input_is_said_beside_the_field_and_makes_nothing(ingrid, alice, acme, typed, field, said):
     network = SupportGroupFactory(name="Network")
     network.members.add(alice)
-    keys = {"{alice}": str(alice.pk), "{network}": str(network.pk)}
+    with_tokens = PartnerUserFactory(username="old-beta")
+    for user in (with_tokens, acme.authorized_user):
+        AuthToken.objects.create(user=user)
+    offered = source(web(ingrid).get(NEW))
+    assert ("old-beta" in offered, f">{acme.authorized_user.username}<" in offered) == (True, False)
+    accounts = {"{alice}": alice, "{acme}": acme.authorized_user, "{tokens}": with_tokens}
+    keys = {"{network}": str(network.pk), **{name: str(user.pk) for name, user in accounts.items()}}
     typed = {
         name: [keys.get(each, each) for each in value] if isinstance(value, list) else keys.get(value, value)
         for name, value in typed.items()
