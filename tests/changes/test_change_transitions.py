@@ -140,7 +140,7 @@ def test_who_may_not_edit_reads_the_conditions_without_links_and_who_may(audrey,
     [
         (timedelta(hours=5, minutes=1), timedelta(hours=9), "starts in 5 hours"),
         (timedelta(hours=-5), timedelta(hours=2, minutes=1), "now, ends in 2 hours"),
-        (timedelta(hours=-5), timedelta(hours=-3), "ended 3 hours ago"),
+        (timedelta(hours=-5), timedelta(hours=-3), "overdue for 3 hours"),
         (None, timedelta(hours=1), "no start yet"),
         (timedelta(hours=1), None, "no end yet"),
         (None, None, "Not planned"),

@@ -211,7 +211,7 @@ class ChangePage:
         if now < start:
             return _("starts in %(time)s") % {"time": timeuntil(start, now, depth=1)}
         if now >= end and self.is_overdue:
-            return _("overdue since %(time)s") % {"time": timesince(end, now, depth=1)}
+            return _("overdue for %(time)s") % {"time": timesince(end, now, depth=1)}
         if now < end:
             return _("now, ends in %(time)s") % {"time": timeuntil(end, now, depth=1)}
         return _("ended %(time)s ago") % {"time": timesince(end, now, depth=1)}
