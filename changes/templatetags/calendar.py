@@ -11,6 +11,8 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import pgettext_lazy
 
+from changes.texts import moments
+
 register = template.Library()
 # Date formats, translated because German puts a dot after the number of the day.
 _FORMATS = {
@@ -33,5 +35,5 @@ def dated(day: date, form: str) -> str:
 def clock(moment: datetime) -> SafeString:
     """The time of day in the current time zone, with the exact time as a tooltip."""
     local = timezone.localtime(moment)
-    exact, shown = local.strftime("%Y-%m-%d %H:%M:%S %Z"), local.strftime("%H:%M")
+    exact, shown = moments.exact(moment), local.strftime("%H:%M")
     return format_html('<time datetime="{}" title="{}">{}</time>', local.isoformat(), exact, shown)

@@ -17,8 +17,11 @@ from django.utils.translation import gettext as _
 
 from changes.choices import PRIORITIES, Impact, Phase, Priority
 from changes.pages import parts as parts_of_pages
+from changes.texts import moments
 
 register = template.Library()
+register.filter("exact", moments.exact)
+register.filter("to_the_minute", moments.to_the_minute)
 NEWEST_FIRST = {"number": "-number", "activity": "-activity"}
 
 
@@ -44,19 +47,11 @@ def parts(context: Context, place: str, **values: object) -> SafeString:
 
 @register.simple_tag
 def when(moment: datetime | None, empty: str = "") -> SafeString | str:
-    """A time in the current time zone, to the minute, with the exact time as a tooltip; `empty` for None."""
+    """A time in the zone and language of the page, to the minute, with the exact time as a tooltip; or `empty`."""
     if moment is None:
         return empty
-    try:
-        local = timezone.localtime(moment)
-    except OverflowError:
-        local = moment  # at the end of the calendar, which this time zone cannot show
-    return format_html(
-        '<time datetime="{}" title="{}">{}</time>',
-        local.isoformat(),
-        local.strftime("%Y-%m-%d %H:%M:%S %Z"),
-        local.strftime("%Y-%m-%d %H:%M"),
-    )
+    iso, exact, shown = moments.local(moment).isoformat(), moments.exact(moment), moments.to_the_minute(moment)
+    return format_html('<time datetime="{}" title="{}">{}</time>', iso, exact, shown)
 
 
 @register.inclusion_tag("changes/includes/sort_head.html", takes_context=True)

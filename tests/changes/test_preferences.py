@@ -1,6 +1,7 @@
 """Language, time zone, theme and keyboard shortcuts of a user: their own choice, or the setting of their browser."""
 
 import re
+from datetime import UTC, datetime
 
 import pytest
 
@@ -140,3 +141,23 @@ def test_pages_are_compressed_and_the_api_is_not(alice, api):
     headers = {"accept-encoding": "gzip"}
     assert web(alice).get("/preferences/", headers=headers)["Content-Encoding"] == "gzip"
     assert "Content-Encoding" not in api(alice).get("/api/v1/changes/", headers=headers).headers
+
+
+WRITTEN = [
+    # the language, how the pages write a time and the tooltip with the exact one
+    ("en", "2026-11-28 14:05", "2026-11-28 14:05:09 CET"),
+    ("de", "28.11.2026 14:05", "28.11.2026 14:05:09 CET"),
+]
+
+
+@pytest.mark.parametrize(("language", "shown", "exact"), WRITTEN)
+def test_times_are_written_as_the_language_writes_them(alice, change, language, shown, exact):
+    start = datetime(2026, 11, 28, 13, 5, 9, tzinfo=UTC)
+    change.planned_start = start
+    change.save()
+    client = web(alice)
+    client.post("/preferences/", {"language": language, "time_zone": "Europe/Berlin"})
+    time = f'<time datetime="2026-11-28T14:05:09+01:00" title="{exact}">{shown}</time>'
+    assert time in client.get(f"/changes/{change.number}/").content.decode()
+    assert time in client.get("/changes/").content.decode()
+    assert f'title="{exact}">14:05</time>' in client.get("/calendar/?date=2026-11-28").content.decode()
