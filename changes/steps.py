@@ -11,17 +11,22 @@ from .models import Approval
 from .querysets import ChangeQuerySet
 
 _ROUND = Approval.objects.filter(change=OuterRef("pk"), round=OuterRef("approval_round"))
-APPROVED, DENIED = (_ROUND.filter(decision=decision) for decision in (Decision.APPROVED, Decision.DENIED))
+_APPROVED, _DENIED = (_ROUND.filter(decision=decision) for decision in (Decision.APPROVED, Decision.DENIED))
+# A completion code says how a change ended, such as Withdrawn: its next step waits for nobody.
+_GOES_ON = Q(completion_code=None)
 
 
 def waiting_for(person: Person, changes: ChangeQuerySet) -> ChangeQuerySet:
-    """The plans that this person may approve now and has not decided on."""
+    """The plans that wait for a decision that this person may take.
+
+    One that somebody has approved lacks nothing, and one that somebody has denied waits for rework.
+    """
     if not person.has_perm("changes.approve_change"):
         return changes.none()
     has_part = Q()
     for part in workflow.PARTS:
         has_part |= Q(**{part.field: person.pk})
-    return changes.filter(phase=Phase.APPROVE_PLAN).exclude(has_part).exclude(Exists(_ROUND.filter(author=person.pk)))
+    return changes.filter(_GOES_ON, phase=Phase.APPROVE_PLAN).exclude(has_part).exclude(Exists(_ROUND))
 
 
 def next_for(person: Person, after: int, changes: ChangeQuerySet) -> int | None:
@@ -31,15 +36,15 @@ def next_for(person: Person, after: int, changes: ChangeQuerySet) -> int | None:
 
 
 def ready_to_deploy(changes: ChangeQuerySet) -> ChangeQuerySet:
-    """The changes that can move to Deploy now: for them `workflow.unmet()` returns nothing."""
+    """The changes that can move to Deploy now: for them `workflow.unmet()` returns nothing, and nobody ended them."""
     own = Q()
     for part in workflow.PARTS:
         own |= Q(author=OuterRef(part.field))
-    is_approved = Exists(APPROVED) & ~Exists(DENIED) & ~Exists(APPROVED.filter(own))
+    is_approved = Exists(_APPROVED) & ~Exists(_DENIED) & ~Exists(_APPROVED.filter(own))
     is_planned = Q(
         change_type=ChangeType.STANDARD,
         implementation_plan__regex=r"\S",
         backout_plan__regex=r"\S",
         planned_start__lt=F("planned_end"),
     )
-    return changes.filter(Q(is_approved, phase=Phase.APPROVE_PLAN) | Q(is_planned, phase=Phase.PLAN))
+    return changes.filter(_GOES_ON).filter(Q(is_approved, phase=Phase.APPROVE_PLAN) | Q(is_planned, phase=Phase.PLAN))

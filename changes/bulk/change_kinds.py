@@ -6,10 +6,12 @@ from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from copy import copy
+from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 from django.contrib.auth.models import User
 from django.core.exceptions import ValidationError
+from django.db.models import Q
 from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
@@ -182,6 +184,14 @@ class AddComment(ChangeKind):
         return _("The comment was added.")
 
 
+@dataclass
+class Decisions:
+    """By change and round: what the person decided, and who else denied the plan first."""
+
+    own: dict[tuple[int, int], str] = field(default_factory=dict)
+    denied_by: dict[tuple[int, int], str] = field(default_factory=dict)
+
+
 class Approve(ChangeKind):
     name = "approve"
     permission = "changes.approve_change"
@@ -194,19 +204,30 @@ class Approve(ChangeKind):
     def start_label(self, job: BulkJob, count: int) -> str:
         return ngettext("Approve %(count)s plan", "Approve %(count)s plans", count) % {"count": count}
 
-    def prepared(self, parameters: Mapping[str, Any], user: User) -> dict[tuple[int, int], str]:
-        """The person's decisions on plans that wait now, by change and round."""
-        own = Approval.objects.filter(author=user, change__phase=Phase.APPROVE_PLAN)
-        return {
-            (change, round_): decision for change, round_, decision in own.values_list("change", "round", "decision")
-        }
+    def prepared(self, parameters: Mapping[str, Any], user: User) -> Decisions:
+        """The person's decisions on plans that wait now, and who else denied one."""
+        waiting = Approval.objects.filter(change__phase=Phase.APPROVE_PLAN)
+        found = waiting.filter(Q(author=user) | Q(decision=Decision.DENIED)).order_by("created_at")
+        decisions = Decisions()
+        for change, round_, author, name, decision in found.values_list(
+            "change", "round", "author", "author__username", "decision"
+        ):
+            if author == user.pk:
+                decisions.own[change, round_] = decision
+            else:
+                decisions.denied_by.setdefault((change, round_), name)
+        return decisions
 
-    def alter(self, change: Change, parameters: Mapping[str, Any], prepared: Any, user: User) -> Approval:
-        decided = prepared.get((change.pk, change.approval_round))
+    def alter(self, change: Change, parameters: Mapping[str, Any], prepared: Decisions, user: User) -> Approval:
+        key = (change.pk, change.approval_round)
+        decided = prepared.own.get(key)
         if decided == Decision.APPROVED and change.phase == Phase.APPROVE_PLAN:
             raise AlreadySo(_("You have approved it already."))
         approval = Approval(change=change, author=user, decision=Decision.APPROVED, comment=parameters["comment"])
         approval.refuse(decided is not None)
+        if name := prepared.denied_by.get(key):
+            text = _("%(name)s has denied it: approving it as well does not help. Rework starts a new round.")
+            raise NotDone(text % {"name": name})
         return approval
 
     def outcome(self, change: Change) -> str:

@@ -28,6 +28,7 @@ from changes.orders import ORDERS
 from changes.querysets import ChangeQuerySet
 from integrations.access import reachable, shown_activity
 from integrations.models import ExternalReference, ExternalSystem
+from integrations.standing.relation import Relation, related
 
 from .partner_uploads import attach
 from .permissions import StaffOrPartner
@@ -115,7 +116,8 @@ class ExchangedChangeFilter(ChangeFilter):
         systems = ExternalSystem.objects.filter(system_id=system_id)
         if self.partner is not None:
             systems = systems.filter(pk__in=[system.pk for system in self.partner])
-        return reachable(list(systems), queryset)
+        key = systems.values_list("pk", flat=True).first()
+        return queryset.none() if key is None else related(queryset, Relation.LINKED, key)
 
     def active_since(self, queryset: ChangeQuerySet, name: str, moment: datetime) -> ChangeQuerySet:
         if self.partner is None:

@@ -15,10 +15,16 @@ from changes.texts.storable import storable
 WORDS_KEPT = 300
 HEADERS_KEPT, HEADER_KEPT = 2000, 200
 # Where programs say in JSON what is wrong: problem details (RFC 9457), OAuth, and the usual names, the best first.
-_SAID = ("detail", "message", "error_description", "error_message", "error", "reason", "title")
-_SAID_OF_FIELDS = ("errors", "non_field_errors")
+# Names are compared without capitals and signs: `errorMessages` is that of Jira, `Message` that of .NET.
+_SAID = ("detail", "message", "errordescription", "errormessage", "error", "reason", "title")
+_SAID_OF_FIELDS = ("errormessages", "errors", "nonfielderrors")
 _TITLE = re.compile(r"<(title|h1)[^>]*>(.*?)</\1>", re.DOTALL | re.IGNORECASE)
-_SECRET = re.compile(r"cookie|authoriz|authentication-info|token|secret|password|session|api-?key", re.IGNORECASE)
+_SECRET = re.compile(r"cookie|auth|sign|key|token|secret|password|session", re.IGNORECASE)
+# What a server asks for is none.
+_NO_SECRET = frozenset({"www-authenticate", "proxy-authenticate"})
+# In any header: the user and password of an address, and its query and fragment, which may contain a key.
+_USER_OF_ADDRESS = re.compile(r"//[^/?#\s<>\"]*@")
+_REST_OF_ADDRESS = re.compile(r"\?[^\s<>\"]*|(?<=/)([^/?#\s<>\"]*)#[^\s<>\"]*")
 # A cookie is a key to the partner's desk: not even its name is kept.
 _LEFT_OUT = frozenset({"set-cookie", "set-cookie2"})
 MASK = "•••"
@@ -39,27 +45,31 @@ def own_words(body: bytes) -> str:
 def _from_json(answer: Any) -> Iterator[str]:
     if isinstance(answer, str):
         yield answer
+    if isinstance(answer, list):
+        yield from _of_fields(answer)
     if not isinstance(answer, dict):
         return
+    found = {_plain(name): said for name, said in answer.items()}
     for name in _SAID:
-        said = answer.get(name)
+        said = found.get(name)
         if isinstance(said, dict):
             yield from _from_json(said)
         if isinstance(said, str) and said.strip():
             yield said
             break
     for name in _SAID_OF_FIELDS:
-        yield from _of_fields(answer.get(name))
+        yield from _of_fields(found.get(name))
+
+
+def _plain(name: str) -> str:
+    return name.lower().replace("_", "").replace("-", "")
 
 
 def _of_fields(errors: Any) -> Iterator[str]:
     """The first errors of single fields, each with the name of its field."""
     if isinstance(errors, dict):
-        errors = [
-            {"attr": name, "detail": each[0] if isinstance(each, list) and each else each}
-            for name, each in errors.items()
-        ]
-    for error in errors[:3] if isinstance(errors, list) else ():
+        errors = [{"attr": name, "detail": _first(each)} for name, each in errors.items()]
+    for error in map(_first, errors[:3]) if isinstance(errors, list) else ():
         if isinstance(error, str):
             yield error
         elif isinstance(error, dict):
@@ -68,9 +78,16 @@ def _of_fields(errors: Any) -> Iterator[str]:
             yield f"{field}: {said}" if field and said else said
 
 
+def _first(found: Any) -> Any:
+    """What is first in lists of lists."""
+    while isinstance(found, list) and found:
+        found = found[0]
+    return found
+
+
 @lru_cache(maxsize=1024)
 def _is_secret(name: str) -> bool:
-    return _SECRET.search(name) is not None
+    return name.lower() not in _NO_SECRET and _SECRET.search(name) is not None
 
 
 def kept_headers(headers: Mapping[str, str], masked: Callable[[str], str] = str) -> str:
@@ -80,7 +97,7 @@ def kept_headers(headers: Mapping[str, str], masked: Callable[[str], str] = str)
     values = masked("\n".join(kept.values())).split("\n")
     lines, size = [], 0
     for name, value in zip(kept, values, strict=False):
-        line = f"{name}: {MASK if _is_secret(name) else _value(name, value)}"
+        line = f"{name}: {MASK if _is_secret(name) else _value(value)}"
         size += len(line) + 1
         if size > HEADERS_KEPT:
             break
@@ -88,7 +105,7 @@ def kept_headers(headers: Mapping[str, str], masked: Callable[[str], str] = str)
     return storable("\n".join(lines))
 
 
-def _value(name: str, value: str) -> str:
-    # The query of an address may contain a key.
-    value = value.partition("?")[0] + "?…" if name.lower() == "location" and "?" in value else value
+def _value(value: str) -> str:
+    value = _USER_OF_ADDRESS.sub(f"//{MASK}@", value)
+    value = _REST_OF_ADDRESS.sub(lambda rest: "?…" if rest[0][0] == "?" else f"{rest[1]}#…", value)
     return value if len(value) <= HEADER_KEPT else f"{value[: HEADER_KEPT - 1]}…"

@@ -1,4 +1,4 @@
-"""What the exchange adds to the desk: the state of each system, what needs a person, and the traffic of the last day.
+"""What the exchange adds to the desk: the state of each system, what needs attention, and the traffic of the last day.
 
 Every open desk polls these parts, so they must be cheap: rows are read from partial indexes in their order, and counts
 stop at a cap.
@@ -44,7 +44,7 @@ HOUR_IS_OVER = timedelta(minutes=10)
 
 @dataclass(frozen=True)
 class Part:
-    """One kind of thing that needs a person: the first rows and the capped count of all."""
+    """One kind of thing that needs attention: the first rows and the capped count of all."""
 
     rows: list[Any]
     count: Count

@@ -144,7 +144,7 @@ FILTERS = {
     "exchange": django_filters.ChoiceFilter(
         label=gettext_lazy("Exchange"),
         choices=[
-            ("refused", gettext_lazy("Refused: needs a person")),
+            ("refused", gettext_lazy("Needs attention: refused")),
             ("waiting", gettext_lazy("Waiting to be delivered")),
         ],
         empty_label=gettext_lazy("Any state"),
@@ -164,7 +164,7 @@ OTHERS = (Relation.LINKED, Relation.CANCELLED, Relation.REJECTED)
 
 @dataclass(frozen=True)
 class Holder:
-    """A partner, and the number of changes that it holds. `query`: the filters of the list of these changes."""
+    """A partner, and the number of open changes that it holds. `query`: the filters of the list of these changes."""
 
     system_id: str
     held: Count
@@ -182,10 +182,13 @@ class Holders:
 
 
 def holders(filterset: filters.ChangeFilter) -> Holders:
-    """Counts what each partner holds, and all relations of the partner in these filters. One query."""
-    partner, relation = (filterset.data.get(name, "") for name in ("partner", "relation"))
+    """Counts the open changes that each partner holds, and the other relations of the partner in these filters.
+
+    One query. What is closed stays with its last owner, so the number of all that a partner ever held would only grow.
+    """
+    partner, relation, is_open = (filterset.data.get(name, "") for name in ("partner", "relation", "open"))
     chosen = filterset.filters["partner"].chosen(partner)
-    held = related(_ALL, Relation.HELD, OuterRef("pk"))
+    held = related(_ALL.open(), Relation.HELD, OuterRef("pk"))
     columns: dict[str, Any] = {Relation.HELD: CappedCount(held, GLANCED)}
     if chosen:
         one = When(pk=chosen.key, then=CappedCount(held, COUNTED))
@@ -199,8 +202,8 @@ def holders(filterset: filters.ChangeFilter) -> Holders:
         Holder(
             row["system_id"],
             capped(row[Relation.HELD], COUNTED if row["system_id"] == partner else GLANCED),
-            _query(row["system_id"], Relation.HELD),
-            (partner, relation) == (row["system_id"], Relation.HELD),
+            _query(row["system_id"], Relation.HELD, open="true"),
+            (partner, relation, is_open) == (row["system_id"], Relation.HELD, "true"),
         )
         for row in rows
     ]
@@ -211,11 +214,11 @@ def holders(filterset: filters.ChangeFilter) -> Holders:
         for name in OTHERS
         if chosen
     ]
-    return Holders([each for each in found if each.held.number or each.is_chosen], partner, others)
+    return Holders([each for each in found if each.held.number or each.system_id == partner], partner, others)
 
 
-def _query(partner: str, relation: str) -> str:
-    return urlencode({"partner": partner, "relation": relation})
+def _query(partner: str, relation: str, **more: str) -> str:
+    return urlencode({"partner": partner, "relation": relation, **more})
 
 
 # --- How the changes of a page stand with their partners ---

@@ -11,6 +11,7 @@ from django.db.models import Exists, F, OuterRef, Q, QuerySet
 from changes.choices import FINAL_PHASES
 from integrations.choices import DeliveryStatus, IncomingStatus
 from integrations.models import Exchange, IncomingOperation, OutgoingOperation
+from integrations.querysets import OfSystemQuerySet
 
 from .acknowledged import mark_of
 from .relation import REJECTED
@@ -30,7 +31,7 @@ def needing(kind: str, user: User, now: datetime) -> QuerySet[Any]:
     return rejected() if kind == "exchange" else Exchange.objects.none()
 
 
-def failed(now: datetime) -> QuerySet[IncomingOperation]:
+def failed(now: datetime) -> OfSystemQuerySet:
     """The failed incoming operations, except those that were sent again successfully."""
     repeated = IncomingOperation.objects.filter(
         system=OuterRef("system"), idempotency_key=OuterRef("idempotency_key")
@@ -51,7 +52,7 @@ def incoming_shown_to(user: User, path: str = "") -> Q:
     return Q(pk__in=[])
 
 
-def rejected() -> QuerySet[Exchange]:
+def rejected() -> OfSystemQuerySet:
     """Open changes that a partner rejected but whose owning group still belongs to that partner."""
     return (
         Exchange.objects.filter(REJECTED)

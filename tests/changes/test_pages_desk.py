@@ -111,10 +111,13 @@ def test_a_new_round_asks_again(carol):
     assert numbers(section(web(carol).get("/"), "approvals-title")) == [change.number]
 
 
-def test_what_others_decided_is_said(carol):
-    dave = UserFactory(username="dave")
-    Approval(change=change_in(Phase.APPROVE_PLAN), author=dave, decision=Decision.APPROVED).save()
-    assert "somebody has approved it" in text(web(carol).get("/"))
+def test_a_plan_that_somebody_has_decided_on_waits_for_nobody_else(carol):
+    for decision, comment in ((Decision.APPROVED, ""), (Decision.DENIED, "In the freeze.")):
+        plan = change_in(Phase.APPROVE_PLAN)
+        Approval(
+            change=plan, author=UserFactory(username=f"dave-{decision}"), decision=decision, comment=comment
+        ).save()
+    assert "No plan waits for your decision." in text(web(carol).get("/"))
 
 
 def test_a_manager_without_plans_to_decide_on_is_told_so(carol):

@@ -7,7 +7,7 @@ from itertools import product
 import pytest
 
 from changes import workflow
-from changes.choices import ChangeType, Decision, Phase
+from changes.choices import ChangeType, CompletionCode, Decision, Phase
 from changes.models import Approval, Change
 from tests.factories import UserFactory, change_in
 from tests.pages import text, web
@@ -38,7 +38,9 @@ def plans(alice, carol):
         "own": plan(requested_by=carol),
         "decided": plan((carol, Decision.APPROVED)),
         "approved": plan((dora, Decision.APPROVED)),
-        "denied": plan((dora, Decision.APPROVED), (alice, Decision.DENIED)),
+        "denied": plan((alice, Decision.DENIED)),
+        "disputed": plan((dora, Decision.APPROVED), (alice, Decision.DENIED)),
+        "withdrawn": plan(completion_code=CompletionCode.WITHDRAWN),
         "reworked": reworked,
         "emergency": plan(change_type=ChangeType.EMERGENCY),
         "planned": change_in(Phase.PLAN, requested_by=alice),
@@ -46,13 +48,13 @@ def plans(alice, carol):
 
 
 def test_the_list_shows_what_waits_for_my_approval(plans, carol, alice):
-    wanted = {"new", "approved", "denied", "reworked", "emergency"}
+    wanted = {"new", "reworked", "emergency"}
     answer = web(carol).get("/changes/?step=approval")
     assert {*numbers(answer)} == {plans[name].number for name in wanted}
-    # Exactly these may be approved.
+    # These and what waits for nobody may be approved.
     for name, change in plans.items():
         page = web(carol).get(f"/changes/{change.number}/").content.decode()
-        assert ("Approve and next" in page) == (name in wanted), name
+        assert ("Approve and next" in page) == (name in wanted | {"approved", "denied", "disputed", "withdrawn"}), name
     assert numbers(web(alice).get("/changes/?step=approval")) == []
 
 
@@ -70,21 +72,23 @@ def test_ready_to_deploy_are_those_whose_move_has_no_unmet_condition(plans, alic
         if Phase.DEPLOY in workflow.targets(change.change_type, change.phase)
         and not workflow.unmet(change, Phase.DEPLOY)
     }
-    assert {plans[name].number for name in ("decided", "approved")} < ready
+    withdrawn = plans["approved"]
+    withdrawn.completion_code = CompletionCode.WITHDRAWN
+    withdrawn.save()
+    ready.remove(withdrawn.number)
+    assert plans["decided"].number in ready
     assert {*numbers(web(alice).get("/changes/?step=deploy"))} == ready
 
 
 def test_approve_and_next_leads_through_all_that_wait_and_then_to_the_desk(plans, carol):
     client = web(carol)
-    waiting = sorted(
-        (plans[name] for name in ("new", "approved", "denied", "reworked", "emergency")), key=lambda c: c.pk
-    )
-    here = waiting[2]
-    for step in range(1, 6):
+    waiting = sorted((plans[name] for name in ("new", "reworked", "emergency")), key=lambda c: c.pk)
+    here = waiting[1]
+    for step in range(1, 4):
         form = {"decision": "Approved", "comment": "", "version": Change.objects.get(pk=here.pk).version}
         answer = client.post(f"/changes/{here.number}/approvals/?next=1", form)
-        if step < 5:
-            here = waiting[(2 + step) % 5]
+        if step < 3:
+            here = waiting[(1 + step) % 3]
             assert answer["Location"] == f"/changes/{here.number}/#approvals"
     assert answer["Location"] == "/"
     assert "No other plan waits for your decision." in text(client.get("/"))

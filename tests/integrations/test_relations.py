@@ -5,15 +5,18 @@ from __future__ import annotations
 import csv
 import io
 import re
+from collections import Counter
+from html import unescape
 from itertools import product
 
 import pytest
 
+from changes.choices import Phase
 from changes.models import Change
 from integrations.models import Exchange, ExternalReference, OutgoingOperation
 from integrations.rules import ExchangeState, Situation
 from integrations.standing.relation import Relation, related, relations
-from tests.factories import ChangeFactory, SupportGroupFactory
+from tests.factories import ChangeFactory, SupportGroupFactory, change_in
 from tests.pages import text, web
 
 pytestmark = pytest.mark.django_db
@@ -75,22 +78,7 @@ def test_the_list_counts_what_its_filters_find(every_pair, alice):
     assert "Relation to partner: Select a valid choice." in unknown
 
 
-@pytest.mark.parametrize(
-    ("events", "said"),
-    [
-        ("give", ["ACME holds it"]),
-        ("give take", ["ACME: linked"]),
-        ("give cancel", ["ACME holds it", "ACME: cancelled"]),
-        ("give cancel take", ["ACME: cancelled"]),
-        ("give reject", ["ACME rejected it"]),
-        ("give reject take", ["ACME rejected it"]),
-        ("give reject take give", ["ACME holds it"]),
-        ("give refuse", ["ACME holds it", "refused"]),
-        ("give late", ["ACME holds it", "waiting for long"]),
-    ],
-)
-def test_a_chip_says_the_relation_and_the_transport_only_if_it_is_bad(alice, acme, events, said):
-    change = ChangeFactory(owning_group=None)
+def happen(change, acme, events):
     for event in events.split():
         change = Change.objects.get(pk=change.pk)
         if event in ("give", "take"):
@@ -107,6 +95,50 @@ def test_a_chip_says_the_relation_and_the_transport_only_if_it_is_bad(alice, acm
             OutgoingOperation.objects.update(status="Refused")
         else:
             OutgoingOperation.objects.update(created_at="2020-01-01T00:00:00Z")
+
+
+def test_what_a_partner_holds_is_open_in_the_count_and_behind_its_chip(acme, alice):
+    group = acme.external_groups.get().group
+    for phase in (Phase.PLAN, Phase.CLOSE, Phase.ABANDON):
+        change_in(phase, owning_group=group)
+    page = web(alice).get("/changes/?open=true")
+    assert "Held by ACME 1" in text(page)
+    chip = "partner=ACME&relation=held&open=true"
+    assert f'href="/changes/?{chip}"' in unescape(page.content.decode())
+    shown = web(alice).get(f"/changes/?{chip}")
+    rows = shown.content.decode().partition("<tbody")[2].partition("</tbody")[0]
+    assert Counter(re.findall("(Close|Abandon|Plan)</", rows)) == {"Plan": 1}
+    assert re.search(r'aria-current="true">ACME', shown.content.decode())
+
+
+@pytest.mark.parametrize(
+    ("events", "linked"),
+    [("give", True), ("give take", True), ("give reject take", False), ("give reject take give", True), ("", False)],
+)
+def test_the_filter_of_the_api_finds_what_is_linked_now(api, alice, acme, events, linked):
+    change = ChangeFactory(owning_group=None)
+    happen(change, acme, events)
+    found = api(alice).get("/api/v1/changes/?system_id=ACME").json()["results"]
+    assert [each["number"] for each in found] == ([change.number] if linked else [])
+
+
+@pytest.mark.parametrize(
+    ("events", "said"),
+    [
+        ("give", ["ACME holds it"]),
+        ("give take", ["ACME: linked"]),
+        ("give cancel", ["ACME holds it", "ACME: cancelled"]),
+        ("give cancel take", ["ACME: cancelled"]),
+        ("give reject", ["ACME rejected it"]),
+        ("give reject take", ["ACME rejected it"]),
+        ("give reject take give", ["ACME holds it"]),
+        ("give refuse", ["ACME holds it", "refused"]),
+        ("give late", ["ACME holds it", "waiting for long"]),
+    ],
+)
+def test_a_chip_says_the_relation_and_the_transport_only_if_it_is_bad(alice, acme, events, said):
+    change = ChangeFactory(owning_group=None)
+    happen(change, acme, events)
     page = web(alice).get("/changes/").content.decode()
     row = page.partition("<tbody")[2]
     chips = re.findall(r'class="badge tone-\w+">.*?</svg>([^<]*)<', row.partition('class="partners"')[2])

@@ -173,6 +173,8 @@ def _of_change(change: Change, acme: ExternalSystem, agent: User) -> dict[str, A
         system=acme, user=acme.authorized_user, operation="Update", status="Applied", http_status=200, payload={}
     )
     operation = change.outgoing_operations.order_by("sequence").first()
+    # So it needs attention.
+    change.outgoing_operations.filter(pk=operation.pk).update(status="Refused", claim=1)
     return {
         "comment": comment.pk,
         "attachment": attachment.pk,

@@ -13,7 +13,7 @@ from urllib.parse import urlencode
 
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import User
-from django.db.models import CharField, Exists, OuterRef, Value
+from django.db.models import CharField, OuterRef, Value
 from django.db.models.functions import Cast, Concat
 from django.urls import reverse
 
@@ -138,14 +138,12 @@ class Desk:
         if not self.may_approve:
             return []  # saves the query
         shown = ("number", "title", "phase", "priority", "created_at", "planned_start", "owning_group__name")
-        changes = steps.waiting_for(self.user, Change.objects.all()).annotate(
-            is_approved=Exists(steps.APPROVED), is_denied=Exists(steps.DENIED)
-        )
+        changes = steps.waiting_for(self.user, Change.objects.all())
         return list(changes.select_related("owning_group").only(*shown).order_by("pk")[: APPROVALS_COUNTED + 1])
 
     @property
     def to_approve(self) -> list[Change]:
-        """The oldest plans that this person may approve now and has not decided on."""
+        """The oldest plans that wait for a decision that this person may take."""
         return self._to_approve[:APPROVALS_SHOWN]
 
     @property

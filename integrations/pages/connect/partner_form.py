@@ -73,6 +73,7 @@ class PartnerForm(forms.ModelForm):
     """A system with its account and its groups, of which nothing is saved here: see registering.py.
 
     `is_to_adapt`: the document of a preset was put into the form just now, for the person to adapt.
+    `is_of_another`: it was not, since it would replace what somebody wrote.
     """
 
     kind = forms.ChoiceField(
@@ -128,6 +129,7 @@ class PartnerForm(forms.ModelForm):
     )
 
     is_to_adapt = False
+    is_of_another = False
 
     class Meta:
         model = ExternalSystem
@@ -193,9 +195,13 @@ class PartnerForm(forms.ModelForm):
             )
 
     def _begin_from_preset(self) -> None:
-        """Puts the document of the chosen preset into the form, if it is not there yet."""
+        """Puts the document of the chosen preset into the form, if it is not there yet and would replace no work."""
         chosen = self.data.get("preset", "")
         if chosen not in presets() or self.data.get("begun_from") == chosen:
+            return
+        typed = self.data.get("document", "").split()
+        if typed and typed not in (document.split() for document in presets().values()):
+            self.is_of_another = True
             return
         sent = QueryDict(mutable=True)
         sent.update(self.data)
@@ -219,14 +225,21 @@ class PartnerForm(forms.ModelForm):
         kind = Kind(cleaned["kind"]) if cleaned.get("kind") else None
         if kind:
             self.instance.delivery = kind.delivery
-        if kind != Kind.PUSH:
-            cleaned["endpoint_url"] = ""
-            self.errors.pop("endpoint_url", None)
+        self._forget_hidden(kind, cleaned)
         if kind and kind.delivery == Delivery.MAPPED:
             self._clean_document(kind, cleaned)
         self._clean_account(cleaned)
         self._clean_groups(cleaned)
         return cleaned
+
+    def _forget_hidden(self, kind: Kind | None, cleaned: dict[str, Any]) -> None:
+        """Empties the fields that the page hides for this kind, whatever is in them."""
+        shown = {Kind.PUSH: {"endpoint_url"}, Kind.PRESET: {"preset", "document"}, Kind.DOCUMENT: {"document"}}
+        for name in ("endpoint_url", "preset", "document"):
+            if kind and name not in shown.get(kind, ()):
+                cleaned[name] = ""
+                self.errors.pop(name, None)
+        self.errors.pop("begun_from", None)  # never shown, and only compared
 
     def _clean_document(self, kind: Kind, cleaned: dict[str, Any]) -> None:
         document = cleaned.get("document", "")
@@ -235,6 +248,11 @@ class PartnerForm(forms.ModelForm):
         elif self.is_to_adapt:
             text = _("This is the preset as it comes. Adapt base_url and the tables at its top, then connect.")
             self.add_error("document", text)
+        elif self.is_of_another:
+            text = _("The preset would replace this document. Empty it to begin from the preset, or choose “%(kind)s”.")
+            self.add_error("document", text % {"kind": Kind.DOCUMENT.label})
+        elif "document" in self.errors:
+            return
         elif not document.strip():
             self.add_error("document", _("Write or paste the document. “All keys explained” has the reference."))
         elif faults := faults_of(document):

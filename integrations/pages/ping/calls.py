@@ -36,9 +36,9 @@ ANSWER_MAX_BYTES = 8 * 1024
 class Pinged:
     """What came of a ping. `call`: for people, "" if none was made. `failure`: why no answer came, None if one did.
 
-    `allows`: the methods that the address takes, as the answer says, None if it says nothing. `has_credentials`:
-    whether the call needed ours. `outcome`: what the answer means by the document of a mapped system,
-    None if all is well.
+    `allows`: the methods that the address takes, as the answer says, None if it says nothing. `by_document`: the call
+    is one of the document of a mapped system, with our credentials, and `outcome` is what its answer means by the
+    document, None if all is well. `signed_in`: a call before it got a token.
     """
 
     call: str = ""
@@ -49,7 +49,8 @@ class Pinged:
     answer: str = ""
     failure: Failure | None = None
     error: str = ""
-    has_credentials: bool = False
+    by_document: bool = False
+    signed_in: bool = False
     outcome: Outcome | None = None
 
     @property
@@ -121,14 +122,14 @@ def _by_document(system: ExternalSystem, line: Line) -> Pinged:
         poll = connection.poll
         if poll is None or poll.listed.request.method != "GET":
             options = replace(_options(connection.base_url), tls=line.tls())
-            return replace(_asked(f"{METHOD} {connection.base_url}", options), has_credentials=bool(token))
+            return replace(_asked(f"{METHOD} {connection.base_url}", options), signed_in=bool(token))
         row = ConnectionPoll.objects.filter(system=system).first()
         cursor = row.cursor if row else None
         call = polling_rules.list_call(connection, line.secrets, cursor, 0, timezone.now(), use_overlap=True)
         shown = line.masked(line.shown(call), token).partition("\n")[0]
         request, began = replace(line.request(call, token), tells_way=True), time.monotonic()
         response = delivery.transport().submit([request])[0].result()
-        found = replace(_answered(shown, time.monotonic() - began, response), has_credentials=True)
+        found = replace(_answered(shown, time.monotonic() - began, response), by_document=True, signed_in=bool(token))
         verdict = polling_rules.list_verdict(connection, response, cursor)
     except TransportError as error:
         return Pinged(connection.base_url, failure=Failure(error.kind.value), error=str(error))

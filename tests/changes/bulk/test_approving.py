@@ -5,7 +5,7 @@ import pytest
 from changes.actor import acting
 from changes.choices import Decision, Phase
 from changes.models import Approval
-from tests.factories import change_in
+from tests.factories import UserFactory, change_in
 from tests.pages import text, web
 
 from .conftest import done, previewed, sent, started, work
@@ -35,6 +35,20 @@ def test_the_preview_says_which_are_not_possible_and_why(plans, carol):
     assert "Nothing is sent to partners." in page
     assert "Approve 5 plans" in page
     assert Approval.objects.count() == 2
+
+
+def test_a_plan_that_somebody_else_denied_cannot_be_approved_with_others(plans, carol, alice):
+    five, _others = plans
+    for author in (alice, UserFactory(username="dora", roles=["Change manager"])):
+        Approval(change=five[0], author=author, decision=Decision.DENIED, comment="Not in the freeze.").save()
+    page = text(previewed(web(carol), "approve", five, comment=""))
+    assert "4 changes can be done" in page
+    assert "alice has denied it: approving it as well does not help." in page
+    job = started(web(carol), "approve", five[1:3], comment="")
+    Approval(change=five[1], author=alice, decision=Decision.DENIED, comment="Not either.").save()
+    work()
+    assert "alice has denied it" in text(web(carol).get(job))
+    assert not Approval.objects.filter(change=five[1], author=carol).exists()
 
 
 def test_each_plan_is_approved_in_the_name_of_the_person_with_the_comment(plans, carol, acme):

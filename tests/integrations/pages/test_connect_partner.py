@@ -132,6 +132,28 @@ def test_a_preset_is_put_into_the_form_to_be_adapted(ingrid):
     assert ExternalSystem.objects.get().connection.document.count("rt.zeta.example")
 
 
+def test_no_preset_replaces_what_somebody_wrote(ingrid):
+    typed = {**PUSH, "kind": "preset", "preset": "redmine"}
+    adapted = presets()["request-tracker"].replace("rt.example.com", "rt.zeta.example")
+    for document, begun_from in ((DOCUMENT, ""), (adapted, "request-tracker")):
+        asked = connect(ingrid, **typed, document=document, begun_from=begun_from)
+        assert "The preset would replace this document." in text(asked)
+        assert read_form(asked, "system_id")["fields"]["document"][0].split() == document.split()
+    # What nobody has altered is replaced.
+    begun = connect(ingrid, **typed, document=presets()["request-tracker"], begun_from="request-tracker")
+    assert read_form(begun, "system_id")["fields"]["document"][0].split() == presets()["redmine"].split()
+    assert counts()[0] == 0
+
+
+@each_row(
+    "hidden",
+    [{"preset": "forgotten"}, {"document": "x" * 300_000}, {"begun_from": "x" * 101}, {"document": "no: document"}],
+)
+def test_what_is_hidden_for_a_kind_is_no_error(ingrid, hidden):
+    assert "Copy the secrets now" in text(connect(ingrid, **PUSH, **hidden))
+    assert ExternalSystem.objects.get().delivery == "push"
+
+
 # --- What is refused makes nothing ---
 
 WRONG = [

@@ -9,7 +9,7 @@ from changes.models import Change
 from integrations.connections.revisions import connection_of_revision
 from integrations.models import DeliveryAttempt, DeliveryControl, ExternalSystem, IncomingOperation, OutgoingOperation
 from tests.integrations.partner import Partner, answer, hang_up
-from tests.mapped import make_mapped
+from tests.mapped import DOCUMENT, make_mapped
 from tests.pages import asked_for, text, web
 from tests.rows import each_row
 
@@ -104,14 +104,19 @@ MAPPED = [
 ]
 
 
+def mapped(there, monkeypatch, document=DOCUMENT) -> ExternalSystem:
+    acme = ExternalSystem.objects.get()
+    base = there.url.removesuffix("/operations")
+    monkeypatch.setattr("tests.mapped.DOCUMENT", re.sub(r"base_url: .*", f"base_url: {base}", document))
+    connection_of_revision.cache_clear()  # SQLite uses the key of a rolled back revision again
+    make_mapped(acme)
+    return acme
+
+
 @each_row(("answered", "tone", "said"), MAPPED)
 def test_a_mapped_partner_is_asked_for_its_news_which_only_reads(ingrid, there, monkeypatch, answered, tone, said):
     there.default = answered
-    acme = ExternalSystem.objects.get()
-    base = there.url.removesuffix("/operations")
-    monkeypatch.setattr("tests.mapped.DOCUMENT", re.sub(r"base_url: .*", f"base_url: {base}", _document()))
-    connection_of_revision.cache_clear()  # SQLite uses the key of a rolled back revision again
-    make_mapped(acme)
+    acme = mapped(there, monkeypatch)
     response = ping(ingrid)
     assert said in text(response)
     assert f'callout tone-{tone}"' in response.content.decode()
@@ -123,10 +128,39 @@ def test_a_mapped_partner_is_asked_for_its_news_which_only_reads(ingrid, there, 
     assert acme.poll.cursor is None
 
 
-def _document():
-    from tests.mapped import DOCUMENT
+WITHOUT_NEWS = [
+    (answer(204, Allow="GET, HEAD"), "ok", "ACME is reachable: a server answers at its address (204)."),
+    (answer(405), "ok", "so base_url was asked, without credentials"),
+    (answer(401), "ok", "ACME is reachable, and refuses a call without credentials (401)."),
+    (answer(302, Location="/x"), "bad", "Write the address that holds now as base_url"),
+    (answer(410), "bad", "ACME accepts no more requests at this address (410)."),
+    (answer(404), "wait", "ACME is reachable, and answers 404 to a ping. Many programs answer so at base_url itself."),
+    (answer(503), "bad", "ACME cannot take the ping now (503)."),
+]
 
-    return DOCUMENT
+
+@each_row(("answered", "tone", "said"), WITHOUT_NEWS)
+def test_a_mapped_partner_without_a_list_of_news_is_asked_at_base_url(ingrid, there, monkeypatch, answered, tone, said):
+    mapped(there, monkeypatch, re.sub(r"poll:\n(  .*\n)+", "", DOCUMENT))
+    there.default = answered
+    response = ping(ingrid)
+    assert said in text(response)
+    assert f'callout tone-{tone}"' in response.content.decode()
+    ((method, headers, _body),) = there.asked[-1:]
+    assert (method, "Authorization" in headers) == ("OPTIONS", False)
+    assert "takes our credentials" not in text(response)
+
+
+def test_of_a_sign_in_a_ping_says_that_it_succeeded_and_no_more(ingrid, there, monkeypatch):
+    request = "{post: /login, json: {key: k}}"
+    login = f"auth: {{kind: login, request: {request}, token: '{{{{ body.t }}}}', send: {{header: X-Key}}}}"
+    document = re.sub(r"auth: .*", login, re.sub(r"(poll|inbox):\n(  .*\n)+", "", DOCUMENT))
+    mapped(there, monkeypatch, document)
+    there.default = answer(200, {"t": "T"})
+    said = text(ping(ingrid))
+    assert "The sign-in succeeded." in said
+    assert "takes our credentials" not in said
+    assert [method for method, _headers, _body in there.asked][-1] == "OPTIONS"
 
 
 def test_without_an_active_document_there_is_nothing_to_ping(ingrid, there):
