@@ -7,14 +7,23 @@ import pytest
 from django.contrib.admin.models import LogEntry
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import Group, Permission
+from django.core.exceptions import ValidationError
 from knox.models import AuthToken
 
 from changes.choices import Role
 from changes.models import SupportGroup
 from changes.models.security_event import PendingEvent
 from integrations.models import ConnectionSecret, ExternalGroup, ExternalSystem, PartnerAccount
+from integrations.pages.connect.partner_form import PartnerForm
+from integrations.pages.connect.registering import register
 from integrations.pages.connection.presets import presets
-from tests.factories import ExternalGroupFactory, PartnerUserFactory, SupportGroupFactory, UserFactory
+from tests.factories import (
+    ExternalGroupFactory,
+    ExternalSystemFactory,
+    PartnerUserFactory,
+    SupportGroupFactory,
+    UserFactory,
+)
 from tests.html_forms import read_form
 from tests.mapped import DOCUMENT
 from tests.pages import note_sign_in, text, web
@@ -213,6 +222,16 @@ def test_the_same_form_sent_twice_makes_one_partner_and_shows_no_secret_again(in
     assert not SIGNING_SECRET.search(source(again))
     assert ExternalSystem.objects.count() == 1
     assert AuthToken.objects.count() == 1
+
+
+def test_an_account_that_somebody_gives_away_meanwhile_is_not_shared(ingrid):
+    account = PartnerUserFactory(username="old-zeta")
+    form = PartnerForm({**PUSH, "account": str(account.pk)})
+    assert form.is_valid()
+    ExternalSystemFactory(system_id="BETA", authorized_user=account)
+    with pytest.raises(ValidationError, match="Somebody has just given this account"):
+        register(form, ingrid)
+    assert [system.system_id for system in ExternalSystem.objects.all()] == ["BETA"]
 
 
 # --- Who may, and what is recorded ---
