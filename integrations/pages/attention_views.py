@@ -46,7 +46,7 @@ class Acknowledge(StaffPage):
             Acknowledgement.objects.update_or_create(**{kind: record}, defaults=known)
             messages.success(request, _("You have acknowledged it. It comes back when something new happens."))
         else:
-            messages.error(request, _("Not acknowledged. It has changed: look again."))
+            messages.error(request, _("It has changed: look again."))
         return redirect("changes:home")
 
 

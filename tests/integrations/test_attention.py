@@ -95,7 +95,7 @@ def test_it_comes_back_when_something_new_happens(records, alice):
     assert "Refused incoming operations" not in shown(alice)
 
 
-CHANGED = "Not acknowledged. It has changed: look again."
+CHANGED = "It has changed: look again."
 
 
 @pytest.mark.parametrize(

@@ -180,6 +180,8 @@ class PartnerForm(forms.ModelForm):
             return
         if self.kind_chosen == Kind.PRESET:
             self._begin_from_preset()
+        if self.is_of_another:
+            return
         try:
             self.connection = connection_of(Text(required=False).clean(self.data.get("document")))
         except FaultyDocument:
