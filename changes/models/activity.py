@@ -8,7 +8,7 @@ from datetime import datetime
 from django.db import connection
 from django.db.models import Model
 
-from .holding import at_end, held, notes, notes_of
+from .holding import at_end, held, marks
 from .prepared import prepared
 
 # An older moment changes nothing, so it does not matter in which order writers come.
@@ -26,7 +26,7 @@ _NOTED, _SAVED = "last activity", "saved"
 
 def note_save(change: Model) -> None:
     """Says that a save in this transaction wrote the last activity of the change."""
-    notes(change)[_SAVED] = True
+    marks(type(change), change.pk)[_SAVED] = True
 
 
 def note_activity(model: type[Model], key: int, at: datetime, *, after_save: bool = True) -> None:
@@ -35,7 +35,7 @@ def note_activity(model: type[Model], key: int, at: datetime, *, after_save: boo
     In a transaction that holds the change, only the last one is written, at its end. Without `after_save`, it adds
     nothing to a save of the change in the same transaction.
     """
-    noted = notes_of(model, key)
+    noted = marks(model, key)
     if _SAVED in noted and not after_save:
         return
     if _NOTED in noted:

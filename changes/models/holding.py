@@ -15,9 +15,9 @@ Record = TypeVar("Record", bound=Model)
 _held: ContextVar[Model | None] = ContextVar("held_change", default=None)
 # What receivers note while that lock is held. Its transaction has not ended then, nor anything of it been undone.
 _notes: ContextVar[dict[Any, Any] | None] = ContextVar("notes_of_held_change", default=None)
-
-
-_ENDS = "ends"
+# What a save itself notes while that lock is held, and what is to be done at its end.
+_marks: ContextVar[dict[str, Any] | None] = ContextVar("marks_of_held_change", default=None)
+_ends: ContextVar[list[Callable[[], None]] | None] = ContextVar("ends_of_held_change", default=None)
 
 
 @contextmanager
@@ -27,7 +27,7 @@ def holding(change: Model) -> Iterator[None]:
     The caller must have inserted `change`, or read it by `locked()`, in this transaction, and not altered it since.
     """
     ends: list[Callable[[], None]] = []
-    token, notes = _held.set(copy(change)), _notes.set({_ENDS: ends})
+    token, notes, marks, end_token = _held.set(copy(change)), _notes.set({}), _marks.set({}), _ends.set(ends)
     try:
         yield
         for end in ends:
@@ -35,11 +35,16 @@ def holding(change: Model) -> Iterator[None]:
     finally:
         _held.reset(token)
         _notes.reset(notes)
+        _marks.reset(marks)
+        _ends.reset(end_token)
 
 
 def at_end(do: Callable[[], None]) -> None:
-    """Calls `do` at the end of the innermost `holding()`, unless it ends by an error."""
-    (_notes.get() or {})[_ENDS].append(do)
+    """Calls `do` at the end of the innermost `holding()`, unless it ends by an error. Raises LookupError outside."""
+    ends = _ends.get()
+    if ends is None:
+        raise LookupError("No change is held.")
+    ends.append(do)
 
 
 def held(model: type[Record], key: int) -> Record | None:
@@ -50,12 +55,13 @@ def held(model: type[Record], key: int) -> Record | None:
 
 def notes(change: Model) -> dict[Any, Any]:
     """What was noted in this transaction about a change whose lock is held; add to it. Forgotten if it is not held."""
-    return notes_of(type(change), change.pk)
+    kept = _notes.get() if held(type(change), change.pk) else None
+    return {} if kept is None else kept
 
 
-def notes_of(model: type[Model], key: int) -> dict[Any, Any]:
-    """As `notes()`, of the change with this key."""
-    kept = _notes.get() if held(model, key) else None
+def marks(model: type[Model], key: int) -> dict[str, Any]:
+    """What saves noted in this transaction of the change with this key, as `notes()`."""
+    kept = _marks.get() if held(model, key) else None
     return {} if kept is None else kept
 
 

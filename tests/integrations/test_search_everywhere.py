@@ -18,9 +18,20 @@ pytestmark = pytest.mark.django_db
 PLAIN = {"description": "-", "service": "", "category": ""}
 
 
+_SEQUENCE = "SELECT setval('changes_change_id_seq', GREATEST(last_value, %s)) FROM changes_change_id_seq"
+
+
+def keys_beyond(key):
+    """The keys that the database gives from now on are greater, so that none is one of the test's."""
+    if connection.vendor == "postgresql":
+        with connection.cursor() as cursor:
+            cursor.execute(_SEQUENCE, [key])
+
+
 @pytest.fixture
 def shelf(alice, acme, beta):
     """Two changes by name. The tests search for the one with the number 219."""
+    keys_beyond(3000)
     mail = ChangeFactory(pk=219, **PLAIN | {"title": "Relay (pre-VM) for core mail, Größe 2", "owning_group": None})
     other = ChangeFactory(pk=2190, **PLAIN | {"title": "Core and mail relay", "owning_group": None})
     ExternalReference.objects.create(change=mail, system=acme, external_id="INC-Störung/4711")
@@ -97,6 +108,7 @@ def test_a_partner_finds_nothing_by_what_it_may_not_see(shelf, acme, partner_api
 
 
 def test_the_exchange_log_takes_numbers_and_external_ids(alice, acme):
+    keys_beyond(3000)
     change = ChangeFactory(pk=219, owning_group=SupportGroupFactory(name="ACME Networks"))
     another = ChangeFactory(pk=220, owning_group=SupportGroupFactory(name="ACME Networks"))
     ExternalReference.objects.create(change=change, system=acme, external_id="INC-4711")
