@@ -14,6 +14,7 @@ import re
 import threading
 import time
 import uuid
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import aiohttp
@@ -136,9 +137,9 @@ class OpenPages:
             figure.add(percentile(delays[what], share) * 1000, _BAR)
         session.say(", ".join(f"{len(values)} {what}" for what, values in delays.items()))
 
-    def _cost(self, when: str, pages: _Pages, meter: CpuMeter, work: object) -> None:
+    def _cost(self, when: str, pages: _Pages, meter: CpuMeter, work: Callable[[], object]) -> None:
         begun, before = time.monotonic(), pages.answers
-        work()  # type: ignore[operator]
+        work()
         wall, count = time.monotonic() - begun, pages.answers - before
         self._session.say(f"{PAGES} pages {when}: {count / wall:.1f} requests/s; {profile(meter.used(), wall, count)}")
 

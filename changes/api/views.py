@@ -152,12 +152,9 @@ class ChangeListView(ListView, ChangeAnswers):
     filterset_class = ChangeFilter
     orders = ORDERS
     default_ordering = "-number"
+    query_parameters = ListView.query_parameters | {"ordering", *ChangeFilter.base_filters}
     write_permissions = ("changes.add_change",)
     write_serializer_class = ChangeWriteSerializer
-
-    @property
-    def query_parameters(self) -> frozenset[str]:  # type: ignore[override]
-        return ListView.query_parameters | {"ordering", *self.filterset_class.base_filters}
 
     def get_queryset(self) -> QuerySet[Change]:
         return self.changes().with_people()

@@ -6,7 +6,6 @@ starts from what the caller may see, so that no search, filter or page can revea
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, cast
 
@@ -22,7 +21,6 @@ from changes.api.fields import TimestampField
 from changes.api.filters import ChangeFilter
 from changes.api.serializers import ApprovalSerializer, ChangeSerializer
 from changes.choices import Visibility
-from changes.keyset import Column
 from changes.models import Change, Comment
 from changes.orders import ORDERS
 from changes.querysets import ChangeQuerySet
@@ -128,10 +126,13 @@ class ExchangedChangeFilter(ChangeFilter):
 class ChangeListView(ExchangedAnswers, views.ChangeListView):
     filterset_class = ExchangedChangeFilter
 
-    @property
-    def orders(self) -> Mapping[str, tuple[Column, ...]]:  # type: ignore[override]
-        """A partner has no order by the last activity: it would tell when a private comment was added."""
-        return {name: order for name, order in ORDERS.items() if self.partner is None or name != "last_activity_at"}
+    query_parameters = views.ChangeListView.query_parameters | {*ExchangedChangeFilter.base_filters}
+
+    def initial(self, request: Request, *args: object, **kwargs: object) -> None:
+        super().initial(request, *args, **kwargs)
+        if self.partner is not None:
+            # It would tell when a private comment was added.
+            self.orders = {name: order for name, order in ORDERS.items() if name != "last_activity_at"}
 
 
 class ChangeView(ExchangedAnswers, views.ChangeView):

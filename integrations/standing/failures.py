@@ -65,7 +65,7 @@ def last_failure(operation: OutgoingOperation) -> str:
 def failed_try(system: ExternalSystem, failure: str, status: int | None, error: str) -> str:
     """A sentence on why a call did not do what it should; "" if it did."""
     names = {"system": system, "status": status}
-    texts = {
+    texts: dict[str, str] = {
         Failure.TIMEOUT: _("%(system)s did not answer in time."),
         Failure.CONNECTION_REFUSED: _("Nothing accepts connections at the address of %(system)s."),
         Failure.CONNECTION_BROKEN: _("The connection to %(system)s broke."),
@@ -84,7 +84,7 @@ def failed_try(system: ExternalSystem, failure: str, status: int | None, error: 
     if failure == Failure.REFUSED:
         reason = apart(sentence(error))
         return _("%(system)s refused it: %(reason)s") % {**names, "reason": reason}
-    text = texts.get(failure) if failure else None  # type: ignore[call-overload]
+    text = texts.get(failure)
     return text % names if text else apart(sentence(error))
 
 

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 
 from django.http import HttpRequest
 from django.template.loader import render_to_string
+from django.utils.html import format_html_join
+from django.utils.safestring import SafeString
 
 from changes.api.waiting import Keys
 from changes.models import Change
@@ -83,15 +85,17 @@ def own_version(version: str) -> str:
     return version.partition(_BETWEEN)[0]
 
 
-def of_others(request: HttpRequest, change: Change, shown: str) -> str:
+def of_others(request: HttpRequest, change: Change, shown: str) -> SafeString:
     """The parts of other apps that have changed since the page had the version `shown`."""
     versions = shown.split(_BETWEEN)[1:]
     context = {"change": change, "oob": True}
-    return "".join(
-        render_to_string(source.template, {**context, **source.values(change, version)}, request)
-        for source, version in zip(_sources, versions or [""] * len(_sources), strict=False)
-        if source.version(change) != version
+    sources = zip(_sources, versions or [""] * len(_sources), strict=False)
+    changed = [(source, version) for source, version in sources if source.version(change) != version]
+    parts = (
+        (render_to_string(source.template, {**context, **source.values(change, version)}, request),)
+        for source, version in changed
     )
+    return format_html_join("", "{}", parts)
 
 
 def _ready(keys: Keys) -> Keys:

@@ -10,7 +10,6 @@ from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.functional import cached_property
-from django.utils.safestring import mark_safe
 from django.utils.translation import gettext as _
 
 from changes import audit, steps, workflow
@@ -113,7 +112,7 @@ class ChangeDetail(OneChange):
             "version": stamp.on(page.version),
             "is_own": news.own_version(shown) != news.own_version(page.version),
             "is_edited": not shown.startswith(f"{self.change.version}."),
-            "others": mark_safe(news.of_others(self.request, self.change, shown)),  # noqa: S308 # nosec - templates
+            "others": news.of_others(self.request, self.change, shown),
             "now": timezone.now(),
         }
         return render(self.request, "changes/includes/news.html", context)

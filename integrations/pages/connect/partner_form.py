@@ -24,7 +24,8 @@ from integrations.connections.evaluation.connection import Connection
 from integrations.models import ExternalSystem
 from integrations.pages.connection.presets import presets, presets_told
 
-SECRET = "secret_"  # noqa: S105 - the prefix of a field's name  # nosec
+# Before the name of a secret in the name of its field.
+FIELD_OF = "secret_"
 FAULTS_TOLD = 5
 _GroupForm = modelform_factory(SupportGroup, fields=("name",))
 
@@ -187,7 +188,7 @@ class PartnerForm(forms.ModelForm):
         except FaultyDocument:
             return
         for name in sorted(self.connection.secret_names):
-            self.fields[f"{SECRET}{name}"] = forms.CharField(
+            self.fields[f"{FIELD_OF}{name}"] = forms.CharField(
                 label=_("Secret %(name)s") % {"name": name},
                 strip=False,
                 max_length=20_000,
@@ -213,12 +214,12 @@ class PartnerForm(forms.ModelForm):
 
     @property
     def secret_fields(self) -> list[forms.BoundField]:
-        return [self[name] for name in self.fields if name.startswith(SECRET)]
+        return [self[name] for name in self.fields if name.startswith(FIELD_OF)]
 
     @property
     def secrets(self) -> dict[str, str]:
-        names = [name for name in self.cleaned_data if name.startswith(SECRET)]
-        return {name.removeprefix(SECRET): self.cleaned_data[name].replace("\r\n", "\n") for name in names}
+        names = [name for name in self.cleaned_data if name.startswith(FIELD_OF)]
+        return {name.removeprefix(FIELD_OF): self.cleaned_data[name].replace("\r\n", "\n") for name in names}
 
     # --- Validation ---
 

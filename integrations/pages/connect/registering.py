@@ -62,9 +62,9 @@ def register(form: PartnerForm, user: User) -> tuple[ExternalSystem, Fresh]:
 
 
 def _account(form: PartnerForm) -> User:
-    chosen = form.cleaned_data["account"]
-    if chosen is None:
-        return _new_account(form)
+    if form.new_user is not None:
+        return _new_account(form.new_user)
+    chosen: User = form.cleaned_data["account"]
     # Locked, so that of two forms that are sent at once only one gets it.
     get_user_model().objects.select_for_update().filter(pk=chosen.pk).first()
     if not free_accounts().filter(pk=chosen.pk).exists():
@@ -72,9 +72,7 @@ def _account(form: PartnerForm) -> User:
     return chosen
 
 
-def _new_account(form: PartnerForm) -> User:
-    user = form.new_user
-    assert user is not None  # noqa: S101 - a valid form has either account  # nosec
+def _new_account(user: User) -> User:
     user.full_clean(exclude=["password"])
     user.save()
     PartnerAccount.objects.create(user=user)
