@@ -8,12 +8,13 @@ class ChangesConfig(AppConfig):
     verbose_name = _("Changes")
 
     def ready(self) -> None:
-        from . import receivers, search
+        from . import receivers
         from .bulk import change_kinds
         from .models.additions import searched_by
         from .pages.change import timeline_kinds
         from .pages.preferences import preferences
         from .pages.sign_in import middleware
+        from .queries import search
         from .security_log import receivers as security_receivers
 
         connection_created.connect(search.teach_sqlite)

@@ -11,12 +11,12 @@ from typing import Any
 
 import django_filters
 
-from . import search
 from .bulk import kind
 from .models import Change, recipients
 from .pages import groups, parts
 from .pages.change import news, timeline
 from .pages.list import export, filters
+from .queries import search
 from .security_log import kinds, recording
 
 

@@ -8,7 +8,7 @@ from . import workflow
 from .actor import Person
 from .choices import ChangeType, Decision, Phase
 from .models import Approval
-from .querysets import ChangeQuerySet
+from .queries.querysets import ChangeQuerySet
 
 _ROUND = Approval.objects.filter(change=OuterRef("pk"), round=OuterRef("approval_round"))
 _APPROVED, _DENIED = (_ROUND.filter(decision=decision) for decision in (Decision.APPROVED, Decision.DENIED))

@@ -8,7 +8,7 @@ from django.db.models.functions import Coalesce, Greatest
 
 from changes.choices import Visibility
 from changes.models import Attachment, Change, Comment
-from changes.querysets import ChangeQuerySet
+from changes.queries.querysets import ChangeQuerySet
 
 from .models import Exchange, ExternalGroup, ExternalReference, ExternalSystem
 

@@ -12,8 +12,8 @@ from drf_spectacular.utils import extend_schema_field
 
 from changes.choices import METAPHASES, ChangeType, CompletionCode, Metaphase, Phase, Priority
 from changes.models import Change
-from changes.querysets import ChangeQuerySet
-from changes.search import validate_words
+from changes.queries.querysets import ChangeQuerySet
+from changes.queries.search import validate_words
 from changes.validators import validate_text
 
 from .fields import parse_timestamp

@@ -1,4 +1,4 @@
-"""Keyset pagination of the API's lists: see changes/keyset.py. A cursor names the row before or after the page.
+"""Keyset pagination of the API's lists: see changes/queries/keyset.py. A cursor names the row before or after the page.
 
 The library's own cursor pagination is not used: it compares one column only, and counts at most a thousand ties.
 """
@@ -14,7 +14,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.utils.urls import replace_query_param
 
-from changes.keyset import PRIMARY_KEY, Order, Place, page
+from changes.queries.keyset import PRIMARY_KEY, Order, Place, page
 
 DEFAULT_LIMIT = 50
 LARGEST_LIMIT = 200

@@ -22,12 +22,12 @@ from rest_framework.response import Response
 
 from changes import workflow
 from changes.actor import signed_in
-from changes.keyset import Column
 from changes.models import Addition, Approval, Attachment, Change, Comment
 from changes.models.holding import holding
 from changes.models.prepared import prepared
-from changes.orders import ORDERS
-from changes.querysets import ChangeQuerySet
+from changes.queries.keyset import Column
+from changes.queries.orders import ORDERS
+from changes.queries.querysets import ChangeQuerySet
 from changes.texts.file_names import disposition, sent_name
 
 from .filters import REPEATABLE, ChangeFilter
@@ -79,7 +79,7 @@ class ApiView(GenericAPIView):
     write_permissions: tuple[str, ...] = (CAN_CHANGE,)
     write_serializer_class: Any = None
     summaries: Mapping[str, str] = {}
-    # Passed to a search, to limit it to what the caller may see; None for staff. See changes/search.py.
+    # Passed to a search, to limit it to what the caller may see; None for staff. See changes/queries/search.py.
     viewer: Any = None
 
     def initial(self, request: Request, *args: object, **kwargs: object) -> None:

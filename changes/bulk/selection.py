@@ -13,7 +13,7 @@ from django.urls import reverse
 from changes.models import Change
 from changes.pages.list import filters
 from changes.pages.list.paging import Sort
-from changes.querysets import ChangeQuerySet
+from changes.queries.querysets import ChangeQuerySet
 
 # The maximum number of changes in a bulk action. Nobody would check a longer preview.
 LARGEST = 1000

@@ -6,7 +6,7 @@ Two of them PostgreSQL alone has: SQLite reads the rows.
 from django.conf import settings
 from django.db import migrations, models
 
-# As changes/search.py and changes/windows.py ask for it.
+# As changes/queries/search.py and changes/queries/windows.py ask for it.
 ON_POSTGRESQL = {
     "change_search": """
         CREATE INDEX change_search ON changes_change USING gin (UPPER(

@@ -7,7 +7,7 @@ def create(apps, schema_editor):
     if schema_editor.connection.vendor == "postgresql":
         # A million comments take minutes, which no statement may take otherwise.
         schema_editor.execute("SET LOCAL statement_timeout = 0")
-        # As changes/search.py asks for it.
+        # As changes/queries/search.py asks for it.
         schema_editor.execute(
             "CREATE INDEX comment_search ON changes_comment USING gin (UPPER((' ' || body)) gin_trgm_ops)"
         )

@@ -1,8 +1,8 @@
-"""An index for each order of changes that the list and the REST API have: see changes/orders.py."""
+"""An index for each order of changes that the list and the REST API have: see changes/queries/orders.py."""
 
 from django.db import migrations, models
 
-import changes.querysets
+import changes.queries.querysets
 
 
 class Migration(migrations.Migration):
@@ -12,7 +12,7 @@ class Migration(migrations.Migration):
         migrations.RemoveIndex(model_name="change", name="change_planned_start"),
         migrations.AddIndex(
             model_name="change",
-            index=models.Index(changes.querysets.PlannedStart(), models.F("id"), name="change_planned_start"),
+            index=models.Index(changes.queries.querysets.PlannedStart(), models.F("id"), name="change_planned_start"),
         ),
         migrations.AddIndex(
             model_name="change", index=models.Index(fields=["created_at", "id"], name="change_created")

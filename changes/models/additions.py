@@ -20,7 +20,7 @@ from changes.actor import current as current_actor
 from changes.choices import Decision, Phase, TextFormat, Visibility
 from changes.exceptions import MayNotApprove, NotDecidable
 from changes.files.scanning import scan
-from changes.querysets import AnnouncedQuerySet
+from changes.queries.querysets import AnnouncedQuerySet
 from changes.texts.isolation import apart
 from changes.texts.lines import LineField
 from changes.validators import (

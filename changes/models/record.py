@@ -20,7 +20,7 @@ from django_fsm import FSMField
 from changes import workflow
 from changes.choices import PRIORITIES, ChangeType, CompletionCode, Impact, Phase, Priority, Risk, Urgency
 from changes.exceptions import ConditionsUnmet, FieldEdit, NoTransition, ReadOnlyChange, StaleChange
-from changes.querysets import PLANNED_START, PRIORITY_RANK, ChangeQuerySet
+from changes.queries.querysets import PLANNED_START, PRIORITY_RANK, ChangeQuerySet
 from changes.texts.isolation import apart
 from changes.texts.lines import LineField
 from changes.validators import TEXT_MAX_LENGTH, validate_moment, validate_text

@@ -22,8 +22,8 @@ from changes.api.filters import ChangeFilter
 from changes.api.serializers import ApprovalSerializer, ChangeSerializer
 from changes.choices import Visibility
 from changes.models import Change, Comment
-from changes.orders import ORDERS
-from changes.querysets import ChangeQuerySet
+from changes.queries.orders import ORDERS
+from changes.queries.querysets import ChangeQuerySet
 from integrations.access import reachable, shown_activity
 from integrations.models import ExternalReference, ExternalSystem
 from integrations.standing.relation import Relation, related

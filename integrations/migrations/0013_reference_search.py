@@ -7,7 +7,7 @@ def create(apps, schema_editor):
     if schema_editor.connection.vendor == "postgresql":
         # A million references take minutes, which no statement may take otherwise.
         schema_editor.execute("SET LOCAL statement_timeout = 0")
-        # As changes/search.py asks for it.
+        # As changes/queries/search.py asks for it.
         schema_editor.execute(
             "CREATE INDEX reference_search ON integrations_externalreference "
             "USING gin (UPPER((' ' || external_id)) gin_trgm_ops)"

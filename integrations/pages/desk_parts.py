@@ -19,7 +19,7 @@ from django.db.models.functions import Cast
 from django.utils import timezone
 
 from changes.pages.desk import charts
-from changes.subqueries import CappedCount, Count, Joined, capped
+from changes.queries.subqueries import CappedCount, Count, Joined, capped
 from integrations.choices import DeliveryStatus
 from integrations.models import (
     Acknowledgement,

@@ -18,10 +18,10 @@ from django.db import connection
 from django.db.models import F, Q, QuerySet
 from django.utils.translation import gettext_lazy as _
 
-from changes.keyset import MOMENT, UUID_KEY, Column, Order, Page, Place, page
 from changes.models import Change
 from changes.pages.fields import FIRST, LAST, Minute
-from changes.search import SearchText, numbered
+from changes.queries.keyset import MOMENT, UUID_KEY, Column, Order, Page, Place, page
+from changes.queries.search import SearchText, numbered
 from integrations.choices import SETTLED, DeliveryStatus, IncomingKind, IncomingStatus, Operation
 from integrations.models import ExternalReference, ExternalSystem, IncomingOperation, OutgoingOperation
 

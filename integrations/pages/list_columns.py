@@ -30,11 +30,11 @@ from django.utils import timezone
 from django.utils.http import urlencode
 from django.utils.translation import gettext_lazy
 
-from changes import search
 from changes.models import Change
 from changes.pages.list import export, filters
-from changes.querysets import ChangeQuerySet
-from changes.subqueries import CappedCount, Count, capped
+from changes.queries import search
+from changes.queries.querysets import ChangeQuerySet
+from changes.queries.subqueries import CappedCount, Count, capped
 from integrations.choices import DeliveryStatus
 from integrations.models import Exchange, ExternalGroup, ExternalReference, ExternalSystem, OutgoingOperation
 from integrations.rules import ExchangeState

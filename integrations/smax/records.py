@@ -11,7 +11,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from changes.models import Change
-from changes.querysets import ChangeQuerySet
+from changes.queries.querysets import ChangeQuerySet
 from integrations.access import reachable
 from integrations.models import ExternalReference, ExternalSystem
 from integrations.outgoing.payloads import change_snapshot

@@ -15,7 +15,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from changes.models import Change
-from changes.querysets import ChangeQuerySet
+from changes.queries.querysets import ChangeQuerySet
 from integrations.models import Exchange, ExternalReference
 from integrations.rules import ExchangeState
 

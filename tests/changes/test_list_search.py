@@ -8,7 +8,7 @@ from django.http import QueryDict
 
 from changes.models import Change
 from changes.pages.list import filters
-from changes.querysets import ChangeQuerySet
+from changes.queries.querysets import ChangeQuerySet
 from tests.factories import ChangeFactory, SupportGroupFactory, UserFactory
 from tests.pages import text, web
 from tests.rows import each_row

@@ -20,7 +20,7 @@ from changes.choices import Phase
 from changes.models import Change
 from changes.pages.access import StaffPage
 from changes.pages.list.filters import ChangeFilter, tidy
-from changes.querysets import PLANNED_START, ChangeQuerySet, rows_of_each
+from changes.queries.querysets import PLANNED_START, ChangeQuerySet, rows_of_each
 
 from . import days, planner
 

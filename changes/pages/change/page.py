@@ -17,9 +17,9 @@ from changes import audit, workflow
 from changes.actor import Person
 from changes.choices import ChangeType, Decision, Phase, Role
 from changes.exceptions import FieldEdit, StaleChange, Unmet
-from changes.keyset import MOMENT
 from changes.models import Approval, Change
 from changes.pages.overlaps import Overlaps, overlaps_of
+from changes.queries.keyset import MOMENT
 from changes.roles import PERMISSIONS
 
 from . import news as open_page

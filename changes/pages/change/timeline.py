@@ -19,8 +19,8 @@ from django.db.models.expressions import Combinable
 from django.db.models.functions import Cast, LPad
 from django.utils.translation import gettext_lazy as _
 
-from changes.keyset import MOMENT, TEXT, Column, Order, Page, Place, page
 from changes.models import Change
+from changes.queries.keyset import MOMENT, TEXT, Column, Order, Page, Place, page
 
 if TYPE_CHECKING:
     from django_stubs_ext import StrOrPromise

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from changes.subqueries import Count
+from changes.queries.subqueries import Count
 
 WIDTH = 360
 # Changes by phase: names on the left, bars from BAR_LEFT on, the number after each bar.

@@ -21,8 +21,8 @@ from changes import steps
 from changes.choices import METAPHASES, Metaphase, Phase
 from changes.models import Change
 from changes.pages.list.filters import MINE
-from changes.querysets import PRIORITY_RANK
-from changes.subqueries import CappedCount, Count, Joined, capped
+from changes.queries.querysets import PRIORITY_RANK
+from changes.queries.subqueries import CappedCount, Count, Joined, capped
 
 from . import charts
 

@@ -24,8 +24,8 @@ from changes import steps
 from changes.actor import Person
 from changes.choices import ChangeType, CompletionCode, Metaphase, Phase, Priority
 from changes.models import Change, SavedFilter, SupportGroup
-from changes.querysets import ChangeQuerySet
-from changes.search import has_words, validate_words
+from changes.queries.querysets import ChangeQuerySet
+from changes.queries.search import has_words, validate_words
 from changes.validators import FIRST_YEAR, LAST_YEAR, validate_text
 
 from .paging import DEFAULT

@@ -1,4 +1,4 @@
-"""Keyset paging of the list (see changes/keyset.py) that is also quick if the filters match few changes."""
+"""Keyset paging of the list (see changes/queries/keyset.py) that is also quick if the filters match few changes."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 from django.db.models import BigIntegerField, Q, Subquery, Value
 
-from changes import keyset
-from changes.keyset import Column, Order, Page, Place
 from changes.models import Change
-from changes.orders import ORDERS
-from changes.querysets import NEVER, PLANNED_START, ChangeQuerySet
+from changes.queries import keyset
+from changes.queries.keyset import Column, Order, Page, Place
+from changes.queries.orders import ORDERS
+from changes.queries.querysets import NEVER, PLANNED_START, ChangeQuerySet
 
 PAGE_SIZE = 50
 # Scattered matches are first looked for among this many changes nearest to the place, however the database plans it.

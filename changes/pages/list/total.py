@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from django.db import connection
 from django.utils.formats import number_format
 
-from changes.keyset import Page
 from changes.models import Change
-from changes.querysets import ChangeQuerySet
+from changes.queries.keyset import Page
+from changes.queries.querysets import ChangeQuerySet
 
 from .filters import ChangeFilter
 from .paging import Sort

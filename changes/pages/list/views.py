@@ -17,13 +17,13 @@ from django.utils.translation import gettext_lazy
 from django_htmx.http import HttpResponseClientRedirect
 
 from changes.actor import signed_in
-from changes.keyset import Page
 from changes.models import Change, SavedFilter
 from changes.models.looks import news_since_looked
 from changes.pages.access import StaffPage
 from changes.pages.csv_file import download
 from changes.pages.htmx import asks_for_part, lead_to
-from changes.querysets import ChangeQuerySet
+from changes.queries.keyset import Page
+from changes.queries.querysets import ChangeQuerySet
 from changes.texts.lines import Line
 from changes.validators import validate_text
 

@@ -13,9 +13,9 @@ from django.http import QueryDict
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from changes.keyset import PRIMARY_KEY, Order, Page, Place, page
 from changes.models import SecurityEvent
 from changes.pages.fields import FIRST, LAST, Minute
+from changes.queries.keyset import PRIMARY_KEY, Order, Page, Place, page
 from changes.security_log import wording
 from changes.security_log.kinds import KINDS, Topic
 

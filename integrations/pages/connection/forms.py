@@ -10,7 +10,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from changes.models import Change
-from changes.search import numbered
+from changes.queries.search import numbered
 from changes.texts.lines import Line
 from integrations.connections.document.source import LARGEST
 from integrations.connections.trying import Occasion

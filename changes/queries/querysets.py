@@ -10,7 +10,7 @@ from django.db import connection, models
 from django.db.models import Case, IntegerField, Q, Value, When
 from django.db.models.functions import Lower
 
-from .choices import FINAL_PHASES, METAPHASES, Metaphase, Priority
+from ..choices import FINAL_PHASES, METAPHASES, Metaphase, Priority
 from .search import SearchText, named, reading
 from .windows import planned_within
 

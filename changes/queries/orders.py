@@ -7,7 +7,7 @@ from operator import attrgetter
 
 from django.db.models import F
 
-from .choices import Priority
+from ..choices import Priority
 from .keyset import MOMENT, PRIMARY_KEY, TEXT, WHOLE_NUMBER, Column
 from .querysets import NEVER, PLANNED_START, PRIORITY_RANK
 

@@ -1,0 +1,1 @@
+"""How change records are found, ordered and paged."""
