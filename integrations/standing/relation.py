@@ -34,7 +34,7 @@ def relations(exchange: ExchangeState, *, is_owner: bool, is_referenced: bool) -
     if exchange.is_rejected:
         return [Relation.REJECTED]
     found = {
-        Relation.HELD: is_owner,
+        Relation.HELD: is_owner and not exchange.is_cancelled,
         Relation.LINKED: is_owner or is_referenced or exchange.is_assigned,
         Relation.CANCELLED: exchange.is_cancelled,
     }
@@ -82,7 +82,7 @@ def related(
     system are found first.
     """
     if relation == Relation.HELD:
-        return _owned(changes, system).filter(_no_reject(OuterRef(_OWNER)))
+        return _owned(changes, system).filter(_without(REJECTED | CANCELLED, OuterRef(_OWNER)))
     if relation == Relation.LINKED:
         return changes.filter(_linked(system) if is_by_row else Q(pk__in=_all_linked(system)))
     condition = REJECTED if relation == Relation.REJECTED else CANCELLED & ~REJECTED
@@ -102,8 +102,8 @@ def _first(rows: QuerySet[Any]) -> IsNull:
     return IsNull(Subquery(rows.order_by().values("pk")[:1]), False)
 
 
-def _no_reject(system: System) -> Q:
-    return ~Q(_first(Exchange.objects.filter(REJECTED, change=OuterRef("pk"), system=system)))
+def _without(state: Q, system: System) -> Q:
+    return ~Q(_first(Exchange.objects.filter(state, change=OuterRef("pk"), system=system)))
 
 
 def _not_rejected(references: QuerySet[Any]) -> QuerySet[Any]:
@@ -112,13 +112,13 @@ def _not_rejected(references: QuerySet[Any]) -> QuerySet[Any]:
 
 
 def _linked(system: System | None) -> Q:
-    own = Q(**{f"{_OWNER}__isnull": False} if system is None else {_OWNER: system}) & _no_reject(OuterRef(_OWNER))
+    own = Q(**{f"{_OWNER}__isnull": False} if system is None else {_OWNER: system}) & _without(REJECTED, OuterRef(_OWNER))
     for rows in (Exchange.objects.filter(ASSIGNED), _not_rejected(ExternalReference.objects.all())):
         own |= Q(_first(_of(rows, system).filter(change=OuterRef("pk"))))
     return own
 
 
 def _all_linked(system: System | None) -> QuerySet[Any]:
-    owned = related(Change.objects.order_by(), Relation.HELD, system)
+    owned = _owned(Change.objects.order_by(), system).filter(_without(REJECTED, OuterRef(_OWNER)))
     parts = (Exchange.objects.filter(ASSIGNED), _not_rejected(ExternalReference.objects.all()))
     return owned.values("pk").union(*(_of(rows, system).values("change") for rows in parts), all=True)

@@ -9,7 +9,7 @@ from django.utils import timezone
 from playwright.sync_api import expect
 
 from changes.choices import Phase
-from changes.models import Attachment, Change
+from changes.models import Attachment, Change, Comment
 from integrations.models import DeliveryAttempt, OutgoingOperation
 from tests.factories import change_in
 
@@ -95,12 +95,18 @@ def test_why_it_is_stuck_is_seen_and_mended(signed_in_page, ingrid, acme):
     assert hand.count <= 2
 
 
-def test_a_picture_is_pasted_into_the_comment(signed_in_page, alice):
+def test_a_pasted_picture_waits_until_it_is_attached(signed_in_page, alice):
+    """It is sent to partners, even beside a private comment: pasting alone does nothing."""
     change = change_in(Phase.PLAN)
     page = signed_in_page(alice)
     page.goto(f"/changes/{change.number}/")
     page.get_by_label("Comment", exact=True).fill("As it looks now:")
     page.get_by_label("Comment", exact=True).evaluate(PASTE)
+    expect(page.locator(".uploads")).to_contain_text("Not attached yet")
+    page.get_by_role("button", name="Add comment").click()
+    expect(page.locator(".uploads")).to_contain_text("Attach or remove it first")
+    assert not Attachment.objects.exists() and not Comment.objects.exists()
+    page.locator(".uploads").get_by_role("button", name="Attach").click()
     expect(page.locator(".uploads")).to_contain_text("Attached")
     attachment = Attachment.objects.get()
     assert attachment.file_name.startswith("Picture ") and attachment.file_name.endswith(".png")

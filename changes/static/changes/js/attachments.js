@@ -1,5 +1,6 @@
 /* Sends dropped or chosen files one by one. Each shows its progress and can be cancelled. Without this script the form
-   sends all of them at once. After each file the body gets the event `attached`. */
+   sends all of them at once. After each file the body gets the event `attached`. A picture that is pasted into a comment
+   waits until the person attaches it: it would be sent to partners, even beside a private comment. */
 (() => {
   "use strict";
 
@@ -10,6 +11,13 @@
     const made = document.createElement(name);
     made.className = classes;
     made.textContent = text;
+    return made;
+  };
+
+  const button = (text, file, classes) => {
+    const made = element("button", classes, text);
+    made.type = "button";
+    made.setAttribute("aria-label", `${text} ${file.name}`);
     return made;
   };
 
@@ -24,10 +32,8 @@
     const item = element("li", "upload");
     const progress = element("progress", "");
     const state = element("span", "upload-state", `${form.dataset.sending} · ${size(file.size)}`);
-    const cancel = element("button", "button small", form.dataset.cancel);
+    const cancel = button(form.dataset.cancel, file, "button small");
     const name = element("span", "upload-name", file.name);
-    cancel.type = "button";
-    cancel.setAttribute("aria-label", `${form.dataset.cancel} ${file.name}`);
     progress.max = 100;
     progress.value = 0;
     progress.setAttribute("aria-label", file.name);
@@ -142,20 +148,46 @@
     if (event.target.matches(".attachment-form input[type=file]")) unfold(event.target.form);
   });
 
-  // A picture that is pasted into a comment is attached. Text that comes with a picture, as from a table, is pasted.
+  /* One line for a pasted picture, which is attached or removed by its buttons. */
+  const stage = (form, file) => {
+    const item = element("li", "upload is-staged");
+    const attach = button(form.dataset.attach, file, "button small primary");
+    const remove = button(form.dataset.remove, file, "button small");
+    const buttons = element("span", "upload-buttons");
+    buttons.append(attach, remove);
+    const state = element("span", "upload-state", `${form.dataset.notYet} · ${size(file.size)}`);
+    item.append(element("span", "upload-name", file.name), buttons, state);
+    form.querySelector(".uploads").append(item);
+    attach.addEventListener("click", () => {
+      item.remove();
+      add(form, [file]);
+    });
+    remove.addEventListener("click", () => item.remove());
+  };
+  const staged = () => document.querySelector(".upload.is-staged");
+
+  // A comment is not sent over a picture that would be lost with the page.
+  document.addEventListener("submit", (event) => {
+    if (!event.target.matches(".comment-form") || event.submitter?.formNoValidate || !staged()) return;
+    event.preventDefault();
+    staged().querySelector(".upload-state").textContent = document.querySelector(".attachment-form").dataset.first;
+    staged().querySelector("button").focus();
+  });
+
+  // Text that comes with a picture, as from a table, is pasted as text.
   document.addEventListener("paste", (event) => {
     const form = event.target.closest?.(".comment-form") && document.querySelector(".attachment-form");
     const files = [...(event.clipboardData?.files ?? [])];
     if (!form || !files.length || event.clipboardData.types.includes("text/plain")) return;
     event.preventDefault();
     unfold(form);
-    add(form, files.map((file, place) => named(file, `${form.dataset.pasted}${place ? ` ${place + 1}` : ""}`)));
+    files.forEach((file, place) => stage(form, named(file, `${form.dataset.pasted}${place ? ` ${place + 1}` : ""}`)));
   });
 
   /* Browsers call each pasted picture image.png, so that the names of several would be the same. */
   const named = (file, name) => {
     if (file.name !== "image.png") return file;
-    const moment = new Date().toISOString().slice(0, 19).replace("T", " ").replaceAll(":", "-");
+    const moment = new Date().toLocaleString("sv").replaceAll(":", "-"); // Swedish is 2031-03-12 09:41:00
     return new File([file], `${name} ${moment}.png`, { type: file.type });
   };
 
@@ -187,6 +219,6 @@
   }
 
   addEventListener("beforeunload", (event) => {
-    if (isSending || waiting.length) event.preventDefault();
+    if (isSending || waiting.length || staged()) event.preventDefault();
   });
 })();

@@ -12,9 +12,12 @@
     if (pressed?.matches(".show-all")) document.querySelector(pressed.getAttribute("hx-target"))?.focus();
   });
 
+  // The entry that the address names has the focus although nobody works in it, such as one's own new comment.
+  const isAtWork = (element) => element.contains(document.activeElement) && document.activeElement.tabIndex >= 0;
+
   const isInUse = (element) =>
     element.dataset.extended ||
-    element.contains(document.activeElement) ||
+    isAtWork(element) ||
     element.querySelector("details[open]") ||
     [...element.querySelectorAll("textarea")].some((box) => box.value !== box.defaultValue);
 
