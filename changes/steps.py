@@ -6,9 +6,9 @@ from django.db.models import Exists, F, OuterRef, Q
 
 from . import workflow
 from .actor import Person
-from .choices import ChangeType, Decision, Phase
-from .models import Approval
-from .queries.querysets import ChangeQuerySet
+from .choices import ChangeType, Decision, Phase, Priority
+from .models import Approval, Change
+from .queries.querysets import PRIORITY_RANK, ChangeQuerySet
 
 _ROUND = Approval.objects.filter(change=OuterRef("pk"), round=OuterRef("approval_round"))
 _APPROVED, _DENIED = (_ROUND.filter(decision=decision) for decision in (Decision.APPROVED, Decision.DENIED))
@@ -29,10 +29,17 @@ def waiting_for(person: Person, changes: ChangeQuerySet) -> ChangeQuerySet:
     return changes.filter(_GOES_ON, phase=Phase.APPROVE_PLAN).exclude(has_part).exclude(Exists(_ROUND))
 
 
-def next_for(person: Person, after: int, changes: ChangeQuerySet) -> int | None:
-    """The key of the plan that waits next, from the one with the key `after` on, and then from the first."""
-    waiting = waiting_for(person, changes).order_by("pk").values_list("pk", flat=True)
-    return waiting.filter(pk__gt=after).first() or waiting.first()
+def by_urgency(waiting: ChangeQuerySet) -> ChangeQuerySet:
+    """The most urgent first, then the oldest: the order of the desk, of its list, and of "Approve and next"."""
+    return waiting.order_by(PRIORITY_RANK, "pk")
+
+
+def next_for(person: Person, after: Change, changes: ChangeQuerySet) -> str | None:
+    """The number of the plan that waits next, from that of the change `after` on, and then from the first."""
+    waiting = by_urgency(waiting_for(person, changes))
+    rank = Priority.values.index(after.priority)
+    behind = waiting.alias(rank=PRIORITY_RANK).filter(Q(rank__gt=rank) | Q(rank=rank, pk__gt=after.pk))
+    return behind.values_list("number", flat=True).first() or waiting.values_list("number", flat=True).first()
 
 
 def ready_to_deploy(changes: ChangeQuerySet) -> ChangeQuerySet:

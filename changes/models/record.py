@@ -197,6 +197,8 @@ class Change(Movable):
                 condition=~Q(phase__in=[Phase.CLOSE, Phase.ABANDON]),
                 name="change_desk",
             ),
+            # The plans that wait for a decision, the most urgent first: see steps.py.
+            models.Index(PRIORITY_RANK, F("id"), condition=Q(phase=Phase.APPROVE_PLAN), name="change_to_approve"),
         ]
         constraints = [
             # Not by `unique=True`, which adds an index for LIKE that no query can use.

@@ -3,7 +3,7 @@
 Django's own date formats take ten times as long, and a list shows hundreds of times.
 """
 
-from datetime import datetime
+from datetime import date, datetime
 
 from django.utils import timezone
 from django.utils.translation import get_language
@@ -23,6 +23,11 @@ def local(moment: datetime) -> datetime:
 def to_the_minute(moment: datetime) -> str:
     """The local time in the language of the page, such as 2026-11-28 14:05 or 28.11.2026 14:05."""
     return local(moment).strftime(f"{_day()} %H:%M")
+
+
+def day(date: date) -> str:
+    """The date in the language of the page, such as 2026-11-28 or 28.11.2026."""
+    return date.strftime(_day())
 
 
 def exact(moment: datetime) -> str:

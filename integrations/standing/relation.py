@@ -112,7 +112,9 @@ def _not_rejected(references: QuerySet[Any]) -> QuerySet[Any]:
 
 
 def _linked(system: System | None) -> Q:
-    own = Q(**{f"{_OWNER}__isnull": False} if system is None else {_OWNER: system}) & _without(REJECTED, OuterRef(_OWNER))
+    own = Q(**{f"{_OWNER}__isnull": False} if system is None else {_OWNER: system}) & _without(
+        REJECTED, OuterRef(_OWNER)
+    )
     for rows in (Exchange.objects.filter(ASSIGNED), _not_rejected(ExternalReference.objects.all())):
         own |= Q(_first(_of(rows, system).filter(change=OuterRef("pk"))))
     return own

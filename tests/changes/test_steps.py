@@ -42,7 +42,9 @@ def plans(alice, carol):
         "disputed": plan((dora, Decision.APPROVED), (alice, Decision.DENIED)),
         "withdrawn": plan(completion_code=CompletionCode.WITHDRAWN),
         "reworked": reworked,
-        "emergency": plan(change_type=ChangeType.EMERGENCY),
+        "emergency": plan(
+            change_type=ChangeType.EMERGENCY, urgency="TotalLossOfService", business_impact="Enterprise"
+        ),
         "planned": change_in(Phase.PLAN, requested_by=alice),
     }
 
@@ -82,7 +84,10 @@ def test_ready_to_deploy_are_those_whose_move_has_no_unmet_condition(plans, alic
 
 def test_approve_and_next_leads_through_all_that_wait_and_then_to_the_desk(plans, carol):
     client = web(carol)
-    waiting = sorted((plans[name] for name in ("new", "reworked", "emergency")), key=lambda c: c.pk)
+    # The most urgent first, then the oldest.
+    waiting = [plans[name] for name in ("emergency", "reworked", "new")]
+    desk = text(client.get("/"))
+    assert sorted(waiting, key=lambda change: desk.index(change.number)) == waiting
     here = waiting[1]
     for step in range(1, 4):
         form = {"decision": "Approved", "comment": "", "version": Change.objects.get(pk=here.pk).version}
@@ -90,6 +95,8 @@ def test_approve_and_next_leads_through_all_that_wait_and_then_to_the_desk(plans
         if step < 3:
             here = waiting[(1 + step) % 3]
             assert answer["Location"] == f"/changes/{here.number}/#approvals"
+            said = "2 plans still wait for your decision." if step == 1 else "1 plan still waits for your decision."
+            assert said in text(client.get(f"/changes/{here.number}/"))
     assert answer["Location"] == "/"
     assert "No other plan waits for your decision." in text(client.get("/"))
 

@@ -11,6 +11,7 @@ from django.urls import reverse
 from django.utils import timezone
 from django.utils.functional import cached_property
 from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 
 from changes import audit, steps, workflow
 from changes.actor import signed_in
@@ -22,6 +23,7 @@ from changes.pages import renewal
 from changes.pages.access import StaffPage, require
 from changes.pages.htmx import asks_for_part, target
 from changes.pages.resume import typed_fields
+from changes.queries.subqueries import capped
 from changes.texts import text_diff
 
 from . import news
@@ -30,6 +32,8 @@ from .forms import ApprovalForm
 from .page import ChangePage, StaleNotice, is_moved_already, moves, refuse_stale, stale_in_words
 
 CONFLICT, FORBIDDEN = 409, 403
+# The cap of the count of the plans that still wait after one was approved.
+WAITING_COUNTED = 50
 # The completion codes of an abandoned change, in the order in which the page offers them.
 ABANDONING_CODES = (CompletionCode.WITHDRAWN, CompletionCode.REJECTED)
 
@@ -253,13 +257,19 @@ class ApprovalAdd(OnPage):
 
     def _next(self) -> HttpResponse:
         """Leads to the next plan that waits for this person, or to the desk."""
-        key = steps.next_for(self.request.user, self.change.pk, Change.objects.visible_to(self.request.user))
-        if key is None:
+        number = steps.next_for(self.request.user, self.change, Change.objects.visible_to(self.request.user))
+        if number is None:
             messages.info(self.request, _("No other plan waits for your decision."))
             return redirect("changes:home")
-        return redirect(
-            reverse("changes:detail", args=[Change.objects.only("number").get(pk=key).number]) + "#approvals"
+        waiting = steps.waiting_for(self.request.user, Change.objects.visible_to(self.request.user))
+        count = capped(waiting.order_by()[: WAITING_COUNTED + 1].count(), WAITING_COUNTED)
+        said = ngettext(
+            "%(count)s plan still waits for your decision.",
+            "%(count)s plans still wait for your decision.",
+            count.number,
         )
+        messages.info(self.request, said % {"count": f"{count.number}+" if count.is_capped else count.number})
+        return redirect(reverse("changes:detail", args=[number]) + "#approvals")
 
     def _is_decided_already(self, approval: Approval) -> bool:
         """Whether this is a second click: the person's first click has already made the same decision."""

@@ -138,12 +138,12 @@ class Desk:
         if not self.may_approve:
             return []  # saves the query
         shown = ("number", "title", "phase", "priority", "created_at", "planned_start", "owning_group__name")
-        changes = steps.waiting_for(self.user, Change.objects.all())
-        return list(changes.select_related("owning_group").only(*shown).order_by("pk")[: APPROVALS_COUNTED + 1])
+        changes = steps.by_urgency(steps.waiting_for(self.user, Change.objects.all()))
+        return list(changes.select_related("owning_group").only(*shown)[: APPROVALS_COUNTED + 1])
 
     @property
     def to_approve(self) -> list[Change]:
-        """The oldest plans that wait for a decision that this person may take."""
+        """The most urgent plans that wait for a decision that this person may take."""
         return self._to_approve[:APPROVALS_SHOWN]
 
     @property

@@ -16,7 +16,6 @@ from django import forms
 from django.db.models import BooleanField, CharField, Exists, F, OuterRef, QuerySet, Value
 from django.http import QueryDict
 from django.utils import timezone
-from django.utils.formats import date_format
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
@@ -26,6 +25,7 @@ from changes.choices import ChangeType, CompletionCode, Metaphase, Phase, Priori
 from changes.models import Change, SavedFilter, SupportGroup
 from changes.queries.querysets import ChangeQuerySet
 from changes.queries.search import has_words, validate_words
+from changes.texts import moments
 from changes.validators import FIRST_YEAR, LAST_YEAR, validate_text
 
 from .paging import DEFAULT
@@ -313,7 +313,7 @@ class ChangeFilter(django_filters.FilterSet):
         if isinstance(self.filters[name], django_filters.BooleanFilter):
             return ""
         if isinstance(field, forms.DateField):
-            return date_format(self.form.cleaned_data[name], "SHORT_DATE_FORMAT")
+            return moments.day(self.form.cleaned_data[name])
         return str(dict(getattr(field, "choices", ())).get(value, value))
 
     @property
