@@ -42,9 +42,7 @@ def plans(alice, carol):
         "disputed": plan((dora, Decision.APPROVED), (alice, Decision.DENIED)),
         "withdrawn": plan(completion_code=CompletionCode.WITHDRAWN),
         "reworked": reworked,
-        "emergency": plan(
-            change_type=ChangeType.EMERGENCY, urgency="TotalLossOfService", business_impact="Enterprise"
-        ),
+        "emergency": plan(change_type=ChangeType.EMERGENCY, urgency="TotalLossOfService", business_impact="Enterprise"),
         "planned": change_in(Phase.PLAN, requested_by=alice),
     }
 

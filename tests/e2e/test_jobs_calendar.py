@@ -7,7 +7,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from changes.models import Preferences
-from tests.factories import ChangeFactory, UserFactory
+from tests.factories import ChangeFactory, SupportGroupFactory, UserFactory
 
 pytestmark = pytest.mark.django_db(transaction=True)
 # A Tuesday that is not over for a long time.
@@ -21,6 +21,13 @@ def corner(page: Page, selector: str) -> tuple[float, float]:
     return box["x"] + box["width"] / 2, box["y"] + box["height"] - 4
 
 
+def in_lane(page: Page, selector: str) -> tuple[float, float]:
+    """The place of an element's column in the first lane."""
+    box = page.locator(".lane").first.bounding_box()
+    assert box is not None
+    return corner(page, selector)[0], box["y"] + box["height"] / 2
+
+
 @pytest.mark.parametrize(
     ("view", "place", "start"),
     [
@@ -30,13 +37,24 @@ def corner(page: Page, selector: str) -> tuple[float, float]:
     ],
 )
 def test_one_click_on_a_free_place_plans_a_new_change_there(signed_in_page, alice, view, place, start):
-    ChangeFactory(planned_start=DAY, planned_end=DAY + timedelta(hours=3))
+    ChangeFactory(planned_start=DAY, planned_end=DAY + timedelta(hours=3), service="LAN & WAN")
     page = signed_in_page(alice, viewport={"width": 1280, "height": 900}, timezone_id="UTC")
     page.goto(f"/calendar/?view={view}&date=2099-12-01")
-    page.mouse.click(*corner(page, place))
+    page.mouse.click(*(corner if view == "month" else in_lane)(page, place))
     expect(page).to_have_url(re.compile("/changes/new/"))
     expect(page.get_by_label("Planned start")).to_be_visible()
     expect(page.get_by_label("Planned start")).to_have_value(start)
+    if view != "month":  # on the service of the lane
+        expect(page.get_by_label("Service")).to_have_value("LAN & WAN")
+
+
+def test_a_click_in_the_lane_of_a_group_plans_a_change_of_it(signed_in_page, alice):
+    group = SupportGroupFactory(name="Networks")
+    ChangeFactory(planned_start=DAY, planned_end=DAY + timedelta(hours=3), owning_group=group)
+    page = signed_in_page(alice, viewport={"width": 1280, "height": 900}, timezone_id="UTC")
+    page.goto("/calendar/?view=week&date=2099-12-01&lanes=group")
+    page.mouse.click(*in_lane(page, ".column:nth-child(4) .slot"))
+    expect(page.get_by_label("Owning group")).to_have_value(str(group.pk))
 
 
 def test_the_same_by_keyboard_and_without_scripts_on_a_narrow_screen(signed_in_page, alice):

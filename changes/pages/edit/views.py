@@ -17,7 +17,7 @@ from django.utils.translation import gettext as _
 from changes import audit
 from changes.actor import signed_in
 from changes.exceptions import StaleChange
-from changes.models import Change
+from changes.models import Change, SupportGroup
 from changes.pages import renewal, rounds
 from changes.pages.access import StaffPage
 from changes.pages.change.page import own_save, refuse_stale
@@ -61,13 +61,19 @@ class ChangeCreate(StaffPage):
         return self.page(self.form(typed, is_resumed=True) if typed else self._planned())
 
     def _planned(self) -> ChangeForm:
-        """The empty form, with the planned start that the address names. Tells the person if it is no time."""
+        """The empty form, with the planned start, service and group that the address names, as the calendar does.
+
+        Tells the person what of it cannot be used.
+        """
         form = self.form(None)
-        if start := self.request.GET.get("planned_start", ""):
-            try:
-                form.initial["planned_start"] = form.fields["planned_start"].clean(start)
-            except ValidationError as error:
-                messages.error(self.request, f"{form['planned_start'].label}: {' '.join(error.messages)}")
+        for name in ("planned_start", "service"):
+            if value := self.request.GET.get(name, ""):
+                try:
+                    form.initial[name] = form.fields[name].clean(value)
+                except ValidationError as error:
+                    messages.error(self.request, f"{form[name].label}: {' '.join(error.messages)}")
+        if group := SupportGroup.objects.filter(name=self.request.GET.get("group", "")).first():
+            form.initial["owning_group"] = group.pk
         return form
 
     def post(self, request: HttpRequest) -> HttpResponse:

@@ -12,6 +12,7 @@ from django.utils import timezone
 from changes.choices import Phase
 from changes.models import BulkItem, BulkJob
 from changes.pages.list.paging import SORTS
+from changes.texts.moments import to_the_minute
 from integrations import tasks
 from integrations.models import Exchange
 from tests.factories import ChangeFactory, change_in
@@ -128,8 +129,13 @@ def test_the_preview_says_what_each_partner_gets_and_what_each_change_sends(alic
     assert "Reassign to ACME Networks?" in said
     assert "2 changes can be done 1 stays unchanged 1 cannot be done" in said
     assert "ACME 2 Assign BETA 1 Accept" in said
-    assert f"{theirs.number} Replace core switch Log BETA Servers Accept to BETA Assign to ACME" in said
-    assert f"{ours.number} Replace core switch Log Network Assign to ACME" in said
+    for change, rest in (
+        (theirs, "Log BETA Servers Accept to BETA Assign to ACME"),
+        (ours, "Log Network Assign to ACME"),
+    ):
+        window = f"{to_the_minute(change.planned_start)} – {to_the_minute(change.planned_end)}"
+        about = f"Priority: {change.get_priority_display()} · Risk: {change.get_risk_display()} · planned for {window}"
+        assert f"{change.number} Replace core switch {about} {rest}" in said
     assert "ACME Networks has it already." in said
     assert "It is in Close: its fields are read-only." in said
     assert "Reassign 2 changes" in said
