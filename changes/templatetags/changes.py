@@ -12,7 +12,6 @@ from django.templatetags.static import static
 from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString, mark_safe
-from django.utils.timesince import timesince, timeuntil
 from django.utils.translation import gettext as _
 
 from changes.choices import PRIORITIES, Impact, Phase, Priority
@@ -83,10 +82,10 @@ def ago(moment: datetime) -> str:
     if moment > now:
         if is_less_than_a_minute:
             return _("in less than a minute")
-        return _("in %(duration)s") % {"duration": timeuntil(moment, now, depth=1)}
+        return _("in %(duration)s") % {"duration": moments.remaining(moment, now)}
     if is_less_than_a_minute:
         return _("just now")
-    return _("%(duration)s ago") % {"duration": timesince(moment, now, depth=1)}
+    return _("%(duration)s ago") % {"duration": moments.elapsed(moment, now)}
 
 
 @register.filter

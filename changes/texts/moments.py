@@ -6,9 +6,19 @@ Django's own date formats take ten times as long, and a list shows hundreds of t
 from datetime import date, datetime
 
 from django.utils import timezone
-from django.utils.translation import get_language
+from django.utils.timesince import timesince, timeuntil
+from django.utils.translation import get_language, npgettext_lazy
 
 _ISO = "%Y-%m-%d"
+# As they read after "in", "for" or "since": German has another case for them than in Django's own texts.
+_UNITS = {
+    "year": npgettext_lazy("after a preposition", "%(num)d year", "%(num)d years", "num"),
+    "month": npgettext_lazy("after a preposition", "%(num)d month", "%(num)d months", "num"),
+    "week": npgettext_lazy("after a preposition", "%(num)d week", "%(num)d weeks", "num"),
+    "day": npgettext_lazy("after a preposition", "%(num)d day", "%(num)d days", "num"),
+    "hour": npgettext_lazy("after a preposition", "%(num)d hour", "%(num)d hours", "num"),
+    "minute": npgettext_lazy("after a preposition", "%(num)d minute", "%(num)d minutes", "num"),
+}
 _DAYS = {"de": "%d.%m.%Y"}
 
 
@@ -23,6 +33,16 @@ def local(moment: datetime) -> datetime:
 def to_the_minute(moment: datetime) -> str:
     """The local time in the language of the page, such as 2026-11-28 14:05 or 28.11.2026 14:05."""
     return local(moment).strftime(f"{_day()} %H:%M")
+
+
+def elapsed(since: datetime, now: datetime | None = None) -> str:
+    """The time since then in its largest unit, such as 3 minutes, to stand after "for" or before "ago"."""
+    return timesince(since, now, time_strings=_UNITS, depth=1)
+
+
+def remaining(until: datetime, now: datetime | None = None) -> str:
+    """The time until then in its largest unit, to stand after "in"."""
+    return timeuntil(until, now, time_strings=_UNITS, depth=1)
 
 
 def day(date: date) -> str:

@@ -35,6 +35,11 @@ from .templating.faults import EvaluationFailed, FaultyDocument, SecretMissing
 NO_STEPS = "No call was made: the connection has no steps for {}."
 
 
+def made_no_call(attempt: DeliveryAttempt) -> bool:
+    """Whether the operation is delivered without a call, since its document has no steps for it."""
+    return attempt.request.startswith(NO_STEPS.partition("{")[0])
+
+
 @dataclass(frozen=True)
 class NoToken:
     """Why no token came, for all who waited for it. `at`: of the monotonic clock."""

@@ -79,10 +79,16 @@ def connection_of_revision(key: int | None) -> tuple[int, Connection]:
     return revision.number, connection_of(revision.document)
 
 
+def active_connection(system: ExternalSystem) -> Connection | None:
+    """The active document of a mapped system; None without one, and for one that this release cannot read."""
+    try:
+        return connection_of_revision(system.connection_id)[1]
+    except (FaultyDocument, ConnectionRevision.DoesNotExist):
+        return None
+
+
 def inbox_address(system: ExternalSystem) -> str:
     """Where the partner sends its webhooks; "" if the active document has no inbox."""
-    try:
-        _number, connection = connection_of_revision(system.connection_id)
-    except (FaultyDocument, ConnectionRevision.DoesNotExist):
-        return ""
-    return f"{settings.BASE_URL}{reverse('connections:inbox', args=[system.system_id])}" if connection.inbox else ""
+    connection = active_connection(system)
+    has_inbox = connection is not None and connection.inbox
+    return f"{settings.BASE_URL}{reverse('connections:inbox', args=[system.system_id])}" if has_inbox else ""

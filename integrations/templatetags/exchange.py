@@ -66,7 +66,9 @@ def took(seconds: float) -> str:
 def last_day(status: SystemStatus) -> dict[str, Any]:
     """The deliveries and failures of a system in the last day, as a sparkline and in numbers."""
     day = status.last_day or Day(())
-    share = None if day.failure_share is None else number_format(100 * day.failure_share, 0 if not day.failed else 1)
+    share = None
+    if day.failure_share is not None:
+        share = number_format(round(100 * day.failure_share, 1), 1 if day.failed else 0)
     return {"day": day, "line": sparkline(day), "share": share, "system_id": status.system_id}
 
 

@@ -127,7 +127,7 @@ def test_it_is_done_with_keys_alone_and_without_scripts(signed_in_page, ingrid):
     for _ in range(2):  # past the account, which is folded
         page.keyboard.press("Tab")
     page.keyboard.press("Enter")
-    expect(page.get_by_text("ZETA is registered, with its account, its groups and its secrets.")).to_be_visible()
+    expect(page.get_by_text("ZETA is registered, with its account and its groups.")).to_be_visible()
     shown = page.locator("summary").filter(has_text="Token")
     expect(page.locator("details code").first).to_be_hidden()
     shown.focus()

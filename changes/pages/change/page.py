@@ -10,7 +10,6 @@ from typing import Any
 
 from django.utils import timezone
 from django.utils.text import get_text_list
-from django.utils.timesince import timesince, timeuntil
 from django.utils.translation import gettext as _
 
 from changes import audit, workflow
@@ -21,6 +20,7 @@ from changes.models import Approval, Change
 from changes.pages.overlaps import Overlaps, overlaps_of
 from changes.queries.keyset import MOMENT
 from changes.roles import PERMISSIONS
+from changes.texts import moments
 
 from . import news as open_page
 from . import path, timeline_kinds
@@ -200,7 +200,7 @@ class ChangePage:
     def owned_for(self) -> str:
         """How long the current owning group has had the change, in words."""
         since: datetime | None = self.change.owned_since  # type: ignore[attr-defined]
-        return timesince(since, depth=1) if since else ""
+        return moments.elapsed(since) if since else ""
 
     @property
     def window(self) -> str:
@@ -209,12 +209,12 @@ class ChangePage:
         if start is None or end is None:
             return ""
         if now < start:
-            return _("starts in %(time)s") % {"time": timeuntil(start, now, depth=1)}
+            return _("starts in %(time)s") % {"time": moments.remaining(start, now)}
         if now >= end and self.is_overdue:
-            return _("overdue for %(time)s") % {"time": timesince(end, now, depth=1)}
+            return _("overdue for %(time)s") % {"time": moments.elapsed(end, now)}
         if now < end:
-            return _("now, ends in %(time)s") % {"time": timeuntil(end, now, depth=1)}
-        return _("ended %(time)s ago") % {"time": timesince(end, now, depth=1)}
+            return _("now, ends in %(time)s") % {"time": moments.remaining(end, now)}
+        return _("ended %(time)s ago") % {"time": moments.elapsed(end, now)}
 
     @property
     def is_overdue(self) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from ..templating.templates import Engine, Value, evaluated
@@ -25,6 +25,10 @@ class Connection:
     inbox: Inbox | None = None
     read: Read | None = None
     secret_names: frozenset[str] = frozenset()
+
+    def without_steps(self, operations: Iterable[str]) -> list[str]:
+        """Those of the operations that the partner does not hear of."""
+        return [operation for operation in operations if not self.outgoing.get(operation)]
 
     def ca_pem(self, secrets: Mapping[str, str]) -> str | None:
         """The certificates of the authority that signed the partner's certificate, if it is one of their own."""

@@ -30,10 +30,11 @@ def who_am_i(base: str) -> Snippet:
 
 
 def an_update(base: str, system_id: str) -> Snippet:
-    said = {"system_id": system_id, "operation": "Update", "change_number": "$NUMBER", "external_id": "C-1001"}
+    said = {"system_id": system_id, "operation": "Update", "change_number": "$NUMBER"}
     update = _json({**said, "comments": [{"body": "Parts ordered"}]}).replace("$NUMBER", "'$NUMBER'")
-    title = _("Send an operation about the change with the number in $NUMBER")
-    return Snippet(title, _curl(f"{base}/api/v1/operations/", BEARER, '-H "Idempotency-Key: example-$NUMBER"', update))
+    title = _("Send an operation about a change that %(system)s has, with our number of it in $NUMBER")
+    line = _curl(f"{base}/api/v1/operations/", BEARER, '-H "Idempotency-Key: example-$NUMBER"', update)
+    return Snippet(title % {"system": system_id}, line)
 
 
 def ask(base: str) -> Snippet:

@@ -13,8 +13,9 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 from knox.models import AuthToken
 
-from integrations.choices import Delivery
-from integrations.connections.revisions import inbox_address
+from integrations.choices import Delivery, Operation
+from integrations.connections.evaluation.connection import Connection
+from integrations.connections.revisions import active_connection, inbox_address
 from integrations.models import ExternalSystem
 from integrations.smax.registration import Registration
 
@@ -120,8 +121,8 @@ def _push(system: ExternalSystem, base: str, fresh: Fresh) -> Sheet:
     ]
     calls = [
         Entry(
-            _("Each operation"),
-            f"POST {system.endpoint_url}",
+            _("Each operation, by POST"),
+            system.endpoint_url,
             _(
                 "Answer 2xx once you have it, with external_id, external_url and external_status as JSON. An operation "
                 "that comes again has the same id: answer it as the first time."
@@ -129,13 +130,13 @@ def _push(system: ExternalSystem, base: str, fresh: Fresh) -> Sheet:
         ),
         Entry(
             _("Its signature"),
-            "webhook-id, webhook-timestamp, webhook-signature",
+            "",
             _(
-                "As the specification Standard Webhooks says: HMAC-SHA256 of id, time and body. "
-                "Answer 401 if it is wrong."
+                "In the headers webhook-id, webhook-timestamp and webhook-signature, as the specification Standard "
+                "Webhooks says: HMAC-SHA256 of id, time and body. Answer 401 if it is wrong."
             ),
         ),
-        Entry(_("Your operations"), f"POST {base}/api/v1/operations/", _("Create, Update, Assign, Reject, Cancel.")),
+        _operations(base),
     ]
     missing = [] if system.signing_secret else [_no_secret(system)]
     return Sheet(
@@ -162,20 +163,20 @@ def _pull(system: ExternalSystem, base: str, fresh: Fresh) -> Sheet:
     entries = [_system_id(system, _("Stands in each operation as system_id.")), *_own_calls(system, base, fresh)]
     calls = [
         Entry(
-            _("Ask for operations"),
-            f"GET {outbox}?wait=30",
+            _("Ask for operations, by GET"),
+            f"{outbox}?wait=30",
             _("Answers as soon as something waits, at the latest after 30 seconds. Ask again with after=<cursor>."),
         ),
         Entry(
-            _("Acknowledge one"),
-            f"POST {outbox}<id>/acknowledge/",
+            _("Acknowledge one, by POST"),
+            f"{outbox}<id>/acknowledge/",
             _(
                 "With external_id, external_url, external_status, all optional; or with refused and the reason. What "
                 "is not acknowledged within %(seconds)s seconds is handed out again, with the same id."
             )
             % {"seconds": f"{settings.DELIVERY_LEASE:g}"},
         ),
-        Entry(_("Your operations"), f"POST {base}/api/v1/operations/", _("Create, Update, Assign, Reject, Cancel.")),
+        _operations(base),
     ]
     snippets = [examples.ask(base), examples.acknowledge(base), examples.an_update(base, system.system_id)]
     return Sheet(intro % {"system": system}, entries, calls, snippets, [*_missing(system), *_no_token(system)])
@@ -214,13 +215,13 @@ def _smax(system: ExternalSystem, base: str, fresh: Fresh) -> Sheet:
     feed = f"{rest}/ces?layout=Id,DisplayLabel&type={types[0]}&system={quote(system.system_id)}&time=0"
     calls = [
         Entry(
-            _("Sign in"),
-            f"POST {base}/auth/authentication-endpoint/authenticate/login?TENANTID={tenant}",
+            _("Sign in, by POST"),
+            f"{base}/auth/authentication-endpoint/authenticate/login?TENANTID={tenant}",
             _("Answers the token alone, for the cookie LWSSO_COOKIE_KEY or as Bearer."),
         ),
-        Entry(_("Poll the feed"), f"GET {feed}", _("The next time is the Date of the last answer, in milliseconds.")),
-        Entry(_("Write"), f"POST {rest}/ces", _("Create, Update, Assign, Reject, Cancel.")),
-        Entry(_("Read a record"), f"GET {rest}/ems/{types[0]}/<Id>?layout=FULL_LAYOUT"),
+        Entry(_("Poll the feed, by GET"), feed, _("The next time is the Date of the last answer, in milliseconds.")),
+        Entry(_("Write, by POST"), f"{rest}/ces", _("Create, Update, Assign, Reject, Cancel.")),
+        Entry(_("Read a record, by GET"), f"{rest}/ems/{types[0]}/<Id>?layout=FULL_LAYOUT"),
     ]
     missing = [] if account.has_usable_password() else [_no_password(system)]
     snippets = [examples.password(), examples.sign_in(base, tenant, account.get_username()), examples.poll(feed)]
@@ -252,13 +253,33 @@ def _mapped(system: ExternalSystem, base: str, fresh: Fresh) -> Sheet:
     ]
     calls = []
     if inbox := inbox_address(system):
-        calls.append(Entry(_("Its webhooks"), f"POST {inbox}", _("As the key inbox of the document says.")))
+        calls.append(Entry(_("Its webhooks, by POST"), inbox, _("As the key inbox of the document says.")))
     if fresh.token:
         entries.append(_own_calls(system, base, fresh)[-1])
-    return Sheet(intro, entries, calls, [], _missing(system))
+    connection = active_connection(system)
+    if connection is None:
+        return Sheet(intro, entries, calls, [], _missing(system))
+    note = _("A secret of the document, as it was entered here. %(system)s may need the same.") % {"system": system}
+    entries += [Entry(name, "", note) for name in sorted(connection.secret_names)]
+    return Sheet(intro, entries, calls, [], [*_missing(system), *_unsent(system, connection)])
+
+
+def _unsent(system: ExternalSystem, connection: Connection) -> list[Missing]:
+    without = connection.without_steps(Operation.values)
+    if not without:
+        return []
+    text = _("Its document has no steps for %(operations)s: %(system)s does not hear of it.")
+    values = {"operations": ", ".join(without), "system": system}
+    address = reverse("exchange:connection", args=[system.system_id])
+    return [Missing(text % values, address, _("The document"))]
 
 
 # --- For each way ---
+
+
+def _operations(base: str) -> Entry:
+    said = _("Create, Update, Assign, Reject, Cancel.")
+    return Entry(_("Your operations, by POST"), f"{base}/api/v1/operations/", said)
 
 
 def _system_id(system: ExternalSystem, note: str) -> Entry:

@@ -21,7 +21,7 @@ from changes.pages.access import StaffPage
 from changes.pages.sign_in.confirming import ask_again
 from changes.security_log.recording import Subject, record
 from changes.validators import made_visible
-from integrations.choices import Delivery, IncomingStatus
+from integrations.choices import Delivery, IncomingStatus, Operation
 from integrations.connections import revisions, secrets, trying
 from integrations.connections.document import connection_of, faults_of
 from integrations.connections.evaluation.connection import Connection
@@ -172,6 +172,7 @@ class ConnectionPage(OfMappedSystem):
 
     def _page(self, form: DocumentForm, document: str, draft: ConnectionDraft | None, preset: str = "") -> HttpResponse:
         faults = faults_of(document) if document.strip() else []
+        active = revisions.active_connection(self.system)
         needed = _secrets_of(document, faults) | _secrets_of(self.active, [])
         written = self._written()
         found = self.system.revisions.select_related("activated_by").defer("document").order_by("-number")
@@ -196,6 +197,7 @@ class ConnectionPage(OfMappedSystem):
                 "preset": preset if preset in presets() else "",
                 "is_activation": isinstance(form, ActivationForm),
                 "inbox": getattr(self.system, "inbox", None),
+                "unsent": active.without_steps(Operation.values) if active else [],
                 "inbox_address": revisions.inbox_address(self.system),
                 "failed_news": self._failed_news(),
                 "poll": self.system.loaded_poll,

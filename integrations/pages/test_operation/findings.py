@@ -45,9 +45,16 @@ class Finding:
     next_try_at: datetime | None = None
 
 
-def finding(operation: OutgoingOperation, status: SystemStatus, blocker: str) -> Finding:
-    """The finding on one operation. `blocker`: the operation that it waits behind, such as `Assign 1`; "" if none."""
+def finding(operation: OutgoingOperation, status: SystemStatus, blocker: str, *, is_uncalled: bool = False) -> Finding:
+    """The finding on one operation. `blocker`: the operation that it waits behind, such as `Assign 1`; "" if none.
+
+    `is_uncalled`: it is delivered without a call, because the document of its system has no steps for it.
+    """
     names = {"system": status.system_id, "operation": operation.operation}
+    if is_uncalled:
+        title = _("No call was made for the %(operation)s: the document has no steps for it.") % names
+        mend = _("%(system)s does not hear of it: its record stays as it is. Add outgoing.%(operation)s if it should.")
+        return Finding(WAIT, title, mend % names, Place.CONNECT)
     if operation.status == DeliveryStatus.DELIVERED:
         return Finding(OK, _("%(system)s has taken the %(operation)s.") % names)
     if operation.status == DeliveryStatus.SKIPPED:

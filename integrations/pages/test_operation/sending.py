@@ -17,9 +17,10 @@ from django.db.models import QuerySet
 from changes.actor import acting
 from changes.choices import ChangeType, CompletionCode, Phase
 from changes.models import Change, SupportGroup
-from integrations.choices import DeliveryStatus
+from integrations.connections.delivering import made_no_call
 from integrations.models import DeliveryAttempt, ExternalReference, ExternalSystem, OutgoingOperation
 from integrations.pages.change_panel import OutgoingRow, outgoing_row
+from integrations.standing.state import OK
 from integrations.standing.status import SystemStatus
 
 from .findings import Finding, finding
@@ -106,7 +107,7 @@ class TestOperation:
 
     @property
     def is_delivered(self) -> bool:
-        return all(step.operation.status == DeliveryStatus.DELIVERED for step in self.steps)
+        return all(step.finding.tone == OK for step in self.steps)
 
     @property
     def head(self) -> Step:
@@ -141,6 +142,7 @@ def test_operation(status: SystemStatus, number: str) -> TestOperation | None:
     steps = []
     for row in rows:
         attempt = latest.get(row.operation.pk)
-        steps.append(Step(row, attempt, finding(row.operation, status, row.blocker)))
+        is_uncalled = attempt is not None and made_no_call(attempt)
+        steps.append(Step(row, attempt, finding(row.operation, status, row.blocker, is_uncalled=is_uncalled)))
     reference = ExternalReference.objects.filter(change=change, system=system).first()
     return TestOperation(change, status, steps, reference, now)

@@ -22,6 +22,7 @@ from integrations.models import (
 )
 from integrations.outgoing import delivery, outbox
 from integrations.standing.flow import flow_of
+from tests.html_forms import post_form
 from tests.pages import text, web
 from tests.security.security_log import told
 
@@ -143,6 +144,18 @@ def test_an_operation_that_the_document_does_not_name_is_delivered_without_a_cal
     assert operations()[-1] == ("Accept", "Delivered", "")
     assert desk.received == []
     assert "no steps for Accept" in DeliveryAttempt.objects.order_by("id").last().request
+
+
+def test_an_operation_without_steps_is_not_said_to_be_taken(acme, desk, ingrid):
+    document = document_of(desk).replace("  Cancel: [*status, *read]\n", "")
+    connect(acme, document, API_KEY=SECRET)
+    said = text(web(ingrid).get("/exchange/systems/ACME/connection/"))
+    assert "The active document has no steps for Accept, Cancel: ACME does not hear of it." in said
+    answer = post_form(web(ingrid), "/exchange/status/ACME/test/", having="group")
+    delivery.drain()
+    said = text(web(ingrid).get(answer["Location"]))
+    assert "No call was made for the Cancel: the document has no steps for it." in said
+    assert "ACME has taken the Assign." in said and "It works" not in said
 
 
 def test_a_step_that_ends_after_its_lease_is_remembered(mapped, desk, give_change, monkeypatch):

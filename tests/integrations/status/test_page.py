@@ -46,10 +46,10 @@ def test_the_page_says_the_numbers_in_words(alice, acme, beta):
     settle(outbox.Outcome.REFUSED, 1, "refused with 422")
     outbox.claim(1)
     said = text(web(alice).get(STATUS))
-    assert "ACME ACME's desk not encrypted Flowing 1 oldest just now 1 of 4 1 just now 2 in the last minute 0.4" in said
-    assert "limit 600 a minute" in said
-    assert f"BETA not encrypted Flowing 0 0 of {beta.max_in_flight} 0 none yet 0 in the last minute 0 a minute" in said
-    assert "over five minutes Nothing sent Closed" in said
+    assert "ACME ACME's desk not encrypted Flowing 1 oldest just now 1 of 4 1 just now 2 in the last minute" in said
+    assert "2 in the last minute on average 0.4 a minute limit 600 a minute" in said
+    assert f"BETA not encrypted Flowing 0 0 of {beta.max_in_flight} 0 none yet 0 in the last minute" in said
+    assert "on average 0 a minute Nothing sent Closed" in said
 
 
 def test_the_health_is_told_in_one_word_with_its_time_and_its_reason(alice, acme, beta):
