@@ -44,4 +44,6 @@ class Operations(BaseHTTPRequestHandler):
         self.wfile.write(json.dumps(content).encode())
 
 
-HTTPServer(("127.0.0.1", int(os.environ.get("PORT", "9333"))), Operations).serve_forever()
+port = int(os.environ.get("PORT", "9333"))
+print(f"Listening on http://127.0.0.1:{port}/operations. Ctrl-C ends it.", flush=True)
+HTTPServer(("127.0.0.1", port), Operations).serve_forever()
