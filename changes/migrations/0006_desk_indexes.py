@@ -2,12 +2,15 @@
 
 from django.db import migrations, models
 
+from changes.online_migrations import AddIndexOnline
+
 
 class Migration(migrations.Migration):
+    atomic = False
     dependencies = [("changes", "0005_list_indexes")]
 
     operations = [
-        migrations.AddIndex(
+        AddIndexOnline(
             model_name="change",
             index=models.Index(
                 models.F("owning_group"),

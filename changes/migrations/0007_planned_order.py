@@ -2,12 +2,15 @@
 
 from django.db import migrations, models
 
+from changes.online_migrations import AddIndexOnline
+
 
 class Migration(migrations.Migration):
+    atomic = False
     dependencies = [("changes", "0006_desk_indexes")]
 
     operations = [
-        migrations.AddIndex(
+        AddIndexOnline(
             model_name="change",
             index=models.Index(
                 condition=models.Q(("planned_start__isnull", False)),

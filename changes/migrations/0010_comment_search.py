@@ -2,24 +2,18 @@
 
 from django.db import migrations
 
-
-def create(apps, schema_editor):
-    if schema_editor.connection.vendor == "postgresql":
-        # A million comments take minutes, which no statement may take otherwise.
-        schema_editor.execute("SET LOCAL statement_timeout = 0")
-        # As changes/queries/search.py asks for it.
-        schema_editor.execute(
-            "CREATE INDEX comment_search ON changes_comment USING gin (UPPER((' ' || body)) gin_trgm_ops)"
-        )
-        schema_editor.execute("ANALYZE changes_comment")
-
-
-def drop(apps, schema_editor):
-    if schema_editor.connection.vendor == "postgresql":
-        schema_editor.execute("DROP INDEX comment_search")
+from changes.online_migrations import CreateIndexOnline
 
 
 class Migration(migrations.Migration):
+    atomic = False
     dependencies = [("changes", "0009_verbose_names")]
 
-    operations = [migrations.RunPython(create, drop)]
+    operations = [
+        # As changes/queries/search.py asks for it.
+        CreateIndexOnline(
+            name="comment_search",
+            table="changes_comment",
+            using="USING gin (UPPER((' ' || body)) gin_trgm_ops)",
+        ),
+    ]

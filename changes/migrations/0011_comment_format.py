@@ -1,6 +1,8 @@
 
 from django.db import migrations, models
 
+from changes.online_migrations import AddFieldOnline
+
 
 class Migration(migrations.Migration):
 
@@ -9,7 +11,7 @@ class Migration(migrations.Migration):
     ]
 
     operations = [
-        migrations.AddField(
+        AddFieldOnline(
             model_name='comment',
             name='format',
             field=models.CharField(blank=True, choices=[('Plain', 'Plain'), ('Markdown', 'Markdown')], editable=False, max_length=8, verbose_name='format'),

@@ -2,20 +2,23 @@
 
 from django.db import migrations, models
 
+from changes.online_migrations import AddIndexOnline, RemoveIndexOnline
+
 import changes.queries.querysets
 
 
 class Migration(migrations.Migration):
+    atomic = False
     dependencies = [("changes", "0013_labels")]
 
     operations = [
-        migrations.RemoveIndex(model_name="change", name="change_planned_start"),
-        migrations.AddIndex(
+        RemoveIndexOnline(model_name="change", name="change_planned_start"),
+        AddIndexOnline(
             model_name="change",
             index=models.Index(changes.queries.querysets.PlannedStart(), models.F("id"), name="change_planned_start"),
         ),
-        migrations.AddIndex(
+        AddIndexOnline(
             model_name="change", index=models.Index(fields=["created_at", "id"], name="change_created")
         ),
-        migrations.AddIndex(model_name="change", index=models.Index(fields=["title", "id"], name="change_title")),
+        AddIndexOnline(model_name="change", index=models.Index(fields=["title", "id"], name="change_title")),
     ]

@@ -2,6 +2,8 @@
 
 from django.db import migrations, models
 
+from changes.online_migrations import AddFieldOnline
+
 
 class Migration(migrations.Migration):
 
@@ -10,7 +12,7 @@ class Migration(migrations.Migration):
     ]
 
     operations = [
-        migrations.AddField(
+        AddFieldOnline(
             model_name='preferences',
             name='theme',
             field=models.CharField(blank=True, choices=[('light', 'Light'), ('dark', 'Dark')], max_length=5, verbose_name='theme'),

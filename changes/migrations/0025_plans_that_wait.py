@@ -3,8 +3,11 @@
 from django.conf import settings
 from django.db import migrations, models
 
+from changes.online_migrations import AddIndexOnline
+
 
 class Migration(migrations.Migration):
+    atomic = False
 
     dependencies = [
         ('changes', '0024_theme_preference'),
@@ -12,7 +15,7 @@ class Migration(migrations.Migration):
     ]
 
     operations = [
-        migrations.AddIndex(
+        AddIndexOnline(
             model_name='change',
             index=models.Index(models.Case(models.When(priority='Critical', then=models.Value(0)), models.When(priority='High', then=models.Value(1)), models.When(priority='Medium', then=models.Value(2)), default=models.Value(3), output_field=models.IntegerField()), models.F('id'), condition=models.Q(('phase', 'ApprovePlan')), name='change_to_approve'),
         ),

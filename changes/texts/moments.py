@@ -4,6 +4,7 @@ Django's own date formats take ten times as long, and a list shows hundreds of t
 """
 
 from datetime import date, datetime
+from typing import Any
 
 from django.utils import timezone
 from django.utils.timesince import timesince, timeuntil
@@ -11,7 +12,7 @@ from django.utils.translation import get_language, npgettext_lazy
 
 _ISO = "%Y-%m-%d"
 # As they read after "in", "for" or "since": German has another case for them than in Django's own texts.
-_UNITS = {
+_UNITS: dict[str, Any] = {
     "year": npgettext_lazy("after a preposition", "%(num)d year", "%(num)d years", "num"),
     "month": npgettext_lazy("after a preposition", "%(num)d month", "%(num)d months", "num"),
     "week": npgettext_lazy("after a preposition", "%(num)d week", "%(num)d weeks", "num"),

@@ -2,12 +2,15 @@
 
 from django.db import migrations, models
 
+from changes.online_migrations import AddIndexOnline
+
 
 class Migration(migrations.Migration):
+    atomic = False
     dependencies = [("integrations", "0004_next_operations_and_fewer_indexes")]
 
     operations = [
-        migrations.AddIndex(
+        AddIndexOnline(
             model_name="exchange",
             index=models.Index(
                 fields=["id"],
@@ -15,7 +18,7 @@ class Migration(migrations.Migration):
                 name="exchange_rejected",
             ),
         ),
-        migrations.AddIndex(
+        AddIndexOnline(
             model_name="incomingoperation",
             index=models.Index(
                 fields=["received_at"],

@@ -2,12 +2,15 @@
 
 from django.db import migrations, models
 
+from changes.online_migrations import AddIndexOnline
+
 
 class Migration(migrations.Migration):
+    atomic = False
     dependencies = [("integrations", "0005_desk_indexes")]
 
     operations = [
-        migrations.AddIndex(
+        AddIndexOnline(
             model_name="incomingoperation",
             index=models.Index(fields=["received_at", "id"], name="incoming_by_time"),
         ),

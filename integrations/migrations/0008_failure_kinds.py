@@ -2,6 +2,8 @@
 
 from django.db import migrations, models
 
+from changes.online_migrations import AddFieldOnline
+
 
 class Migration(migrations.Migration):
 
@@ -10,7 +12,7 @@ class Migration(migrations.Migration):
     ]
 
     operations = [
-        migrations.AddField(
+        AddFieldOnline(
             model_name='deliveryattempt',
             name='failure',
             field=models.CharField(blank=True, choices=[('timeout', 'No answer in time'), ('connection_refused', 'Connection refused'), ('connection_broken', 'Connection broken'), ('tls', 'No secure connection'), ('name_resolution', 'Unknown host name'), ('address_not_allowed', 'Address not allowed'), ('endpoint_url', 'Unusable endpoint URL'), ('status', 'HTTP status'), ('unusable_answer', 'Unusable answer'), ('signing_secret', 'Unreadable signing secret'), ('internal', 'Internal error')], max_length=20, verbose_name='failure'),
@@ -25,7 +27,7 @@ class Migration(migrations.Migration):
             name='pause_status',
             field=models.PositiveSmallIntegerField(blank=True, editable=False, null=True, verbose_name='pausing HTTP status'),
         ),
-        migrations.AddField(
+        AddFieldOnline(
             model_name='outgoingoperation',
             name='last_failure',
             field=models.CharField(blank=True, choices=[('timeout', 'No answer in time'), ('connection_refused', 'Connection refused'), ('connection_broken', 'Connection broken'), ('tls', 'No secure connection'), ('name_resolution', 'Unknown host name'), ('address_not_allowed', 'Address not allowed'), ('endpoint_url', 'Unusable endpoint URL'), ('status', 'HTTP status'), ('unusable_answer', 'Unusable answer'), ('signing_secret', 'Unreadable signing secret'), ('internal', 'Internal error')], max_length=20, verbose_name='last failure'),

@@ -2,8 +2,10 @@
 
 from django.db import migrations
 
+from changes.online_migrations import RemoveFieldLater
+
 
 class Migration(migrations.Migration):
     dependencies = [("integrations", "0009_fill_failure_kinds")]
 
-    operations = [migrations.RemoveField(model_name="externalsystem", name="pause_reason")]
+    operations = [RemoveFieldLater(model_name="externalsystem", name="pause_reason")]

@@ -1,6 +1,8 @@
 
 from django.db import migrations, models
 
+from changes.online_migrations import AddFieldOnline
+
 
 class Migration(migrations.Migration):
 
@@ -9,7 +11,7 @@ class Migration(migrations.Migration):
     ]
 
     operations = [
-        migrations.AddField(
+        AddFieldOnline(
             model_name='externalsystem',
             name='sends_markdown',
             field=models.BooleanField(default=False, help_text='Its comments are formatted as Markdown. Otherwise they are shown as they were typed.', verbose_name='sends Markdown'),

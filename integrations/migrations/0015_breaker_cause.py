@@ -8,6 +8,8 @@ from typing import Any
 
 from django.db import migrations, models
 
+from changes.online_migrations import AddFieldOnline
+
 IN_A_ROW = re.compile(r"(\d+) tries in a row failed")
 SHARE = re.compile(r"(\d+) of (\d+) tries failed within ")
 
@@ -41,7 +43,7 @@ class Migration(migrations.Migration):
     dependencies = [("integrations", "0014_sends_markdown")]
 
     operations = [
-        migrations.AddField(
+        AddFieldOnline(
             model_name="deliverycontrol",
             name="breaker_cause",
             field=models.CharField(

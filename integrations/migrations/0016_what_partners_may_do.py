@@ -7,6 +7,8 @@ import integrations.validators
 from django.conf import settings
 from django.db import migrations, models
 
+from changes.online_migrations import AddFieldOnline
+
 
 class Migration(migrations.Migration):
 
@@ -28,12 +30,12 @@ class Migration(migrations.Migration):
                 'default_permissions': (),
             },
         ),
-        migrations.AddField(
+        AddFieldOnline(
             model_name='externalsystem',
             name='change_types',
             field=integrations.fields.JSONTextField(blank=True, default=integrations.leave.usual_change_types, help_text='The types that it may give a change. A Standard change is approved beforehand.', validators=[integrations.leave.validate_change_types], verbose_name='change types'),
         ),
-        migrations.AddField(
+        AddFieldOnline(
             model_name='externalsystem',
             name='relays_for',
             field=integrations.fields.JSONTextField(blank=True, default=list, help_text='The ids of the systems whose operations it may pass on, separated by commas.', validators=[integrations.validators.validate_system_ids], verbose_name='relays for'),
@@ -48,7 +50,7 @@ class Migration(migrations.Migration):
             name='transitions',
             field=integrations.fields.JSONTextField(blank=True, help_text='The phases that it may move a change to.', null=True, validators=[integrations.leave.validate_transitions], verbose_name='transitions'),
         ),
-        migrations.AddField(
+        AddFieldOnline(
             model_name='incomingoperation',
             name='token',
             field=models.CharField(blank=True, max_length=20, verbose_name='token'),

@@ -6,6 +6,7 @@ import integrations.fields
 import uuid
 from django.conf import settings
 from django.db import migrations, models
+from changes.online_migrations import AddFieldOnline
 
 
 class Migration(migrations.Migration):
@@ -27,7 +28,7 @@ class Migration(migrations.Migration):
                 'default_permissions': (),
             },
         ),
-        migrations.AddField(
+        AddFieldOnline(
             model_name='deliveryattempt',
             name='confirmation',
             field=models.CharField(blank=True, choices=[('acknowledged', 'The partner acknowledged it'), ('later_poll', 'A later poll asked for what came after it'), ('written', 'The partner wrote about the record since'), ('external_id', 'The partner named its record')], help_text='What told that the partner has it, if the partner collects its operations.', max_length=12, verbose_name='confirmation'),
@@ -37,17 +38,17 @@ class Migration(migrations.Migration):
             name='asked_at',
             field=models.DateTimeField(help_text='When the partner last asked for its operations, to some seconds.', null=True, verbose_name='last asked at'),
         ),
-        migrations.AddField(
+        AddFieldOnline(
             model_name='deliverycontrol',
             name='hand_outs',
             field=models.PositiveBigIntegerField(default=0, help_text='How many answers handed operations out.'),
         ),
-        migrations.AddField(
+        AddFieldOnline(
             model_name='externalsystem',
             name='smax',
             field=integrations.fields.JSONTextField(blank=True, default=dict, verbose_name='SMAX'),
         ),
-        migrations.AddField(
+        AddFieldOnline(
             model_name='incomingoperation',
             name='note',
             field=models.TextField(blank=True, help_text='What of it was ignored or taken differently.', verbose_name='note'),

@@ -1,4 +1,4 @@
-"""Partner accounts are made by a role; attempts keep headers; their failures of a day are counted from an index."""
+"""Partner accounts are made by a role; attempts keep headers."""
 
 from django.db import migrations, models
 
@@ -30,14 +30,6 @@ class Migration(migrations.Migration):
                 default="",
                 help_text="One in a line, without cookies and other secrets.",
                 verbose_name="headers of the answer",
-            ),
-        ),
-        migrations.AddIndex(
-            model_name="deliveryattempt",
-            index=models.Index(
-                condition=models.Q(("failure__in", ("", "unusable_answer")), _negated=True),
-                fields=["started_at"],
-                name="attempt_failed",
             ),
         ),
     ]
