@@ -68,6 +68,11 @@ class Present:
         return status.uncollected(self.systems)
 
     @property
+    def is_untried(self) -> bool:
+        """Whether the exchange has not begun: no system has taken an operation yet."""
+        return all(each.flow.is_untried for each in self.systems)
+
+    @property
     def needs_nobody(self) -> bool:
         parts = (self.refused, self.waiting, self.failed, self.rejected)
         return not self.uncollected and not any(part.rows for part in parts)
