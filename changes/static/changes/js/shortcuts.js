@@ -3,8 +3,7 @@
    Nothing happens while somebody types, nor with Ctrl, Alt or Meta. A person can turn all shortcuts off. */
 (() => {
   "use strict";
-  // Django's template of the administration takes only a class.
-  if (!document.body.matches("[data-shortcuts=on], .with-shortcuts")) return;
+  if (document.body.dataset.shortcuts !== "on") return;
 
   const PAUSE = 1500; // milliseconds until the first of two keys is forgotten
   let first = "";
