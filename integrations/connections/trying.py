@@ -14,6 +14,7 @@ from django.db.models import TextChoices
 from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
+from django.views.decorators.debug import sensitive_variables
 
 from changes.choices import ChangeType, Visibility
 from changes.models import Change, SupportGroup
@@ -283,6 +284,7 @@ def _run(line: Line, conversation: Conversation, operation: str) -> tuple[list[T
     return done, found
 
 
+@sensitive_variables("request")
 def token_for(line: Line, timeout: float | None = None) -> str:
     """A token for this test alone: that of the active document belongs to another desk, perhaps.
 

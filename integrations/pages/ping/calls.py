@@ -15,6 +15,7 @@ from datetime import timedelta
 from django.conf import settings
 from django.db.models import Q
 from django.utils import timezone
+from django.views.decorators.debug import sensitive_variables
 
 from integrations.choices import Delivery, Failure
 from integrations.connections.calling import Line
@@ -126,6 +127,7 @@ def _answered(call: str, seconds: float, response: Response) -> Pinged:
 # --- Mapped ---
 
 
+@sensitive_variables("secrets")
 def _mapped(system: ExternalSystem) -> Pinged:
     if system.connection_id is None:
         return Pinged()
@@ -140,6 +142,7 @@ def _mapped(system: ExternalSystem) -> Pinged:
         return Pinged(failure=Failure.SIGNING_SECRET, error=str(error))
 
 
+@sensitive_variables("token", "call", "request")
 def _by_document(system: ExternalSystem, line: Line) -> Pinged:
     connection, token, ends = line.connection, "", time.monotonic() + SECONDS
     try:

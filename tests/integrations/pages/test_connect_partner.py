@@ -8,6 +8,8 @@ from django.contrib.admin.models import LogEntry
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import Group, Permission
 from django.core.exceptions import ValidationError
+from django.views.debug import ExceptionReporter
+from django.views.decorators.debug import sensitive_variables
 from knox.models import AuthToken
 
 from changes.choices import Role
@@ -50,6 +52,13 @@ def connect(person, **typed):
 def counts():
     kept = (ExternalSystem, PartnerAccount, ExternalGroup, SupportGroup, AuthToken, get_user_model(), ConnectionSecret)
     return [model.objects.count() for model in kept]
+
+
+def forget_proof(client):
+    """As long after the sign-in."""
+    session = client.session
+    session["account_authentication_methods"] = [{"method": "password", "at": 1}]
+    session.save()
 
 
 def source(response):
@@ -213,6 +222,27 @@ def test_bad_input_is_said_beside_the_field_and_makes_nothing(ingrid, alice, acm
     assert "secret_shown" not in {event.fields["kind"] for event in PendingEvent.objects.all()}
 
 
+@each_row(
+    ("typed", "errors"),
+    [
+        ({"system_id": "Z E"}, {"system_id"}),
+        ({"system_id": ""}, {"system_id"}),
+        ({"system_id": "ACME"}, {"system_id"}),
+        ({"system_id": "acme"}, {"__all__"}),
+        ({"system_id": "Z E", "username": "alice"}, {"system_id", "username"}),
+        ({"username": "alice"}, {"username"}),
+    ],
+)
+def test_a_bad_system_id_is_one_error_and_not_another_one_of_the_account(ingrid, alice, acme, typed, errors):
+    response = connect(ingrid, **{**PUSH, **typed})
+    page = source(response)
+    found = {name for name in ("system_id", "username", "new_groups", "account") if f'id="id_{name}_error"' in page}
+    assert found == errors - {"__all__"}
+    assert ("Another system has this id" in text(response)) == ("__all__" in errors)
+    opened = re.search(r"<details([^>]*)>\s*<summary>Another name, or an account", page)[1]
+    assert ("open" in opened) == ("username" in errors)
+
+
 def test_the_same_form_sent_twice_makes_one_partner_and_shows_no_secret_again(ingrid):
     client = web(ingrid)
     form = {**read_form(client.get(NEW), "system_id")["fields"], **PUSH}
@@ -232,6 +262,42 @@ def test_an_account_that_somebody_gives_away_meanwhile_is_not_shared(ingrid):
     with pytest.raises(ValidationError, match="Somebody has just given this account"):
         register(form, ingrid)
     assert [system.system_id for system in ExternalSystem.objects.all()] == ["BETA"]
+
+
+# Where it breaks, of which kind of partner; the frame that has the secret in a variable then.
+BROKEN = [
+    ("push", "integrations.pages.connect.registering.record", "register", "fresh"),
+    ("push", "integrations.pages.connect.views.sheet_page", "post", "fresh"),
+    ("pull", "integrations.pages.connect.registering.making.log", "_token", "text"),
+    ("pull", "knox.models.AuthToken.save", "make", "text"),
+    ("smax", "django.contrib.auth.models.User.set_password", "_password", "password"),
+    ("smax", "django.contrib.auth.models.User.set_password", "replace", "password"),
+]
+
+
+@each_row(("kind", "place", "frame", "name"), BROKEN)
+def test_no_report_of_an_error_has_a_secret(ingrid, monkeypatch, kind, place, frame, name):
+    client, form = web(ingrid), {**PUSH, "kind": kind}
+    real = AuthToken.save
+
+    @sensitive_variables()
+    def broken(*args, **kwargs):
+        if place.endswith("AuthToken.save") and "update_fields" not in kwargs:
+            return real(*args, **kwargs)
+        raise RuntimeError("Broken on purpose")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(place, broken)
+        with pytest.raises(RuntimeError, match="on purpose") as caught:
+            client.post(NEW, form)
+    values = {each.frame.code.name: each.frame.f_locals for each in caught.traceback}
+    found = values[frame][name]
+    secrets = [found] if isinstance(found, str) else [found.token, found.signing_secret]
+    # Without the frame of this test, which has them, too.
+    report = ExceptionReporter(None, caught.type, caught.value, caught.tb.tb_next).get_traceback_html()
+    assert "Broken on purpose" in report
+    assert all(secrets)
+    assert not any(secret in report for secret in secrets)
 
 
 # --- Who may, and what is recorded ---
@@ -259,13 +325,35 @@ def test_the_role_makes_partner_accounts_and_no_account_of_staff(ingrid):
 
 def test_a_proof_is_asked_for_again_and_then_nothing_is_made(ingrid):
     client = web(ingrid)
-    session = client.session
-    session["account_authentication_methods"] = [{"method": "password", "at": 1}]
-    session.save()
+    forget_proof(client)
     assert client.get(NEW).status_code == 302
     response = client.post(NEW, PUSH)
     assert (response.status_code, "confirm" in response["Location"]) == (302, True)
     assert not ExternalSystem.objects.exists()
+
+
+def test_what_was_typed_is_kept_while_a_proof_is_asked_for_but_no_secret(ingrid):
+    client = web(ingrid)
+    empty = [SupportGroupFactory(name=name) for name in ("Printers", "Plotters")]
+    form = read_form(client.get(NEW), "system_id")["fields"]
+    forget_proof(client)
+    typed = {**form, **PUSH, "kind": "document", "document": DOCUMENT, "secret_API_KEY": "s3cret-9"}
+    response = client.post(NEW, {**typed, "groups": [str(group.pk) for group in empty]})
+    assert "what you typed is kept" in source(client.get(response["Location"]))
+    assert "s3cret-9" not in str(dict(client.session.items()))
+    session = client.session
+    note_sign_in(session, ingrid)
+    session.save()
+    again = client.get(NEW)
+    page = source(again)
+    assert "It is shown again as you typed it, and is not saved yet. Type secrets again." in page
+    for kept in ("ZETA printers", "ZETA Printers", "# The tickets of the building's own desk."):
+        assert kept in page
+    ticked = re.findall(r'name="groups" value="(\d+)"[^>]*checked', page)
+    assert {int(key) for key in ticked} == {group.pk for group in empty}
+    assert re.search(r'name="kind" value="document"[^>]*checked', page)
+    assert "s3cret-9" not in page
+    assert "not saved yet" not in source(client.get(NEW))
 
 
 def test_the_security_log_and_the_history_of_the_administration_name_all_of_it(ingrid):
