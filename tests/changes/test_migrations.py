@@ -66,7 +66,7 @@ def test_the_history_says_who_created_and_planned_each_change(alice, carol, acme
     with connection.cursor() as cursor:  # an earlier release began no round when the plan was altered
         cursor.execute("UPDATE changes_change SET approval_round = 1 WHERE id = %s", [altered.pk])
 
-    activities = add_activities(alice, carol, acme, [of_alice, of_both, approved, deployed])
+    activities = add_activities(alice, carol, acme, [of_alice, approved, of_both, deployed])
 
     migrate(BEFORE)
     migrate()
@@ -87,13 +87,11 @@ def add_activities(alice, carol, acme, changes):
     """
     commented, decided, heard_of, saved_last = changes
     Comment(change=commented, author=alice, body="Later").save()
-    Comment.objects.filter(change=commented).order_by().update(created_at=commented.updated_at + LATER)
-    Approval(change=decided, author=carol, decision="Denied").save()
+    Approval(change=decided, author=carol, decision="Denied", comment="No").save()
     with connection.cursor() as cursor:
-        cursor.execute(
-            "UPDATE changes_approval SET created_at = %s WHERE change_id = %s AND author_id = %s",
-            [decided.updated_at + LATER, decided.pk, carol.pk],
-        )
+        for table, change in (("changes_comment", commented), ("changes_approval", decided)):
+            moment = connection.ops.adapt_datetimefield_value(change.updated_at + LATER)
+            cursor.execute(f"UPDATE {table} SET created_at = %s WHERE change_id = %s", [moment, change.pk])  # noqa: S608
     for change, before in ((heard_of, -LATER), (saved_last, LATER)):
         with transaction.atomic():
             reference = ExternalReference.objects.create(change=change, system=acme, external_id=f"A-{change.pk}")

@@ -76,15 +76,16 @@ def ping(system: ExternalSystem) -> Pinged:
     if system.collects:
         return Pinged()
     DeliveryControl.objects.get_or_create(system=system)
-    now, free = timezone.now(), DeliveryControl.objects.filter(system=system)
+    now = timezone.now()
     # Longer than it takes: only if this process dies, the time has to run out.
     until = now + timedelta(seconds=2 * SECONDS)
-    if not free.filter(Q(pinging_until=None) | Q(pinging_until__lte=now)).update(pinging_until=until):
+    is_free = Q(pinging_until=None) | Q(pinging_until__lte=now)
+    if not DeliveryControl.objects.filter(is_free, system=system).update(pinging_until=until):
         raise PingedElsewhere
     try:
         return _mapped(system) if system.delivery == Delivery.MAPPED else _push(system)
     finally:
-        free.filter(pinging_until=until).update(pinging_until=None)
+        DeliveryControl.objects.filter(system=system, pinging_until=until).update(pinging_until=None)
 
 
 def _push(system: ExternalSystem) -> Pinged:
