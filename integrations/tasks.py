@@ -37,8 +37,11 @@ def dispatch_due() -> int:
 
 @shared_task
 def release_stale() -> int:
-    """Frees operations that a worker claimed and did not finish in time. Returns how many."""
-    return _with_database(outbox.release_stale)
+    """Frees operations that a worker claimed and did not finish in time. Returns how many.
+
+    It also notes the news on changes that were locked when the news came.
+    """
+    return _with_database(lambda: outbox.release_stale() + outbox.note_missed())
 
 
 @shared_task

@@ -10,6 +10,7 @@ app_name = "exchange"
 
 urlpatterns = [
     path("", exchange_log_views.ExchangeLog.as_view(), name="log"),
+    path("log.csv", exchange_log_views.LogExport.as_view(), name="log_export"),
     path("retry/", exchange_log_views.RetryWindow.as_view(), name="retry_window"),
     path("systems/new/", connect_views.ConnectPartner.as_view(), name="connect_partner"),
     path("systems/<str:system_id>/ping/", ping_views.Ping.as_view(), name="ping"),

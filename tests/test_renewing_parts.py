@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from changes.actor import acting
+from changes.api.waiting import CAN_WAIT
 from changes.choices import Decision, Phase
 from changes.models import Approval, BulkJob, Change, Comment
 from integrations.models import ExternalReference, OutgoingOperation
@@ -207,3 +208,15 @@ def test_a_page_never_takes_the_place_of_a_part(world):
         response = web(world.alice).get(address)
         assert {"private", "no-cache"} <= {*response["Cache-Control"].split(", ")}, address
         assert {"HX-Request", "HX-History-Restore-Request", "HX-Target"} <= {*response["Vary"].split(", ")}, address
+
+
+@pytest.mark.parametrize("page", ["change", "operation", "log"])
+def test_a_page_asks_each_second_only_where_its_answer_waits(world, page):
+    """A WSGI server lets no answer wait, so it is asked less often."""
+    element = {"change": "news"}.get(page, page)
+    for extra, every in (({}, 8), ({CAN_WAIT: True}, 1)):
+        content = web(world.ingrid).get(world.pages[page], **extra).content.decode()
+        assert attribute(tag_of(content, element), "hx-trigger").startswith(f"every {every}s, renew"), extra
+    tag = tag_of(web(world.ingrid).get(world.pages[page]).content.decode(), element)
+    same = asked_for(attribute(tag, "data-version"), Target=element)
+    assert web(world.ingrid).get(attribute(tag, "hx-get"), headers=same).status_code == 204

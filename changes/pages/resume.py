@@ -66,9 +66,10 @@ def to_sign_in(request: HttpRequest) -> HttpResponseBase:
     return redirect_to_login(request.get_full_path())
 
 
-def keep(request: HttpRequest) -> bool:
+def keep(request: HttpRequest, is_signed_in: bool = False) -> bool:
     """Keeps the posted values in the session until their owner opens the same address.
 
+    `is_signed_in`: they wait for another proof, not for a sign-in.
     Returns False, and keeps nothing, if the owner is unknown or may not sign in, or if there is too much or nothing.
     """
     owner = _owner(request)
@@ -88,6 +89,7 @@ def keep(request: HttpRequest) -> bool:
         "at": time.time(),
         "typed": kept,
         "had_files": bool(request.FILES),
+        "is_signed_in": is_signed_in,
     }
     return True
 
@@ -116,7 +118,10 @@ def typed_before(request: HttpRequest) -> QueryDict | None:
     for name, values in kept["typed"].items():
         typed.setlist(name, values)
     work_in_zone_of(typed)
-    said = _("You were signed out before this was sent. It is shown again as you typed it, and is not saved yet.")
+    if kept.get("is_signed_in"):
+        said = _("It is shown again as you typed it, and is not saved yet. Type secrets again.")
+    else:
+        said = _("You were signed out before this was sent. It is shown again as you typed it, and is not saved yet.")
     messages.warning(request, said)
     if kept["had_files"]:
         messages.warning(request, _("Files cannot be kept: choose them again."))

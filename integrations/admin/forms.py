@@ -9,8 +9,10 @@ from django.contrib.auth import get_user_model
 from django.core.exceptions import ValidationError
 from django.db.models import Q, QuerySet
 from django.utils import timezone
+from django.utils.decorators import method_decorator
+from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
-from django.utils.translation import ngettext
+from django.views.decorators.debug import sensitive_variables
 from knox.models import AuthToken
 
 from changes import audit
@@ -94,7 +96,10 @@ class ExternalSystemForm(forms.ModelForm):
     """A system, with write-only secrets.
 
     A new secret is typed or generated. The former secret keeps signing beside it until the rotation is ended.
+    `names_systems`: whether the person may see other systems.
     """
+
+    names_systems = False
 
     new_signing_secret = forms.CharField(
         required=False,
@@ -217,6 +222,7 @@ class ExternalSystemForm(forms.ModelForm):
             authorized_user: Any = self.fields["authorized_user"]
             authorized_user.queryset = get_user_model().objects.filter(partners).order_by("username")
 
+    @method_decorator(sensitive_variables("secret", "cleaned"))
     def clean(self) -> dict[str, Any]:
         cleaned = super().clean() or self.cleaned_data
         secret = cleaned.get("new_signing_secret")
@@ -227,6 +233,19 @@ class ExternalSystemForm(forms.ModelForm):
         self._clean_smax(cleaned)
         self._clean_password(cleaned)
         return cleaned
+
+    def clean_authorized_user(self) -> Any:
+        """Two systems with one account see and do all that the other one may. One that shares already may stay so."""
+        user = self.cleaned_data["authorized_user"]
+        others = ExternalSystem.objects.filter(authorized_user=user).exclude(pk=self.instance.pk)
+        if user.pk == self.instance.authorized_user_id or not others.exists():
+            return user
+        if self.names_systems:
+            named = ", ".join(others.order_by("system_id").values_list("system_id", flat=True))
+            told = gettext("This is the account of %(systems)s. Choose another one, or make one for this system.")
+            raise ValidationError(told % {"systems": named}, code="shared")
+        told = gettext("This is the account of another system. Choose another one, or make one for this system.")
+        raise ValidationError(told, code="shared")
 
     def _clean_smax(self, cleaned: dict[str, Any]) -> None:
         """Puts the three fields of SMAX together, and checks them, whatever the delivery."""
@@ -241,6 +260,7 @@ class ExternalSystemForm(forms.ModelForm):
             self.add_error(names[path[0]], told)
         self.smax = smax
 
+    @method_decorator(sensitive_variables("password", "cleaned"))
     def _clean_password(self, cleaned: dict[str, Any]) -> None:
         password, user = cleaned.get("new_password"), cleaned.get("authorized_user")
         if password and user is not None and user.check_password(password):
@@ -263,6 +283,7 @@ class ExternalSystemForm(forms.ModelForm):
         self.instance.smax = self.smax
         return ["smax"]
 
+    @method_decorator(sensitive_variables("secret", "before"))
     def replace_secrets(self) -> list[str]:
         """Sets the entered or generated secrets on the instance. Returns the names of the changed fields."""
         system = self.instance

@@ -14,7 +14,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
-from django.views.decorators.debug import sensitive_post_parameters
+from django.views.decorators.debug import sensitive_post_parameters, sensitive_variables
 
 from changes.choices import ChangeType
 from changes.pages.sign_in.confirming import ConfirmedAdmin, ask_again
@@ -178,6 +178,11 @@ class ExternalSystemAdmin(ConfirmedAdmin, CountsWhatProtects, admin.ModelAdmin):
 
     # --- Saving ---
 
+    def get_form(self, request: HttpRequest, *args: Any, **kwargs: Any) -> type[ExternalSystemForm]:
+        form: Any = super().get_form(request, *args, **kwargs)
+        form.names_systems = self.has_view_permission(request)
+        return form
+
     @method_decorator(sensitive_post_parameters("new_signing_secret", "new_password"))
     def changeform_view(self, *args: Any, **kwargs: Any) -> HttpResponse:
         return super().changeform_view(*args, **kwargs)
@@ -203,6 +208,7 @@ class ExternalSystemAdmin(ConfirmedAdmin, CountsWhatProtects, admin.ModelAdmin):
         if "delivery" in form.changed_data:
             self._say_what_flows(request, obj)
 
+    @method_decorator(sensitive_variables("password"))
     def _set_password(self, request: HttpRequest, system: ExternalSystem, form: ExternalSystemForm) -> None:
         password = form.cleaned_data.get("new_password")
         if not password:

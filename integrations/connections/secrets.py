@@ -7,6 +7,7 @@ from collections.abc import Collection, Mapping
 from django.db import transaction
 from django.db.models import F
 from django.utils import timezone
+from django.views.decorators.debug import sensitive_variables
 
 from changes.security_log.recording import Subject, record
 from integrations.fields import Undecryptable
@@ -14,6 +15,7 @@ from integrations.models import ConnectionSecret, ConnectionToken, ExternalSyste
 from integrations.outgoing import outbox
 
 
+@sensitive_variables("values", "value")
 def write(system: ExternalSystem, values: Mapping[str, str]) -> list[str]:
     """Writes these secrets; an empty value removes one. Returns the names of those that changed.
 
@@ -48,6 +50,7 @@ def forget_token(system: ExternalSystem) -> None:
     )
 
 
+@sensitive_variables("found")
 def secrets_of(systems: Collection[int]) -> dict[int, dict[str, str]]:
     """The secrets by name, of each of these systems."""
     found: dict[int, dict[str, str]] = {pk: {} for pk in systems}
@@ -56,6 +59,7 @@ def secrets_of(systems: Collection[int]) -> dict[int, dict[str, str]]:
     return found
 
 
+@sensitive_variables("secrets")
 def check_readable(system: ExternalSystem, secrets: Mapping[str, str], needed: Collection[str]) -> None:
     """Raises SecretUnreadable if one that the document names cannot be decrypted."""
     unreadable = [name for name in needed if isinstance(secrets.get(name), Undecryptable)]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -14,6 +14,7 @@ from django.db.models import TextChoices
 from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
+from django.views.decorators.debug import sensitive_variables
 
 from changes.choices import ChangeType, Visibility
 from changes.models import Change, SupportGroup
@@ -283,12 +284,16 @@ def _run(line: Line, conversation: Conversation, operation: str) -> tuple[list[T
     return done, found
 
 
-def token_for(line: Line) -> str:
+@sensitive_variables("request")
+def token_for(line: Line, timeout: float | None = None) -> str:
     """A token for this test alone: that of the active document belongs to another desk, perhaps.
 
-    Raises AuthRefused, EvaluationFailed or TransportError.
+    `timeout`: seconds, if they are to be fewer than for a delivery. Raises AuthRefused, EvaluationFailed or
+    TransportError.
     """
     request, _shown = line.sign_in()
+    if timeout is not None:
+        request = replace(request, timeout=timeout)
     return line.connection.auth.token_of(delivery.transport().submit([request])[0].result()).value
 
 

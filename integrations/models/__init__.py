@@ -13,7 +13,7 @@ from .connections import (
     ConnectionSecret,
     ConnectionToken,
 )
-from .exchanges import Exchange, ExternalReference
+from .exchanges import Exchange, ExternalReference, MissedNews
 from .incoming_operations import IncomingOperation
 from .outgoing_operations import DeliveryAttempt, OutgoingOperation
 from .smax import SmaxAddress, SmaxComment, SmaxToken, SmaxUpload
@@ -43,6 +43,7 @@ __all__ = [
     "ExternalReference",
     "ExternalSystem",
     "IncomingOperation",
+    "MissedNews",
     "OutgoingOperation",
     "PartnerAccount",
     "PartnerStorage",

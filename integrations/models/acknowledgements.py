@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import reduce
+from operator import or_
 from typing import Any
 
 from django.conf import settings
@@ -12,6 +14,10 @@ from django.utils.translation import gettext_lazy as _
 from .exchanges import Exchange
 from .incoming_operations import IncomingOperation
 from .outgoing_operations import OutgoingOperation
+from .systems import ExternalSystem
+
+# What it is about: one of these.
+RECORDS = ("outgoing", "incoming", "exchange", "system")
 
 
 def _about(model: type[models.Model]) -> Any:
@@ -19,16 +25,18 @@ def _about(model: type[models.Model]) -> Any:
 
 
 class Acknowledgement(models.Model):
-    """A person knows of one record: an operation, or an exchange that the partner rejected.
+    """A person knows of one record: an operation, an exchange that the partner rejected, or a system that stopped
+    collecting its operations.
 
     `mark` is what was known: something new gives the record another mark, and it needs attention again. The marks are
-    the last claim of a refused operation, 0 of one that waits and of an incoming one, and the Reject of an exchange.
-    A retry by hand removes the acknowledgement.
+    the last claim of a refused operation, 0 of one that waits and of an incoming one, the Reject of an exchange, and
+    what a system does not do: standing/acknowledged.py. A retry by hand removes the acknowledgement.
     """
 
     outgoing = _about(OutgoingOperation)
     incoming = _about(IncomingOperation)
     exchange = _about(Exchange)
+    system = _about(ExternalSystem)
     mark = models.PositiveIntegerField(default=0)
     user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+", db_index=False)
     at = models.DateTimeField(_("acknowledged at"), auto_now=True)
@@ -39,12 +47,10 @@ class Acknowledgement(models.Model):
         default_permissions = ["add"]
         constraints = [
             models.CheckConstraint(
-                condition=Q(outgoing__isnull=False, incoming=None, exchange=None)
-                | Q(outgoing=None, incoming__isnull=False, exchange=None)
-                | Q(outgoing=None, incoming=None, exchange__isnull=False),
+                condition=reduce(or_, (Q(**{f"{name}__isnull": name != one for name in RECORDS}) for one in RECORDS)),
                 name="acknowledgement_of_one_record",
             )
         ]
 
     def __str__(self) -> str:
-        return f"{self.outgoing_id or self.incoming_id or self.exchange_id} by {self.user_id}"
+        return f"{self.outgoing_id or self.incoming_id or self.exchange_id or self.system_id} by {self.user_id}"

@@ -100,3 +100,21 @@ class Exchange(models.Model):
         self.assigned_sequence = state.assigned_sequence
         self.cancelled_sequence = state.cancelled_sequence
         self.rejected_at_sequence = state.rejected_at_sequence
+
+
+class MissedNews(models.Model):
+    """That a partner's answer had news at this moment, on a change whose row another transaction held.
+
+    Without a constraint in the database, because checking it would wait for that transaction.
+    """
+
+    change = models.OneToOneField(
+        Change, on_delete=models.CASCADE, primary_key=True, related_name="+", db_constraint=False
+    )
+    at = models.DateTimeField()
+
+    class Meta:
+        default_permissions = ()
+
+    def __str__(self) -> str:
+        return f"{self.change_id} at {self.at}"

@@ -259,6 +259,7 @@ class DeliveryControl(models.Model):
         null=True, help_text=_("When an open breaker lets one operation probe. Empty: a person closes it.")
     )
     first_delivered_at = models.DateTimeField(null=True, help_text=_("Empty until the partner has taken an operation."))
+    pinging_until = models.DateTimeField(null=True, help_text=_("Until when a ping has it, and no other one begins."))
     consecutive_failures = models.PositiveIntegerField(default=0)
     window_started_at = models.DateTimeField(null=True)
     window_tries = models.PositiveIntegerField(default=0)

@@ -15,11 +15,9 @@ from django.utils.translation import gettext as _
 from changes.actor import signed_in
 from changes.pages.access import StaffPage
 from integrations.models import Acknowledgement
+from integrations.models.acknowledgements import RECORDS
 from integrations.standing.acknowledged import mark_of
 from integrations.standing.attention import incoming_shown_to, needing, seen_of
-
-# What can be acknowledged: the kinds in the address, which are the fields of an acknowledgement.
-KINDS = ("outgoing", "incoming", "exchange")
 
 
 class Acknowledge(StaffPage):
@@ -31,7 +29,7 @@ class Acknowledge(StaffPage):
         return redirect("changes:home")
 
     def post(self, request: HttpRequest, kind: str, key: str) -> HttpResponse:
-        if kind not in KINDS:
+        if kind not in RECORDS:
             raise _nothing_there()
         user = signed_in(request)
         if "undo" in request.POST:

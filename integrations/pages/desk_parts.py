@@ -64,8 +64,13 @@ class Present:
 
     @property
     def uncollected(self) -> list[status.SystemStatus]:
-        """The systems that do not collect their operations."""
-        return status.uncollected(self.systems)
+        """The systems that do not collect their operations, and of which nobody knows."""
+        return [each for each in status.uncollected(self.systems) if not _known(each)]
+
+    @property
+    def is_untried(self) -> bool:
+        """Whether the exchange has not begun: no system has taken an operation yet."""
+        return all(each.flow.is_untried for each in self.systems)
 
     @property
     def needs_nobody(self) -> bool:
@@ -79,28 +84,29 @@ def present(user: User, now: datetime | None = None) -> Present:
     Incoming operations that were refused are shown only to somebody who can do something about them.
     """
     now = now or timezone.now()
-    systems: list[Any] = list(_with_stuck(status.with_traffic(ExternalSystem.objects.order_by("system_id"), now), now))
-    refused = [key for system in systems for key in _keys(system.first_refused)]
-    waiting = [key for system in systems for key in _keys(system.first_waiting)]
+    stuck: list[Any] = list(_with_stuck(status.with_traffic(ExternalSystem.objects.order_by("system_id"), now), now))
+    refused = [key for system in stuck for key in _keys(system.first_refused)]
+    waiting = [key for system in stuck for key in _keys(system.first_waiting)]
     rows = _rows([*refused, *waiting], now)
+    systems = [status.status_of(system, now) for system in stuck]
     return Present(
         at=now,
-        systems=[status.status_of(system, now) for system in systems],
-        refused=_part(rows, refused, sum(system.unknown_refused for system in systems)),
-        waiting=_part(rows, waiting, sum(system.long_waiting for system in systems)),
+        systems=systems,
+        refused=_part(rows, refused, sum(system.unknown_refused for system in stuck)),
+        waiting=_part(rows, waiting, sum(system.long_waiting for system in stuck)),
         failed=_failed(user, now),
         rejected=_rejected(),
-        acknowledged=_acknowledged(user, now),
+        acknowledged=_acknowledged(user, now, systems),
     )
 
 
 def _with_stuck(systems: QuerySet[ExternalSystem], now: datetime) -> QuerySet[ExternalSystem]:
-    """Adds to each system the keys of its oldest refused and its oldest long-waiting operations."""
+    """Adds to each system the keys of its oldest refused and long-waiting operations, and who knows what of it."""
     own = OutgoingOperation.objects.filter(system=OuterRef("pk"))
     refused = own.filter(status=DeliveryStatus.REFUSED).exclude(Exists(acknowledged.REFUSED))
     waiting = status.long_waiting(now).filter(system=OuterRef("pk")).exclude(Exists(acknowledged.WAITING))
     key = Cast("pk", CharField())
-    return systems.annotate(
+    return systems.select_related("acknowledgement__user").annotate(
         first_refused=Joined(refused.order_by("created_at"), key, SHOWN),
         first_waiting=Joined(waiting.order_by("created_at"), key, SHOWN),
         unknown_refused=CappedCount(refused, COUNTED),
@@ -155,7 +161,13 @@ def _rejected() -> Part:
     return Part(rows[:SHOWN], capped(len(rows), COUNTED))
 
 
-def _acknowledged(user: User, now: datetime) -> list[Acknowledgement]:
+def _known(uncollected: status.SystemStatus) -> Acknowledgement | None:
+    """The acknowledgement that this system does not collect its operations, if it holds."""
+    known: Acknowledgement | None = getattr(uncollected.system, "acknowledgement", None)
+    return known if known and acknowledged.knows(known, uncollected.flow) else None
+
+
+def _acknowledged(user: User, now: datetime, systems: list[status.SystemStatus]) -> list[Acknowledgement]:
     """The latest acknowledgements that keep something off this user's desk."""
     related = (
         "user",
@@ -170,7 +182,9 @@ def _acknowledged(user: User, now: datetime) -> list[Acknowledgement]:
     current = current.exclude(incoming__received_at__lt=now - attention.FAILED_WITHIN)
     big = ("outgoing__payload", "incoming__payload", "incoming__result")
     secret = [f"{way}__system__{name}" for way in ("outgoing", "incoming", "exchange") for name in SECRETS]
-    return list(current.select_related(*related).defer(*big, *secret).order_by("-at")[:SHOWN_ACKNOWLEDGED])
+    latest = current.select_related(*related).defer(*big, *secret).order_by("-at")[:SHOWN_ACKNOWLEDGED]
+    of_systems = filter(None, map(_known, status.uncollected(systems)))
+    return sorted([*latest, *of_systems], key=lambda known: known.at, reverse=True)[:SHOWN_ACKNOWLEDGED]
 
 
 # --- The traffic of the last day ---

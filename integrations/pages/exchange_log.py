@@ -6,7 +6,7 @@ Keyset pagination: a page begins where the one before it ended, so no page count
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 from functools import cached_property, reduce
 from operator import itemgetter
@@ -89,6 +89,10 @@ class Log:
         self.form = LogForm(parameters, [*self.systems], is_incoming)
         self.parameters = parameters
 
+    @property
+    def direction(self) -> str:
+        return "in" if self.is_incoming else "out"
+
     # --- The filters ---
 
     @cached_property
@@ -141,10 +145,14 @@ class Log:
     # --- One page of it ---
 
     @cached_property
+    def _order(self) -> Order:
+        moment = Column(F(self.time), MOMENT, itemgetter(0))
+        return Order((moment, Column(F("id"), UUID_KEY, itemgetter(1))), is_descending=True)
+
+    @cached_property
     def page(self) -> Page[_Key]:
         """The keys of the operations of the page."""
-        moment = Column(F(self.time), MOMENT, itemgetter(0))
-        order = Order((moment, Column(F("id"), UUID_KEY, itemgetter(1))), is_descending=True)
+        order = self._order
         after, before = (order.read(self.parameters.get(name, "")) for name in ("after", "before"))
         return page(order, self._load_keys, PAGE_SIZE, after=after, before=before)
 
@@ -176,3 +184,12 @@ class Log:
         by_key = {operation.pk: operation for operation in found}
         row: Callable[[Any], OutgoingRow | IncomingRow] = incoming_row if self.is_incoming else outgoing_row
         return [row(by_key[key]) for key in keys if key in by_key]
+
+    # --- All of it ---
+
+    def portions(self, size: int) -> Iterator[list[UUID]]:
+        """The keys of all operations, of `size` at once, so that the length of the log needs no memory."""
+        place = None
+        while keys := self._load_keys(self._order, place, size):
+            yield [key for _, key in keys]
+            place = self._order.place_of(keys[-1])

@@ -10,7 +10,7 @@ from uuid import UUID
 
 from django import forms
 from django.contrib import messages
-from django.http import Http404, HttpRequest, HttpResponse, QueryDict
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, QueryDict
 from django.shortcuts import redirect, render
 from django.template.loader import render_to_string
 from django.urls import reverse
@@ -20,7 +20,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from changes.actor import signed_in
-from changes.pages import renewal
+from changes.pages import csv_file, renewal
 from changes.pages.access import StaffPage, roles_with
 from changes.pages.change import news
 from changes.pages.fields import ZONE, Minute, work_in_zone_of
@@ -31,7 +31,7 @@ from integrations.json_text import Shown, pretty
 from integrations.models import ExternalSystem, IncomingOperation, OutgoingOperation
 from integrations.outgoing import outbox
 
-from . import as_curl, log_news
+from . import as_curl, log_news, log_rows
 from .bulk_operations import LARGEST_RETRY, Window, retry_draft
 from .change_panel import incoming_row, outgoing_row
 from .exchange_log import Log
@@ -68,6 +68,19 @@ class ExchangeLog(StaffPage):
         asked = {name: value for name, value in request.GET.items() if value and (has_times or name != ZONE)}
         lead_to(response, request, request.path + (f"?{urlencode(asked)}" if asked else ""), TYPED)
         return response
+
+
+class LogExport(StaffPage):
+    """The operations of the log that the filters match, with the attempts of each, as a CSV file."""
+
+    def get(self, request: HttpRequest) -> HttpResponseBase:
+        work_in_zone_of(request.GET)
+        log = Log(request.GET, request.GET.get("direction") == "in")
+        if not log.form.is_valid():
+            return redirect(f"{reverse('exchange:log')}?{request.GET.urlencode()}")
+        return csv_file.download(
+            f"exchange-log-{log.direction}", csv_file.lines(log_rows.NAMES, log_rows.portions(log))
+        )
 
 
 class OneOperation(StaffPage):

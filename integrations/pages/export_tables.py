@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from datetime import datetime
-from operator import itemgetter
+from operator import attrgetter, itemgetter
 
 from django.utils.translation import gettext_lazy
 
 from changes.models import Change
 from changes.pages.list.export import Table
 from integrations.models import ExternalReference, IncomingOperation, OutgoingOperation
+
+from . import log_rows
 
 Row = tuple[object, ...]
 BIG = ("payload", "result")
@@ -33,22 +35,19 @@ def _references(changes: Sequence[Change]) -> Iterator[Row]:
 def _operations(changes: Sequence[Change]) -> Iterator[Row]:
     """Both directions, those of one change in the order in which they were recorded or received."""
     numbers = {change.pk: change.number for change in changes}
-    found: dict[int | None, list[tuple[datetime, Row]]] = {}
-    sent = OutgoingOperation.objects.filter(change__in=changes).with_system("skipped_by").defer(BIG[0])
-    for out in sent.order_by("change", "pk").iterator():
-        error = out.skip_reason or out.last_error
-        row: Row = ("out", out.created_at, out.system.system_id, out.operation, out.sequence, out.status)
-        more: Row = (out.tries, out.last_http_status, out.settled_at, error, out.pk, "")
-        found.setdefault(out.change_id, []).append((out.created_at, (*row, *more)))
-    came = IncomingOperation.objects.filter(change__in=changes).with_system().defer(*BIG)
+    found: dict[int | None, list[tuple[datetime, list[Row]]]] = {}
+    sent = list(OutgoingOperation.objects.filter(change__in=changes).with_system("skipped_by").defer(BIG[0]))
+    attempts = log_rows.attempts_of(sent)
+    for out in sorted(sent, key=attrgetter("pk")):
+        rows = log_rows.outgoing_rows(out, numbers[out.change_id], attempts.get(out.pk, ()))
+        found.setdefault(out.change_id, []).append((out.created_at, list(rows)))
+    came = IncomingOperation.objects.filter(change__in=changes).with_system("user").defer(*BIG)
     for into in came.order_by("change", "pk").iterator():
-        system = into.system.system_id if into.system else ""
-        row = ("in", into.received_at, system, into.operation, None, into.status)
-        more = (None, into.http_status, None, into.error or into.note, into.pk, into.idempotency_key)
-        found.setdefault(into.change_id, []).append((into.received_at, (*row, *more)))
+        row = log_rows.incoming_row(into, numbers[into.change_id] if into.change_id else "")
+        found.setdefault(into.change_id, []).append((into.received_at, [row]))
     for change in changes:
-        own = sorted(found.get(change.pk, ()), key=itemgetter(0))
-        yield from ((numbers[change.pk], *row) for _moment, row in own)
+        for _moment, own in sorted(found.get(change.pk, ()), key=itemgetter(0)):
+            yield from own
 
 
 TABLES = (
@@ -61,21 +60,7 @@ TABLES = (
     Table(
         "operations",
         gettext_lazy("Exchange log"),
-        (
-            "number",
-            "direction",
-            "at",
-            "system_id",
-            "operation",
-            "sequence",
-            "status",
-            "tries",
-            "http_status",
-            "settled_at",
-            "error",
-            "operation_id",
-            "idempotency_key",
-        ),
+        log_rows.NAMES,
         _operations,
     ),
 )

@@ -5,9 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 from django.db.models import F, OuterRef, Q
+from django.utils import timezone
 
 from integrations.choices import DeliveryStatus
-from integrations.models import Acknowledgement, Exchange, OutgoingOperation
+from integrations.models import Acknowledgement, Exchange, ExternalSystem, OutgoingOperation
+
+from .flow import Flow
+from .status import status_of
 
 # Of the record that the query is about.
 REFUSED = Acknowledgement.objects.filter(outgoing=OuterRef("pk"), mark=OuterRef("claim"))
@@ -26,8 +30,26 @@ CURRENT = (
 )
 
 
+# The marks of a system that does not collect its operations.
+NEVER_ASKED, SILENT, UNCONFIRMED = range(3)
+
+
 def mark_of(record: Any) -> int:
-    """The mark of what is known of the record now."""
+    """The mark of what is known of the record now. A system was read by `with_traffic()`."""
+    if isinstance(record, ExternalSystem):
+        return _mark_of_flow(status_of(record, timezone.now()).flow)
     if isinstance(record, OutgoingOperation):
         return record.claim if record.status == DeliveryStatus.REFUSED else 0
     return (record.rejected_at_sequence or 0) if isinstance(record, Exchange) else 0
+
+
+def _mark_of_flow(flow: Flow) -> int:
+    if flow.asked_at is None:
+        return NEVER_ASKED
+    return SILENT if flow.since == flow.asked_at else UNCONFIRMED
+
+
+def knows(acknowledgement: Acknowledgement, flow: Flow) -> bool:
+    """Whether it holds for a system that does not collect: the fault is the same, and did not begin anew since."""
+    is_older = flow.since is None or flow.since <= acknowledgement.at
+    return is_older and acknowledgement.mark == _mark_of_flow(flow)

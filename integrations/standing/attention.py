@@ -7,15 +7,16 @@ from typing import Any
 
 from django.contrib.auth.models import User
 from django.db.models import Exists, F, OuterRef, Q, QuerySet
+from django.utils import timezone
 
 from changes.choices import FINAL_PHASES
-from integrations.choices import DeliveryStatus, IncomingStatus
-from integrations.models import Exchange, IncomingOperation, OutgoingOperation
+from integrations.choices import COLLECTING, DeliveryStatus, IncomingStatus
+from integrations.models import Exchange, ExternalSystem, IncomingOperation, OutgoingOperation
 from integrations.querysets import OfSystemQuerySet
 
 from .acknowledged import mark_of
 from .relation import REJECTED
-from .status import long_waiting
+from .status import long_waiting, status_of, uncollected, with_traffic
 
 # Failures before that are not shown: by then the partner has sent the operation again or called somebody.
 FAILED_WITHIN = timedelta(days=3)
@@ -28,6 +29,10 @@ def needing(kind: str, user: User, now: datetime) -> QuerySet[Any]:
         return OutgoingOperation.objects.filter(Q(status=DeliveryStatus.REFUSED) | late)
     if kind == "incoming":
         return failed(now).filter(incoming_shown_to(user))
+    if kind == "system":
+        systems = with_traffic(ExternalSystem.objects.filter(delivery__in=COLLECTING), now)
+        stopped = [one.system.pk for one in uncollected([status_of(system, now) for system in systems])]
+        return systems.filter(pk__in=stopped)
     return rejected() if kind == "exchange" else Exchange.objects.none()
 
 
@@ -61,7 +66,10 @@ def rejected() -> OfSystemQuerySet:
     )
 
 
-def seen_of(record: OutgoingOperation | IncomingOperation | Exchange) -> str:
+def seen_of(record: OutgoingOperation | IncomingOperation | Exchange | ExternalSystem) -> str:
     """What a page shows of the record: its status and its mark. It goes with the form that acknowledges it."""
+    if isinstance(record, ExternalSystem):
+        since = status_of(record, timezone.now()).flow.since
+        return f"uncollected-{mark_of(record)}-{since:%Y%m%d%H%M%S}" if since else ""
     status = "rejected" if isinstance(record, Exchange) else record.status
     return f"{status}-{mark_of(record)}"

@@ -95,8 +95,13 @@ class Flow:
 
     @property
     def is_well(self) -> bool:
-        """Whether all is well, so that the state needs no explanation."""
-        return self.tone == state.OK
+        """Whether all is well, so that the state needs no explanation where it is about one operation."""
+        return self.tone == state.OK or (self.is_untried and self.asked_at is not None)
+
+    @property
+    def is_untried(self) -> bool:
+        """Whether no operation has shown yet that the exchange works."""
+        return self.condition == Condition.UNTRIED
 
     @property
     def is_stopped(self) -> bool:
@@ -133,7 +138,7 @@ def flow_of(system: ExternalSystem, now: datetime, due_since: datetime | None = 
     # A system that was created without save() gets its control a little later, from `release_stale()`.
     control: DeliveryControl | None = getattr(system, "control", None)
     if system.collects:
-        return _of_one_that_collects(system, control.asked_at if control else None, now, due_since)
+        return _of_one_that_collects(system, control, now, due_since)
     if control is None:
         return _untried(system)
     return _held_back(system, control, now) or _of_one_that_is_called(system, control, now, due_since)
@@ -161,9 +166,9 @@ def _held_back(system: ExternalSystem, control: DeliveryControl, now: datetime) 
 
 
 def _of_one_that_collects(
-    system: ExternalSystem, asked_at: datetime | None, now: datetime, due_since: datetime | None
+    system: ExternalSystem, control: DeliveryControl | None, now: datetime, due_since: datetime | None
 ) -> Flow:
-    names = {"system": system}
+    names, asked_at = {"system": system}, control.asked_at if control else None
     is_overdue = due_since is not None and now - due_since > LATE_TO_COLLECT
     if asked_at is None:
         told = _("%(system)s has not asked for its operations yet.") % names
@@ -174,6 +179,9 @@ def _of_one_that_collects(
     if is_overdue:
         told = _("%(system)s asks for its operations, but does not confirm one that it could have.")
         return Flow(Condition.UNCOLLECTED, told % names, due_since, asked_at=asked_at)
+    if control is None or control.first_delivered_at is None:
+        told = _("%(system)s asks for its operations, but has not had one yet. A test operation shows whether it can.")
+        return Flow(Condition.UNTRIED, told % names, asked_at=asked_at)
     return Flow(Condition.COLLECTED, _("%(system)s collects its operations itself.") % names, asked_at=asked_at)
 
 

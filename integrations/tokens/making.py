@@ -9,11 +9,13 @@ from django.contrib.admin.models import LogEntry
 from django.contrib.auth.models import User
 from django.contrib.contenttypes.models import ContentType
 from django.utils.translation import gettext as _
+from django.views.decorators.debug import sensitive_variables
 from knox.models import AuthToken
 
 from .naming import token_name
 
 
+@sensitive_variables("text")
 def make(user: User, expiry: datetime | None) -> tuple[AuthToken, str]:
     """A new token and its text, which is stored nowhere. `expiry`: None for a token that does not end."""
     token, text = AuthToken.objects.create(user, expiry=None)

@@ -1,12 +1,15 @@
 """Migrating an installation with existing changes: who created each, who altered its plan last, and its round."""
 
+from datetime import timedelta
+
 import pytest
-from django.db import connection
+from django.db import connection, transaction
 from django.db.migrations.executor import MigrationExecutor
 
 from changes.actor import acting
 from changes.choices import Phase
-from changes.models import Approval, Change
+from changes.models import Approval, Change, Comment
+from integrations.models import ExternalReference
 from tests.factories import ChangeFactory, UserFactory, change_in
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -63,9 +66,41 @@ def test_the_history_says_who_created_and_planned_each_change(alice, carol, acme
     with connection.cursor() as cursor:  # an earlier release began no round when the plan was altered
         cursor.execute("UPDATE changes_change SET approval_round = 1 WHERE id = %s", [altered.pk])
 
+    activities = add_activities(alice, carol, acme, [of_alice, approved, of_both, deployed])
+
     migrate(BEFORE)
     migrate()
 
     assert kept() == expected
+    assert_last_activities(activities)
     rounds = {change.pk: change.approval_round for change in Change.objects.filter(phase=Phase.APPROVE_PLAN)}
     assert rounds == {approved.pk: 1, altered.pk: 2}
+
+
+LATER = timedelta(hours=1)
+
+
+def add_activities(alice, carol, acme, changes):
+    """Something after the last save of each change: a comment, an approval, news of a partner, nothing.
+
+    Returns the last activity of each change, by its key.
+    """
+    commented, decided, heard_of, saved_last = changes
+    Comment(change=commented, author=alice, body="Later").save()
+    Approval(change=decided, author=carol, decision="Denied", comment="No").save()
+    with connection.cursor() as cursor:
+        for table, change in (("changes_comment", commented), ("changes_approval", decided)):
+            moment = connection.ops.adapt_datetimefield_value(change.updated_at + LATER)
+            cursor.execute(f"UPDATE {table} SET created_at = %s WHERE change_id = %s", [moment, change.pk])  # noqa: S608
+    for change, before in ((heard_of, -LATER), (saved_last, LATER)):
+        with transaction.atomic():
+            reference = ExternalReference.objects.create(change=change, system=acme, external_id=f"A-{change.pk}")
+        ExternalReference.objects.filter(pk=reference.pk).update(updated_at=change.updated_at - before)
+    moments = {commented: LATER, decided: LATER, heard_of: LATER, saved_last: timedelta()}
+    return {change.pk: change.updated_at + after for change, after in moments.items()}
+
+
+def assert_last_activities(expected):
+    """Filled by changes 0022 and integrations 0026."""
+    found = dict(Change.objects.filter(pk__in=expected).values_list("pk", "last_activity_at"))
+    assert found == expected

@@ -1,16 +1,20 @@
 """Adding comments and attachments on the page of a change, and the page as a whole."""
 
 import hashlib
+from datetime import timedelta
 
 import pytest
+import time_machine
 from django.core.files.base import ContentFile
 from django.core.files.uploadedfile import SimpleUploadedFile
+from django.utils import timezone
 
 from changes.actor import acting
 from changes.choices import Decision, Phase
 from changes.models import Approval, Attachment, Comment
 from tests.factories import UserFactory, change_in
-from tests.pages import text, web
+from tests.pages import asked_for, text, version_in, web
+from tests.rows import each_row
 
 
 def page_of(user, change, query=""):
@@ -170,3 +174,57 @@ def test_nothing_that_people_typed_is_markup(alice, acme):
         content = client.get(path).content.decode()
         assert "<script>" not in content
         assert "&lt;script&gt;" in content
+
+
+# --- Withdrawn ---
+
+ENDS, BACKS_OUT, CLOSES = (
+    "Abandon it to end it.",
+    "Its deployment has begun, so back it out.",
+    "To close it, give it another completion code: it was deployed.",
+)
+
+
+@each_row(
+    ("phase", "told"),
+    [
+        (Phase.LOG, ENDS),
+        (Phase.PLAN, ENDS),
+        (Phase.APPROVE_PLAN, ENDS),
+        (Phase.DEPLOY, BACKS_OUT),
+        (Phase.VALIDATE, BACKS_OUT),
+        (Phase.REVIEW, CLOSES),
+        (Phase.BACKOUT, CLOSES),
+        (Phase.ABANDON, ""),
+    ],
+)
+def test_a_withdrawn_change_leads_with_what_is_to_be_done(alice, carol, phase, told):
+    change = change_in(phase, requested_by=alice)
+    if phase != Phase.ABANDON:
+        change.completion_code = "Withdrawn"
+        change.save()
+    for person, may_abandon in ((alice, False), (carol, True)):
+        page = web(person).get(f"/changes/{change.number}/")
+        assert ("This change is withdrawn." in text(page)) == bool(told)
+        assert [each for each in (ENDS, BACKS_OUT, CLOSES) if each in text(page)] == ([told] if told else [])
+        assert ('id="abandon-withdrawn"' in page.content.decode()) == (may_abandon and told == ENDS)
+
+
+# --- Overlaps on an open page ---
+
+
+def test_overlaps_are_renewed_on_an_open_page_above_approve_too(alice, carol):
+    start = timezone.now() + timedelta(days=3)
+    window = {"service": "Mail", "planned_start": start, "planned_end": start + timedelta(hours=2)}
+    change = change_in(Phase.APPROVE_PLAN, requested_by=alice, **window)
+    client, address = web(carol), f"/changes/{change.number}/"
+    version = version_in(client.get(address))
+    asked = asked_for(version, Target="news")
+    assert client.get(address, headers=asked).status_code == 204
+    other = change_in(Phase.PLAN, title="Move the mail", **window)
+    # The next minute: what is planned elsewhere is no news of this change, so its page looks now and then.
+    with time_machine.travel(timezone.now() + timedelta(minutes=1)):
+        fresh = client.get(address, headers=asked).content.decode()
+    for place in ("overlaps", "overlaps-approve"):
+        part = fresh.partition(f'<div id="{place}" hx-swap-oob="true">')[2]
+        assert other.number in part.partition("</div>\n</div>")[0], place

@@ -366,3 +366,13 @@ def test_what_came_since_a_person_looked_is_marked_and_their_own_is_not(alice, c
     assert marks(page_of(alice, busy)) == 1
     assert marks(page_of(alice, busy)) == 0, "they have been seen"
     assert marks(page_of(carol, busy)) == 0, "she had never looked"
+
+
+@pytest.mark.parametrize("query", ["?show=approvals", "?show=comments", "?after={place}"])
+def test_a_page_that_shows_only_a_part_is_no_look_at_everything(alice, carol, busy, query, monkeypatch):
+    monkeypatch.setattr("changes.pages.change.timeline.PAGE_SIZE", 2)
+    place = re.search(r"after=([^&\"]+)", page_of(alice, busy).content.decode())[1]
+    Comment(change=busy, author=carol, body="I am on it").save()
+    page_of(alice, busy, query.format(place=place))
+    assert marks(page_of(alice, busy)) == 1, "it had not been shown"
+    assert marks(page_of(alice, busy)) == 0

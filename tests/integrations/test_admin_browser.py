@@ -1,7 +1,10 @@
 """The main path through the administration in a real browser. e2e/test_every_page.py checks each page."""
 
+import re
+
 from playwright.sync_api import expect
 
+from changes.models import Preferences
 from integrations.models import ExternalSystem, OutgoingOperation
 from tests.factories import ChangeFactory, PartnerUserFactory
 
@@ -47,3 +50,22 @@ def test_a_partner_is_registered_gets_a_change_is_disabled_and_taken_up_again(si
     expect(page.get_by_text("skipped operations: 2")).to_be_visible()
     assert {row.skip_reason for row in OutgoingOperation.objects.all()} == {"Done by telephone"}
     assert ExternalSystem.objects.get().enabled
+
+
+def test_every_page_of_the_administration_has_the_search_for_changes(signed_in_page, ingrid):
+    change = ChangeFactory(title="Replace core switch")
+    page = signed_in_page(ingrid)
+    page.goto("/admin/integrations/outgoingoperation/")
+    page.keyboard.press("/")
+    expect(page.get_by_role("searchbox", name="Search changes")).to_be_focused()
+    page.keyboard.type(str(change.pk))
+    page.keyboard.press("Enter")
+    expect(page).to_have_url(re.compile(f"/changes/{change.number}/$"))
+
+
+def test_without_shortcuts_a_slash_in_the_administration_is_nothing(signed_in_page, ingrid):
+    Preferences.objects.create(user=ingrid, keyboard_shortcuts=False)
+    page = signed_in_page(ingrid)
+    page.goto("/admin/")
+    page.keyboard.press("/")
+    expect(page.get_by_role("searchbox", name="Search changes")).not_to_be_focused()

@@ -2,6 +2,7 @@
 
 import pytest
 from django.contrib.admin.models import LogEntry
+from django.contrib.auth.models import Permission
 from django.utils import timezone
 
 from integrations.choices import DeliveryStatus
@@ -85,6 +86,37 @@ def test_the_authorized_user_must_be_a_partner_s_account(ingrid, acme, alice, wh
     assert "authorized_user" in errors(response)
     assert stored(acme).description == acme.description
     assert stored(acme).authorized_user == acme.authorized_user
+
+
+def test_two_systems_share_no_account(ingrid, acme, beta):
+    client, account = web(ingrid), str(acme.authorized_user_id)
+    new = {"system_id": "GAMMA", "authorized_user": account, "endpoint_url": "https://gamma.example/operations"}
+    told = "This is the account of ACME. Choose another one, or make one for this system."
+    assert errors(post_form(client, f"{LIST}add/", **new))["authorized_user"] == [told]
+    form = read_form(client.get(page_of(beta)), "authorized_user")
+    response = client.post(page_of(beta), {**form["fields"], "authorized_user": account, "description": "New"})
+    assert errors(response)["authorized_user"] == [told]
+    assert stored(beta).authorized_user == beta.authorized_user
+    assert stored(beta).description == beta.description
+    assert ExternalSystem.objects.count() == 2
+
+
+def test_two_systems_that_share_an_account_already_can_be_edited(ingrid, acme, beta):
+    ExternalSystem.objects.filter(pk=beta.pk).update(authorized_user=acme.authorized_user)
+    assert post_form(web(ingrid), page_of(beta), description="New").status_code == 302
+    assert stored(beta).description == "New"
+    own = PartnerUserFactory(username="beta-own")
+    assert post_form(web(ingrid), page_of(beta), authorized_user=str(own.pk)).status_code == 302
+    assert stored(beta).authorized_user == own
+
+
+def test_who_may_not_see_systems_is_not_told_which_one_has_the_account(acme):
+    adder = UserFactory(username="bob", is_staff=True)
+    adder.user_permissions.add(Permission.objects.get(codename="add_externalsystem"))
+    new = {"system_id": "GAMMA", "authorized_user": str(acme.authorized_user_id), "endpoint_url": "https://g.example/"}
+    response = post_form(web(adder), f"{LIST}add/", **new)
+    (told,) = errors(response)["authorized_user"]
+    assert told == "This is the account of another system. Choose another one, or make one for this system."
 
 
 def test_the_system_id_is_fixed_once_registered(ingrid, acme):

@@ -8,6 +8,7 @@ from django.utils import timezone
 from integrations.models import Acknowledgement, DeliveryControl, Exchange, ExternalSystem, OutgoingOperation
 from integrations.outgoing import outbox
 from tests.pages import web
+from tests.rows import each_row
 
 from .test_desk import NOTHING, ago, alter, came, give, needs, reject
 
@@ -150,6 +151,62 @@ def test_a_new_long_wait_needs_attention_again(records, alice, cause):
     assert "Waiting for a long time" in shown(alice)
     acknowledge(alice, "outgoing", late)
     assert "Waiting for a long time" not in shown(alice)
+
+
+STOPPED = "Operations are not collected"
+# What happens after the acknowledgement: when it last asked, how old what waits for it is; whether it is shown again.
+AFTERWARDS = [
+    ("nothing happens", 180, 120, False),
+    ("it asked, and stopped again", 61, 120, True),
+    ("it asks, but does not confirm", 1, 120, True),
+    ("it collects again", 1, 1, False),
+]
+
+
+@pytest.fixture
+def silent(acme):
+    """A partner that collects, which last asked three hours ago."""
+    give(acme)
+    ExternalSystem.objects.update(delivery="pull")
+    stand(180, 120)
+    return acme
+
+
+def stand(asked, waits):
+    """In minutes before now."""
+    DeliveryControl.objects.update(asked_at=ago(minutes=asked), first_delivered_at=ago(hours=9))
+    OutgoingOperation.objects.update(created_at=ago(minutes=waits), status="Sending")
+
+
+@each_row(("_what", "asked", "waits", "is_shown"), AFTERWARDS)
+def test_that_operations_are_not_collected_is_acknowledged_until_it_happens_anew(
+    silent, alice, carol, _what, asked, waits, is_shown
+):
+    assert STOPPED in shown(alice)
+    assert "You have acknowledged it." in acknowledge(alice, "system", silent).content.decode()
+    Acknowledgement.objects.update(at=ago(minutes=90))
+    for person in (alice, carol):
+        assert NOTHING in shown(person)
+        assert "ACME does not collect its operations" in needs(person)
+        assert "by alice, " in needs(person)
+    stand(asked, waits)
+    assert (STOPPED in shown(alice)) is is_shown
+    acknowledge(alice, "system", silent)
+    assert STOPPED not in shown(alice)
+
+
+def test_that_operations_are_not_collected_is_shown_again_on_demand(silent, alice, audrey):
+    acknowledge(alice, "system", silent)
+    acknowledge(alice, "system", silent, undo="1")
+    assert STOPPED in shown(alice)
+    old = seen(alice, "system", silent)
+    stand(1, 120)
+    assert CHANGED in acknowledge(alice, "system", silent, seen=old).content.decode()
+    assert seen(audrey, "system", silent) == ""
+    assert acknowledge(audrey, "system", silent, seen=seen(alice, "system", silent)).status_code == 403
+    stand(1, 1)
+    assert acknowledge(alice, "system", silent, seen=old).status_code == 404
+    assert not Acknowledgement.objects.exists()
 
 
 @pytest.mark.parametrize("address", ["outgoing/nonsense", "incoming/1", "exchange/x", "exchange/999999", "system/1"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+from datetime import timedelta
 
 import pytest
 from django.db import connection, transaction
@@ -18,10 +19,21 @@ from tests.pages import text, web
 
 pytestmark = pytest.mark.django_db
 TABLES = ("history", "approvals", "comments", "references", "operations")
+# Of each row of the operations, and what it tells of the attempts below.
+TOLD = ("row", "direction", "operation", "status", "http_status", "seconds", "outcome", "error")
+REFUSED = {"http_status": 422, "failure": "status", "error": "answered 422: =no", "answer_headers": "X-Secret: 1"}
+ATTEMPTS = [
+    ("attempt", "out", "Assign", "", "", "0.250", "timeout", "No answer"),
+    ("attempt", "out", "Assign", "", "422", "0.250", "status", "answered 422: =no"),
+    ("attempt", "out", "Assign", "", "200", "0.250", "succeeded", ""),
+]
 
 
 def exported(user, table, query="") -> list[dict[str, str]]:
-    response = web(user).get(f"/changes/export/{table}.csv{query}")
+    return rows_of(web(user).get(f"/changes/export/{table}.csv{query}"), table)
+
+
+def rows_of(response, table) -> list[dict[str, str]]:
     assert response["Content-Type"] == "text/csv; charset=utf-8"
     assert f'filename="{table}-' in response["Content-Disposition"]
     assert response["Cache-Control"] == "private, no-store"
@@ -51,6 +63,10 @@ def change(alice, carol, acme):
         payload={},
     )
     OutgoingOperation.objects.filter(operation="Assign").update(tries=2, last_error="-refused", last_http_status=422)
+    assign = OutgoingOperation.objects.get(operation="Assign")
+    for number, values in enumerate(({"failure": "timeout", "error": "No answer"}, REFUSED, {"http_status": 200})):
+        at = assign.created_at + timedelta(seconds=number + 1)
+        assign.attempts.create(claim=number, started_at=at, duration=0.25, answer="secret answer", **values)
     return change
 
 
@@ -74,10 +90,11 @@ def test_each_file_tells_what_happened_to_the_changes_that_match(change, audrey)
     assert (reference["system_id"], reference["external_id"]) == ("ACME", "C-1001")
     assert reference["external_status"] == "'+Open"
     operations = exported(audrey, "operations", query)
-    assert [(row["direction"], row["operation"], row["status"], row["error"]) for row in operations] == [
-        ("out", "Assign", "Waiting", "'-refused"),
-        ("out", "Update", "Waiting", ""),
-        ("in", "Update", "Applied", ""),
+    assert [tuple(row[name] for name in TOLD) for row in operations] == [
+        ("operation", "out", "Assign", "Waiting", "422", "", "", "'-refused"),
+        *ATTEMPTS,
+        ("operation", "out", "Update", "Waiting", "", "", "", ""),
+        ("operation", "in", "Update", "Applied", "200", "", "", ""),
     ]
     for table in TABLES:
         assert {row["number"] for row in exported(audrey, table, query)} == {change.number}
@@ -110,3 +127,56 @@ def test_an_unknown_file_or_filter_is_said(change, audrey):
     assert answer.status_code == 404
     assert "There is no such file." in text(answer)
     assert web(audrey).get("/changes/export/history.csv?phase=Nowhere")["Location"] == "/changes/?phase=Nowhere"
+
+
+# --- The exchange log itself ---
+
+
+def log(user, direction, **filters) -> list[dict[str, str]]:
+    query = {"direction": direction, **filters} if direction == "in" else filters
+    return rows_of(web(user).get("/exchange/log.csv", query), f"exchange-log-{direction}")
+
+
+def told(rows) -> list[tuple[str, ...]]:
+    return [tuple(row[name] for name in TOLD) for row in rows]
+
+
+def test_the_log_exports_each_operation_and_its_attempts_the_newest_first(change, acme, audrey, monkeypatch):
+    rows = log(audrey, "out")
+    assert told(rows) == [
+        ("operation", "out", "Update", "Waiting", "", "", "", ""),
+        ("operation", "out", "Assign", "Waiting", "422", "", "", "'-refused"),
+        *ATTEMPTS,
+    ]
+    assert {(row["number"], row["system_id"]) for row in rows} == {(change.number, "ACME")}
+    assert len({row["operation_id"] for row in rows[1:]}) == 1
+    assert not any("secret" in value.lower() for row in rows for value in row.values())
+    assert log(audrey, "out", operation="Assign") == rows[1:]
+    assert log(audrey, "out", status="Refused") == []
+    monkeypatch.setattr("integrations.pages.log_rows.AT_ONCE", 1)
+    assert log(audrey, "out") == rows
+
+
+def test_the_log_exports_refused_incoming_operations_also_without_a_change(change, acme, audrey):
+    values = {"user": acme.authorized_user, "body_sha256": "0", "payload": {"body": "secret"}, "status": "Failed"}
+    IncomingOperation.objects.create(system=acme, http_status=400, error="+No such field.", **values)
+    IncomingOperation.objects.create(system=None, http_status=403, error="Not allowed.", operation="Assign", **values)
+    name = acme.authorized_user.username
+    refused = [
+        ("", "", name, "Assign", "Failed", "403", "Not allowed."),
+        ("", "ACME", name, "", "Failed", "400", "'+No such field."),
+    ]
+    names = ("number", "system_id", "user", "operation", "status", "http_status", "error")
+    rows = log(audrey, "in")
+    assert [tuple(row[name] for name in names) for row in rows] == [
+        *refused,
+        (change.number, "ACME", "alice", "Update", "Applied", "200", ""),
+    ]
+    assert log(audrey, "in", status="Failed") == rows[:2]
+    assert not any("secret" in value for row in rows for value in row.values())
+
+
+def test_the_export_has_the_filters_of_the_page_and_says_a_wrong_one(change, audrey):
+    page = web(audrey).get("/exchange/?status=open&after=nowhere").content.decode()
+    assert 'href="/exchange/log.csv?status=open"' in page
+    assert web(audrey).get("/exchange/log.csv?status=Nowhere")["Location"] == "/exchange/?status=Nowhere"

@@ -189,6 +189,7 @@ _PARTNER = {"kind": "pull", "system_id": "NEW", "new_groups": "NEW desk"}
 _DRAFT = {"document": "base_url: https://desk.example/api\nauth:\n  kind: none\n", "action": "save", "opened": "1/none"}
 EXCHANGE_PAGES = [
     Row("/exchange/", SEE),
+    Row("/exchange/log.csv", SEE),
     Row("/exchange/status/", SEE),
     Row("/exchange/retry/", RETRY, RETRY, data={"since": "2020-01-01T00:00", "until": "2030-01-01T00:00"}),
     Row(_SYSTEM + "open/", CONFIGURE, CONFIGURE, data={"reason": "Maintenance"}),

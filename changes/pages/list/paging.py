@@ -108,3 +108,8 @@ class Walk:
         last = after[WINDOW : WINDOW + 1]
         ends = (Subquery(last.values_list(column.expression), column.kind.field()) for column in order.columns)
         return Q(order.turned.is_beyond(tuple(ends)))
+
+
+def among_newest() -> Q:
+    """The condition for changes whose keys are among the `WINDOW` latest ones."""
+    return Q(pk__gt=Subquery(Change.objects.order_by("-pk").values("pk")[:1], BigIntegerField()) - Value(WINDOW))

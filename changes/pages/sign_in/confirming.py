@@ -19,6 +19,8 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.utils.translation import gettext as _
 
+from changes.pages.resume import keep
+
 # When the OpenID provider last asked for the password, as its ID token says, in seconds.
 PROVIDER_ASKED_AT = "provider_asked_at"
 
@@ -36,14 +38,19 @@ def is_confirmed(request: HttpRequest) -> bool:
     return time.time() - confirmed_at(request) < age
 
 
-def ask_again(request: HttpRequest) -> HttpResponse | None:
-    """The redirect to the page that asks, which leads back here; None if nothing has to be asked now."""
+def ask_again(request: HttpRequest, keeps_typed: bool = False) -> HttpResponse | None:
+    """The redirect to the page that asks, which leads back here; None if nothing has to be asked now.
+
+    `keeps_typed`: what was typed into the form waits for that, as over a sign-in (resume.py), but no secret of it.
+    """
     if is_confirmed(request):
         return None
     methods = get_adapter(request).get_reauthentication_methods(request.user)
     if not methods:
         raise PermissionDenied(_("Your account has no password and no second factor with which to confirm this."))
-    if request.method == "POST":
+    if request.method == "POST" and keeps_typed and keep(request, is_signed_in=True):
+        messages.warning(request, _("Nothing was changed: too much time has passed. Confirm: what you typed is kept."))
+    elif request.method == "POST":
         # What was sent is not kept: it may contain a secret.
         messages.warning(request, _("Nothing was changed: too much time has passed. Confirm, and do it again."))
     return redirect(f"{methods[0]['url']}?{urlencode({'next': request.get_full_path()})}")

@@ -66,6 +66,7 @@ class Command(BaseCommand):
 
     def _all(self) -> int:
         outbox.release_stale()
+        outbox.note_missed()
         running.clear_drafts()
         tries, is_more = 0, True
         while is_more:

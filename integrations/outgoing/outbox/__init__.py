@@ -20,6 +20,7 @@ from .collecting import Acknowledgement, Cursor, HandOut, UnknownCursor, acknowl
 from .feed import Feed, confirm_written, feed
 from .leases import free
 from .message import body, message, references_of
+from .missed_news import note_missed
 from .recording import Context, context_of, context_of_new, record, wake_on_commit
 from .results import Outcome, Result
 from .settling import pause, settle
@@ -48,6 +49,7 @@ __all__ = [
     "is_due",
     "is_more_due",
     "message",
+    "note_missed",
     "open_breaker",
     "pause",
     "record",

@@ -10,11 +10,11 @@ from uuid import UUID
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
 
-from changes.models.activity import note_activities
 from integrations import statements
 from integrations.models import Exchange, ExternalReference
 
 from .message import References, references_of
+from .missed_news import note_news
 from .results import Result
 
 FIELDS = ("external_id", "external_url", "external_status")
@@ -53,22 +53,12 @@ def keep_answers(results: Sequence[Result], exchanges: Mapping[int, Exchange], n
     if altered:
         ExternalReference.objects.bulk_update(altered, [*FIELDS, "updated_at"])
     refused = _insert({pair: references[pair] for pair in new})
-    _note_news({reference.change_id for reference in altered} | {pair[0] for pair in new if pair not in refused}, now)
+    note_news({reference.change_id for reference in altered} | {pair[0] for pair in new if pair not in refused}, now)
     for pair in refused:
         taken = f"The answer was not used: {references[pair].external_id!r:.100} belongs to another change."
         for pk in new[pair]:
             notes[pk] = f"{notes[pk]} {taken}".strip()
     return notes
-
-
-def _note_news(changes: set[int], now: datetime) -> None:
-    """Notes the news on these changes, without waiting for anybody: a drain must not stand still.
-
-    Where another transaction holds a change, it is tried once more after this one. Who holds a change notes an activity
-    of its own, so what is missed even then differs by a moment only.
-    """
-    if missed := note_activities(changes, now):
-        transaction.on_commit(lambda: note_activities(missed, now), robust=True)
 
 
 def _insert(new: References) -> list[tuple[int, int]]:

@@ -8,6 +8,7 @@ from django import forms
 from django.contrib.auth import get_user_model
 from django.contrib.auth.forms import AdminUserCreationForm
 from django.contrib.auth.models import User
+from django.core.exceptions import NON_FIELD_ERRORS
 from django.db.models import QuerySet, TextChoices
 from django.forms.models import modelform_factory
 from django.http import QueryDict
@@ -231,9 +232,16 @@ class PartnerForm(forms.ModelForm):
         self._forget_hidden(kind, cleaned)
         if kind and kind.delivery == Delivery.MAPPED:
             self._clean_document(kind, cleaned)
-        self._clean_account(cleaned)
         self._clean_groups(cleaned)
         return cleaned
+
+    def _post_clean(self) -> None:
+        super()._post_clean()  # type: ignore[misc]
+        if "system_id" in self.errors:
+            # An id that is taken as it is written is taken in other capitals, too.
+            self.errors.pop(NON_FIELD_ERRORS, None)
+        # Only now it is known whether the system id, after which a new account is named, is right.
+        self._clean_account(self.cleaned_data)
 
     def _forget_hidden(self, kind: Kind | None, cleaned: dict[str, Any]) -> None:
         """Empties the fields that the page hides for this kind, whatever is in them."""
@@ -274,9 +282,10 @@ class PartnerForm(forms.ModelForm):
                 text = _("Its new password would revoke the API tokens that this account has. Choose a new account.")
                 self.add_error("account", text)
             return
-        if "account" in self.errors or not cleaned.get("system_id"):
+        name = cleaned.get("username")
+        if "account" in self.errors or (not name and {"system_id", NON_FIELD_ERRORS} & {*self.errors}):
             return
-        name = cleaned.get("username") or f"{cleaned['system_id'].lower()}-integration"
+        name = name or f"{cleaned['system_id'].lower()}-integration"
         # As in the administration: no other account may have this name, not even in other capitals.
         form: Any = AdminUserCreationForm({"username": name, "usable_password": "false"})
         if form.is_valid():

@@ -11,6 +11,7 @@ from django.contrib.auth.models import User
 from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.utils.translation import gettext as _
+from django.views.decorators.debug import sensitive_variables
 
 from changes.security_log.recording import Subject, record
 from integrations.choices import Delivery
@@ -36,6 +37,7 @@ DONE = "Connected by the page “Connect a partner”."
 
 
 @transaction.atomic
+@sensitive_variables("fresh", "form")
 def register(form: PartnerForm, user: User) -> tuple[ExternalSystem, Fresh]:
     """Saves what this valid form describes.
 
@@ -91,6 +93,7 @@ def _groups(form: PartnerForm, system: ExternalSystem) -> list[Any]:
     return form.made_groups
 
 
+@sensitive_variables("text")
 def _token(form: PartnerForm, system: ExternalSystem, user: User) -> str:
     """The token with which the partner calls us; "" for one that signs in, or that never calls with a token."""
     if system.delivery == Delivery.SMAX:
@@ -107,6 +110,7 @@ def _inbox_takes_token(form: PartnerForm) -> bool:
     return inbox is not None and inbox.verify.kind == "token"
 
 
+@sensitive_variables("password")
 def _password(system: ExternalSystem) -> str:
     """The password of an SMAX adapter; "" if the account has one already, which others may use."""
     if system.delivery != Delivery.SMAX or system.authorized_user.has_usable_password():

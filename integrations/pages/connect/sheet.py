@@ -33,7 +33,7 @@ class Entry:
     """
 
     label: str
-    value: str
+    value: str = field(repr=False)
     note: str = ""
     is_secret: bool = False
     variable: str = ""

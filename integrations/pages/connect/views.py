@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.contrib import messages
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError
@@ -15,7 +17,7 @@ from django.views.decorators.debug import sensitive_post_parameters, sensitive_v
 from changes.actor import signed_in
 from changes.pages.access import StaffPage, require
 from changes.pages.once import once
-from changes.pages.resume import typed_fields
+from changes.pages.resume import typed_before
 from changes.pages.sign_in.confirming import ask_again
 from integrations.choices import Delivery
 from integrations.models import ExternalSystem
@@ -36,14 +38,16 @@ class ConnectPartner(StaffPage):
         self._require_all(request)
         if asked := ask_again(request):
             return asked
-        chosen = {name: request.GET[name] for name in ("kind", "preset") if name in request.GET}
-        return self._page(request, PartnerForm(initial={**chosen, **typed_fields(request)}))
+        initial: dict[str, Any] = {name: request.GET[name] for name in ("kind", "preset") if name in request.GET}
+        if typed := typed_before(request):
+            initial |= {**typed.dict(), "groups": typed.getlist("groups")}
+        return self._page(request, PartnerForm(initial=initial))
 
     @method_decorator(sensitive_post_parameters())
     @method_decorator(sensitive_variables("form", "fresh"))
     def post(self, request: HttpRequest) -> HttpResponse:
         self._require_all(request)
-        if asked := ask_again(request):
+        if asked := ask_again(request, keeps_typed=True):
             return asked
         form, fresh = PartnerForm(request.POST), NOTHING_FRESH
         try:

@@ -288,7 +288,7 @@ class SecretsPage(OfMappedSystem):
 
     @confirmed
     @method_decorator(sensitive_post_parameters("value"))
-    @method_decorator(sensitive_variables("form"))
+    @method_decorator(sensitive_variables("form", "value"))
     def post(self, request: HttpRequest, system_id: str) -> HttpResponse:
         form = SecretForm(request.POST)
         if not form.is_valid():

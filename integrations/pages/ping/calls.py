@@ -10,9 +10,12 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, replace
+from datetime import timedelta
 
 from django.conf import settings
+from django.db.models import Q
 from django.utils import timezone
+from django.views.decorators.debug import sensitive_variables
 
 from integrations.choices import Delivery, Failure
 from integrations.connections.calling import Line
@@ -22,14 +25,20 @@ from integrations.connections.revisions import connection_of_revision
 from integrations.connections.secrets import check_readable, secrets_of
 from integrations.connections.templating.faults import EvaluationFailed, FaultyDocument
 from integrations.connections.trying import token_for
-from integrations.models import ConnectionPoll, DeliveryAttempt, ExternalSystem, SecretUnreadable
+from integrations.models import ConnectionPoll, DeliveryAttempt, DeliveryControl, ExternalSystem, SecretUnreadable
 from integrations.outgoing import delivery
 from integrations.outgoing.sending import keep_answer, user_agent
 from integrations.transports.base import Request, Response, TransportError, Way
 from integrations.transports.statuses import Outcome
 
 METHOD = "OPTIONS"
+# For all calls of a ping together.
+SECONDS = 10.0
 ANSWER_MAX_BYTES = 8 * 1024
+
+
+class PingedElsewhere(Exception):  # noqa: N818 - says the state, as the changes' exceptions do
+    """Another ping of this system waits for its answer. Nothing was called."""
 
 
 @dataclass(frozen=True)
@@ -59,22 +68,41 @@ class Pinged:
 
 
 def ping(system: ExternalSystem) -> Pinged:
-    """Calls the partner now, and waits for the answer. Not for use within a transaction."""
+    """Calls the partner now, and waits for the answer for `SECONDS` in all. Not for use within a transaction.
+
+    A ping keeps a thread of the web server busy while it waits. Raises PingedElsewhere if another one of the same
+    system is doing that.
+    """
     if system.collects:
         return Pinged()
-    return _mapped(system) if system.delivery == Delivery.MAPPED else _push(system)
+    DeliveryControl.objects.get_or_create(system=system)
+    now = timezone.now()
+    # Longer than it takes: only if this process dies, the time has to run out.
+    until = now + timedelta(seconds=2 * SECONDS)
+    is_free = Q(pinging_until=None) | Q(pinging_until__lte=now)
+    if not DeliveryControl.objects.filter(is_free, system=system).update(pinging_until=until):
+        raise PingedElsewhere
+    try:
+        return _mapped(system) if system.delivery == Delivery.MAPPED else _push(system)
+    finally:
+        DeliveryControl.objects.filter(system=system, pinging_until=until).update(pinging_until=None)
 
 
 def _push(system: ExternalSystem) -> Pinged:
-    return _asked(f"{METHOD} {system.endpoint_url}", _options(system.endpoint_url))
+    return _asked(f"{METHOD} {system.endpoint_url}", _options(system.endpoint_url, _timeout(SECONDS)))
 
 
-def _options(url: str) -> Request:
+def _timeout(left: float) -> float:
+    """The seconds for a call if so many are left for all calls of the ping."""
+    return max(0.1, min(left, settings.DELIVERY_TIMEOUT))
+
+
+def _options(url: str, timeout: float) -> Request:
     return Request(
         url,
         {"User-Agent": user_agent(), "Accept": "application/json"},
         b"",
-        settings.DELIVERY_TIMEOUT,
+        timeout,
         method=METHOD,
         answer_max_bytes=ANSWER_MAX_BYTES,
     )
@@ -100,6 +128,7 @@ def _answered(call: str, seconds: float, response: Response) -> Pinged:
 # --- Mapped ---
 
 
+@sensitive_variables("secrets")
 def _mapped(system: ExternalSystem) -> Pinged:
     if system.connection_id is None:
         return Pinged()
@@ -114,20 +143,22 @@ def _mapped(system: ExternalSystem) -> Pinged:
         return Pinged(failure=Failure.SIGNING_SECRET, error=str(error))
 
 
+@sensitive_variables("token", "call", "request")
 def _by_document(system: ExternalSystem, line: Line) -> Pinged:
-    connection, token = line.connection, ""
+    connection, token, ends = line.connection, "", time.monotonic() + SECONDS
     try:
         if connection.auth.has_token:
-            token = token_for(line)
+            token = token_for(line, _timeout(SECONDS))
         poll = connection.poll
         if poll is None or poll.listed.request.method != "GET":
-            options = replace(_options(connection.base_url), tls=line.tls())
+            options = replace(_options(connection.base_url, _timeout(ends - time.monotonic())), tls=line.tls())
             return replace(_asked(f"{METHOD} {connection.base_url}", options), signed_in=bool(token))
         row = ConnectionPoll.objects.filter(system=system).first()
         cursor = row.cursor if row else None
         call = polling_rules.list_call(connection, line.secrets, cursor, 0, timezone.now(), use_overlap=True)
         shown = line.masked(line.shown(call), token).partition("\n")[0]
-        request, began = replace(line.request(call, token), tells_way=True), time.monotonic()
+        began = time.monotonic()
+        request = replace(line.request(call, token), tells_way=True, timeout=_timeout(ends - began))
         response = delivery.transport().submit([request])[0].result()
         found = replace(_answered(shown, time.monotonic() - began, response), by_document=True, signed_in=bool(token))
         verdict = polling_rules.list_verdict(connection, response, cursor)

@@ -7,6 +7,7 @@ from dataclasses import replace
 from django.utils.translation import gettext as _
 
 from integrations.choices import Delivery
+from integrations.models import ExternalSystem
 from integrations.pages.test_operation import findings
 from integrations.pages.test_operation.findings import Finding, Place
 from integrations.standing import failures
@@ -34,6 +35,12 @@ def verdict(pinged: Pinged, status: SystemStatus) -> Finding:
     if pinged.status is None:
         return Finding(WAIT, status.flow.detail, _("Activate a document on the page of its connection."), Place.CONNECT)
     return _by_document(pinged, names) if pinged.by_document else _asked_for_options(pinged, status, names)
+
+
+def busy(system: ExternalSystem) -> Finding:
+    """What a second person reads while the ping of another one waits."""
+    title = _("Somebody else pings %(system)s right now.") % {"system": system}
+    return Finding(WAIT, title, _("Nothing was called. A ping takes at most ten seconds: try again then."))
 
 
 def _collecting(status: SystemStatus, names: dict[str, str]) -> Finding:

@@ -8,8 +8,8 @@ from django.shortcuts import render
 from changes.pages.htmx import asks_for_part
 from integrations.pages.status_views import OfSystem
 
-from .calls import ping
-from .verdict import verdict
+from .calls import Pinged, PingedElsewhere, ping
+from .verdict import busy, verdict
 
 
 class Ping(OfSystem):
@@ -23,7 +23,11 @@ class Ping(OfSystem):
 
     def post(self, request: HttpRequest, system_id: str) -> HttpResponse:
         status = self.status_of(system_id)
-        pinged = ping(status.system)
-        context = {"status": status, "pinged": pinged, "finding": verdict(pinged, status)}
+        try:
+            pinged = ping(status.system)
+            finding = verdict(pinged, status)
+        except PingedElsewhere:
+            pinged, finding = Pinged(), busy(status.system)
+        context = {"status": status, "pinged": pinged, "finding": finding}
         template = "integrations/includes/pinged.html" if asks_for_part(request) else "integrations/ping.html"
         return render(request, template, context)

@@ -1,5 +1,6 @@
 """Choosing changes for a bulk job, and the preview of what it would do."""
 
+import html
 import re
 from datetime import timedelta
 
@@ -15,7 +16,7 @@ from changes.pages.list.paging import SORTS
 from changes.texts.moments import to_the_minute
 from integrations import tasks
 from integrations.models import Exchange
-from tests.factories import ChangeFactory, change_in
+from tests.factories import ChangeFactory, SupportGroupFactory, change_in
 from tests.pages import text, web
 
 from .conftest import choose, previewed, sent, started, work
@@ -237,3 +238,35 @@ def test_a_preview_that_nobody_started_is_forgotten_after_a_day(alice):
     with time_machine.travel(timezone.now() + timedelta(days=1, minutes=1)):
         tasks.resume_bulk()
     assert (BulkJob.objects.count(), BulkItem.objects.count()) == (0, 0)
+
+
+def test_many_groups_are_a_list_beside_buttons_for_those_used_most(alice, network):
+    change = ChangeFactory(owning_group=network)
+    many = [SupportGroupFactory(name=f"Team {number}") for number in range(7)]
+    address = choose(web(alice), "reassign", [change])
+
+    def offered() -> tuple[list[str], list[str]]:
+        page = web(alice).get(address).content.decode()
+        buttons = re.findall(r'<button[^>]*name="group" value="[^"]*">([^<]*)<', page)
+        return [html.unescape(name).strip("\u2068\u2069") for name in buttons], re.findall(
+            r"<option[^>]*>([^<]*)<", page
+        )
+
+    assert offered() == (["No group", "Network", *(group.name for group in many)], [])
+    many += [SupportGroupFactory(name=f"Team {number}") for number in range(7, 20)]
+    for place, group in enumerate(many[10:17]):
+        ChangeFactory.create_batch(place + 2, owning_group=group)
+    used, listed = offered()
+    assert used == [group.name for group in reversed(many[11:17])]
+    assert listed[:3] == ["Choose a group", "No group", "Network"]
+    assert {group.name for group in many} < {*listed}
+
+    for form, title in (
+        ({"group": "", "other": many[3].pk}, "Reassign to Team 3?"),
+        ({"other": "none"}, "Remove from the owning group"),
+        ({"group": many[4].pk, "other": many[3].pk}, "Reassign to Team 4?"),
+        ({"other": ""}, "Choose a group, or No group."),
+        ({"other": "999999"}, "There is no such group."),
+    ):
+        said = text(web(alice).post(address, {"preview": "1", **form}, follow=True))
+        assert title in said, form

@@ -20,17 +20,20 @@ HOUR, MINUTE = timedelta(hours=1), timedelta(minutes=1)
 ASKED_NOW = "ACME collects its operations itself."
 NEVER = "ACME has not asked for its operations yet."
 SILENT = "ACME has not asked for its operations since then."
+NOT_HAD = "ACME asks for its operations, but has not had one yet."
 UNCONFIRMED = "ACME asks for its operations, but does not confirm one that it could have."
-# When it last asked, how old what waits for it is; then the state, and why.
+# When it last asked, how old what waits for it is, whether it has had one before; then the state, and why.
 STATES = [
-    (None, None, "Not tried yet", NEVER, False),
-    (None, MINUTE, "Not tried yet", NEVER, False),
-    (None, 2 * HOUR, "Not collected since 2 hours ago", NEVER, True),
-    (MINUTE, None, "Collects", ASKED_NOW, False),
-    (MINUTE, 59 * MINUTE, "Collects", ASKED_NOW, False),
-    (3 * HOUR, None, "Not collected since 3 hours ago", SILENT, True),
-    (3 * HOUR, 2 * HOUR, "Not collected since 3 hours ago", SILENT, True),
-    (MINUTE, 2 * HOUR, "Not collected since 2 hours ago", UNCONFIRMED, True),
+    (None, None, False, "Not tried yet", NEVER, False),
+    (None, MINUTE, False, "Not tried yet", NEVER, False),
+    (None, 2 * HOUR, False, "Not collected since 2 hours ago", NEVER, True),
+    (MINUTE, None, False, "Not tried yet", NOT_HAD, False),
+    (MINUTE, 59 * MINUTE, False, "Not tried yet", NOT_HAD, False),
+    (MINUTE, None, True, "Collects", ASKED_NOW, False),
+    (MINUTE, 59 * MINUTE, True, "Collects", ASKED_NOW, False),
+    (3 * HOUR, None, False, "Not collected since 3 hours ago", SILENT, True),
+    (3 * HOUR, 2 * HOUR, True, "Not collected since 3 hours ago", SILENT, True),
+    (MINUTE, 2 * HOUR, False, "Not collected since 2 hours ago", UNCONFIRMED, True),
 ]
 
 
@@ -59,11 +62,12 @@ def operation(**values):
 
 
 @pytest.mark.parametrize("delivery", ["pull", "smax"])
-@each_row(("before", "age", "state", "why", "is_counted"), STATES)
+@each_row(("before", "age", "has_had", "state", "why", "is_counted"), STATES)
 def test_a_system_that_stopped_collecting_is_marked_and_counted(
-    ingrid, acme, given, delivery, before, age, state, why, is_counted
+    ingrid, acme, given, delivery, before, age, has_had, state, why, is_counted
 ):
     ExternalSystem.objects.update(delivery=delivery)
+    DeliveryControl.objects.update(first_delivered_at=timezone.now() if has_had else None)
     asked(before)
     if age is not None:
         given("Router")

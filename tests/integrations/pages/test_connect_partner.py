@@ -52,6 +52,13 @@ def counts():
     return [model.objects.count() for model in kept]
 
 
+def forget_proof(client):
+    """As long after the sign-in."""
+    session = client.session
+    session["account_authentication_methods"] = [{"method": "password", "at": 1}]
+    session.save()
+
+
 def source(response):
     return unescape(response.content.decode())
 
@@ -213,6 +220,27 @@ def test_bad_input_is_said_beside_the_field_and_makes_nothing(ingrid, alice, acm
     assert "secret_shown" not in {event.fields["kind"] for event in PendingEvent.objects.all()}
 
 
+@each_row(
+    ("typed", "errors"),
+    [
+        ({"system_id": "Z E"}, {"system_id"}),
+        ({"system_id": ""}, {"system_id"}),
+        ({"system_id": "ACME"}, {"system_id"}),
+        ({"system_id": "acme"}, {"__all__"}),
+        ({"system_id": "Z E", "username": "alice"}, {"system_id", "username"}),
+        ({"username": "alice"}, {"username"}),
+    ],
+)
+def test_a_bad_system_id_is_one_error_and_not_another_one_of_the_account(ingrid, alice, acme, typed, errors):
+    response = connect(ingrid, **{**PUSH, **typed})
+    page = source(response)
+    found = {name for name in ("system_id", "username", "new_groups", "account") if f'id="id_{name}_error"' in page}
+    assert found == errors - {"__all__"}
+    assert ("Another system has this id" in text(response)) == ("__all__" in errors)
+    opened = re.search(r"<details([^>]*)>\s*<summary>Another name, or an account", page)[1]
+    assert ("open" in opened) == ("username" in errors)
+
+
 def test_the_same_form_sent_twice_makes_one_partner_and_shows_no_secret_again(ingrid):
     client = web(ingrid)
     form = {**read_form(client.get(NEW), "system_id")["fields"], **PUSH}
@@ -259,13 +287,35 @@ def test_the_role_makes_partner_accounts_and_no_account_of_staff(ingrid):
 
 def test_a_proof_is_asked_for_again_and_then_nothing_is_made(ingrid):
     client = web(ingrid)
-    session = client.session
-    session["account_authentication_methods"] = [{"method": "password", "at": 1}]
-    session.save()
+    forget_proof(client)
     assert client.get(NEW).status_code == 302
     response = client.post(NEW, PUSH)
     assert (response.status_code, "confirm" in response["Location"]) == (302, True)
     assert not ExternalSystem.objects.exists()
+
+
+def test_what_was_typed_is_kept_while_a_proof_is_asked_for_but_no_secret(ingrid):
+    client = web(ingrid)
+    empty = [SupportGroupFactory(name=name) for name in ("Printers", "Plotters")]
+    form = read_form(client.get(NEW), "system_id")["fields"]
+    forget_proof(client)
+    typed = {**form, **PUSH, "kind": "document", "document": DOCUMENT, "secret_API_KEY": "s3cret-9"}
+    response = client.post(NEW, {**typed, "groups": [str(group.pk) for group in empty]})
+    assert "what you typed is kept" in source(client.get(response["Location"]))
+    assert "s3cret-9" not in str(dict(client.session.items()))
+    session = client.session
+    note_sign_in(session, ingrid)
+    session.save()
+    again = client.get(NEW)
+    page = source(again)
+    assert "It is shown again as you typed it, and is not saved yet. Type secrets again." in page
+    for kept in ("ZETA printers", "ZETA Printers", "# The tickets of the building's own desk."):
+        assert kept in page
+    ticked = re.findall(r'name="groups" value="(\d+)"[^>]*checked', page)
+    assert {int(key) for key in ticked} == {group.pk for group in empty}
+    assert re.search(r'name="kind" value="document"[^>]*checked', page)
+    assert "s3cret-9" not in page
+    assert "not saved yet" not in source(client.get(NEW))
 
 
 def test_the_security_log_and_the_history_of_the_administration_name_all_of_it(ingrid):

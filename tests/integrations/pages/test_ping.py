@@ -1,6 +1,8 @@
 """A ping says whether a partner can be reached. It changes nothing there or here."""
 
 import re
+import time
+from datetime import timedelta
 
 import pytest
 from django.utils import timezone
@@ -182,3 +184,46 @@ def test_it_can_be_a_part_of_a_page_and_is_linked_where_the_system_is(ingrid, al
         assert f'href="{PING}"' in web(ingrid).get(address).content.decode(), address
     assert web(alice).post(PING).status_code == 403
     assert len(there.asked) == 1
+
+
+# --- One at a time, and not for long ---
+
+BUSY = "Somebody else pings ACME right now."
+
+
+def ends_in(seconds):
+    DeliveryControl.objects.update(pinging_until=seconds and timezone.now() + timedelta(seconds=seconds))
+
+
+@each_row(
+    ("left", "is_called"),
+    [(None, True), (10, False), (-1, True)],  # nobody pings; somebody does; somebody did, and died
+)
+def test_while_somebody_pings_a_system_nobody_else_does(ingrid, there, left, is_called):
+    there.asked.clear()
+    ends_in(left)
+    said = text(ping(ingrid))
+    assert (BUSY in said, bool(there.asked)) == (not is_called, is_called)
+    if is_called:
+        assert BUSY not in text(ping(ingrid))
+
+
+def test_one_system_is_pinged_while_another_one_is(ingrid, there, beta):
+    ends_in(10)
+    DeliveryControl.objects.filter(system=beta).update(pinging_until=None)
+    assert "BETA" in text(web(ingrid).post("/exchange/systems/BETA/ping/"))
+    assert "pings BETA" not in text(web(ingrid).post("/exchange/systems/BETA/ping/"))
+
+
+@each_row("is_mapped", [False, True])
+def test_a_ping_of_a_silent_partner_ends_and_lets_the_next_one_in(ingrid, there, monkeypatch, settings, is_mapped):
+    settings.DELIVERY_TIMEOUT = 30
+    monkeypatch.setattr("integrations.pages.ping.calls.SECONDS", 0.3)
+    if is_mapped:
+        mapped(there, monkeypatch)
+    there.default = there.hang
+    began = time.monotonic()
+    for _ in range(2):
+        assert "ACME did not answer in time." in text(ping(ingrid))
+    assert time.monotonic() - began < 10
+    assert DeliveryControl.objects.get().pinging_until is None

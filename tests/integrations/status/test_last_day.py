@@ -9,10 +9,11 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from integrations.models import DeliveryAttempt, OutgoingOperation
+from integrations.models import DeliveryAttempt, DeliveryControl, OutgoingOperation
 from integrations.standing import last_day
 from tests.factories import ExternalGroupFactory
 from tests.pages import text, web
+from tests.rows import each_row
 
 from .conftest import STATUS, give
 
@@ -65,10 +66,34 @@ def test_half_and_most_are_of_the_latest_deliveries(alice, acme, monkeypatch):
     assert "p50 1.00 s , p95 9.00 s" in row_of(alice, "ACME")[1]
 
 
-def test_a_system_that_was_never_tried_says_so(alice, acme):
-    acme.control.first_delivered_at = None
-    acme.control.save()
-    assert "Not tried yet" in text(web(alice).get(STATUS))
+@each_row(
+    ("delivery", "has_asked", "why", "pings"),
+    [
+        ("push", False, "ACME has not taken an operation yet. A test operation shows whether it can.", True),
+        ("pull", False, "ACME has not asked for its operations yet.", False),
+        ("pull", True, "ACME asks for its operations, but has not had one yet.", False),
+        ("smax", True, "ACME asks for its operations, but has not had one yet.", False),
+    ],
+)
+def test_a_system_that_was_never_tried_says_so_and_leads_to_a_try(alice, ingrid, acme, delivery, has_asked, why, pings):
+    acme.delivery = delivery
+    acme.save()
+    asked = timezone.now() if has_asked else None
+    DeliveryControl.objects.filter(system=acme).update(first_delivered_at=None, asked_at=asked)
+    for person, may in ((alice, False), (ingrid, True)):
+        for address in ("/", STATUS):
+            page = web(person).get(address)
+            assert "Not tried yet" in text(page)
+            assert why in text(page)
+            content = page.content.decode()
+            assert ("/exchange/status/ACME/test/" in content) is may, address
+            assert ("/exchange/systems/ACME/ping/" in content) is (may and (pings or address == STATUS)), address
+        desk = text(web(person).get("/"))
+        assert "Not tried yet: no external system has taken an operation." in desk
+        assert "Nothing is stuck" not in desk
+    DeliveryControl.objects.filter(system=acme).update(first_delivered_at=timezone.now(), asked_at=timezone.now())
+    assert "Nothing is stuck" in text(web(ingrid).get("/"))
+    assert "/exchange/status/ACME/test/" not in web(ingrid).get("/").content.decode()
 
 
 @pytest.mark.parametrize("more", [1, 12])
