@@ -8,7 +8,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('integrations', '0028_answer_headers_and_failures'),
+        ('integrations', '0029_index_of_failures'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 

@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('integrations', '0029_acknowledge_systems'),
+        ('integrations', '0030_acknowledge_systems'),
     ]
 
     operations = [

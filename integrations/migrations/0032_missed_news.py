@@ -8,7 +8,7 @@ class Migration(migrations.Migration):
 
     dependencies = [
         ('changes', '0024_theme_preference'),
-        ('integrations', '0030_one_ping_at_a_time'),
+        ('integrations', '0031_one_ping_at_a_time'),
     ]
 
     operations = [
