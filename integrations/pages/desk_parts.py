@@ -30,6 +30,7 @@ from integrations.models import (
 )
 from integrations.querysets import SECRETS
 from integrations.standing import acknowledged, attention, status
+from integrations.standing.flow import Condition
 
 from .change_panel import IncomingRow, OutgoingRow, incoming_row, outgoing_row
 
@@ -61,6 +62,13 @@ class Present:
     failed: Part
     rejected: Part
     acknowledged: list[Acknowledgement]
+    # Whether all refused incoming operations are among `failed`, for this user.
+    has_all_failed: bool
+
+    @property
+    def paused(self) -> list[status.SystemStatus]:
+        """The systems whose operations wait until a person resumes sending, because their partner refuses our calls."""
+        return [each for each in self.systems if each.waiting and each.flow.condition == Condition.PAUSED]
 
     @property
     def uncollected(self) -> list[status.SystemStatus]:
@@ -75,7 +83,7 @@ class Present:
     @property
     def needs_nobody(self) -> bool:
         parts = (self.refused, self.waiting, self.failed, self.rejected)
-        return not self.uncollected and not any(part.rows for part in parts)
+        return not self.uncollected and not self.paused and not any(part.rows for part in parts)
 
 
 def present(user: User, now: datetime | None = None) -> Present:
@@ -96,6 +104,7 @@ def present(user: User, now: datetime | None = None) -> Present:
         waiting=_part(rows, waiting, sum(system.long_waiting for system in stuck)),
         failed=_failed(user, now),
         rejected=_rejected(),
+        has_all_failed=user.has_perm("integrations.change_externalsystem"),
         acknowledged=_acknowledged(user, now, systems),
     )
 

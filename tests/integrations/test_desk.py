@@ -18,7 +18,7 @@ from tests.factories import ChangeFactory, ExternalGroupFactory, ExternalSystemF
 from tests.pages import text, web
 
 HTMX = {"HX-Request": "true"}
-NOTHING = "Nothing is stuck: no operation was refused, failed, or has waited for long."
+NOTHING = "Nothing is stuck that you can mend."
 
 
 def needs(user) -> str:
@@ -85,6 +85,25 @@ def test_a_failed_incoming_operation_needs_a_person_until_it_comes_again(alice, 
     assert f"{change.number} Replace core switch: Planned end must be after planned start." in said
     came(acme, "Applied", change=change, idempotency_key="one")
     assert NOTHING in needs(alice)
+
+
+def test_a_paused_system_with_operations_that_wait_needs_a_person(alice, audrey, acme):
+    ExternalSystem.objects.update(paused_at=timezone.now(), pause_status=401)
+    assert "Sending is paused" not in needs(alice)
+    give(acme)
+    for person in (alice, audrey):
+        said = needs(person)
+        assert "Sending is paused 1 ACME since just now" in said and "1 operation waits." in said
+        assert "Nothing is stuck" not in said
+
+
+def test_nobody_is_told_that_nothing_failed_who_would_not_see_it(alice, audrey, ingrid, acme):
+    give(acme)
+    alter(OutgoingOperation.objects.get(), status="Delivered", settled_at=timezone.now())
+    assert "Nothing is stuck: no operation was refused, failed, or has waited for long." in needs(ingrid)
+    came(acme)  # about no change
+    assert "Nothing is stuck" not in needs(ingrid)
+    assert NOTHING in needs(alice) and NOTHING in needs(audrey)
 
 
 def test_what_failed_long_ago_is_history(alice, acme):
