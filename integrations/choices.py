@@ -127,4 +127,4 @@ class BreakerCause(TextChoices):
 class IncomingStatus(TextChoices):
     APPLIED = "Applied", _("Applied")
     IGNORED = "Ignored", _("Ignored")
-    FAILED = "Failed", _("Failed")
+    FAILED = "Failed", _("Refused")

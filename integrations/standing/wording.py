@@ -136,7 +136,7 @@ def incoming_state(status: str, error: str, note: str = "") -> State:
         return State(OK, _("Applied"), apart(note) if note else "")
     if status == IncomingStatus.IGNORED:
         return State(IDLE, _("Ignored"), _("This operation began here or was received before, so nothing was changed."))
-    return State(BAD, _("Failed"), apart(error))
+    return State(BAD, _("Refused"), apart(error))
 
 
 def trouble(is_refused: bool, is_late: bool) -> State | None:

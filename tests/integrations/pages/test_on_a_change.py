@@ -147,7 +147,7 @@ def test_operations_of_both_directions_are_listed_with_their_state(alice, acme, 
     came(acme, given, "Ignored")
     said = page(alice, given)
     assert "Assign 1 to ACME Delivered" in said
-    assert "from ACME Failed" in said
+    assert "from ACME Refused" in said
     assert "Update of ACME failed here. Normal changes have no transition from Plan to Close." not in said  # no news
     assert "Normal changes have no transition from Plan to Close." in said
     assert "Cancel from ACME Applied" in said
