@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from datetime import timedelta
 
 import pytest
@@ -38,6 +39,24 @@ def test_a_change_is_found_by_the_id_that_its_partner_has_for_it(signed_in_page,
     hand.press("Enter")
     expect(page).to_have_url(re.compile(f"/changes/{change.number}/$"))
     assert hand.count <= 2
+
+
+def test_enter_opens_it_though_the_server_is_slower_than_the_search_that_follows_the_typing(
+    signed_in_page, alice, acme
+):
+    change = ChangeFactory(title="Replace core switch")
+    page = signed_in_page(alice)
+    page.goto("/changes/?open=true")
+
+    def slowly(route):
+        time.sleep(1)
+        route.continue_()
+
+    page.route("**/changes/?*", slowly)
+    page.keyboard.press("/")
+    page.keyboard.type(str(change.pk))
+    page.keyboard.press("Enter")
+    expect(page).to_have_url(re.compile(f"/changes/{change.number}/$"))
 
 
 @pytest.mark.parametrize("scripts", [True, False])

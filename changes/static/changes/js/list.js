@@ -8,4 +8,12 @@
     if (elt.id === "filters" && triggeringEvent?.type === "submit") parameters.set("go", "1");
     else parameters.delete("go");
   });
+
+  // The search that follows the typing comes a moment later. After Enter it would only replace what Enter asks for.
+  let isSent = false;
+  document.addEventListener("submit", (event) => (isSent ||= event.target.id === "filters"), true);
+  document.addEventListener("input", () => (isSent = false), true);
+  document.addEventListener("htmx:confirm", (event) => {
+    if (isSent && event.target.id === "search") event.preventDefault();
+  });
 })();
