@@ -130,7 +130,7 @@ def test_the_page_of_a_failed_incoming_operation_says_who_what_and_why(audrey, a
     operation = came(acme, given, "Failed", error="No <b>such</b> group", idempotency_key="key-1")
     response = web(audrey).get(f"/exchange/{operation.pk}/")
     said = text(response)
-    assert "Update from ACME Failed" in said
+    assert "Update from ACME Refused" in said
     assert "No <b>such</b> group" in said
     assert "Nothing was saved." in said
     assert "ACME, acting as acme-integration" in said
