@@ -25,6 +25,7 @@ from casexchange.wsgi import application as django_application  # sets up Django
 # isort: split
 from casexchange.web.error_pages import refused_call
 from casexchange.web.long_polling import LongPolls
+from casexchange.web.watching import ADDRESSES
 from changes.api.waiting import CAN_WAIT, HAS_WAITED, Wait
 from changes.calls import CALLS, OF_ADAPTERS
 
@@ -90,6 +91,8 @@ class Application:
     def __init__(self) -> None:
         self._threads = ThreadPoolExecutor(settings.WEB_THREADS, thread_name_prefix="django")
         self._polls = LongPolls(self._threads)
+        # For each address of the monitoring, which must answer when the others are all held up by the database.
+        self._watching = {path: ThreadPoolExecutor(1, thread_name_prefix=path) for path in ADDRESSES}
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -106,6 +109,9 @@ class Application:
 
     async def _answer(self, scope: Message, receive: Receive) -> tuple[int, Headers, Content]:
         environ = _environ(scope)
+        if watching := self._watching.get(scope["path"]):
+            given = {**environ, "wsgi.input": BytesIO()}
+            return await asyncio.get_running_loop().run_in_executor(watching, _call, given)
         length = _length(environ)
         if length == 0:
             try:

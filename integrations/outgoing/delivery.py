@@ -24,7 +24,7 @@ from integrations.choices import DeliveryStatus, Failure
 from integrations.models import DeliveryAttempt, OutgoingOperation
 from integrations.transports.base import Request, Response, Transport
 from integrations.transports.http import HttpTransport
-from integrations.workers import shutdown
+from integrations.workers import shutdown, signs
 
 from . import outbox
 from .outbox import Outcome, Result
@@ -259,6 +259,7 @@ class _Drain:
         if time.monotonic() - self.looked_for_stale_at > settings.DISPATCH_INTERVAL:
             self.looked_for_stale_at = time.monotonic()
             outbox.release_stale()
+            signs.leave(signs.DELIVERY)
 
     def _bear(self, error: Exception) -> None:
         """Waits a moment if the database is lost, since requests in flight must still be recorded.
