@@ -8,7 +8,7 @@ from django.conf import settings
 from django.db import Error
 
 from changes.bulk import running
-from changes.conflicts import is_unavailable
+from changes.conflicts import count_error, is_unavailable
 from changes.security_log import chain, mailing
 
 from .connections import polling
@@ -95,6 +95,7 @@ def _with_database(work: Callable[[], int], role: str = "") -> int:
             signs.leave(role)
         return work()
     except Error as error:
+        count_error(error)
         if not is_unavailable(error):
             raise
         logger.warning("The database is unavailable or busy; the next sweep tries again: %s", error)

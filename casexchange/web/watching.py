@@ -6,13 +6,17 @@ The event loop of casexchange/asgi.py gives each a thread of its own, so they al
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Callable
+from functools import cache
 from http import HTTPStatus
 
-from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed, JsonResponse
+from django.conf import settings
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseNotAllowed, JsonResponse
 from django.http.response import HttpResponseBase
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 
-from integrations.watch import readiness
+from integrations.watch import figures, readiness
 
 View = Callable[[HttpRequest], HttpResponseBase]
 
@@ -25,7 +29,7 @@ class WatchMiddleware:
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
         view = ADDRESSES.get(request.path_info)
-        if view is None:
+        if view is None or (view is metrics and not settings.METRICS_TOKEN):
             return self.get_response(request)
         response = view(request) if request.method in ("GET", "HEAD") else HttpResponseNotAllowed(["GET", "HEAD"])
         response["Cache-Control"] = "no-store"
@@ -60,4 +64,21 @@ def readyz(request: HttpRequest) -> HttpResponse:
     return JsonResponse(body, status=HTTPStatus.OK if is_ready else HTTPStatus.SERVICE_UNAVAILABLE)
 
 
-ADDRESSES: dict[str, View] = {"/healthz": healthz, "/readyz": readyz}
+def metrics(request: HttpRequest) -> HttpResponse:
+    """The figures for Prometheus, for who has METRICS_TOKEN. Without such a setting there is no such address."""
+    if not settings.METRICS_TOKEN:
+        raise Http404
+    kind, _, token = request.headers.get("Authorization", "").partition(" ")
+    if kind.lower() != "bearer" or not secrets.compare_digest(token.strip().encode(), settings.METRICS_TOKEN.encode()):
+        response = HttpResponse("Send METRICS_TOKEN as a bearer token.\n", "text/plain", HTTPStatus.UNAUTHORIZED)
+        response["WWW-Authenticate"] = "Bearer"
+        return response
+    return HttpResponse(generate_latest(_registry()), CONTENT_TYPE_LATEST)
+
+
+@cache
+def _registry() -> CollectorRegistry:
+    return figures.registry(settings.METRICS_DIR)
+
+
+ADDRESSES: dict[str, View] = {"/healthz": healthz, "/readyz": readyz, "/metrics": metrics}

@@ -20,6 +20,7 @@ from django.conf import settings
 from django.db import DatabaseError, InterfaceError, OperationalError, connection
 from django.utils import timezone
 
+from changes.conflicts import count_error
 from integrations.choices import DeliveryStatus, Failure
 from integrations.models import DeliveryAttempt, OutgoingOperation
 from integrations.transports.base import Request, Response, Transport
@@ -267,6 +268,7 @@ class _Drain:
         Raises `error` inside a transaction, if nothing is under way, or after `DELIVERY_LEASE` seconds without the
         database.
         """
+        count_error(error)
         if connection.in_atomic_block:
             raise error
         now = time.monotonic()

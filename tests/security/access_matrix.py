@@ -352,10 +352,11 @@ def _of_admin() -> Iterator[Row]:
     yield Row(index + "knox/authtoken/?revoke", None, TOKENS, data=_REVOKE, refused="nothing")
 
 
-# For monitoring. Without METRICS_TOKEN there are no figures: see tests/watch/.
+# For monitoring. Without METRICS_TOKEN there are no figures: see tests/integrations/watch/.
 WATCH = [
     Row("/healthz", OPEN),
     Row("/readyz?checks=database,migrations", OPEN),
+    Row("/metrics", NOBODY, refused=404),
 ]
 ROWS = [*WATCH, *PAGES, *EXCHANGE_PAGES, *API, *FACE, *ACCOUNTS, *_of_admin()]
 # Served outside of the addresses of Django.
