@@ -92,7 +92,7 @@ INSTALLED_APPS = [
 ]
 MIDDLEWARE = [
     "casexchange.web.watching.WatchMiddleware",
-    "casexchange.web.measuring.MeasuringMiddleware",
+    "casexchange.web.requests.RequestsMiddleware",
     "casexchange.web.proxies.ClientAddressMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",

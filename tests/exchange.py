@@ -78,6 +78,9 @@ class RunningExchange:
             "DISPATCH_INTERVAL": "0.5",
             "WEB_TIMEOUT": "4",
             "METRICS_TOKEN": METRICS_TOKEN,
+            "LOG_LEVEL": "INFO",
+            "LOG_FORMAT": "json",
+            "LOG_DELIVERIES": "1",
             **environment,
         }
         self.processes: dict[str, Process] = {}

@@ -47,6 +47,7 @@ BAD = [
     ("METRICS_TOKEN", "secret@short", "METRICS_TOKEN: give at least 20 characters without spaces"),
     ("METRICS_PORT", "0", "METRICS_PORT='0': give a port from 1 to 65535, such as 9464"),
     ("METRICS_PORT", "http", "METRICS_PORT='http': give a port from 1 to 65535, such as 9464"),
+    ("LOG_FORMAT", "xml", "LOG_FORMAT='xml': write text or json"),
     ("LOG_LEVEL", "loud", "LOG_LEVEL='loud': write DEBUG"),
 ]
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
+from typing import Any
+
 import requests
 
-from tests.exchange import METRICS_TOKEN
+from tests.exchange import METRICS_TOKEN, RunningExchange
 from tests.integrations.watch.prometheus import named, parsed
 from tests.processes import free_port
 
@@ -28,6 +31,33 @@ def test_both_doors_have_the_figures_of_all_processes(running_exchange):
     finally:
         running_exchange.stop_process("metrics")
     assert requests.get(f"{running_exchange.base_url}/metrics", timeout=10).status_code == 401
+
+
+def test_one_id_leads_from_the_web_servers_log_to_the_workers(running_exchange):
+    made = running_exchange.api("alice").post(
+        "/api/v1/changes/",
+        json={"title": "Replace core switch", "owning_group": "ACME Networks"},
+        headers={"X-Request-ID": "from-the-proxy-1"},
+    )
+    assert made.headers["X-Request-ID"] == "from-the-proxy-1"
+    running_exchange.until_received("ACME", made.json()["number"], ["Assign"])
+    (asked,) = _lines(running_exchange, "web", "casexchange.requests")
+    assert (asked["view"], asked["status"], asked["level"]) == ("api:changes", 201, "info")
+
+    def delivered() -> list[dict[str, Any]]:
+        return _lines(running_exchange, "worker", "casexchange.attempts.delivered")
+
+    running_exchange.until("the worker has told it", delivered)
+    (sent,) = delivered()
+    assert [sent["operation_id"]] == asked["operations"]
+    assert (sent["system"], sent["attempt"], sent["result"]) == ("ACME", 1, "delivered")
+
+
+def _lines(exchange: RunningExchange, process: str, logger: str) -> list[dict[str, Any]]:
+    """The lines of this log that have the id of the request."""
+    text = (exchange.folder / f"{process}.log").read_text()
+    found = [json.loads(line) for line in text.splitlines() if line.startswith("{") and "from-the-proxy-1" in line]
+    return [line for line in found if line["logger"] == logger]
 
 
 def _has(exchange, url: str, headers: dict[str, str], *names: str) -> None:

@@ -85,11 +85,11 @@ def test_signs_cost_one_statement_and_not_at_every_sweep(all_heard, django_asser
 def test_a_missing_migration_is_told_and_the_log_says_it_once(all_heard, caplog):
     caplog.set_level(logging.INFO, logger="integrations.watch.readiness")
     recorder = MigrationRecorder(connection)
-    recorder.record_unapplied("integrations", "0033_signs_of_life")
+    recorder.record_unapplied("integrations", "0034_request_ids")
     try:
         answers = [ready(), ready()]
     finally:
-        recorder.record_applied("integrations", "0033_signs_of_life")
+        recorder.record_applied("integrations", "0034_request_ids")
     for status, body in answers:
         assert status == 503
         checks = body["checks"]
