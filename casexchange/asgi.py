@@ -25,8 +25,11 @@ from casexchange.wsgi import application as django_application  # sets up Django
 # isort: split
 from casexchange.web.error_pages import refused_call
 from casexchange.web.long_polling import LongPolls
+from casexchange.web.requests import REQUEST_ID
+from casexchange.web.watching import ADDRESSES
 from changes.api.waiting import CAN_WAIT, HAS_WAITED, Wait
 from changes.calls import CALLS, OF_ADAPTERS
+from changes.work import HEADER, sane
 
 logger = logging.getLogger(__name__)
 
@@ -90,6 +93,8 @@ class Application:
     def __init__(self) -> None:
         self._threads = ThreadPoolExecutor(settings.WEB_THREADS, thread_name_prefix="django")
         self._polls = LongPolls(self._threads)
+        # For each address of the monitoring, which must answer when the others are all held up by the database.
+        self._watching = {path: ThreadPoolExecutor(1, thread_name_prefix=path) for path in ADDRESSES}
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -106,6 +111,9 @@ class Application:
 
     async def _answer(self, scope: Message, receive: Receive) -> tuple[int, Headers, Content]:
         environ = _environ(scope)
+        if watching := self._watching.get(scope["path"]):
+            given = {**environ, "wsgi.input": BytesIO()}
+            return await asyncio.get_running_loop().run_in_executor(watching, _call, given)
         length = _length(environ)
         if length == 0:
             try:
@@ -212,6 +220,7 @@ def _environ(scope: Message) -> Message:
         if key not in ("CONTENT_TYPE", "CONTENT_LENGTH"):
             key = f"HTTP_{key}"
         environ[key] = f"{environ[key]}{'; ' if key == 'HTTP_COOKIE' else ','}{value}" if key in environ else value
+    environ[REQUEST_ID] = sane(environ.get("HTTP_X_REQUEST_ID"))
     return environ
 
 
@@ -251,7 +260,9 @@ async def _refuse(scope: Message, send: Send) -> None:
     if not scope["path"].startswith(CALLS):
         answer.headers["Content-Type"], answer.content = "text/plain; charset=utf-8", detail.encode()
     headers = [(name.lower().encode(), value.encode()) for name, value in answer.headers.items()]
-    headers.append((b"connection", b"close"))
+    request_id = _environ(scope)[REQUEST_ID]
+    logger.info("a request did not arrive in time", extra={"request_id": request_id})
+    headers += [(b"connection", b"close"), (HEADER.lower().encode(), request_id.encode())]
     await send({"type": "http.response.start", "status": answer.status_code, "headers": headers})
     await send({"type": "http.response.body", "body": answer.content})
 

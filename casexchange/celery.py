@@ -30,6 +30,23 @@ def close_old_connections(task: Any = None, **kwargs: object) -> None:
         close_old_connections()
 
 
+@signals.task_prerun.connect(dispatch_uid="casexchange.name_work")
+def name_work(task: Any, **kwargs: object) -> None:
+    """Lets the log lines of a task name it."""
+    from changes import work
+
+    if not task.request.is_eager:
+        work.begin(work.TaskWork(task.name.rpartition(".")[2]))
+
+
+@signals.task_postrun.connect(dispatch_uid="casexchange.name_work")
+def end_work(task: Any, **kwargs: object) -> None:
+    from changes import work
+
+    if not task.request.is_eager:
+        work.begin(None)
+
+
 @signals.worker_ready.connect(dispatch_uid="casexchange.keep_quiet")
 def keep_quiet(**kwargs: object) -> None:
     """Silences a warning: at each loss of the broker, Celery advises against a setting that we chose on purpose."""

@@ -3,7 +3,6 @@
 import os
 import re
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 from csp.constants import NONE, SELF
@@ -25,12 +24,13 @@ from casexchange.environment import (
     whole,
     zero_or_more,
 )
+from casexchange.folder_settings import BASE_DIR, MEDIA_ROOT, VAR_DIR  # noqa: F401 - Django reads MEDIA_ROOT
 from casexchange.log_settings import *  # noqa: F403 - what is logged, in a module of its own
+from casexchange.metrics_settings import *  # noqa: F403
 from casexchange.sign_in_settings import *  # noqa: F403 - the settings of signing in, in a module of their own
 from casexchange.smax_settings import *  # noqa: F403
 
 VERSION = casexchange.__version__
-BASE_DIR = Path(__file__).resolve().parent.parent
 
 
 def _database() -> dict[str, Any]:
@@ -41,10 +41,6 @@ def _database() -> dict[str, Any]:
     return env.db_url("DATABASE_URL", default)
 
 
-# --- Folders and the base URL ---
-
-VAR_DIR = folder(Path(env.str("VAR_DIR", str(BASE_DIR / "var"))).absolute())
-MEDIA_ROOT = Path(env.str("MEDIA_ROOT", str(VAR_DIR / "media"))).absolute()
 BASE_URL = one_of(
     "BASE_URL", "http://127.0.0.1:8000", r"https?://[^/\s]+/?", "write it as https://desk.example.com, without a path"
 ).rstrip("/")
@@ -95,6 +91,8 @@ INSTALLED_APPS = [
     "simple_history",
 ]
 MIDDLEWARE = [
+    "casexchange.web.watching.WatchMiddleware",
+    "casexchange.web.requests.RequestsMiddleware",
     "casexchange.web.proxies.ClientAddressMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",

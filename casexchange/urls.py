@@ -3,7 +3,11 @@
 from django.contrib import admin
 from django.urls import include, path
 
+from casexchange.web.watching import ADDRESSES
+
 urlpatterns = [
+    # Answered by WatchMiddleware, before Django looks here.
+    *(path(address.removeprefix("/"), view, name=view.__name__) for address, view in ADDRESSES.items()),
     path("", include("changes.urls")),
     path("exchange/", include("integrations.urls")),
     path("api/v1/", include("integrations.connections.urls")),

@@ -14,6 +14,13 @@ from contextvars import ContextVar
 from typing import TypeVar
 
 from django.db import Error, InterfaceError, OperationalError, connection
+from prometheus_client import Counter
+
+DATABASE_ERRORS = Counter(
+    "casexchange_database_errors",
+    "Errors of the database: conflicts, after which the work is repeated, times when it was unavailable, and faults.",
+    ["kind"],
+)
 
 Result = TypeVar("Result")
 
@@ -70,6 +77,15 @@ def is_unavailable(error: BaseException) -> bool:
     return isinstance(error, OperationalError | InterfaceError)
 
 
+def count_error(error: BaseException) -> None:
+    """Counts an error of the database for Prometheus, once, however many places meet it."""
+    if getattr(error, "is_counted", False):
+        return
+    error.is_counted = True  # type: ignore[attr-defined]
+    kind = "conflict" if is_conflict(error) else "unavailable" if is_unavailable(error) else "fault"
+    DATABASE_ERRORS.labels(kind).inc()
+
+
 def is_undone(error: BaseException) -> bool:
     """Whether the transaction was certainly rolled back: the database said so, or was never reached.
 
@@ -102,6 +118,7 @@ def retry(work: Callable[[], Result], may_repeat: Callable[[], bool] | None = No
         try:
             return work()
         except Error as error:
+            count_error(error)
             if not is_conflict(error) or connection.in_atomic_block or getattr(error, "tried_in_vain", False):
                 raise
             over = number >= TRIES or time.monotonic() - begun > PATIENCE

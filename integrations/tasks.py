@@ -8,14 +8,14 @@ from django.conf import settings
 from django.db import Error
 
 from changes.bulk import running
-from changes.conflicts import is_unavailable
+from changes.conflicts import count_error, is_unavailable
 from changes.security_log import chain, mailing
 
 from .connections import polling
 from .outgoing import delivery, outbox
 from .smax import accounts, uploads
 from .tokens import ending
-from .workers import shutdown, wakeup
+from .workers import shutdown, signs, wakeup
 
 logger = logging.getLogger(__name__)
 
@@ -32,7 +32,7 @@ def deliver() -> int:
 @shared_task
 def dispatch_due() -> int:
     """The sweep: sends operations whose wake-up was lost or whose pause between tries has ended."""
-    return _with_database(delivery.drain)
+    return _with_database(delivery.drain, signs.DELIVERY)
 
 
 @shared_task
@@ -41,7 +41,7 @@ def release_stale() -> int:
 
     It also notes the news on changes that were locked when the news came.
     """
-    return _with_database(lambda: outbox.release_stale() + outbox.note_missed())
+    return _with_database(lambda: outbox.release_stale() + outbox.note_missed(), signs.HOUSEKEEPING)
 
 
 @shared_task
@@ -85,11 +85,17 @@ def _bulk(idle_for: float = 0) -> int:
     return 0
 
 
-def _with_database(work: Callable[[], int]) -> int:
-    """Runs `work`. Returns 0 if the database is unavailable or in conflict: the next sweep does the work."""
+def _with_database(work: Callable[[], int], role: str = "") -> int:
+    """Runs `work`. Returns 0 if the database is unavailable or in conflict: the next sweep does the work.
+
+    `role`: what a sweep that got here shows to be at work.
+    """
     try:
+        if role:
+            signs.leave(role)
         return work()
     except Error as error:
+        count_error(error)
         if not is_unavailable(error):
             raise
         logger.warning("The database is unavailable or busy; the next sweep tries again: %s", error)

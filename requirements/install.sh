@@ -3,8 +3,8 @@
 #
 #   run    the Python packages of the product, into .venv
 #   lint   as run, and the packages of the checks and tests
-#   test   as lint, and with apt-get PostgreSQL, Redis, headless Chromium, faketime, nginx, ClamAV, curl, jq, gettext,
-#          and the desks that the tests connect to: Request Tracker, Redmine and webhook
+#   test   as lint, and with apt-get PostgreSQL, Redis, headless Chromium, faketime, nginx, ClamAV, curl, jq, promtool,
+#          gettext, and the desks that the tests connect to: Request Tracker, Redmine and webhook
 #   bench  as lint, and with apt-get PostgreSQL and Redis
 #   messages     as lint, and with apt-get gettext
 #   screenshots  as lint, and with apt-get Chromium, faketime and pngquant
@@ -143,6 +143,7 @@ test | bench)
     [ "$target" = bench ] || command -v clamdscan >/dev/null || missing="$missing clamdscan"
     [ "$target" = bench ] || command -v curl >/dev/null || missing="$missing curl"
     [ "$target" = bench ] || command -v jq >/dev/null || missing="$missing jq"
+    [ "$target" = bench ] || command -v promtool >/dev/null || missing="$missing prometheus"
     [ "$target" = bench ] || command -v msgfmt >/dev/null || missing="$missing gettext"
     [ "$target" = bench ] || add_foreign_desks
     command -v initdb >/dev/null || ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 ||

@@ -22,6 +22,7 @@ PARTNERS = ("ACME", "BETA")
 # Partners that collect: by our API, and with an SMAX adapter. The tests themselves are their clients.
 PULLING, POLLING = "GAMMA", "DELTA"
 ADAPTER_PASSWORD = "not-used-anywhere-else-7"
+METRICS_TOKEN = "not-used-anywhere-else-8"
 GROUPS = {"ACME Networks": "ACME", "BETA Servers": "BETA", "GAMMA Cloud": PULLING, "DELTA Telephony": POLLING}
 ROLES = {
     "alice": "Service desk agent",
@@ -76,6 +77,10 @@ class RunningExchange:
             "DELIVERY_LEASE": "4",
             "DISPATCH_INTERVAL": "0.5",
             "WEB_TIMEOUT": "4",
+            "METRICS_TOKEN": METRICS_TOKEN,
+            "LOG_LEVEL": "INFO",
+            "LOG_FORMAT": "json",
+            "LOG_DELIVERIES": "1",
             **environment,
         }
         self.processes: dict[str, Process] = {}
@@ -164,7 +169,8 @@ class RunningExchange:
         self._tokens = dict(zip(users, printed.split(), strict=True))
         self._write("simulator.yaml", {"partners": [self._played(system_id) for system_id in PARTNERS]})
         for name in self._commands():
-            self.start_process(name)
+            if name != "metrics":
+                self.start_process(name)
         self.until("the web server answers", self.is_answering)
         self.until("the simulator answers", lambda: _answers(self.simulator_url + "/api/partners"))
 
@@ -214,6 +220,7 @@ class RunningExchange:
             "web": [*web, "casexchange.asgi:application"],
             "worker": [*celery, "worker", "--loglevel", "INFO"],
             "beat": [*celery, "beat", "--loglevel", "WARNING", "--pidfile="],
+            "metrics": ["manage.py", "serve_metrics"],
             "simulator": [
                 *("manage.py", "simulator", "--port", simulator_port),
                 *("--config", str(self.folder / "simulator.yaml")),

@@ -44,6 +44,10 @@ BAD = [
     ("EMAIL_URL", "u:secret@mail.example.com", "EMAIL_URL: write smtp+tls://USER:PASSWORD@HOST:587"),
     ("SESSION_IDLE_SECONDS", "0", "SESSION_IDLE_SECONDS='0': give a number above 0"),
     ("CONFIRM_AGAIN_SECONDS", "never", "CONFIRM_AGAIN_SECONDS='never': give a number above 0"),
+    ("METRICS_TOKEN", "secret@short", "METRICS_TOKEN: give at least 20 characters without spaces"),
+    ("METRICS_PORT", "0", "METRICS_PORT='0': give a port from 1 to 65535, such as 9464"),
+    ("METRICS_PORT", "http", "METRICS_PORT='http': give a port from 1 to 65535, such as 9464"),
+    ("LOG_FORMAT", "xml", "LOG_FORMAT='xml': write text or json"),
     ("LOG_LEVEL", "loud", "LOG_LEVEL='loud': write DEBUG"),
 ]
 

@@ -6,17 +6,20 @@ would not sweep for an hour. It also logs two lines per sweep, and a long traceb
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
-from celery import beat
+from celery import beat, signals
 from django.conf import settings
 
+from integrations.workers import signs
 from integrations.workers.wakeup import Link
 
 
 class Scheduler(beat.Scheduler):
     def __init__(self, *args: object, **kwargs: object) -> None:
         self.link = Link("sweeps")
+        self.ticked_at = time.monotonic()
         super().__init__(*args, **kwargs)
         self.latest = self.app.now()
 
@@ -27,6 +30,7 @@ class Scheduler(beat.Scheduler):
 
     def tick(self, *args: object, **kwargs: object) -> float:
         """Sends the next sweep if it is due. Returns the seconds until the next call."""
+        self.ticked_at = time.monotonic()
         now = self.app.now()
         if now < self.latest:
             # The clock was set back: date the last sweeps to now, or none would be due until the old time is reached.
@@ -42,3 +46,9 @@ class Scheduler(beat.Scheduler):
         Nothing is sent while enough messages wait in the queue, so sweeps do not pile up when no worker runs.
         """
         self.link.send(entry.task, unless_flooded=settings.CELERY_TASK_ROUTES[entry.task]["queue"])
+
+
+@signals.beat_init.connect(dispatch_uid="casexchange.leave_signs")
+@signals.beat_embedded_init.connect(dispatch_uid="casexchange.leave_signs")
+def leave_signs(sender: Any, **kwargs: object) -> None:
+    signs.leave_for_beat(lambda: sender.scheduler.ticked_at)

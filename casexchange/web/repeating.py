@@ -19,7 +19,7 @@ from django.views import defaults
 from casexchange.web.error_pages import refused, refused_call
 from changes.api.parsers import REPEATABLE_BYTES
 from changes.calls import CALLS
-from changes.conflicts import RETRY_AFTER, is_unavailable, is_undone, is_written_apart, retry, what_to_do
+from changes.conflicts import RETRY_AFTER, count_error, is_unavailable, is_undone, is_written_apart, retry, what_to_do
 from changes.exceptions import ChangeRefused
 from changes.pages.sign_in.interruptions import INTERRUPTIONS, answer_to
 from changes.pages.sign_in.middleware import before_the_view
@@ -111,6 +111,7 @@ def not_now(request: HttpRequest, error: Exception, may_be_saved: bool) -> HttpR
 
     `may_be_saved`: whether something the request wrote may have been committed; the answer then says so.
     """
+    count_error(error)
     logger.warning("%s %s is answered with 503: %s", request.method, request.path, error)
     is_read = request.method in SAFE
     may_be_saved = not is_read and (may_be_saved or not is_undone(error))

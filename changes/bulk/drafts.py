@@ -12,6 +12,7 @@ from django.db import transaction
 from django.utils import timezone
 from django.utils.translation import get_language
 
+from changes import work
 from changes.models import BulkItem, BulkJob
 
 from .kind import Kind, hooks, kind_of
@@ -62,7 +63,9 @@ def draft(kind: Kind, user: User, parameters: dict[str, Any], targets: Sequence[
 def start(key: UUID) -> bool:
     """Confirms a draft, so that workers run it. Returns False, and does nothing, if it was started before."""
     with transaction.atomic():
-        started = BulkJob.objects.filter(pk=key, confirmed_at=None).update(confirmed_at=timezone.now())
+        started = BulkJob.objects.filter(pk=key, confirmed_at=None).update(
+            confirmed_at=timezone.now(), request_id=work.request_id()
+        )
         if started:
             job = BulkJob.objects.get(pk=key)
             kind_of(job).started(job)

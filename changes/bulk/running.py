@@ -20,6 +20,7 @@ from django.db.models import Exists, OuterRef, Q
 from django.utils import timezone, translation
 from django.utils.translation import gettext as _
 
+from changes import work
 from changes.actor import acting
 from changes.choices import ItemStatus
 from changes.conflicts import is_unavailable, retry
@@ -131,7 +132,7 @@ def _do(job: BulkJob, item: BulkItem) -> Result:
     kind = kind_of(job)
     if not (user.is_active and user.is_staff and user.has_perm(kind.permission)):
         raise NotDone(_("You may not do this any more."))
-    with acting(user):
+    with acting(user), work.working_on(work.RequestWork(job.request_id)):
         return kind.do(job, item, user)
 
 

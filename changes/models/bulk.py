@@ -11,6 +11,7 @@ from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
 from changes.choices import ItemStatus
+from changes.work import LONGEST
 
 
 class JobQuerySet(models.QuerySet):
@@ -34,6 +35,9 @@ class BulkJob(models.Model):
     parameters = models.JSONField(default=dict)
     language = models.CharField(max_length=10)
     total = models.PositiveIntegerField()
+    request_id = models.CharField(
+        max_length=LONGEST, blank=True, default="", db_default="", help_text=_("Of the request that confirmed it.")
+    )
     back = models.TextField(blank=True, help_text=_("The address of the form that asked for it."))
     created_at = models.DateTimeField(auto_now_add=True)
     confirmed_at = models.DateTimeField(null=True)

@@ -14,6 +14,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString, mark_safe
 from django.utils.translation import gettext as _
 
+from changes import work
 from changes.choices import PRIORITIES, Impact, Phase, Priority
 from changes.pages import parts as parts_of_pages
 from changes.texts import moments
@@ -22,6 +23,12 @@ register = template.Library()
 register.filter("exact", moments.exact)
 register.filter("to_the_minute", moments.to_the_minute)
 NEWEST_FIRST = {"number": "-number", "activity": "-activity"}
+
+
+@register.simple_tag
+def request_id() -> str:
+    """The id of this request, which the logs name."""
+    return work.request_id()
 
 
 @register.simple_tag

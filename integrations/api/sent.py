@@ -23,6 +23,7 @@ from changes.validators import validate_identifier
 from integrations import incoming
 from integrations.incoming import OperationRefused
 from integrations.json_text import KEPT_BYTES
+from integrations.metrics import INCOMING
 from integrations.models import ExternalSystem
 
 KEY_MAX_LENGTH = 255
@@ -139,6 +140,28 @@ class Sent(ABC):
 
 def apply(sent: Sent) -> incoming.Answer:
     """Applies what was sent. Raises the APIException to answer with; it is logged."""
+    try:
+        answer = _apply(sent)
+    except Throttled:
+        _count(sent, "throttled")
+        raise
+    except APIException as error:
+        _count(sent, "refused" if error.status_code < status.HTTP_500_INTERNAL_SERVER_ERROR else "failed")
+        raise
+    except Exception:
+        _count(sent, "failed")
+        raise
+    _count(sent, "repeated" if answer.is_replay else str(answer.body["status"]).lower())
+    return answer
+
+
+def _count(sent: Sent, result: str) -> None:
+    """Counts it for Prometheus. Of a caller without a system the name of none is kept."""
+    system = sent.system or sent.payer
+    INCOMING.labels(system.system_id if system else "", result).inc()
+
+
+def _apply(sent: Sent) -> incoming.Answer:
     try:
         operation = sent.read()
         pay(operation.system, sent.bytes_to_store)

@@ -10,7 +10,7 @@ from django.conf import settings
 from django.utils.translation import gettext as _
 
 from changes.models import Attachment
-from integrations.outgoing.sending import user_agent
+from integrations.outgoing.sending import request_id_header, user_agent
 from integrations.transports.base import File, NoAnswer, Part, Request, Tls, TransportError
 
 from .evaluation.calls import AttachedFile, Call, ShownCall, without_secrets
@@ -35,6 +35,7 @@ class Line:
         headers = {
             "User-Agent": user_agent(),
             "Accept": "application/json",
+            **request_id_header(),
             **call.headers,
             **self.connection.auth.headers(self.secrets, token),
         }
@@ -59,7 +60,8 @@ class Line:
     def sign_in(self) -> tuple[Request, str]:
         """The request for a token, and what may be shown of it."""
         call = self.connection.auth.token_call(self.secrets)
-        headers = {"User-Agent": user_agent(), "Accept": "application/json", **call.headers}
+        ours = {"User-Agent": user_agent(), "Accept": "application/json", **request_id_header()}
+        headers = {**ours, **call.headers}
         body = call.body if isinstance(call.body, bytes) else b""
         request = Request(
             call.url, headers, body, settings.DELIVERY_TIMEOUT, method=call.method, tls=self.tls(), is_encoded=True

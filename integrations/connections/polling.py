@@ -10,13 +10,14 @@ import logging
 import time
 from collections.abc import Generator
 from concurrent.futures import FIRST_COMPLETED, Future, wait
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 from django.db import InterfaceError, OperationalError
 from django.utils import timezone
 from rest_framework.exceptions import APIException, Throttled
 
+from changes import work
 from changes.texts.storable import storable
 from integrations.models import ConnectionPoll, SecretUnreadable
 from integrations.outgoing import delivery, outbox
@@ -86,6 +87,7 @@ def poll_due() -> int:
 def _advance(poll: _Poll, answered: Future[Response] | None, running: dict[_Poll, Future[Response] | None]) -> None:
     """Lets a poll go on to its next call, its next turn or its end, with the answer to the last call."""
     poll.turn_began = time.monotonic()
+    token = work.begin(poll.work)
     try:
         if answered is None:
             request = next(poll.generator)
@@ -102,6 +104,8 @@ def _advance(poll: _Poll, answered: Future[Response] | None, running: dict[_Poll
         logger.exception("Polling %s failed unexpectedly", poll.system)  # the others go on
         running.pop(poll, None)
         return
+    finally:
+        work.end(token)
     running[poll] = delivery.transport().submit([request])[0] if request else None
 
 
@@ -114,6 +118,7 @@ class _Poll:
         self.cursor = self.begun_at = row.cursor
         self.begun = timezone.now()
         self.every = 60.0
+        self.work = work.RequestWork(work.new_request_id())  # the cause of what it takes
         self.token: Token | None = None
         self.turn_began, self.has_work = time.monotonic(), False
         self.generator = self._run()
@@ -384,7 +389,7 @@ class _Poll:
             claimed_until=None,
             due_at=now + timedelta(seconds=0 if shutdown.is_asked() else pause if error else self.every),
             failures=failures,
-            failing_since=_failing_since(self.row, now) if error else None,
+            failing_since=(self.row.failing_since or now) if error else None,
             last_error=storable(self.line_masked(error))[:500],
             **({} if error else {"polled_at": now}),
         )
@@ -392,7 +397,3 @@ class _Poll:
     def line_masked(self, text: str) -> str:
         line = getattr(self, "line", None)
         return line.masked(text, self.token.value if self.token else "") if line else text
-
-
-def _failing_since(row: ConnectionPoll, now: datetime) -> datetime:
-    return row.failing_since or now

@@ -9,6 +9,7 @@ from typing import Any
 
 from django.utils import timezone
 
+from changes import work
 from changes.models import Change
 from integrations.access import reachable
 from integrations.choices import IncomingKind, IncomingStatus
@@ -38,6 +39,7 @@ def new_entry(request: IncomingRequest, status: IncomingStatus) -> IncomingOpera
         origin_system_id=came_from["system_id"],
         origin_operation_id=came_from["operation_id"],
         note=request.note,
+        request_id=work.request_id(),
         http_status=201 if request.operation == IncomingKind.CREATE else 200,
     )
 
@@ -183,6 +185,7 @@ def log_failure(
         change=change,
         http_status=http_status,
         error=error,
+        request_id=work.request_id(),
     )
 
 

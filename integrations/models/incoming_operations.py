@@ -10,6 +10,7 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from changes.models import Change
+from changes.work import LONGEST
 from integrations.choices import IncomingKind, IncomingStatus
 from integrations.fields import JSONTextField
 from integrations.querysets import OfSystemQuerySet
@@ -56,6 +57,14 @@ class IncomingOperation(models.Model):
     error = models.TextField(_("error"), blank=True)
     note = models.TextField(_("note"), blank=True, help_text=_("What of it was ignored or taken differently."))
     received_at = models.DateTimeField(_("received at"), auto_now_add=True)
+    request_id = models.CharField(
+        _("request id"),
+        max_length=LONGEST,
+        blank=True,
+        default="",
+        db_default="",
+        help_text=_("The partner's own if it gave one. The logs name it."),
+    )
 
     objects = OfSystemQuerySet.as_manager()
 

@@ -12,6 +12,7 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from changes.models import Attachment, Change, Comment
+from changes.work import LONGEST
 from integrations.choices import NOT_FAILED, SETTLED, Confirmation, DeliveryStatus, Failure, Operation
 from integrations.fields import JSONTextField
 from integrations.querysets import OutgoingQuerySet
@@ -116,6 +117,14 @@ class OutgoingOperation(models.Model):
         USER, null=True, on_delete=models.PROTECT, related_name="+", db_index=False, verbose_name=_("skipped by")
     )
     skip_reason = models.CharField(_("skip reason"), max_length=500, blank=True)
+    request_id = models.CharField(
+        _("request id"),
+        max_length=LONGEST,
+        blank=True,
+        default="",
+        db_default="",
+        help_text=_("Of the request that caused it. The logs name it, and the partner gets it."),
+    )
 
     objects = OutgoingQuerySet.as_manager()
 

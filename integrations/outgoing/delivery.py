@@ -20,15 +20,17 @@ from django.conf import settings
 from django.db import DatabaseError, InterfaceError, OperationalError, connection
 from django.utils import timezone
 
+from changes import work
+from changes.conflicts import count_error
 from integrations.choices import DeliveryStatus, Failure
 from integrations.models import DeliveryAttempt, OutgoingOperation
 from integrations.transports.base import Request, Response, Transport
 from integrations.transports.http import HttpTransport
-from integrations.workers import shutdown
+from integrations.workers import shutdown, signs
 
 from . import outbox
 from .outbox import Outcome, Result
-from .sending import Senders, Sending, failed
+from .sending import OperationWork, Senders, Sending, failed
 
 logger = logging.getLogger(__name__)
 
@@ -146,12 +148,15 @@ class _Drain:
             attempt = DeliveryAttempt(
                 operation=sending.operation, claim=sending.operation.claim, started_at=timezone.now(), duration=0.0
             )
+            token = work.begin(OperationWork(sending.operation))
             try:
                 following = sending.next(attempt)
             except (OperationalError, InterfaceError):
                 raise
             except Exception as error:  # noqa: BLE001 - made a refusal and logged
                 following = failed(sending.operation, attempt, error)
+            finally:
+                work.end(token)
             if isinstance(following, Result):
                 self.tries += 1
                 self.results.append(following)
@@ -198,12 +203,15 @@ class _Drain:
     def _result_of(self, sending: Sending, attempt: DeliveryAttempt, future: Future[Response]) -> Result:
         """What one finished call means for its operation. Never raises: an unexpected error becomes a refusal."""
         error = future.exception()
+        token = work.begin(OperationWork(sending.operation))
         try:
             result = sending.failed(attempt, error) if error else sending.answered(attempt, future.result())  # type: ignore[arg-type]
         except (OperationalError, InterfaceError):
             raise
         except Exception as unexpected:  # noqa: BLE001 - made a refusal and logged
             result = failed(sending.operation, attempt, unexpected)
+        finally:
+            work.end(token)
         if result.outcome is None:
             self.under_way[id(result)] = sending
         return result
@@ -259,6 +267,7 @@ class _Drain:
         if time.monotonic() - self.looked_for_stale_at > settings.DISPATCH_INTERVAL:
             self.looked_for_stale_at = time.monotonic()
             outbox.release_stale()
+            signs.leave(signs.DELIVERY)
 
     def _bear(self, error: Exception) -> None:
         """Waits a moment if the database is lost, since requests in flight must still be recorded.
@@ -266,6 +275,7 @@ class _Drain:
         Raises `error` inside a transaction, if nothing is under way, or after `DELIVERY_LEASE` seconds without the
         database.
         """
+        count_error(error)
         if connection.in_atomic_block:
             raise error
         now = time.monotonic()

@@ -7,13 +7,15 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any, Protocol
 
 from django.conf import settings
 
+from changes import work
 from integrations.choices import Delivery, Failure
 from integrations.models import DeliveryAttempt, OutgoingOperation, SecretUnreadable
 from integrations.standing.failures import ANSWERED
@@ -47,6 +49,20 @@ class Sending(Protocol):
     def failed(self, attempt: DeliveryAttempt, error: Exception) -> Result:
         """What it means that no answer came."""
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class OperationWork:
+    """An operation that is being sent, for the log lines meanwhile. The attempt is told by the number of its claim."""
+
+    operation: OutgoingOperation
+
+    @property
+    def request_id(self) -> str:
+        return self.operation.request_id
+
+    def told(self) -> Mapping[str, object]:
+        return {"operation_id": str(self.operation.pk), "attempt": self.operation.claim}
 
 
 # Makes a batch of claimed operations of one way of delivery ready to be sent.
@@ -109,9 +125,16 @@ def request_for(operation: OutgoingOperation) -> Request:
         "Content-Type": "application/json",
         "Accept": "application/json",
         "User-Agent": user_agent(),
+        **request_id_header(),
         **signing.headers(str(operation.pk), body, operation.system.signing_secrets),
     }
     return Request(operation.system.endpoint_url, headers, body, settings.DELIVERY_TIMEOUT)
+
+
+def request_id_header() -> dict[str, str]:
+    """Tells the partner the id of the request that is the cause, if there was one."""
+    request_id = work.request_id()
+    return {work.HEADER: request_id} if request_id else {}
 
 
 def user_agent() -> str:

@@ -50,7 +50,7 @@ WITH chosen AS MATERIALIZED ({oldest})
 UPDATE integrations_outgoingoperation SET status = 'Sending', claim = claim + 1, claimed_until = %s
 WHERE status = 'Waiting' AND id IN (SELECT id FROM chosen)
 RETURNING id, exchange_id, change_id, system_id, sequence, operation, cause_id, attachment_id, created_at, status,
-    claim, tries, next_try_at, claimed_until, payload AS recorded, done_steps AS remembered, (
+    claim, tries, next_try_at, claimed_until, request_id, payload AS recorded, done_steps AS remembered, (
         SELECT first.payload FROM integrations_outgoingoperation first
         WHERE first.id = integrations_outgoingoperation.snapshot_of_id
     ) AS shared, (

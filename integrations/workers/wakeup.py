@@ -70,6 +70,16 @@ class Link:
         """Whether at least ENOUGH messages wait in this queue. False if the broker cannot be asked."""
         return self._done(lambda connection: _is_flooded(connection, queue))
 
+    def lengths(self) -> dict[str, int] | None:
+        """How many messages wait in each queue. None if the broker cannot be asked."""
+        found: dict[str, int] = {}
+
+        def count(connection: Any) -> bool:
+            found.update({queue: _length(connection, queue) for queue in QUEUES.values()})
+            return True
+
+        return found if self._done(count) else None
+
     def _done(self, work: Callable[[Any], bool]) -> bool:
         is_kept = self._connection is not None
         try:
@@ -99,7 +109,11 @@ class Link:
 
 
 def _is_flooded(connection: Any, queue: str) -> bool:
-    return bool(connection.default_channel.queue_declare(queue).message_count >= ENOUGH)
+    return _length(connection, queue) >= ENOUGH
+
+
+def _length(connection: Any, queue: str) -> int:
+    return int(connection.default_channel.queue_declare(queue).message_count)
 
 
 def _connect() -> Any:

@@ -39,7 +39,10 @@ def _right(text: str, *who: str, of_partners: str = "") -> Right:
     return Right(text, frozenset(who), of_partners)
 
 
-OPEN = _right("sign in, ask for a new password, read the description of the API (without signing in)", *PEOPLE)
+OPEN = _right(
+    "sign in, ask for a new password, read the description of the API, ask whether all is well (without signing in)",
+    *PEOPLE,
+)
 OWN_ACCOUNT = _right("one's own password, second factor and sessions", *PEOPLE)
 SEE = _right("see all changes, operations, systems and groups", *STAFF)
 SEE_VIA_API = _right(
@@ -349,7 +352,13 @@ def _of_admin() -> Iterator[Row]:
     yield Row(index + "knox/authtoken/?revoke", None, TOKENS, data=_REVOKE, refused="nothing")
 
 
-ROWS = [*PAGES, *EXCHANGE_PAGES, *API, *FACE, *ACCOUNTS, *_of_admin()]
+# For monitoring. Without METRICS_TOKEN there are no figures: see tests/integrations/watch/.
+WATCH = [
+    Row("/healthz", OPEN),
+    Row("/readyz?checks=database,migrations", OPEN),
+    Row("/metrics", NOBODY, refused=404),
+]
+ROWS = [*WATCH, *PAGES, *EXCHANGE_PAGES, *API, *FACE, *ACCOUNTS, *_of_admin()]
 # Served outside of the addresses of Django.
 STATIC = "/static/changes/app.css"
 

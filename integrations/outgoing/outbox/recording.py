@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from django.conf import settings
@@ -12,6 +13,7 @@ from django.contrib.auth import get_user_model
 from django.db import connection, transaction
 from django.utils import timezone
 
+from changes import work
 from changes.models import Attachment, Change, Comment, SupportGroup
 from changes.models.holding import notes
 from integrations import origin, rules, statements
@@ -124,6 +126,7 @@ def record(
             cause=origin.current(),
             comment=comment,
             attachment=attachment,
+            request_id=work.request_id(),
         )
         _share_snapshot(row, first)
         rows.append(row)
@@ -136,6 +139,7 @@ def record(
         statements.write_recorded(context.exchanges[name], row, is_first=name not in written)
         written.add(name)
     wake_on_commit()
+    transaction.on_commit(partial(work.note_recorded, [str(row.pk) for row in rows]), robust=True)
     return rows
 
 

@@ -18,6 +18,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from django.conf import settings
+
 from .environment import ROOT
 from .interruption import INTERRUPTIONS
 
@@ -135,6 +137,7 @@ def commands(port: int, simulator_port: int, simulator_config: Path) -> dict[str
     simulator = ["--port", str(simulator_port), "--config", str(simulator_config)]
     web = ["--interface", "asginl", "--host", "127.0.0.1", "--port", str(port), "--no-ws"]
     return {
+        **({"metrics": ["manage.py", "serve_metrics"]} if settings.METRICS_PORT else {}),
         "simulator": ["manage.py", "simulator", *simulator],
         "web": ["-m", "granian", *web, "casexchange.asgi:application"],
         "worker": [*celery, "worker", "--loglevel", "INFO"],

@@ -1,0 +1,177 @@
+"""Whether the installation is well: the database and its migrations, the broker, the workers and beat.
+
+Nothing here waits longer than `PATIENCE`, whatever hangs. A stranger may read the answers, so they name no host and no
+version; the log has the errors.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Collection
+from concurrent.futures import Future
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from django.db import connection
+from django.db.migrations.executor import MigrationExecutor
+
+from integrations.workers import signs
+from integrations.workers.wakeup import Link
+
+from .bounded import Look
+
+logger = logging.getLogger(__name__)
+
+# Seconds that a call waits for all checks together.
+PATIENCE = 2.0
+# Seconds for which what was seen is told to others who ask.
+KEPT_FOR = 1.0
+# That nothing is missing stays true for a while.
+MIGRATIONS_KEPT_FOR = 30.0
+
+OK, FAILING, UNKNOWN = "ok", "failing", "unknown"
+DATABASE, MIGRATIONS, BROKER = "database", "migrations", "broker"
+CHECKS = (DATABASE, MIGRATIONS, BROKER, *signs.ROLES)
+
+
+@dataclass(frozen=True)
+class Check:
+    """`seconds_ago`: how long ago it was well, or was heard; None for never."""
+
+    state: str
+    detail: str = ""
+    seconds_ago: float | None = None
+
+    @property
+    def is_ok(self) -> bool:
+        return self.state == OK
+
+
+@dataclass(frozen=True)
+class _Database:
+    """What one look at the database saw. `ages`: seconds since each sign of life; None if they cannot be read yet."""
+
+    missing: int
+    ages: dict[str, float] | None
+
+
+def checks(wanted: Collection[str] = CHECKS) -> dict[str, Check]:
+    """These checks, by their names."""
+    until = time.monotonic() + PATIENCE
+    # Both begin before either is waited for.
+    database = _database.begin() if {*wanted} - {BROKER} else None
+    broker = _broker.begin() if BROKER in wanted else None
+    found: dict[str, Check] = {}
+    if database is not None:
+        found |= _of_database(database, until)
+    if broker is not None:
+        found[BROKER] = _memory.noted(BROKER, *_seen(broker, until, lambda lengths: lengths is not None))
+    return {name: found[name] for name in CHECKS if name in wanted}
+
+
+def queue_lengths() -> dict[str, int]:
+    """How many messages wait in each queue of the broker; empty if it cannot be asked in time."""
+    try:
+        return _broker.begin().result(PATIENCE) or {}
+    except TimeoutError:
+        return {}
+
+
+def _of_database(look: Future[_Database], until: float) -> dict[str, Check]:
+    is_there, detail = _seen(look, until, lambda seen: True)
+    found = {DATABASE: _memory.noted(DATABASE, is_there, detail)}
+    if not is_there:
+        unknown = Check(UNKNOWN, "the database has to be asked for it")
+        return found | dict.fromkeys((MIGRATIONS, *signs.ROLES), unknown)
+    seen = look.result()
+    found[MIGRATIONS] = _memory.noted(MIGRATIONS, not seen.missing, f"{seen.missing} not applied: run migrate")
+    return found | {role: _heard(role, seen.ages) for role in signs.ROLES}
+
+
+def _heard(role: str, ages: dict[str, float] | None) -> Check:
+    if ages is None:
+        return Check(UNKNOWN, "a migration is missing")
+    if role not in ages:
+        return _memory.told(role, Check(FAILING, "never heard"))
+    age, lately = max(0.0, ages[role]), signs.lately()
+    if age > lately:
+        return _memory.told(role, Check(FAILING, f"not heard for more than {lately:g} s", round(age, 1)))
+    return _memory.told(role, Check(OK, "", round(age, 1)))
+
+
+def _seen(look: Future[Any], until: float, is_good: Callable[[Any], bool]) -> tuple[bool, str]:
+    try:
+        seen = look.result(max(0.0, until - time.monotonic()))
+    except TimeoutError:
+        return False, f"no answer within {PATIENCE:g} s"
+    except Exception as error:  # noqa: BLE001 - whatever it is, it is not well
+        logger.debug("A check failed: %s", error)
+        return False, "cannot be used"
+    return (True, "") if is_good(seen) else (False, "cannot be used")
+
+
+class _Memory:
+    """When each check was last well, and which are not, so that the log tells each change once."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._well_at: dict[str, float] = {}
+        self._failing: set[str] = set()
+
+    def noted(self, name: str, is_well: bool, detail: str) -> Check:
+        with self._lock:
+            if is_well:
+                self._well_at[name] = time.monotonic()
+            well_at = self._well_at.get(name)
+        ago = None if well_at is None else round(time.monotonic() - well_at, 1)
+        return self.told(name, Check(OK, "", ago) if is_well else Check(FAILING, detail, ago))
+
+    def told(self, name: str, check: Check) -> Check:
+        with self._lock:
+            is_news = check.is_ok == (name in self._failing)
+            (self._failing.discard if check.is_ok else self._failing.add)(name)
+        if is_news and check.is_ok:
+            logger.info("Readiness: %s is well again", name)
+        elif is_news:
+            logger.warning("Readiness: %s is not well: %s", name, check.detail)
+        return check
+
+
+# --- The looks ---
+
+
+class _LookAtDatabase:
+    """Opens a connection for each look: it then also tells whether one can be had, and keeps none from the others."""
+
+    def __init__(self) -> None:
+        self._none_missing_until = 0.0
+
+    def __call__(self) -> _Database:
+        try:
+            return self._look()
+        finally:
+            connection.close()
+
+    def _look(self) -> _Database:
+        if time.monotonic() > self._none_missing_until:
+            executor = MigrationExecutor(connection)
+            if missing := len(executor.migration_plan(executor.loader.graph.leaf_nodes())):
+                return _Database(missing, None)
+            self._none_missing_until = time.monotonic() + MIGRATIONS_KEPT_FOR
+        return _Database(0, {role: age.total_seconds() for role, age in signs.ages().items()})
+
+
+def _logged(look: Callable[[], Any]) -> Any:
+    try:
+        return look()
+    except Exception as error:
+        logger.info("Readiness: the database cannot be used: %s", error)
+        raise
+
+
+_memory = _Memory()
+_database: Look[_Database] = Look(partial(_logged, _LookAtDatabase()), KEPT_FOR)
+_broker: Look[dict[str, int] | None] = Look(Link("questions about its queues").lengths, KEPT_FOR)

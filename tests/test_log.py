@@ -1,0 +1,73 @@
+"""The log as text and as JSON: nothing that a caller sends can look like a line or a field of it."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+from .exchange import ROOT
+
+pytestmark = pytest.mark.any_database
+
+LINES = r"""
+import logging
+from changes import work
+log = logging.getLogger("casexchange.requests")
+log.info("plain")
+with work.working_on(work.RequestWork("request-1")):
+    log.warning("first\n2026-01-01 ERROR second\u2028third \x1b[31m [operation_id=1]", extra={"request": "hidden"})
+    log.info("own", extra={"operation_id": "7", "attempt": 2})
+    try:
+        1 / 0
+    except ZeroDivisionError:
+        log.exception("failed")
+        log.info("refused", exc_info=True)
+"""
+
+
+def logged(form: str, tmp_path) -> list[str]:
+    done = subprocess.run(
+        [sys.executable, "manage.py", "shell", "--verbosity=0", "--command", LINES],
+        cwd=ROOT,
+        env={**os.environ, "VAR_DIR": str(tmp_path), "LOG_FORMAT": form, "LOG_LEVEL": "INFO"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stderr.splitlines()
+
+
+def test_text_has_one_line_each_with_what_is_worked_on_at_its_end(tmp_path):
+    lines = logged("text", tmp_path)
+    assert lines[0].endswith(" INFO casexchange.requests: plain")
+    assert lines[1].endswith(
+        r"first\n2026-01-01 ERROR second\u2028third \x1b[31m [operation_id=1] [request_id=request-1]"
+    )
+    assert lines[2].endswith("own [request_id=request-1 operation_id=7 attempt=2]")
+    assert lines[3].endswith("failed [request_id=request-1]")
+    assert lines[4] == "Traceback (most recent call last):"
+    assert lines[-1].endswith("refused [request_id=request-1]")
+    assert "hidden" not in "".join(lines)
+
+
+def test_json_has_an_object_in_each_line(tmp_path):
+    lines = [json.loads(line) for line in logged("json", tmp_path)]
+    assert [line["message"] for line in lines] == [
+        "plain",
+        "first\n2026-01-01 ERROR second\u2028third \x1b[31m [operation_id=1]",
+        "own",
+        "failed",
+        "refused",
+    ]
+    assert {*lines[0]} == {"time", "level", "logger", "message"}
+    assert lines[0]["time"].endswith("Z")
+    assert [line.get("request_id") for line in lines] == [None, *["request-1"] * 4]
+    assert (lines[2]["operation_id"], lines[2]["attempt"]) == ("7", 2)
+    assert "ZeroDivisionError" in lines[3]["exception"]
+    assert "exception" not in lines[4]
+    assert "hidden" not in str(lines)
