@@ -13,7 +13,7 @@ from django.db import NotSupportedError, migrations
 
 
 class AddIndexOnline(migrations.AddIndex):
-    """Adds an index while others write. One that a broken-off attempt left unfinished is built anew."""
+    """Adds an index while others write, if it is not there. One that was broken off halfway is built anew."""
 
     atomic = False
 
@@ -22,7 +22,8 @@ class AddIndexOnline(migrations.AddIndex):
         if not self.allow_migrate_model(schema_editor.connection.alias, model):
             return
         if schema_editor.connection.vendor != "postgresql":
-            schema_editor.add_index(model, self.index)
+            if not _is_there(schema_editor, model, self.index.name):
+                schema_editor.add_index(model, self.index)
         elif _is_to_build(schema_editor, self.index.name):
             schema_editor.add_index(model, self.index, concurrently=True)
 
@@ -129,6 +130,11 @@ def _keep_default(schema_editor: Any, model: Any, field: Any) -> None:
     table, column = map(schema_editor.quote_name, (model._meta.db_table, field.column))
     value = schema_editor.quote_value(schema_editor.effective_default(field))
     schema_editor.execute(f"ALTER TABLE {table} ALTER COLUMN {column} SET DEFAULT {value}")
+
+
+def _is_there(schema_editor: Any, model: Any, name: str) -> bool:
+    with schema_editor.connection.cursor() as cursor:
+        return name in schema_editor.connection.introspection.get_constraints(cursor, model._meta.db_table)
 
 
 def _is_to_build(schema_editor: Any, name: str) -> bool:

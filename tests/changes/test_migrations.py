@@ -9,6 +9,7 @@ from django.db.migrations.executor import MigrationExecutor
 from changes.actor import acting
 from changes.choices import Phase
 from changes.models import Approval, Change, Comment
+from changes.online_migrations import AddIndexOnline
 from integrations.models import ExternalReference
 from tests.factories import ChangeFactory, UserFactory, change_in
 
@@ -104,3 +105,11 @@ def assert_last_activities(expected):
     """Filled by changes 0022 and integrations 0026."""
     found = dict(Change.objects.filter(pk__in=expected).values_list("pk", "last_activity_at"))
     assert found == expected
+
+
+def test_an_index_that_is_there_already_is_left_alone():
+    """It may have been made by another migration, which has it no more."""
+    state = MigrationExecutor(connection).loader.project_state()
+    [index] = [index for index in Change._meta.indexes if index.name == "change_activity"]
+    with connection.schema_editor(atomic=False) as editor:
+        AddIndexOnline("change", index).database_forwards("changes", editor, state, state)

@@ -237,6 +237,7 @@ def test_help_lists_our_commands_with_one_line_each_without_a_key(tmp_path):
         "create_api_token",
         "deliver",
         "demo",
+        "doctor",
         "dump_exchange",
         "exchange_status",
         "generate_changes",
@@ -245,6 +246,7 @@ def test_help_lists_our_commands_with_one_line_each_without_a_key(tmp_path):
         "remove_second_factor",
         "rotate_secrets",
         "serve",
+        "serve_metrics",
         "simulator",
         "verify_audit",
     ]

@@ -1,0 +1,157 @@
+"""What is wrong with an installation, and the mend of each. Reads only; makes and removes a file in each folder."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+from django.apps import apps
+from django.conf import settings
+from django.core.checks import ERROR, run_checks
+from django.db import DEFAULT_DB_ALIAS, Error, connection
+from django.utils import timezone
+
+from integrations.fields import EncryptedTextField, Undecryptable
+from integrations.watch import readiness
+from integrations.workers import signs
+
+# Free bytes below which a disk is nearly full, and seconds by which two clocks may differ.
+FREE, APART = 1024**3, 5
+OLDEST_POSTGRESQL = 13
+# Django's checks of settings that follow from BASE_URL.
+OF_HTTPS = {"security.W004", "security.W008", "security.W012", "security.W016"}
+
+
+class Verdict(StrEnum):
+    OK = "ok"
+    LOOK = "look"
+    WRONG = "wrong"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """`subject`: what was looked at. `mend`: what to do, "" if nothing."""
+
+    verdict: Verdict
+    subject: str
+    said: str
+    mend: str = ""
+
+
+MENDS = {
+    readiness.DATABASE: "Check DATABASE_URL, and that the database server runs and lets this machine in.",
+    readiness.MIGRATIONS: "Run: manage.py migrate",
+    readiness.BROKER: "Check CELERY_BROKER_URL, and that Redis runs. Without it: manage.py deliver --forever",
+    signs.BEAT: "Start exactly one: celery -A casexchange beat",
+    signs.DELIVERY: "Start a worker: celery -A casexchange worker",
+    signs.HOUSEKEEPING: "Start a worker: celery -A casexchange worker",
+}
+
+
+def findings() -> Iterator[Finding]:
+    """What was looked at, in the order in which an installation is made."""
+    yield from _settings()
+    for name in ("VAR_DIR", "MEDIA_ROOT"):
+        yield from _folder(name, Path(getattr(settings, name)))
+    yield _static_files()
+    checks = readiness.checks()
+    for name, check in checks.items():
+        if check.is_ok:
+            yield Finding(Verdict.OK, name, "well")
+        elif check.state == readiness.FAILING:
+            yield Finding(Verdict.WRONG, name, check.detail or "not well", MENDS[name])
+        else:
+            yield Finding(Verdict.LOOK, name, f"not known: {check.detail}")
+    if checks[readiness.DATABASE].is_ok and checks[readiness.MIGRATIONS].is_ok:
+        yield from _database()
+        yield from _secrets()
+
+
+def _settings() -> Iterator[Finding]:
+    """Django's checks and ours, those for production too."""
+    try:
+        messages = run_checks(include_deployment_checks=True, databases=[DEFAULT_DB_ALIAS])
+    except Error as error:
+        messages = run_checks(include_deployment_checks=True)
+        yield Finding(Verdict.LOOK, "settings", f"The records were not checked: {error}", MENDS[readiness.DATABASE])
+    if not settings.BASE_URL.startswith("https://"):
+        messages = [message for message in messages if message.id not in OF_HTTPS]
+        said = f"BASE_URL is {settings.BASE_URL}, so passwords and tokens can be read on their way."
+        yield Finding(Verdict.LOOK, "settings", said, "Put a TLS proxy in front, and set BASE_URL=https://...")
+    for message in messages:
+        if not message.is_silenced():
+            verdict = Verdict.WRONG if message.level >= ERROR else Verdict.LOOK
+            yield Finding(verdict, "settings", f"{message.msg} ({message.id})", message.hint or "")
+    if not messages:
+        yield Finding(Verdict.OK, "settings", "nothing to say")
+
+
+def _folder(name: str, folder: Path) -> Iterator[Finding]:
+    subject = f"{name} {folder}"
+    mend = "Make it, and give it to the user of the processes: install -d -m 0700 -o USER FOLDER"
+    try:
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+        free = shutil.disk_usage(folder).free
+    except OSError as error:
+        yield Finding(Verdict.WRONG, subject, f"Nothing can be written there: {error.strerror or error}", mend)
+        return
+    if folder.stat().st_mode & 0o007:
+        yield Finding(Verdict.LOOK, subject, "Everybody on this machine can look into it.", f"Run: chmod o= {folder}")
+    if free < FREE:
+        said = f"Only {free // 1024**2} MB are free on its disk."
+        yield Finding(Verdict.WRONG, subject, said, "Free space, or move it to a larger disk.")
+    else:
+        yield Finding(Verdict.OK, subject, f"can be written to, {free // 1024**3} GB free")
+
+
+def _static_files() -> Finding:
+    manifest = Path(settings.STATIC_ROOT) / "staticfiles.json"
+    if manifest.is_file():
+        return Finding(Verdict.OK, "static files", "collected")
+    return Finding(Verdict.WRONG, "static files", "They are not collected.", "Run: manage.py collectstatic --noinput")
+
+
+def _database() -> Iterator[Finding]:
+    if connection.vendor != "postgresql":
+        said = f"It is {connection.display_name}, which is for trying things out."
+        yield Finding(Verdict.LOOK, "database", said, "Set DATABASE_URL to a PostgreSQL database in production.")
+        return
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT clock_timestamp(), current_setting('server_encoding')")
+        now, encoding = cursor.fetchone()
+    version = connection.pg_version // 10000
+    if version < OLDEST_POSTGRESQL:
+        yield Finding(
+            Verdict.WRONG, "database", f"It is PostgreSQL {version}.", f"Move to {OLDEST_POSTGRESQL} or later."
+        )
+    if encoding != "UTF8":
+        yield Finding(
+            Verdict.WRONG, "database", f"Its encoding is {encoding}.", "Make one anew with the encoding UTF8."
+        )
+    apart = abs((timezone.now() - now).total_seconds())
+    if apart > APART:
+        said = f"Its clock and that of this machine are {apart:.0f} seconds apart."
+        yield Finding(Verdict.WRONG, "clock", said, "Let both follow a time server (NTP). Signatures carry the time.")
+    else:
+        yield Finding(Verdict.OK, "clock", f"as that of the database, PostgreSQL {version}")
+
+
+def _secrets() -> Iterator[Finding]:
+    unreadable, count = [], 0
+    for model in apps.get_models():
+        for field in (field for field in model._meta.concrete_fields if isinstance(field, EncryptedTextField)):
+            for pk, value in model._default_manager.exclude(**{field.name: ""}).values_list("pk", field.name):
+                count += 1
+                if isinstance(value, Undecryptable):
+                    unreadable.append(f"{field.verbose_name} of {model._meta.verbose_name} {pk}")
+    if unreadable:
+        said = f"{len(unreadable)} of {count} cannot be read with the present keys: {', '.join(unreadable[:3])}"
+        mend = "Add the former key to FIELD_ENCRYPTION_KEYS or SECRET_KEY_FALLBACKS, or set these secrets anew."
+        yield Finding(Verdict.WRONG, "secrets", said, mend)
+    else:
+        yield Finding(Verdict.OK, "secrets", f"all {count} can be read")
