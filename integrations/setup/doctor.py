@@ -122,9 +122,11 @@ def _database() -> Iterator[Finding]:
         yield Finding(Verdict.LOOK, "database", said, "Set DATABASE_URL to a PostgreSQL database in production.")
         return
     with connection.cursor() as cursor:
-        cursor.execute("SELECT clock_timestamp(), current_setting('server_encoding')")
-        now, encoding = cursor.fetchone()
-    version = connection.pg_version // 10000
+        cursor.execute(
+            "SELECT clock_timestamp(), current_setting('server_encoding'), current_setting('server_version_num')::int"
+        )
+        now, encoding, number = cursor.fetchone()
+    version = number // 10000
     if version < OLDEST_POSTGRESQL:
         yield Finding(
             Verdict.WRONG, "database", f"It is PostgreSQL {version}.", f"Move to {OLDEST_POSTGRESQL} or later."
