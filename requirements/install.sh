@@ -4,7 +4,7 @@
 #   run    the Python packages of the product, into .venv
 #   lint   as run, and the packages of the checks and tests
 #   test   as lint, and with apt-get PostgreSQL, Redis, headless Chromium, faketime, nginx, ClamAV, curl, jq, promtool,
-#          gettext, and the desks that the tests connect to: Request Tracker, Redmine and webhook
+#          systemd-analyze, gettext, and the desks that the tests connect to: Request Tracker, Redmine and webhook
 #   bench  as lint, and with apt-get PostgreSQL and Redis
 #   messages     as lint, and with apt-get gettext
 #   screenshots  as lint, and with apt-get Chromium, faketime and pngquant
@@ -144,6 +144,7 @@ test | bench)
     [ "$target" = bench ] || command -v curl >/dev/null || missing="$missing curl"
     [ "$target" = bench ] || command -v jq >/dev/null || missing="$missing jq"
     [ "$target" = bench ] || command -v promtool >/dev/null || missing="$missing prometheus"
+    [ "$target" = bench ] || command -v systemd-analyze >/dev/null || missing="$missing systemd"
     [ "$target" = bench ] || command -v msgfmt >/dev/null || missing="$missing gettext"
     [ "$target" = bench ] || add_foreign_desks
     command -v initdb >/dev/null || ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 ||

@@ -100,6 +100,7 @@ def proxied(running_exchange, tmp_path_factory):
         "listen 443 ssl;": f"listen 127.0.0.1:{port} ssl;",
         "server 127.0.0.1:8000;": f"server {urlsplit(running_exchange.base_url).netloc};",
         "server_name desk.example.com;": "server_name 127.0.0.1;",
+        "/etc/nginx/casexchange-server.conf": str(PROXY.with_name("casexchange-server.conf")),
         "/etc/ssl/certs/desk.example.com.pem": str(folder / VALID),
         "/etc/ssl/private/desk.example.com.key": str(folder / VALID),
     }.items():
