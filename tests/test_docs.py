@@ -1,12 +1,15 @@
 """What the documentation names exists: files, places in files, and tests."""
 
 import re
+import tomllib
 from pathlib import Path
 
 import pytest
 
+import casexchange
+
 ROOT = Path(__file__).resolve().parent.parent
-PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
 
 
 def anchors(page: Path) -> set[str]:
@@ -32,3 +35,9 @@ def test_links_lead_somewhere(page):
 def test_the_tests_that_it_names_exist(page):
     named = set(re.findall(r"`(tests/[\w/.]+)`", page.read_text()))
     assert sorted(name for name in named if not (ROOT / name).exists()) == []
+
+
+def test_the_newest_version_of_the_change_log_is_that_of_the_code():
+    newest = re.search(r"^## (\S+)$", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)[1]
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert newest == casexchange.__version__ == project["version"]

@@ -20,7 +20,9 @@ from . import services
 
 ROOT = Path(__file__).resolve().parent.parent
 DESKS = "dma dbconfig-no-thanks request-tracker5 rt5-standalone rt5-db-sqlite redmine redmine-sqlite webhook"
-MISSING = f"chromium-headless-shell faketime nginx-light clamav-daemon clamdscan curl jq prometheus systemd gettext {DESKS}"
+MISSING = (
+    f"chromium-headless-shell faketime nginx-light clamav-daemon clamdscan curl jq prometheus systemd gettext {DESKS}"
+)
 # Programs that the installer looks for, besides Chromium.
 PROGRAMS = [
     "redis-server",
