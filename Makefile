@@ -63,4 +63,5 @@ lock: ## Locks the newest versions that pyproject.toml allows, with hashes and w
 	@sh requirements/install.sh run
 	$(COMPILE) --upgrade --group pyproject.toml:bootstrap -o requirements/bootstrap.txt
 	$(COMPILE) --upgrade pyproject.toml -o requirements/run.txt
-	$(COMPILE) --upgrade pyproject.toml --group dev --constraints requirements/run.txt -o requirements/dev.txt
+	$(COMPILE) --upgrade pyproject.toml --group tracing --constraints requirements/run.txt -o requirements/tracing.txt
+	$(COMPILE) --upgrade pyproject.toml --group dev --group tracing --constraints requirements/tracing.txt -o requirements/dev.txt

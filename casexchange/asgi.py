@@ -220,7 +220,7 @@ def _environ(scope: Message) -> Message:
         if key not in ("CONTENT_TYPE", "CONTENT_LENGTH"):
             key = f"HTTP_{key}"
         environ[key] = f"{environ[key]}{'; ' if key == 'HTTP_COOKIE' else ','}{value}" if key in environ else value
-    environ[REQUEST_ID] = sane(environ.get("HTTP_X_REQUEST_ID"))
+    environ[REQUEST_ID] = sane(environ.get("HTTP_X_REQUEST_ID"), environ.get("HTTP_TRACEPARENT", ""))
     return environ
 
 

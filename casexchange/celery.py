@@ -30,6 +30,13 @@ def close_old_connections(task: Any = None, **kwargs: object) -> None:
         close_old_connections()
 
 
+@signals.worker_init.connect(dispatch_uid="casexchange.trace")
+def trace(**kwargs: object) -> None:
+    from casexchange import tracing
+
+    tracing.set_up("casexchange-worker")
+
+
 @signals.task_prerun.connect(dispatch_uid="casexchange.name_work")
 def name_work(task: Any, **kwargs: object) -> None:
     """Lets the log lines of a task name it."""

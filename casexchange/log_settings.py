@@ -60,12 +60,13 @@ def _with_work(record: logging.LogRecord) -> bool:
     fields |= {
         name: getattr(record, name) for name in ("request_id", "operation_id", "attempt") if name in vars(record)
     }
-    record.work = f" [{' '.join(f'{name}={value}' for name, value in fields.items())}]" if fields else ""
+    told = " ".join(f"{name}={value}" for name, value in fields.items() if value != "")
+    record.work = f" [{told}]" if told else ""
     return True
 
 
 def _add_work(logger: object, method: str, event: dict[str, Any]) -> dict[str, Any]:
-    return {**log_fields(), **event}
+    return {name: value for name, value in {**log_fields(), **event}.items() if value != ""}
 
 
 # JSON escapes what could break a line, so the text of a message stays as it is.

@@ -6,6 +6,8 @@ from typing import Any
 import django
 from django.core.handlers.wsgi import WSGIHandler, WSGIRequest
 
+from casexchange import tracing
+
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "casexchange.settings")
 
 
@@ -27,4 +29,5 @@ class Handler(WSGIHandler):
 
 
 django.setup(set_prefix=False)
+tracing.set_up("casexchange-web")
 application = Handler()

@@ -7,18 +7,21 @@ jobs. So one id leads from a page to the partner.
 from __future__ import annotations
 
 import re
+import secrets
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar, Token
 from dataclasses import dataclass, field
 from typing import Protocol
 
-import uuid_utils.compat
-
 HEADER = "X-Request-ID"
+# In which a caller that makes traces names its own: https://www.w3.org/TR/trace-context/
+TRACEPARENT = "traceparent"
 # Also the length of the columns that keep one. Nothing in it can look like another field of a log line or a header.
 LONGEST = 64
 _SANE = re.compile(rf"[A-Za-z0-9][A-Za-z0-9._-]{{7,{LONGEST - 1}}}")
+
+_TRACEPARENT = re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}")
 
 
 class Work(Protocol):
@@ -98,9 +101,14 @@ def log_fields() -> dict[str, object]:
 
 
 def new_request_id() -> str:
-    return uuid_utils.compat.uuid7().hex
+    """Random in all its digits, since it is the id of a trace as well, and samplers look at some of them."""
+    return secrets.token_hex(16)
 
 
-def sane(given: str | None) -> str:
-    """The id that a proxy or a partner gave, or a new one if it gave none, or one that could upset a log."""
-    return given if given and _SANE.fullmatch(given) else new_request_id()
+def sane(given: str | None, traceparent: str = "") -> str:
+    """The id that a proxy or a partner gave; if it gave none, or one that could upset a log, that of its trace or a new
+    one."""
+    if given and _SANE.fullmatch(given):
+        return given
+    trace = _TRACEPARENT.fullmatch(traceparent)
+    return trace[1] if trace and int(trace[1], 16) else new_request_id()

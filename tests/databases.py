@@ -91,6 +91,8 @@ ON_SQLITE_TOO = (
     "integrations/smax/test_reading.py",
     "integrations/smax/test_writing.py",
     "integrations/smax/test_writing_many.py",
+    "integrations/watch/test_readyz.py",
+    "integrations/watch/test_figures.py",
     "test_query_counts.py",
     # Counted and used up in the database.
     "security/test_sign_in.py",

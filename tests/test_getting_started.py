@@ -39,7 +39,7 @@ PROGRAMS = [
     "sendmail",
     "webhook",
 ]
-LOCKS = ["bootstrap", "dev", "run"]
+LOCKS = ["bootstrap", "dev", "run", "tracing"]
 # Programs of every Debian.
 TOOLS = ["sh", "make", "cat", "cksum", "cp", "dirname", "env", "expand", "id", "ls", "mkdir", "rm", "sed"]
 
@@ -295,14 +295,16 @@ def _pins(name: str) -> dict[str, str]:
 
 
 def test_the_tests_run_on_the_versions_that_the_product_runs_on() -> None:
-    run, dev = _pins("run"), _pins("dev")
-    assert run.items() <= dev.items()
+    run, tracing, dev = _pins("run"), _pins("tracing"), _pins("dev")
+    assert run.items() <= tracing.items() <= dev.items()
 
 
 def test_every_dependency_is_locked() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
     groups = project["dependency-groups"]
-    wanted = {"run": project["project"]["dependencies"], "dev": groups["dev"], "bootstrap": groups["bootstrap"]}
+    run = project["project"]["dependencies"]
+    tracing = [*run, *groups["tracing"]]
+    wanted = {"run": run, "tracing": tracing, "dev": [*tracing, *groups["dev"]], "bootstrap": groups["bootstrap"]}
     for name, requirements in wanted.items():
         names = {re.split(r"[\[<>=~!; ]", requirement)[0].lower().replace("_", "-") for requirement in requirements}
         assert names <= {*_pins(name)}, name

@@ -21,6 +21,9 @@ log.info("plain")
 with work.working_on(work.RequestWork("request-1")):
     log.warning("first\n2026-01-01 ERROR second\u2028third \x1b[31m [operation_id=1]", extra={"request": "hidden"})
     log.info("own", extra={"operation_id": "7", "attempt": 2})
+with work.working_on(work.TaskWork("deliver")):
+    log.info("task", extra={"request_id": "", "operation_id": "8"})
+with work.working_on(work.RequestWork("request-1")):
     try:
         1 / 0
     except ZeroDivisionError:
@@ -49,8 +52,9 @@ def test_text_has_one_line_each_with_what_is_worked_on_at_its_end(tmp_path):
         r"first\n2026-01-01 ERROR second\u2028third \x1b[31m [operation_id=1] [request_id=request-1]"
     )
     assert lines[2].endswith("own [request_id=request-1 operation_id=7 attempt=2]")
-    assert lines[3].endswith("failed [request_id=request-1]")
-    assert lines[4] == "Traceback (most recent call last):"
+    assert lines[3].endswith("task [task=deliver operation_id=8]")
+    assert lines[4].endswith("failed [request_id=request-1]")
+    assert lines[5] == "Traceback (most recent call last):"
     assert lines[-1].endswith("refused [request_id=request-1]")
     assert "hidden" not in "".join(lines)
 
@@ -61,13 +65,22 @@ def test_json_has_an_object_in_each_line(tmp_path):
         "plain",
         "first\n2026-01-01 ERROR second\u2028third \x1b[31m [operation_id=1]",
         "own",
+        "task",
         "failed",
         "refused",
     ]
     assert {*lines[0]} == {"time", "level", "logger", "message"}
     assert lines[0]["time"].endswith("Z")
-    assert [line.get("request_id") for line in lines] == [None, *["request-1"] * 4]
+    assert [line.get("request_id") for line in lines] == [
+        None,
+        "request-1",
+        "request-1",
+        None,
+        "request-1",
+        "request-1",
+    ]
     assert (lines[2]["operation_id"], lines[2]["attempt"]) == ("7", 2)
-    assert "ZeroDivisionError" in lines[3]["exception"]
-    assert "exception" not in lines[4]
+    assert lines[3]["task"] == "deliver"
+    assert "ZeroDivisionError" in lines[4]["exception"]
+    assert "exception" not in lines[5]
     assert "hidden" not in str(lines)

@@ -5,15 +5,19 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import cache
+from http import HTTPStatus
+from typing import Any
 
 from django.conf import settings
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 from prometheus_client import Counter, Histogram
 
+from changes import spans
 from changes.pages.htmx import is_automatic
-from changes.work import HEADER, RequestWork, begin, end, sane
+from changes.work import HEADER, TRACEPARENT, RequestWork, begin, end, sane
 
 logger = logging.getLogger("casexchange.requests")
 
@@ -39,47 +43,76 @@ class RequestsMiddleware:
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
         began = time.perf_counter()
-        work = RequestWork(request.META.get(REQUEST_ID) or sane(request.headers.get(HEADER)))
+        traceparent = request.headers.get(TRACEPARENT, "")
+        work = RequestWork(request.META.get(REQUEST_ID) or sane(request.headers.get(HEADER), traceparent))
         token = begin(work)
+        tracer = spans.tracer()
+        span = tracer.begin(traceparent) if tracer else None
         try:
             response = self.get_response(request)
             response[HEADER] = work.request_id
             if not hasattr(response, "wait"):  # otherwise it comes back when there is news
-                self._told(request, response, work, time.perf_counter() - began)
+                given, span = span, None
+                _tell(_Answered(request, response, view_of(request), work, time.perf_counter() - began), given)
             return response
         finally:
+            if span:
+                span.drop()
             end(token)
 
-    def _told(self, request: HttpRequest, response: HttpResponseBase, work: RequestWork, seconds: float) -> None:
-        view = view_of(request)
-        _requests(view, response.status_code).inc()
-        _seconds(view).observe(seconds)
-        # Open pages ask by themselves, and each page for its style sheets.
-        level = logging.DEBUG if view == STATIC or is_automatic(request) else logging.INFO
-        if logger.isEnabledFor(level):
-            _log(level, request, response, view, work, seconds)
+
+@dataclass(frozen=True)
+class _Answered:
+    request: HttpRequest
+    response: HttpResponseBase
+    view: str
+    work: RequestWork
+    seconds: float
+
+    @property
+    def is_by_itself(self) -> bool:
+        """Open pages ask by themselves, and each page for its style sheets."""
+        return self.view == STATIC or is_automatic(self.request)
+
+    def fields(self) -> dict[str, object]:
+        """Neither the address nor the person: addresses have what people look for, and links that reset a password."""
+        found: dict[str, object] = {
+            "method": self.request.method,
+            "view": self.view,
+            "status": self.response.status_code,
+            "milliseconds": round(self.seconds * 1000, 1),
+        }
+        if number := self.request.resolver_match and self.request.resolver_match.kwargs.get("number"):
+            found["change"] = number
+        if operations := self.work.operations:
+            found |= {"operations": operations[:NAMED], "operations_count": len(operations)}
+        return found
 
 
-def _log(
-    level: int, request: HttpRequest, response: HttpResponseBase, view: str, work: RequestWork, seconds: float
-) -> None:
-    """Neither the address nor the person: addresses have what people look for, and links that reset a password."""
-    milliseconds = round(seconds * 1000, 1)
-    fields: dict[str, object] = {
-        "method": request.method,
-        "view": view,
-        "status": response.status_code,
-        "milliseconds": milliseconds,
-    }
-    text = f"{request.method} {view} {response.status_code} in {milliseconds:g} ms"
-    if number := request.resolver_match and request.resolver_match.kwargs.get("number"):
-        fields["change"] = number
-        text += f", {number}"
-    if work.operations:
-        fields["operations"] = work.operations[:NAMED]
-        fields["operations_count"] = len(work.operations)
-        text += f", recorded {len(work.operations)}: {' '.join(work.operations[:NAMED])}"
-    logger.log(level, text, extra=fields)
+def _tell(answered: _Answered, span: spans.Open | None) -> None:
+    _requests(answered.view, answered.response.status_code).inc()
+    _seconds(answered.view).observe(answered.seconds)
+    level = logging.DEBUG if answered.is_by_itself else logging.INFO
+    if not (span or logger.isEnabledFor(level)):
+        return
+    fields = answered.fields()
+    if logger.isEnabledFor(level):
+        logger.log(level, _text(fields), extra=fields)
+    if span and answered.is_by_itself:
+        span.drop()
+    elif span:
+        name = f"{fields['method']} {answered.view}"
+        is_fault = answered.response.status_code >= HTTPStatus.INTERNAL_SERVER_ERROR
+        span.end(name, {**fields, "request_id": answered.work.request_id}, is_fault)
+
+
+def _text(fields: dict[str, Any]) -> str:
+    text = "{method} {view} {status} in {milliseconds:g} ms".format(**fields)
+    if "change" in fields:
+        text += f", {fields['change']}"
+    if "operations" in fields:
+        text += f", recorded {fields['operations_count']}: {' '.join(fields['operations'])}"
+    return text
 
 
 def view_of(request: HttpRequest) -> str:

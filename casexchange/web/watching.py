@@ -34,6 +34,9 @@ class WatchMiddleware:
         response = view(request) if request.method in ("GET", "HEAD") else HttpResponseNotAllowed(["GET", "HEAD"])
         response["Cache-Control"] = "no-store"
         response["X-Content-Type-Options"] = "nosniff"
+        if view is readyz:
+            # Otherwise Django would log an error at each call while something is not well. The checks log it once.
+            response._has_been_logged = True  # type: ignore[attr-defined]
         return response
 
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import logging
 import random
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
-from functools import cache, partial
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -15,26 +14,23 @@ from django.conf import settings
 from django.db import transaction
 from django.db.models import OuterRef, Subquery
 from django.utils import timezone
-from prometheus_client import Histogram
 
 from changes.security_log.recording import Subject, record
 from changes.texts.storable import storable
 from integrations import statements
 from integrations.choices import DeliveryStatus, Failure
-from integrations.metrics import ATTEMPT_SECONDS, DELIVERY_SECONDS
 from integrations.models import DeliveryAttempt, Exchange, ExternalSystem, OutgoingOperation
 from integrations.outgoing import flow_control
 
 from .answers import keep_answers
 from .results import Outcome, Result
+from .telling import tell
 
 # Seconds. A partner may ask for a longer pause than the schedule's, up to this or the schedule's longest.
 LONGEST_RETRY_AFTER = 86_400.0
 
 # The texts of an attempt that a partner wrote or may have a say in.
 _TEXTS_OF_PARTNERS = ("answer", "answer_headers", "error", "note", "request")
-logger = logging.getLogger("casexchange.attempts")
-_delivered = logging.getLogger("casexchange.attempts.delivered")  # silent without LOG_DELIVERIES
 WRITTEN = ["status", "claimed_until", "tries", "next_try_at", "last_failure", "last_http_status", "last_error"]
 
 
@@ -61,7 +57,7 @@ def settle(results: Sequence[Result], wait: bool = True) -> list[Result]:
         _pause_systems(ended, now)
         _tell_breakers(ended, now)
         # After a COMMIT that failed the results are settled again.
-        transaction.on_commit(partial(_count, free, ended, now))
+        transaction.on_commit(partial(tell, free, ended, now), robust=True)
     for result in held:
         result.is_held = True
     if wait:
@@ -231,53 +227,3 @@ def _tell_breakers(results: Sequence[Result], now: datetime) -> None:
         if control.pk in delivered:
             control.first_delivered_at = control.first_delivered_at or now
         control.save()
-
-
-def _tell(tried: Sequence[Result]) -> None:
-    """A line in the log for each try. Those that succeeded are many, so LOG_DELIVERIES asks for them."""
-    for result in tried:
-        is_good = result.outcome in (Outcome.DELIVERED, None)
-        level = logging.WARNING if result.outcome in (Outcome.REFUSED, Outcome.PAUSE) else logging.INFO
-        chosen = _delivered if is_good else logger
-        if not chosen.isEnabledFor(level):
-            continue
-        operation, attempt = result.operation, result.attempt
-        word = "step" if result.outcome is None else result.outcome.value
-        status = f" {attempt.http_status}" if attempt.http_status else ""
-        failure = f", {attempt.failure}" if attempt.failure else ""
-        chosen.log(
-            level,
-            f"{operation.operation} {operation.sequence} to {operation.system.system_id}: {word}{status}{failure}"
-            f" in {attempt.duration * 1000:.0f} ms",
-            extra={
-                "operation_id": str(operation.pk),
-                "request_id": operation.request_id,
-                "attempt": operation.claim,
-                "system": operation.system.system_id,
-                "result": word,
-                "http_status": attempt.http_status,
-                "milliseconds": round(attempt.duration * 1000, 1),
-            },
-        )
-
-
-def _count(tried: Sequence[Result], ended: Sequence[Result], now: datetime) -> None:
-    """Counts for Prometheus how long the calls took, and how long operations waited for their end; and logs them."""
-    _tell(tried)
-    for result in tried:
-        if not result.attempt.confirmation and result.attempt.failure != Failure.NOT_ACKNOWLEDGED:
-            _of(ATTEMPT_SECONDS, result).observe(result.attempt.duration)
-    for result in ended:
-        if result.outcome in (Outcome.DELIVERED, Outcome.REFUSED):
-            waited = (now - result.operation.created_at).total_seconds()
-            _of(DELIVERY_SECONDS, result).observe(max(0.0, waited))
-
-
-def _of(histogram: Histogram, result: Result) -> Histogram:
-    word = "step" if result.outcome is None else result.outcome.value
-    return _child(histogram, result.operation.system.system_id, word)
-
-
-@cache
-def _child(histogram: Histogram, system_id: str, result: str) -> Histogram:
-    return histogram.labels(system_id, result)

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from django.test import Client
 from prometheus_client.parser import text_string_to_metric_families
 
 TOKEN = "a token of more than twenty characters".replace(" ", "-")
-Figures = Mapping[str, float]
 
 
 def parsed(text: str) -> dict[str, float]:
@@ -29,3 +26,7 @@ def scraped() -> dict[str, float]:
     response = Client().get("/metrics", headers={"authorization": f"Bearer {TOKEN}"})
     assert response.status_code == 200, response.content
     return parsed(response.content.decode())
+
+
+def grown(before: dict[str, float], after: dict[str, float], name: str, **labels: str) -> float:
+    return after.get(named(name, **labels), 0) - before.get(named(name, **labels), 0)

@@ -4,13 +4,10 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-import psycopg
 import pytest
-from django.db import Error, connection
 from django.test import Client
 from django.utils import timezone
 
-from changes.conflicts import retry
 from integrations.models import ConnectionPoll, DeliveryControl, OutgoingOperation
 from integrations.outgoing import delivery
 from integrations.watch import figures
@@ -20,7 +17,7 @@ from tests.mapped import mapped_system
 from tests.pages import web
 
 from ..partner import answer, hang_up
-from .prometheus import TOKEN, named, scraped
+from .prometheus import TOKEN, grown, named, scraped
 
 # --- The state of the exchange ---
 
@@ -105,7 +102,8 @@ def test_all_systems_take_one_query(watched, acme, beta, give, django_assert_num
 # --- What is counted ---
 
 
-def test_each_try_and_each_end_is_counted_by_system_and_result(watched, acme, partner, give):
+def test_each_try_and_each_end_is_counted_by_system_and_result(watched, settings, acme, partner, give):
+    settings.DELIVERY_RETRY_SCHEDULE = [600.0]
     give(acme, 3)  # one is sent of each change at first
     partner.script = [answer(200), answer(422), answer(503)]
     partner.default = answer(200)
@@ -113,25 +111,26 @@ def test_each_try_and_each_end_is_counted_by_system_and_result(watched, acme, pa
     delivery.drain()
     after = scraped()
     tries = {
-        result: _grown(before, after, "attempt_seconds_count", system="ACME", result=result)
+        result: grown(before, after, "attempt_seconds_count", system="ACME", result=result)
         for result in ("delivered", "refused", "retry", "pause")
     }
     # The comment behind the delivered one went as well.
     assert tries == {"delivered": 2, "refused": 1, "retry": 1, "pause": 0}
     ends = {
-        result: _grown(before, after, "delivery_seconds_count", system="ACME", result=result)
+        result: grown(before, after, "delivery_seconds_count", system="ACME", result=result)
         for result in ("delivered", "refused", "retry")
     }
     assert ends == {"delivered": 2, "refused": 1, "retry": 0}
     assert after[named("delivery_seconds_bucket", system="ACME", result="delivered", le="60.0")] >= 2
 
 
-def test_a_try_without_an_answer_is_counted(watched, acme, partner, give):
+def test_a_try_without_an_answer_is_counted(watched, settings, acme, partner, give):
+    settings.DELIVERY_RETRY_SCHEDULE = [600.0]
     give(acme)
     partner.script = [hang_up]
     before = scraped()
     delivery.drain()
-    assert _grown(before, scraped(), "attempt_seconds_count", system="ACME", result="retry") == 1
+    assert grown(before, scraped(), "attempt_seconds_count", system="ACME", result="retry") == 1
 
 
 # What ACME sends, with its Idempotency-Key, and what is counted.
@@ -154,8 +153,8 @@ def test_incoming_operations_are_counted_by_result(watched, acme, give, partner_
             body = {**body, "origin": {**body["origin"], "operation_id": ours}}
         before = scraped()
         response = client.post("/api/v1/operations/", body, format="json", headers={"idempotency-key": key})
-        grown = _grown(before, scraped(), "incoming_operations_total", system="ACME", result=result)
-        assert grown == 1, (body, response.json())
+        count = grown(before, scraped(), "incoming_operations_total", system="ACME", result=result)
+        assert count == 1, (body, response.json())
 
 
 def test_requests_are_counted_by_view_and_status(watched, alice):
@@ -169,29 +168,10 @@ def test_requests_are_counted_by_view_and_status(watched, alice):
     after = scraped()
     rows = [("changes:list", "200", 1), ("changes:detail", "404", 1), ("none", "404", 2)]
     for view, status, count in rows:
-        assert _grown(before, after, "requests_total", view=view, status=status) == count, view
-    assert _grown(before, after, "request_seconds_count", view="changes:list") == 1
+        assert grown(before, after, "requests_total", view=view, status=status) == count, view
+    assert grown(before, after, "request_seconds_count", view="changes:list") == 1
     views = {name for name in after if name.startswith("casexchange_requests_total")}
     assert not [name for name in views if "nothing" in name or "healthz" in name]
-
-
-# SQLSTATE, and what it counts as.
-ERRORS = [("40001", "conflict"), ("53300", "unavailable"), ("23514", "fault")]
-
-
-def test_errors_of_the_database_are_counted_once_by_kind(watched):
-    for state, kind in ERRORS:
-        before = scraped()
-        with pytest.raises(Error) as raised:
-            retry(lambda state=state: retry(lambda: _fail(state)))
-        assert isinstance(raised.value.__cause__, psycopg.Error)
-        tries = 3 if kind == "conflict" else 1
-        assert _grown(before, scraped(), "database_errors_total", kind=kind) == tries, state
-
-
-def _fail(state: str) -> None:
-    with connection.cursor() as cursor:
-        cursor.execute(f"DO $$ BEGIN RAISE EXCEPTION 'x' USING ERRCODE = '{state}'; END $$")
 
 
 # --- Who may read them ---
@@ -214,7 +194,3 @@ def test_the_figures_are_for_who_has_the_token(watched, settings, acme):
         response = Client().get("/metrics", headers=headers)
         assert response.status_code == status, (token, sent)
         assert (b"ACME" in response.content) == (status == 200)
-
-
-def _grown(before: dict[str, float], after: dict[str, float], name: str, **labels: str) -> float:
-    return after.get(named(name, **labels), 0) - before.get(named(name, **labels), 0)
