@@ -17,6 +17,7 @@ import yaml
 
 from . import services
 from .exchange import ROOT
+from .nginx import start_nginx
 from .processes import free_port, start, until
 
 COMPOSE = yaml.safe_load((ROOT / "compose.yaml").read_text())
@@ -57,24 +58,6 @@ def environment(tmp_path: Path) -> dict[str, str]:
     }
 
 
-def nginx(folder: Path, port: int, web: int) -> list[str]:
-    """The proxy with the files that the compose file gives it."""
-    site = (ROOT / "docs" / "compose" / "nginx.conf").read_text()
-    for old, new in {
-        "server web:8000;": f"server 127.0.0.1:{web};",
-        "listen 8080;": f"listen 127.0.0.1:{port};",
-        "/etc/nginx/casexchange-server.conf": str(ROOT / "docs" / "proxy" / "casexchange-server.conf"),
-    }.items():
-        assert old in site
-        site = site.replace(old, new)
-    paths = "".join(f"{name}_temp_path {folder}/{name};\n" for name in ("client_body", "proxy"))
-    (folder / "nginx.conf").write_text(
-        f"daemon off;\nuser root;\nworker_processes 1;\npid {folder}/pid;\nerror_log stderr warn;\n"
-        f"events {{ worker_connections 256; }}\nhttp {{\naccess_log off;\n{paths}{site}}}\n"
-    )
-    return [program("nginx"), "-p", str(folder), "-c", str(folder / "nginx.conf"), "-e", "stderr"]
-
-
 def test_what_compose_starts_works_together(tmp_path: Path, environment: dict[str, str]):
     """The real commands, entry point, environment and proxy configuration; without containers, which need a daemon."""
     web, port = free_port(), free_port()
@@ -92,7 +75,8 @@ def test_what_compose_starts_works_together(tmp_path: Path, environment: dict[st
         for service in ("web", "worker", "beat"):
             log = tmp_path / f"{service}.log"
             running.append(start(command_of(service, web), log=log, environment=environment, cwd=ROOT))
-        running.append(start(nginx(tmp_path, port, web), log=tmp_path / "nginx.log", signal_to_stop="SIGQUIT"))
+        here = {"server web:8000 ": f"server 127.0.0.1:{web} ", "listen 8080;": f"listen 127.0.0.1:{port};"}
+        running.append(start_nginx(tmp_path, ROOT / "docs" / "compose" / "nginx.conf", here))
         address = f"http://127.0.0.1:{port}"
 
         def ready() -> requests.Response | None:

@@ -6,7 +6,6 @@ On the web server alone, as `make run` starts it, and behind nginx with the conf
 from __future__ import annotations
 
 import re
-import shutil
 import socket
 import ssl
 import time
@@ -18,9 +17,9 @@ import pytest
 import requests
 
 from tests.certificates import VALID, make_certificates
-from tests.processes import free_port, start, until
+from tests.nginx import PROXY, start_nginx
+from tests.processes import free_port, until
 
-PROXY = Path(__file__).parents[2] / "docs" / "proxy" / "nginx.conf"
 FORM = "application/x-www-form-urlencoded"
 # What an outsider sends: the head of a request and the begin of its body, of which the rest never comes.
 UNFINISHED = {
@@ -89,33 +88,20 @@ def bare(running_exchange):
 @pytest.fixture(scope="module")
 def proxied(running_exchange, tmp_path_factory):
     """nginx with our configuration, and a log of all calls. Only its addresses and its certificate are replaced."""
-    program = shutil.which("nginx")
-    assert program, "nginx is missing: `make test` installs it."
     folder = tmp_path_factory.mktemp("nginx")
     make_certificates(folder)
     port, plain = free_port(), free_port()
-    site = PROXY.read_text()
-    for old, new in {
-        "listen 80;": f"listen 127.0.0.1:{plain};",
-        "listen 443 ssl;": f"listen 127.0.0.1:{port} ssl;",
-        "server 127.0.0.1:8000;": f"server {urlsplit(running_exchange.base_url).netloc};",
-        "server_name desk.example.com;": "server_name 127.0.0.1;",
-        "/etc/nginx/casexchange-server.conf": str(PROXY.with_name("casexchange-server.conf")),
-        "/etc/ssl/certs/desk.example.com.pem": str(folder / VALID),
-        "/etc/ssl/private/desk.example.com.key": str(folder / VALID),
-    }.items():
-        assert old in site, f"{PROXY} has no {old!r} any more"
-        site = site.replace(old, new)
-    paths = "".join(f"{name}_temp_path {folder}/{name};\n" for name in ("client_body", "proxy"))
-    text = (
-        f"daemon off;\nuser root;\nworker_processes 1;\npid {folder}/pid;\nerror_log stderr warn;\n"
-        f"events {{ worker_connections 1024; }}\nhttp {{\naccess_log {folder}/access;\n{paths}{site}}}\n"
-    )
-    (folder / "nginx.conf").write_text(text)
-    process = start(
-        [program, "-p", str(folder), "-c", str(folder / "nginx.conf"), "-e", "stderr"],
-        log=folder / "log",
-        signal_to_stop="SIGQUIT",
+    process = start_nginx(
+        folder,
+        PROXY / "nginx.conf",
+        {
+            "listen 80;": f"listen 127.0.0.1:{plain};",
+            "listen 443 ssl;": f"listen 127.0.0.1:{port} ssl;",
+            "server 127.0.0.1:8000 ": f"server {urlsplit(running_exchange.base_url).netloc} ",
+            "server_name desk.example.com;": "server_name 127.0.0.1;",
+            "/etc/ssl/certs/desk.example.com.pem": str(folder / VALID),
+            "/etc/ssl/private/desk.example.com.key": str(folder / VALID),
+        },
     )
     server = Server(f"https://127.0.0.1:{port}", "127.0.0.1", folder / "authority.pem")
     server.plain_url, server.logs = f"http://127.0.0.1:{plain}", [folder / "access", folder / "log"]

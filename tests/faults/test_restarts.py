@@ -1,0 +1,63 @@
+"""An upgrade restarts one process after the other, while people and partners work."""
+
+from __future__ import annotations
+
+from urllib.parse import urlsplit
+
+import pytest
+
+from tests.exchange import ROOT
+from tests.nginx import start_nginx
+from tests.processes import free_port
+
+from .stack import WORKERS
+
+pytestmark = pytest.mark.xdist_group("faults")
+
+# What a process prints once it works.
+BACK = {"wor": " ready.", "web": "Started worker"}
+# An operation that was claimed and not tried: its worker took it and did not finish.
+UNFINISHED = """
+    SELECT o.id, o.claim FROM integrations_outgoingoperation o WHERE o.change_id > %(since)s
+    AND o.claim <> (SELECT count(*) FROM integrations_deliveryattempt a WHERE a.operation_id = o.id)
+"""
+
+
+@pytest.fixture
+def behind_a_proxy(exchange, tmp_path):
+    """A second web server, and our nginx before both, which the clients call. `restart(name)` restarts a process."""
+    first, port, second = exchange.base_url, free_port(), free_port()
+    commands = exchange._commands()
+    commands["web2"] = [word.replace(str(urlsplit(first).port), str(second)) for word in commands["web"]]
+    exchange.start_command("web2", commands["web2"])
+    proxy = start_nginx(
+        tmp_path,
+        ROOT / "docs" / "compose" / "nginx.conf",
+        {
+            "server web:8000 max_fails=0;": "".join(
+                f"server 127.0.0.1:{each} max_fails=0;\n" for each in (urlsplit(first).port, second)
+            ),
+            "listen 8080;": f"listen 127.0.0.1:{port};",
+        },
+    )
+
+    def restart(name: str) -> None:
+        exchange.processes[name].stop()
+        exchange.start_command(name, commands[name])
+        exchange.until(f"{name} is back", lambda: exchange.processes[name].has_printed(BACK[name[:3]]))
+
+    exchange.base_url = f"http://127.0.0.1:{port}"
+    exchange.until("the proxy and both web servers answer", exchange.is_answering)
+    yield restart
+    exchange.base_url = first
+    proxy.stop()
+    exchange.processes.pop("web2").stop()
+
+
+def test_a_rolling_restart_loses_doubles_and_refuses_nothing(exchange, load, since, nothing_is_lost, behind_a_proxy):
+    with load() as work:
+        for name in (*WORKERS, "web", "web2"):
+            behind_a_proxy(name)
+    assert nothing_is_lost(work)
+    assert work.failures == []
+    assert exchange.query(UNFINISHED, since=since) == []
