@@ -26,6 +26,9 @@ class Collector:
         collector = self
 
         class Handler(BaseHTTPRequestHandler):
+            # Otherwise it would close a connection that the exporter wants to use again, and its spans would be lost.
+            protocol_version = "HTTP/1.1"
+
             def do_POST(self) -> None:
                 collector.bodies.append(self.rfile.read(int(self.headers["Content-Length"])))
                 self.send_response(200)
