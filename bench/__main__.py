@@ -6,11 +6,13 @@ import argparse
 import sys
 import time
 from collections.abc import Sequence
+from pathlib import Path
 
 from integrations.sandbox.local.interruption import Interrupted, interruptible
 
+from . import saved
 from .checks import CheckFailed
-from .figures import table
+from .figures import Figure, table
 from .rows import LARGE_ROWS, ROWS
 from .session import Session
 from .stack import Stack
@@ -25,23 +27,36 @@ def main() -> int:
     parser.add_argument(
         "--size", type=int, default=1_000_000, help="changes in a large database (default: %(default)s)"
     )
+    parser.add_argument("--save", type=Path, metavar="FILE", help="keeps the ratios of this run")
+    parser.add_argument("--against", type=Path, metavar="FILE", help="says what got worse since a saved run")
     options = parser.parse_args()
+    try:
+        before = saved.load(options.against) if options.against else None
+    except (OSError, ValueError) as error:
+        parser.error(f"--against: {error}")
     names = options.only or [*(LARGE_ROWS if options.large else ROWS)]
     try:
         with interruptible():
-            report = _measure(names, options.rounds, options.changes, options.size)
+            figures, machine = _measure(names, options.rounds, options.changes, options.size)
     except Interrupted:
         print("Interrupted. All started processes have ended.", file=sys.stderr)
         return 130
     except CheckFailed as error:
         print(f"CHECK FAILED: {error}", file=sys.stderr)
         return 1
-    print(report)
-    return 0
+    note = f"Medians of {options.rounds} rounds; in brackets the smallest and the largest."
+    print(f"{table(figures)}\n\n{note}\n{machine}")
+    if options.save:
+        saved.save(options.save, figures, machine)
+    if before is None:
+        return 0
+    comparisons = saved.compared(figures, before)
+    print(f"\n{saved.report(comparisons)}")
+    return int(any(each.verdict == "worse" for each in comparisons))
 
 
-def _measure(names: Sequence[str], rounds: int, changes: int, size: int) -> str:
-    """Runs all rounds. Returns the table of figures and a description of the machine."""
+def _measure(names: Sequence[str], rounds: int, changes: int, size: int) -> tuple[list[Figure], str]:
+    """Runs all rounds. Returns the figures and a description of the machine."""
     begun = time.monotonic()
 
     def say(text: str) -> None:
@@ -54,9 +69,7 @@ def _measure(names: Sequence[str], rounds: int, changes: int, size: int) -> str:
             for row in rows:
                 say(f"round {number} of {rounds}, {row.name}")
                 row.measure()
-        figures = [figure for row in rows for figure in row.figures]
-        note = f"Medians of {rounds} rounds; in brackets the smallest and the largest."
-        return f"{table(figures)}\n\n{note}\n{stack.describe()}"
+        return [figure for row in rows for figure in row.figures], stack.describe()
 
 
 if __name__ == "__main__":

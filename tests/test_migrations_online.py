@@ -116,8 +116,7 @@ def test_the_first_release_goes_on_while_its_database_is_upgraded(tmp_path: Path
     """Its reads and writes, by its own models, on another database, while `migrate` runs there."""
     name = f"upgrade_{services.worker_number()}"
     services.create_postgresql_database(name)
-    # It would wait for no lock for longer than this.
-    environment = {**os.environ, "DATABASE_URL": services.postgresql_url(name), "DATABASE_LOCK_TIMEOUT": "3"}
+    environment = {**os.environ, "DATABASE_URL": services.postgresql_url(name)}
 
     def run(*arguments: str) -> None:
         ran = subprocess.run([sys.executable, *arguments], cwd=ROOT, env=environment, capture_output=True, text=True)
