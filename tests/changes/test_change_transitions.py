@@ -152,6 +152,21 @@ def test_the_head_says_where_the_planned_window_lies(alice, start, end, said):
     assert said in text(page_of(alice, ChangeFactory(**moments))).replace("\xa0", " ")
 
 
+@each_row(
+    ("phase", "start", "is_said"),
+    [
+        (Phase.PLAN, timedelta(days=6, minutes=1), True),
+        (Phase.PLAN, timedelta(hours=-1), False),
+        (Phase.LOG, timedelta(days=6, minutes=1), False),
+    ],
+)
+def test_the_next_step_says_that_deploying_would_be_early(alice, phase, start, is_said):
+    start = timezone.now() + start
+    change = change_in(phase, ChangeType.STANDARD, planned_start=start, planned_end=start + timedelta(hours=9))
+    markup = next_step(page_of(alice, change)).replace("\xa0", " ")
+    assert ("The planned window has not begun: it starts in 6 days." in markup) == is_said
+
+
 # --- Abandoning ---
 
 

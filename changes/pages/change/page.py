@@ -217,6 +217,14 @@ class ChangePage:
         return _("ended %(time)s ago") % {"time": moments.elapsed(end, now)}
 
     @property
+    def early(self) -> str:
+        """That the next step would deploy the change before its planned window; "" if not."""
+        move, start, now = self.next_move, self.change.planned_start, timezone.now()
+        if move is None or move.target != Phase.DEPLOY or start is None or start <= now:
+            return ""
+        return _("The planned window has not begun: it starts in %(time)s.") % {"time": moments.remaining(start, now)}
+
+    @property
     def is_overdue(self) -> bool:
         """Whether the planned window has ended, and the change is not deployed yet."""
         end = self.change.planned_end
