@@ -221,6 +221,8 @@ else:
     }
     _default["OPTIONS"] = postgresql_options(_limits, _default.get("OPTIONS", {}))
 DATABASE_PREPARED_STATEMENTS = env.bool("DATABASE_PREPARED_STATEMENTS", True)  # see integrations/statements/
+# The folder of pg_dump, pg_restore and psql. Without it, those of the server's version are looked for.
+POSTGRESQL_BIN = env.str("POSTGRESQL_BIN", "")
 
 # --- Celery: the broker only wakes workers; the operations to send are in the database ---
 

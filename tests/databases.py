@@ -108,6 +108,7 @@ ON_SQLITE_TOO = (
     "integrations/test_bad_operations.py",
     # Jobs, commands, migrations, and an installation without any server.
     "changes/bulk/test_recipients.py",
+    "integrations/backup/test_backup.py",
     "integrations/test_bulk_workers.py",
     "integrations/test_configuration.py",
     "integrations/test_deliver_command.py",

@@ -145,6 +145,8 @@ def test_changes_and_additions_are_written_by_save_alone() -> None:
         **{name: calls for name, calls in around.items() if name.startswith(STATEMENTS)},  # see the next test
         # It fills an unused database in bulk, without the models. That is its purpose.
         "integrations/sandbox/volume/tables.py": ["connection.cursor()"] * 4,
+        "integrations/backup/dumping.py": ["connection.cursor()", "connections[self.alias].cursor()"],  # only reads
+        "integrations/backup/restoring.py": ["connection.cursor()"] * 2,  # counts rows
         "casexchange/apps.py": ["connections[using].cursor()"],  # sets the limits of the session for migrations
     }
 

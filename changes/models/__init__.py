@@ -11,6 +11,7 @@ from .looks import Look
 from .preferences import Preferences, SavedFilter
 from .rate_counters import RateCounter
 from .record import Change, FieldChange
+from .restored_copy import RestoredCopy, restored_copy
 from .security_event import PendingEvent, SecurityEvent, SecurityMail
 
 __all__ = [
@@ -26,8 +27,10 @@ __all__ = [
     "PendingEvent",
     "Preferences",
     "RateCounter",
+    "RestoredCopy",
     "SavedFilter",
     "SecurityEvent",
     "SecurityMail",
     "SupportGroup",
+    "restored_copy",
 ]

@@ -11,21 +11,24 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from django.conf import settings
 
-__all__ = ["InvalidToken", "decrypt", "encrypt"]
+__all__ = ["Fernet", "InvalidToken", "all_keys", "decrypt", "encrypt"]
 
 
 def encrypt(text: str) -> str:
     """Encrypts with the first of the keys."""
-    return MultiFernet(_ciphers()).encrypt(text.encode()).decode()
+    return MultiFernet(all_keys()).encrypt(text.encode()).decode()
 
 
 def decrypt(token: str) -> str:
     """Raises InvalidToken if it was encrypted with another key."""
-    return MultiFernet(_ciphers()).decrypt(token.encode()).decode()
+    return MultiFernet(all_keys()).decrypt(token.encode()).decode()
 
 
-def _ciphers() -> list[Fernet]:
-    """The first one encrypts. The ones of SECRET_KEY read what was stored before FIELD_ENCRYPTION_KEYS were set."""
+def all_keys() -> list[Fernet]:
+    """All that read; the first one encrypts.
+
+    The ones of SECRET_KEY read what was stored before FIELD_ENCRYPTION_KEYS were set.
+    """
     return [
         *map(_of_field_key, settings.FIELD_ENCRYPTION_KEYS),
         *map(_of_secret_key, (settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS)),

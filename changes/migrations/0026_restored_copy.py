@@ -1,0 +1,23 @@
+import django.utils.timezone
+from django.db import migrations, models
+
+
+class Migration(migrations.Migration):
+
+    dependencies = [
+        ('changes', '0025_plans_that_wait'),
+    ]
+
+    operations = [
+        migrations.CreateModel(
+            name='RestoredCopy',
+            fields=[
+                ('id', models.PositiveSmallIntegerField(default=1, editable=False, primary_key=True, serialize=False)),
+                ('taken_at', models.DateTimeField(null=True)),
+                ('restored_at', models.DateTimeField(default=django.utils.timezone.now)),
+            ],
+            options={
+                'default_permissions': (),
+            },
+        ),
+    ]
