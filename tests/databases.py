@@ -109,6 +109,7 @@ ON_SQLITE_TOO = (
     # Jobs, commands, migrations, and an installation without any server.
     "changes/bulk/test_recipients.py",
     "integrations/backup/test_backup.py",
+    "integrations/backup/test_restored_copy.py",
     "integrations/test_bulk_workers.py",
     "integrations/test_configuration.py",
     "integrations/test_deliver_command.py",

@@ -151,7 +151,7 @@ class ProblemHandler(ExceptionHandler):
         """Logs server errors. An unavailable database is only a warning."""
         if isinstance(exc, Unavailable):
             request = self.context.get("request")
-            logger.warning("%s is answered with 503: %s", request and request.path, self.exc.__cause__)
+            logger.warning("%s is answered with 503: %s", request and request.path, self.exc.__cause__ or exc)
         else:
             super().report_exception(exc, response)
 

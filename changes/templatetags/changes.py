@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from django import template
+from django.core.cache import cache
 from django.forms import BaseForm, BoundField, RadioSelect, Select
 from django.template import Context
 from django.templatetags.static import static
@@ -14,14 +15,17 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString, mark_safe
 from django.utils.translation import gettext as _
 
-from changes import work
+from changes import models, work
 from changes.choices import PRIORITIES, Impact, Phase, Priority
+from changes.models import RestoredCopy
 from changes.pages import parts as parts_of_pages
 from changes.texts import moments
 
 register = template.Library()
 register.filter("exact", moments.exact)
 register.filter("to_the_minute", moments.to_the_minute)
+# Seconds.
+LOOKED_UP_FOR = 5
 NEWEST_FIRST = {"number": "-number", "activity": "-activity"}
 
 
@@ -39,6 +43,13 @@ def icon(name: str) -> SafeString:
         static("changes/icons.svg"),
         name,
     )
+
+
+@register.simple_tag
+def restored_copy() -> RestoredCopy | None:
+    """What this database is a copy of; None if it is no copy that waits. Kept for some seconds, to save a query."""
+    kept = cache.get_or_set("restored_copy", lambda: [models.restored_copy()], LOOKED_UP_FOR)
+    return kept[0] if kept else None
 
 
 @register.simple_tag(takes_context=True)

@@ -12,6 +12,7 @@ from knox.crypto import hash_token
 from knox.models import AuthToken
 from rest_framework.exceptions import AuthenticationFailed
 
+from changes.api.on_hold import OnHold
 from changes.api.throttling import address_of, count_failure, refuse_many_failures
 from integrations.models import ExternalSystem
 from integrations.statements import partner_of_token, token_with_user
@@ -63,13 +64,18 @@ class BearerAuthentication(TokenAuthentication):
         return checked.user, checked
 
     def check(self, token: Any) -> AuthToken:
-        """The token, whose use is noted. One that has expired is removed; the security log says so."""
+        """The token, whose use is noted. One that has expired is removed; the security log says so.
+
+        Raises OnHold for a partner, if this is a restored copy that waits.
+        """
         if token is not None and is_expired(token):
             token.delete()
             token = None
         if token is None:
             raise AuthenticationFailed("Invalid token.")
         self.validate_user(token)
+        if token.is_held and not token.user.is_staff:
+            raise OnHold
         try:
             note_use(token, token.life_used_at, token.life_key is None, self.address)
         except IntegrityError as error:  # revoked since it was read

@@ -9,6 +9,7 @@ from django.db import transaction
 from django.db.models import Exists, F, OuterRef, Q
 from django.utils import timezone
 
+from changes.models import RestoredCopy
 from integrations.choices import Breaker, Delivery
 from integrations.models import ConnectionPoll, ConnectionRevision, DeliveryControl
 
@@ -32,6 +33,7 @@ def claim(limit: int, is_alone: bool) -> list[ConnectionPoll]:
     due = ConnectionPoll.objects.filter(
         Q(claimed_until=None) | ~held,
         ~Exists(broken.filter(system=OuterRef("system"))),
+        ~Exists(RestoredCopy.objects.all()),
         due_at__lte=now,
         system__enabled=True,
         system__paused_at=None,

@@ -17,6 +17,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from changes.api.exceptions import Forbidden, Problem, TooLarge
+from changes.api.on_hold import refuse_calls
 from changes.api.parsers import check_has_length
 from changes.api.throttling import address_of, count_failure, count_more, refuse_many_failures
 from integrations.api.authentication import BearerAuthentication
@@ -59,6 +60,7 @@ class InboxView(APIView):
 
     def post(self, request: Request, system_id: str) -> Response:
         refuse_many_failures(request)
+        refuse_calls()
         body = _body_of(request)
         try:
             system, number, connection = self._verified(request, system_id, body)

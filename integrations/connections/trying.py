@@ -265,7 +265,7 @@ def _run(line: Line, conversation: Conversation, operation: str) -> tuple[list[T
         while call := conversation.next_call():
             name, shown = f"{operation}, {call.step}", line.masked(line.shown(call), token)
             try:
-                response = delivery.transport().submit([line.request(call, token)])[0].result()
+                response = delivery.call(line.request(call, token))
             except TransportError as error:
                 done.append(Tried(name, pretty(shown), no_answer(error), is_fault=True))
                 return done, found
@@ -281,6 +281,8 @@ def _run(line: Line, conversation: Conversation, operation: str) -> tuple[list[T
         done.append(Tried(operation, why=no_answer(error), is_fault=True))
     except (EvaluationFailed, AuthRefused) as error:
         done.append(Tried(operation, why=line.masked(str(error), token), is_fault=True))
+    except delivery.HeldBack as held:
+        done.append(Tried(operation, why=str(held), is_fault=True))
     return done, found
 
 
@@ -288,13 +290,13 @@ def _run(line: Line, conversation: Conversation, operation: str) -> tuple[list[T
 def token_for(line: Line, timeout: float | None = None) -> str:
     """A token for this test alone: that of the active document belongs to another desk, perhaps.
 
-    `timeout`: seconds, if they are to be fewer than for a delivery. Raises AuthRefused, EvaluationFailed or
-    TransportError.
+    `timeout`: seconds, if they are to be fewer than for a delivery. Raises AuthRefused, EvaluationFailed,
+    TransportError or delivery.HeldBack.
     """
     request, _shown = line.sign_in()
     if timeout is not None:
         request = replace(request, timeout=timeout)
-    return line.connection.auth.token_of(delivery.transport().submit([request])[0].result()).value
+    return line.connection.auth.token_of(delivery.call(request)).value
 
 
 def pretty(call: str) -> str:

@@ -19,9 +19,11 @@ from queue import Empty, SimpleQueue
 from django.conf import settings
 from django.db import DatabaseError, InterfaceError, OperationalError, connection
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
 from changes import work
 from changes.conflicts import count_error
+from changes.models import restored_copy
 from integrations.choices import DeliveryStatus, Failure
 from integrations.models import DeliveryAttempt, OutgoingOperation
 from integrations.transports.base import Request, Response, Transport
@@ -61,6 +63,17 @@ def drain() -> int:
 def transport() -> Transport:
     """The transport of this process."""
     return _transport(os.getpid())
+
+
+class HeldBack(Exception):  # noqa: N818 - says the state, as the changes' exceptions do
+    """This is a restored copy that waits, so nothing was called."""
+
+
+def call(request: Request) -> Response:
+    """Makes a call that a person asked for, and waits for its answer. Raises TransportError, or HeldBack."""
+    if restored_copy():
+        raise HeldBack(_("This is a restored copy, which calls nobody. Nothing was called."))
+    return transport().submit([request])[0].result()
 
 
 @lru_cache(maxsize=1)

@@ -40,6 +40,19 @@ KINDS = (
         _("Adapter signed in"),
         _("%(actor)s signed in from %(address)s, as an SMAX adapter does."),
     ),
+    # --- A restored copy. These events have no object ---
+    EventKind(
+        "exchange_held",
+        Topic.OPERATION,
+        _("Exchange held"),
+        _("%(actor)s marked this as a restored copy, which sends nothing."),
+    ),
+    EventKind(
+        "exchange_resumed",
+        Topic.OPERATION,
+        _("Exchange resumed"),
+        _("%(actor)s let the restored copy of %(of)s exchange with partners. Skipped before: %(skipped)s."),
+    ),
     # --- Partners ---
     EventKind(
         "partner_account_made",

@@ -17,6 +17,7 @@ from rest_framework.views import APIView
 
 from changes.api.exceptions import Forbidden, Problem
 from changes.api.negotiation import AnyMediaType
+from changes.api.on_hold import refuse_calls
 from changes.api.parsers import StrictJSONParser, check_has_length
 from changes.api.throttling import count_failure, refuse_many_failures
 from changes.calls import TOKEN_COOKIES
@@ -138,6 +139,7 @@ class FaceView(CallView):
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         self._check_tenant(request)
+        refuse_calls()
         super().initial(request, *args, **kwargs)
         self.systems: list[ExternalSystem] = [system for system in request.auth.systems if system.enabled]  # type: ignore[union-attr]
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from django.utils import timezone
 
+from changes.models import RestoredCopy
 from changes.texts.timestamps import timestamp
 from integrations.tokens.life import end_of
 from integrations.tokens.naming import token_name
@@ -22,10 +23,11 @@ HEADS = (
 FORMAT = "%Y-%m-%d %H:%M:%S"
 
 
-def as_json(statuses: Sequence[SystemStatus], now: datetime) -> dict[str, Any]:
+def as_json(statuses: Sequence[SystemStatus], now: datetime, copy: RestoredCopy | None) -> dict[str, Any]:
     """The report as JSON values. Programs rely on the keys: add keys, but never rename or remove one."""
     systems = [_system(status) for status in statuses]
-    return {"at": timestamp(now), "uncollected": len(uncollected(statuses)), "systems": systems}
+    held = {"taken_at": _moment(copy.taken_at), "restored_at": _moment(copy.restored_at)} if copy else None
+    return {"at": timestamp(now), "restored_copy": held, "uncollected": len(uncollected(statuses)), "systems": systems}
 
 
 def _system(status: SystemStatus) -> dict[str, Any]:

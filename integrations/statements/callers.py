@@ -16,7 +16,8 @@ from .rows import moment, partly, read
 
 # The permissions of a superuser are never asked for, and only staff have any use of theirs.
 _CALLER = """
-SELECT t.digest, t.user_id, t.expiry, u.username, u.is_active, u.is_staff, u.is_superuser,
+SELECT t.digest, t.user_id, t.expiry, held.id IS NOT NULL AS is_held,
+    u.username, u.is_active, u.is_staff, u.is_superuser,
     l.token_id AS life_key, l.last_used_at AS life_used_at,
     CASE WHEN u.is_staff AND NOT u.is_superuser THEN (
         SELECT {joined}(c.app_label || '.' || p.codename, ' ')
@@ -31,12 +32,14 @@ SELECT t.digest, t.user_id, t.expiry, u.username, u.is_active, u.is_staff, u.is_
 FROM knox_authtoken t
 JOIN auth_user u ON u.id = t.user_id
 LEFT JOIN integrations_tokenlife l ON l.token_id = t.digest
+LEFT JOIN changes_restoredcopy held ON TRUE
 WHERE t.digest = %s
 """
 
 
 def token_with_user(digest: str) -> AuthToken | None:
-    """The token with its user, or None. It also has `life_key` and `life_used_at`: what was noted of its use.
+    """The token with its user, or None. It also has `life_key` and `life_used_at`: what was noted of its use;
+    and `is_held`: whether this is a restored copy that waits.
 
     For staff, the user's permissions are loaded too, into Django's own cache.
     """
@@ -61,7 +64,8 @@ def token_with_user(digest: str) -> AuthToken | None:
 
 
 _PARTNER = """
-SELECT t.digest, t.token_key, t.user_id, t.expiry, u.username, u.is_active,
+SELECT t.digest, t.token_key, t.user_id, t.expiry, held.id IS NOT NULL AS is_held,
+    u.username, u.is_active,
     l.token_id AS life_key, l.last_used_at AS life_used_at,
     s.id AS system_key, s.system_id AS system_id, s.delivery AS system_delivery, s.enabled AS system_enabled,
     s.sends_markdown AS system_sends_markdown, s.change_types AS system_change_types,
@@ -70,6 +74,7 @@ SELECT t.digest, t.token_key, t.user_id, t.expiry, u.username, u.is_active,
 FROM knox_authtoken t
 JOIN auth_user u ON u.id = t.user_id
 LEFT JOIN integrations_tokenlife l ON l.token_id = t.digest
+LEFT JOIN changes_restoredcopy held ON TRUE
 LEFT JOIN integrations_externalsystem s ON s.authorized_user_id = u.id
 WHERE t.digest = %s
 """

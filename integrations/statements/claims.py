@@ -15,13 +15,14 @@ from integrations.models import DeliveryControl, ExternalReference, OutgoingOper
 from .rows import moment, partly, read
 
 # A claim delays every delivery, so it must be quick. Each subquery reads the index of the next operations from the
-# front: the cost does not grow with the number of waiting or delivered operations.
+# front: the cost does not grow with the number of waiting or delivered operations. Nothing is claimed in a restored
+# copy that waits: this is the one place that holds what workers send.
 _CONTROLS_OF_DUE = """
 SELECT control.*, s.system_id AS name, s.delivery, s.endpoint_url, s.signing_secret, s.previous_signing_secret,
     s.max_in_flight, s.rate_limit, s.connection_id
 FROM integrations_deliverycontrol control
 JOIN integrations_externalsystem s ON s.id = control.system_id
-WHERE s.enabled AND s.paused_at IS NULL
+WHERE s.enabled AND s.paused_at IS NULL AND NOT EXISTS (SELECT 1 FROM changes_restoredcopy)
     AND (s.delivery = 'push' OR s.delivery = 'mapped' AND s.connection_id IS NOT NULL) AND EXISTS (
     SELECT 1 FROM integrations_outgoingoperation o
     WHERE o.system_id = s.id AND o.status = 'Waiting' AND o.is_next AND o.next_try_at <= %s
@@ -125,7 +126,7 @@ def _reference(operation: Any) -> ExternalReference | None:
 
 _IS_DUE = """
 SELECT 1 FROM integrations_externalsystem s
-WHERE s.enabled AND s.paused_at IS NULL
+WHERE s.enabled AND s.paused_at IS NULL AND NOT EXISTS (SELECT 1 FROM changes_restoredcopy)
     AND (s.delivery = 'push' OR s.delivery = 'mapped' AND s.connection_id IS NOT NULL) AND EXISTS (
     SELECT 1 FROM integrations_outgoingoperation o
     WHERE o.system_id = s.id AND o.status = 'Waiting' AND o.is_next AND o.next_try_at <= %s

@@ -17,7 +17,7 @@ from django.utils.translation import gettext as _
 from knox.models import AuthToken
 
 from changes.choices import Role
-from changes.models import Preferences
+from changes.models import Preferences, restored_copy
 from integrations.models import TokenLife
 
 from .life import WARNED_BEFORE, is_to_be_told
@@ -36,8 +36,10 @@ def tend() -> int:
 
 
 def tell() -> int:
-    """Sends the mails that are due. Returns for how many tokens. Without a mail server it does nothing."""
-    return sum(_tell(token) for token in _due()) if settings.HAS_MAIL else 0
+    """Sends the mails that are due. Returns for how many tokens. Without a mail server, or in a restored
+    copy that waits, it does nothing.
+    """
+    return sum(_tell(token) for token in _due()) if settings.HAS_MAIL and not restored_copy() else 0
 
 
 def _due() -> list[AuthToken]:

@@ -13,6 +13,7 @@ from django.db.models import Count, Exists, OuterRef, Q, QuerySet, Subquery, pre
 from django.db.models.functions import Coalesce
 from django.utils import timezone
 
+from changes.models import RestoredCopy
 from integrations import statements
 from integrations.choices import Breaker, Delivery, DeliveryStatus
 from integrations.models import DeliveryControl, ExternalSystem, OutgoingOperation
@@ -74,11 +75,15 @@ def is_more_due() -> bool:
 
 
 def _of_due(now: datetime) -> QuerySet[DeliveryControl]:
-    """The controls of the systems that are enabled, called and not paused, and have something due."""
+    """The controls of the systems that are enabled, called and not paused, and have something due.
+
+    None in a restored copy that waits.
+    """
     is_mapped = Q(system__delivery=Delivery.MAPPED, system__connection__isnull=False)
     return DeliveryControl.objects.filter(
         Q(system__delivery=Delivery.PUSH) | is_mapped,
         Exists(OutgoingOperation.objects.due(now).filter(system=OuterRef("system"))),
+        ~Exists(RestoredCopy.objects.all()),
         system__enabled=True,
         system__paused_at=None,
     )

@@ -111,7 +111,7 @@ def _options(url: str, timeout: float) -> Request:
 def _asked(call: str, request: Request) -> Pinged:
     began = time.monotonic()
     try:
-        response = delivery.transport().submit([replace(request, tells_way=True)])[0].result()
+        response = delivery.call(replace(request, tells_way=True))
     except TransportError as error:
         return Pinged(call, time.monotonic() - began, failure=Failure(error.kind.value), error=str(error))
     return _answered(call, time.monotonic() - began, response)
@@ -159,7 +159,7 @@ def _by_document(system: ExternalSystem, line: Line) -> Pinged:
         shown = line.masked(line.shown(call), token).partition("\n")[0]
         began = time.monotonic()
         request = replace(line.request(call, token), tells_way=True, timeout=_timeout(ends - began))
-        response = delivery.transport().submit([request])[0].result()
+        response = delivery.call(request)
         found = replace(_answered(shown, time.monotonic() - began, response), by_document=True, signed_in=bool(token))
         verdict = polling_rules.list_verdict(connection, response, cursor)
     except TransportError as error:

@@ -43,6 +43,10 @@ def busy(system: ExternalSystem) -> Finding:
     return Finding(WAIT, title, _("Nothing was called. A ping takes at most ten seconds: try again then."))
 
 
+def held_back(held: Exception) -> Finding:
+    return Finding(WAIT, str(held), _("An operator runs manage.py resume_after_restore first."))
+
+
 def _collecting(status: SystemStatus, names: dict[str, str]) -> Finding:
     flow = status.flow
     if flow.asked_at is None:

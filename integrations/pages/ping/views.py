@@ -6,10 +6,11 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 
 from changes.pages.htmx import asks_for_part
+from integrations.outgoing import delivery
 from integrations.pages.status_views import OfSystem
 
 from .calls import Pinged, PingedElsewhere, ping
-from .verdict import busy, verdict
+from .verdict import busy, held_back, verdict
 
 
 class Ping(OfSystem):
@@ -28,6 +29,8 @@ class Ping(OfSystem):
             finding = verdict(pinged, status)
         except PingedElsewhere:
             pinged, finding = Pinged(), busy(status.system)
+        except delivery.HeldBack as held:
+            pinged, finding = Pinged(), held_back(held)
         context = {"status": status, "pinged": pinged, "finding": finding}
         template = "integrations/includes/pinged.html" if asks_for_part(request) else "integrations/ping.html"
         return render(request, template, context)

@@ -2,7 +2,7 @@ import pytest
 from django.core.files.base import ContentFile
 
 from changes.models import Attachment, Comment
-from tests.factories import ChangeFactory, ExternalGroupFactory, UserFactory
+from tests.factories import ChangeFactory
 
 from .installation import Installation
 
@@ -13,15 +13,9 @@ def elsewhere(transactional_db, tmp_path):
 
 
 @pytest.fixture
-def alice(transactional_db):
-    return UserFactory(username="alice", email="alice@desk.example")
-
-
-@pytest.fixture
-def change(alice):
-    """A change that ACME holds, with a comment and a file. Nothing was sent yet: four operations wait."""
-    external = ExternalGroupFactory(group__name="ACME Networks", system__system_id="ACME")
-    change = ChangeFactory(owning_group=external.group)
+def change(transactional_db, acme, alice):
+    """A change that ACME holds, with a comment and two files. Nothing was sent yet: four operations wait."""
+    change = ChangeFactory(owning_group=acme.external_groups.get().group)
     Comment(change=change, author=alice, body="Since ten.").save()
     for name in ("one.txt", "two.txt"):
         file = ContentFile(f"The content of {name}".encode(), name=name)

@@ -192,7 +192,7 @@ def test_only_an_empty_installation_is_restored_into(backup, elsewhere):
 
 
 def test_an_older_backup_says_that_it_is_to_be_migrated(backup, elsewhere):
-    altered(backup, lambda content, manifest: manifest["migrations"].remove("changes.0026_restored_copy"))
+    altered(backup, lambda content, manifest: manifest["migrations"].remove("changes.0027_restored_copy"))
     done = elsewhere.manage("restore", str(backup))
     assert done.returncode == 0, done.stderr
     assert "older than this program: run `migrate` afterwards (1 migrations)" in done.stdout

@@ -38,7 +38,7 @@ def moment(written):
 
 def test_the_json_has_these_keys_for_each_system(acme, beta):
     answer = json.loads(command("--json"))
-    assert set(answer) == {"at", "uncollected", "systems"}
+    assert set(answer) == {"at", "restored_copy", "uncollected", "systems"}
     moment(answer["at"])
     assert answer["systems"] == [
         {
@@ -163,7 +163,7 @@ def test_without_a_system_there_is_no_table(db):
     assert json.loads(command("--json"))["systems"] == []
 
 
-def test_it_takes_two_queries_whatever_the_number_of_systems_and_operations(acme):
+def test_it_takes_three_queries_whatever_the_number_of_systems_and_operations(acme):
     give(acme, 2)
     counts = []
     for number in range(2):
@@ -174,7 +174,7 @@ def test_it_takes_two_queries_whatever_the_number_of_systems_and_operations(acme
             system = ExternalSystemFactory(system_id=f"{name}{number}")
             ExternalGroupFactory(group__name=f"{name}{number}", system=system)
             give(system, 3)
-    assert counts == [2, 2]  # the systems, and their tokens that end soon
+    assert counts == [3, 3]  # the systems, their tokens that end soon, and whether this is a restored copy
 
 
 def test_each_number_comes_from_a_partial_index_so_that_what_was_delivered_costs_nothing(acme):

@@ -5,7 +5,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('changes', '0025_plans_that_wait'),
+        ('changes', '0026_request_id_of_bulk_jobs'),
     ]
 
     operations = [

@@ -1,0 +1,38 @@
+"""python manage.py hold_after_restore [--taken-at TIME]"""
+
+from datetime import datetime
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.utils import timezone
+from django.utils.dateparse import parse_datetime
+
+from integrations.backup import resuming
+
+
+class Command(BaseCommand):
+    help = (
+        "Marks this database as a restored copy, of which nothing is sent until resume_after_restore. `restore` does "
+        "so itself. Run it after any other way of restoring, before workers and web servers start."
+    )
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument(
+            "--taken-at", default="", metavar="TIME", help="To when it was restored: 2026-01-31T12:00Z."
+        )
+
+    def handle(self, *args: object, taken_at: str, **options: Any) -> None:
+        moment = self._moment(taken_at) if taken_at else None
+        copy = resuming.hold(moment)
+        if copy is None:
+            raise CommandError("It is marked already.")
+        self.stdout.write(resuming.told(copy))
+
+    def _moment(self, text: str) -> datetime:
+        try:
+            moment = parse_datetime(text)
+        except ValueError:
+            moment = None
+        if moment is None:
+            raise CommandError(f"--taken-at: {text} is no time. Write it as 2026-01-31T12:00Z.")
+        return moment if timezone.is_aware(moment) else timezone.make_aware(moment)
