@@ -44,6 +44,11 @@ def whole(name: str, default: int, *, most: int) -> int:
     return int(text)
 
 
+def days(name: str) -> int | None:
+    """A whole number of days from 1 on; None if the variable is empty or not set."""
+    return whole(name, 1, most=36_500) if env.str(name, "").strip() else None
+
+
 def zero_or_more(name: str, default: float) -> float:
     """A finite number; 0 means no limit."""
     text = env.str(name, str(default))

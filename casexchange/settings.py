@@ -27,6 +27,7 @@ from casexchange.environment import (
 from casexchange.folder_settings import BASE_DIR, MEDIA_ROOT, VAR_DIR  # noqa: F401 - Django reads MEDIA_ROOT
 from casexchange.log_settings import *  # noqa: F403 - what is logged, in a module of its own
 from casexchange.metrics_settings import *  # noqa: F403
+from casexchange.retention_settings import *  # noqa: F403
 from casexchange.sign_in_settings import *  # noqa: F403 - the settings of signing in, in a module of their own
 from casexchange.smax_settings import *  # noqa: F403
 
@@ -247,6 +248,7 @@ CELERY_TASK_ROUTES = {
     "integrations.tasks.resume_bulk": {"queue": "housekeeping"},
     "integrations.tasks.tend_security_log": {"queue": "housekeeping"},
     "integrations.tasks.tend_tokens": {"queue": "housekeeping"},
+    "integrations.tasks.retain": {"queue": "housekeeping"},
 }
 CELERY_TASK_DEFAULT_QUEUE = "housekeeping"
 CELERY_TASK_CREATE_MISSING_QUEUES = False  # a mistyped name would create a queue that no worker reads
@@ -309,6 +311,7 @@ CELERY_BEAT_SCHEDULE = {
     "resume-bulk": {"task": "integrations.tasks.resume_bulk", "schedule": DISPATCH_INTERVAL},
     "tend-security-log": {"task": "integrations.tasks.tend_security_log", "schedule": DISPATCH_INTERVAL},
     "tend-tokens": {"task": "integrations.tasks.tend_tokens", "schedule": TOKEN_SWEEP_SECONDS},
+    "retain": {"task": "integrations.tasks.retain", "schedule": TOKEN_SWEEP_SECONDS},
 }
 # The longest sleep of beat, in seconds, which is also how soon it notices that the clock was set.
 CELERY_BEAT_MAX_LOOP_INTERVAL = min(1.0, DISPATCH_INTERVAL)

@@ -13,6 +13,7 @@ from changes.security_log import chain, mailing
 
 from .connections import polling
 from .outgoing import delivery, outbox
+from .retention import sweeping
 from .smax import accounts, uploads
 from .tokens import ending
 from .workers import shutdown, signs, wakeup
@@ -21,6 +22,8 @@ logger = logging.getLogger(__name__)
 
 # Seconds that one call works on bulk jobs. Short, because the same worker may have operations to send.
 BULK_SECONDS = 2.0
+# Seconds that one call removes old records. The next one goes on.
+RETENTION_SECONDS = 60.0
 
 
 @shared_task
@@ -75,6 +78,12 @@ def tend_tokens() -> int:
     It also drops what SMAX adapters left: tokens that have ended, and files that no write linked.
     """
     return _with_database(lambda: ending.tend() + accounts.drop_expired() + uploads.drop_unlinked())
+
+
+@shared_task
+def retain() -> int:
+    """The sweep: archives and removes what the settings do not keep. Returns how much."""
+    return _with_database(lambda: sweeping.sweep(shutdown.is_asked, RETENTION_SECONDS).total())
 
 
 def _bulk(idle_for: float = 0) -> int:

@@ -171,7 +171,7 @@ class Replayed:
 def replay(system: ExternalSystem, active: Connection, draft: Connection, count: int) -> list[Replayed]:
     """The latest operations through both documents, with the answers that their calls had. Nothing is sent."""
     found = OutgoingOperation.objects.filter(system=system).with_system("cause__system", "snapshot_of", "change")
-    operations = list(found.order_by("-created_at", "-id")[:count])
+    operations = [each for each in found.order_by("-created_at", "-id")[:count] if "change" in each.whole_payload]
     references, answers = outbox.references_of(operations), _answers_of(operations)
     replayed = []
     for operation in operations:

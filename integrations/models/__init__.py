@@ -16,6 +16,7 @@ from .connections import (
 from .exchanges import Exchange, ExternalReference, MissedNews
 from .incoming_operations import IncomingOperation
 from .outgoing_operations import DeliveryAttempt, OutgoingOperation
+from .retention import RetentionProgress
 from .signs_of_life import SignOfLife
 from .smax import SmaxAddress, SmaxComment, SmaxToken, SmaxUpload
 from .storage import PartnerStorage
@@ -48,6 +49,7 @@ __all__ = [
     "OutgoingOperation",
     "PartnerAccount",
     "PartnerStorage",
+    "RetentionProgress",
     "SecretUnreadable",
     "SignOfLife",
     "SmaxAddress",

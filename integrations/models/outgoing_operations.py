@@ -177,9 +177,14 @@ class OutgoingOperation(models.Model):
     @property
     def whole_payload(self) -> dict[str, Any]:
         """What was recorded with it, the change included."""
-        if self.snapshot_of is None:
+        if self.snapshot_of is None or self.is_forgotten or self.snapshot_of.is_forgotten:
             return self.payload
         return {"change": self.snapshot_of.payload["change"], **self.payload}
+
+    @property
+    def is_forgotten(self) -> bool:
+        """Whether its content was removed, because it was delivered long ago."""
+        return "removed_at" in self.payload
 
     @property
     def is_settled(self) -> bool:

@@ -132,7 +132,11 @@ class OneOperation(StaffPage):
 
     def _curl(self, operation: OutgoingOperation) -> str:
         """The call of a pushed operation, for a person who may set up systems, and so may have its secret."""
-        if operation.system.delivery != Delivery.PUSH or not self.request.user.has_perm(CONFIGURES):
+        if (
+            operation.system.delivery != Delivery.PUSH
+            or operation.is_forgotten
+            or not self.request.user.has_perm(CONFIGURES)
+        ):
             return ""
         has_secret = ExternalSystem.objects.filter(pk=operation.system_id).exclude(signing_secret="").exists()
         return as_curl.of_push(operation, has_secret)

@@ -14,7 +14,7 @@ from django.db import Error, close_old_connections
 from changes.bulk import running
 from changes.conflicts import is_unavailable
 from integrations.outgoing import delivery, outbox
-from integrations.tasks import BULK_SECONDS, tend_tokens
+from integrations.tasks import BULK_SECONDS, retain, tend_tokens
 from integrations.workers import shutdown
 
 logger = logging.getLogger(__name__)
@@ -49,6 +49,7 @@ class Command(BaseCommand):
             if time.monotonic() - tended_at >= settings.TOKEN_SWEEP_SECONDS:
                 tended_at = time.monotonic()
                 tend_tokens()
+                retain()
         self.stdout.write(f"Tried to send {tries} operation{'' if tries == 1 else 's'}.")
 
     def _once(self, forever: bool) -> int:

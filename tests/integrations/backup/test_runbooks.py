@@ -1,4 +1,4 @@
-"""The commands of `Back up` and `Restore` in docs/operations.md, run as they stand there."""
+"""The commands of `Back up`, `Restore` and `Retention` in docs/operations.md, run as they stand there."""
 
 import os
 import re
@@ -29,6 +29,9 @@ def run(command, folder, environment):
 
 
 def test_the_runbooks(change, partner, elsewhere, tmp_path):
+    for command in commands("Retention"):
+        said = run(command, tmp_path, {"DATABASE_URL": database_url()})
+        assert "attempts of delivered operations (RETENTION_ATTEMPT_DAYS=90)" in said
     for command in commands("Back up"):
         said = run(command, tmp_path, {"DATABASE_URL": database_url()})
     assert "The backup is whole" in said

@@ -1,0 +1,1 @@
+"""Retention: what is final and old is archived and removed, in small batches. Nothing that waits is ever touched."""
