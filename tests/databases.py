@@ -110,6 +110,7 @@ ON_SQLITE_TOO = (
     "changes/bulk/test_recipients.py",
     "integrations/backup/test_backup.py",
     "integrations/backup/test_restored_copy.py",
+    "integrations/test_persons.py",
     "integrations/test_retention.py",
     "integrations/test_bulk_workers.py",
     "integrations/test_configuration.py",

@@ -40,6 +40,19 @@ KINDS = (
         _("Adapter signed in"),
         _("%(actor)s signed in from %(address)s, as an SMAX adapter does."),
     ),
+    # --- A person's data, by commands. Their object is the account ---
+    EventKind(
+        "person_exported",
+        Topic.ACCOUNT,
+        _("Person's data exported"),
+        _("%(actor)s exported all that names %(object)s."),
+    ),
+    EventKind(
+        "person_erased",
+        Topic.ACCOUNT,
+        _("Person erased"),
+        _("%(actor)s erased a person, whose account is %(object)s now."),
+    ),
     # --- A restored copy. These events have no object ---
     EventKind(
         "exchange_held",

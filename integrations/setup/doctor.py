@@ -15,6 +15,8 @@ from django.core.checks import ERROR, run_checks
 from django.db import DEFAULT_DB_ALIAS, Error, connection
 from django.utils import timezone
 
+from changes.models import restored_copy
+from integrations.backup import resuming
 from integrations.fields import EncryptedTextField, Undecryptable
 from integrations.watch import readiness
 from integrations.workers import signs
@@ -69,6 +71,13 @@ def findings() -> Iterator[Finding]:
     if checks[readiness.DATABASE].is_ok and checks[readiness.MIGRATIONS].is_ok:
         yield from _database()
         yield from _secrets()
+        yield from _restored_copy()
+
+
+def _restored_copy() -> Iterator[Finding]:
+    if copy := restored_copy():
+        mend = "When the original is ended for good: manage.py resume_after_restore"
+        yield Finding(Verdict.LOOK, "exchange", resuming.told(copy), mend)
 
 
 def _settings() -> Iterator[Finding]:

@@ -196,6 +196,7 @@ def test_the_commands_say_what_is_held_and_what_would_be_sent(acme, give, held):
     assert status.returncode == 3
     assert json.loads(status.stdout)["restored_copy"]["taken_at"] == TIME
     assert f"This is a restored copy of {TIME}. Nothing is sent to partners" in status.stderr
+    assert f"This is a restored copy of {TIME}." in manage("doctor").stdout
     again = manage("hold_after_restore")
     assert (again.returncode, "It is marked already." in again.stderr) == (1, True)
 

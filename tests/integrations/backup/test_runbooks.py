@@ -1,4 +1,4 @@
-"""The commands of `Back up`, `Restore` and `Retention` in docs/operations.md, run as they stand there."""
+"""The commands of the runbooks in docs/operations.md that are about data, run as they stand there."""
 
 import os
 import re
@@ -32,6 +32,9 @@ def test_the_runbooks(change, partner, elsewhere, tmp_path):
     for command in commands("Retention"):
         said = run(command, tmp_path, {"DATABASE_URL": database_url()})
         assert "attempts of delivered operations (RETENTION_ATTEMPT_DAYS=90)" in said
+    for command in commands("A person's data"):
+        said = run(command, tmp_path, {"DATABASE_URL": database_url()})
+    assert "This still has the name" in said
     for command in commands("Back up"):
         said = run(command, tmp_path, {"DATABASE_URL": database_url()})
     assert "The backup is whole" in said
