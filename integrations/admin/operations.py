@@ -4,6 +4,7 @@ from typing import Any, ClassVar
 
 from django.contrib import admin
 from django.db.models import QuerySet
+from django.forms import Media
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.html import format_html
@@ -36,6 +37,7 @@ class DeliveryAttemptInline(ShownOnly, admin.TabularInline):
     readonly_fields = ("seconds",)
     verbose_name_plural = _("attempts")
     template = "admin/integrations/attempts.html"
+    media = Media()  # its scripts are for rows that are added
 
     @admin.display(description=_("seconds"))
     def seconds(self, attempt: DeliveryAttempt) -> str:

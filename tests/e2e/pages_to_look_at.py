@@ -51,7 +51,8 @@ def _save_after_somebody_else(page: Page) -> None:
     other.locator("main form button[type=submit]").last.click()
     other.wait_for_url(lambda url: not url.endswith("/edit/"))
     other.close()
-    page.get_by_label("Title").fill("Hier getippt")
+    with page.expect_response("**/preview/"):  # what would be sent: a save meanwhile would break the request off
+        page.get_by_label("Title").fill("Hier getippt")
     page.locator("main form button[type=submit]").last.click()
     expect(page.locator("main [role=alert]").first).to_be_visible()
 
