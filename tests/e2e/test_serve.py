@@ -232,6 +232,7 @@ def test_help_lists_our_commands_with_one_line_each_without_a_key(tmp_path):
     text = manage(tmp_path, "--help").stdout
     ours = re.findall(r"^    (\w+) +(\S.+\.)$", text, re.MULTILINE)
     names = [
+        "backup",
         "check",
         "check_connection",
         "create_api_token",
@@ -239,11 +240,17 @@ def test_help_lists_our_commands_with_one_line_each_without_a_key(tmp_path):
         "demo",
         "doctor",
         "dump_exchange",
+        "erase_person",
         "exchange_status",
+        "export_person",
         "generate_changes",
+        "hold_after_restore",
         "link_oidc",
         "load_exchange",
         "remove_second_factor",
+        "restore",
+        "resume_after_restore",
+        "retain",
         "rotate_secrets",
         "serve",
         "serve_metrics",
