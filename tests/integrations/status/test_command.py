@@ -192,15 +192,10 @@ def test_each_number_comes_from_a_partial_index_so_that_what_was_delivered_costs
             # For so few rows the planner would choose a sequential scan.
             cursor.execute("SET LOCAL enable_seqscan = off")
     plan = with_traffic(ExternalSystem.objects.all(), timezone.now()).explain()
+    # Two partial indexes can cost the planner the same, so any of them will do.
+    partial = {index.name for index in OutgoingOperation._meta.indexes if index.condition}
     used = re.findall(r"outgoing_\w+", plan)
-    possible = {
-        "outgoing_open_of_system",
-        "outgoing_next",
-        "outgoing_refused",
-        "outgoing_sending",
-        "outgoing_delivered",
-    }
-    assert {*used} <= possible
+    assert {*used} <= partial
     assert len(used) == 9
 
 
