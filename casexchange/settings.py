@@ -212,7 +212,7 @@ else:
     _default["CONN_HEALTH_CHECKS"] = True
     # A sign-in would open such a cursor, which PgBouncer loses in transaction mode.
     _default["DISABLE_SERVER_SIDE_CURSORS"] = True
-    _limits = {
+    DATABASE_LIMITS = {
         # Seconds. No statement of ours takes nearly as long; a stuck one is ended so that it does not block the others.
         # The idle limit is below the lock limit: a process that hangs inside a transaction loses its locks before the
         # processes that wait for them give up.
@@ -220,7 +220,7 @@ else:
         "lock_timeout": zero_or_more("DATABASE_LOCK_TIMEOUT", 15),
         "idle_in_transaction_session_timeout": zero_or_more("DATABASE_IDLE_TIMEOUT", 10),
     }
-    _default["OPTIONS"] = postgresql_options(_limits, _default.get("OPTIONS", {}))
+    _default["OPTIONS"] = postgresql_options(DATABASE_LIMITS, _default.get("OPTIONS", {}))
 DATABASE_PREPARED_STATEMENTS = env.bool("DATABASE_PREPARED_STATEMENTS", True)  # see integrations/statements/
 # The folder of pg_dump, pg_restore and psql. Without it, those of the server's version are looked for.
 POSTGRESQL_BIN = env.str("POSTGRESQL_BIN", "")

@@ -3,9 +3,9 @@
 #
 #   run    the Python packages of the product, into .venv
 #   lint   as run, and the packages of the checks and tests
-#   test   as lint, and with apt-get PostgreSQL, Redis, headless Chromium, faketime, nginx, ClamAV, curl, jq, promtool,
-#          systemd-analyze, gettext, and the desks that the tests connect to: Request Tracker, Redmine and webhook
-#   bench  as lint, and with apt-get PostgreSQL and Redis
+#   test   as lint, and with apt-get PostgreSQL, Redis, PgBouncer, headless Chromium, faketime, nginx, ClamAV, curl, jq,
+#          promtool, systemd-analyze, gettext, and the desks that the tests connect to: Request Tracker, Redmine and webhook
+#   bench  as lint, and with apt-get PostgreSQL, Redis and PgBouncer
 #   messages     as lint, and with apt-get gettext
 #   screenshots  as lint, and with apt-get Chromium, faketime and pngquant
 #
@@ -138,8 +138,10 @@ test | bench)
         { command -v chromium >/dev/null && (apt_install "make $target" chromium-headless-shell) 2>/dev/null; } ||
         command -v chromium >/dev/null || missing="$missing chromium-headless-shell"
     [ "$target" = bench ] || command -v faketime >/dev/null || missing="$missing faketime"
-    [ "$target" = bench ] || command -v nginx >/dev/null || missing="$missing nginx-light"
-    [ "$target" = bench ] || command -v clamd >/dev/null || missing="$missing clamav-daemon"
+    # The path of a user who is not root lacks /usr/sbin, where these are.
+    [ "$target" = bench ] || command -v nginx >/dev/null || has_package nginx-light || missing="$missing nginx-light"
+    [ "$target" = bench ] || command -v clamd >/dev/null || has_package clamav-daemon || missing="$missing clamav-daemon"
+    command -v pgbouncer >/dev/null || has_package pgbouncer || missing="$missing pgbouncer"
     [ "$target" = bench ] || command -v clamdscan >/dev/null || missing="$missing clamdscan"
     [ "$target" = bench ] || command -v curl >/dev/null || missing="$missing curl"
     [ "$target" = bench ] || command -v jq >/dev/null || missing="$missing jq"

@@ -168,7 +168,7 @@ class RunningExchange:
         printed = self.shell(_SETUP.format(configuration=str(configuration), users=users))
         self._tokens = dict(zip(users, printed.split(), strict=True))
         self._write("simulator.yaml", {"partners": [self._played(system_id) for system_id in PARTNERS]})
-        for name in self._commands():
+        for name in self.commands():
             if name != "metrics":
                 self.start_process(name)
         self.until("the web server answers", self.is_answering)
@@ -179,9 +179,9 @@ class RunningExchange:
         return _answers(self.base_url + "/accounts/login/")
 
     def start_process(self, name: str) -> Process:
-        """Starts one of `_commands()`, or starts it again after it was stopped or killed."""
+        """Starts one of `commands()`, or starts it again after it was stopped or killed."""
         self.processes[name] = start(
-            [sys.executable, *self._commands()[name]],
+            [sys.executable, *self.commands()[name]],
             log=self.folder / f"{name}.log",
             environment=self.environment,
             cwd=ROOT,
@@ -211,7 +211,7 @@ class RunningExchange:
         ends = ["\n".join(file.read_text(errors="replace").splitlines()[-lines:]) for file in files]
         return "\n".join(f"--- {file.stem}\n{end}" for file, end in zip(files, ends, strict=True))
 
-    def _commands(self) -> dict[str, list[str]]:
+    def commands(self) -> dict[str, list[str]]:
         celery = ["-m", "celery", "-A", "casexchange"]
         port = self.base_url.rpartition(":")[2]
         web = ["-m", "granian", "--interface", "asginl", "--host", "127.0.0.1", "--port", port]

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
 from .exchange import ROOT
-from .processes import Process, start
+from .processes import Process, installed, start
 
 PROXY = ROOT / "docs" / "proxy"
 SERVER = {"/etc/nginx/casexchange-server.conf": str(PROXY / "casexchange-server.conf")}
@@ -15,8 +14,6 @@ SERVER = {"/etc/nginx/casexchange-server.conf": str(PROXY / "casexchange-server.
 
 def start_nginx(folder: Path, configuration: Path, replaced: Mapping[str, str]) -> Process:
     """`replaced`: what of the configuration is other here, such as addresses and certificates."""
-    program = shutil.which("nginx")
-    assert program, "nginx is missing: `make test` installs it."
     site = configuration.read_text()
     for old, new in {**SERVER, **replaced}.items():
         assert old in site, f"{configuration} has no {old!r} any more"
@@ -28,7 +25,7 @@ def start_nginx(folder: Path, configuration: Path, replaced: Mapping[str, str]) 
     )
     (folder / "nginx.conf").write_text(text)
     return start(
-        [program, "-p", str(folder), "-c", str(folder / "nginx.conf"), "-e", "stderr"],
+        [installed("nginx"), "-p", str(folder), "-c", str(folder / "nginx.conf"), "-e", "stderr"],
         log=folder / "log",
         signal_to_stop="SIGQUIT",
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -127,6 +128,17 @@ def start(
             **identity,
         )
     return Process(child, log, begin, stop)
+
+
+def installed(program: str) -> str:
+    """The path of a program of the system. Raises FileNotFoundError if it is missing.
+
+    The path of a user who is not root lacks /usr/sbin.
+    """
+    found = shutil.which(program, path=f"{os.environ['PATH']}:/usr/sbin")
+    if found is None:
+        raise FileNotFoundError(f"{program} is missing: `make test` or `make bench` installs it.")
+    return found
 
 
 def send_signal(pid: int, number: signal.Signals) -> None:

@@ -6,12 +6,15 @@ from pathlib import Path
 
 import pytest
 from cryptography.fernet import Fernet
+from django.db import connection
 from django.utils import timezone
 
 from integrations.models import ExternalSystem, SignOfLife
 from integrations.workers import signs
 
+from . import services
 from .commands import manage
+from .pgbouncer import PgBouncer
 from .processes import free_port
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -79,3 +82,28 @@ def test_a_database_that_is_not_there_is_said_once(well):
     assert status == 1
     assert "wrong database:" in said and "Check DATABASE_URL" in said
     assert "Traceback" not in said
+
+
+def test_what_pgbouncer_breaks_is_found_out(well):
+    name = str(connection.settings_dict["NAME"])
+    pooler = PgBouncer(services.run_dir() / f"pgbouncer-{name}", services.run_dir() / "postgresql", name, 5)
+    try:
+        status, said = doctor(**well, DATABASE_URL=pooler.url(), DATABASE_PREPARED_STATEMENTS="1")
+        assert status == 1
+        assert "wrong time limits: A session has no statement_timeout, lock_timeout.\n" in said, said
+        assert (
+            "ALTER ROLE postgres SET statement_timeout = 30000; ALTER ROLE postgres SET lock_timeout = 15000;" in said
+        )
+        keeps = pooler.version() >= (1, 22)
+        assert ("wrong pooler: It loses prepared statements between transactions" in said) is not keeps, said
+        status, said = doctor(
+            **well,
+            DATABASE_URL=pooler.url(),
+            DATABASE_PREPARED_STATEMENTS="0",
+            DATABASE_STATEMENT_TIMEOUT="0",
+            DATABASE_LOCK_TIMEOUT="0",
+        )
+        assert status == 0, said
+        assert "ok    pooler: between here and PostgreSQL, and no statement is prepared" in said
+    finally:
+        pooler.stop()

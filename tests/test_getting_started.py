@@ -21,7 +21,8 @@ from . import services
 ROOT = Path(__file__).resolve().parent.parent
 DESKS = "dma dbconfig-no-thanks request-tracker5 rt5-standalone rt5-db-sqlite redmine redmine-sqlite webhook"
 MISSING = (
-    f"chromium-headless-shell faketime nginx-light clamav-daemon clamdscan curl jq prometheus systemd gettext {DESKS}"
+    "chromium-headless-shell faketime nginx-light clamav-daemon pgbouncer clamdscan curl jq prometheus systemd gettext "
+    + DESKS
 )
 # Programs that the installer looks for, besides Chromium.
 PROGRAMS = [
@@ -31,6 +32,7 @@ PROGRAMS = [
     "msgfmt",
     "nginx",
     "clamd",
+    "pgbouncer",
     "clamdscan",
     "curl",
     "jq",

@@ -5,8 +5,6 @@ from __future__ import annotations
 import shutil
 import tempfile
 from collections.abc import Iterator
-from dataclasses import dataclass
-from enum import StrEnum
 from pathlib import Path
 
 from django.apps import apps
@@ -21,27 +19,14 @@ from integrations.fields import EncryptedTextField, Undecryptable
 from integrations.watch import readiness
 from integrations.workers import signs
 
+from . import doctor_sessions
+from .finding import Finding, Verdict
+
 # Free bytes below which a disk is nearly full, and seconds by which two clocks may differ.
 FREE, APART = 1024**3, 5
 OLDEST_POSTGRESQL = 13
 # Django's checks of settings that follow from BASE_URL.
 OF_HTTPS = {"security.W004", "security.W008", "security.W012", "security.W016"}
-
-
-class Verdict(StrEnum):
-    OK = "ok"
-    LOOK = "look"
-    WRONG = "wrong"
-
-
-@dataclass(frozen=True)
-class Finding:
-    """`subject`: what was looked at. `mend`: what to do, "" if nothing."""
-
-    verdict: Verdict
-    subject: str
-    said: str
-    mend: str = ""
 
 
 MENDS = {
@@ -150,6 +135,7 @@ def _database() -> Iterator[Finding]:
         yield Finding(Verdict.WRONG, "clock", said, "Let both follow a time server (NTP). Signatures carry the time.")
     else:
         yield Finding(Verdict.OK, "clock", f"as that of the database, PostgreSQL {version}")
+    yield from doctor_sessions.findings()
 
 
 def _secrets() -> Iterator[Finding]:

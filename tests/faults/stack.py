@@ -144,7 +144,7 @@ class FaultStack(RunningExchange):
 
     def start_worker(self, name: str, **settings: str) -> None:
         """Starts an additional worker with its own settings."""
-        self.start_command(name, self._worker(name), **settings)
+        self.start_command(name, self.worker_command(name), **settings)
 
     def start_command(self, name: str, arguments: list[str], **settings: str) -> None:
         """Starts another Python process with its own settings."""
@@ -164,12 +164,13 @@ class FaultStack(RunningExchange):
         )
         return f"{super().logs(lines)}\n{ends}"
 
-    def _commands(self) -> dict[str, list[str]]:
-        commands = super()._commands()
+    def commands(self) -> dict[str, list[str]]:
+        commands = super().commands()
         self._worker_command = commands.pop("worker")
-        return commands | {name: self._worker(name) for name in WORKERS}
+        return commands | {name: self.worker_command(name) for name in WORKERS}
 
-    def _worker(self, name: str) -> list[str]:
+    def worker_command(self, name: str) -> list[str]:
+        """The arguments of Python for a worker of that name."""
         return [*self._worker_command, "--hostname", f"{name}@%h", "--concurrency", "2"]
 
     def _played(self, system_id: str) -> dict[str, Any]:

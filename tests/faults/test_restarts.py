@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from urllib.parse import urlsplit
-
 import pytest
 
-from tests.exchange import ROOT
-from tests.nginx import start_nginx
 from tests.processes import free_port
 
+from .hosts import start_proxy, web_port
 from .stack import WORKERS
 
 pytestmark = pytest.mark.xdist_group("faults")
@@ -26,20 +23,11 @@ UNFINISHED = """
 @pytest.fixture
 def behind_a_proxy(exchange, tmp_path):
     """A second web server, and our nginx before both, which the clients call. `restart(name)` restarts a process."""
-    first, port, second = exchange.base_url, free_port(), free_port()
-    commands = exchange._commands()
-    commands["web2"] = [word.replace(str(urlsplit(first).port), str(second)) for word in commands["web"]]
+    own, port, first, second = exchange.base_url, free_port(), web_port(exchange), free_port()
+    commands = exchange.commands()
+    commands["web2"] = [word.replace(str(first), str(second)) for word in commands["web"]]
     exchange.start_command("web2", commands["web2"])
-    proxy = start_nginx(
-        tmp_path,
-        ROOT / "docs" / "compose" / "nginx.conf",
-        {
-            "server web:8000 max_fails=0;": "".join(
-                f"server 127.0.0.1:{each} max_fails=0;\n" for each in (urlsplit(first).port, second)
-            ),
-            "listen 8080;": f"listen 127.0.0.1:{port};",
-        },
-    )
+    proxy = start_proxy(tmp_path, port, [first, second])
 
     def restart(name: str) -> None:
         exchange.processes[name].stop()
@@ -49,7 +37,7 @@ def behind_a_proxy(exchange, tmp_path):
     exchange.base_url = f"http://127.0.0.1:{port}"
     exchange.until("the proxy and both web servers answer", exchange.is_answering)
     yield restart
-    exchange.base_url = first
+    exchange.base_url = own
     proxy.stop()
     exchange.processes.pop("web2").stop()
 

@@ -67,12 +67,12 @@ class TwoDesksExchange(RunningExchange):
         return tokens[1]
 
     def start(self) -> None:
-        for name in self._commands():
+        for name in self.commands():
             self.start_process(name)
         self.until(f"the web server of {self.name} answers", self.is_answering)
 
-    def _commands(self) -> dict[str, list[str]]:
-        commands = super()._commands()
+    def commands(self) -> dict[str, list[str]]:
+        commands = super().commands()
         del commands["simulator"]
         return {**commands, "worker": [*commands["worker"], "--concurrency", "2"]}
 

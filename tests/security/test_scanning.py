@@ -15,7 +15,7 @@ from integrations.models import ExternalReference, IncomingOperation
 from tests.factories import ChangeFactory, UserFactory
 from tests.html_forms import post_form
 from tests.pages import text, web
-from tests.processes import start, until
+from tests.processes import installed, start, until
 from tests.rows import each_row
 
 pytestmark = pytest.mark.django_db
@@ -148,7 +148,7 @@ def clamd(tmp_path_factory):
         "ConcurrentDatabaseReload no\n"
     )
     # A copy: where AppArmor is on, its profile lets the installed one read no folders but its own.
-    program = shutil.copy(shutil.which("clamd") or "clamd", folder / "clamd")
+    program = shutil.copy(installed("clamd"), folder / "clamd")
     daemon = start([str(program), "--config-file", str(config)], log=folder / "stdout")
     until("clamd listens", (folder / "socket").exists)
     yield f"clamdscan --config-file={config} --no-summary -"
