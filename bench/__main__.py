@@ -13,7 +13,7 @@ from integrations.sandbox.local.interruption import Interrupted, interruptible
 from . import saved
 from .checks import CheckFailed
 from .figures import Figure, table
-from .rows import LARGE_ROWS, ROWS
+from .rows import LARGE_ROWS, LONG_ROWS, ROWS
 from .session import Session
 from .stack import Stack
 
@@ -21,12 +21,13 @@ from .stack import Stack
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     parser.add_argument("--rounds", type=int, default=3, help="interleaved rounds (default: %(default)s)")
-    parser.add_argument("--only", nargs="+", choices=[*ROWS, *LARGE_ROWS], help="only these rows")
+    parser.add_argument("--only", nargs="+", choices=[*ROWS, *LARGE_ROWS, *LONG_ROWS], help="only these rows")
     parser.add_argument("--large", action="store_true", help="the rows that need a large database")
     parser.add_argument("--changes", type=int, default=500, help="to drain, ten operations each (default: %(default)s)")
     parser.add_argument(
         "--size", type=int, default=1_000_000, help="changes in a large database (default: %(default)s)"
     )
+    parser.add_argument("--minutes", type=int, default=30, help="of the soak (default: %(default)s)")
     parser.add_argument("--save", type=Path, metavar="FILE", help="keeps the ratios of this run")
     parser.add_argument("--against", type=Path, metavar="FILE", help="says what got worse since a saved run")
     options = parser.parse_args()
@@ -37,7 +38,7 @@ def main() -> int:
     names = options.only or [*(LARGE_ROWS if options.large else ROWS)]
     try:
         with interruptible():
-            figures, machine = _measure(names, options.rounds, options.changes, options.size)
+            figures, machine = _measure(names, options)
     except Interrupted:
         print("Interrupted. All started processes have ended.", file=sys.stderr)
         return 130
@@ -55,7 +56,7 @@ def main() -> int:
     return int(any(each.verdict == "worse" for each in comparisons))
 
 
-def _measure(names: Sequence[str], rounds: int, changes: int, size: int) -> tuple[list[Figure], str]:
+def _measure(names: Sequence[str], options: argparse.Namespace) -> tuple[list[Figure], str]:
     """Runs all rounds. Returns the figures and a description of the machine."""
     begun = time.monotonic()
 
@@ -63,11 +64,11 @@ def _measure(names: Sequence[str], rounds: int, changes: int, size: int) -> tupl
         print(f"[{time.monotonic() - begun:4.0f} s] {text}", file=sys.stderr, flush=True)
 
     with Stack() as stack:
-        session = Session(stack, changes, size, say)
-        rows = [{**ROWS, **LARGE_ROWS}[name](session) for name in names]
-        for number in range(1, rounds + 1):
+        session = Session(stack, options.changes, options.size, options.minutes, say)
+        rows = [{**ROWS, **LARGE_ROWS, **LONG_ROWS}[name](session) for name in names]
+        for number in range(1, options.rounds + 1):
             for row in rows:
-                say(f"round {number} of {rounds}, {row.name}")
+                say(f"round {number} of {options.rounds}, {row.name}")
                 row.measure()
         return [figure for row in rows for figure in row.figures], stack.describe()
 

@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import cycle
 from typing import cast
 from urllib.parse import urlsplit
 
@@ -29,9 +30,14 @@ class _Connection(asyncio.Protocol):
         self._next = next_request
         self._messages = Messages()
         self._transport: asyncio.Transport
+        self._due = 0.0  # when it may call next
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
+        self._call()
+
+    def _call(self) -> None:
+        self._due = max(time.monotonic(), self._due) + self._run.pause
         self._transport.write(self._next())
 
     def data_received(self, data: bytes) -> None:
@@ -45,17 +51,26 @@ class _Connection(asyncio.Protocol):
             self._run.answered(head, body)
             if self._run.is_over:
                 self._transport.close()
+            elif (early := self._due - time.monotonic()) > 0:
+                asyncio.get_running_loop().call_later(early, self._call_later)
             else:
-                self._transport.write(self._next())
+                self._call()
+
+    def _call_later(self) -> None:
+        if self._run.is_over:
+            self._transport.close()
+        else:
+            self._call()
 
     def connection_lost(self, error: Exception | None) -> None:
         self._run.closed()
 
 
 class _Run:
-    """All connections of one measurement."""
+    """All connections of one measurement. `pause`: seconds from one call of a connection to its next, at least."""
 
-    def __init__(self, connections: int, status: bytes, warm_up: float, seconds: float) -> None:
+    def __init__(self, connections: int, status: bytes, warm_up: float, seconds: float, pause: float) -> None:
+        self.pause = pause
         self._open = connections
         self._expected = b"HTTP/1.1 " + status
         now = time.monotonic()
@@ -93,25 +108,38 @@ class _Run:
         return Load(self._all, self._measured / self._seconds)
 
 
-def load(url: str, requests: Sequence[NextRequest], status: int, warm_up: float, seconds: float) -> Load:
-    """Calls `url` for `warm_up` and then `seconds` seconds, on one connection for each of `requests`.
+def load(
+    urls: Sequence[str],
+    requests: Sequence[NextRequest],
+    status: int,
+    warm_up: float,
+    seconds: float,
+    per_second: float | None = None,
+) -> Load:
+    """Calls the servers for `warm_up` and then `seconds` seconds, on one connection for each of `requests`.
 
-    Raises RuntimeError if an answer has another status, or if the server closes a connection.
+    The connections go to the `urls` in turn. `per_second`: the most calls of all connections together; without it each
+    connection calls as fast as it is answered. Raises RuntimeError if an answer has another status, or if a server
+    closes a connection.
     """
-    return asyncio.run(_load(url, requests, status, warm_up, seconds))
+    pause = len(requests) / per_second if per_second else 0.0
+    return asyncio.run(_load(urls, requests, status, warm_up, seconds, pause))
 
 
-async def _load(url: str, requests: Sequence[NextRequest], status: int, warm_up: float, seconds: float) -> Load:
-    address = urlsplit(url)
-    host, port = address.hostname or "", address.port or 80
-    run = _Run(len(requests), str(status).encode(), warm_up, seconds)
+async def _load(
+    urls: Sequence[str], requests: Sequence[NextRequest], status: int, warm_up: float, seconds: float, pause: float
+) -> Load:
+    run = _Run(len(requests), str(status).encode(), warm_up, seconds, pause)
     loop = asyncio.get_running_loop()
-    for next_request in requests:
+    for url, next_request in zip(cycle(urls), requests, strict=False):
+        address = urlsplit(url)
 
         def connection(next_request: NextRequest = next_request) -> _Connection:
             return _Connection(run, next_request)
 
-        await loop.create_connection(connection, host, port)
+        await loop.create_connection(connection, address.hostname or "", address.port or 80)
+        # With pauses, the connections do not all call at the same moment.
+        await asyncio.sleep(pause / len(requests))
     return await run.load()
 
 

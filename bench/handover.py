@@ -46,7 +46,7 @@ class Handover:
 
     def measure(self) -> None:
         session = self._session
-        ours, baseline = _creates(session.partners.tokens), _rows(session.baseline_tokens)
+        ours, baseline = creates(session.partners.tokens), _rows(session.baseline_tokens)
         _compare(session, self.figures, session.partners, ours, baseline)
 
 
@@ -61,7 +61,7 @@ class AddComment:
     def measure(self) -> None:
         session, seed = self._session, self._seed
         numbers = [f"CHG{number:07}" for number in range(1, _CHANGES + 1)]
-        _compare(session, self.figures, seed, _comments(seed.tokens, numbers), _rows(session.baseline_tokens))
+        _compare(session, self.figures, seed, comments(seed.tokens, numbers), _rows(session.baseline_tokens))
 
 
 def _compare(session: Session, figures: list[Figure], seed: OurSeed, ours: Connections, baseline: Connections) -> None:
@@ -94,7 +94,7 @@ def _rate(session: Session, side: Side, database: str, requests: Connections, ha
             "PostgreSQL": [stack.postgresql.process.child.pid],
         }
     )
-    came = load(url, requests, 201, WARM_UP, SECONDS)
+    came = load([url], requests, 201, WARM_UP, SECONDS)
     how = "on" if has_workers else "off"
     cost = profile(meter.used(), WARM_UP + SECONDS, came.answered)
     session.say(f"{side.name}, workers {how}: {came.rate:.0f}/s; {cost}")
@@ -116,7 +116,7 @@ def _all_arrived(stack: Stack, side: Side, database: str, expected: int) -> Call
 # --- The callers and their requests ---
 
 
-def _creates(tokens: Mapping[str, str]) -> Connections:
+def creates(tokens: Mapping[str, str]) -> Connections:
     """`Create` requests of the partners in turn. Each hands its changes to the next partner."""
     return [partial(next, _create_requests(system_id, tokens)) for system_id in islice(cycle(SYSTEMS), CLIENTS)]
 
@@ -136,7 +136,7 @@ def _row_requests(system_id: str, tokens: Mapping[str, str]) -> Iterator[bytes]:
         yield post("/handover/", _headers("Token", tokens[system_id]), body)
 
 
-def _comments(tokens: Mapping[str, str], numbers: list[str]) -> Connections:
+def comments(tokens: Mapping[str, str], numbers: list[str]) -> Connections:
     """Comments by ten agents, each on separate changes: two people seldom comment on one change at a time."""
     return [partial(next, _comment_requests(place, tokens, numbers)) for place in range(CLIENTS)]
 

@@ -69,7 +69,7 @@ def create_rates(
         meter = CpuMeter({"web": [web.child.pid], "PostgreSQL": [stack.postgresql.process.child.pid]})
         own = time.process_time()
         scheme = "Bearer" if side is OURS else "Token"
-        came = load(url, _connections(number, scheme, tokens), 201, WARM_UP, SECONDS)
+        came = load([url], connections(number, scheme, tokens), 201, WARM_UP, SECONDS)
         used = {**meter.used(), "clients": time.process_time() - own}
         cost = profile(used, WARM_UP + SECONDS, came.answered)
         session.say(f"{side.name}, {number} clients: {came.rate:.0f}/s; {cost}")
@@ -82,8 +82,8 @@ def create_rates(
     return rates
 
 
-def _connections(number: int, scheme: str, tokens: Mapping[str, str]) -> list[NextRequest]:
-    """One request source for each client. The clients act for the partners in turn."""
+def connections(number: int, scheme: str, tokens: Mapping[str, str]) -> list[NextRequest]:
+    """`Create` requests: one source for each client. The clients act for the partners in turn."""
     return [
         partial(next, _requests(system_id, f"{scheme} {tokens[system_id]}"))
         for system_id in islice(cycle(SYSTEMS), number)
@@ -101,7 +101,7 @@ def _headers(authorization: str, key: str) -> dict[str, str]:
 
 def ceiling(stack: Stack) -> float:
     """Calls per second that the clients can make to the sink, which does almost nothing: the limit of the clients."""
-    connections = _connections(CLIENTS[-1], "Bearer", dict.fromkeys(SYSTEMS, "none"))
-    came = load(stack.sink.url, connections, 200, 0.5, 2)
+    callers = connections(CLIENTS[-1], "Bearer", dict.fromkeys(SYSTEMS, "none"))
+    came = load([stack.sink.url], callers, 200, 0.5, 2)
     stack.sink.take()
     return came.rate

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from tests.processes import Process
 
 from . import checks
-from .cpu import CpuMeter, profile
+from .cpu import Cost, CpuMeter
 from .deliveries import check_all_delivered
 from .figures import Figure
 from .seeding import OurSeed, copy_ours
@@ -35,11 +35,11 @@ _LAST_SETTLED = "SELECT (extract(epoch FROM max(settled_at)) * 1000000)::bigint 
 
 @dataclass(frozen=True)
 class Drained:
-    """`seconds`: from the first arrival to the last result. `cost`: the processor time, as text."""
+    """`seconds`: from the first arrival to the last result. `cost`: the processor time."""
 
     arrivals: list[Arrival]
     seconds: float
-    cost: str
+    cost: Cost
 
     @property
     def rate(self) -> float:
@@ -152,8 +152,17 @@ def check_baseline(messages: Sequence[tuple[str, str]], arrivals: Sequence[Arriv
     checks.equal("after the tasks of the baseline", found, dict.fromkeys(found, len(messages)))
 
 
-def watch(stack: Stack, workers: Sequence[Process], expected: int, is_done: Callable[[], bool] = lambda: True) -> str:
-    """Waits until `expected` messages have arrived and `is_done()`. Returns the processor time meanwhile, as text."""
+def watch(
+    stack: Stack,
+    workers: Sequence[Process],
+    expected: int,
+    is_done: Callable[[], bool] = lambda: True,
+    **further: list[int],
+) -> Cost:
+    """Waits until `expected` messages have arrived and `is_done()`. Returns the processor time meanwhile.
+
+    `further`: process ids of other parts, by name.
+    """
     wait(stack, workers, lambda: stack.sink.count() > 0)
     begun, already = time.monotonic(), stack.sink.count()
     meter = CpuMeter(
@@ -162,10 +171,11 @@ def watch(stack: Stack, workers: Sequence[Process], expected: int, is_done: Call
             "PostgreSQL": [stack.postgresql.process.child.pid],
             "Redis": [stack.redis.process.child.pid],
             "sink": [stack.sink.process.child.pid],
+            **further,
         }
     )
     wait(stack, workers, lambda: is_done() and stack.sink.count() >= expected)
-    return profile(meter.used(), time.monotonic() - begun, expected - already)
+    return Cost(meter.used(), time.monotonic() - begun, expected - already)
 
 
 def wait(stack: Stack, processes: Sequence[Process], is_met: Callable[[], bool]) -> None:

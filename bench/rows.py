@@ -8,6 +8,7 @@ from .collecting import Collect
 from .hand_made import HandMade
 from .handover import AddComment, Handover
 from .hanging import Hanging
+from .hosts import Hosts
 from .incoming import Incoming
 from .large import Size
 from .latency import Latency
@@ -18,6 +19,7 @@ from .outgoing import Drain, Workers
 from .pages import Pages
 from .session import Row, Session
 from .smax import Bulk
+from .soak import Soak
 
 RowMaker = Callable[[Session], Row]
 
@@ -33,6 +35,9 @@ ROWS: dict[str, RowMaker] = {
     "open-pages": OpenPages,
     "hanging": Hanging,
     "workers": Workers,
+    "hosts": Hosts,
     "statements": HandMade,
 }
 LARGE_ROWS: dict[str, RowMaker] = {"size": Size, "memory": Memory, "pages": Pages, "mapped-log": MappedLog}
+# Only when they are named: they take long.
+LONG_ROWS: dict[str, RowMaker] = {"soak": Soak}

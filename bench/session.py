@@ -16,12 +16,13 @@ COMMENTS = 9
 
 class Session:
     """`changes`: the number of changes to drain, with ten operations each. `size`: the number of changes in a large
-    database. `say`: prints a line of progress."""
+    database. `minutes`: of the soak. `say`: prints a line of progress."""
 
-    def __init__(self, stack: Stack, changes: int, size: int, say: Callable[[str], None]) -> None:
+    def __init__(self, stack: Stack, changes: int, size: int, minutes: int, say: Callable[[str], None]) -> None:
         self.stack = stack
         self._changes = changes
         self.size = size
+        self.minutes = minutes
         self.say = say
         self._messages: list[tuple[str, str]] = []
 

@@ -65,7 +65,7 @@ class Bulk:
         before = stack.postgresql.value(_DATABASE, _CHANGES)
         stack.postgresql.checkpoint()
         meter = CpuMeter({"web": [web.child.pid], "PostgreSQL": [stack.postgresql.process.child.pid]})
-        came = load(url, connections, 200, WARM_UP, SECONDS)
+        came = load([url], connections, 200, WARM_UP, SECONDS)
         entities = came.answered * ENTITIES
         session.say(f"POST ces: {came.rate * ENTITIES:.0f}/s; {profile(meter.used(), WARM_UP + SECONDS, entities)}")
         stack.stop([web])
@@ -87,7 +87,7 @@ def poll_time(session: Session, database: str) -> float:
         )
         for system_id in SYSTEMS
     ]
-    came = load(url, [partial(next, cycle(polls))], 200, WARM_UP, SECONDS)
+    came = load([url], [partial(next, cycle(polls))], 200, WARM_UP, SECONDS)
     stack.stop([web])
     return 1000 / came.rate
 

@@ -140,6 +140,8 @@ def test_changes_and_additions_are_written_by_save_alone() -> None:
         # Looks for an index.
         "changes/online_migrations.py": ["schema_editor.connection.cursor()", "connection.cursor()"],
         "integrations/setup/doctor.py": ["connection.cursor()"],  # reads the clock and the encoding of the database
+        # Reads the limits of a session, and asks what a pooler keeps.
+        "integrations/setup/doctor_sessions.py": ["connection.cursor()", "taking.cursor()"],
         "changes/models/activity.py": ["connection.cursor()"] * 2,  # the time of the last activity
         "changes/models/history.py": ["connection.cursor()"],  # the audit row, a copy of the record's row
         **{name: calls for name, calls in around.items() if name.startswith(STATEMENTS)},  # see the next test
