@@ -27,8 +27,8 @@ from casexchange.web.error_pages import refused_call
 from casexchange.web.long_polling import LongPolls
 from casexchange.web.requests import REQUEST_ID
 from casexchange.web.watching import ADDRESSES
-from changes.api.waiting import CAN_WAIT, HAS_WAITED, Wait
 from changes.calls import CALLS, OF_ADAPTERS
+from changes.waiting import CAN_WAIT, HAS_WAITED, Wait
 from changes.work import HEADER, sane
 
 logger = logging.getLogger(__name__)

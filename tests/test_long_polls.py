@@ -7,7 +7,7 @@ import pytest
 
 from casexchange.web import long_polling
 from casexchange.web.long_polling import LongPolls
-from changes.api.waiting import CALLS, PAGES, Wait
+from changes.waiting import CALLS, PAGES, Wait
 
 pytestmark = pytest.mark.any_database
 # Far longer than the test takes: whoever is answered before did not wait.

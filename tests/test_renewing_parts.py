@@ -7,9 +7,9 @@ from typing import Any, NamedTuple
 import pytest
 
 from changes.actor import acting
-from changes.api.waiting import CAN_WAIT
 from changes.choices import Decision, Phase
 from changes.models import Approval, BulkJob, Change, Comment
+from changes.waiting import CAN_WAIT
 from integrations.models import ExternalReference, OutgoingOperation
 from integrations.outgoing import breaker
 from integrations.pages.test_operation import sending

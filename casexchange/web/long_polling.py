@@ -9,7 +9,7 @@ from collections.abc import Callable, Hashable
 from concurrent.futures import Executor
 from contextlib import suppress
 
-from changes.api.waiting import CALLS, PAGES, Keys, Wait
+from changes.waiting import CALLS, PAGES, Keys, Wait
 
 logger = logging.getLogger(__name__)
 

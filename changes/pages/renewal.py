@@ -8,7 +8,7 @@ again, all its parts poll at once.
 
 The answer to a page that shows the newest version may wait for news: see `waiting()`. Then one look at the database
 serves all waiting pages of a web server, and the news are there within a second. A server that cannot wait
-(changes/api/waiting.py) answers at once. A 204 may name a newer version of the same content, in the same header.
+(changes/waiting.py) answers at once. A 204 may name a newer version of the same content, in the same header.
 
 A view that knows the version of a part without rendering it answers with `answer()`. Otherwise use `Part`, whose
 version is a hash of the rendered text:
@@ -35,7 +35,7 @@ from django.template.loader import render_to_string
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from changes.api.waiting import CAN_WAIT, HAS_WAITED, PAGES, Keys, Wait, later
+from changes.waiting import CAN_WAIT, HAS_WAITED, PAGES, Keys, Wait, later
 
 from .htmx import VERSION
 

@@ -22,8 +22,8 @@ from rest_framework.utils.urls import replace_query_param
 from changes.api.exceptions import Conflict, Problem
 from changes.api.fields import IdentifierField, LineField, StrictSerializer, TextField
 from changes.api.views import ApiView
-from changes.api.waiting import CAN_WAIT, HAS_WAITED, Keys, Wait, later
 from changes.validators import validate_web_address
+from changes.waiting import CAN_WAIT, HAS_WAITED, Keys, Wait, later
 from integrations.choices import Delivery, DeliveryStatus
 from integrations.models import ExternalReference, ExternalSystem, OutgoingOperation
 from integrations.outgoing import outbox, payloads

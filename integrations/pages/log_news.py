@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from changes.api.waiting import Keys
 from changes.pages.renewal import Watch
+from changes.waiting import Keys
 from integrations.choices import DeliveryStatus
 from integrations.models import DeliveryAttempt, IncomingOperation, OutgoingOperation
 

@@ -15,6 +15,7 @@ from django.utils import timezone
 
 from changes.models import restored_copy
 from integrations.backup import resuming
+from integrations.backup.programs import server_version
 from integrations.fields import EncryptedTextField, Undecryptable
 from integrations.watch import readiness
 from integrations.workers import signs
@@ -116,11 +117,9 @@ def _database() -> Iterator[Finding]:
         yield Finding(Verdict.LOOK, "database", said, "Set DATABASE_URL to a PostgreSQL database in production.")
         return
     with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT clock_timestamp(), current_setting('server_encoding'), current_setting('server_version_num')::int"
-        )
-        now, encoding, number = cursor.fetchone()
-    version = number // 10000
+        cursor.execute("SELECT clock_timestamp(), current_setting('server_encoding')")
+        now, encoding = cursor.fetchone()
+    version = server_version()
     if version < OLDEST_POSTGRESQL:
         yield Finding(
             Verdict.WRONG, "database", f"It is PostgreSQL {version}.", f"Move to {OLDEST_POSTGRESQL} or later."

@@ -12,9 +12,9 @@ from django.template.loader import render_to_string
 from django.utils.html import format_html_join
 from django.utils.safestring import SafeString
 
-from changes.api.waiting import Keys
 from changes.models import Change
 from changes.pages.renewal import Watch
+from changes.waiting import Keys
 
 # Between the versions of the page's own content and of what other apps show on it, and before the stamp.
 _BETWEEN, _STAMPED = "/", "@"
