@@ -6,6 +6,7 @@ import base64
 import hmac
 import re
 import struct
+import threading
 import time
 from smtplib import SMTPRecipientsRefused
 from typing import Any
@@ -65,10 +66,12 @@ def give_code(client: Client, code: str, **headers: str) -> Any:
 
 
 class SlowMail(EmailBackend):
-    """A mail server that takes its time."""
+    """A mail server that takes its time: until `goes_on` is set."""
+
+    goes_on = threading.Event()
 
     def send_messages(self, messages: Any) -> int:
-        time.sleep(2)
+        assert self.goes_on.wait(30)
         return super().send_messages(messages)
 
 

@@ -31,6 +31,8 @@ UNFINISHED = {
     "the body of a GET": ("GET", "/accounts/login/", FORM, 1000),
     "a head without an end": ("POST", "/accounts/login/", "", 0),
 }
+# Seconds that a page takes at least if it waits until those callers have had their time (WEB_TIMEOUT is 4 there).
+HELD_UP = 3
 FILE_BYTES = 20 * 1024 * 1024
 
 
@@ -144,13 +146,13 @@ def large_file(running_exchange):
 @pytest.mark.parametrize("name", UNFINISHED)
 def test_16_unfinished_requests_hold_up_no_page_of_the_bare_server(bare, name):
     with connections(bare, bare.head(*UNFINISHED[name]), 16):
-        assert bare.slowest_page() < 1
+        assert bare.slowest_page() < HELD_UP
 
 
 def test_16_stalled_readers_hold_up_no_page_of_the_bare_server(bare, large_file):
     path, token = large_file
     with connections(bare, bare.head("GET", path, token=token), 16, receive_buffer=4096):
-        assert bare.slowest_page() < 1
+        assert bare.slowest_page() < HELD_UP
 
 
 def test_behind_the_proxy_200_unfinished_requests_and_50_stalled_readers_hold_up_no_page(proxied, large_file):
@@ -160,7 +162,7 @@ def test_behind_the_proxy_200_unfinished_requests_and_50_stalled_readers_hold_up
             count = 200 // len(UNFINISHED) + (number < 200 % len(UNFINISHED))
             stack.enter_context(connections(proxied, proxied.head(*request), count))
         stack.enter_context(connections(proxied, proxied.head("GET", path, token=token), 50, receive_buffer=4096))
-        assert proxied.slowest_page() < 1
+        assert proxied.slowest_page() < HELD_UP
 
 
 def test_the_proxy_keeps_no_password_of_an_address(proxied):
