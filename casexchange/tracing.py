@@ -16,6 +16,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, cast
 
+import psycopg
 from django.core.exceptions import ImproperlyConfigured
 
 from changes import spans, work
@@ -50,7 +51,20 @@ def set_up(service: str) -> None:
     provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
     CeleryInstrumentor().instrument(tracer_provider=provider)
     PsycopgInstrumentor().instrument(tracer_provider=provider)
-    spans.use(_Tracer(provider.get_tracer("casexchange")))
+    spans.use(_Tracer(provider.get_tracer("casexchange")), _traced_cursor(provider))
+
+
+def _traced_cursor(provider: Any) -> type[psycopg.Cursor[Any]]:
+    """The cursor of prepared statements with a span for each. The instrumentation knows only the connection's own."""
+    from opentelemetry.instrumentation.dbapi import CursorTracer, DatabaseApiIntegration
+
+    tracer = CursorTracer(DatabaseApiIntegration("casexchange", "postgresql", tracer_provider=provider))
+
+    class TracedCursor(psycopg.Cursor[Any]):
+        def execute(self, *args: Any, **kwargs: Any) -> Any:
+            return tracer.traced_execution(self, super().execute, *args, **kwargs)
+
+    return TracedCursor
 
 
 def _ids() -> Any:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Protocol
+from typing import Any, Protocol
+
+import psycopg
 
 Fields = Mapping[str, object]
 
@@ -30,12 +32,18 @@ class Tracer(Protocol):
 
 
 _tracer: Tracer | None = None
+_cursor: type[psycopg.Cursor[Any]] = psycopg.Cursor
 
 
-def use(tracer: Tracer) -> None:
-    global _tracer
-    _tracer = tracer
+def use(tracer: Tracer, cursor: type[psycopg.Cursor[Any]]) -> None:
+    global _tracer, _cursor
+    _tracer, _cursor = tracer, cursor
 
 
 def tracer() -> Tracer | None:
     return _tracer
+
+
+def prepared_cursor() -> type[psycopg.Cursor[Any]]:
+    """The class of cursor for prepared statements: see changes/models/prepared.py."""
+    return _cursor

@@ -6,9 +6,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-import psycopg
 from django.conf import settings
 from django.db import connection
+
+from changes.spans import prepared_cursor
 
 # The number of executions on a connection after which a statement is prepared.
 THRESHOLD = 3
@@ -32,7 +33,7 @@ def prepared() -> Iterator[None]:
     connection.ensure_connection()
     session: Any = connection.connection  # the driver's connection
     ordinary = session.cursor_factory, session.prepare_threshold
-    session.cursor_factory, session.prepare_threshold = psycopg.Cursor, THRESHOLD
+    session.cursor_factory, session.prepare_threshold = prepared_cursor(), THRESHOLD
     try:
         yield
     finally:
