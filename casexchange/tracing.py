@@ -58,7 +58,7 @@ def _traced_cursor(provider: Any) -> type[psycopg.Cursor[Any]]:
     """The cursor of prepared statements with a span for each. The instrumentation knows only the connection's own."""
     from opentelemetry.instrumentation.dbapi import CursorTracer, DatabaseApiIntegration
 
-    tracer = CursorTracer(DatabaseApiIntegration("casexchange", "postgresql", tracer_provider=provider))
+    tracer: Any = CursorTracer(DatabaseApiIntegration("casexchange", "postgresql", tracer_provider=provider))
 
     class TracedCursor(psycopg.Cursor[Any]):
         def execute(self, *args: Any, **kwargs: Any) -> Any:
