@@ -49,7 +49,10 @@ def environment() -> dict[str, str]:
     parameters = connection.settings_dict
     _, own = DatabaseClient.settings_to_cmd_args_env({**parameters, "OPTIONS": _options(parameters)}, [])
     named = {"PGHOST": "HOST", "PGPORT": "PORT", "PGUSER": "USER", "PGDATABASE": "NAME"}
-    values = {name: str(parameters[key]) for name, key in named.items() if parameters.get(key)}
+    # DATABASE_URL may name the server in its parameters too, as in ?host=/run/postgresql.
+    given = {key: value for key, value in parameters.items() if value}
+    given = {key.upper(): value for key, value in (parameters.get("OPTIONS") or {}).items()} | given
+    values = {name: str(given[key]) for name, key in named.items() if key in given}
     return {**os.environ, **values, **(own or {})}
 
 
