@@ -98,7 +98,7 @@ class _Writes:
 
     def __call__(self, execute: Callable[..., Any], sql: Any, params: Any, many: bool, context: Any) -> Any:
         result = execute(sql, params, many, context)
-        if not (is_written_apart() or str(sql)[:20].lstrip().upper().startswith(_NO_WRITE)):
+        if not (is_written_apart() or str(sql)[:20].lstrip(" \n(").upper().startswith(_NO_WRITE)):
             if context["connection"].in_atomic_block:
                 transaction.on_commit(self._note)  # a rollback discards this
             else:
