@@ -105,9 +105,15 @@ def from_replica(desk: ReplicatedExchange, username: str, address: str) -> Read:
 def write(pages: Client, number: str, title: str) -> None:
     """Edits the change as a person does."""
     address = f"/changes/{number}/edit/"
-    fields = read_form(pages.get(address), "title")["fields"]
-    answer = pages.post(address, data={**fields, "title": title}, allow_redirects=False)
+    post(pages, address, address, having="title", title=title)
+
+
+def post(pages: Client, page: str, address: str, having: str = "csrfmiddlewaretoken", **typed: str) -> str:
+    """Posts the fields of a form of the page, with those that were typed. Returns where the answer leads."""
+    fields = read_form(pages.get(page), having)["fields"]
+    answer = pages.post(address, data={**fields, **typed}, allow_redirects=False)
     assert answer.status_code == 302, answer.text
+    return answer.headers["Location"]
 
 
 # --- What is read where ---
@@ -166,6 +172,26 @@ def test_a_look_at_a_change_is_a_write_and_a_look_at_the_list_is_none(desk, numb
     assert "written" in carol.get(f"/changes/{number}/").cookies
     assert "written" not in carol.get(f"/changes/{number}/").cookies
     assert not desk.api("alice").patch(f"/api/v1/changes/{number}/", json={"title": "Another"}).cookies
+
+
+def test_what_a_worker_did_for_a_person_counts_as_theirs_once_the_page_of_the_job_says_so(desk, number):
+    alice = desk.pages("alice")
+    chosen = post(alice, f"/changes/{number}/", "/changes/bulk/comment/", scope="ticked", change=number)
+    job = post(alice, chosen, chosen, preview="1", body="Done", visibility="private")
+    post(alice, job, f"{job}start/")
+    assert "written" not in desk.pages("alice").get(job).cookies
+    post(alice, job, f"{job}stop/")
+    assert "written" in desk.pages("alice").get(job).cookies
+
+
+def test_an_export_from_the_replica_is_that_of_the_primary(desk, number):
+    carol = desk.pages("carol")
+    carol.cookies.set("written", "FFFFFFFFFFFFFFFF")
+    for address in ("/changes/export.csv", "/changes/export/history.csv"):
+        there = from_replica(desk, "carol", address).answer
+        here = desk.read(carol, address)
+        assert here.reason == "own_write" and here.answer.headers["Content-Type"] == there.headers["Content-Type"]
+        assert number in there.text and there.text == here.answer.text
 
 
 @pytest.mark.parametrize("forged", ["0", "FFFFFFFFFFFFFFFF", "x", "-1", "A" * 99])

@@ -69,7 +69,12 @@ def reads_from_replica(get: Get) -> Get:
 
 
 def note_own_write(response: HttpResponseBase) -> None:
-    """Keeps the browser's next pages on the primary until the replica has what was just written."""
+    """Keeps the browser's next pages on the primary until the replica has all that was written so far.
+
+    Does nothing without a replica.
+    """
+    if not has_replica():
+        return
     try:
         position = own_position()
     except Error:
