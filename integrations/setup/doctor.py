@@ -159,9 +159,9 @@ def _replica() -> Finding:
     identifier = "SELECT system_identifier FROM pg_control_system()"
     try:
         with connection.cursor() as primary, connections[REPLICA].cursor() as replica:
-            primary.execute(f"SELECT pg_current_wal_flush_lsn(), ({identifier}), current_database()")  # nosec
+            primary.execute(f"SELECT pg_current_wal_flush_lsn(), ({identifier}), current_database()")
             written, *own = primary.fetchone()
-            replica.execute(f"SELECT pg_is_in_recovery(), ({identifier}), current_database()")  # nosec
+            replica.execute(f"SELECT pg_is_in_recovery(), ({identifier}), current_database()")
             is_standby, *its = replica.fetchone()
             if is_standby and its == own:
                 replica.execute("SELECT greatest(%s - pg_last_wal_replay_lsn(), 0)", [written])
