@@ -276,3 +276,12 @@ def test_the_doctor_says_whether_it_is_a_replica_of_this_database(desk):
     assert re.match(r"ok    replica: a standby of the database, \d+ bytes behind", well)
     assert f"wrong replica: It is no standby: it takes writes of its own.{mend}" in itself
     assert f"wrong replica: It is a copy of another database.{mend}" in other
+
+
+def test_a_replica_that_was_promoted_is_not_read_from(desk, number):
+    """The last test: there is no replica after it."""
+    audrey = desk.pages("audrey")
+    from_replica(desk, "audrey", "/changes/")
+    desk.on(desk.replica, "SELECT pg_promote()")
+    until("the primary answers", lambda: desk.read(audrey, "/changes/").reason == "unreachable", pause=0.2)
+    assert desk.processes["web"].has_printed("since the replica failed: it is no standby")
