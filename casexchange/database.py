@@ -13,6 +13,14 @@ CONNECTION = {
     "keepalives_count": 3,
     "tcp_user_timeout": 30_000,
 }
+# For a replica the primary can step in, so a page waits less for it.
+REPLICA_CONNECTION = {
+    "connect_timeout": 2,
+    "keepalives_idle": 2,
+    "keepalives_interval": 1,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 3_000,
+}
 
 
 def postgresql_options(limits: Mapping[str, float], own: Mapping[str, Any]) -> dict[str, Any]:

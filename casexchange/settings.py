@@ -1,7 +1,6 @@
 """All settings, read from the environment. The table in README.md documents them."""
 
 import os
-import re
 from datetime import timedelta
 from typing import Any
 
@@ -10,7 +9,7 @@ from django.core.exceptions import ImproperlyConfigured
 from kombu import Queue
 
 import casexchange
-from casexchange.database import postgresql_options
+from casexchange.database_settings import *  # noqa: F403 - the databases, in a module of their own
 from casexchange.environment import (
     command,
     encryption_keys,
@@ -32,14 +31,6 @@ from casexchange.sign_in_settings import *  # noqa: F403 - the settings of signi
 from casexchange.smax_settings import *  # noqa: F403
 
 VERSION = casexchange.__version__
-
-
-def _database() -> dict[str, Any]:
-    default = f"sqlite:///{VAR_DIR / 'db.sqlite3'}"
-    # The error does not quote the URL: it holds a password.
-    if not re.match(r"(sqlite|postgres|postgresql|psql|pgsql)://", env.str("DATABASE_URL", default)):
-        raise ImproperlyConfigured("DATABASE_URL: write sqlite:///FILE or postgres://USER:PASSWORD@HOST:PORT/NAME")
-    return env.db_url("DATABASE_URL", default)
 
 
 BASE_URL = one_of(
@@ -190,40 +181,6 @@ CONTENT_SECURITY_POLICY = {
         "form-action": [SELF],
     }
 }
-
-# --- Database: SQLite for a small desk, PostgreSQL in production ---
-
-DATABASES = {"default": _database()}
-_default = DATABASES["default"]
-if _default["ENGINE"].endswith("sqlite3"):
-    _default["OPTIONS"] = {
-        # A write lock that is requested at BEGIN waits its turn. Requested later, it fails at once with "database is
-        # locked".
-        "transaction_mode": "IMMEDIATE",
-        "timeout": 20,
-        # FULL, not NORMAL: a committed operation must survive a power cut.
-        "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;",
-    }
-else:
-    _default["ENGINE"] = "casexchange.postgresql"
-    # Each thread keeps its connection, and there are few threads. A pool would save no connection and would add its own
-    # locks and checks to each request.
-    _default["CONN_MAX_AGE"] = int(positive("DATABASE_CONN_MAX_AGE", 60))
-    _default["CONN_HEALTH_CHECKS"] = True
-    # A sign-in would open such a cursor, which PgBouncer loses in transaction mode.
-    _default["DISABLE_SERVER_SIDE_CURSORS"] = True
-    DATABASE_LIMITS = {
-        # Seconds. No statement of ours takes nearly as long; a stuck one is ended so that it does not block the others.
-        # The idle limit is below the lock limit: a process that hangs inside a transaction loses its locks before the
-        # processes that wait for them give up.
-        "statement_timeout": zero_or_more("DATABASE_STATEMENT_TIMEOUT", 30),
-        "lock_timeout": zero_or_more("DATABASE_LOCK_TIMEOUT", 15),
-        "idle_in_transaction_session_timeout": zero_or_more("DATABASE_IDLE_TIMEOUT", 10),
-    }
-    _default["OPTIONS"] = postgresql_options(DATABASE_LIMITS, _default.get("OPTIONS", {}))
-DATABASE_PREPARED_STATEMENTS = env.bool("DATABASE_PREPARED_STATEMENTS", True)  # see integrations/statements/
-# The folder of pg_dump, pg_restore and psql. Without it, those of the server's version are looked for.
-POSTGRESQL_BIN = env.str("POSTGRESQL_BIN", "")
 
 # --- Celery: the broker only wakes workers; the operations to send are in the database ---
 

@@ -100,7 +100,7 @@ def restore_postgresql_database(name: str, file: Path) -> None:
 
 
 def postgresql_version() -> str:
-    return Path(_postgresql_program("postgres")).parts[-3]
+    return Path(postgresql_program("postgres")).parts[-3]
 
 
 def redis_url(number: int) -> str:
@@ -198,16 +198,20 @@ class PostgreSQL(Service):
         folder.mkdir(mode=0o700)
         if self._user:
             shutil.chown(folder, self._user)
-        command = [_postgresql_program("initdb"), "--username=postgres", "--auth=trust", "--no-sync", "--encoding=UTF8"]
-        self._initdb = start([*command, str(folder / "data")], log=folder.with_suffix(".initdb.log"), user=self._user)
+        self._making = self._make_data()
+
+    def _make_data(self) -> Process:
+        command = [postgresql_program("initdb"), "--username=postgres", "--auth=trust", "--no-sync", "--encoding=UTF8"]
+        log = self.folder.with_suffix(".initdb.log")
+        return start([*command, str(self.folder / "data")], log=log, user=self._user)
 
     def start(self, *options: str, signal_to_stop: str = "SIGQUIT") -> None:
         """`options` are those of `postgres`. By default it is stopped at once, like a crash."""
-        if self._initdb.wait() != 0:
-            raise RuntimeError(f"initdb failed:\n{self._initdb.log()}")
+        if self._making.wait() != 0:
+            raise RuntimeError(f"The cluster could not be made:\n{self._making.log()}")
         # The data need not survive a power cut, so nothing waits for the disk.
         speed = ["-cfsync=off", "-cfull_page_writes=off"]
-        command = [_postgresql_program("postgres"), f"-D{self.folder / 'data'}", f"-k{self.folder}"]
+        command = [postgresql_program("postgres"), f"-D{self.folder / 'data'}", f"-k{self.folder}"]
         self.process = start(
             [*command, "-clisten_addresses=", "-cmax_connections=200", *speed, *options],
             log=self.folder.with_suffix(".log"),
@@ -216,7 +220,7 @@ class PostgreSQL(Service):
         )
 
     def stop(self) -> None:
-        self._initdb.stop()
+        self._making.stop()
         super().stop()
 
     def connect(self, database: str = "postgres") -> psycopg.Connection[Any]:
@@ -267,12 +271,12 @@ class Redis(Service):
 
 
 def _run_on_postgresql(program: str, database: str, *options: str) -> None:
-    command = [_postgresql_program(program), f"--host={run_dir() / 'postgresql'}", "--username=postgres"]
+    command = [postgresql_program(program), f"--host={run_dir() / 'postgresql'}", "--username=postgres"]
     done = subprocess.run([*command, f"--dbname={database}", *options], capture_output=True, text=True)
     assert done.returncode == 0, f"{program}: {done.stderr}"
 
 
-def _postgresql_program(name: str) -> str:
+def postgresql_program(name: str) -> str:
     """The path of a program: the newest version of Debian's packages, otherwise the one on the PATH."""
     installed = sorted(Path("/usr/lib/postgresql").glob(f"*/bin/{name}"), key=lambda path: float(path.parts[4]))
     program = str(installed[-1]) if installed else shutil.which(name)

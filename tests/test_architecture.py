@@ -139,7 +139,9 @@ def test_changes_and_additions_are_written_by_save_alone() -> None:
         "changes/security_log/chain.py": ["connection.cursor()"],  # an advisory lock, too
         # Looks for an index.
         "changes/online_migrations.py": ["schema_editor.connection.cursor()", "connection.cursor()"],
-        "integrations/setup/doctor.py": ["connection.cursor()"],  # reads the clock and the encoding of the database
+        # Reads the clock and the encoding of the database, and how it and its replica stand.
+        "integrations/setup/doctor.py": ["connection.cursor()", "connection.cursor()", "connections[REPLICA].cursor()"],
+        "changes/replica/freshness.py": ["connections[alias].cursor()"],  # asks for positions in the log
         # Reads the limits of a session, and asks what a pooler keeps.
         "integrations/setup/doctor_sessions.py": ["connection.cursor()", "taking.cursor()"],
         "changes/models/activity.py": ["connection.cursor()"] * 2,  # the time of the last activity

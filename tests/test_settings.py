@@ -17,6 +17,8 @@ BAD = [
     ("TRUSTED_PROXIES", "proxy.example.com", "TRUSTED_PROXIES: 'proxy.example.com' does not appear to be"),
     ("DATABASE_URL", "garbage", "DATABASE_URL: write sqlite:///FILE or postgres://"),
     ("DATABASE_URL", "mysql://u:secret@h/n", "DATABASE_URL: write sqlite:///FILE or postgres://"),
+    ("DATABASE_REPLICA_URL", "garbage", "DATABASE_REPLICA_URL: write postgres://USER:PASSWORD@HOST:PORT/NAME"),
+    ("DATABASE_REPLICA_URL", "sqlite:///secret@file", "DATABASE_REPLICA_URL: write postgres://USER:PASSWORD@HOST"),
     ("DATABASE_STATEMENT_TIMEOUT", "-1", "DATABASE_STATEMENT_TIMEOUT='-1': give a number, such as 30, or 0"),
     ("DATABASE_LOCK_TIMEOUT", "long", "DATABASE_LOCK_TIMEOUT='long': give a number, such as 15, or 0"),
     ("DATABASE_IDLE_TIMEOUT", "inf", "DATABASE_IDLE_TIMEOUT='inf': give a number, such as 10, or 0"),
@@ -57,7 +59,16 @@ def test_a_bad_value_is_named_in_one_line(tmp_path, name, value, message):
     environment = {**os.environ, "VAR_DIR": str(tmp_path), "DEBUG": "0"}
     if name.startswith("DATABASE_"):
         environment["DATABASE_URL"] = "postgres://u@h/n"  # it is never called
-    environment[name] = value
+    assert_refused({**environment, name: value}, message)
+
+
+def test_sqlite_has_no_replica(tmp_path):
+    urls = {"DATABASE_URL": f"sqlite:///{tmp_path}/db", "DATABASE_REPLICA_URL": "postgres://u:secret@h/n"}
+    environment = {**os.environ, **urls, "VAR_DIR": str(tmp_path), "DEBUG": "0"}
+    assert_refused(environment, "DATABASE_REPLICA_URL: only PostgreSQL has replicas, but DATABASE_URL is SQLite")
+
+
+def assert_refused(environment, message):
     done = subprocess.run(
         [sys.executable, "manage.py", "check"], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60
     )

@@ -21,8 +21,10 @@ from changes.api.parsers import REPEATABLE_BYTES
 from changes.calls import CALLS
 from changes.conflicts import RETRY_AFTER, count_error, is_unavailable, is_undone, is_written_apart, retry, what_to_do
 from changes.exceptions import ChangeRefused
+from changes.pages.from_replica import note_own_write
 from changes.pages.sign_in.interruptions import INTERRUPTIONS, answer_to
 from changes.pages.sign_in.middleware import before_the_view
+from changes.replica.reading import has_replica
 
 logger = logging.getLogger(__name__)
 
@@ -46,22 +48,34 @@ class ConflictMiddleware:
 
     def process_view(self, request: HttpRequest, view: View, args: Any, kwargs: Any) -> HttpResponseBase:
         writes = _Writes()
+        # Opening a page notes what the person has seen.
+        is_kept_up = has_replica() and not request.path.startswith(CALLS)
         with ExitStack() as stack:
-            if request.method not in SAFE:
+            if request.method not in SAFE or is_kept_up:
                 stack.enter_context(connection.execute_wrapper(writes))
-            try:
-                call = partial(_answer, view, request, *args, **kwargs)
-                return retry(call, lambda: not writes.are_committed and _is_readable_again(request))
-            except Error as error:
-                if not is_unavailable(error):
-                    raise
-                return not_now(request, error, writes.are_committed)
-            except ChangeRefused as refusal:
-                # A page without a form to show the refusal in. The API handles its own refusals before this.
-                return refused(request, refusal)
-            except INTERRUPTIONS as interruption:
-                # Django calls no `process_exception` for a view that a middleware calls.
-                return answer_to(request, interruption)
+            response = self._answered(request, writes, partial(_answer, view, request, *args, **kwargs))
+        if is_kept_up and writes.are_committed:
+            note_own_write(response)
+        return response
+
+    def _answered(
+        self, request: HttpRequest, writes: _Writes, call: Callable[[], HttpResponseBase]
+    ) -> HttpResponseBase:
+        def may_repeat() -> bool:
+            return (request.method in SAFE or not writes.are_committed) and _is_readable_again(request)
+
+        try:
+            return retry(call, may_repeat)
+        except Error as error:
+            if not is_unavailable(error):
+                raise
+            return not_now(request, error, writes.are_committed)
+        except ChangeRefused as refusal:
+            # A page without a form to show the refusal in. The API handles its own refusals before this.
+            return refused(request, refusal)
+        except INTERRUPTIONS as interruption:
+            # Django calls no `process_exception` for a view that a middleware calls.
+            return answer_to(request, interruption)
 
     def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponseBase | None:
         """Answers 503 if the database fails after the view, such as while a page is rendered."""
@@ -84,7 +98,7 @@ class _Writes:
 
     def __call__(self, execute: Callable[..., Any], sql: Any, params: Any, many: bool, context: Any) -> Any:
         result = execute(sql, params, many, context)
-        if not (is_written_apart() or str(sql)[:20].lstrip().upper().startswith(_NO_WRITE)):
+        if not (is_written_apart() or str(sql)[:20].lstrip(" \n(").upper().startswith(_NO_WRITE)):
             if context["connection"].in_atomic_block:
                 transaction.on_commit(self._note)  # a rollback discards this
             else:

@@ -20,6 +20,7 @@ from django_htmx.http import retarget
 from changes.actor import Person, signed_in
 from changes.models import BulkJob, Change
 from changes.pages.access import StaffPage, require
+from changes.pages.from_replica import note_own_write
 from changes.pages.htmx import asks_for_part
 from changes.pages.renewal import Part
 from changes.pages.resume import typed_fields
@@ -155,11 +156,15 @@ class JobPage(OneJob):
         if asks_for_part(request) and job.is_running:
             return part.answer(request)
         context |= {"part": part, "results": Results(job, progress, request.GET)}
-        if not asks_for_part(request):
-            return render(request, "changes/bulk_job.html", context)
-        # The job has just finished: the answer replaces the whole job, with its results.
-        done = render(request, "changes/includes/bulk_state.html", {**context, "is_part": True})
-        return retarget(done, "#job")
+        if asks_for_part(request):
+            # The job has just finished: the answer replaces the whole job, with its results.
+            done = render(request, "changes/includes/bulk_state.html", {**context, "is_part": True})
+            response = retarget(done, "#job")
+        else:
+            response = render(request, "changes/bulk_job.html", context)
+        if not job.is_running:
+            note_own_write(response)  # a worker did it for the person, who now looks at the changes
+        return response
 
     def _preview(self, job: BulkJob) -> HttpResponse:
         kind = kind_of(job)

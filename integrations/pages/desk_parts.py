@@ -14,6 +14,7 @@ from uuid import UUID
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import User
 from django.core.cache import cache
+from django.db import router
 from django.db.models import CharField, Exists, OuterRef, Q, QuerySet
 from django.db.models.functions import Cast
 from django.utils import timezone
@@ -226,8 +227,9 @@ def _count(user: User, hours: list[datetime]) -> dict[datetime, tuple[int, int]]
         within = Q(pk__gte=first_key(hour), pk__lt=first_key(hour + HOUR))
         columns[f"out_{place}"] = CappedCount(OutgoingOperation.objects.filter(within), HOUR_COUNTED)
         columns[f"in_{place}"] = CappedCount(IncomingOperation.objects.filter(within), HOUR_COUNTED)
-    # A query needs a row to attach its subqueries to; the user's row serves.
-    row: Any = get_user_model()._default_manager.filter(pk=user.pk).values("pk").annotate(**columns).get()
+    # A query needs a row to attach its subqueries to; the user's row serves, in the database that has the operations.
+    people = get_user_model()._default_manager.using(router.db_for_read(OutgoingOperation))
+    row: Any = people.filter(pk=user.pk).values("pk").annotate(**columns).get()
     return {hour: (row[f"out_{place}"], row[f"in_{place}"]) for place, hour in enumerate(hours)}
 
 

@@ -24,6 +24,7 @@ from changes.pages import csv_file, renewal
 from changes.pages.access import StaffPage, roles_with
 from changes.pages.change import news
 from changes.pages.fields import ZONE, Minute, work_in_zone_of
+from changes.pages.from_replica import reads_from_replica
 from changes.pages.htmx import asks_for_part, is_automatic, lead_to
 from changes.pages.renewal import Part
 from integrations.choices import Delivery, DeliveryStatus
@@ -45,6 +46,7 @@ TYPED = ("change", "error")
 class ExchangeLog(StaffPage):
     """The log of outgoing or incoming operations. A request by htmx gets only the rows."""
 
+    @reads_from_replica
     def get(self, request: HttpRequest) -> HttpResponse:
         is_incoming = request.GET.get("direction") == "in"
         has_times = bool(request.GET.get("since") or request.GET.get("until"))
@@ -73,6 +75,7 @@ class ExchangeLog(StaffPage):
 class LogExport(StaffPage):
     """The operations of the log that the filters match, with the attempts of each, as a CSV file."""
 
+    @reads_from_replica
     def get(self, request: HttpRequest) -> HttpResponseBase:
         work_in_zone_of(request.GET)
         log = Log(request.GET, request.GET.get("direction") == "in")

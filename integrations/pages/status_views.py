@@ -9,6 +9,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from changes.pages.access import StaffPage
+from changes.pages.from_replica import reads_from_replica
 from changes.pages.htmx import asks_for_part
 from changes.pages.renewal import Part
 from changes.pages.resume import typed_fields
@@ -22,6 +23,7 @@ from .by_hand_forms import OpenBreakerForm
 class ExchangeStatus(StaffPage):
     """The status of all systems: operations waiting, in flight and refused, and the rates of delivery."""
 
+    @reads_from_replica
     def get(self, request: HttpRequest) -> HttpResponse:
         now = timezone.now()
         statuses = status.with_last_days(status.all_statuses(now), now)

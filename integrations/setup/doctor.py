@@ -10,10 +10,11 @@ from pathlib import Path
 from django.apps import apps
 from django.conf import settings
 from django.core.checks import ERROR, run_checks
-from django.db import DEFAULT_DB_ALIAS, Error, connection
+from django.db import DEFAULT_DB_ALIAS, Error, connection, connections
 from django.utils import timezone
 
 from changes.models import restored_copy
+from changes.replica.reading import REPLICA, has_replica
 from integrations.backup import resuming
 from integrations.backup.programs import server_version
 from integrations.fields import EncryptedTextField, Undecryptable
@@ -56,6 +57,8 @@ def findings() -> Iterator[Finding]:
             yield Finding(Verdict.LOOK, name, f"not known: {check.detail}")
     if checks[readiness.DATABASE].is_ok and checks[readiness.MIGRATIONS].is_ok:
         yield from _database()
+        if has_replica():
+            yield _replica()
         yield from _secrets()
         yield from _restored_copy()
 
@@ -135,6 +138,25 @@ def _database() -> Iterator[Finding]:
     else:
         yield Finding(Verdict.OK, "clock", f"as that of the database, PostgreSQL {version}")
     yield from doctor_sessions.findings()
+
+
+def _replica() -> Finding:
+    identifier = "SELECT system_identifier FROM pg_control_system()"
+    try:
+        with connection.cursor() as primary, connections[REPLICA].cursor() as replica:
+            primary.execute(f"SELECT pg_current_wal_flush_lsn(), ({identifier}), current_database()")
+            written, *own = primary.fetchone()
+            replica.execute(f"SELECT pg_is_in_recovery(), ({identifier}), current_database()")
+            is_standby, *its = replica.fetchone()
+            if is_standby and its == own:
+                replica.execute("SELECT greatest(%s - pg_last_wal_replay_lsn(), 0)", [written])
+                return Finding(Verdict.OK, REPLICA, f"a standby of the database, {replica.fetchone()[0]} bytes behind")
+    except Error as error:
+        mend = "Check DATABASE_REPLICA_URL, and that the standby runs and lets this machine in."
+        return Finding(Verdict.WRONG, REPLICA, f"It cannot be read, so the primary answers: {error}".strip(), mend)
+    said = "It is no standby: it takes writes of its own." if its == own else "It is a copy of another database."
+    mend = "Let DATABASE_REPLICA_URL lead to a streaming replica of this database, or leave it empty."
+    return Finding(Verdict.WRONG, REPLICA, said, mend)
 
 
 def _secrets() -> Iterator[Finding]:

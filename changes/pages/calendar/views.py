@@ -19,6 +19,7 @@ from django.utils import timezone
 from changes.choices import Phase
 from changes.models import Change
 from changes.pages.access import StaffPage
+from changes.pages.from_replica import reads_from_replica
 from changes.pages.list.filters import ChangeFilter, tidy
 from changes.queries.querysets import PLANNED_START, ChangeQuerySet, rows_of_each
 
@@ -99,6 +100,7 @@ class Cell:
 
 
 class CalendarPage(StaffPage):
+    @reads_from_replica
     def get(self, request: HttpRequest) -> HttpResponse:
         now, zone = timezone.now(), timezone.get_current_timezone()
         return render(request, "changes/calendar.html", {"calendar": Calendar(request, now, zone)})

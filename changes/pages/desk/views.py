@@ -7,6 +7,7 @@ from django.shortcuts import render
 
 from changes.actor import signed_in
 from changes.pages.access import StaffPage
+from changes.pages.from_replica import reads_from_replica
 from changes.pages.htmx import asks_for_part
 from changes.pages.renewal import Part
 
@@ -23,6 +24,7 @@ class DeskPage(StaffPage):
     htmx gets only the part that updates itself.
     """
 
+    @reads_from_replica
     def get(self, request: HttpRequest) -> HttpResponse:
         is_live = request.GET.get("updates") != STOPPED
         every = EVERY if is_live else 0

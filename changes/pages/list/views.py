@@ -21,6 +21,7 @@ from changes.models import Change, SavedFilter
 from changes.models.looks import news_since_looked
 from changes.pages.access import StaffPage
 from changes.pages.csv_file import download
+from changes.pages.from_replica import reads_from_replica
 from changes.pages.htmx import asks_for_part, lead_to
 from changes.queries.keyset import Page
 from changes.queries.querysets import ChangeQuerySet
@@ -65,9 +66,15 @@ class ChangeList(StaffPage):
     """The list of changes; for htmx only the part that the filters affect."""
 
     def get(self, request: HttpRequest) -> HttpResponse:
+        if GO in request.GET:
+            filterset = ChangeFilter(request.GET, request.user)
+            if filterset.is_valid():
+                return self._go(filterset)
+        return self._list(request)
+
+    @reads_from_replica
+    def _list(self, request: HttpRequest) -> HttpResponse:
         filterset, sort = ChangeFilter(request.GET, request.user), _sort(request.GET)
-        if GO in request.GET and filterset.is_valid():
-            return self._go(filterset)
         query, wanted = tidy(request.GET), request.GET.get("sort", "")
         is_kept = query.urlencode() in {saved.query for saved in filterset.options.saved}
         is_known = not wanted or Sort.read(wanted) is not None
@@ -111,6 +118,7 @@ class ChangeList(StaffPage):
 class ChangeExport(StaffPage):
     """The changes that the filters match, as a CSV file."""
 
+    @reads_from_replica
     def get(self, request: HttpRequest, *args: object, **kwargs: object) -> HttpResponseBase:
         filterset = ChangeFilter(request.GET, request.user)
         if not filterset.is_valid():
