@@ -7,7 +7,7 @@ from typing import Any
 from django.contrib.admin.models import CHANGE, LogEntry
 from django.db import transaction
 
-from integrations.models import ExternalSystem
+from integrations.models import DeliveryControl, ExternalSystem
 
 from . import outbox
 
@@ -21,7 +21,7 @@ def open_by_hand(system: ExternalSystem, user: Any, reason: str) -> None:
     """
     reason = reason.strip()
     with transaction.atomic():
-        outbox.open_breaker(system, f"{reason} ({user.get_username()})" if reason else "")
+        outbox.open_breaker(system, f"{reason}{_by(user.get_username())}" if reason else "")
         _log(system, user, f"Opened the circuit breaker. Reason: {reason}")
 
 
@@ -30,6 +30,19 @@ def close_by_hand(system: ExternalSystem, user: Any) -> None:
     with transaction.atomic():
         outbox.close_breaker(system)
         _log(system, user, "Closed the circuit breaker.")
+
+
+def rename_who_opened(former: str, name: str) -> None:
+    """Names who opened a circuit breaker by their new name."""
+    for control in DeliveryControl.objects.filter(breaker_reason__endswith=_by(former)):
+        reason = control.breaker_reason.removesuffix(_by(former)) + _by(name)
+        DeliveryControl.objects.filter(pk=control.pk, breaker_reason=control.breaker_reason).update(
+            breaker_reason=reason
+        )
+
+
+def _by(name: str) -> str:
+    return f" ({name})"
 
 
 def _log(system: ExternalSystem, user: Any, message: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from allauth.mfa.models import Authenticator
+from allauth.usersessions.models import UserSession
 from django.contrib.auth.models import User
 from django.db.models import Field, Model, Q
 from knox.models import AuthToken
@@ -13,7 +14,7 @@ from changes.models import SecurityEvent
 from integrations.fields import EncryptedTextField
 from integrations.models import SmaxToken
 
-from .tries import tries_of
+from .tries import names_of, tries_of
 
 # Secrets of the person. They prove who somebody is, and are of no use to read.
 SECRETS: dict[type[Model], set[str]] = {
@@ -21,6 +22,7 @@ SECRETS: dict[type[Model], set[str]] = {
     Authenticator: {"data"},
     AuthToken: {"digest"},
     SmaxToken: {"digest"},
+    UserSession: {"session_key"},
 }
 
 
@@ -37,7 +39,7 @@ def data_of(user: User) -> dict[str, Any]:
     about = Q(object_type="auth.user", object_id=str(user.pk))
     events = SecurityEvent.objects.filter(Q(actor_id=user.pk) | about).order_by("id")
     found["security_events"] = [_values(event) for event in events]
-    for tries in tries_of(user.get_username()):
+    for tries in tries_of(names_of(user)):
         if tries.exists():
             found[tries.model._meta.label_lower] = [_values(row) for row in tries]
     return found

@@ -1,10 +1,16 @@
 """`manage.py export_person` and `manage.py erase_person`."""
 
 import json
+import re
 import stat
 
 import pytest
+from allauth.account.models import EmailAddress
+from allauth.usersessions.models import UserSession
+from django.contrib.admin.models import CHANGE, LogEntry
 from django.contrib.auth import get_user_model
+from django.db import connection
+from django.test import Client
 from knox.models import AuthToken
 
 from changes.choices import Role
@@ -13,7 +19,7 @@ from changes.security_log import chain
 from tests.commands import manage
 from tests.factories import ChangeFactory, PartnerUserFactory, UserFactory
 from tests.pages import text, web
-from tests.security.people import signed_in
+from tests.security.people import LOGIN, signed_in
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -45,8 +51,10 @@ def test_an_export_has_all_that_names_a_person_and_no_secret(erika, tmp_path):
     assert len(data["knox.authtoken.user"]) == 1
     assert "signed_in" in {event["kind"] for event in data["security_events"]}
     written = file.read_text()
-    digest = AuthToken.objects.get().digest
-    assert not [secret for secret in (erika.password, erika.token, digest) if secret in written]
+    sessions = UserSession.objects.values_list("session_key", flat=True)
+    assert len(sessions) == 1
+    secrets = (erika.password, erika.token, AuthToken.objects.get().digest, *sessions)
+    assert not [secret for secret in secrets if secret in written]
     again = manage("export_person", "erika", str(file))
     assert (again.returncode, "is there already" in again.stderr) == (1, True)
     assert "There is no user named nobody" in manage("export_person", "nobody", str(tmp_path / "x")).stderr
@@ -77,6 +85,41 @@ def test_an_erased_person_is_named_nowhere_but_in_what_cannot_be_erased(erika, a
     chain.seal()
     assert SecurityEvent.objects.get(kind="person_erased").object_text == f"erased-{erika.pk}"
     assert manage("verify_audit").returncode == 0
+
+
+def tables_with(text):
+    """The tables that have it somewhere, in whatever column."""
+    with connection.cursor() as cursor:
+        tables = connection.introspection.table_names(cursor)
+        found = set()
+        for table in tables:
+            cursor.execute(f"SELECT * FROM {connection.ops.quote_name(table)}")  # noqa: S608
+            if any(text in str(row).lower() for row in cursor.fetchall()):
+                found.add(table)
+    return found
+
+
+def test_the_name_is_in_no_table_but_the_security_log(acme, ingrid):
+    person = UserFactory(username="zzerika", email="zz@desk.example", roles=[Role.AGENT, Role.INTEGRATION_ADMINISTRATOR])
+    EmailAddress.objects.create(user=person, email="zz.other@desk.example", verified=True)
+    signed_in("zzerika")
+    for name in ("ZZErika", "zz@desk.example", "zz.Other@desk.example"):
+        Client().post(LOGIN, {"username": name, "password": "wrong"})
+    web(person).post(f"/exchange/status/{acme.system_id}/open/", {"reason": "too slow"})
+    with_a_token = AuthToken.objects.create(user=person)[0]
+    LogEntry.objects.log_actions(ingrid.pk, [with_a_token], CHANGE, "Revoked.", single_object=True)
+    assert "integrations_deliverycontrol" in tables_with("zzerika") and "axes_accessattempt" in tables_with("zz")
+
+    done = manage("erase_person", "zzerika", "--yes")
+
+    assert done.returncode == 0, done.stderr
+    chain.seal()
+    left = tables_with("zzerika") | tables_with("zz@desk") | tables_with("zz.other")
+    assert left == {"changes_securityevent"}
+    told = int(re.search(r"(\d+) entries of the security log", done.stdout)[1])
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT * FROM changes_securityevent")
+        assert told == len([row for row in cursor.fetchall() if re.search("zzerika", str(row), re.IGNORECASE)])
 
 
 def test_accounts_that_are_needed_are_not_erased(transactional_db, acme):
