@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import gzip
 import json
 import os
@@ -17,6 +18,8 @@ from django.db.models import Model
 from django.utils import timezone
 
 CHUNK = 1024 * 1024
+# The length of the file to which this process wrote last: if it still has it, all of its members are whole.
+_whole: dict[Path, int] = {}
 
 
 def values_of(row: Model) -> dict[str, Any]:
@@ -36,12 +39,18 @@ def write(kind: str, lines: Iterable[Mapping[str, Any]]) -> None:
     file = folder / f"{kind}-{timezone.now():%Y-%m-%d}.jsonl.gz"
     descriptor = os.open(file, os.O_RDWR | os.O_CREAT, 0o600)
     with os.fdopen(descriptor, "r+b") as output:
-        # A process that died here may have left the beginning of a member, behind which nothing could be read.
-        output.truncate(_length_of_whole_members(file))
-        output.seek(0, os.SEEK_END)
-        output.write(gzip.compress(text.encode()))
+        # Two sweeps may write to one file.
+        fcntl.flock(output, fcntl.LOCK_EX)
+        length = output.seek(0, os.SEEK_END)
+        if _whole.get(file) != length:
+            # A process that died here may have left the beginning of a member, behind which nothing could be read.
+            length = output.truncate(_length_of_whole_members(file))
+        output.seek(length)
+        length += output.write(gzip.compress(text.encode()))
         output.flush()
         os.fsync(output.fileno())
+        _whole.clear()
+        _whole[file] = length
     _sync(folder)
 
 

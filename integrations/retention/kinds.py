@@ -33,8 +33,12 @@ class Kind(ABC):
         return self.name
 
     @abstractmethod
-    def rows(self) -> QuerySet[Any]:
-        """All that may go, however old."""
+    def rows(self, before: datetime) -> QuerySet[Any]:
+        """All that may go if it is older than `before`."""
+
+    def others(self, rows: Sequence[Any], before: datetime) -> Sequence[Any]:
+        """What may go now because these go."""
+        return ()
 
     @abstractmethod
     def lines(self, rows: Sequence[Any]) -> Iterator[dict[str, Any]]:
@@ -46,7 +50,7 @@ class Kind(ABC):
 
     def old(self, before: datetime, place: Place) -> QuerySet[Any]:
         """Those older than `before` behind `place`, in order."""
-        found = self.rows().filter(**{f"{self.moment}__lt": before})
+        found = self.rows(before).filter(**{f"{self.moment}__lt": before})
         if place:
             at, key = place
             found = found.filter(Q(**{f"{self.moment}__gt": at}) | Q(**{self.moment: at, "pk__gt": key}))
@@ -65,8 +69,8 @@ class _OfSystem(Kind):
     def key(self) -> str:
         return f"{self.name}:{self.system}"
 
-    def rows(self) -> QuerySet[Any]:
-        return retiring.delivered_before(self.system)
+    def rows(self, before: datetime) -> QuerySet[Any]:
+        return retiring.delivered_of(self.system)
 
 
 class Attempts(_OfSystem):
@@ -87,6 +91,12 @@ class Delivered(_OfSystem):
 
     name, setting = "delivered", "RETENTION_DELIVERED_DAYS"
 
+    def rows(self, before: datetime) -> QuerySet[Any]:
+        return retiring.without_need(super().rows(before), before)
+
+    def others(self, rows: Sequence[Any], before: datetime) -> Sequence[Any]:
+        return retiring.shared_by([row.pk for row in rows], before)
+
     def lines(self, rows: Sequence[Any]) -> Iterator[dict[str, Any]]:
         return ({**archived.values_of(row), "payload": row.whole_payload} for row in rows)
 
@@ -100,7 +110,7 @@ class IncomingBodies(Kind):
 
     name, setting, moment = "incoming", "RETENTION_INCOMING_BODY_DAYS", "received_at"
 
-    def rows(self) -> QuerySet[Any]:
+    def rows(self, before: datetime) -> QuerySet[Any]:
         return IncomingOperation.objects.all()
 
     def lines(self, rows: Sequence[Any]) -> Iterator[dict[str, Any]]:
@@ -116,7 +126,7 @@ class FinishedChanges(Kind):
     name, setting, moment = "changes", "RETENTION_CHANGE_DAYS", "last_activity_at"
     batch = 20
 
-    def rows(self) -> QuerySet[Any]:
+    def rows(self, before: datetime) -> QuerySet[Any]:
         return finished.changes()
 
     def lines(self, rows: Sequence[Any]) -> Iterator[dict[str, Any]]:

@@ -65,8 +65,9 @@ def _batch(kind: Kind, before: datetime) -> int | None:
         rows = list(found[: kind.batch])
         if not rows:
             return None
-        archived.write(kind.name, kind.lines(rows))
-        removed = kind.remove(rows)
+        going = [*rows, *kind.others(rows, before)]
+        archived.write(kind.name, kind.lines(going))
+        removed = kind.remove(going)
         if found.model is not Change:  # nothing is left of a change to pass over
             progress.place = f"{getattr(rows[-1], kind.moment).isoformat()} {rows[-1].pk}"
             progress.save()

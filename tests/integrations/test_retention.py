@@ -2,6 +2,9 @@
 
 import gzip
 import json
+import os
+import subprocess
+import sys
 import threading
 from datetime import timedelta
 from pathlib import Path
@@ -17,6 +20,7 @@ from integrations import tasks
 from integrations.models import DeliveryAttempt, ExternalReference, IncomingOperation, OutgoingOperation
 from integrations.retention import sweeping
 from tests.commands import manage
+from tests.exchange import ROOT
 from tests.factories import change_in
 from tests.pages import web
 
@@ -212,3 +216,50 @@ def test_nothing_goes_that_could_not_be_archived(delivered, tmp_path):
     done = manage("retain", **ALL, RETENTION_ARCHIVE=str(tmp_path / "archive"))
     assert done.returncode == 1
     assert not OutgoingOperation.objects.filter(payload__contains="removed_at").exists()
+
+
+def test_two_sweeps_write_every_line_to_the_same_file(tmp_path):
+    """Processes of their own, as an operator's command beside beat's."""
+    code = (
+        "import sys\n"
+        "from integrations.retention import archived\n"
+        "for number in range(40):\n"
+        "    archived.write('attempts', [{'id': f'{sys.argv[1]}-{number}-{line}'} for line in range(20)])\n"
+    )
+    script = tmp_path / "writes.py"
+    script.write_text(f"import django\ndjango.setup()\n{code}")
+    environment = {**os.environ, "RETENTION_ARCHIVE": str(tmp_path / "archive"), "PYTHONPATH": str(ROOT)}
+    environment["DJANGO_SETTINGS_MODULE"] = "casexchange.settings"
+    started = [subprocess.Popen([sys.executable, script, name], env=environment, cwd=ROOT) for name in ("a", "b")]
+    assert [process.wait(60) for process in started] == [0, 0]
+    lines = [line["id"] for line in archive_of(tmp_path / "archive", "attempts")]
+    assert len({*lines}) == len(lines) == 2 * 40 * 20
+
+
+def test_a_shared_copy_of_the_change_stays_as_long_as_one_needs_it(acme, beta, partner_api, partner, settings):
+    """Two comments that come at once go to the other partner with one copy of the change."""
+    known = {"system_id": "BETA", "external_id": "B-1"}
+    properties = {"title": "From BETA", "owning_group": acme.external_groups.get().group.name}
+    comments = [{"body": "Since ten."}, {"body": "Until eleven."}]
+    for sent, status in (
+        ({"operation": "Create", **known, "properties": properties}, 201),
+        ({"operation": "Update", **known, "comments": comments}, 200),
+    ):
+        assert partner_api(beta).post("/api/v1/operations/", sent).status_code == status
+    tasks.deliver()
+    assert {*OutgoingOperation.objects.values_list("status", flat=True)} == {"Delivered"}
+    sharing = OutgoingOperation.objects.exclude(snapshot_of=None).get()
+    shared = sharing.snapshot_of
+    settings.RETENTION_DELIVERED_DAYS = 30
+    is_old()
+    OutgoingOperation.objects.filter(pk=sharing.pk).update(settled_at=timezone.now())
+
+    tasks.retain()
+    sharing.refresh_from_db()
+    assert sharing.whole_payload["change"]["title"] == "From BETA"
+
+    is_old()
+    tasks.retain()
+    shared = OutgoingOperation.objects.get(pk=shared.pk)
+    sharing.refresh_from_db()
+    assert shared.is_forgotten and sharing.is_forgotten, "the one that was passed over, too"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from datetime import datetime
 from uuid import UUID
 
 from django.db.models import Exists, OuterRef
@@ -13,10 +14,29 @@ from integrations.models import OutgoingOperation
 from integrations.querysets import OutgoingQuerySet
 
 
-def delivered_before(system: int) -> OutgoingQuerySet:
-    """The delivered operations of this system whose content no other operation needs any more."""
-    open_ones = OutgoingOperation.objects.unsettled().filter(snapshot_of=OuterRef("pk"))
-    return OutgoingOperation.objects.filter(~Exists(open_ones), system=system, status=DeliveryStatus.DELIVERED)
+def delivered_of(system: int) -> OutgoingQuerySet:
+    return OutgoingOperation.objects.filter(system=system, status=DeliveryStatus.DELIVERED)
+
+
+def without_need(operations: OutgoingQuerySet, before: datetime) -> OutgoingQuerySet:
+    """Those of delivered operations whose content no other one needs.
+
+    An operation needs the content of the one whose copy of the change it shares until it was itself delivered so long
+    ago.
+    """
+    done = {"status": DeliveryStatus.DELIVERED, "settled_at__lt": before}
+    in_need = OutgoingOperation.objects.filter(snapshot_of=OuterRef("pk")).exclude(**done)
+    return operations.filter(~Exists(in_need))
+
+
+def shared_by(keys: Collection[UUID], before: datetime) -> list[OutgoingOperation]:
+    """The operations whose copy of the change these share, if they are old too and nobody needs it any more.
+
+    They were delivered before these, and passed over because these needed it then.
+    """
+    shared = OutgoingOperation.objects.filter(pk__in=keys).values("snapshot_of")
+    old = OutgoingOperation.objects.filter(pk__in=shared, status=DeliveryStatus.DELIVERED, settled_at__lt=before)
+    return [row for row in without_need(old.exclude(pk__in=keys), before) if not row.is_forgotten]
 
 
 def forget_content(keys: Collection[UUID]) -> None:
