@@ -3,6 +3,8 @@ from django.contrib.admin.apps import AdminConfig
 from django.db import connections
 from django.db.models.signals import post_migrate, pre_migrate
 
+from changes.online_migrations import LOCK_WAIT
+
 LIMITS = ("statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout")
 
 
@@ -22,8 +24,12 @@ class CaseExchangeAdminConfig(AdminConfig):
 
 
 def _lift_limits(using: str, **kwargs: object) -> None:
-    """Lifts the time limits during `migrate`: building an index on a large table may take longer than they allow."""
-    _execute(using, [f"SET {name} = 0" for name in LIMITS])
+    """Lifts the time limits during `migrate`: building an index on a large table may take longer than they allow.
+
+    But for the wait for a lock. Behind an `ALTER TABLE` that waits, such as for a backup, everybody else would wait.
+    The command `migrate` of this project tries again.
+    """
+    _execute(using, [f"SET {name} = 0" for name in LIMITS] + [f"SET lock_timeout = '{LOCK_WAIT}s'"])
 
 
 def _restore_limits(using: str, **kwargs: object) -> None:

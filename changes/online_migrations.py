@@ -7,9 +7,14 @@ so there the operations are those of Django.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from django.db import NotSupportedError, migrations
+
+# Seconds that a migration waits for a lock on a table. Everybody else would wait behind it.
+LOCK_WAIT = 3
 
 
 class AddIndexOnline(migrations.AddIndex):
@@ -25,7 +30,8 @@ class AddIndexOnline(migrations.AddIndex):
             if not _is_there(schema_editor, model, self.index.name):
                 schema_editor.add_index(model, self.index)
         elif _is_to_build(schema_editor, self.index.name):
-            schema_editor.add_index(model, self.index, concurrently=True)
+            with _patient(schema_editor):
+                schema_editor.add_index(model, self.index, concurrently=True)
 
     def database_backwards(self, app_label: str, schema_editor: Any, from_state: Any, to_state: Any) -> None:
         model = from_state.apps.get_model(app_label, self.model_name)
@@ -67,7 +73,8 @@ class RemoveFieldIndexOnline(migrations.AlterField):
             field = model._meta.get_field(self.name)
             # Django's own name for it.
             name = schema_editor._create_index_name(model._meta.db_table, [field.column])
-            schema_editor.execute(f"DROP INDEX CONCURRENTLY IF EXISTS {schema_editor.quote_name(name)}")
+            with _patient(schema_editor):
+                schema_editor.execute(f"DROP INDEX CONCURRENTLY IF EXISTS {schema_editor.quote_name(name)}")
 
 
 class CreateIndexOnline(migrations.RunPython):
@@ -84,13 +91,15 @@ class CreateIndexOnline(migrations.RunPython):
 
     def _create(self, apps: Any, schema_editor: Any) -> None:
         if schema_editor.connection.vendor == "postgresql" and _is_to_build(schema_editor, self.name):
-            schema_editor.execute(f"CREATE INDEX CONCURRENTLY {self.name} ON {self.table} {self.using}")
+            with _patient(schema_editor):
+                schema_editor.execute(f"CREATE INDEX CONCURRENTLY {self.name} ON {self.table} {self.using}")
             # What an index is made of has figures of its own, which the planner else lacks until the next autovacuum.
             schema_editor.execute(f"ANALYZE {self.table}")
 
     def _remove(self, apps: Any, schema_editor: Any) -> None:
         if schema_editor.connection.vendor == "postgresql":
-            schema_editor.execute(f"DROP INDEX CONCURRENTLY IF EXISTS {self.name}")
+            with _patient(schema_editor):
+                schema_editor.execute(f"DROP INDEX CONCURRENTLY IF EXISTS {self.name}")
 
 
 class AddFieldOnline(migrations.AddField):
@@ -124,6 +133,22 @@ class RemoveFieldLater(migrations.RemoveField):
         super().database_backwards(app_label, schema_editor, from_state, to_state)
 
 
+@contextmanager
+def _patient(schema_editor: Any) -> Iterator[None]:
+    """Waits without a limit for transactions that are under way: nobody waits behind the building of an index."""
+    if schema_editor.collect_sql:
+        yield
+        return
+    with schema_editor.connection.cursor() as cursor:
+        cursor.execute("SHOW lock_timeout")
+        (limit,) = cursor.fetchone()
+    schema_editor.execute("SET lock_timeout = 0")
+    try:
+        yield
+    finally:
+        schema_editor.execute(f"SET lock_timeout = '{limit}'")
+
+
 def _keep_default(schema_editor: Any, model: Any, field: Any) -> None:
     if schema_editor.connection.vendor != "postgresql" or field.null or field.has_db_default():
         return
@@ -148,12 +173,14 @@ def _is_to_build(schema_editor: Any, name: str) -> bool:
         cursor.execute("SELECT indisvalid FROM pg_index WHERE indexrelid = to_regclass(%s)", [name])
         found = cursor.fetchone()
     if found == (False,):
-        schema_editor.execute(f"DROP INDEX CONCURRENTLY {schema_editor.quote_name(name)}")
+        with _patient(schema_editor):
+            schema_editor.execute(f"DROP INDEX CONCURRENTLY {schema_editor.quote_name(name)}")
     return found != (True,)
 
 
 def _drop(schema_editor: Any, model: Any, index: Any) -> None:
     if schema_editor.connection.vendor == "postgresql":
-        schema_editor.execute(f"DROP INDEX CONCURRENTLY IF EXISTS {schema_editor.quote_name(index.name)}")
+        with _patient(schema_editor):
+            schema_editor.execute(f"DROP INDEX CONCURRENTLY IF EXISTS {schema_editor.quote_name(index.name)}")
     else:
         schema_editor.remove_index(model, index)

@@ -12,10 +12,12 @@ from typing import Any
 
 import psycopg
 import pytest
+from django.core.checks import run_checks
 from django.db import connection, migrations, models
 from django.db.migrations.executor import MigrationExecutor
 from django.db.migrations.migration import Migration
 from django.db.migrations.operations.base import Operation
+from django.db.migrations.recorder import MigrationRecorder
 from django.db.migrations.state import ProjectState
 
 from changes.online_migrations import AddFieldOnline, AddIndexOnline, RemoveFieldLater
@@ -129,7 +131,14 @@ def test_the_first_release_goes_on_while_its_database_is_upgraded(tmp_path: Path
     )
     try:
         until("the former release works", lambda: "ready" in log.read_text())
-        run("manage.py", "migrate")
+        # A backup reads all tables, for as long as it takes. Who waited behind it would make all others wait.
+        with psycopg.connect(f"host={services.run_dir() / 'postgresql'} user=postgres dbname={name}") as backup:
+            backup.execute("LOCK TABLE integrations_externalsystem IN ACCESS SHARE MODE")
+            migrate = start(
+                [sys.executable, "manage.py", "migrate"], log=tmp_path / "migrate", environment=environment, cwd=ROOT
+            )
+            until("migrate has found it locked", lambda: migrate.has_printed("locked by another session"))
+        assert migrate.wait(180) == 0, migrate.log()
     finally:
         stop.touch()
         status = former.wait()
@@ -168,3 +177,17 @@ def test_an_index_is_built_once_and_anew_if_its_building_was_broken_off(is_broke
     finally:
         with connection.schema_editor(atomic=False) as editor:
             operation.database_backwards("changes", editor, after, state)
+
+
+def test_the_records_are_not_checked_before_their_columns_are_there():
+    """`migrate` checks the records first: a release that adds a column could otherwise never be installed."""
+    table, last = "integrations_externalsystem", MigrationRecorder.Migration.objects.filter(app="integrations").last()
+    with connection.cursor() as cursor:
+        cursor.execute(f"ALTER TABLE {table} RENAME COLUMN description TO to_come")
+    MigrationRecorder.Migration.objects.filter(pk=last.pk).delete()
+    try:
+        assert run_checks(databases=["default"]) == []
+    finally:
+        last.save()
+        with connection.cursor() as cursor:
+            cursor.execute(f"ALTER TABLE {table} RENAME COLUMN to_come TO description")

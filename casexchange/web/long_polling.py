@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import signal
 from collections import Counter, defaultdict
 from collections.abc import Callable, Hashable
 from concurrent.futures import Executor
@@ -29,9 +30,15 @@ class LongPolls:
         self._looking: asyncio.Task[None] | None = None
         self._of_owner: Counter[Hashable] = Counter()
         self._of_share: Counter[str] = Counter()
+        self._is_watching = self._is_ending = False
 
     async def wait(self, wait: Wait) -> None:
-        """Returns when there is news, or when the time is over; at once if too many wait already."""
+        """Returns when there is news, or when the time is over; at once if too many wait, or if the server ends."""
+        if not self._is_watching:
+            self._is_watching = True
+            _when_asked_to_end(asyncio.get_running_loop(), self._end)
+        if self._is_ending:
+            return
         if self._of_owner[wait.owner] >= wait.most or self._of_share[wait.share] >= MOST[wait.share]:
             return
         event = asyncio.Event()
@@ -54,6 +61,14 @@ class LongPolls:
             if not keys[wait.key]:
                 del keys[wait.key]
 
+    def _end(self) -> None:
+        """Otherwise the server would wait for those who wait, and take no new calls meanwhile."""
+        self._is_ending = True
+        for keys in self._waiting.values():
+            for events in keys.values():
+                for event in events:
+                    event.set()
+
     async def _look(self) -> None:
         while count := sum(len(keys) for keys in self._waiting.values()):
             await asyncio.sleep(max(INTERVAL, count * FOR_EACH_KEY))
@@ -71,3 +86,17 @@ class LongPolls:
             # The calls go on to their view, which meets the error itself and answers it. Nobody waits in vain.
             logger.exception("Waiting calls are answered now: it cannot be found out what is new for them")
             return keys
+
+
+def _when_asked_to_end(loop: asyncio.AbstractEventLoop, call: Callable[[], None]) -> None:
+    """Calls it at SIGTERM and SIGINT, before the handlers that the server has set on its loop."""
+    # asyncio has no other way to ask for a handler than to look where it keeps them.
+    own: dict[int, asyncio.Handle] = getattr(loop, "_signal_handlers", {})
+    for number in (signal.SIGTERM, signal.SIGINT):
+        if handle := own.get(number):
+            loop.add_signal_handler(number, _both, call, handle)
+
+
+def _both(call: Callable[[], None], handle: asyncio.Handle) -> None:
+    call()
+    handle._run()  # type: ignore[attr-defined]

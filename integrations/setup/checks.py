@@ -7,10 +7,11 @@ from collections.abc import Collection
 from django.conf import settings
 from django.core.checks import CheckMessage, Tags, Warning, register
 from django.db import DEFAULT_DB_ALIAS, OperationalError, connection
+from django.db.migrations.executor import MigrationExecutor
 from django.db.models import Q
 
 from integrations.choices import Delivery
-from integrations.models import ExternalGroup, ExternalSystem, PartnerAccount
+from integrations.models import ExternalGroup, ExternalSystem
 
 
 @register
@@ -65,12 +66,14 @@ def partners_are_apart(
     if DEFAULT_DB_ALIAS not in (databases or ()):
         return []
     try:
-        # `migrate` checks before it creates the tables.
-        is_migrated = PartnerAccount._meta.db_table in connection.introspection.table_names()
+        # `migrate` checks before it makes the tables and columns that these queries read.
+        missing = MigrationExecutor(connection)
+        if missing.migration_plan(missing.loader.graph.leaf_nodes()):
+            return []
+        return [*_groups_with_both(), *_authorized_users(), *_adapters_without_password()]
     except OperationalError as error:
         text = f"The database cannot be reached, so its records were not checked: {error}"
         return [Warning(text, id="integrations.W004")]
-    return [*_groups_with_both(), *_authorized_users(), *_adapters_without_password()] if is_migrated else []
 
 
 def _adapters_without_password() -> list[CheckMessage]:

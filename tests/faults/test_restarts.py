@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
-import pytest
+import threading
+import time
+from pathlib import Path
 
+import pytest
+import requests
+
+from tests.exchange import PULLING
 from tests.processes import free_port
 
 from .hosts import start_proxy, web_port
@@ -49,3 +55,35 @@ def test_a_rolling_restart_loses_doubles_and_refuses_nothing(exchange, load, sin
     assert nothing_is_lost(work)
     assert work.failures == []
     assert exchange.query(UNFINISHED, since=since) == []
+
+
+def test_a_web_server_that_is_stopped_answers_those_who_wait_for_news(exchange):
+    """It would otherwise be away for as long as they may wait."""
+    port, answers = free_port(), []
+    exchange.start_command(
+        "web2", [word.replace(str(web_port(exchange)), str(port)) for word in exchange.commands()["web"]]
+    )
+    client = exchange.partner_api(PULLING)
+    client.base_url = f"http://127.0.0.1:{port}"
+    exchange.until("it answers", lambda: _answers(client))
+    waiting = threading.Thread(target=lambda: answers.append(client.get("/api/v1/outbox/", params={"wait": 30})))
+    waiting.start()
+    exchange.until("its call waits", lambda: is_established(port))
+    time.sleep(1)
+    exchange.stop_process("web2")  # which kills it after 15 seconds
+    waiting.join(5)
+    assert [(answer.status_code, answer.json()["results"]) for answer in answers] == [(200, [])]
+
+
+def _answers(client):
+    try:
+        return client.get("/healthz").ok
+    except requests.ConnectionError:
+        return False
+
+
+def is_established(port):
+    """Whether a client is connected to this port."""
+    wanted = f"0100007F:{port:04X}"
+    lines = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+    return any(line[1] == wanted and line[3] == "01" for line in lines)
