@@ -99,4 +99,4 @@ def _when_asked_to_end(loop: asyncio.AbstractEventLoop, call: Callable[[], None]
 
 def _both(call: Callable[[], None], handle: asyncio.Handle) -> None:
     call()
-    handle._run()  # type: ignore[attr-defined]
+    handle._run()

@@ -92,7 +92,7 @@ class Delivered(_OfSystem):
     name, setting = "delivered", "RETENTION_DELIVERED_DAYS"
 
     def rows(self, before: datetime) -> QuerySet[Any]:
-        return retiring.without_need(super().rows(before), before)
+        return retiring.without_need(retiring.delivered_of(self.system), before)
 
     def others(self, rows: Sequence[Any], before: datetime) -> Sequence[Any]:
         return retiring.shared_by([row.pk for row in rows], before)

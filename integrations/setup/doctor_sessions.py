@@ -56,7 +56,7 @@ def _prepared_statements() -> Finding:
     if not settings.DATABASE_PREPARED_STATEMENTS:
         return Finding(Verdict.OK, subject, "between here and PostgreSQL, and no statement is prepared")
     try:
-        is_kept = Look(_keeps_prepared_statements, 0).begin().result(PATIENCE)
+        is_kept = Look(_keeps_prepared_statements, 0).result(PATIENCE)
     except TookTooLong:
         said = f"It lent no connection within {PATIENCE} seconds."
         return Finding(Verdict.LOOK, subject, said, "Raise default_pool_size.")

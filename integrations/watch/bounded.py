@@ -21,7 +21,7 @@ class Look(Generic[Seen]):
         self._look, self._kept_for = look, kept_for
         self._lock = threading.Lock()
         self._latest: Future[Seen] | None = None
-        self._ended_at = 0.0
+        self._began_at = self._ended_at = 0.0
 
     def begin(self) -> Future[Seen]:
         """The look that is under way, or was made just now, or else a new one."""
@@ -30,9 +30,18 @@ class Look(Generic[Seen]):
             if latest is not None and (not latest.done() or time.monotonic() - self._ended_at < self._kept_for):
                 return latest
             latest = self._latest = Future()
+            self._began_at = time.monotonic()
         # A daemon, since one that hangs must not keep the process from ending.
         threading.Thread(target=self._run, args=(latest,), name="look", daemon=True).start()
         return latest
+
+    def result(self, patience: float) -> Seen:
+        """What the look sees. Raises TimeoutError if it takes longer than `patience` from its begin.
+
+        So only those who ask first wait for one that hangs, and whoever asks later is told at once.
+        """
+        future = self.begin()
+        return future.result(max(0.0, self._began_at + patience - time.monotonic()))
 
     def _run(self, future: Future[Seen]) -> None:
         try:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import secrets
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -54,8 +55,8 @@ def _name() -> str:
 def _claim(folder: Path) -> None:
     """Takes a name for this process. The first of all processes begins at zero."""
     _Own.name, _Own.file = "", None  # of the process that this one was forked from
-    # Container images often run with the same few process ids.
-    name = f"{socket.gethostname()}-{os.getpid()}".replace("_", "-")
+    # Containers often run with the same few process ids, and some with the name of their host.
+    name = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}".replace("_", "-")
     with _locked(folder):
         if not _fold(folder):
             for file in folder.glob("*.db"):

@@ -10,7 +10,6 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Collection
-from concurrent.futures import Future
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -32,6 +31,7 @@ KEPT_FOR = 1.0
 # That nothing is missing stays true for a while.
 MIGRATIONS_KEPT_FOR = 30.0
 
+UNUSABLE = "cannot be used"
 OK, FAILING, UNKNOWN = "ok", "failing", "unknown"
 DATABASE, MIGRATIONS, BROKER = "database", "migrations", "broker"
 CHECKS = (DATABASE, MIGRATIONS, BROKER, *signs.ROLES)
@@ -60,33 +60,31 @@ class _Database:
 
 def checks(wanted: Collection[str] = CHECKS) -> dict[str, Check]:
     """These checks, by their names."""
-    until = time.monotonic() + PATIENCE
+    asks_database, asks_broker = bool({*wanted} - {BROKER}), BROKER in wanted
     # Both begin before either is waited for.
-    database = _database.begin() if {*wanted} - {BROKER} else None
-    broker = _broker.begin() if BROKER in wanted else None
-    found: dict[str, Check] = {}
-    if database is not None:
-        found |= _of_database(database, until)
-    if broker is not None:
-        found[BROKER] = _memory.noted(BROKER, *_seen(broker, until, lambda lengths: lengths is not None))
+    if asks_broker:
+        _broker.begin()
+    found: dict[str, Check] = _of_database() if asks_database else {}
+    if asks_broker:
+        lengths, detail = _seen(_broker)
+        found[BROKER] = _memory.noted(BROKER, lengths is not None, detail or UNUSABLE)
     return {name: found[name] for name in CHECKS if name in wanted}
 
 
 def queue_lengths() -> dict[str, int]:
     """How many messages wait in each queue of the broker; empty if it cannot be asked in time."""
     try:
-        return _broker.begin().result(PATIENCE) or {}
+        return _broker.result(PATIENCE) or {}
     except TimeoutError:
         return {}
 
 
-def _of_database(look: Future[_Database], until: float) -> dict[str, Check]:
-    is_there, detail = _seen(look, until, lambda seen: True)
-    found = {DATABASE: _memory.noted(DATABASE, is_there, detail)}
-    if not is_there:
+def _of_database() -> dict[str, Check]:
+    seen, detail = _seen(_database)
+    found = {DATABASE: _memory.noted(DATABASE, seen is not None, detail)}
+    if seen is None:
         unknown = Check(UNKNOWN, "the database has to be asked for it")
         return found | dict.fromkeys((MIGRATIONS, *signs.ROLES), unknown)
-    seen = look.result()
     found[MIGRATIONS] = _memory.noted(MIGRATIONS, not seen.missing, f"{seen.missing} not applied: run migrate")
     return found | {role: _heard(role, seen.ages) for role in signs.ROLES}
 
@@ -102,15 +100,15 @@ def _heard(role: str, ages: dict[str, float] | None) -> Check:
     return _memory.told(role, Check(OK, "", round(age, 1)))
 
 
-def _seen(look: Future[Any], until: float, is_good: Callable[[Any], bool]) -> tuple[bool, str]:
+def _seen(look: Look[Any]) -> tuple[Any, str]:
+    """What was seen; or None, and why nothing was."""
     try:
-        seen = look.result(max(0.0, until - time.monotonic()))
+        return look.result(PATIENCE), ""
     except TimeoutError:
-        return False, f"no answer within {PATIENCE:g} s"
+        return None, f"no answer within {PATIENCE:g} s"
     except Exception as error:  # noqa: BLE001 - whatever it is, it is not well
         logger.debug("A check failed: %s", error)
-        return False, "cannot be used"
-    return (True, "") if is_good(seen) else (False, "cannot be used")
+        return None, UNUSABLE
 
 
 class _Memory:
