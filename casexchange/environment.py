@@ -108,12 +108,12 @@ def encryption_keys(name: str) -> list[str]:
     return keys
 
 
-def folder(path: Path) -> Path:
-    """Creates the folder, with its parents, if it is missing. Returns `path`."""
+def folder(path: Path, name: str = "VAR_DIR") -> Path:
+    """Creates the folder of this setting, with its parents, if it is missing. Returns `path`."""
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise ImproperlyConfigured(
-            f"{path} cannot be created: {error.strerror}. Set VAR_DIR to a writable folder."
+            f"{path} cannot be created: {error.strerror}. Set {name} to a writable folder."
         ) from error
     return path

@@ -31,7 +31,7 @@ def _port() -> int | None:
 
 
 def _folder() -> Path:
-    chosen = folder(Path(env.str("METRICS_DIR", str(VAR_DIR / "metrics"))).absolute())
+    chosen = folder(Path(env.str("METRICS_DIR", str(VAR_DIR / "metrics"))).absolute(), "METRICS_DIR")
     if not os.access(chosen, os.W_OK):
         raise ImproperlyConfigured(f"METRICS_DIR: {chosen} cannot be written to. Set it to a writable folder.")
     return chosen

@@ -26,7 +26,7 @@ class PgBouncer:
         users.write_text('"postgres" ""\n')
         text = CONFIGURATION.read_text()
         for old, new in {
-            "casexchange = host=/var/run/postgresql port=5432 dbname=casexchange": (
+            "casexchange = host=127.0.0.1 port=5432 dbname=casexchange": (
                 f"{database} = host={server} dbname={database}"
             ),
             "listen_port = 6432": f"listen_port = {self.port}\nunix_socket_dir =\nadmin_users = postgres",

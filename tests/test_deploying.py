@@ -156,7 +156,7 @@ def test_a_systemd_unit_is_valid_and_confined(unit: Path, tmp_path: Path):
 
 def test_the_units_run_what_compose_runs():
     started: dict[str, Any] = {}
-    for unit in UNITS:
+    for unit in (unit for unit in UNITS if unit.stem != "casexchange-metrics"):  # the containers have /metrics
         line = re.search(r"^ExecStart=/opt/casexchange/.venv/bin/(.*)$", unit.read_text(), re.MULTILINE)
         started[unit.stem.removeprefix("casexchange-")] = shlex.split(line[1])
     composed = {name: COMPOSE["services"][name]["command"] for name in started}

@@ -94,6 +94,7 @@ def test_what_pgbouncer_breaks_is_found_out(well):
         assert (
             "ALTER ROLE postgres SET statement_timeout = 30000; ALTER ROLE postgres SET lock_timeout = 15000;" in said
         )
+        assert "ALTER ROLE postgres SET jit = off;" in said
         keeps = pooler.version() >= (1, 22)
         assert ("wrong pooler: It loses prepared statements between transactions" in said) is not keeps, said
         status, said = doctor(

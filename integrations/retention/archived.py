@@ -68,8 +68,10 @@ def keep_file(name: str) -> None:
 
 
 def _folder() -> Path:
+    """The folder of the setting. It is not made here: a disk that is not mounted must not be taken for an archive."""
     folder = Path(settings.RETENTION_ARCHIVE)
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if not folder.is_dir():
+        raise FileNotFoundError(f"There is no folder {folder}. Mount its disk, or make it for the user of the workers")
     return folder
 
 

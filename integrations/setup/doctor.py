@@ -44,15 +44,20 @@ MENDS = {
 def findings() -> Iterator[Finding]:
     """What was looked at, in the order in which an installation is made."""
     yield from _settings()
-    for name in ("VAR_DIR", "MEDIA_ROOT"):
+    for name in ("VAR_DIR", "MEDIA_ROOT", *(["RETENTION_ARCHIVE"] if settings.RETENTION_ARCHIVE else [])):
         yield from _folder(name, Path(getattr(settings, name)))
     yield _static_files()
     checks = readiness.checks()
     for name, check in checks.items():
-        if check.is_ok:
+        if name == readiness.DATABASE and not check.is_ok:
+            yield Finding(Verdict.WRONG, name, _why() or check.detail, MENDS[name])
+        elif check.is_ok:
             yield Finding(Verdict.OK, name, "well")
         elif check.state == readiness.FAILING:
-            yield Finding(Verdict.WRONG, name, check.detail or "not well", MENDS[name])
+            mend = MENDS[name]
+            if name in signs.ROLES and not checks[signs.BEAT].is_ok and name != signs.BEAT:
+                mend = "Start beat first: workers are heard at its sweeps."
+            yield Finding(Verdict.WRONG, name, check.detail or "not well", mend)
         else:
             yield Finding(Verdict.LOOK, name, f"not known: {check.detail}")
     if checks[readiness.DATABASE].is_ok and checks[readiness.MIGRATIONS].is_ok:
@@ -61,6 +66,15 @@ def findings() -> Iterator[Finding]:
             yield _replica()
         yield from _secrets()
         yield from _restored_copy()
+
+
+def _why() -> str:
+    """What the database says to a new connection."""
+    try:
+        connection.ensure_connection()
+    except Error as error:
+        return " ".join(str(error).split())
+    return ""
 
 
 def _restored_copy() -> Iterator[Finding]:
@@ -76,6 +90,8 @@ def _settings() -> Iterator[Finding]:
     except Error as error:
         messages = run_checks(include_deployment_checks=True)
         yield Finding(Verdict.LOOK, "settings", f"The records were not checked: {error}", MENDS[readiness.DATABASE])
+    # That of the description of the API reads the database, and says so in many words if it cannot.
+    messages = [message for message in messages if message.id != "drf_spectacular.W001"]
     if not settings.BASE_URL.startswith("https://"):
         messages = [message for message in messages if message.id not in OF_HTTPS]
         said = f"BASE_URL is {settings.BASE_URL}, so passwords and tokens can be read on their way."

@@ -18,7 +18,7 @@ from .finding import Finding, Verdict
 # Seconds to wait for a pooler that has no connection to lend.
 PATIENCE = 5
 _LIMITS = """
-    SELECT name, setting::int, pg_backend_pid() FROM pg_settings
+    SELECT name, setting::int, current_setting('jit'), pg_backend_pid() FROM pg_settings
     WHERE name IN ('statement_timeout', 'lock_timeout', 'idle_in_transaction_session_timeout') ORDER BY name
 """
 _STATEMENT = b"casexchange_doctor"
@@ -29,10 +29,14 @@ def findings() -> Iterator[Finding]:
     with connection.cursor() as cursor:
         cursor.execute(_LIMITS)
         rows = cursor.fetchall()
-    yield _limits({name: milliseconds for name, milliseconds, _ in rows})
+    yield _limits({name: milliseconds for name, milliseconds, *_ in rows})
+    *_, (_, _, jit, process) = rows
     session: Any = connection.connection
     # A pooler gives its client a process id of its own.
-    if session.info.backend_pid != rows[0][2]:
+    if session.info.backend_pid != process:
+        if jit == "on":
+            mend = f"In PostgreSQL: ALTER ROLE {connection.settings_dict['USER']} SET jit = off; Then restart the pooler."
+            yield Finding(Verdict.LOOK, "jit", "It is on, which makes short queries slow.", mend)
         yield _prepared_statements()
 
 

@@ -18,6 +18,7 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from changes.models import restored_copy
 from integrations.choices import Breaker
 from integrations.models import ConnectionPoll, ExternalSystem
 from integrations.standing import status
@@ -82,7 +83,7 @@ def _of_broker() -> Metric:
 
 # --- Systems ---
 
-Systems = tuple[list[status.SystemStatus], dict[str, ConnectionPoll], datetime]
+Systems = tuple[list[status.SystemStatus], dict[str, ConnectionPoll], datetime, bool]
 
 
 def _look() -> Systems:
@@ -91,7 +92,7 @@ def _look() -> Systems:
         systems = status.with_traffic(ExternalSystem.objects.order_by("system_id"), now)
         found = [status.status_of(system, now) for system in systems]
         polls = {one.system_id: one.system.poll for one in found if _is_polled(one)}
-        return found, polls, now
+        return found, polls, now, restored_copy() is not None
     finally:
         connection.close()
 
@@ -104,7 +105,10 @@ _systems: Look[Systems] = Look(_look, KEPT_FOR)
 
 
 def _of_systems(found: Systems) -> Iterator[Metric]:
-    statuses, polls, now = found
+    statuses, polls, now, is_copy = found
+    restored = GaugeMetricFamily("casexchange_restored_copy", "1 in a restored copy that waits for a person, else 0.")
+    restored.add_metric([], float(is_copy))
+    yield restored
     operations = GaugeMetricFamily(
         "casexchange_operations",
         "Operations that are neither delivered nor skipped, by system and state.",

@@ -52,6 +52,11 @@ def archive_of(folder, kind):
     return [json.loads(line) for line in gzip.decompress(file.read_bytes()).decode().splitlines()]
 
 
+@pytest.fixture(autouse=True)
+def archive(tmp_path):
+    (tmp_path / "archive").mkdir()
+
+
 @pytest.fixture
 def delivered(give, acme, partner):
     """Two changes of ACME with two delivered operations each, and one that the partner has not taken."""
@@ -212,9 +217,9 @@ def test_an_interrupted_run_goes_on(delivered, tmp_path, settings):
 
 def test_nothing_goes_that_could_not_be_archived(delivered, tmp_path):
     is_old()
-    (tmp_path / "archive").write_text("a file, where a folder should be")
-    done = manage("retain", **ALL, RETENTION_ARCHIVE=str(tmp_path / "archive"))
-    assert done.returncode == 1
+    for arguments in (["--dry-run"], []):
+        done = manage("retain", *arguments, **ALL, RETENTION_ARCHIVE=str(tmp_path / "not-mounted"))
+        assert (done.returncode, "RETENTION_ARCHIVE cannot be written to" in done.stderr) == (1, True), done.stderr
     assert not OutgoingOperation.objects.filter(payload__contains="removed_at").exists()
 
 

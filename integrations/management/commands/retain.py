@@ -1,5 +1,6 @@
 """python manage.py retain [--dry-run]"""
 
+import os
 import signal
 from typing import Any
 
@@ -16,6 +17,7 @@ SETTINGS = {
     "attempts": "RETENTION_ATTEMPT_DAYS",
     "incoming": "RETENTION_INCOMING_BODY_DAYS",
 }
+CANNOT = "RETENTION_ARCHIVE cannot be written to"
 TOLD = {
     "changes": "finished changes",
     "delivered": "contents of delivered operations",
@@ -43,7 +45,10 @@ class Command(BaseCommand):
         else:
             for number in (signal.SIGTERM, signal.SIGINT):
                 signal.signal(number, lambda *_: shutdown.ask())
-            found = sweeping.sweep(shutdown.is_asked)
+            try:
+                found = sweeping.sweep(shutdown.is_asked)
+            except OSError as error:
+                raise CommandError(f"{CANNOT}: {error}. What was not archived was not removed.") from error
         for name, setting in SETTINGS.items():
             days = getattr(settings, setting)
             if not days:
@@ -55,3 +60,7 @@ class Command(BaseCommand):
             self.stdout.write(f"{TOLD[name]} ({setting}={days or ''}): {said}")
         if not settings.RETENTION_ARCHIVE:
             self.stdout.write("Without an archive: RETENTION_ARCHIVE is not set.")
+        elif dry_run and not os.access(settings.RETENTION_ARCHIVE, os.W_OK):
+            raise CommandError(f"{CANNOT}: {settings.RETENTION_ARCHIVE} is not there, or is not for this user.")
+        else:
+            self.stdout.write(f"The archive is {settings.RETENTION_ARCHIVE}.")
