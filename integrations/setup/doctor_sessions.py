@@ -35,7 +35,9 @@ def findings() -> Iterator[Finding]:
     # A pooler gives its client a process id of its own.
     if session.info.backend_pid != process:
         if jit == "on":
-            mend = f"In PostgreSQL: ALTER ROLE {connection.settings_dict['USER']} SET jit = off; Then restart the pooler."
+            mend = (
+                f"In PostgreSQL: ALTER ROLE {connection.settings_dict['USER']} SET jit = off; Then restart the pooler."
+            )
             yield Finding(Verdict.LOOK, "jit", "It is on, which makes short queries slow.", mend)
         yield _prepared_statements()
 

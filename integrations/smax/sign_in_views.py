@@ -12,6 +12,7 @@ from rest_framework.exceptions import APIException, AuthenticationFailed, Thrott
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from changes.api.on_hold import OnHold, refuse_calls
 from changes.api.throttling import count_failure, refuse_many_failures
 
 from . import accounts
@@ -51,13 +52,14 @@ class SignInView(CallView):
         return self._answer(request, name, password)
 
     def _answer(self, request: Request, name: object, password: object) -> HttpResponse:
+        refuse_calls()
         token = accounts.new_token(accounts.signed_in(request, name, password))
         answer = HttpResponse(token, content_type="text/plain; charset=utf-8")
         answer["Cache-Control"] = "no-store"
         return answer
 
     def handle_exception(self, exc: Exception) -> Response:
-        if isinstance(exc, APIException):
+        if isinstance(exc, APIException) and not isinstance(exc, OnHold):
             try:
                 refuse_many_failures(self.request)
             except Throttled as too_many:
