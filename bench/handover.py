@@ -41,7 +41,7 @@ class Handover:
     def __init__(self, session: Session) -> None:
         self._session = session
         self.figures = [
-            Figure(f"Create into another partner's group, workers {how}", "1/s", 0.9) for how in ("off", "on")
+            Figure(f"Create into another partner's group, workers {how}", "1/s", 1.0) for how in ("off", "on")
         ]
 
     def measure(self) -> None:

@@ -44,7 +44,7 @@ class Incoming:
         self._session = session
         self._tokens = {OURS: session.partners.tokens, BASELINE: session.baseline_tokens}
         session.say(f"the clients reach {ceiling(session.stack):.0f} calls a second of a server that does nothing")
-        self.figures = [Figure(f"incoming Create, {count} clients", "1/s", 0.7) for count in CLIENTS]
+        self.figures = [Figure(f"incoming Create, {count} clients", "1/s", 1.0) for count in CLIENTS]
 
     def measure(self) -> None:
         copy_ours(self._session.stack, self._session.partners, _DATABASE)
