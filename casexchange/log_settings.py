@@ -40,7 +40,12 @@ def _no_lower_than(level: str) -> str:
 
 
 def _plain_below_error(record: logging.LogRecord) -> bool:
-    """Drops the traceback of records below ERROR: a refusal is no fault, and a traceback would look like one."""
+    """Drops the traceback of records below ERROR: a refusal is no fault, and a traceback would look like one.
+
+    Who calls the server by a name that is not its own, as every scanner does, is refused too.
+    """
+    if record.name == "django.security.DisallowedHost":
+        record.levelno, record.levelname = logging.WARNING, "WARNING"
     if record.levelno < logging.ERROR:
         record.exc_info = record.exc_text = None
     return True

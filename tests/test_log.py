@@ -32,9 +32,9 @@ with work.working_on(work.RequestWork("request-1")):
 """
 
 
-def logged(form: str, tmp_path) -> list[str]:
+def logged(form: str, tmp_path, code: str = LINES) -> list[str]:
     done = subprocess.run(
-        [sys.executable, "manage.py", "shell", "--verbosity=0", "--command", LINES],
+        [sys.executable, "manage.py", "shell", "--verbosity=0", "--command", code],
         cwd=ROOT,
         env={**os.environ, "VAR_DIR": str(tmp_path), "LOG_FORMAT": form, "LOG_LEVEL": "INFO"},
         capture_output=True,
@@ -84,3 +84,12 @@ def test_json_has_an_object_in_each_line(tmp_path):
     assert "ZeroDivisionError" in lines[4]["exception"]
     assert "exception" not in lines[5]
     assert "hidden" not in str(lines)
+
+
+def test_a_scanner_that_calls_by_another_name_costs_one_line(tmp_path):
+    lines = logged(
+        "text", tmp_path, 'from django.test import Client\nClient().get("/", headers={"host": "scan.example"})'
+    )
+    told = [line for line in lines if "DisallowedHost" in line]
+    assert len(told) == 1 and " WARNING django.security.DisallowedHost: Invalid HTTP_HOST" in told[0]
+    assert not [line for line in lines if line.startswith("Traceback") or " ERROR " in line]
