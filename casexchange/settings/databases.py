@@ -1,13 +1,13 @@
-"""The databases, which settings.py imports: SQLite for a small desk, PostgreSQL in production, and its read replica."""
+"""The databases: SQLite for a small desk, PostgreSQL in production, and its read replica."""
 
 import re
 from typing import Any
 
 from django.core.exceptions import ImproperlyConfigured
 
-from casexchange.database import REPLICA_CONNECTION, postgresql_options
-from casexchange.environment import env, positive, zero_or_more
-from casexchange.folder_settings import VAR_DIR
+from casexchange.settings.database_options import REPLICA_CONNECTION, postgresql_options
+from casexchange.settings.environment import env, positive, zero_or_more
+from casexchange.settings.folders import VAR_DIR
 
 __all__ = ["DATABASES", "DATABASE_LIMITS", "DATABASE_PREPARED_STATEMENTS", "DATABASE_ROUTERS", "POSTGRESQL_BIN"]
 

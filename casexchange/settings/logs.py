@@ -1,4 +1,4 @@
-"""The settings of the log, read from the environment. settings.py imports all of them."""
+"""The settings of the log, read from the environment."""
 
 import logging
 import re
@@ -6,7 +6,7 @@ from typing import Any
 
 import structlog
 
-from casexchange.environment import env, one_of
+from casexchange.settings.environment import env, one_of
 from changes.work import log_fields
 
 LOG_LEVEL = one_of(

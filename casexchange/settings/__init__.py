@@ -9,8 +9,8 @@ from django.core.exceptions import ImproperlyConfigured
 from kombu import Queue
 
 import casexchange
-from casexchange.database_settings import *  # noqa: F403 - the databases, in a module of their own
-from casexchange.environment import (
+from casexchange.settings.databases import *  # noqa: F403 - the databases, in a module of their own
+from casexchange.settings.environment import (
     command,
     encryption_keys,
     env,
@@ -23,12 +23,12 @@ from casexchange.environment import (
     whole,
     zero_or_more,
 )
-from casexchange.folder_settings import BASE_DIR, MEDIA_ROOT, VAR_DIR  # noqa: F401 - Django reads MEDIA_ROOT
-from casexchange.log_settings import *  # noqa: F403 - what is logged, in a module of its own
-from casexchange.metrics_settings import *  # noqa: F403
-from casexchange.retention_settings import *  # noqa: F403
-from casexchange.sign_in_settings import *  # noqa: F403 - the settings of signing in, in a module of their own
-from casexchange.smax_settings import *  # noqa: F403
+from casexchange.settings.folders import BASE_DIR, MEDIA_ROOT, VAR_DIR  # noqa: F401 - Django reads MEDIA_ROOT
+from casexchange.settings.logs import *  # noqa: F403 - what is logged, in a module of its own
+from casexchange.settings.metrics import *  # noqa: F403
+from casexchange.settings.retention import *  # noqa: F403
+from casexchange.settings.sign_in import *  # noqa: F403 - the settings of signing in, in a module of their own
+from casexchange.settings.smax import *  # noqa: F403
 
 VERSION = casexchange.__version__
 

@@ -1,4 +1,4 @@
-"""Connection options for PostgreSQL. Pure, so that settings.py can import it."""
+"""Connection options for PostgreSQL. Pure."""
 
 from collections.abc import Mapping
 from typing import Any

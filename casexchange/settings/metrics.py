@@ -1,4 +1,4 @@
-"""The settings of the figures for Prometheus, which settings.py imports."""
+"""The settings of the figures for Prometheus."""
 
 import os
 import re
@@ -6,8 +6,8 @@ from pathlib import Path
 
 from django.core.exceptions import ImproperlyConfigured
 
-from casexchange.environment import env, folder
-from casexchange.folder_settings import VAR_DIR
+from casexchange.settings.environment import env, folder
+from casexchange.settings.folders import VAR_DIR
 from integrations.watch import process_files
 
 

@@ -4,7 +4,7 @@ import re
 
 from django.core.exceptions import ImproperlyConfigured
 
-from casexchange.environment import env, whole, zero_or_more
+from casexchange.settings.environment import env, whole, zero_or_more
 
 __all__ = ["SMAX_FEED_OVERLAP_SECONDS", "SMAX_LOGIN_IN_QUERY", "SMAX_TENANTS", "SMAX_TOKEN_SECONDS"]
 

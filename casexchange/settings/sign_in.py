@@ -1,4 +1,4 @@
-"""The settings of signing in, which settings.py imports: passwords, second factor, OpenID Connect, sessions, mail."""
+"""The settings of signing in: passwords, second factor, OpenID Connect, sessions, mail."""
 
 import re
 from typing import Any
@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 
 from django.core.exceptions import ImproperlyConfigured
 
-from casexchange.environment import env, positive
+from casexchange.settings.environment import env, positive
 from changes.choices import Role
 
 ROLES = tuple(Role.values)

@@ -1,6 +1,6 @@
 """Retention: after how many days what is removed. None: never."""
 
-from casexchange.environment import days, env
+from casexchange.settings.environment import days, env
 
 __all__ = [
     "RETENTION_ARCHIVE",
