@@ -1,17 +1,19 @@
 from django.urls import path
 
-from .pages import attention_views, by_hand_views, exchange_log_views, status_views
+from .pages import attention_views, status_views
+from .pages.by_hand import views as by_hand_views
 from .pages.connect import views as connect_views
 from .pages.connection import views as connection_views
+from .pages.log import views as log_views
 from .pages.ping import views as ping_views
 from .pages.test_operation import views as test_operation_views
 
 app_name = "exchange"
 
 urlpatterns = [
-    path("", exchange_log_views.ExchangeLog.as_view(), name="log"),
-    path("log.csv", exchange_log_views.LogExport.as_view(), name="log_export"),
-    path("retry/", exchange_log_views.RetryWindow.as_view(), name="retry_window"),
+    path("", log_views.ExchangeLog.as_view(), name="log"),
+    path("log.csv", log_views.LogExport.as_view(), name="log_export"),
+    path("retry/", log_views.RetryWindow.as_view(), name="retry_window"),
     path("systems/new/", connect_views.ConnectPartner.as_view(), name="connect_partner"),
     path("systems/<str:system_id>/ping/", ping_views.Ping.as_view(), name="ping"),
     path("systems/<str:system_id>/connect/", connect_views.Connect.as_view(), name="connect"),
@@ -34,8 +36,8 @@ urlpatterns = [
     path("status/<str:system_id>/test/", test_operation_views.SendTest.as_view(), name="test"),
     path("status/<str:system_id>/test/<str:number>/", test_operation_views.TestResult.as_view(), name="test_result"),
     path("attention/<slug:kind>/<str:key>/", attention_views.Acknowledge.as_view(), name="acknowledge"),
-    path("<uuid:pk>/", exchange_log_views.OneOperation.as_view(), name="operation"),
-    path("<uuid:pk>/<slug:part>.json", exchange_log_views.OperationFile.as_view(), name="file"),
+    path("<uuid:pk>/", log_views.OneOperation.as_view(), name="operation"),
+    path("<uuid:pk>/<slug:part>.json", log_views.OperationFile.as_view(), name="file"),
     path("<uuid:pk>/retry/", by_hand_views.Retry.as_view(), name="retry"),
     path("<uuid:pk>/skip/", by_hand_views.Skip.as_view(), name="skip"),
 ]

@@ -12,7 +12,7 @@ from changes.models import Change
 from changes.pages.list.export import Table
 from integrations.models import ExternalReference, IncomingOperation, OutgoingOperation
 
-from . import log_rows
+from .log import rows as log_rows
 
 Row = tuple[object, ...]
 BIG = ("payload", "result")

@@ -17,7 +17,7 @@ from integrations.models import ExternalSystem
 from integrations.outgoing import breaker
 from integrations.standing import status
 
-from .by_hand_forms import OpenBreakerForm
+from .by_hand.forms import OpenBreakerForm
 
 
 class ExchangeStatus(StaffPage):

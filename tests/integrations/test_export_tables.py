@@ -153,7 +153,7 @@ def test_the_log_exports_each_operation_and_its_attempts_the_newest_first(change
     assert not any("secret" in value.lower() for row in rows for value in row.values())
     assert log(audrey, "out", operation="Assign") == rows[1:]
     assert log(audrey, "out", status="Refused") == []
-    monkeypatch.setattr("integrations.pages.log_rows.AT_ONCE", 1)
+    monkeypatch.setattr("integrations.pages.log.rows.AT_ONCE", 1)
     assert log(audrey, "out") == rows
 
 

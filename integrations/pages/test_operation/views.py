@@ -12,7 +12,7 @@ from django.utils.translation import gettext as _
 from changes.actor import signed_in
 from changes.pages.htmx import asks_for_part
 from changes.pages.renewal import Part
-from integrations.pages.by_hand_forms import TestOperationForm
+from integrations.pages.by_hand.forms import TestOperationForm
 from integrations.pages.status_views import OfSystem
 from integrations.standing.status import SystemStatus
 

@@ -52,7 +52,7 @@ def link(response, relation):
 def test_every_operation_is_on_one_page_and_there_is_a_way_back(
     audrey, acme, given, to_beta, direction, same_time, monkeypatch
 ):
-    monkeypatch.setattr("integrations.pages.exchange_log.PAGE_SIZE", 3)
+    monkeypatch.setattr("integrations.pages.log.exchange_log.PAGE_SIZE", 3)
     model, field = (OutgoingOperation, "created_at") if direction == "out" else (IncomingOperation, "received_at")
     if direction == "out":
         comment(given, 4)
@@ -82,7 +82,7 @@ def test_every_operation_is_on_one_page_and_there_is_a_way_back(
 
 
 def test_what_comes_meanwhile_moves_no_page(audrey, given, monkeypatch):
-    monkeypatch.setattr("integrations.pages.exchange_log.PAGE_SIZE", 2)
+    monkeypatch.setattr("integrations.pages.log.exchange_log.PAGE_SIZE", 2)
     comment(given, 3)
     client = web(audrey)
     first = client.get("/exchange/")
@@ -103,7 +103,7 @@ def test_a_place_that_is_none_shows_the_newest(audrey, given, place, name):
 
 
 def test_the_filters_go_along_from_page_to_page(audrey, given, to_beta, monkeypatch):
-    monkeypatch.setattr("integrations.pages.exchange_log.PAGE_SIZE", 1)
+    monkeypatch.setattr("integrations.pages.log.exchange_log.PAGE_SIZE", 1)
     comment(given)
     page = web(audrey).get("/exchange/?system=ACME&operation=Update&status=open")
     assert link(page, "next") is None

@@ -19,10 +19,10 @@ from changes.pages.resume import typed_fields
 from integrations.choices import Operation
 from integrations.models import OutgoingOperation
 from integrations.outgoing import outbox
+from integrations.pages.change_panel import outgoing_row
 from integrations.standing.flow import flow_of
 
-from .by_hand_forms import SkipForm
-from .change_panel import outgoing_row
+from .forms import SkipForm
 
 BEHIND_SHOWN = 20
 

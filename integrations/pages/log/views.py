@@ -31,10 +31,12 @@ from integrations.choices import Delivery, DeliveryStatus
 from integrations.json_text import Shown, pretty
 from integrations.models import ExternalSystem, IncomingOperation, OutgoingOperation
 from integrations.outgoing import outbox
+from integrations.pages import as_curl
+from integrations.pages.bulk_operations import LARGEST_RETRY, Window, retry_draft
+from integrations.pages.change_panel import incoming_row, outgoing_row
 
-from . import as_curl, log_news, log_rows
-from .bulk_operations import LARGEST_RETRY, Window, retry_draft
-from .change_panel import incoming_row, outgoing_row
+from . import news as log_news
+from . import rows as log_rows
 from .exchange_log import Log
 
 ATTEMPTS_SHOWN = 100

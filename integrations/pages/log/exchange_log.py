@@ -24,8 +24,7 @@ from changes.queries.keyset import MOMENT, UUID_KEY, Column, Order, Page, Place,
 from changes.queries.search import SearchText, numbered
 from integrations.choices import SETTLED, DeliveryStatus, IncomingKind, IncomingStatus, Operation
 from integrations.models import ExternalReference, ExternalSystem, IncomingOperation, OutgoingOperation
-
-from .change_panel import IncomingRow, OutgoingRow, incoming_row, outgoing_row
+from integrations.pages.change_panel import IncomingRow, OutgoingRow, incoming_row, outgoing_row
 
 PAGE_SIZE = 30
 OPEN = "open"

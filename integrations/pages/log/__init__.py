@@ -1,0 +1,1 @@
+"""The exchange log, the page of one operation, and their files."""
