@@ -82,9 +82,14 @@ class Present:
         return all(each.flow.is_untried for each in self.systems)
 
     @property
+    def late(self) -> list[status.SystemStatus]:
+        """The systems whose operations are due, and nobody sends them."""
+        return [each for each in self.systems if each.flow.condition == Condition.SLOW]
+
+    @property
     def needs_nobody(self) -> bool:
         parts = (self.refused, self.waiting, self.failed, self.rejected)
-        return not self.uncollected and not self.paused and not any(part.rows for part in parts)
+        return not (self.uncollected or self.paused or self.late) and not any(part.rows for part in parts)
 
 
 def present(user: User, now: datetime | None = None) -> Present:

@@ -97,6 +97,16 @@ def test_a_paused_system_with_operations_that_wait_needs_a_person(alice, audrey,
         assert "Nothing is stuck" not in said
 
 
+def test_what_is_due_and_taken_by_no_worker_needs_a_person(alice, acme):
+    give(acme)
+    assert "not sent" not in needs(alice)
+    due = timezone.now() - timedelta(minutes=3)
+    alter(OutgoingOperation.objects.get(), created_at=due, next_try_at=due)
+    said = needs(alice)
+    assert "Operations are due and not sent 1 ACME since 3 minutes ago" in said
+    assert "no worker has taken them. 1 operation waits." in said and "Nothing is stuck" not in said
+
+
 def test_nobody_is_told_that_nothing_failed_who_would_not_see_it(alice, audrey, ingrid, acme):
     give(acme)
     alter(OutgoingOperation.objects.get(), status="Delivered", settled_at=timezone.now())

@@ -34,7 +34,8 @@ class Command(BaseCommand):
         self.stdout.write(f"- {events} entries of the security log, whose chain would break;")
         self.stdout.write("- texts that people wrote: search for the name on the pages;")
         self.stdout.write("- what was sent to partners, here until RETENTION_DELIVERED_DAYS, and at the partners;")
-        self.stdout.write("- backups and archives, until you delete them.")
+        self.stdout.write("- backups and archives, until you delete them. After a restore, erase the person once more;")
+        self.stdout.write("- configuration files: `load_exchange` would make an account of that name again.")
 
     def _is_confirmed(self, username: str) -> bool:
         return sys.stdin.isatty() and input(f"Erase {username} for good? [yes/no] ").strip().lower() == "yes"
