@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -15,6 +14,7 @@ import yaml
 from integrations.sandbox.simulator.smax_adapter import SmaxAdapter
 from integrations.transports.signing import new_secret
 
+from . import warm
 from .processes import Process, free_port, start, until
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -91,15 +91,7 @@ class RunningExchange:
 
     def manage(self, *arguments: str, stdin: str = "") -> str:
         """Runs `manage.py`, and returns its stdout. Raises AssertionError with its output if it fails."""
-        done = subprocess.run(
-            [sys.executable, "manage.py", *arguments],
-            cwd=ROOT,
-            env={**os.environ, **self.environment},
-            input=stdin,
-            capture_output=True,
-            text=True,
-            timeout=120,
-        )
+        done = warm.manage(arguments, {**os.environ, **self.environment}, stdin=stdin)
         if done.returncode:
             raise AssertionError(
                 f"manage.py {' '.join(arguments)} ended with {done.returncode}:\n{done.stdout}{done.stderr}"
