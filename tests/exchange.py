@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -181,7 +181,15 @@ class RunningExchange:
         return self.processes[name]
 
     def stop_process(self, name: str) -> None:
-        self.processes.pop(name).stop()
+        self.stop_processes([name])
+
+    def stop_processes(self, names: Iterable[str]) -> None:
+        """Stops them side by side."""
+        stopping = [self.processes.pop(name) for name in names]
+        for process in stopping:
+            process.ask_to_stop()
+        for process in stopping:
+            process.stop()
 
     def kill_process(self, name: str) -> None:
         """Kills the process as a crash would. Its children may survive."""
@@ -192,10 +200,7 @@ class RunningExchange:
         self.processes.pop(name).kill_all()
 
     def stop(self) -> None:
-        for process in self.processes.values():
-            process.ask_to_stop()
-        for name in [*self.processes]:
-            self.stop_process(name)
+        self.stop_processes([*self.processes])
 
     def logs(self, lines: int = 40) -> str:
         """The last lines of each process's log."""
