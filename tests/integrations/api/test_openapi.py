@@ -17,6 +17,7 @@ from schemathesis import GenerationMode
 from schemathesis.specs.openapi.checks import negative_data_rejection
 
 from changes.models import Attachment, Change, Comment
+from integrations.api.outbox import LONGEST_WAIT
 from integrations.outgoing import outbox
 from tests.examples import examples
 from tests.factories import ChangeFactory, ExternalGroupFactory, ExternalSystemFactory, SupportGroupFactory, change_in
@@ -138,6 +139,10 @@ def calls(description):
 UNJUST = {"GET changes/": [negative_data_rejection]}
 
 
+# A call that may wait for half a minute is answered as one that may wait for a second.
+LONG_WAITS = {str(seconds) for seconds in range(2, LONGEST_WAIT + 1)}
+
+
 @pytest.mark.parametrize("who", ["carol", "acme"])
 @pytest.mark.parametrize("call", CALLS)
 def test_no_call_fails_and_every_answer_is_as_described(request, world, calls, call, who):
@@ -163,6 +168,8 @@ def test_no_call_fails_and_every_answer_is_as_described(request, world, calls, c
             with transaction.atomic():
                 if who == "acme" and isinstance(case.body, dict) and "system_id" in case.body:
                     case.body["system_id"] = "ACME"
+                if str(case.query.get("wait")) in LONG_WAITS:
+                    case.query["wait"] = type(case.query["wait"])(1)
                 case.call_and_validate(
                     headers={"Authorization": f"Bearer {token}"}, excluded_checks=UNJUST.get(call, [])
                 )
