@@ -1,12 +1,10 @@
 """An invalid setting is reported in one line, with a hint what to write instead."""
 
 import os
-import subprocess
-import sys
 
 import pytest
 
-from .exchange import ROOT
+from . import warm
 
 BAD = [
     ("SECRET_KEY", "", "SECRET_KEY is not set"),
@@ -58,9 +56,7 @@ def test_a_bad_value_is_named_in_one_line(tmp_path, name, value, message):
     if name.startswith("DATABASE_"):
         environment["DATABASE_URL"] = "postgres://u@h/n"  # it is never called
     environment[name] = value
-    done = subprocess.run(
-        [sys.executable, "manage.py", "check"], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60
-    )
+    done = warm.manage(["check"], environment, is_once=True)
     assert done.returncode == 1
     assert len(done.stderr.strip().splitlines()) == 1, done.stderr
     assert message in done.stderr

@@ -10,12 +10,15 @@ from __future__ import annotations
 
 import atexit
 import json
+import os
+import secrets
 import shutil
 import signal
 import socket
 import subprocess
 import sys
 import tempfile
+import threading
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from contextlib import closing
@@ -23,6 +26,7 @@ from pathlib import Path
 from typing import Any
 
 from .processes import send_signal
+from .services import RUN_DIR
 
 _ROOT = Path(__file__).resolve().parent.parent
 _KEPT = 4  # environments whose process waits: that of the tests, and those of the present test
@@ -59,31 +63,34 @@ class _Answers:
         self._connection.close()
 
 
-_first: list[_Forker] = []
+_lock = threading.Lock()
+_first: list[tuple[_Forker, subprocess.Popen[bytes]]] = []
 _waiting: OrderedDict[str, _Forker] = OrderedDict()
 
 
 def manage(
-    arguments: Sequence[str], environment: Mapping[str, str], *, stdin: str = "", seconds: float = 120
+    arguments: Sequence[str],
+    environment: Mapping[str, str],
+    *,
+    stdin: str = "",
+    seconds: float = 120,
+    is_once: bool = False,
 ) -> subprocess.CompletedProcess[str]:
-    """Runs a command of manage.py to its end in exactly this environment, like subprocess.run()."""
+    """Runs a command of manage.py to its end in exactly this environment, like subprocess.run().
+
+    `is_once`: no other command will have this environment.
+    """
     variables = {name: value for name, value in environment.items() if name != _OF_PYTEST}
-    forker = _forker_in(variables)
-    if not forker:
-        return subprocess.run(
-            [sys.executable, "manage.py", *arguments],
-            cwd=_ROOT,
-            env=variables,
-            input=stdin,
-            capture_output=True,
-            text=True,
-            timeout=seconds,
-        )
+    asked: dict[str, Any] = {"arguments": arguments}
+    with _lock:
+        forker = None if is_once else _forker_in(variables)
+        if not forker:
+            forker, asked["environment"] = _first_forker(), variables
     with tempfile.TemporaryFile() as given, tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
         given.write(stdin.encode())
         given.seek(0)
         streams = [given, out, err]
-        with closing(forker.ask({"run": arguments}, [stream.fileno() for stream in streams])) as answers:
+        with closing(forker.ask(asked, [stream.fileno() for stream in streams])) as answers:
             pid = answers.next(seconds)
             try:
                 status = answers.next(seconds)
@@ -98,15 +105,14 @@ def manage(
 
 
 def _forker_in(variables: Mapping[str, str]) -> _Forker | None:
-    """None if the settings cannot be read: then only a whole process says so as for a person."""
+    """None if all cannot be imported, as with wrong settings: the command itself shall say why."""
     key = json.dumps(variables, sort_keys=True)
     if key not in _waiting:
-        if not _first:
-            _first.append(_begin())
+        first = _first_forker()
         while len(_waiting) >= _KEPT:
             send_signal(_waiting.popitem(last=False)[1].pid, signal.SIGTERM)
-        address = tempfile.mktemp(dir=Path(_first[0].address).parent)  # noqa: S306 - in a private folder
-        with closing(_first[0].ask({"environment": variables, "address": address})) as answers:
+        address = str(Path(first.address).with_name(secrets.token_hex(8)))
+        with closing(first.ask({"environment": variables, "address": address})) as answers:
             pid = answers.next(60)
         if not pid:
             return None
@@ -115,16 +121,14 @@ def _forker_in(variables: Mapping[str, str]) -> _Forker | None:
     return _waiting[key]
 
 
-def _begin() -> _Forker:
-    # Not in the folder of the run: a socket's path may have no more than 107 characters.
-    folder = tempfile.mkdtemp(prefix="warm-")
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    child = subprocess.Popen(
-        [sys.executable, "-m", "tests.warm_process", f"{folder}/first"],
-        cwd=_ROOT,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-    )
-    assert child.stdout
-    assert child.stdout.readline() == b"ready\n"
-    return _Forker(f"{folder}/first", child.pid)
+def _first_forker() -> _Forker:
+    if not _first:
+        folder = tempfile.mkdtemp(prefix="warm-", dir=os.environ.get(RUN_DIR))
+        atexit.register(shutil.rmtree, folder, ignore_errors=True)
+        # It ends when its stdin is closed, which the kernel does when this process ends.
+        command = [sys.executable, "-m", "tests.warm_process", f"{folder}/first"]
+        child = subprocess.Popen(command, cwd=_ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        assert child.stdout
+        assert child.stdout.readline() == b"ready\n"
+        _first.append((_Forker(f"{folder}/first", child.pid), child))
+    return _first[0][0]

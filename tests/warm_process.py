@@ -7,11 +7,13 @@ import gc
 import importlib
 import json
 import os
+import select
 import signal
 import socket
 import sys
 import threading
 from collections.abc import Sequence
+from typing import TextIO
 
 _PR_SET_PDEATHSIG = 1
 # The libraries that take long to import, and need no settings.
@@ -39,19 +41,24 @@ _LIBRARIES = (
 
 
 def main() -> list[str]:
-    _die_with_parent()
     for library in _LIBRARIES:
         importlib.import_module(library)
     gc.freeze()
     listener = _listen(sys.argv[1])
     print("ready", flush=True)
-    return serve(listener)
+    return serve(listener, sys.stdin)
 
 
-def serve(listener: socket.socket) -> list[str]:
-    """Answers each connection in a child. Returns in a child that is to run a command, with its arguments."""
+def serve(listener: socket.socket, *ends: TextIO) -> list[str]:
+    """Answers each connection in a child. Returns in a child that is to run a command, with its arguments.
+
+    `ends`: when one of these files is at its end, this process ends.
+    """
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for those that answer
     while True:
+        ready, _, _ = select.select([listener, *ends], [], [])
+        if listener not in ready:
+            os._exit(0)
         connection, _ = listener.accept()
         if not os.fork():
             break
@@ -63,10 +70,12 @@ def serve(listener: socket.socket) -> list[str]:
     while not data.endswith(b"\n"):
         data += connection.recv(1 << 20)
     asked = json.loads(data)
-    return _run(connection, streams, asked["run"]) if streams else _wait_in(connection, **asked)
+    return _run(connection, streams, **asked) if streams else _wait_in(connection, **asked)
 
 
-def _run(connection: socket.socket, streams: Sequence[int], arguments: list[str]) -> list[str]:
+def _run(
+    connection: socket.socket, streams: Sequence[int], arguments: list[str], environment: dict[str, str] | None = None
+) -> list[str]:
     """Says the process id and the exit code of the command."""
     pid = os.fork()
     if not pid:
@@ -75,6 +84,8 @@ def _run(connection: socket.socket, streams: Sequence[int], arguments: list[str]
         for number, stream in enumerate(streams):
             os.dup2(stream, number)
             os.close(stream)
+        if environment is not None:
+            _use(environment)
         return arguments
     _say(connection, pid)
     _say(connection, os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
@@ -83,8 +94,7 @@ def _run(connection: socket.socket, streams: Sequence[int], arguments: list[str]
 
 def _wait_in(connection: socket.socket, environment: dict[str, str], address: str) -> list[str]:
     """Imports all with this environment, and waits for commands that need it. Says its process id, or 0."""
-    os.environ.clear()
-    os.environ.update(environment)
+    _use(environment)
     try:
         _import_all()
     except BaseException:
@@ -95,6 +105,11 @@ def _wait_in(connection: socket.socket, environment: dict[str, str], address: st
     _say(connection, os.getpid())
     connection.close()
     return serve(listener)
+
+
+def _use(environment: dict[str, str]) -> None:
+    os.environ.clear()
+    os.environ.update(environment)
 
 
 def _import_all() -> None:
