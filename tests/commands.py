@@ -9,7 +9,7 @@ from pathlib import Path
 
 from django.db import connection
 
-from . import services
+from . import services, warm
 from .exchange import ROOT
 from .processes import Process, start
 
@@ -22,15 +22,7 @@ def database_url() -> str:
 
 def manage(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
     """Runs a command to its end."""
-    return subprocess.run(
-        [sys.executable, "manage.py", *arguments],
-        cwd=ROOT,
-        env={**os.environ, "DATABASE_URL": database_url(), **environment},
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
+    return warm.manage(arguments, {**os.environ, "DATABASE_URL": database_url(), **environment})
 
 
 def start_manage(log: Path, *arguments: str, **environment: str) -> Process:

@@ -46,7 +46,6 @@ ON_SQLITE_TOO = (
     "integrations/incoming/test_origin.py",
     "integrations/outgoing/test_rules.py",
     "integrations/outgoing/test_recording.py",
-    "integrations/test_state_machine.py",
     "integrations/test_preview.py",
     # Delivery and concurrency.
     "integrations/test_concurrency.py",

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import os
-import subprocess
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,7 @@ import yaml
 from integrations.sandbox.simulator.smax_adapter import SmaxAdapter
 from integrations.transports.signing import new_secret
 
+from . import warm
 from .processes import Process, free_port, start, until
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -91,15 +91,7 @@ class RunningExchange:
 
     def manage(self, *arguments: str, stdin: str = "") -> str:
         """Runs `manage.py`, and returns its stdout. Raises AssertionError with its output if it fails."""
-        done = subprocess.run(
-            [sys.executable, "manage.py", *arguments],
-            cwd=ROOT,
-            env={**os.environ, **self.environment},
-            input=stdin,
-            capture_output=True,
-            text=True,
-            timeout=120,
-        )
+        done = warm.manage(arguments, {**os.environ, **self.environment}, stdin=stdin)
         if done.returncode:
             raise AssertionError(
                 f"manage.py {' '.join(arguments)} ended with {done.returncode}:\n{done.stdout}{done.stderr}"
@@ -189,7 +181,15 @@ class RunningExchange:
         return self.processes[name]
 
     def stop_process(self, name: str) -> None:
-        self.processes.pop(name).stop()
+        self.stop_processes([name])
+
+    def stop_processes(self, names: Iterable[str]) -> None:
+        """Stops them side by side."""
+        stopping = [self.processes.pop(name) for name in names]
+        for process in stopping:
+            process.ask_to_stop()
+        for process in stopping:
+            process.stop()
 
     def kill_process(self, name: str) -> None:
         """Kills the process as a crash would. Its children may survive."""
@@ -200,10 +200,7 @@ class RunningExchange:
         self.processes.pop(name).kill_all()
 
     def stop(self) -> None:
-        for process in self.processes.values():
-            process.ask_to_stop()
-        for name in [*self.processes]:
-            self.stop_process(name)
+        self.stop_processes([*self.processes])
 
     def logs(self, lines: int = 40) -> str:
         """The last lines of each process's log."""

@@ -2,16 +2,13 @@
 
 import json
 import os
-import subprocess
-import sys
 
 import pytest
 from django.core.management import call_command
 from django.db import connection, connections
 from django.db.models.signals import pre_migrate
 
-from . import services
-from .exchange import ROOT
+from . import services, warm
 from .processes import until
 
 LIMITS = ("statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout")
@@ -72,14 +69,8 @@ def shown(url="", names=LIMITS, **environment):
     """The database settings of a process with this environment."""
     environment["DATABASE_URL"] = services.postgresql_url("postgres") + url
     inherited = {name: value for name, value in os.environ.items() if name not in VARIABLES}
-    done = subprocess.run(
-        [sys.executable, "manage.py", "shell", "--verbosity=0", "--command", _SHOW.format(names=names)],
-        cwd=ROOT,
-        env={**inherited, **environment},
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
+    command = ["shell", "--verbosity=0", "--command", _SHOW.format(names=names)]
+    done = warm.manage(command, {**inherited, **environment}, is_once=True)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
 

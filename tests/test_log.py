@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
 
 import pytest
 
-from .exchange import ROOT
+from . import warm
 
 pytestmark = pytest.mark.any_database
 
@@ -33,14 +31,8 @@ with work.working_on(work.RequestWork("request-1")):
 
 
 def logged(form: str, tmp_path, code: str = LINES) -> list[str]:
-    done = subprocess.run(
-        [sys.executable, "manage.py", "shell", "--verbosity=0", "--command", code],
-        cwd=ROOT,
-        env={**os.environ, "VAR_DIR": str(tmp_path), "LOG_FORMAT": form, "LOG_LEVEL": "INFO"},
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
+    environment = {**os.environ, "VAR_DIR": str(tmp_path), "LOG_FORMAT": form, "LOG_LEVEL": "INFO"}
+    done = warm.manage(["shell", "--verbosity=0", "--command", code], environment, is_once=True)
     assert done.returncode == 0, done.stderr
     return done.stderr.splitlines()
 

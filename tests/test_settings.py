@@ -1,12 +1,10 @@
 """An invalid setting is reported in one line, with a hint what to write instead."""
 
 import os
-import subprocess
-import sys
 
 import pytest
 
-from .exchange import ROOT
+from . import warm
 
 BAD = [
     ("SECRET_KEY", "", "SECRET_KEY is not set"),
@@ -69,9 +67,7 @@ def test_sqlite_has_no_replica(tmp_path):
 
 
 def assert_refused(environment, message):
-    done = subprocess.run(
-        [sys.executable, "manage.py", "check"], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60
-    )
+    done = warm.manage(["check"], environment, is_once=True)
     assert done.returncode == 1
     assert len(done.stderr.strip().splitlines()) == 1, done.stderr
     assert message in done.stderr

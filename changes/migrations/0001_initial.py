@@ -5,7 +5,6 @@ import changes.models.number
 import changes.validators
 import django.core.validators
 import django.db.models.deletion
-import django_fsm
 import simple_history.models
 from django.conf import settings
 from django.db import migrations, models
@@ -28,7 +27,7 @@ class Migration(migrations.Migration):
                 ('title', models.CharField(max_length=200, validators=[changes.validators.validate_text])),
                 ('description', models.TextField(blank=True, validators=[changes.validators.validate_text, django.core.validators.MaxLengthValidator(100000)])),
                 ('change_type', models.CharField(choices=[('Normal', 'Normal'), ('Standard', 'Standard'), ('Emergency', 'Emergency')], default='Normal', max_length=10, verbose_name='type')),
-                ('phase', django_fsm.FSMField(choices=[('Log', 'Log'), ('Evaluate', 'Evaluate'), ('Plan', 'Plan'), ('ApprovePlan', 'ApprovePlan'), ('Deploy', 'Deploy'), ('Backout', 'Backout'), ('Validate', 'Validate'), ('Review', 'Review'), ('Close', 'Close'), ('Abandon', 'Abandon')], default='Log', editable=False, max_length=11, protected=True)),
+                ('phase', models.CharField(choices=[('Log', 'Log'), ('Evaluate', 'Evaluate'), ('Plan', 'Plan'), ('ApprovePlan', 'ApprovePlan'), ('Deploy', 'Deploy'), ('Backout', 'Backout'), ('Validate', 'Validate'), ('Review', 'Review'), ('Close', 'Close'), ('Abandon', 'Abandon')], default='Log', editable=False, max_length=11)),
                 ('category', models.CharField(blank=True, max_length=200, validators=[changes.validators.validate_text])),
                 ('service', models.CharField(blank=True, max_length=200, validators=[changes.validators.validate_text])),
                 ('reason', models.TextField(blank=True, validators=[changes.validators.validate_text, django.core.validators.MaxLengthValidator(100000)], verbose_name='reason for change')),
@@ -112,7 +111,7 @@ class Migration(migrations.Migration):
                 ('title', models.CharField(max_length=200, validators=[changes.validators.validate_text])),
                 ('description', models.TextField(blank=True, validators=[changes.validators.validate_text, django.core.validators.MaxLengthValidator(100000)])),
                 ('change_type', models.CharField(choices=[('Normal', 'Normal'), ('Standard', 'Standard'), ('Emergency', 'Emergency')], default='Normal', max_length=10, verbose_name='type')),
-                ('phase', django_fsm.FSMField(choices=[('Log', 'Log'), ('Evaluate', 'Evaluate'), ('Plan', 'Plan'), ('ApprovePlan', 'ApprovePlan'), ('Deploy', 'Deploy'), ('Backout', 'Backout'), ('Validate', 'Validate'), ('Review', 'Review'), ('Close', 'Close'), ('Abandon', 'Abandon')], default='Log', editable=False, max_length=11, protected=True)),
+                ('phase', models.CharField(choices=[('Log', 'Log'), ('Evaluate', 'Evaluate'), ('Plan', 'Plan'), ('ApprovePlan', 'ApprovePlan'), ('Deploy', 'Deploy'), ('Backout', 'Backout'), ('Validate', 'Validate'), ('Review', 'Review'), ('Close', 'Close'), ('Abandon', 'Abandon')], default='Log', editable=False, max_length=11)),
                 ('category', models.CharField(blank=True, max_length=200, validators=[changes.validators.validate_text])),
                 ('service', models.CharField(blank=True, max_length=200, validators=[changes.validators.validate_text])),
                 ('reason', models.TextField(blank=True, validators=[changes.validators.validate_text, django.core.validators.MaxLengthValidator(100000)], verbose_name='reason for change')),

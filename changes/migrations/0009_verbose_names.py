@@ -6,7 +6,6 @@ import changes.models.number
 import changes.validators
 import django.core.validators
 import django.db.models.deletion
-import django_fsm
 from django.conf import settings
 from django.db import migrations, models
 
@@ -196,7 +195,7 @@ class Migration(migrations.Migration):
                 migrations.AlterField(
                     model_name='change',
                     name='phase',
-                    field=django_fsm.FSMField(choices=[('Log', 'Log'), ('Evaluate', 'Evaluate'), ('Plan', 'Plan'), ('ApprovePlan', 'ApprovePlan'), ('Deploy', 'Deploy'), ('Backout', 'Backout'), ('Validate', 'Validate'), ('Review', 'Review'), ('Close', 'Close'), ('Abandon', 'Abandon')], default='Log', editable=False, max_length=11, protected=True, verbose_name='phase'),
+                    field=models.CharField(choices=[('Log', 'Log'), ('Evaluate', 'Evaluate'), ('Plan', 'Plan'), ('ApprovePlan', 'ApprovePlan'), ('Deploy', 'Deploy'), ('Backout', 'Backout'), ('Validate', 'Validate'), ('Review', 'Review'), ('Close', 'Close'), ('Abandon', 'Abandon')], default='Log', editable=False, max_length=11, verbose_name='phase'),
                 ),
                 migrations.AlterField(
                     model_name='change',
@@ -346,7 +345,7 @@ class Migration(migrations.Migration):
                 migrations.AlterField(
                     model_name='historicalchange',
                     name='phase',
-                    field=django_fsm.FSMField(choices=[('Log', 'Log'), ('Evaluate', 'Evaluate'), ('Plan', 'Plan'), ('ApprovePlan', 'ApprovePlan'), ('Deploy', 'Deploy'), ('Backout', 'Backout'), ('Validate', 'Validate'), ('Review', 'Review'), ('Close', 'Close'), ('Abandon', 'Abandon')], default='Log', editable=False, max_length=11, protected=True, verbose_name='phase'),
+                    field=models.CharField(choices=[('Log', 'Log'), ('Evaluate', 'Evaluate'), ('Plan', 'Plan'), ('ApprovePlan', 'ApprovePlan'), ('Deploy', 'Deploy'), ('Backout', 'Backout'), ('Validate', 'Validate'), ('Review', 'Review'), ('Close', 'Close'), ('Abandon', 'Abandon')], default='Log', editable=False, max_length=11, verbose_name='phase'),
                 ),
                 migrations.AlterField(
                     model_name='historicalchange',

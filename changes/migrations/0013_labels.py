@@ -1,6 +1,5 @@
 """The labels that people read for values. No database knows of them, so nothing is asked of one."""
 
-import django_fsm
 from django.db import migrations, models
 
 from changes.migrations._labels import LabelsOnly
@@ -28,7 +27,7 @@ class Migration(migrations.Migration):
                 migrations.AlterField(
                     model_name='change',
                     name='phase',
-                    field=django_fsm.FSMField(choices=[('Log', 'Log'), ('Evaluate', 'Evaluate'), ('Plan', 'Plan'), ('ApprovePlan', 'Approve plan'), ('Deploy', 'Deploy'), ('Backout', 'Backout'), ('Validate', 'Validate'), ('Review', 'Review'), ('Close', 'Close'), ('Abandon', 'Abandon')], default='Log', editable=False, max_length=11, protected=True, verbose_name='phase'),
+                    field=models.CharField(choices=[('Log', 'Log'), ('Evaluate', 'Evaluate'), ('Plan', 'Plan'), ('ApprovePlan', 'Approve plan'), ('Deploy', 'Deploy'), ('Backout', 'Backout'), ('Validate', 'Validate'), ('Review', 'Review'), ('Close', 'Close'), ('Abandon', 'Abandon')], default='Log', editable=False, max_length=11, verbose_name='phase'),
                 ),
                 migrations.AlterField(
                     model_name='change',
@@ -48,7 +47,7 @@ class Migration(migrations.Migration):
                 migrations.AlterField(
                     model_name='historicalchange',
                     name='phase',
-                    field=django_fsm.FSMField(choices=[('Log', 'Log'), ('Evaluate', 'Evaluate'), ('Plan', 'Plan'), ('ApprovePlan', 'Approve plan'), ('Deploy', 'Deploy'), ('Backout', 'Backout'), ('Validate', 'Validate'), ('Review', 'Review'), ('Close', 'Close'), ('Abandon', 'Abandon')], default='Log', editable=False, max_length=11, protected=True, verbose_name='phase'),
+                    field=models.CharField(choices=[('Log', 'Log'), ('Evaluate', 'Evaluate'), ('Plan', 'Plan'), ('ApprovePlan', 'Approve plan'), ('Deploy', 'Deploy'), ('Backout', 'Backout'), ('Validate', 'Validate'), ('Review', 'Review'), ('Close', 'Close'), ('Abandon', 'Abandon')], default='Log', editable=False, max_length=11, verbose_name='phase'),
                 ),
                 migrations.AlterField(
                     model_name='historicalchange',

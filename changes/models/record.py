@@ -15,7 +15,6 @@ from django.db.models import F, Q
 from django.db.models.functions import Now
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
-from django_fsm import FSMField
 
 from changes import workflow
 from changes.choices import PRIORITIES, ChangeType, CompletionCode, Impact, Phase, Priority, Risk, Urgency
@@ -31,6 +30,7 @@ from .history import SourcedRecords, edits_of
 from .holding import held, keep_as_stored
 from .moving import Movable
 from .number import ChangeNumber
+from .phase_field import PhaseField
 from .rounds import count_rounds, person_here, unapproved
 from .values import refuse_impossible_times, tidy_lines
 from .writing import within_transaction, writing
@@ -75,7 +75,7 @@ class Change(Movable):
     title = LineField(_("title"), max_length=200, validators=[validate_text])
     description = _text(verbose_name=_("description"))
     change_type = models.CharField(_("type"), max_length=10, choices=ChangeType, default=ChangeType.NORMAL)
-    phase = FSMField(
+    phase = PhaseField(
         _("phase"), max_length=11, choices=Phase.choices, default=Phase.LOG, protected=True, editable=False
     )
     category = LineField(_("category"), max_length=200, blank=True, validators=[validate_text])

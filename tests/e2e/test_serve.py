@@ -6,7 +6,6 @@ import re
 import shutil
 import signal
 import socket
-import subprocess
 import sys
 from pathlib import Path
 
@@ -14,7 +13,7 @@ import pytest
 import requests
 from django.core.management import CommandError, call_command
 
-from tests import services
+from tests import services, warm
 from tests.exchange import ROOT, Client
 from tests.processes import free_port, start, until
 
@@ -39,15 +38,7 @@ def environment(folder, **variables):
 
 
 def manage(folder, *arguments, **variables):
-    return subprocess.run(
-        [sys.executable, "manage.py", *arguments],
-        cwd=ROOT,
-        env=environment(folder, **variables),
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
+    return warm.manage(arguments, environment(folder, **variables), is_once=True)
 
 
 class Served:

@@ -65,9 +65,9 @@ class Collector:
         return {span.name: span for span in self.spans() if span.trace_id.hex() == trace}
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def collector(running_exchange) -> Iterator[Collector]:
-    """Web server and worker send their spans here, until the end of the test."""
+    """Web server and worker send their spans here, until the end of these tests."""
     collector = Collector()
     given = {"OTEL_EXPORTER_OTLP_ENDPOINT": collector.url, "OTEL_BSP_SCHEDULE_DELAY": "100"}
     _restart(running_exchange, {**running_exchange.environment, **given})
@@ -79,8 +79,8 @@ def collector(running_exchange) -> Iterator[Collector]:
 
 def _restart(exchange: Any, environment: dict[str, str]) -> None:
     exchange.environment = environment
+    exchange.stop_processes(TRACED)
     for name in TRACED:
-        exchange.stop_process(name)
         exchange.start_process(name)
     exchange.until("the web server answers", exchange.is_answering)
 

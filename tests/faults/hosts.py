@@ -65,11 +65,7 @@ class Host:
             self._exchange.kill_process_and_its_children(name)
 
     def stop(self) -> None:
-        running = [name for name in self._commands if name in self._exchange.processes]
-        for name in running:
-            self._exchange.processes[name].ask_to_stop()
-        for name in running:
-            self._exchange.stop_process(name)
+        self._exchange.stop_processes([name for name in self._commands if name in self._exchange.processes])
 
     def sends(self) -> bool:
         """Whether its worker has delivered an operation since it was started."""

@@ -23,14 +23,13 @@ _CLOCKS = """
 @pytest.fixture
 def other_workers(exchange):
     """Replaces the usual workers with those of the test. Restores them afterwards."""
-    for name in WORKERS:
-        exchange.stop_process(name)
+    exchange.stop_processes(WORKERS)
     before = {*exchange.processes}
     yield
-    for name in {*exchange.processes} - before:
-        exchange.stop_process(name)
+    others = {*exchange.processes} - before
     for name in WORKERS:
         exchange.start_process(name)
+    exchange.stop_processes(others)
     for name in WORKERS:
         exchange.until_worker_is_ready(name)
 

@@ -159,9 +159,11 @@ def given(api):
     return number
 
 
-def start(exchange, name):
-    exchange.start_process(name)
-    exchange.until_worker_is_ready(name)
+def start_workers(exchange):
+    for name in WORKERS:
+        exchange.start_process(name)
+    for name in WORKERS:
+        exchange.until_worker_is_ready(name)
 
 
 def operations(exchange, numbers):
@@ -203,8 +205,7 @@ def test_workers_are_killed_before_each_step(exchange, desk, numbers):
         exchange.kill_process_and_its_children(name)
     desk.gate.open(do=False)
     before = len(desk.gate.passed)
-    for name in WORKERS:
-        start(exchange, name)
+    start_workers(exchange)
     assert_each_step_once(exchange, desk, numbers)
     assert len(desk.gate.passed) - before >= len(CALLS)
 
@@ -223,6 +224,5 @@ def test_workers_that_are_asked_to_end_free_what_is_between_two_steps(exchange, 
     assert worker.wait() == 0
     left = operations(exchange, numbers)
     assert {row[3:] for row in left} == {("Delivered", 0, False), ("Waiting", 0, False)}
-    for name in WORKERS:
-        start(exchange, name)
+    start_workers(exchange)
     assert_each_step_once(exchange, desk, numbers)

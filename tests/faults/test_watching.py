@@ -72,8 +72,7 @@ def test_a_database_that_hangs_is_named_although_every_other_request_waits_for_i
 @pytest.mark.parametrize("role", ["beat", "worker_delivery", "worker_housekeeping"])
 def test_what_is_not_heard_for_a_minute_is_named_until_it_is_heard_again(exchange, role):
     stopped = ["beat"] if role == "beat" else ["worker-1", "worker-2"]
-    for name in stopped:
-        exchange.stop_process(name)
+    exchange.stop_processes(stopped)
     # The minute, without waiting for it.
     exchange.query(
         "UPDATE integrations_signoflife SET seen_at = now() - interval '61 s' WHERE role = %(role)s RETURNING role",

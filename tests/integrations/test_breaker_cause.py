@@ -9,7 +9,7 @@ from django.utils import timezone, translation
 
 from integrations.models import DeliveryControl
 from integrations.standing.flow import flow_of
-from tests.factories import UserFactory
+from tests.factories import ExternalSystemFactory
 from tests.rows import each_row
 
 NOW = datetime(2026, 3, 2, 12, tzinfo=UTC)
@@ -58,25 +58,23 @@ def test_an_installation_of_before_keeps_why_its_breakers_are_open():
         executor.migrate(targets or executor.loader.graph.leaf_nodes())
         return MigrationExecutor(connection).loader.project_state(targets).apps
 
-    user = UserFactory()
     before = ("integrations", "0014_sends_markdown")
+    for name, (breaker, until, reason, _, (cause, text, *counts)) in STORED.items():
+        opened = {"breaker": breaker, "breaker_until": until, "breaker_cause": cause}
+        failures = dict(zip(("consecutive_failures", "window_failures", "window_tries"), counts, strict=True))
+        made = DeliveryControl.objects.filter(system=ExternalSystemFactory(system_id=name))
+        made.update(breaker_reason=reason if text is ... else text, **opened, **failures)
     try:
-        old = migrate(before)
-        system, control = (
-            old.get_model("integrations", "ExternalSystem"),
-            old.get_model("integrations", "DeliveryControl"),
-        )
-        for name, (breaker, until, reason, failures, _) in STORED.items():
-            made = system.objects.create(system_id=name, authorized_user_id=user.pk, endpoint_url="http://127.0.0.1:9/")
-            values = {"breaker": breaker, "breaker_until": until, "breaker_reason": reason}
-            control.objects.create(system=made, consecutive_failures=failures, **values)
+        control = migrate(before).get_model("integrations", "DeliveryControl").objects
+        stored = dict(control.values_list("system__system_id", "breaker_reason"))
+        assert stored == {name: reason for name, (_, _, reason, *_) in STORED.items()}
+        for name, (_, _, _, failures, _) in STORED.items():
+            earlier = {"consecutive_failures": failures, "window_failures": 0, "window_tries": 0}
+            control.filter(system__system_id=name).update(**earlier)
         migrate()
         for name, (_, _, reason, _, (cause, text, *counts)) in STORED.items():
             row = DeliveryControl.objects.get(system__system_id=name)
             assert (row.breaker_cause, row.breaker_reason) == (cause, reason if text is ... else text), name
             assert [row.consecutive_failures, row.window_failures, row.window_tries] == counts, name
-        migrate(before)
-        stored = dict(control.objects.values_list("system__system_id", "breaker_reason"))
-        assert stored == {name: reason for name, (_, _, reason, *_) in STORED.items()}
     finally:
         migrate()

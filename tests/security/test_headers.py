@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 from ipaddress import ip_network
 
 import pytest
 from django.core.checks import run_checks
 from django.test import Client
 
-from tests.exchange import ROOT
+from tests import warm
 from tests.factories import ChangeFactory, UserFactory
 from tests.pages import web
 
@@ -83,14 +81,7 @@ def test_a_deployment_with_https_passes_djangos_checks_and_asks_for_https_only(t
         "print(Client().get('/accounts/login/', HTTP_HOST='desk.example.com')['Location'])\n"
         "print(*Client().get('/accounts/login/', **told).cookies.values())\n"
     )
-    done = subprocess.run(
-        [sys.executable, "manage.py", "shell", "--verbosity=0", "--command", code],
-        cwd=ROOT,
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
+    done = warm.manage(["shell", "--verbosity=0", "--command", code], environment, is_once=True)
     assert done.returncode == 0, done.stderr
     *_, hsts, location, cookie = done.stdout.splitlines()
     assert (hsts, location) == ("max-age=31536000", "https://desk.example.com/accounts/login/")

@@ -34,6 +34,8 @@ UNFINISHED = {
 # Seconds that a page takes at least if it waits until those callers have had their time (WEB_TIMEOUT is 4 there).
 HELD_UP = 3
 FILE_BYTES = 20 * 1024 * 1024
+# The connection of a caller that does not read its answer.
+STALLED = {"receive_buffer": 4096}
 
 
 class Server:
@@ -121,15 +123,17 @@ def proxied(running_exchange, tmp_path_factory):
 
 
 @contextmanager
-def connections(server, sent, count, **options):
+def connections(server, *callers):
+    """`callers`: for each kind what it sends, how many of them there are, and the options of their connections."""
     with ExitStack() as stack:
-        for _ in range(count):
-            stack.enter_context(server.connect(sent, **options))
+        for sent, count, options in callers:
+            for _ in range(count):
+                stack.enter_context(server.connect(sent, **options))
         time.sleep(0.5)  # the server has them all by now
         yield
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def large_file(running_exchange):
     """The path of a file of 20 MiB, and a token that may fetch it."""
     alice = running_exchange.api("alice")
@@ -145,23 +149,23 @@ def large_file(running_exchange):
 
 @pytest.mark.parametrize("name", UNFINISHED)
 def test_16_unfinished_requests_hold_up_no_page_of_the_bare_server(bare, name):
-    with connections(bare, bare.head(*UNFINISHED[name]), 16):
+    with connections(bare, (bare.head(*UNFINISHED[name]), 16, {})):
         assert bare.slowest_page() < HELD_UP
 
 
 def test_16_stalled_readers_hold_up_no_page_of_the_bare_server(bare, large_file):
     path, token = large_file
-    with connections(bare, bare.head("GET", path, token=token), 16, receive_buffer=4096):
+    with connections(bare, (bare.head("GET", path, token=token), 16, STALLED)):
         assert bare.slowest_page() < HELD_UP
 
 
 def test_behind_the_proxy_200_unfinished_requests_and_50_stalled_readers_hold_up_no_page(proxied, large_file):
     path, token = large_file
-    with ExitStack() as stack:
-        for number, request in enumerate(UNFINISHED.values()):
-            count = 200 // len(UNFINISHED) + (number < 200 % len(UNFINISHED))
-            stack.enter_context(connections(proxied, proxied.head(*request), count))
-        stack.enter_context(connections(proxied, proxied.head("GET", path, token=token), 50, receive_buffer=4096))
+    unfinished = [
+        (proxied.head(*request), 200 // len(UNFINISHED) + (number < 200 % len(UNFINISHED)), {})
+        for number, request in enumerate(UNFINISHED.values())
+    ]
+    with connections(proxied, *unfinished, (proxied.head("GET", path, token=token), 50, STALLED)):
         assert proxied.slowest_page() < HELD_UP
 
 
@@ -196,11 +200,13 @@ def test_the_proxy_keeps_no_password_of_an_address(proxied):
 
 def test_a_request_that_does_not_arrive_in_time_is_answered_and_closed(bare, running_exchange):
     patience = float(running_exchange.environment["WEB_TIMEOUT"])
-    for path, said in (("/accounts/login/", b"did not arrive in time"), ("/api/v1/operations/", b'"status": 408')):
-        with bare.connect(bare.head("POST", path, FORM, 1000)) as connection:
+    expected = {"/accounts/login/": b"did not arrive in time", "/api/v1/operations/": b'"status": 408'}
+    with ExitStack() as stack:
+        waiting = {path: stack.enter_context(bare.connect(bare.head("POST", path, FORM, 1000))) for path in expected}
+        for path, connection in waiting.items():
             connection.settimeout(patience + 20)
             answer = b"".join(iter(lambda connection=connection: connection.recv(65536), b""))  # until it is closed
-        assert answer.startswith(b"HTTP/1.1 408 ") and said in answer, answer
+            assert answer.startswith(b"HTTP/1.1 408 ") and expected[path] in answer, answer
 
 
 def test_a_reader_that_stalls_is_given_up(bare, running_exchange, large_file):

@@ -118,13 +118,15 @@ class Children:
             time.sleep(0.1)
 
     def stop(self) -> None:
-        """Ends all children, the last started first. Kills those that do not end within GRACE seconds."""
+        """Ends all children. Kills those that do not end within GRACE seconds."""
+        # At once, since some wait for others: the web server ends after the calls that a partner lets wait for news.
+        for child in reversed(self._children):
+            if child.process.poll() is None:
+                child.process.terminate()
         while self._children:
             process = self._children.pop().process
-            if process.poll() is None:
-                process.terminate()
-                with suppress(subprocess.TimeoutExpired):
-                    process.wait(GRACE)
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(GRACE)
             # Kills its own children too: it may have died, or still been starting, without ending them.
             with suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)

@@ -17,6 +17,7 @@ from schemathesis import GenerationMode
 from schemathesis.specs.openapi.checks import negative_data_rejection
 
 from changes.models import Attachment, Change, Comment
+from integrations.api.outbox import LONGEST_WAIT
 from integrations.outgoing import outbox
 from tests.examples import examples
 from tests.factories import ChangeFactory, ExternalGroupFactory, ExternalSystemFactory, SupportGroupFactory, change_in
@@ -138,10 +139,14 @@ def calls(description):
 UNJUST = {"GET changes/": [negative_data_rejection]}
 
 
+# A call that may wait for half a minute is answered as one that may wait for a second.
+LONG_WAITS = {str(seconds) for seconds in range(2, LONGEST_WAIT + 1)}
+
+
 @pytest.mark.parametrize("who", ["carol", "acme"])
 @pytest.mark.parametrize("call", CALLS)
 def test_no_call_fails_and_every_answer_is_as_described(request, world, calls, call, who):
-    """At least 2,000 calls in all, as staff and as a partner, with all of schemathesis' checks."""
+    """More than 2,000 calls in all, as staff and as a partner, with all of schemathesis' checks."""
     caller = request.getfixturevalue(who)
     _, token = AuthToken.objects.create(getattr(caller, "authorized_user", caller))
     method, path = call.split(" ")
@@ -151,7 +156,7 @@ def test_no_call_fails_and_every_answer_is_as_described(request, world, calls, c
         strategy = calls[API + path][method].as_strategy(generation_mode=mode, path_parameters=parameters or None)
 
         @settings(
-            max_examples=examples(40),
+            max_examples=examples(30),
             deadline=None,
             database=None,
             derandomize=True,
@@ -163,6 +168,8 @@ def test_no_call_fails_and_every_answer_is_as_described(request, world, calls, c
             with transaction.atomic():
                 if who == "acme" and isinstance(case.body, dict) and "system_id" in case.body:
                     case.body["system_id"] = "ACME"
+                if str(case.query.get("wait")) in LONG_WAITS:
+                    case.query["wait"] = type(case.query["wait"])(1)
                 case.call_and_validate(
                     headers={"Authorization": f"Bearer {token}"}, excluded_checks=UNJUST.get(call, [])
                 )

@@ -1,16 +1,15 @@
 """A simulated partner with its own address, with and without TLS."""
 
 import json
-import subprocess
-import sys
+import os
 
 import pytest
 import requests
 import yaml
 
 from integrations.transports import signing
+from tests import warm
 from tests.certificates import AUTHORITY, EXPIRED, VALID, make_certificates
-from tests.exchange import ROOT
 from tests.processes import free_port
 
 from .conftest import SECRETS, Simulator, message
@@ -99,12 +98,6 @@ def test_an_address_of_its_own_that_cannot_be_used_is_told(simulator, tmp_path, 
     own = {"port": taken_port} if what == "port" else {"port": free_port(), "certificate": str(tmp_path / "none.pem")}
     file = tmp_path / "simulator.yaml"
     file.write_text(yaml.safe_dump({"partners": [{"system_id": "A", "base_url": "http://x", **own}]}))
-    done = subprocess.run(
-        [sys.executable, "manage.py", "simulator", "--port", "0", "--config", str(file)],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
+    done = warm.manage(["simulator", "--port", "0", "--config", str(file)], os.environ, is_once=True)
     assert done.returncode == 1
     assert done.stderr.splitlines()[-1].startswith("CommandError: A partner's own port or certificate cannot be used: ")
