@@ -49,7 +49,7 @@ _SHORTEN = """() => document.querySelectorAll(
     'tbody tr:nth-child(n+13), #entries > .entry:nth-child(n+13), .lane .box:nth-child(n+5), .lane:nth-of-type(n+9)'
 ).forEach(element => element.remove())"""
 # What htmx says when a page is left while it asks for something, as those do who send a form.
-LEFT = ("htmx:afterRequest", "htmx:sendError")
+LEFT = ("htmx:afterRequest", "htmx:sendAbort", "htmx:sendError")
 # Traces of an error in a template.
 LEFTOVERS = re.compile(
     r"\bNone\b(?! available)"  # Django's own, of recent actions

@@ -238,6 +238,7 @@ def test_help_lists_our_commands_with_one_line_each_without_a_key(tmp_path):
         "hold_after_restore",
         "link_oidc",
         "load_exchange",
+        "migrate",
         "remove_second_factor",
         "restore",
         "resume_after_restore",
