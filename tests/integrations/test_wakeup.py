@@ -136,7 +136,8 @@ Comment(change=change, author=change.requested_by, body="From a shell").save()
         CELERY_BROKER_URL=f"redis://127.0.0.1:{redis.port}/0",
     )
     assert (done.returncode, done.stderr) == (0, "")
-    assert tasks(redis)[before:] == ["integrations.tasks.deliver"]
+    # One or two: the second of the saves above may be sent late.
+    assert {*tasks(redis)[before:]} == {"integrations.tasks.deliver"}
 
 
 @pytest.mark.any_database
