@@ -7,6 +7,8 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import Error
 
 from integrations.backup import archive, restoring
+from integrations.backup.ending import Ending
+from integrations.backup.loading import OutcomeUnknown
 from integrations.backup.manifest import BackupRefused, Manifest
 
 
@@ -32,6 +34,8 @@ class Command(BaseCommand):
                 self._check(file)
             else:
                 self._restore(file)
+        except OutcomeUnknown as unknown:
+            raise CommandError(str(unknown)) from unknown
         except (BackupRefused, Error) as error:
             raise CommandError(f"Nothing was restored. {error}") from error
         except OSError as error:
@@ -47,10 +51,13 @@ class Command(BaseCommand):
         self.stdout.write("The backup is whole, and the keys of this environment read its secrets.")
 
     def _restore(self, file: Path) -> None:
-        manifest, differences = restoring.restore(file)
-        self._tell(manifest)
+        with Ending() as ending:
+            differences = restoring.restore(file, ending, self._tell_restored)
         if differences:
             raise CommandError(f"Restored, but not as it was: {' '.join(differences)}")
+
+    def _tell_restored(self, manifest: Manifest) -> None:
+        self._tell(manifest)
         self.stdout.write("Restored. Nothing is sent to partners before resume_after_restore.")
 
     def _tell(self, manifest: Manifest) -> None:
