@@ -35,7 +35,16 @@ def check(file: Path) -> Manifest:
     """Checks all but whether there is room for it: `check_empty()`. Writes nothing. Raises BackupRefused."""
     if not file.is_file():
         raise BackupRefused(f"There is no file {file}.")
-    manifest = archive.read(file)
+    faults: list[BackupRefused] = []
+
+    def take(name: str, content: IO[bytes]) -> None:
+        if name == archive.DATABASE:
+            try:
+                dumping.check(content)
+            except BackupRefused as fault:
+                faults.append(fault)
+
+    manifest = archive.read(file, take)
     _check_kind(manifest)
     if newer := newer_migrations(manifest):
         raise BackupRefused(
@@ -43,6 +52,8 @@ def check(file: Path) -> Manifest:
             f"{archive.named(newer)} unknown here. Install that version, then restore."
         )
     _check_keys(manifest)
+    for fault in faults:  # the others say more
+        raise fault
     return manifest
 
 
