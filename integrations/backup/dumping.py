@@ -64,7 +64,9 @@ def _of_postgresql(dump: Path) -> Iterator[Snapshot]:
         cursor.execute("SET LOCAL statement_timeout = 0")
         cursor.execute("SELECT pg_export_snapshot()")
         name = cursor.fetchone()[0]
-        command = [pg_dump, "--format=custom", "--no-owner", "--no-privileges", f"--snapshot={name}", f"--file={dump}"]
+        # Large objects, of which we have none, would be restored in transactions of their own.
+        command = [pg_dump, "--format=custom", "--no-owner", "--no-privileges", "--no-blobs"]
+        command += [f"--snapshot={name}", f"--file={dump}"]
         done = subprocess.run(command, env=programs.environment(), capture_output=True, check=False)  # noqa: S603
         if done.returncode:
             raise programs.failed("pg_dump", done.returncode, done.stderr)
