@@ -110,6 +110,7 @@ ON_SQLITE_TOO = (
     "changes/bulk/test_recipients.py",
     "integrations/backup/test_backup.py",
     "integrations/backup/test_restored_copy.py",
+    "integrations/backup/test_after_restore.py",
     "integrations/backup/test_several_backups.py",
     "integrations/backup/test_held_work.py",
     "integrations/test_persons.py",

@@ -29,8 +29,10 @@ class Ending:
     def held_off(self) -> Iterator[None]:
         """What is inside is carried out to its end first."""
         self._is_held_off = True
-        yield
-        self._is_held_off = False
+        try:
+            yield
+        finally:
+            self._is_held_off = False
         if self._asked:
             raise SystemExit(128 + self._asked)
 

@@ -9,6 +9,7 @@ import shutil
 import sqlite3
 import subprocess
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import IO, cast
 
@@ -87,6 +88,8 @@ def _into_postgresql(dump: Path, marks: Sequence[str], ending: Ending, committed
         finally:
             for program in (target, source):
                 program.kill()
+            with suppress(BrokenPipeError):  # what was not written yet
+                end.close()
 
 
 def _commit(target: subprocess.Popen[bytes], written: IO[bytes], committed: Callable[[], None]) -> None:
@@ -126,7 +129,7 @@ def _into_sqlite(dump: Path, marks: Sequence[str], ending: Ending, committed: Ca
             copy.close()
         with ending.held_off():
             part.replace(target)
-            archive.sync_folder(target.parent)
             committed()
+            archive.sync_folder(target.parent)
     finally:
         part.unlink(missing_ok=True)

@@ -20,7 +20,7 @@ from django.utils import timezone
 
 from changes.models import RestoredCopy
 
-from . import archive, dumping, encrypted, loading, programs
+from . import archive, dumping, encrypted, loading, marks, programs
 from .ending import Ending
 from .manifest import BackupRefused, Manifest
 
@@ -111,7 +111,7 @@ def check_empty() -> None:
 
 
 def _counts_of_target() -> dict[str, int]:
-    if connection.vendor == "sqlite" and not Path(connection.settings_dict["NAME"]).exists():
+    if connection.vendor == "sqlite" and not _is_written(Path(connection.settings_dict["NAME"])):
         return {}
     with connection.cursor() as cursor:
         found = dumping.counts(cursor)
@@ -119,11 +119,27 @@ def _counts_of_target() -> dict[str, int]:
     return {table: count for table, count in found.items() if table in told} or dict.fromkeys(found, 0)
 
 
+def _is_written(database: Path) -> bool:
+    """Whether there is a file of SQLite with content. Without one, raises BackupRefused if another's log is beside it.
+
+    SQLite would apply that log to the restored file.
+    """
+    if database.exists() and database.stat().st_size:
+        return True
+    for left in (database.with_name(f"{database.name}{end}") for end in ("-wal", "-shm", "-journal")):
+        if left.exists():
+            raise BackupRefused(
+                f"{left} is left over from another database, and would spoil the restored one. Move it away: it may "
+                "have what was written last."
+            )
+    return False
+
+
 # --- Restoring ---
 
 
-def restore(file: Path, ending: Ending, tell: Callable[[Manifest], None]) -> list[str]:
-    """Restores all, and holds the exchange. Calls `tell` as soon as all is there. Returns what is not as it was.
+def restore(file: Path, ending: Ending, tell: Callable[[Manifest], None]) -> Manifest:
+    """Restores all, and holds the exchange. Calls `tell` as soon as all is there; an error after it changes nothing.
 
     Raises BackupRefused if nothing was restored, OutcomeUnknown if that cannot be told.
     """
@@ -136,17 +152,9 @@ def restore(file: Path, ending: Ending, tell: Callable[[Manifest], None]) -> lis
                 extracted.is_kept = True
                 tell(manifest)
 
-            loading.load(extracted.dump, _marks(manifest), ending, committed)
-    return list(_differences(manifest))
-
-
-def _marks(manifest: Manifest) -> list[str]:
-    table, key = RestoredCopy._meta.db_table, RestoredCopy.KEY
-    taken_at, restored_at = _as_text(manifest.taken_at), _as_text(timezone.now().isoformat())
-    return [
-        f"DELETE FROM {table}",  # noqa: S608 - our own name  # nosec
-        f"INSERT INTO {table} (id, taken_at, restored_at) VALUES ({key}, '{taken_at}', '{restored_at}')",  # noqa: S608 - our own values  # nosec
-    ]
+            statements = marks.of_copy(datetime.fromisoformat(manifest.taken_at), timezone.now(), manifest.counts)
+            loading.load(extracted.dump, statements, ending, committed)
+    return manifest
 
 
 @contextmanager
@@ -160,11 +168,6 @@ def _alone() -> Iterator[None]:
         for left in settings.VAR_DIR.glob(f"{PREFIX}*/"):
             shutil.rmtree(left)
         yield
-
-
-def _as_text(moment: str) -> str:
-    value = datetime.fromisoformat(moment)
-    return str(connection.ops.adapt_datetimefield_value(value)) if connection.vendor == "sqlite" else moment
 
 
 @dataclass
@@ -205,14 +208,19 @@ def _for_owner(path: str, flags: int) -> int:
     return os.open(path, flags, 0o600)
 
 
-def _differences(manifest: Manifest) -> Iterator[str]:
-    """What the restored database has otherwise than the backup says."""
+def differences(manifest: Manifest) -> Iterator[str]:
+    """What the restored database has otherwise than the backup says.
+
+    Looks at secrets only if no migration is missing: they are found by the models.
+    """
     with connection.cursor() as cursor:
         found = dumping.counts(cursor)
-    found[RestoredCopy._meta.db_table] = manifest.counts.get(RestoredCopy._meta.db_table, 0)
-    for table in sorted({*found, *manifest.counts}):
-        if found.get(table) != manifest.counts.get(table):
-            yield f"{table} has {found.get(table, 'no')} rows, and had {manifest.counts.get(table, 'no')}."
-    for what, key in encrypted.secrets(connection.alias).items():
-        if not key and manifest.secrets.get(what):
-            yield f"{what} cannot be decrypted."
+    expected = {**manifest.counts, **{table: 0 for table in marks.SESSIONS if table in manifest.counts}}
+    found[RestoredCopy._meta.db_table] = expected.get(RestoredCopy._meta.db_table, 0)
+    for table in sorted({*found, *expected}):
+        if found.get(table) != expected.get(table):
+            yield f"{table} has {found.get(table, 'no')} rows, and had {expected.get(table, 'no')}."
+    if not missing_migrations(manifest):
+        for what, key in encrypted.secrets(connection.alias).items():
+            if not key and manifest.secrets.get(what):
+                yield f"{what} cannot be decrypted."

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from django.db import transaction
+from django.db import connection, transaction
 from django.db.models import QuerySet
 from django.utils import timezone
 
@@ -22,6 +22,8 @@ from integrations.choices import DeliveryStatus
 from integrations.models import ExternalSystem, OutgoingOperation
 from integrations.outgoing import outbox
 from integrations.standing import flow
+
+from . import marks
 
 OPEN = (DeliveryStatus.WAITING, DeliveryStatus.SENDING)
 
@@ -40,10 +42,13 @@ class Waiting:
 
 
 def hold(taken_at: datetime | None) -> RestoredCopy | None:
-    """Holds the exchange. Returns None if it was held already."""
+    """Holds the exchange, and does what marks.TOLD says. Returns None if it was held already."""
     with transaction.atomic():
         copy, is_new = RestoredCopy.objects.get_or_create(pk=RestoredCopy.KEY, defaults={"taken_at": taken_at})
         if is_new:
+            with connection.cursor() as cursor:
+                for statement in [*marks.ended_sessions(marks.SESSIONS), *marks.moved_numbers()]:
+                    cursor.execute(statement)
             record("exchange_held")
     return copy if is_new else None
 

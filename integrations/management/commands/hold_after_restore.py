@@ -10,7 +10,7 @@ from django.utils import timezone
 from django.utils.dateparse import parse_datetime
 
 from changes.models import restored_copy
-from integrations.backup import resuming
+from integrations.backup import marks, resuming
 
 
 class Command(BaseCommand):
@@ -38,7 +38,7 @@ class Command(BaseCommand):
         copy = resuming.hold(moment)
         if copy is None:
             raise CommandError("It is marked already.")
-        self.stdout.write(resuming.told(copy))
+        self.stdout.write(f"{resuming.told(copy)} {marks.TOLD}")
 
     def _is_confirmed(self) -> bool:
         return sys.stdin.isatty() and input("Is this a restored copy? [yes/no] ").strip().lower() == "yes"
