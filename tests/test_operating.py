@@ -52,7 +52,7 @@ class Server:
         self._here = {
             "/etc/casexchange.env": str(folder / "casexchange.env"),
             "/etc/systemd/system/": f"{folder}/units/",
-            "/var/backups": str(folder),
+            "/var/backups/casexchange": str(folder),
             "/opt/casexchange/.venv/bin": str(Path(sys.executable).parent),
             "/opt/casexchange": str(ROOT),
             "127.0.0.1:8000": f"127.0.0.1:{self.port}",

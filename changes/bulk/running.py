@@ -25,7 +25,7 @@ from changes.actor import acting
 from changes.choices import ItemStatus
 from changes.conflicts import is_unavailable, retry
 from changes.exceptions import ChangeRefused
-from changes.models import BulkItem, BulkJob
+from changes.models import BulkItem, BulkJob, restored_copy
 
 from .kind import AlreadySo, NotDone, Result, kind_of
 
@@ -39,8 +39,10 @@ def run(seconds: float, is_ending: Callable[[], bool] = lambda: False, idle_for:
     """Works on all started jobs for up to `seconds`, one record of each in turn. Returns whether work is left.
 
     With `idle_for`, it takes only jobs that nobody has worked on for that many seconds. It stops early when
-    `is_ending()`, which is called before each record, returns True.
+    `is_ending()`, which is called before each record, returns True. In a restored copy that waits it does nothing.
     """
+    if restored_copy():
+        return False  # the original has gone on: what a job would send has new ids, so partners could not tell
     until = time.monotonic() + seconds
     jobs = _begin(idle_for)
     while jobs:

@@ -18,7 +18,7 @@ from django.utils.translation import gettext as _
 from django_htmx.http import retarget
 
 from changes.actor import Person, signed_in
-from changes.models import BulkJob, Change
+from changes.models import BulkJob, Change, restored_copy
 from changes.pages.access import StaffPage, require
 from changes.pages.from_replica import note_own_write
 from changes.pages.htmx import asks_for_part
@@ -186,7 +186,15 @@ class StartJob(OneJob):
 
     def post(self, request: HttpRequest, pk: UUID) -> HttpResponse:
         require(self.job.user, kind_of(self.job).permission)
-        if not drafts.start(self.job.pk):
+        if restored_copy():
+            messages.error(
+                request,
+                _(
+                    "Not started: this is a restored copy. No bulk job is carried out until an operator runs "
+                    "manage.py resume_after_restore."
+                ),
+            )
+        elif not drafts.start(self.job.pk):
             messages.info(request, _("It was started already."))
         return self.back()
 

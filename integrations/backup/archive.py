@@ -66,8 +66,11 @@ class Writing:
 
 
 @contextmanager
-def writing(file: Path, manifest: Manifest) -> Iterator[Writing]:
-    """Writes to FILE.part, which becomes FILE when all is on the disk. Only its owner can read it."""
+def reserved(file: Path) -> Iterator[IO[bytes]]:
+    """Yields FILE.part, which becomes FILE at the end. Until then no other backup can have that name.
+
+    Raises BackupRefused if another one has it, or if there is such a file. Only its owner can read it.
+    """
     part = file.with_name(f"{file.name}.part")
     descriptor = os.open(part, os.O_WRONLY | os.O_CREAT, 0o600)
     with os.fdopen(descriptor, "wb") as output:
@@ -75,14 +78,14 @@ def writing(file: Path, manifest: Manifest) -> Iterator[Writing]:
             fcntl.flock(output, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             raise BackupRefused(f"{part} is being written by another backup. Wait for its end.") from error
-        os.fchmod(descriptor, 0o600)
-        output.truncate()
+        if not _is_name_of(part, output):
+            raise BackupRefused(f"{file} was written by another backup a moment ago. Give another name.")
         try:
-            mode: Any = "w|gz" if file.name.endswith(COMPRESSED) else "w|"
-            with tarfile.open(fileobj=output, mode=mode) as tar:
-                backup = Writing(tar, manifest)
-                yield backup
-                backup.finish()
+            if file.exists():
+                raise BackupRefused(f"{file} is there already. Give another name, or remove it.")
+            os.fchmod(descriptor, 0o600)
+            output.truncate()
+            yield output
             output.flush()
             os.fsync(descriptor)
             part.rename(file)
@@ -90,6 +93,23 @@ def writing(file: Path, manifest: Manifest) -> Iterator[Writing]:
             part.unlink(missing_ok=True)
             raise
     sync_folder(file.parent)
+
+
+def _is_name_of(path: Path, file: IO[bytes]) -> bool:
+    """Whether the name is still that of the open file: whoever had the lock before may have renamed it."""
+    try:
+        return os.path.samestat(path.stat(), os.fstat(file.fileno()))
+    except FileNotFoundError:
+        return False
+
+
+@contextmanager
+def writing(output: IO[bytes], is_compressed: bool, manifest: Manifest) -> Iterator[Writing]:
+    mode: Any = "w|gz" if is_compressed else "w|"
+    with tarfile.open(fileobj=output, mode=mode) as tar:
+        backup = Writing(tar, manifest)
+        yield backup
+        backup.finish()
 
 
 def sync_folder(folder: Path) -> None:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sqlite3
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryFile
+from typing import IO, cast
 
 from django.db import DEFAULT_DB_ALIAS, connection, connections, transaction
 from django.db.backends.utils import CursorWrapper
@@ -43,15 +46,11 @@ def counts(cursor: CursorWrapper, alias: str = DEFAULT_DB_ALIAS) -> dict[str, in
 
 @contextmanager
 def snapshot(dump: Path) -> Iterator[Snapshot]:
-    """Dumps the database to `dump`, which is removed at the end. Only its owner can read it."""
-    try:
-        os.close(os.open(dump, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600))
-        dump.chmod(0o600)
-        take = _of_postgresql if connection.vendor == "postgresql" else _of_sqlite
-        with take(dump) as taken:
-            yield taken
-    finally:
-        dump.unlink(missing_ok=True)
+    """Dumps the database to the new file `dump`. Only its owner can read it."""
+    os.close(os.open(dump, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+    take = _of_postgresql if connection.vendor == "postgresql" else _of_sqlite
+    with take(dump) as taken:
+        yield taken
 
 
 @contextmanager
@@ -65,7 +64,9 @@ def _of_postgresql(dump: Path) -> Iterator[Snapshot]:
         cursor.execute("SET LOCAL statement_timeout = 0")
         cursor.execute("SELECT pg_export_snapshot()")
         name = cursor.fetchone()[0]
-        command = [pg_dump, "--format=custom", "--no-owner", "--no-privileges", f"--snapshot={name}", f"--file={dump}"]
+        # Large objects, of which we have none, would be restored in transactions of their own.
+        command = [pg_dump, "--format=custom", "--no-owner", "--no-privileges", "--no-blobs"]
+        command += [f"--snapshot={name}", f"--file={dump}"]
         done = subprocess.run(command, env=programs.environment(), capture_output=True, check=False)  # noqa: S603
         if done.returncode:
             raise programs.failed("pg_dump", done.returncode, done.stderr)
@@ -94,3 +95,22 @@ def _of_sqlite(dump: Path) -> Iterator[Snapshot]:
         connections[ALIAS].close()
         del connections[ALIAS]
         del connections.databases[ALIAS]
+
+
+def check(dump: IO[bytes]) -> None:
+    """Raises BackupRefused if PostgreSQL's own program cannot read the dump. Does not look at one of SQLite."""
+    if connection.vendor != "postgresql":
+        return
+    command = [programs.program("pg_restore", programs.server_version()), "--file=/dev/null"]
+    with TemporaryFile() as said:
+        with subprocess.Popen(command, stdin=subprocess.PIPE, stderr=said) as reading:  # noqa: S603
+            end = cast(IO[bytes], reading.stdin)
+            with suppress(BrokenPipeError):  # it found a fault, or needs no more
+                shutil.copyfileobj(dump, end)
+            with suppress(BrokenPipeError):
+                end.close()
+        if reading.returncode:
+            said.seek(0)
+            raise programs.failed(
+                "The dump of the database cannot be used: pg_restore", reading.returncode, said.read()
+            )

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
-import sqlite3
-import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import IO, cast
+from typing import IO
 
 from django.conf import settings
 from django.db import connection
@@ -20,11 +20,12 @@ from django.utils import timezone
 
 from changes.models import RestoredCopy
 
-from . import archive, dumping, encrypted, programs
+from . import archive, dumping, encrypted, loading, marks, programs
+from .ending import Ending
 from .manifest import BackupRefused, Manifest
 
-_HOLD = """DELETE FROM {table};
-INSERT INTO {table} (id, taken_at, restored_at) VALUES ({key}, '{taken_at}', '{restored_at}');"""
+# The folders in VAR_DIR in which a dump lies while it is restored.
+PREFIX = "restore-"
 
 
 # --- Checks ---
@@ -34,7 +35,16 @@ def check(file: Path) -> Manifest:
     """Checks all but whether there is room for it: `check_empty()`. Writes nothing. Raises BackupRefused."""
     if not file.is_file():
         raise BackupRefused(f"There is no file {file}.")
-    manifest = archive.read(file)
+    faults: list[BackupRefused] = []
+
+    def take(name: str, content: IO[bytes]) -> None:
+        if name == archive.DATABASE:
+            try:
+                dumping.check(content)
+            except BackupRefused as fault:
+                faults.append(fault)
+
+    manifest = archive.read(file, take)
     _check_kind(manifest)
     if newer := newer_migrations(manifest):
         raise BackupRefused(
@@ -42,6 +52,8 @@ def check(file: Path) -> Manifest:
             f"{archive.named(newer)} unknown here. Install that version, then restore."
         )
     _check_keys(manifest)
+    for fault in faults:  # the others say more
+        raise fault
     return manifest
 
 
@@ -93,12 +105,13 @@ def check_empty() -> None:
     files = [path for path in settings.MEDIA_ROOT.rglob("*") if path.is_file()] if settings.MEDIA_ROOT.exists() else []
     if files:
         raise BackupRefused(
-            f"{settings.MEDIA_ROOT} is not empty: it has {len(files)} files. Move it away, or set MEDIA_ROOT."
+            f"{settings.MEDIA_ROOT} is not empty: it has {len(files)} files. Move it away, or set MEDIA_ROOT. "
+            "A restore that was killed leaves such files."
         )
 
 
 def _counts_of_target() -> dict[str, int]:
-    if connection.vendor == "sqlite" and not Path(connection.settings_dict["NAME"]).exists():
+    if connection.vendor == "sqlite" and not _is_written(Path(connection.settings_dict["NAME"])):
         return {}
     with connection.cursor() as cursor:
         found = dumping.counts(cursor)
@@ -106,45 +119,75 @@ def _counts_of_target() -> dict[str, int]:
     return {table: count for table, count in found.items() if table in told} or dict.fromkeys(found, 0)
 
 
+def _is_written(database: Path) -> bool:
+    """Whether there is a file of SQLite with content. Without one, raises BackupRefused if another's log is beside it.
+
+    SQLite would apply that log to the restored file.
+    """
+    if database.exists() and database.stat().st_size:
+        return True
+    for left in (database.with_name(f"{database.name}{end}") for end in ("-wal", "-shm", "-journal")):
+        if left.exists():
+            raise BackupRefused(
+                f"{left} is left over from another database, and would spoil the restored one. Move it away: it may "
+                "have what was written last."
+            )
+    return False
+
+
 # --- Restoring ---
 
 
-def restore(file: Path) -> tuple[Manifest, list[str]]:
-    """Restores all, and holds the exchange. Returns the manifest, and what is not as it was.
+def restore(file: Path, ending: Ending, tell: Callable[[Manifest], None]) -> Manifest:
+    """Restores all, and holds the exchange. Calls `tell` as soon as all is there; an error after it changes nothing.
 
-    Raises BackupRefused if nothing was restored.
+    Raises BackupRefused if nothing was restored, OutcomeUnknown if that cannot be told.
     """
-    manifest = check(file)
-    check_empty()
-    with _extracted(file) as dump:
-        held = _HOLD.format(
-            table=RestoredCopy._meta.db_table,
-            key=RestoredCopy.KEY,
-            taken_at=_as_text(manifest.taken_at),
-            restored_at=_as_text(timezone.now().isoformat()),
-        )
-        if manifest.kind == "postgresql":
-            _into_postgresql(dump, held)
-        else:
-            _into_sqlite(dump, held)
-    return manifest, list(_differences(manifest))
+    with _alone():
+        manifest = check(file)
+        check_empty()
+        with _extracted(file) as extracted:
 
+            def committed() -> None:
+                extracted.is_kept = True
+                tell(manifest)
 
-def _as_text(moment: str) -> str:
-    value = datetime.fromisoformat(moment)
-    return str(connection.ops.adapt_datetimefield_value(value)) if connection.vendor == "sqlite" else moment
+            statements = marks.of_copy(datetime.fromisoformat(manifest.taken_at), timezone.now(), manifest.counts)
+            loading.load(extracted.dump, statements, ending, committed)
+    return manifest
 
 
 @contextmanager
-def _extracted(file: Path) -> Iterator[Path]:
-    """The dump in a file that is removed at the end. The attachments are in MEDIA_ROOT, unless an error is raised."""
+def _alone() -> Iterator[None]:
+    """Refuses if another restore is at work in VAR_DIR, and removes what a killed one left there."""
+    with (settings.VAR_DIR / "restore.lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise BackupRefused(f"Another restore is at work in {settings.VAR_DIR}. Wait for its end.") from error
+        for left in settings.VAR_DIR.glob(f"{PREFIX}*/"):
+            shutil.rmtree(left)
+        yield
+
+
+@dataclass
+class Extracted:
+    """`is_kept`: whether the attachments stay, since their rows are in the database."""
+
+    dump: Path
+    is_kept: bool = False
+
+
+@contextmanager
+def _extracted(file: Path) -> Iterator[Extracted]:
+    """The dump in a file that is removed at the end. The attachments are in MEDIA_ROOT, and stay if `is_kept`."""
     root: Path = settings.MEDIA_ROOT
     was_there = root.exists()
-    with TemporaryDirectory(dir=settings.VAR_DIR, prefix="restore-") as folder:
-        dump = Path(folder) / "database"
+    with TemporaryDirectory(dir=settings.VAR_DIR, prefix=PREFIX) as folder:
+        extracted = Extracted(Path(folder) / "database")
 
         def take(name: str, content: IO[bytes]) -> None:
-            target = dump if name == archive.DATABASE else root / name.removeprefix(archive.FILES)
+            target = extracted.dump if name == archive.DATABASE else root / name.removeprefix(archive.FILES)
             for parent in reversed([each for each in target.parents if not each.exists()]):
                 parent.mkdir(mode=0o700)
             with open(target, "xb", opener=_for_owner) as output:
@@ -152,86 +195,32 @@ def _extracted(file: Path) -> Iterator[Path]:
 
         try:
             archive.read(file, take)
-            yield dump
-        except BaseException:
-            for path in [*root.iterdir()] if root.exists() else []:
-                shutil.rmtree(path) if path.is_dir() else path.unlink()
-            if not was_there and root.exists():
-                root.rmdir()
-            raise
+            yield extracted
+        finally:
+            if not extracted.is_kept:
+                for path in [*root.iterdir()] if root.exists() else []:
+                    shutil.rmtree(path) if path.is_dir() else path.unlink()
+                if not was_there and root.exists():
+                    root.rmdir()
 
 
 def _for_owner(path: str, flags: int) -> int:
     return os.open(path, flags, 0o600)
 
 
-def _into_postgresql(dump: Path, held: str) -> None:
-    """One transaction, in which the copy is also held: no worker ever sees it without."""
-    version = programs.server_version()
-    connection.close()
-    reading = [programs.program("pg_restore", version), "--no-owner", "--no-privileges", "--file=-", str(dump)]
-    writing = [programs.program("psql", version), "--no-psqlrc", "--quiet", "--single-transaction"]
-    writing += ["--set=ON_ERROR_STOP=1", "--output=/dev/null", "--file=-"]
-    its_environment = programs.environment()
-    # Messages go to files: a full pipe would stop the programs.
-    with (
-        dump.with_name("pg_restore.log").open("w+b") as said,
-        dump.with_name("psql.log").open("w+b") as written,
-        subprocess.Popen(reading, env=its_environment, stdout=subprocess.PIPE, stderr=said) as source,  # noqa: S603
-        subprocess.Popen(writing, env=its_environment, stdin=subprocess.PIPE, stderr=written) as target,  # noqa: S603
-    ):
-        pipe, end = cast(IO[bytes], source.stdout), cast(IO[bytes], target.stdin)
-        try:
-            shutil.copyfileobj(pipe, end, archive.CHUNK)
-            if source.wait():
-                raise programs.failed("pg_restore", source.returncode, _read(said))
-            end.write(f"RESET search_path;\n{held}\n".encode())
-            end.close()
-        except BrokenPipeError:
-            source.kill()  # psql has ended, and says why
-        except BaseException:
-            target.kill()  # an end of its input would commit
-            source.kill()
-            raise
-        if target.wait():
-            raise programs.failed("psql", target.returncode, _read(written))
+def differences(manifest: Manifest) -> Iterator[str]:
+    """What the restored database has otherwise than the backup says.
 
-
-def _read(log: IO[bytes]) -> bytes:
-    log.seek(0)
-    return log.read()
-
-
-def _into_sqlite(dump: Path, held: str) -> None:
-    """The file gets its name when it is whole and held."""
-    connection.close()
-    target = Path(connection.settings_dict["NAME"])
-    part = target.with_name(f"{target.name}.restore-part")
-    shutil.copyfile(dump, part)
-    part.chmod(0o600)
-    copy = sqlite3.connect(part)
-    try:
-        said = copy.execute("PRAGMA integrity_check").fetchone()[0]
-        if said != "ok":
-            raise BackupRefused(f"The database of the backup is damaged: {said}")
-        copy.executescript(held)
-    except BaseException:
-        part.unlink()
-        raise
-    finally:
-        copy.close()
-    part.replace(target)
-    archive.sync_folder(target.parent)
-
-
-def _differences(manifest: Manifest) -> Iterator[str]:
-    """What the restored database has otherwise than the backup says."""
+    Looks at secrets only if no migration is missing: they are found by the models.
+    """
     with connection.cursor() as cursor:
         found = dumping.counts(cursor)
-    found[RestoredCopy._meta.db_table] = manifest.counts.get(RestoredCopy._meta.db_table, 0)
-    for table in sorted({*found, *manifest.counts}):
-        if found.get(table) != manifest.counts.get(table):
-            yield f"{table} has {found.get(table, 'no')} rows, and had {manifest.counts.get(table, 'no')}."
-    for what, key in encrypted.secrets(connection.alias).items():
-        if not key and manifest.secrets.get(what):
-            yield f"{what} cannot be decrypted."
+    expected = {**manifest.counts, **{table: 0 for table in marks.SESSIONS if table in manifest.counts}}
+    found[RestoredCopy._meta.db_table] = expected.get(RestoredCopy._meta.db_table, 0)
+    for table in sorted({*found, *expected}):
+        if found.get(table) != expected.get(table):
+            yield f"{table} has {found.get(table, 'no')} rows, and had {expected.get(table, 'no')}."
+    if not missing_migrations(manifest):
+        for what, key in encrypted.secrets(connection.alias).items():
+            if not key and manifest.secrets.get(what):
+                yield f"{what} cannot be decrypted."

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import glob
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from django.apps import apps
 from django.conf import settings
@@ -18,27 +21,34 @@ from .manifest import BackupRefused, Manifest
 
 def take(file: Path, tell: Callable[[str], None]) -> Manifest:
     """Writes a backup to `file`. Raises BackupRefused; OSError if the disk is full or not writable."""
-    if file.exists():
-        raise BackupRefused(f"{file} is there already. Give another name, or remove it.")
     if not file.parent.is_dir():
         raise BackupRefused(f"There is no folder {file.parent}. Make it first.")
-    taken_at = timezone.now().isoformat()
-    with dumping.snapshot(file.with_name(f"{file.name}.database.part")) as snapshot:
-        manifest = Manifest(
-            version=settings.VERSION,
-            taken_at=taken_at,
-            kind=connection.vendor,
-            database_version=snapshot.version,
-            migrations=migrations_of(snapshot.alias),
-            keys=encrypted.fingerprints(),
-            secrets=encrypted.secrets(snapshot.alias),
-            counts=snapshot.counts(),
-        )
-        files = list(files_of(snapshot.alias))
-        tell(f"Database: {snapshot.dump.stat().st_size} bytes.")
-        with archive.writing(file, manifest) as backup:
-            backup.add(archive.DATABASE, snapshot.dump)
-            _add_files(backup, files)
+    # The dump lies in a folder of its own beside the file.
+    prefix = f".{file.name}.dump-"
+    with archive.reserved(file) as output:
+        for left in file.parent.glob(f"{glob.escape(prefix)}*/"):
+            shutil.rmtree(left)  # of a backup to this name that was killed
+        with TemporaryDirectory(dir=file.parent, prefix=prefix) as folder:
+            dump = Path(folder) / archive.DATABASE
+            taken_at = timezone.now().isoformat()
+            with dumping.snapshot(dump) as snapshot:
+                manifest = Manifest(
+                    version=settings.VERSION,
+                    taken_at=taken_at,
+                    kind=connection.vendor,
+                    database_version=snapshot.version,
+                    migrations=migrations_of(snapshot.alias),
+                    keys=encrypted.fingerprints(),
+                    secrets=encrypted.secrets(snapshot.alias),
+                    counts=snapshot.counts(),
+                )
+                files = list(files_of(snapshot.alias))
+            tell(f"Database: {dump.stat().st_size} bytes.")
+            with dump.open("rb") as content:
+                dumping.check(content)
+            with archive.writing(output, file.name.endswith(archive.COMPRESSED), manifest) as backup:
+                backup.add(archive.DATABASE, dump)
+                _add_files(backup, files)
     tell(f"Attachments: {len(files) - len(manifest.missing)} files.")
     return manifest
 

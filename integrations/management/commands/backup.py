@@ -7,6 +7,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import Error
 
 from integrations.backup import archive, taking
+from integrations.backup.ending import Ending
 from integrations.backup.manifest import BackupRefused
 
 
@@ -20,7 +21,8 @@ class Command(BaseCommand):
     def handle(self, *args: object, **options: Any) -> None:
         file: Path = options["file"].absolute()
         try:
-            manifest = taking.take(file, self.stdout.write)
+            with Ending():
+                manifest = taking.take(file, self.stdout.write)
         except (BackupRefused, Error) as error:
             raise CommandError(f"No backup was taken. {error}") from error
         except OSError as error:

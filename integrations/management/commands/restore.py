@@ -6,7 +6,9 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import Error
 
-from integrations.backup import archive, restoring
+from integrations.backup import archive, marks, restoring
+from integrations.backup.ending import Ending
+from integrations.backup.loading import OutcomeUnknown
 from integrations.backup.manifest import BackupRefused, Manifest
 
 
@@ -27,15 +29,21 @@ class Command(BaseCommand):
 
     def handle(self, *args: object, **options: Any) -> None:
         file: Path = options["file"].absolute()
+        self._is_restored = False
         try:
             if options["check"]:
                 self._check(file)
             else:
                 self._restore(file)
+        except OutcomeUnknown as unknown:
+            raise CommandError(str(unknown)) from unknown
         except (BackupRefused, Error) as error:
-            raise CommandError(f"Nothing was restored. {error}") from error
+            raise CommandError(f"{self._said()} {error}") from error
         except OSError as error:
-            raise CommandError(f"Nothing was restored. {error.filename or file}: {error.strerror}.") from error
+            raise CommandError(f"{self._said()} {error.filename or file}: {error.strerror}.") from error
+
+    def _said(self) -> str:
+        return "All is restored and held. Afterwards this failed:" if self._is_restored else "Nothing was restored."
 
     def _check(self, file: Path) -> None:
         manifest = restoring.check(file)
@@ -47,11 +55,15 @@ class Command(BaseCommand):
         self.stdout.write("The backup is whole, and the keys of this environment read its secrets.")
 
     def _restore(self, file: Path) -> None:
-        manifest, differences = restoring.restore(file)
-        self._tell(manifest)
-        if differences:
+        with Ending() as ending:
+            manifest = restoring.restore(file, ending, self._tell_restored)
+        if differences := list(restoring.differences(manifest)):
             raise CommandError(f"Restored, but not as it was: {' '.join(differences)}")
-        self.stdout.write("Restored. Nothing is sent to partners before resume_after_restore.")
+
+    def _tell_restored(self, manifest: Manifest) -> None:
+        self._is_restored = True
+        self.stdout.write(f"Restored. Nothing is sent to partners before resume_after_restore. {marks.TOLD}")
+        self._tell(manifest)
 
     def _tell(self, manifest: Manifest) -> None:
         rows = sum(manifest.counts.values())
@@ -63,4 +75,7 @@ class Command(BaseCommand):
         if manifest.missing:
             self.stdout.write(f"Attachments whose file was not there: {archive.named(manifest.missing)}.")
         if missing := restoring.missing_migrations(manifest):
-            self.stdout.write(f"It is older than this program: run `migrate` afterwards ({len(missing)} migrations).")
+            self.stdout.write(
+                f"It is older than this program: run `migrate` afterwards ({len(missing)} migrations), "
+                "and `doctor`, which says whether the keys read the secrets."
+            )

@@ -20,7 +20,7 @@ def commands(section):
 
 def run(command, folder, environment):
     """What it printed. Each must end well."""
-    command = command.replace("/var/backups", str(folder))
+    command = command.replace("/var/backups/casexchange", str(folder))
     done = subprocess.run(
         ["sh", "-ec", command], cwd=ROOT, env={**os.environ, **environment}, capture_output=True, text=True, check=False
     )
