@@ -51,12 +51,19 @@ class Memory:
 
 def resident(processes: list[Process]) -> float:
     """MiB of memory of these processes and their descendants. Shared memory is counted once."""
+    return _sum(processes, "Pss:")
+
+
+def private(processes: list[Process]) -> float:
+    """MiB of memory that belongs to these processes and their descendants alone, whatever else runs."""
+    return _sum(processes, "Private_Clean:", "Private_Dirty:")
+
+
+def _sum(processes: list[Process], *names: str) -> float:
     pids = [pid for process in processes for pid in descendants(process.child.pid)]
-    return sum(_proportional(pid) for pid in pids) / 1024
+    return sum(_of(pid, names) for pid in pids) / 1024
 
 
-def _proportional(pid: int) -> float:
-    for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
-        if line.startswith("Pss:"):
-            return float(line.split()[1])
-    raise ValueError(f"/proc/{pid}/smaps_rollup has no Pss")
+def _of(pid: int, names: tuple[str, ...]) -> float:
+    lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+    return sum(float(line.split()[1]) for line in lines if line.startswith(names))

@@ -1,8 +1,7 @@
 """A long run at half of the capacity: partners hand over changes, agents comment, and people read pages.
 
 First everybody calls as fast as they are answered, which shows the capacity. Then they call half as often, for the
-minutes of `--minutes`. The memory of each process is read each minute; after a third of the time it must not grow any
-more. In the end every operation must have arrived, once, signed and in order.
+minutes of `--minutes`. The memory of each part is read each minute; after a third of the time it must not grow any more. In the end every operation must have arrived, once, signed and in order.
 """
 
 from __future__ import annotations
@@ -22,10 +21,10 @@ from . import checks
 from .clients import Load, NextRequest, get, load
 from .content import AGENTS
 from .cpu import CpuMeter, profile
-from .deliveries import check_arrivals
+from .deliveries import check_order, check_signatures
 from .figures import Figure
 from .handover import comments, creates
-from .memory import resident
+from .memory import private
 from .outgoing import DATABASE, wait
 from .seeding import copy_ours, seed_operations
 from .session import Session
@@ -80,8 +79,15 @@ class Soak:
         services = {"PostgreSQL": [stack.postgresql.process.child.pid], "Redis": [stack.redis.process.child.pid]}
         meter = CpuMeter({name: [each.child.pid for each in part] for name, part in parts.items()} | services)
         seconds = 60.0 * session.minutes
-        arrivals = stack.sink.take()
-        with samples.each(_LOOK, lambda: arrivals.extend(stack.sink.take())):
+        arrivals: list[Arrival] = []
+
+        def take() -> None:
+            taken = stack.sink.take()
+            check_signatures(seed, taken)
+            arrivals.extend(taken)
+
+        take()
+        with samples.each(_LOOK, take):
             half_written, half_read = work(seconds, full_written.rate / 2, full_read.rate / 2)
         answered = half_written.answered + half_read.answered
         session.say(
@@ -89,7 +95,7 @@ class Soak:
             + profile(meter.used(), seconds, answered)
         )
         wait(stack, processes, lambda: _is_settled(stack))
-        arrivals.extend(stack.sink.take())
+        take()
         stack.stop(processes)
         self._check(arrivals, full_written.answered + half_written.answered)
         for figure, (early, late) in zip(self.figures, samples.thirds(), strict=True):
@@ -98,7 +104,7 @@ class Soak:
 
     def _check(self, arrivals: Sequence[Arrival], written: int) -> None:
         """Each write caused one operation, beside those with which the changes were given to the partners."""
-        check_arrivals(self._seed, arrivals)
+        check_order(arrivals)
         found = self._session.stack.postgresql.values(DATABASE, _ROWS)
         found |= {"arrivals": len(arrivals), "ids": len({arrival.header("webhook-id") for arrival in arrivals})}
         checks.equal("after the soak", found, dict.fromkeys(found, self._seed.operations + written))
@@ -180,7 +186,7 @@ class _Samples:
         return "slope: " + ", ".join(f"{part} {slope:+.1f} MiB an hour" for part, slope in gained.items())
 
     def _take(self) -> None:
-        memory = {part: resident(processes) for part, processes in self._parts.items()}
+        memory = {part: private(processes) for part, processes in self._parts.items()}
         moment = time.monotonic() - self._begun
         self._taken.append((moment, memory))
         self._say(f"minute {moment / 60:.0f}: " + ", ".join(f"{part} {mib:.1f} MiB" for part, mib in memory.items()))
