@@ -1,7 +1,8 @@
 """A long run at half of the capacity: partners hand over changes, agents comment, and people read pages.
 
 First everybody calls as fast as they are answered, which shows the capacity. Then they call half as often, for the
-minutes of `--minutes`. The memory of each part is read each minute; after a third of the time it must not grow any more. In the end every operation must have arrived, once, signed and in order.
+minutes of `--minutes`. The memory of each part is read each minute; after a third of the time it must not grow any
+more. In the end every operation must have arrived, once, signed and in order.
 """
 
 from __future__ import annotations
