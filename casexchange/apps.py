@@ -29,7 +29,7 @@ def _lift_limits(using: str, **kwargs: object) -> None:
     But for the wait for a lock. Behind an `ALTER TABLE` that waits, such as for a backup, everybody else would wait.
     The command `migrate` of this project tries again.
     """
-    _execute(using, [f"SET {name} = 0" for name in LIMITS] + [f"SET lock_timeout = '{LOCK_WAIT}s'"])
+    _execute(using, [f"SET {name} = 0" for name in LIMITS] + [f"SET lock_timeout = {LOCK_WAIT * 1000:.0f}"])
 
 
 def _restore_limits(using: str, **kwargs: object) -> None:

@@ -13,8 +13,9 @@ from typing import Any
 
 from django.db import NotSupportedError, migrations
 
-# Seconds that a migration waits for a lock on a table. Everybody else would wait behind it.
-LOCK_WAIT = 3
+# Seconds that a migration waits for a lock on a table. Everybody else would wait behind it. Less than PostgreSQL's
+# deadlock_timeout, so that the migration gives way, and not a request of somebody.
+LOCK_WAIT = 0.5
 
 
 class AddIndexOnline(migrations.AddIndex):

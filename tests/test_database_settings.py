@@ -57,7 +57,7 @@ def test_migrate_has_no_limits_but_for_locks_and_gives_them_back():
         call_command("migrate", verbosity=0)
     finally:
         pre_migrate.disconnect(ask)
-    expected = {"postgresql": ["0", "3s", "0"], "sqlite": before}
+    expected = {"postgresql": ["0", "500ms", "0"], "sqlite": before}
     assert meanwhile[-1] == expected[connection.vendor]
     assert asked(connection) == before
 
