@@ -171,11 +171,10 @@ class _Samples:
         """Of each part, the mean memory in the second and in the last third of the time."""
         end = self._taken[-1][0]
         later = [(3 * moment / end, memory) for moment, memory in self._taken if 3 * moment >= end]
+        middle = [memory for third, memory in later if third <= 2]
+        last = [memory for third, memory in later if third > 2]
         return [
-            tuple(  # type: ignore[misc]
-                mean(memory[part] for third, memory in later if (third > 2) == is_last) for is_last in (False, True)
-            )
-            for part in self._parts
+            (mean(memory[part] for memory in middle), mean(memory[part] for memory in last)) for part in self._parts
         ]
 
     def slopes(self) -> str:
