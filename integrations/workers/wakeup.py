@@ -182,6 +182,7 @@ def _import_all() -> None:
     current_app.finalize()
     _connect().transport_cls  # noqa: B018 - a property that imports
     current_app.amqp.Producer  # noqa: B018
+    current_app.events.Dispatcher  # noqa: B018
 
 
 _publishers: dict[str, Publisher] = {}

@@ -14,7 +14,7 @@ from changes.models import Change, Comment
 from integrations.models import OutgoingOperation
 from integrations.workers import wakeup
 from tests import services
-from tests.commands import manage
+from tests.commands import manage, start_manage
 from tests.factories import ChangeFactory, SupportGroupFactory
 from tests.processes import until
 from tests.threads import at_once
@@ -116,6 +116,30 @@ def test_each_process_has_a_thread_of_its_own_also_after_a_fork(redis):
     )
     assert (done.returncode, done.stderr) == (0, "")
     assert len({message["headers"]["origin"] for message in waiting(redis)}) == 2
+
+
+@pytest.mark.any_database
+def test_sending_imports_nothing(redis, tmp_path):
+    # Otherwise a child that is forked meanwhile would inherit half a module.
+    code = """
+import sys
+from integrations.workers import wakeup
+wakeup._import_all()
+before = set(sys.modules)
+link = wakeup.Link("wake-ups")
+assert link.send(wakeup.TASK, unless_flooded="delivery")
+assert set(sys.modules) == before, set(sys.modules) - before
+"""
+    # A new process: manage() forks one in which more is imported.
+    process = start_manage(
+        tmp_path / "shell.log",
+        "shell",
+        "--verbosity=0",
+        "--command",
+        code,
+        CELERY_BROKER_URL=f"redis://127.0.0.1:{redis.port}/0",
+    )
+    assert process.wait(60) == 0, process.log()
 
 
 @pytest.mark.django_db(transaction=True)
