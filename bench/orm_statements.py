@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Sequence
 from contextlib import nullcontext
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 from django.contrib.auth import get_user_model
-from django.db.models import CharField, Exists, F, OuterRef, Q
+from django.db.models import CharField, Exists, F, Model, OuterRef, Q
 from django.db.models.functions import Cast
 from knox.models import AuthToken
 
-from changes.models import SupportGroup
+from changes.models import RestoredCopy, SupportGroup
 from integrations import statements
 from integrations.choices import Breaker, Delivery, DeliveryStatus
 from integrations.models import DeliveryControl, Exchange, ExternalReference, ExternalSystem, OutgoingOperation
@@ -24,6 +24,7 @@ def token_with_user(digest: str) -> AuthToken | None:
     if token is not None:
         life = getattr(token, "life", None)
         token.life_key, token.life_used_at = (life.pk, life.last_used_at) if life else (None, None)
+        token.is_held = RestoredCopy.objects.exists()
     return token
 
 
@@ -159,6 +160,11 @@ def read_raw(model: Any, sql: str, parameters: list[Any]) -> list[Any]:
 
 
 # The replacement of each statement, by the statement's name.
+def insert(record: Model, using: str, fields: Sequence[Any], returning_fields: Sequence[Any]) -> Any:
+    manager: Any = type(record)._base_manager
+    return manager._insert([record], fields=fields, returning_fields=returning_fields, using=using)
+
+
 REPLACED: dict[str, Callable[..., Any]] = {
     "token_with_user": token_with_user,
     "partner_of_token": partner_of_token,
@@ -175,5 +181,6 @@ REPLACED: dict[str, Callable[..., Any]] = {
     "write_heard_of": write_heard_of,
     "lock_controls": lock_controls,
     "read": read_raw,
+    "insert": insert,
     "prepared": nullcontext,
 }

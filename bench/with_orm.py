@@ -26,6 +26,8 @@ from .content import AGENTS, COMMENT, SYSTEMS, create_operations, external_group
 CHANGES = 100
 _BLOCK = 20
 _AFTER_SWITCH = 4
+# Where such shortcuts are besides integrations/statements/.
+_ELSEWHERE = ("changes.models.prepared", "changes.models.inserting")
 
 
 def main() -> None:
@@ -75,7 +77,7 @@ def _replaced(statement: str) -> Iterator[None]:
 
 def _is_same(function: Any) -> bool:
     module = getattr(function, "__module__", "") or ""
-    return module.startswith("integrations.statements.") or module == "changes.models.prepared"
+    return module.startswith("integrations.statements.") or module in _ELSEWHERE
 
 
 # --- The operations. Each returns the seconds that it took ---

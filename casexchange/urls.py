@@ -8,10 +8,11 @@ from casexchange.web.watching import ADDRESSES
 urlpatterns = [
     # Answered by WatchMiddleware, before Django looks here.
     *(path(address.removeprefix("/"), view, name=view.__name__) for address, view in ADDRESSES.items()),
-    path("", include("changes.urls")),
-    path("exchange/", include("integrations.urls")),
+    # Calls by programs first: the order is that in which Django looks.
     path("api/v1/", include("integrations.connections.urls")),
     path("api/v1/", include("integrations.api.urls")),
+    path("", include("changes.urls")),
+    path("exchange/", include("integrations.urls")),
     path("", include("integrations.smax.urls")),
     path("accounts/", include("changes.pages.sign_in.urls")),
     path("admin/", admin.site.urls),

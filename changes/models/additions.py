@@ -34,13 +34,14 @@ from changes.validators import (
 from . import recipients
 from .activity import note_activity
 from .holding import held, keep_as_stored
+from .inserting import QuicklyInserted
 from .record import Change
 from .writing import within_transaction, writing
 
 USER = settings.AUTH_USER_MODEL
 
 
-class Addition(models.Model):
+class Addition(QuicklyInserted):
     """Something that is added to a change and never edited."""
 
     author = models.ForeignKey(USER, on_delete=models.PROTECT, related_name="+", verbose_name=_("author"))

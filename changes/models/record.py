@@ -28,6 +28,7 @@ from .activity import note_save
 from .group import SupportGroup
 from .history import SourcedRecords, edits_of
 from .holding import held, keep_as_stored
+from .inserting import QuicklyInserted
 from .moving import Movable
 from .number import ChangeNumber
 from .phase_field import PhaseField
@@ -57,7 +58,7 @@ def _own_user(label: Any) -> Any:
     )
 
 
-class Change(Movable):
+class Change(QuicklyInserted, Movable):
     """An ITIL change record: what is to be changed, why, when, by whom, in which phase.
 
     `version` counts the saves that altered it. `save()` raises `StaleChange` when the row was saved by somebody

@@ -10,6 +10,7 @@ from django.utils.translation import gettext_lazy as _
 
 from changes.models import Change
 from changes.models.activity import note_activity
+from changes.models.inserting import QuicklyInserted
 from changes.texts.lines import LineField
 from changes.validators import validate_identifier, validate_text, validate_web_address
 from integrations.fields import IdentifierField
@@ -19,7 +20,7 @@ from integrations.rules import ExchangeState
 from .systems import ExternalSystem
 
 
-class ExternalReference(models.Model):
+class ExternalReference(QuicklyInserted):
     """Relates one change to one record in one external system. Only the partner fills it, never staff."""
 
     change = models.ForeignKey(

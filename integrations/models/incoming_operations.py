@@ -10,6 +10,7 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from changes.models import Change
+from changes.models.inserting import QuicklyInserted
 from changes.work import LONGEST
 from integrations.choices import IncomingKind, IncomingStatus
 from integrations.fields import JSONTextField
@@ -20,7 +21,7 @@ from .systems import ExternalSystem
 USER = settings.AUTH_USER_MODEL
 
 
-class IncomingOperation(models.Model):
+class IncomingOperation(QuicklyInserted):
     """An operation that a partner sent, with its sender and its outcome. Failed operations are kept too.
 
     `result`: the answer, which a repeat of the operation gets again. None for a failed operation.
