@@ -12,7 +12,7 @@ FROM python:3.13-slim-bookworm
 RUN apt-get update \
     && apt-get install --yes --no-install-recommends postgresql-client \
     && rm -rf /var/lib/apt/lists/* \
-    && useradd --system --uid 10001 --home-dir /var/lib/casexchange casexchange \
+    && useradd --uid 10001 --no-create-home --shell /usr/sbin/nologin --home-dir /var/lib/casexchange casexchange \
     && install -d -m 0700 -o casexchange -g casexchange /var/lib/casexchange /var/backups/casexchange
 WORKDIR /opt/casexchange
 COPY --from=packages /opt/casexchange/.venv .venv

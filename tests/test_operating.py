@@ -61,14 +61,12 @@ class Server:
             **ASKED,
         }
         (folder / "units").mkdir()
-        for name in ("var", "media"):
-            (folder / name).mkdir(mode=0o700)
+        (folder / "var").mkdir(mode=0o700)
         kept = ("SECRET_KEY", "FIELD_ENCRYPTION_KEYS", "CELERY_BROKER_URL", "REQUIRE_SECOND_FACTOR_FOR")
         lines = [f"{name}={shlex.quote(os.environ[name])}" for name in kept]
         lines += [f"DATABASE_URL='postgres://postgres@/{self.database}?host={services.run_dir()}/postgresql'"]
         lines += [
             f"VAR_DIR={folder}/var",
-            f"MEDIA_ROOT={folder}/media",
             f"BASE_URL=http://127.0.0.1:{self.port}",
             "METRICS_TOKEN=",
         ]
