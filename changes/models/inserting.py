@@ -50,11 +50,11 @@ def _with_plain(model: type[models.Model], count: int) -> list[tuple[Any, type |
     fields: list[Any] = [field for field in model._meta.local_concrete_fields if not field.generated]
     if len(fields) > count:
         fields.remove(model._meta.auto_field)
-    return [(field, _plain(field)) for field in fields]
+    return [(field, plain_type(field)) for field in fields]
 
 
-def _plain(field: Any) -> type | None:
-    """The type of values that need no preparation, None if all do."""
+def plain_type(field: Any) -> type | None:
+    """The type of values that the driver takes as they are, None if there is none: see `get_db_prep_save()`."""
     target = field.target_field if field.is_relation else field
     for kind, plain in _PLAIN.items():
         if isinstance(target, kind) and all(getattr(type(target), name) is getattr(kind, name) for name in _PREPARING):

@@ -7,6 +7,7 @@ from typing import Any
 
 from django.db import connection
 
+from changes.models.inserting import plain_type
 from changes.models.prepared import prepared
 from integrations.models import Exchange, OutgoingOperation
 
@@ -32,8 +33,9 @@ RETURNING exchange_id, is_next"""
 
 
 @cache
-def _columns() -> list[Any]:
-    return [field for field in OutgoingOperation._meta.concrete_fields if field.name not in ("exchange", "is_next")]
+def _columns() -> list[tuple[Any, type | None]]:
+    fields = [field for field in OutgoingOperation._meta.concrete_fields if field.name not in ("exchange", "is_next")]
+    return [(field, plain_type(field)) for field in fields]
 
 
 @cache
@@ -41,7 +43,7 @@ def _operation(exchange: str, is_next: str) -> str:
     columns = _columns()
     return _OPERATION.format(
         exchange=exchange,
-        columns=", ".join(field.column for field in columns),
+        columns=", ".join(field.column for field, _ in columns),
         is_next=is_next,
         values=", ".join(["%s"] * len(columns)),
     )
@@ -63,7 +65,10 @@ def write_recorded(exchange: Exchange, operation: OutgoingOperation, is_first: b
             cursor.execute(saved, parameters)
             saved, parameters = "SELECT %s AS id", [*cursor.fetchone()]
         is_next = ("TRUE" if is_new else _NEXT) if is_first else "FALSE"
-        values = [field.get_db_prep_save(getattr(operation, field.attname), connection) for field in _columns()]
+        values: list[Any] = []
+        for field, plain in _columns():
+            value = getattr(operation, field.attname)
+            values.append(value if type(value) is plain else field.get_db_prep_save(value, connection))
         cursor.execute(_operation(saved, is_next), [*parameters, *values])
         exchange.pk, is_next = cursor.fetchone()
     operation.exchange, operation.is_next = exchange, bool(is_next)
