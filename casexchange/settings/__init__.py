@@ -90,7 +90,6 @@ MIDDLEWARE = [
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "casexchange.web.headers.HeadersMiddleware",
     "casexchange.web.compression.PageCompressionMiddleware",
-    "csp.middleware.CSPMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "changes.texts.file_names.FileNamesMiddleware",

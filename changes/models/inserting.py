@@ -10,7 +10,7 @@ from django.db import connections, models
 from django.db.models.expressions import DatabaseDefault
 
 # Kinds of field, and the type of their values that the driver takes as they are.
-_PLAIN = {models.CharField: str, models.TextField: str, models.AutoField: int, models.IntegerField: int}
+_PLAIN = {models.CharField: str, models.TextField: str, models.AutoField: int}
 _PREPARING = ("get_db_prep_save", "get_db_prep_value", "get_prep_value")
 
 
