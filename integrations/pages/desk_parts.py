@@ -78,8 +78,13 @@ class Present:
 
     @property
     def is_untried(self) -> bool:
-        """Whether the exchange has not begun: no system has taken an operation yet."""
+        """Whether the exchange has not begun: nothing was tried with any system."""
         return all(each.flow.is_untried for each in self.systems)
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether a system has taken an operation."""
+        return not all(each.flow.has_taken_nothing for each in self.systems)
 
     @property
     def late(self) -> list[status.SystemStatus]:

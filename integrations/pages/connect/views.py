@@ -22,6 +22,7 @@ from changes.pages.sign_in.confirming import ask_again
 from integrations.choices import Delivery
 from integrations.models import ExternalSystem
 from integrations.standing.flow import flow_of
+from integrations.standing.status import with_refusal
 
 from .partner_form import PartnerForm
 from .registering import PERMISSIONS, register
@@ -94,7 +95,7 @@ class Connect(StaffPage):
 
 def _system(system_id: str) -> ExternalSystem:
     # With the secrets, of which the page says only whether they are set.
-    systems = ExternalSystem.objects.select_related("control", "authorized_user")
+    systems = with_refusal(ExternalSystem.objects.select_related("control", "authorized_user"))
     system = systems.filter(system_id=system_id).first()
     if system is None:
         raise Http404(_("There is no external system with this id."))

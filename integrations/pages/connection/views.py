@@ -36,6 +36,7 @@ from integrations.models import (
 )
 from integrations.outgoing import outbox
 from integrations.standing.flow import flow_of
+from integrations.standing.status import with_refusal
 
 from .document_lines import faulty_lines
 from .forms import ActivationForm, DocumentForm, ReplayForm, SecretForm, TryForm
@@ -64,7 +65,8 @@ class OfMappedSystem(StaffPage):
 
     @cached_property
     def system(self) -> ExternalSystem:
-        systems = ExternalSystem.objects.without_secrets().select_related("control", "connection", "poll", "inbox")
+        systems = with_refusal(ExternalSystem.objects.without_secrets())
+        systems = systems.select_related("control", "connection", "poll", "inbox")
         system = systems.filter(system_id=self.kwargs["system_id"]).first()
         if system is None or system.delivery != Delivery.MAPPED:
             raise Http404(_("There is no mapped system with this id."))
