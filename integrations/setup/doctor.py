@@ -35,9 +35,9 @@ MENDS = {
     readiness.DATABASE: "Check DATABASE_URL, and that the database server runs and lets this machine in.",
     readiness.MIGRATIONS: "Run: manage.py migrate",
     readiness.BROKER: "Check CELERY_BROKER_URL, and that Redis runs. Without it: manage.py deliver --forever",
-    signs.BEAT: "Start exactly one: celery -A casexchange beat",
-    signs.DELIVERY: "Start a worker: celery -A casexchange worker",
-    signs.HOUSEKEEPING: "Start a worker: celery -A casexchange worker",
+    signs.BEAT: f"Start exactly one: {signs.STARTED_BY[signs.BEAT]}",
+    signs.DELIVERY: f"Start a worker: {signs.STARTED_BY[signs.DELIVERY]}",
+    signs.HOUSEKEEPING: f"Start a worker: {signs.STARTED_BY[signs.HOUSEKEEPING]}",
 }
 
 
