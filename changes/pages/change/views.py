@@ -74,9 +74,10 @@ class OneChange(StaffPage):
 class ExportOfOne(ChangeExport):
     """The same file as of the list, of the one change that the address names."""
 
-    def get(self, request: HttpRequest, number: str, **kwargs: str) -> HttpResponseBase:
-        key = find_key(request.user, number)
-        return self.file(Walk(self.read(Change.objects.filter(pk=key)), Sort("number", False)), of=number)
+    def get(self, request: HttpRequest, *args: object, **kwargs: object) -> HttpResponseBase:
+        number = self.kwargs["number"]
+        found = Change.objects.filter(pk=find_key(request.user, number))
+        return self.file(Walk(self.read(found), Sort("number", False)), of=number)
 
 
 class TableExportOfOne(ExportOfOne, TableExport):
