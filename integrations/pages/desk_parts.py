@@ -104,7 +104,8 @@ class Present:
 def present(user: User, now: datetime | None = None) -> Present:
     """Reads the exchange as it is now, with five queries for any number of systems, operations and changes.
 
-    One more for who can start what is not at work. Incoming operations that were refused are shown only to somebody who can do something about them.
+    One more for who can start what is not at work. Incoming operations that were refused are shown only to somebody who
+    can do something about them.
     """
     now = now or timezone.now()
     stuck: list[Any] = list(_with_stuck(status.with_traffic(ExternalSystem.objects.order_by("system_id"), now), now))
