@@ -19,7 +19,7 @@ from changes.actor import signed_in
 from changes.choices import CompletionCode, Decision, Phase
 from changes.exceptions import ChangeRefused, ConditionsUnmet, MayNotApprove, StaleChange
 from changes.models import Approval, Change
-from changes.models.looks import look, looked
+from changes.models.personal.looks import look, looked
 from changes.pages import renewal
 from changes.pages.access import StaffPage, require
 from changes.pages.htmx import asks_for_part, target

@@ -18,7 +18,7 @@ from django_htmx.http import HttpResponseClientRedirect
 
 from changes.actor import signed_in
 from changes.models import Change, SavedFilter
-from changes.models.looks import news_since_looked
+from changes.models.personal.looks import news_since_looked
 from changes.pages.access import StaffPage
 from changes.pages.csv_file import download
 from changes.pages.from_replica import reads_from_replica
