@@ -168,7 +168,7 @@ def test_the_timer_of_the_backup_is_valid_and_daily():
 
 
 def test_the_unit_of_the_backup_takes_one_and_removes_old_ones_as_systemd_would(environment, tmp_path: Path):
-    text = (SYSTEMD / "casexchange-backup.service").read_text().replace("%%", "%")
+    text = (SYSTEMD / "casexchange-backup.service").read_text().replace("%%", "%").replace("$$", "$")
     backups = tmp_path / "backups"
     backups.mkdir()
     for there, here in (
@@ -179,14 +179,19 @@ def test_the_unit_of_the_backup_takes_one_and_removes_old_ones_as_systemd_would(
     keys = {"SECRET_KEY": os.environ["SECRET_KEY"]}
     run_in = {"cwd": ROOT, "env": environment | keys, "capture_output": True, "text": True}
     assert subprocess.run([sys.executable, "manage.py", "migrate"], **run_in).returncode == 0
-    for age, name in ((15, "desk-old.tar.gz"), (13, "desk-young.tar.gz"), (99, "before-the-upgrade.tar.gz")):
-        (backups / name).touch()
+    (backups / ".desk-killed.tar.gz.dump-x").mkdir()
+    (backups / ".desk-killed.tar.gz.dump-x" / "database").touch()
+    kept = {"desk-young.tar.gz": 13, "before-the-upgrade.tar.gz": 99}
+    gone = {"desk-old.tar.gz": 15, "desk-killed.tar.gz.part": 15, ".desk-killed.tar.gz.dump-x": 15}
+    for name, age in {**kept, **gone}.items():
+        if not (backups / name).exists():
+            (backups / name).touch()
         os.utime(backups / name, (time.time() - age * 86_400,) * 2)
     for command in re.findall(r"^ExecStart(?:Post)?=(.*)$", text, re.MULTILINE):
         done = subprocess.run(shlex.split(command), **run_in)
         assert done.returncode == 0, done.stdout + done.stderr
     left = {file.name for file in backups.iterdir()}
-    [taken] = left - {"desk-young.tar.gz", "before-the-upgrade.tar.gz"}
+    [taken] = left - {*kept}
     assert re.fullmatch(r"desk-\d{4}-\d\d-\d\dT\d{6}\.tar\.gz", taken)
 
 
