@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import secrets
 import shlex
 import shutil
 import subprocess
@@ -46,7 +47,7 @@ def command_of(service: str, port: int) -> list[str]:
 @pytest.fixture
 def environment(tmp_path: Path) -> dict[str, str]:
     """That of the containers, with the servers of the tests in place of `database` and `broker`."""
-    name = f"compose_{services.worker_number()}"
+    name = f"compose_{secrets.token_hex(6)}"
     services.create_postgresql_database(name)
     values = COMPOSE["services"]["web"]["environment"]
     plain = {key: re.sub(r"\$\{\w+:-([^}]*)\}", r"\1", str(value)) for key, value in values.items()}
