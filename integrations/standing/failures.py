@@ -90,8 +90,8 @@ def failed_try(system: ExternalSystem, failure: str, status: int | None, error: 
         Failure.RULE: _("A rule of the connection refused it: %(error)s"),
         Failure.SIGN_IN: _("%(system)s gave no token: %(error)s"),
     }
-    if (text := explained.get(failure)) and error:
-        return text % {**names, "error": apart(_ended(error))}
+    if (text := explained.get(failure)) and (words := GIVEN_UP.sub("", error).strip()):
+        return text % {**names, "error": apart(_ended(words))}
     text = texts.get(failure)
     return text % names if text else apart(sentence(error))
 

@@ -198,12 +198,8 @@ def _of_one_that_collects(
 def _of_one_that_is_called(
     system: ExternalSystem, control: DeliveryControl, now: datetime, due_since: datetime | None
 ) -> Flow:
-    failures = control.consecutive_failures
-    if failures:
-        told = ngettext(
-            "The latest try failed; it is repeated.", "The latest %(count)s tries failed; they are repeated.", failures
-        )
-        return Flow(Condition.FAILING, told % {"count": failures})
+    if failing := _failing(system, control):
+        return failing
     if due_since is not None and now - due_since > LATE:
         told = _("Operations have been due for a while, and no worker has taken them.")
         if system.rate_limit:
@@ -216,6 +212,27 @@ def _of_one_that_is_called(
     if control.first_delivered_at is None:
         return _untried(system)
     return Flow(Condition.FLOWING, _("Operations are sent to %(system)s.") % {"system": system})
+
+
+def _failing(system: ExternalSystem, control: DeliveryControl) -> Flow | None:
+    """The flow if the latest tries failed. None if they did not, or if they are all that there was, and are given up:
+    `_untried()` then says more."""
+    failed = control.consecutive_failures
+    if not failed:
+        return None
+    told = ngettext(
+        "The latest try failed; it is repeated.", "The latest %(count)s tries failed; they are repeated.", failed
+    )
+    # Counted by `status.with_traffic()`. Who has not counted says nothing of an end.
+    if getattr(system, "unsettled_count", None) == getattr(system, "refused_count", 0):
+        if control.first_delivered_at is None and _refusal(system):
+            return None
+        told = ngettext(
+            "The latest try failed, and nothing waits.",
+            "The latest %(count)s tries failed, and nothing waits.",
+            failed,
+        )
+    return Flow(Condition.FAILING, told % {"count": failed})
 
 
 def _untried(system: ExternalSystem) -> Flow:

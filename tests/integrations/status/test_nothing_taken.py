@@ -4,6 +4,7 @@ import json
 from io import StringIO
 
 import pytest
+from django.conf import settings
 from django.core.management import call_command
 from django.utils import timezone
 
@@ -113,3 +114,32 @@ def test_a_german_page_says_it_in_german(ingrid, new):
     refuse()
     said = text(web(ingrid).get(STATUS, headers={"accept-language": "de"}))
     assert "Noch nichts angenommen ACME wurde erprobt und hat bisher nichts angenommen. ACME hat mit 422" in said
+
+
+def give_up(count=1):
+    """Lets all tries of the schedule fail."""
+    results = []
+    for operation in outbox.claim(count):
+        operation.tries = len(settings.DELIVERY_RETRY_SCHEDULE)
+        attempt = DeliveryAttempt(operation=operation, claim=operation.claim, started_at=timezone.now(), duration=0.1)
+        attempt.failure, attempt.error = Failure.TIMEOUT, "no complete answer within 15 s"
+        results.append(outbox.Result(operation, attempt, outbox.Outcome.RETRY, "no complete answer within 15 s"))
+    outbox.settle(results)
+
+
+def test_what_was_given_up_is_told_as_such_and_not_as_repeated(ingrid, new):
+    give(new)
+    give_up()
+    assert OutgoingOperation.objects.get().status == "Refused"
+    why = "ACME was tried, and has taken nothing so far. ACME did not answer in time."
+    assert (report()["condition"], report()["detail"]) == ("untaken", why)
+    for address in ("/", STATUS, f"{ADMIN}{new.pk}/change/", "/exchange/systems/ACME/connect/"):
+        assert WORD in text(web(ingrid).get(address)), address
+    give(new)  # another one is sent now
+    assert (report()["condition"], report()["detail"]) == ("failing", "The latest try failed; it is repeated.")
+
+
+def test_a_system_that_took_some_before_says_that_nothing_is_repeated(acme):
+    give(acme)
+    give_up()
+    assert (report()["condition"], report()["detail"]) == ("failing", "The latest try failed, and nothing waits.")
