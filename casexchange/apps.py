@@ -3,7 +3,7 @@ from django.contrib.admin.apps import AdminConfig
 from django.db import connections
 from django.db.models.signals import post_migrate, pre_migrate
 
-from changes.online_migrations import LOCK_WAIT
+from changes.setup.online_migrations import LOCK_WAIT
 
 LIMITS = ("statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout")
 

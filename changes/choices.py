@@ -138,7 +138,7 @@ class ItemStatus(TextChoices):
 
 
 class Role(TextChoices):
-    """A user who holds any role is staff. The permissions of each role are in changes/roles.py."""
+    """A user who holds any role is staff. The permissions of each role are in changes/setup/roles.py."""
 
     AGENT = "Service desk agent", "Service desk agent"
     CHANGE_MANAGER = "Change manager", "Change manager"

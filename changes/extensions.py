@@ -10,13 +10,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import django_filters
+from django.db.models import Q
 
 from .bulk import kind
 from .models import Change, recipients
 from .pages import groups, parts
 from .pages.change import news, timeline
 from .pages.list import export, filters
-from .queries import search
+from .queries import people, search
 from .security_log import kinds, recording
 
 
@@ -32,6 +33,7 @@ class Extension:
     - `news`: what it shows on the page of a change that may be new while the page is open.
     - `searched`: more rows that a search covers.
     - `partners_of_groups`: the name of the partner of each support group that has one, by the group's key.
+    - `programs`: the condition on an account that is of a program, and so is no choice where a person is asked for.
     - `recipients`: partners that something public on a change is sent to; the change's row is locked.
     - `recipients_shown`: the same for a page. Registered only together with `recipients`.
     - `forecast`: the operations that saves and comments would send. Registered only together with `wake`.
@@ -49,6 +51,7 @@ class Extension:
     news: Sequence[news.Source] = ()
     searched: Sequence[search.Source] = ()
     partners_of_groups: Callable[[], Mapping[int, str]] | None = None
+    programs: Callable[[], Q] | None = None
     recipients: Callable[[Change], Iterable[str]] | None = None
     recipients_shown: Callable[[Change], Iterable[str]] | None = None
     forecast: kind.Forecast | None = None
@@ -82,6 +85,8 @@ def register(extension: Extension) -> None:
         search.offer(source)
     if extension.partners_of_groups:
         groups.hooks.partners = extension.partners_of_groups
+    if extension.programs:
+        people.hooks.programs = extension.programs
     if extension.recipients and extension.recipients_shown:
         recipients.offer(extension.recipients, extension.recipients_shown)
     if extension.forecast and extension.wake:

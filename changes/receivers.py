@@ -8,8 +8,8 @@ from django.contrib.auth.models import Group
 from django.db.models.signals import m2m_changed, post_migrate
 
 from .choices import Role
-from .roles import PERMISSIONS, grant
 from .security_log.recording import unrecorded
+from .setup.roles import PERMISSIONS, grant
 
 
 def grant_permissions(sender: AppConfig, **kwargs: object) -> None:

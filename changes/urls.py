@@ -32,6 +32,10 @@ urlpatterns = [
     path("changes/new/", edit_views.ChangeCreate.as_view(), name="create"),
     path("changes/new/preview/", edit_views.ChangeCreatePreview.as_view(), name="create-preview"),
     re_path(_CHANGE + r"$", change_views.ChangeDetail.as_view(), name="detail"),
+    re_path(_CHANGE + r"export\.csv$", change_views.ExportOfOne.as_view(), name="export-one"),
+    re_path(
+        _CHANGE + r"export/(?P<table>[a-z_]+)\.csv$", change_views.TableExportOfOne.as_view(), name="export-one-table"
+    ),
     re_path(_CHANGE + r"history/(?P<version>[0-9]{1,9})/$", change_views.SavePage.as_view(), name="save"),
     re_path(_CHANGE + r"edit/$", edit_views.ChangeEdit.as_view(), name="edit"),
     re_path(_CHANGE + r"edit/preview/$", edit_views.ChangeEditPreview.as_view(), name="edit-preview"),

@@ -82,6 +82,7 @@ ON_SQLITE_TOO = (
     "integrations/log/test_exchange_log.py",
     "integrations/log/test_retry_window.py",
     "integrations/status/test_command.py",
+    "integrations/status/test_nothing_taken.py",
     "integrations/status/test_page.py",
     "integrations/status/test_breaker_by_hand.py",
     "integrations/test_incoming_statements.py",

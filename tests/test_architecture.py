@@ -138,7 +138,7 @@ def test_changes_and_additions_are_written_by_save_alone() -> None:
         "changes/models/append_only.py": ["connection.cursor()"],  # looks for the triggers of the security log
         "changes/security_log/chain.py": ["connection.cursor()"],  # an advisory lock, too
         # Looks for an index, and for the limit of the session.
-        "changes/online_migrations.py": ["schema_editor.connection.cursor()"] * 2 + ["connection.cursor()"],
+        "changes/setup/online_migrations.py": ["schema_editor.connection.cursor()"] * 2 + ["connection.cursor()"],
         # Reads the clock and the encoding of the database, and how it and its replica stand.
         "integrations/setup/doctor.py": ["connection.cursor()", "connection.cursor()", "connections[REPLICA].cursor()"],
         "changes/replica/freshness.py": ["connections[alias].cursor()"],  # asks for positions in the log

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import re
+import secrets
 import shlex
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +23,10 @@ from .nginx import start_nginx
 from .processes import free_port, start, until
 
 COMPOSE = yaml.safe_load((ROOT / "compose.yaml").read_text())
-UNITS = sorted((ROOT / "docs" / "systemd").glob("*.service"))
+SYSTEMD = ROOT / "docs" / "systemd"
+UNITS = sorted(SYSTEMD.glob("*.service"))
+# Those that no container runs: /metrics serves the figures there, and the host's own timer takes the backups.
+ONLY_OF_SYSTEMD = ("casexchange-backup", "casexchange-metrics")
 # The exposure by `systemd-analyze security`, of 10.
 MOST_EXPOSED = 2.0
 
@@ -42,7 +47,7 @@ def command_of(service: str, port: int) -> list[str]:
 @pytest.fixture
 def environment(tmp_path: Path) -> dict[str, str]:
     """That of the containers, with the servers of the tests in place of `database` and `broker`."""
-    name = f"compose_{services.worker_number()}"
+    name = f"compose_{secrets.token_hex(6)}"
     services.create_postgresql_database(name)
     values = COMPOSE["services"]["web"]["environment"]
     plain = {key: re.sub(r"\$\{\w+:-([^}]*)\}", r"\1", str(value)) for key, value in values.items()}
@@ -154,9 +159,46 @@ def test_a_systemd_unit_is_valid_and_confined(unit: Path, tmp_path: Path):
     assert exposure <= MOST_EXPOSED, told.stdout
 
 
+def test_the_timer_of_the_backup_is_valid_and_daily():
+    timer = SYSTEMD / "casexchange-backup.timer"
+    checked = subprocess.run([program("systemd-analyze"), "verify", timer], capture_output=True, text=True)
+    assert timer.name not in checked.stderr, checked.stderr
+    [calendar] = re.findall(r"^OnCalendar=(.*)$", timer.read_text(), re.MULTILINE)
+    told = subprocess.run([program("systemd-analyze"), "calendar", calendar], capture_output=True, text=True)
+    assert told.returncode == 0 and "Normalized form: *-*-* 02:00:00" in told.stdout, told.stderr
+
+
+def test_the_unit_of_the_backup_takes_one_and_removes_old_ones_as_systemd_would(environment, tmp_path: Path):
+    text = (SYSTEMD / "casexchange-backup.service").read_text().replace("%%", "%").replace("$$", "$")
+    backups = tmp_path / "backups"
+    backups.mkdir()
+    for there, here in (
+        ("/var/backups/casexchange", str(backups)),
+        ("/opt/casexchange/.venv/bin/python", sys.executable),
+    ):
+        text = text.replace(there, here)
+    keys = {"SECRET_KEY": os.environ["SECRET_KEY"]}
+    run_in = {"cwd": ROOT, "env": environment | keys, "capture_output": True, "text": True}
+    assert subprocess.run([sys.executable, "manage.py", "migrate"], **run_in).returncode == 0
+    (backups / ".desk-killed.tar.gz.dump-x").mkdir()
+    (backups / ".desk-killed.tar.gz.dump-x" / "database").touch()
+    kept = {"desk-young.tar.gz": 13, "before-the-upgrade.tar.gz": 99}
+    gone = {"desk-old.tar.gz": 15, "desk-killed.tar.gz.part": 15, ".desk-killed.tar.gz.dump-x": 15}
+    for name, age in {**kept, **gone}.items():
+        if not (backups / name).exists():
+            (backups / name).touch()
+        os.utime(backups / name, (time.time() - age * 86_400,) * 2)
+    for command in re.findall(r"^ExecStart(?:Post)?=(.*)$", text, re.MULTILINE):
+        done = subprocess.run(shlex.split(command), **run_in)
+        assert done.returncode == 0, done.stdout + done.stderr
+    left = {file.name for file in backups.iterdir()}
+    [taken] = left - {*kept}
+    assert re.fullmatch(r"desk-\d{4}-\d\d-\d\dT\d{6}\.tar\.gz", taken)
+
+
 def test_the_units_run_what_compose_runs():
     started: dict[str, Any] = {}
-    for unit in (unit for unit in UNITS if unit.stem != "casexchange-metrics"):  # the containers have /metrics
+    for unit in (unit for unit in UNITS if unit.stem not in ONLY_OF_SYSTEMD):
         line = re.search(r"^ExecStart=/opt/casexchange/.venv/bin/(.*)$", unit.read_text(), re.MULTILINE)
         started[unit.stem.removeprefix("casexchange-")] = shlex.split(line[1])
     composed = {name: COMPOSE["services"][name]["command"] for name in started}

@@ -13,7 +13,7 @@ from integrations.models import ExternalSystem, SignOfLife
 from integrations.workers import signs
 
 from . import services
-from .commands import manage
+from .commands import database_url, manage
 from .pgbouncer import PgBouncer
 from .processes import free_port
 
@@ -75,6 +75,33 @@ def test_each_thing_that_is_wrong_is_named_with_its_mend(well, tmp_path):
         "5 wrong. Each has its mend below it.",
     ):
         assert line in said, said
+
+
+def test_an_archive_that_is_not_mounted_is_wrong(well, tmp_path):
+    archive = tmp_path / "archive"
+    told = f"wrong RETENTION_ARCHIVE {archive}: Nothing can be written there: No such file or directory"
+    status, said = doctor(**well, RETENTION_ARCHIVE=str(archive))
+    assert (status, told in said) == (1, True), said
+    archive.mkdir(mode=0o700)
+    status, said = doctor(**well, RETENTION_ARCHIVE=str(archive))
+    assert (status, f"ok    RETENTION_ARCHIVE {archive}: can be written to" in said) == (0, True), said
+    assert "RETENTION_ARCHIVE" not in doctor(**well)[1]
+
+
+# What switches it on again: an option of DATABASE_URL, or no limits, since nothing is sent to the server then.
+JIT = [
+    lambda: {"DATABASE_URL": f"{database_url()}?options=-c%20jit%3Don"},
+    lambda: {f"DATABASE_{name}_TIMEOUT": "0" for name in ("STATEMENT", "LOCK", "IDLE")},
+]
+
+
+@pytest.mark.parametrize("switched_on", JIT, ids=["by the URL", "without limits"])
+def test_jit_is_found_out_without_a_pooler_too(well, switched_on):
+    assert " jit: " not in doctor(**well)[1]
+    status, said = doctor(**well, **switched_on())
+    assert status == 0, said
+    assert "look  jit: It is on, which makes short queries slow.\n" in said, said
+    assert "      In PostgreSQL: ALTER ROLE postgres SET jit = off; DATABASE_URL must not switch it on.\n" in said, said
 
 
 def test_a_database_that_is_not_there_is_said_once(well):

@@ -8,6 +8,7 @@ import os
 import pytest
 
 from . import warm
+from .processes import free_port
 
 pytestmark = pytest.mark.any_database
 
@@ -30,8 +31,8 @@ with work.working_on(work.RequestWork("request-1")):
 """
 
 
-def logged(form: str, tmp_path, code: str = LINES) -> list[str]:
-    environment = {**os.environ, "VAR_DIR": str(tmp_path), "LOG_FORMAT": form, "LOG_LEVEL": "INFO"}
+def logged(form: str, tmp_path, code: str = LINES, **settings: str) -> list[str]:
+    environment = {**os.environ, "VAR_DIR": str(tmp_path), "LOG_FORMAT": form, "LOG_LEVEL": "INFO", **settings}
     done = warm.manage(["shell", "--verbosity=0", "--command", code], environment, is_once=True)
     assert done.returncode == 0, done.stderr
     return done.stderr.splitlines()
@@ -85,3 +86,27 @@ def test_a_scanner_that_calls_by_another_name_costs_one_line(tmp_path):
     told = [line for line in lines if "DisallowedHost" in line]
     assert len(told) == 1 and " WARNING django.security.DisallowedHost: Invalid HTTP_HOST" in told[0]
     assert not [line for line in lines if line.startswith("Traceback") or " ERROR " in line]
+
+
+GONE = r"""
+from django.test import Client
+client = Client(raise_request_exception=False)
+client.cookies["sessionid"] = 32 * "a"
+for address in ("/", "/changes/CHG0000001/", "/api/v1/changes/"):
+    answer = client.get(address, headers={"x-request-id": "known-to-the-proxy", "authorization": "Bearer " + 64 * "a"})
+    assert answer.status_code == 503, (address, answer.status_code)
+"""
+
+
+@pytest.mark.parametrize("form", ["text", "json"])
+def test_without_a_database_a_request_costs_one_warning_with_its_id(tmp_path, form):
+    """And the line that each request has."""
+    (tmp_path / "static").mkdir()
+    nowhere = f"postgres://nobody@127.0.0.1:{free_port()}/nothing"
+    lines = logged(form, tmp_path, GONE, DATABASE_URL=nowhere, ALLOWED_HOSTS="testserver")
+    warnings = [line for line in lines if " WARNING " in line or '"level": "warning"' in line]
+    assert len(warnings) == 3, lines
+    assert len([line for line in lines if "503 in" in line]) == 3
+    assert len(lines) == 6, lines
+    for line in lines:
+        assert "known-to-the-proxy" in line

@@ -20,7 +20,7 @@ from django.db.migrations.operations.base import Operation
 from django.db.migrations.recorder import MigrationRecorder
 from django.db.migrations.state import ProjectState
 
-from changes.online_migrations import AddFieldOnline, AddIndexOnline, RemoveFieldLater
+from changes.setup.online_migrations import AddFieldOnline, AddIndexOnline, RemoveFieldLater
 
 from . import services
 from .exchange import ROOT

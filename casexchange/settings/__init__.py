@@ -319,7 +319,7 @@ REST_FRAMEWORK = {
     "DEFAULT_CONTENT_NEGOTIATION_CLASS": "changes.api.negotiation.Negotiation",
     "DEFAULT_FILTER_BACKENDS": ["django_filters.rest_framework.DjangoFilterBackend"],
     "DEFAULT_THROTTLE_CLASSES": ["changes.api.throttling.ApiThrottle"],
-    "DEFAULT_SCHEMA_CLASS": "changes.api.schema.ProblemSchema",
+    "DEFAULT_SCHEMA_CLASS": "changes.api.description.schema.ProblemSchema",
     "EXCEPTION_HANDLER": "changes.api.problems.exception_handler",
     "TEST_REQUEST_DEFAULT_FORMAT": "json",
     # No `?format=` parameter: the Accept header chooses the format.

@@ -2,6 +2,7 @@
 
 import logging
 import re
+from http import HTTPStatus
 from typing import Any
 
 import structlog
@@ -49,6 +50,11 @@ def _plain_below_error(record: logging.LogRecord) -> bool:
     if record.levelno < logging.ERROR:
         record.exc_info = record.exc_text = None
     return True
+
+
+def _is_news(record: logging.LogRecord) -> bool:
+    """Drops Django's line of a 503. What answers so has told why, with the request id, which Django does not know."""
+    return getattr(record, "status_code", None) != HTTPStatus.SERVICE_UNAVAILABLE
 
 
 def _on_one_line(record: logging.LogRecord) -> bool:
@@ -102,6 +108,7 @@ LOGGING = {
     },
     "filters": {
         "plain": {"()": "django.utils.log.CallbackFilter", "callback": _plain_below_error},
+        "news": {"()": "django.utils.log.CallbackFilter", "callback": _is_news},
         "one_line": {"()": "django.utils.log.CallbackFilter", "callback": _on_one_line},
         "work": {"()": "django.utils.log.CallbackFilter", "callback": _with_work},
     },
@@ -112,6 +119,7 @@ LOGGING = {
     "loggers": {
         # Otherwise each wake-up and each sweep would log two lines. A failure is logged as a warning or an error.
         **{name: {"level": _no_lower_than("WARNING")} for name in ("celery.app.trace", "celery.worker.strategy")},
+        "django.request": {"filters": ["news"]},
         "casexchange.attempts.delivered": {"level": LOG_LEVEL if LOG_DELIVERIES else _no_lower_than("WARNING")},
         # It logs the name of each attempt, which some people's fingers make their password. The security log has them.
         "axes": {"level": _no_lower_than("ERROR")},

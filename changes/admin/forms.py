@@ -3,7 +3,6 @@
 from typing import Any
 
 from django import forms
-from django.contrib.auth import get_user_model
 from django.core.exceptions import ValidationError
 from django.db.models import Q
 from django.utils import timezone
@@ -15,6 +14,7 @@ from changes.exceptions import StaleChange
 from changes.models import Attachment, Change
 from changes.pages.edit.forms import LINES, TEXTS
 from changes.pages.fields import Text
+from changes.queries.people import choosable
 from changes.texts.file_names import sent_name
 from changes.texts.lines import Line
 
@@ -37,9 +37,8 @@ class ChangeForm(forms.ModelForm):
         if "opened_version" in self.fields:
             self._offer_version()
         if "requested_by" in self.fields:
-            people = Q(is_active=True) | Q(pk=self.instance.requested_by_id)
             requested_by: Any = self.fields["requested_by"]
-            requested_by.queryset = get_user_model().objects.filter(people).order_by("username")
+            requested_by.queryset = choosable(Q(pk=self.instance.requested_by_id))
 
     def _offer_version(self) -> None:
         if self.instance.pk is None:

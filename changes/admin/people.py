@@ -6,7 +6,7 @@ from django.contrib import admin, messages
 from django.contrib.auth.admin import GroupAdmin, UserAdmin
 from django.contrib.auth.models import Group, User
 from django.core.exceptions import PermissionDenied
-from django.db.models import ManyToManyField, QuerySet
+from django.db.models import ManyToManyField, Q, QuerySet
 from django.forms import CheckboxSelectMultiple
 from django.http import HttpRequest, HttpResponse
 from django.utils.translation import gettext
@@ -16,6 +16,7 @@ from changes.choices import Role
 from changes.models import SupportGroup
 from changes.pages.sign_in.confirming import ConfirmedAdmin, ask_again
 from changes.pages.sign_in.second_factor import take_away
+from changes.queries.people import choosable
 from changes.security_log.recording import unrecorded
 
 from .forms import ChosenRecords
@@ -160,6 +161,13 @@ class SupportGroupAdmin(PlainChoices, admin.ModelAdmin):
     search_fields = ("name",)
     filter_horizontal = ("members",)
     formfield_overrides = CHOSEN
+
+    def formfield_for_manytomany(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
+        if db_field.name == "members" and request.resolver_match:
+            group = request.resolver_match.kwargs.get("object_id")
+            of_group = SupportGroup.members.through.objects.filter(supportgroup=group).values("user")
+            kwargs["queryset"] = choosable(Q(pk__in=of_group) if group else None)
+        return super().formfield_for_manytomany(db_field, request, **kwargs)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[SupportGroup]:
         return super().get_queryset(request).prefetch_related("members")

@@ -6,7 +6,7 @@ Two of them PostgreSQL alone has: SQLite reads the rows.
 from django.conf import settings
 from django.db import migrations, models
 
-from changes.online_migrations import AddIndexOnline, CreateIndexOnline, RemoveFieldIndexOnline
+from changes.setup.online_migrations import AddIndexOnline, CreateIndexOnline, RemoveFieldIndexOnline
 
 
 def add_trigrams(apps, schema_editor):

@@ -2,7 +2,7 @@
 
 from django.db import migrations
 
-from changes.online_migrations import CreateIndexOnline
+from changes.setup.online_migrations import CreateIndexOnline
 
 
 class Migration(migrations.Migration):

@@ -2,7 +2,7 @@
 
 from django.db import migrations, models
 
-from changes.online_migrations import AddFieldOnline
+from changes.setup.online_migrations import AddFieldOnline
 
 
 class Migration(migrations.Migration):

@@ -3,7 +3,7 @@
 from django.conf import settings
 from django.db import migrations, models
 
-from changes.online_migrations import AddIndexOnline
+from changes.setup.online_migrations import AddIndexOnline
 
 
 class Migration(migrations.Migration):

@@ -7,12 +7,12 @@ what the workflow or another person's edit forbids; `changed_fields` then tells 
 from .additions import Addition, Approval, Attachment, Comment
 from .bulk import BulkItem, BulkJob
 from .group import SupportGroup
-from .looks import Look
-from .preferences import Preferences, SavedFilter
-from .rate_counters import RateCounter
+from .installation.rate_counters import RateCounter
+from .installation.restored_copy import RestoredCopy, restored_copy
+from .installation.security_event import PendingEvent, SecurityEvent, SecurityMail
+from .personal.looks import Look
+from .personal.preferences import Preferences, SavedFilter
 from .record import Change, FieldChange
-from .restored_copy import RestoredCopy, restored_copy
-from .security_event import PendingEvent, SecurityEvent, SecurityMail
 
 __all__ = [
     "Addition",

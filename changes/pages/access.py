@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from django.contrib.auth.models import Group
+from django.contrib.auth.models import Group, User
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.utils.translation import gettext
@@ -14,6 +14,10 @@ from changes.choices import Role
 
 from .htmx import asks_for_part, keep_apart
 from .resume import to_sign_in
+
+# Of people who are named one by one.
+MOST_NAMED = 5
+OF_PERMISSIONS = "django.contrib.auth.backends.ModelBackend"
 
 # The refusal for each missing permission. `require()` appends "The roles that may: <roles>."
 REFUSALS = {
@@ -54,6 +58,18 @@ def roles_with(permission: str) -> list[str]:
         name__in=Role.values, permissions__content_type__app_label=app_label, permissions__codename=codename
     )
     return sorted(groups.values_list("name", flat=True))
+
+
+def who_may(permission: str) -> list[str]:
+    """Whom to ask for what needs `permission`: the people who hold it, or their roles if they are many.
+
+    Superusers may everything. They are meant if nobody else may.
+    """
+    people = User.objects.with_perm(permission, include_superusers=False, backend=OF_PERMISSIONS)
+    names = sorted(people.filter(is_staff=True).values_list("username", flat=True)[: MOST_NAMED + 1])
+    if len(names) > MOST_NAMED:
+        return roles_with(permission) or names[:MOST_NAMED]
+    return names or [gettext("superusers")]
 
 
 def require(user: Person, permission: str) -> None:

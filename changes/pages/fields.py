@@ -18,7 +18,7 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from changes.models.preferences import time_zones
+from changes.models.personal.preferences import time_zones
 from changes.validators import validate_moment
 
 

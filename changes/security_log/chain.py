@@ -10,7 +10,7 @@ from typing import Any
 from django.db import Error, connection, transaction
 
 from changes.conflicts import is_unavailable
-from changes.models.security_event import NO_HASH, PendingEvent, SecurityEvent, SecurityMail
+from changes.models.installation.security_event import NO_HASH, PendingEvent, SecurityEvent, SecurityMail
 
 from . import mailing
 

@@ -22,7 +22,7 @@ from django.utils.translation import gettext as _
 
 from changes.choices import Role
 from changes.models import Preferences, restored_copy
-from changes.models.security_event import SecurityEvent, SecurityMail
+from changes.models.installation.security_event import SecurityEvent, SecurityMail
 
 from .wording import kind_of, sentence
 

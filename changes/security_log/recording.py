@@ -16,7 +16,7 @@ from django.db.models import Model
 from django.utils import timezone
 
 from changes.actor import Actor, current, current_request
-from changes.models.security_event import PendingEvent, SecurityEvent
+from changes.models.installation.security_event import PendingEvent, SecurityEvent
 from changes.protection.addresses import counted
 from changes.texts.storable import storable
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from django.db import connection
 
 from changes.models.append_only import is_installed
-from changes.models.security_event import NO_HASH, SecurityEvent
+from changes.models.installation.security_event import NO_HASH, SecurityEvent
 
 AT_ONCE = 1000
 

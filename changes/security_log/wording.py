@@ -11,7 +11,7 @@ from django.core.exceptions import FieldDoesNotExist
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from changes.models.security_event import SecurityEvent
+from changes.models.installation.security_event import SecurityEvent
 from changes.texts.isolation import apart
 
 from .kinds import KINDS, EventKind, Topic

@@ -9,8 +9,15 @@ from django.utils.text import get_text_list
 from django.utils.translation import gettext as _
 
 from changes.choices import Phase
+from changes.pages.list.export import TABLES, Table
 
 register = template.Library()
+
+
+@register.simple_tag
+def exported_tables() -> Iterable[Table]:
+    """The files with what belongs to changes, which the list exports too."""
+    return TABLES.values()
 
 
 @register.filter

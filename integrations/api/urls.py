@@ -3,7 +3,7 @@
 from django.urls import path, re_path
 
 from changes.api.addresses import UnknownAddressView
-from changes.api.docs import DocsView, SchemaView
+from changes.api.description.docs import DocsView, SchemaView
 
 from . import changes
 from .operations import OperationView

@@ -31,17 +31,17 @@ class OutcomeUnknown(Exception):  # noqa: N818 - as in changes.exceptions
     """The connection was lost during COMMIT. The text says what to do."""
 
 
-def load(dump: Path, marks: Sequence[str], ending: Ending, committed: Callable[[], None]) -> None:
+def load(dump: Path, marks: Sequence[str], ending: Ending, committed: Callable[[bool], None]) -> None:
     """Loads the dump and carries out `marks`, statements without a semicolon, in one transaction.
 
-    Calls `committed` as soon as that is so, or may be so. Raises BackupRefused if the database is as it was,
-    OutcomeUnknown if that cannot be told.
+    Calls `committed` as soon as that is so, with True, or may be so, with False. Raises BackupRefused if the database
+    is as it was, OutcomeUnknown if that cannot be told.
     """
     into = _into_postgresql if connection.vendor == "postgresql" else _into_sqlite
     into(dump, marks, ending, committed)
 
 
-def _into_postgresql(dump: Path, marks: Sequence[str], ending: Ending, committed: Callable[[], None]) -> None:
+def _into_postgresql(dump: Path, marks: Sequence[str], ending: Ending, committed: Callable[[bool], None]) -> None:
     """The COMMIT is the last line that psql reads. If its input ends earlier, the server rolls back.
 
     psql's own --single-transaction would commit then.
@@ -92,18 +92,18 @@ def _into_postgresql(dump: Path, marks: Sequence[str], ending: Ending, committed
                 end.close()
 
 
-def _commit(target: subprocess.Popen[bytes], written: IO[bytes], committed: Callable[[], None]) -> None:
+def _commit(target: subprocess.Popen[bytes], written: IO[bytes], committed: Callable[[bool], None]) -> None:
     cast(IO[bytes], target.stdin).write(b"COMMIT;\n")
     cast(IO[bytes], target.stdin).close()
     if target.wait():
         try:
             is_restored = RestoredCopy._meta.db_table in connection.introspection.table_names()
         except Error as error:
-            committed()
+            committed(False)
             raise OutcomeUnknown(_UNSURE) from error
         if not is_restored:
             raise programs.failed("psql", target.returncode, _read(written))
-    committed()
+    committed(True)
 
 
 def _read(log: IO[bytes]) -> bytes:
@@ -111,7 +111,7 @@ def _read(log: IO[bytes]) -> bytes:
     return log.read()
 
 
-def _into_sqlite(dump: Path, marks: Sequence[str], ending: Ending, committed: Callable[[], None]) -> None:
+def _into_sqlite(dump: Path, marks: Sequence[str], ending: Ending, committed: Callable[[bool], None]) -> None:
     """The file gets its name when it is whole and held."""
     connection.close()
     target = Path(connection.settings_dict["NAME"])
@@ -129,7 +129,7 @@ def _into_sqlite(dump: Path, marks: Sequence[str], ending: Ending, committed: Ca
             copy.close()
         with ending.held_off():
             part.replace(target)
-            committed()
+            committed(True)
             archive.sync_folder(target.parent)
     finally:
         part.unlink(missing_ok=True)

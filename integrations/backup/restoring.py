@@ -148,9 +148,10 @@ def restore(file: Path, ending: Ending, tell: Callable[[Manifest], None]) -> Man
         check_empty()
         with _extracted(file) as extracted:
 
-            def committed() -> None:
+            def committed(is_known: bool) -> None:
                 extracted.is_kept = True
-                tell(manifest)
+                if is_known:
+                    tell(manifest)
 
             statements = marks.of_copy(datetime.fromisoformat(manifest.taken_at), timezone.now(), manifest.counts)
             loading.load(extracted.dump, statements, ending, committed)

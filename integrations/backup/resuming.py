@@ -14,7 +14,7 @@ from changes.bulk import drafts
 from changes.bulk.kind import kind_of
 from changes.bulk.progress import Progress
 from changes.models import BulkJob, RestoredCopy, SecurityEvent
-from changes.models.security_event import SecurityMail
+from changes.models.installation.security_event import SecurityMail
 from changes.security_log import chain
 from changes.security_log.recording import record
 from changes.texts.timestamps import timestamp

@@ -2,7 +2,7 @@
 
 from django.db import migrations
 
-from changes.online_migrations import RemoveFieldLater
+from changes.setup.online_migrations import RemoveFieldLater
 
 
 class Migration(migrations.Migration):

@@ -8,7 +8,7 @@ from typing import Any
 
 from django.db import migrations, models
 
-from changes.online_migrations import AddFieldOnline
+from changes.setup.online_migrations import AddFieldOnline
 
 IN_A_ROW = re.compile(r"(\d+) tries in a row failed")
 SHARE = re.compile(r"(\d+) of (\d+) tries failed within ")

@@ -7,7 +7,7 @@ import integrations.validators
 from django.conf import settings
 from django.db import migrations, models
 
-from changes.online_migrations import AddFieldOnline
+from changes.setup.online_migrations import AddFieldOnline
 
 
 class Migration(migrations.Migration):

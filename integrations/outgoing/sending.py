@@ -18,6 +18,7 @@ from django.conf import settings
 from changes import work
 from integrations.choices import Delivery, Failure
 from integrations.models import DeliveryAttempt, OutgoingOperation, SecretUnreadable
+from integrations.standing import notes
 from integrations.standing.failures import ANSWERED
 from integrations.transports import signing
 from integrations.transports.base import Request, Response, TransportError
@@ -181,18 +182,18 @@ def read_answer(response: Response) -> tuple[dict[str, Any], str]:
     if not response.body:
         return {}, ""
     if not response.is_complete:
-        return {}, "The answer is too long, so it was not used."
+        return {}, notes.TOO_LONG
     try:
         # A number is kept as its digits: an id must not be rounded.
         answer = json.loads(response.body, parse_int=str, parse_float=str)
     except (ValueError, RecursionError):
-        return {}, "The answer is not JSON, so it was not used."
+        return {}, notes.NOT_JSON
     if not isinstance(answer, dict):
-        return {}, "The answer is not a JSON object, so it was not used."
+        return {}, notes.NO_OBJECT
     named = {name: answer[name] for name in REFERENCE_FIELDS if answer.get(name) is not None}
     texts = {name: value for name, value in named.items() if isinstance(value, str)}
     wrong = ", ".join(sorted({*named} - {*texts}))
-    return texts, f"Not a text, so not used: {wrong}." if wrong else ""
+    return texts, notes.NO_TEXT % {"names": wrong} if wrong else ""
 
 
 def retry_after(headers: Any) -> float | None:

@@ -32,6 +32,7 @@ from integrations.models import (
 from integrations.querysets import SECRETS
 from integrations.standing import acknowledged, attention, status
 from integrations.standing.flow import Condition
+from integrations.watch.absence import Absence, absences
 
 from .change_panel import IncomingRow, OutgoingRow, incoming_row, outgoing_row
 
@@ -63,6 +64,8 @@ class Present:
     failed: Part
     rejected: Part
     acknowledged: list[Acknowledgement]
+    # The parts in the background that are not at work, for those who can do something about it.
+    absences: list[Absence]
     # Whether all refused incoming operations are among `failed`, for this user.
     has_all_failed: bool
 
@@ -78,8 +81,13 @@ class Present:
 
     @property
     def is_untried(self) -> bool:
-        """Whether the exchange has not begun: no system has taken an operation yet."""
+        """Whether the exchange has not begun: nothing was tried with any system."""
         return all(each.flow.is_untried for each in self.systems)
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether a system has taken an operation."""
+        return not all(each.flow.has_taken_nothing for each in self.systems)
 
     @property
     def late(self) -> list[status.SystemStatus]:
@@ -89,13 +97,15 @@ class Present:
     @property
     def needs_nobody(self) -> bool:
         parts = (self.refused, self.waiting, self.failed, self.rejected)
-        return not (self.uncollected or self.paused or self.late) and not any(part.rows for part in parts)
+        stopped = self.uncollected or self.paused or self.late or self.absences
+        return not stopped and not any(part.rows for part in parts)
 
 
 def present(user: User, now: datetime | None = None) -> Present:
     """Reads the exchange as it is now, with five queries for any number of systems, operations and changes.
 
-    Incoming operations that were refused are shown only to somebody who can do something about them.
+    One more for who can start what is not at work. Incoming operations that were refused are shown only to somebody who
+    can do something about them.
     """
     now = now or timezone.now()
     stuck: list[Any] = list(_with_stuck(status.with_traffic(ExternalSystem.objects.order_by("system_id"), now), now))
@@ -112,6 +122,7 @@ def present(user: User, now: datetime | None = None) -> Present:
         rejected=_rejected(),
         has_all_failed=user.has_perm("integrations.change_externalsystem"),
         acknowledged=_acknowledged(user, now, systems),
+        absences=absences(user, systems, now),
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.db.models import Q
 from django.template import Context
 
 from changes.choices import Phase, Visibility
@@ -129,6 +130,7 @@ def extension() -> Extension:
         timeline=[timeline_operations.SHOW],
         searched=[list_columns.SEARCHED],
         partners_of_groups=_partners_of_groups,
+        programs=lambda: Q(partner_account__isnull=False),
         recipients=_recipients,
         recipients_shown=lambda change: exchange_of(change).recipients,
         forecast=bulk_operations.forecast,

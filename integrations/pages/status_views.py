@@ -8,6 +8,7 @@ from django.shortcuts import redirect, render
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
+from changes.actor import signed_in
 from changes.pages.access import StaffPage
 from changes.pages.from_replica import reads_from_replica
 from changes.pages.htmx import asks_for_part
@@ -16,6 +17,7 @@ from changes.pages.resume import typed_fields
 from integrations.models import ExternalSystem
 from integrations.outgoing import breaker
 from integrations.standing import status
+from integrations.watch.absence import absences
 
 from .by_hand.forms import OpenBreakerForm
 
@@ -28,7 +30,8 @@ class ExchangeStatus(StaffPage):
         now = timezone.now()
         statuses = status.with_last_days(status.all_statuses(now), now)
         stopped = [each.system_id for each in status.uncollected(statuses)]
-        context = {"statuses": statuses, "stopped": stopped, "now": now}
+        silent = absences(signed_in(request), statuses, now)
+        context = {"statuses": statuses, "stopped": stopped, "absences": silent, "now": now}
         part = Part.of(request, "live", "integrations/includes/systems.html", context, every=5)
         if asks_for_part(request):
             return part.answer(request)

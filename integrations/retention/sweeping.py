@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -14,9 +15,20 @@ from django.utils import timezone
 
 from changes.models import Change, restored_copy
 from integrations.models import RetentionProgress
+from integrations.workers import last_runs
 
 from . import archived
 from .kinds import Kind, Place, all_kinds
+
+logger = logging.getLogger(__name__)
+
+# After how many days records of each kind go.
+SETTINGS = {
+    "changes": "RETENTION_CHANGE_DAYS",
+    "delivered": "RETENTION_DELIVERED_DAYS",
+    "attempts": "RETENTION_ATTEMPT_DAYS",
+    "incoming": "RETENTION_INCOMING_BODY_DAYS",
+}
 
 
 def sweep(is_asked_to_end: Callable[[], bool], seconds: float = float("inf")) -> Counter[str]:
@@ -35,7 +47,17 @@ def sweep(is_asked_to_end: Callable[[], bool], seconds: float = float("inf")) ->
             if count is None:
                 break
             removed[kind.name] += count
+    if is_wanted() and not is_asked_to_end():
+        try:
+            last_runs.note(last_runs.RETENTION, timezone.now())
+        except OSError as error:
+            logger.warning("It could not be noted that retention ran: %s", error)
     return removed
+
+
+def is_wanted() -> bool:
+    """Whether anything is to be removed."""
+    return any(getattr(settings, name) for name in SETTINGS.values())
 
 
 def count() -> Counter[str]:

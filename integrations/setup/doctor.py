@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import tempfile
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 
 from django.apps import apps
@@ -12,20 +13,24 @@ from django.conf import settings
 from django.core.checks import ERROR, run_checks
 from django.db import DEFAULT_DB_ALIAS, Error, connection, connections
 from django.utils import timezone
+from django.utils.timesince import timesince
 
 from changes.models import restored_copy
 from changes.replica.reading import REPLICA, has_replica
 from integrations.backup import resuming
 from integrations.backup.programs import server_version
 from integrations.fields import EncryptedTextField, Undecryptable
+from integrations.retention import sweeping
 from integrations.watch import readiness
-from integrations.workers import signs
+from integrations.workers import last_runs, signs
 
 from . import doctor_sessions
 from .finding import Finding, Verdict
 
 # Free bytes below which a disk is nearly full, and seconds by which two clocks may differ.
 FREE, APART = 1024**3, 5
+# As the alerts: a day, and every ten minutes, with some leeway.
+BACKUP_OLD, RETENTION_OLD = timedelta(hours=26), timedelta(hours=2)
 OLDEST_POSTGRESQL = 13
 # Django's checks of settings that follow from BASE_URL.
 OF_HTTPS = {"security.W004", "security.W008", "security.W012", "security.W016"}
@@ -35,9 +40,9 @@ MENDS = {
     readiness.DATABASE: "Check DATABASE_URL, and that the database server runs and lets this machine in.",
     readiness.MIGRATIONS: "Run: manage.py migrate",
     readiness.BROKER: "Check CELERY_BROKER_URL, and that Redis runs. Without it: manage.py deliver --forever",
-    signs.BEAT: "Start exactly one: celery -A casexchange beat",
-    signs.DELIVERY: "Start a worker: celery -A casexchange worker",
-    signs.HOUSEKEEPING: "Start a worker: celery -A casexchange worker",
+    signs.BEAT: f"Start exactly one: {signs.STARTED_BY[signs.BEAT]}",
+    signs.DELIVERY: f"Start a worker: {signs.STARTED_BY[signs.DELIVERY]}",
+    signs.HOUSEKEEPING: f"Start a worker: {signs.STARTED_BY[signs.HOUSEKEEPING]}",
 }
 
 
@@ -66,6 +71,7 @@ def findings() -> Iterator[Finding]:
             yield _replica()
         yield from _secrets()
         yield from _restored_copy()
+    yield from _last_runs()
 
 
 def _why() -> str:
@@ -81,6 +87,29 @@ def _restored_copy() -> Iterator[Finding]:
     if copy := restored_copy():
         mend = "When the original is ended for good: manage.py resume_after_restore"
         yield Finding(Verdict.LOOK, "exchange", resuming.told(copy), mend)
+
+
+def _last_runs() -> Iterator[Finding]:
+    backup = last_runs.last(last_runs.BACKUP)
+    mend = "Run: manage.py backup FILE, and let a timer do so every day: docs/operations.md#back-up"
+    if backup is None:
+        yield Finding(Verdict.LOOK, "last backup", "None was taken on this machine.", mend)
+    else:
+        yield _last_run("last backup", backup, BACKUP_OLD, mend)
+    if not sweeping.is_wanted():
+        return
+    ran, mend = last_runs.last(last_runs.RETENTION), "Run: manage.py retain. It says what is wrong."
+    if ran is None:
+        yield Finding(Verdict.LOOK, "last retention", "It never ran on this machine.", mend)
+    else:
+        yield _last_run("last retention", ran, RETENTION_OLD, mend)
+
+
+def _last_run(subject: str, run: last_runs.Run, old: timedelta, mend: str) -> Finding:
+    said = ", ".join(filter(None, [run.what, f"{timesince(run.at, depth=1)} ago"])).replace("\xa0", " ")
+    if timezone.now() - run.at > old:
+        return Finding(Verdict.LOOK, subject, said, mend)
+    return Finding(Verdict.OK, subject, said)
 
 
 def _settings() -> Iterator[Finding]:

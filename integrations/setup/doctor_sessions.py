@@ -33,12 +33,12 @@ def findings() -> Iterator[Finding]:
     *_, (_, _, jit, process) = rows
     session: Any = connection.connection
     # A pooler gives its client a process id of its own.
-    if session.info.backend_pid != process:
-        if jit == "on":
-            mend = (
-                f"In PostgreSQL: ALTER ROLE {connection.settings_dict['USER']} SET jit = off; Then restart the pooler."
-            )
-            yield Finding(Verdict.LOOK, "jit", "It is on, which makes short queries slow.", mend)
+    is_pooled = session.info.backend_pid != process
+    if jit == "on":
+        then = "Then restart the pooler." if is_pooled else "DATABASE_URL must not switch it on."
+        mend = f"In PostgreSQL: ALTER ROLE {connection.settings_dict['USER']} SET jit = off; {then}"
+        yield Finding(Verdict.LOOK, "jit", "It is on, which makes short queries slow.", mend)
+    if is_pooled:
         yield _prepared_statements()
 
 

@@ -1,10 +1,10 @@
-"""The permissions of each role on the exchange. For those on change records see changes/roles.py."""
+"""The permissions of each role on the exchange. For those on change records see changes/setup/roles.py."""
 
 from django.apps import AppConfig, apps
 from django.db.models.signals import post_migrate
 
 from changes.choices import Role
-from changes.roles import grant
+from changes.setup.roles import grant
 
 _MODELS = (
     "externalsystem",

@@ -20,7 +20,7 @@ ANSWERED = "answered %s"
 GIVEN_UP = re.compile(r" ?\(given up after \d+ tries\)$")
 
 if TYPE_CHECKING:
-    from integrations.models import DeliveryControl, ExternalSystem, OutgoingOperation
+    from integrations.models import DeliveryAttempt, DeliveryControl, ExternalSystem, OutgoingOperation
 
 
 def pause_cause(system: ExternalSystem) -> str:
@@ -84,8 +84,27 @@ def failed_try(system: ExternalSystem, failure: str, status: int | None, error: 
     if failure == Failure.REFUSED:
         reason = apart(sentence(error))
         return _("%(system)s refused it: %(reason)s") % {**names, "reason": reason}
+    # Behind these is what the document's author, the partner, or our evaluation says, in its own language.
+    explained: dict[str, str] = {
+        Failure.CONNECTION_DOCUMENT: _("The connection document of %(system)s cannot be used: %(error)s"),
+        Failure.RULE: _("A rule of the connection refused it: %(error)s"),
+        Failure.SIGN_IN: _("%(system)s gave no token: %(error)s"),
+    }
+    if (text := explained.get(failure)) and (words := GIVEN_UP.sub("", error).strip()):
+        return text % {**names, "error": apart(_ended(words))}
     text = texts.get(failure)
     return text % names if text else apart(sentence(error))
+
+
+def of_attempt(system: ExternalSystem, attempt: DeliveryAttempt) -> tuple[str, str]:
+    """A sentence on why it failed, and what the transport saw beside it; "" for each that is none.
+
+    A status of the answer has a column of its own.
+    """
+    if not attempt.error:
+        return "", ""
+    said = failed_try(system, attempt.failure, attempt.http_status, attempt.error)
+    return said, "" if attempt.error.rstrip(".").casefold() in said.casefold() else attempt.error
 
 
 def _of_status(system: ExternalSystem, status: int, error: str) -> str:

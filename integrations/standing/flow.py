@@ -1,21 +1,21 @@
 """Whether operations flow to a system now, and if not, why. Every page and report uses this answer.
 
-Pure: no database, no clock. `flow_of()` uses the system, its `control`, and the time at which its next operation was
-due.
+Pure: no database, no clock. `flow_of()` uses the system, its `control`, the time at which its next operation was due,
+and why it has taken nothing so far (`status.with_refusal()`).
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from django.db.models import TextChoices
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
 from changes.texts.isolation import apart
-from integrations.choices import Breaker, Delivery
+from integrations.choices import Breaker, Delivery, Failure
 
 from . import failures, state
 
@@ -38,6 +38,7 @@ class Condition(TextChoices):
 
     FLOWING = "flowing", gettext_lazy("Flowing")
     UNTRIED = "untried", gettext_lazy("Not tried yet")
+    UNTAKEN = "untaken", gettext_lazy("Nothing taken yet")
     COLLECTED = "collected", gettext_lazy("Collects")
     FAILING = "failing", gettext_lazy("Failing")
     SLOW = "slow", gettext_lazy("Slow")
@@ -56,6 +57,7 @@ HOLDING = (*STOPPED, Condition.HELD, Condition.DOWN, Condition.PROBING)
 TONES = {
     Condition.FLOWING: state.OK,
     Condition.UNTRIED: state.IDLE,
+    Condition.UNTAKEN: state.BAD,
     Condition.COLLECTED: state.OK,
     Condition.FAILING: state.BAD,
     Condition.SLOW: state.WAIT,
@@ -100,8 +102,13 @@ class Flow:
 
     @property
     def is_untried(self) -> bool:
-        """Whether no operation has shown yet that the exchange works."""
+        """Whether nothing was tried, so that nobody knows whether the exchange works."""
         return self.condition == Condition.UNTRIED
+
+    @property
+    def has_taken_nothing(self) -> bool:
+        """Whether no operation has shown yet that the exchange works."""
+        return self.condition in (Condition.UNTRIED, Condition.UNTAKEN)
 
     @property
     def is_stopped(self) -> bool:
@@ -179,6 +186,9 @@ def _of_one_that_collects(
     if is_overdue:
         told = _("%(system)s asks for its operations, but does not confirm one that it could have.")
         return Flow(Condition.UNCOLLECTED, told % names, due_since, asked_at=asked_at)
+    if (control is None or control.first_delivered_at is None) and (refusal := _refusal(system)):
+        told = _("%(system)s asks for its operations, but has taken none so far. %(reason)s")
+        return Flow(Condition.UNTAKEN, told % {**names, "reason": refusal}, asked_at=asked_at)
     if control is None or control.first_delivered_at is None:
         told = _("%(system)s asks for its operations, but has not had one yet. A test operation shows whether it can.")
         return Flow(Condition.UNTRIED, told % names, asked_at=asked_at)
@@ -188,12 +198,8 @@ def _of_one_that_collects(
 def _of_one_that_is_called(
     system: ExternalSystem, control: DeliveryControl, now: datetime, due_since: datetime | None
 ) -> Flow:
-    failures = control.consecutive_failures
-    if failures:
-        told = ngettext(
-            "The latest try failed; it is repeated.", "The latest %(count)s tries failed; they are repeated.", failures
-        )
-        return Flow(Condition.FAILING, told % {"count": failures})
+    if failing := _failing(system, control):
+        return failing
     if due_since is not None and now - due_since > LATE:
         told = _("Operations have been due for a while, and no worker has taken them.")
         if system.rate_limit:
@@ -208,6 +214,41 @@ def _of_one_that_is_called(
     return Flow(Condition.FLOWING, _("Operations are sent to %(system)s.") % {"system": system})
 
 
+def _failing(system: ExternalSystem, control: DeliveryControl) -> Flow | None:
+    """The flow if the latest tries failed. None if they did not, or if they are all that there was, and are given up:
+    `_untried()` then says more."""
+    failed = control.consecutive_failures
+    if not failed:
+        return None
+    told = ngettext(
+        "The latest try failed; it is repeated.", "The latest %(count)s tries failed; they are repeated.", failed
+    )
+    # Counted by `status.with_traffic()`. Who has not counted says nothing of an end.
+    if getattr(system, "unsettled_count", None) == getattr(system, "refused_count", 0):
+        if control.first_delivered_at is None and _refusal(system):
+            return None
+        told = ngettext(
+            "The latest try failed, and nothing waits.",
+            "The latest %(count)s tries failed, and nothing waits.",
+            failed,
+        )
+    return Flow(Condition.FAILING, told % {"count": failed})
+
+
 def _untried(system: ExternalSystem) -> Flow:
+    if refusal := _refusal(system):
+        told = _("%(system)s was tried, and has taken nothing so far. %(reason)s")
+        return Flow(Condition.UNTAKEN, told % {"system": system, "reason": refusal})
     told = _("%(system)s has not taken an operation yet. A test operation shows whether it can.")
     return Flow(Condition.UNTRIED, told % {"system": system})
+
+
+def _refusal(system: ExternalSystem) -> str:
+    """Why the system did not take what it was tried with, in a sentence; "" if nothing was, or if that is not read.
+
+    What was sent before by the other way, called or collecting, tells nothing of this one.
+    """
+    why: dict[str, Any] | None = getattr(system, "refusal", None)
+    if why is None or (why["failure"] == Failure.REFUSED) != system.collects:
+        return ""
+    return failures.failed_try(system, why["failure"], why["status"], why["error"])

@@ -12,8 +12,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from django.db.models import Case, Count, DateTimeField, IntegerField, OuterRef, QuerySet, Subquery, When
-from django.db.models.functions import Coalesce
+from django.db.models import Case, Count, DateTimeField, IntegerField, JSONField, OuterRef, QuerySet, Subquery, When
+from django.db.models.functions import Coalesce, JSONObject
 from django.utils import timezone
 from knox.models import AuthToken
 
@@ -28,6 +28,9 @@ from .last_day import Day, last_days
 
 # An operation that waits for longer needs a person to look at it: a few retries have failed by then.
 LONG = timedelta(minutes=15)
+
+# Where a try is looked for among skipped operations: among the first of a system, for there is no index of these.
+FIRST = 50
 
 # The states in which an operation can be had by a partner that collects: one that was handed out is handed out again.
 CAN_BE_HAD = (DeliveryStatus.WAITING, DeliveryStatus.SENDING)
@@ -118,7 +121,8 @@ def with_traffic(systems: SystemQuerySet, now: datetime) -> SystemQuerySet:
     waiting = unsettled.filter(status=DeliveryStatus.WAITING).order_by("created_at")
     delivered = operations.filter(status=DeliveryStatus.DELIVERED)
     return (
-        systems.select_related("control", "poll")
+        with_refusal(systems)
+        .select_related("control", "poll")
         .without_secrets()
         .annotate(
             unsettled_count=_count(unsettled),
@@ -149,6 +153,24 @@ def with_traffic(systems: SystemQuerySet, now: datetime) -> SystemQuerySet:
             last_delivered=Subquery(delivered.order_by("-settled_at").values("settled_at")[:1], DateTimeField()),
         )
     )
+
+
+def with_refusal(systems: SystemQuerySet) -> SystemQuerySet:
+    """Adds to each system that has taken nothing so far what `flow_of()` needs: `refusal`, why it did not; else None.
+
+    It is of the latest operation that was refused, or else of one that a person skipped after it was tried.
+    """
+    own = OutgoingOperation.objects.filter(system=OuterRef("pk"))
+    first = OutgoingOperation.objects.filter(system=OuterRef(OuterRef("pk"))).order_by("created_at").values("pk")
+    skipped = OutgoingOperation.objects.filter(status=DeliveryStatus.SKIPPED, pk__in=first[:FIRST])
+    why = [_why(own.filter(status=DeliveryStatus.REFUSED)), _why(skipped.exclude(last_failure=""))]
+    return systems.annotate(refusal=Case(When(control__first_delivered_at=None, then=Coalesce(*why))))
+
+
+def _why(operations: OutgoingQuerySet) -> Subquery:
+    columns = {"failure": "last_failure", "status": "last_http_status", "error": "last_error"}
+    latest = operations.order_by("-created_at").values(why=JSONObject(**columns))
+    return Subquery(latest[:1], JSONField())
 
 
 def long_waiting(now: datetime) -> OutgoingQuerySet:

@@ -11,11 +11,11 @@ from django.utils.translation import gettext as _
 from knox.models import AuthToken
 
 from changes.pages.htmx import address_of_page
-from integrations.models import DeliveryAttempt
+from integrations.models import DeliveryAttempt, ExternalSystem
 from integrations.outgoing.preview import Planned
 from integrations.pages import change_panel
 from integrations.pages.sparkline import sparkline
-from integrations.standing import attention, wording
+from integrations.standing import attention, failures, notes, wording
 from integrations.standing.last_day import Day
 from integrations.standing.status import SystemStatus
 from integrations.standing.status_report import duration
@@ -46,6 +46,13 @@ def by_hand(context: Context, row: change_panel.OutgoingRow, back: str = "") -> 
 def outcome(attempt: DeliveryAttempt) -> str:
     """What came of an attempt: the HTTP status, or what told that the partner has it or does not."""
     return wording.outcome(attempt)
+
+
+@register.inclusion_tag("integrations/includes/attempt_error.html")
+def attempt_error(attempt: DeliveryAttempt, system: ExternalSystem) -> dict[str, Any]:
+    """Why an attempt failed, and what of its answer could not be used, in the language of the page."""
+    said, seen = failures.of_attempt(system, attempt)
+    return {"said": said, "seen": seen, "note": notes.in_words(attempt.note)}
 
 
 @register.filter

@@ -21,9 +21,10 @@ from prometheus_client.registry import Collector
 from changes.models import restored_copy
 from integrations.choices import Breaker
 from integrations.models import ConnectionPoll, ExternalSystem
+from integrations.retention import sweeping
 from integrations.standing import status
 from integrations.standing.flow import STOPPED
-from integrations.workers import signs
+from integrations.workers import last_runs, signs
 
 from . import process_files, readiness
 from .bounded import Look
@@ -46,6 +47,7 @@ class Exposed(Collector):
         yield from process_files.summed(self._folder)
         yield from _of_checks(readiness.checks())
         yield _of_broker()
+        yield from _of_runs()
         try:
             found = systems.result(PATIENCE)
         except Exception as error:  # noqa: BLE001 - casexchange_ready tells that the database is not well
@@ -79,6 +81,27 @@ def _of_broker() -> Metric:
     for queue, length in readiness.queue_lengths().items():
         waiting.add_metric([queue], length)
     return waiting
+
+
+def _of_runs() -> Iterator[Metric]:
+    """Of this machine: the others tell of theirs."""
+    backup = GaugeMetricFamily(
+        "casexchange_last_backup_timestamp_seconds",
+        "When the last good backup was taken on this machine; 0 for never.",
+    )
+    backup.add_metric([], _ran_at(last_runs.BACKUP))
+    retention = GaugeMetricFamily(
+        "casexchange_last_retention_timestamp_seconds",
+        "When retention last ran to its end on this machine; 0 for never. Only if anything is to be removed.",
+    )
+    if sweeping.is_wanted():
+        retention.add_metric([], _ran_at(last_runs.RETENTION))
+    yield from (backup, retention)
+
+
+def _ran_at(name: str) -> float:
+    run = last_runs.last(name)
+    return run.at.timestamp() if run else 0.0
 
 
 # --- Systems ---

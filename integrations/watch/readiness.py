@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -86,18 +86,19 @@ def _of_database() -> dict[str, Check]:
         unknown = Check(UNKNOWN, "the database has to be asked for it")
         return found | dict.fromkeys((MIGRATIONS, *signs.ROLES), unknown)
     found[MIGRATIONS] = _memory.noted(MIGRATIONS, not seen.missing, f"{seen.missing} not applied: run migrate")
-    return found | {role: _heard(role, seen.ages) for role in signs.ROLES}
+    if seen.ages is None:
+        return found | dict.fromkeys(signs.ROLES, Check(UNKNOWN, "a migration is missing"))
+    return found | {role: _memory.told(role, heard(role, seen.ages)) for role in signs.ROLES}
 
 
-def _heard(role: str, ages: dict[str, float] | None) -> Check:
-    if ages is None:
-        return Check(UNKNOWN, "a migration is missing")
+def heard(role: str, ages: Mapping[str, float]) -> Check:
+    """Whether this part was heard lately. `ages`: seconds since each was."""
     if role not in ages:
-        return _memory.told(role, Check(FAILING, "never heard"))
+        return Check(FAILING, "never heard")
     age, lately = max(0.0, ages[role]), signs.lately()
     if age > lately:
-        return _memory.told(role, Check(FAILING, f"not heard for more than {lately:g} s", round(age, 1)))
-    return _memory.told(role, Check(OK, "", round(age, 1)))
+        return Check(FAILING, f"not heard for more than {lately:g} s", round(age, 1))
+    return Check(OK, "", round(age, 1))
 
 
 def _seen(look: Look[Any]) -> tuple[Any, str]:

@@ -1,1 +1,1 @@
-"""Support for the background workers: their wake-ups and their shutdown."""
+"""Support for the background workers: their wake-ups, their shutdown, and what tells that they run."""

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from datetime import timedelta
 
 from django.conf import settings
-from django.db import Error, close_old_connections
+from django.db import DEFAULT_DB_ALIAS, Error, close_old_connections
 from django.db.models import DurationField, ExpressionWrapper, F
 from django.db.models.functions import Now
 
@@ -20,6 +20,8 @@ logger = logging.getLogger(__name__)
 
 BEAT, DELIVERY, HOUSEKEEPING = "beat", "worker_delivery", "worker_housekeeping"
 ROLES = (BEAT, DELIVERY, HOUSEKEEPING)
+_WORKER = "celery -A casexchange worker"
+STARTED_BY = {BEAT: "celery -A casexchange beat", DELIVERY: _WORKER, HOUSEKEEPING: _WORKER}
 # A restart takes less, and so does a task that keeps a process busy.
 AT_LEAST_LATELY = 60.0
 
@@ -49,9 +51,12 @@ def leave(role: str) -> None:
 
 
 def ages() -> dict[str, timedelta]:
-    """How long ago each part was heard. One that never was is missing."""
+    """How long ago each part was heard. One that never was is missing.
+
+    From the primary, whose clock wrote the times.
+    """
     age = ExpressionWrapper(Now() - F("seen_at"), DurationField())
-    return dict(SignOfLife.objects.annotate(age=age).values_list("role", "age"))
+    return dict(SignOfLife.objects.using(DEFAULT_DB_ALIAS).annotate(age=age).values_list("role", "age"))
 
 
 def leave_for_beat(last_tick: Callable[[], float]) -> None:

@@ -9,7 +9,7 @@ from django.db.migrations.executor import MigrationExecutor
 from changes.actor import acting
 from changes.choices import Phase
 from changes.models import Approval, Change, Comment
-from changes.online_migrations import AddIndexOnline
+from changes.setup.online_migrations import AddIndexOnline
 from integrations.models import ExternalReference
 from tests.factories import ChangeFactory, UserFactory, change_in
 

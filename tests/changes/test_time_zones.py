@@ -5,7 +5,7 @@ import zoneinfo
 import pytest
 
 from changes.models import Preferences
-from changes.models.preferences import time_zones
+from changes.models.personal.preferences import time_zones
 from tests.factories import ChangeFactory
 from tests.pages import text, web
 

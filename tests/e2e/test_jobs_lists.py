@@ -14,7 +14,7 @@ from playwright.sync_api import Page, expect
 
 from changes.choices import Phase
 from changes.models import Approval, Comment
-from changes.models.looks import look
+from changes.models.personal.looks import look
 from integrations.models import ExternalReference
 from tests.factories import ChangeFactory, SupportGroupFactory, change_in
 

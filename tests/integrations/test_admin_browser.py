@@ -6,7 +6,7 @@ from playwright.sync_api import expect
 
 from changes.models import Preferences
 from integrations.models import ExternalSystem, OutgoingOperation
-from tests.factories import ChangeFactory, PartnerUserFactory
+from tests.factories import ChangeFactory, PartnerUserFactory, SupportGroupFactory, UserFactory
 
 
 def test_a_partner_is_registered_gets_a_change_is_disabled_and_taken_up_again(signed_in_page, ingrid, alice):
@@ -69,3 +69,37 @@ def test_without_shortcuts_a_slash_in_the_administration_is_nothing(signed_in_pa
     page.goto("/admin/")
     page.keyboard.press("/")
     expect(page.get_by_role("searchbox", name="Search changes")).not_to_be_focused()
+
+
+def test_on_a_phone_no_action_is_hidden_and_a_list_tells_that_it_has_more_columns(signed_in_page, acme, alice):
+    root = UserFactory(username="root", is_superuser=True, is_staff=True)
+    group = SupportGroupFactory(name="Network")
+    page = signed_in_page(root)
+    page.set_viewport_size({"width": 375, "height": 760})
+    for address in (
+        "/admin/integrations/externalsystem/",
+        f"/admin/integrations/externalsystem/{acme.pk}/change/",
+        "/admin/auth/user/",
+        f"/admin/auth/user/{alice.pk}/change/",
+        "/admin/changes/supportgroup/",
+        f"/admin/changes/supportgroup/{group.pk}/change/",
+    ):
+        page.goto(address)
+        assert page.evaluate("document.documentElement.scrollWidth") == 375, address
+        for each in page.locator("#content .object-tools a, .submit-row input, .submit-row a, .actions button").all():
+            box = each.bounding_box()
+            assert box and box["x"] >= 0 and box["x"] + box["width"] <= 375, (address, each.inner_text())
+    # Fields do not touch the edge of their card, and a label stands before its lists.
+    card, field = page.locator("fieldset.module").first.bounding_box(), page.locator("#id_name").bounding_box()
+    assert field["x"] - card["x"] >= 10
+    lists = page.locator(".field-members .selector-chosen").bounding_box()
+    assert lists["x"] + lists["width"] <= card["x"] + card["width"] - 10
+    label = page.locator("label", has_text=re.compile("^Members:"))
+    assert label.bounding_box()["y"] < page.locator(".field-members .selector").bounding_box()["y"]
+    # Scrolled to the last column, the row still says whose it is.
+    page.goto("/admin/auth/user/")
+    results = page.locator("#changelist-form .results")
+    results.evaluate("list => { list.scrollLeft = list.scrollWidth }")
+    name = page.get_by_role("link", name="alice", exact=True).bounding_box()
+    assert name["x"] >= 0 and name["x"] + name["width"] < 375
+    assert "gradient" in results.evaluate("list => getComputedStyle(list).backgroundImage")

@@ -180,3 +180,48 @@ def test_the_export_has_the_filters_of_the_page_and_says_a_wrong_one(change, aud
     page = web(audrey).get("/exchange/?status=open&after=nowhere").content.decode()
     assert 'href="/exchange/log.csv?status=open"' in page
     assert web(audrey).get("/exchange/log.csv?status=Nowhere")["Location"] == "/exchange/?status=Nowhere"
+
+
+# --- Of one change, from its page ---
+
+
+def test_the_page_of_a_change_leads_to_its_own_files_which_are_those_of_the_list(audrey, change, acme):
+    other = ChangeFactory(title="Another", owning_group=acme.external_groups.get().group)
+    page = web(audrey).get(f"/changes/{change.number}/").content.decode()
+    assert f'href="/changes/{change.number}/export.csv"' in page
+    whole = exported_list(audrey, f"/changes/{change.number}/export.csv", change.number)
+    assert whole == [
+        row for row in exported_list(audrey, "/changes/export.csv", "changes") if row["title"] != "Another"
+    ]
+    for table in TABLES:
+        address = f"/changes/{change.number}/export/{table}.csv"
+        assert f'href="{address}"' in page
+        of_all = exported(audrey, table)
+        own = rows_of(web(audrey).get(address), f"{change.number}-{table}")
+        assert own and own == [row for row in of_all if row["number"] == change.number], table
+    assert other.number in {row["number"] for row in exported(audrey, "history")}
+
+
+def exported_list(user, address, name) -> list[dict[str, str]]:
+    return rows_of(web(user).get(address), name)
+
+
+def test_a_file_of_a_change_that_is_not_there_or_of_no_kind_is_not_found(audrey, change):
+    for address in (
+        "/changes/CHG9999999/export.csv",
+        "/changes/CHG9999999/export/history.csv",
+        f"/changes/{change.number}/export/secrets.csv",
+    ):
+        response = web(audrey).get(address)
+        assert response.status_code == 404, address
+
+
+def test_the_files_of_one_change_cost_as_many_queries_for_many_changes(audrey, change, acme):
+    client, counts = web(audrey), []
+    for _ in range(2):
+        with CaptureQueriesContext(connection) as asked:
+            list(client.get(f"/changes/{change.number}/export/operations.csv").streaming_content)
+        counts.append(len(asked))
+        for _ in range(5):
+            ChangeFactory(owning_group=acme.external_groups.get().group)
+    assert counts[0] == counts[1]

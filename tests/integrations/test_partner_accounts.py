@@ -1,5 +1,6 @@
 """Partners are kept apart from staff: their accounts hold no role, and their groups have no members."""
 
+import re
 from io import StringIO
 
 import pytest
@@ -14,6 +15,7 @@ from changes.models import SupportGroup
 from integrations.models import ExternalGroup, ExternalSystem, PartnerAccount
 from tests.factories import (
     PASSWORD,
+    ChangeFactory,
     ExternalGroupFactory,
     ExternalSystemFactory,
     PartnerUserFactory,
@@ -252,3 +254,40 @@ def test_the_system_check_says_when_it_cannot_look(db, monkeypatch, capsys):
     monkeypatch.setattr(type(connection.introspection), "table_names", unreachable)
     call_command("check")
     assert "The database cannot be reached, so its records were not checked" in capsys.readouterr().err
+
+
+# --- Where a person is asked for ---
+
+
+def offered(page, name):
+    """The names that a select offers."""
+    select = re.search(rf'<select[^>]*name="{name}".*?</select>', page.content.decode(), re.DOTALL)
+    return {option.strip() for option in re.findall(r"<option[^>]*>([^<]*)</option>", select[0])}
+
+
+def test_an_account_of_a_partner_is_no_choice_where_a_person_is_asked_for(alice, root, acme):
+    partner = acme.authorized_user
+    left = UserFactory(username="left", is_active=False)
+    change, group = ChangeFactory(requested_by=alice), SupportGroupFactory(name="Network")
+    pages = [
+        (alice, "/changes/new/", "requested_by"),
+        (alice, f"/changes/{change.number}/edit/", "requested_by"),
+        (root, "/admin/changes/change/add/", "requested_by"),
+        (root, f"/admin/changes/change/{change.pk}/change/", "requested_by"),
+        (root, "/admin/changes/supportgroup/add/", "members"),
+        (root, f"/admin/changes/supportgroup/{group.pk}/change/", "members"),
+    ]
+    for person, address, name in pages:
+        names = offered(web(person).get(address), name)
+        assert "alice" in names, address
+        assert not names & {partner.username, left.username}, address
+
+
+def test_what_is_chosen_already_stays_a_choice(alice, root, acme):
+    partner = acme.authorized_user
+    change = ChangeFactory(requested_by=partner)
+    assert partner.username in offered(web(alice).get(f"/changes/{change.number}/edit/"), "requested_by")
+    assert partner.username in offered(web(root).get(f"/admin/changes/change/{change.pk}/change/"), "requested_by")
+    group = SupportGroupFactory(name="Network")
+    group.members.add(partner)
+    assert partner.username in offered(web(root).get(f"/admin/changes/supportgroup/{group.pk}/change/"), "members")

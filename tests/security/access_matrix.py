@@ -157,6 +157,8 @@ PAGES = [
     Row("/changes/new/preview/", None, WRITE, data=_NEW, only_shows=True),
     Row(_CHANGE, SEE, get_writes=True),
     Row(_CHANGE + "history/{version}/", SEE),
+    Row(_CHANGE + "export.csv", SEE),
+    *(Row(f"{_CHANGE}export/{table}.csv", SEE) for table in EXPORTED),
     Row(_CHANGE + "edit/", WRITE, WRITE, data={**_NEW, "version": "{version}"}),
     Row(_CHANGE + "edit/preview/", None, WRITE, data={**_NEW, "version": "{version}"}, only_shows=True),
     Row(_CHANGE + "transition/", SEE, WRITE, data={"phase": "Plan", "version": "{version}"}),

@@ -19,7 +19,7 @@ from changes.exceptions import FieldEdit, StaleChange, Unmet
 from changes.models import Approval, Change
 from changes.pages.overlaps import Overlaps, overlaps_of
 from changes.queries.keyset import MOMENT
-from changes.roles import PERMISSIONS
+from changes.setup.roles import PERMISSIONS
 from changes.texts import moments
 
 from . import news as open_page

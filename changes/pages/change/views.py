@@ -6,6 +6,7 @@ from django.contrib import messages
 from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.http import Http404, HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils import timezone
@@ -18,10 +19,12 @@ from changes.actor import signed_in
 from changes.choices import CompletionCode, Decision, Phase
 from changes.exceptions import ChangeRefused, ConditionsUnmet, MayNotApprove, StaleChange
 from changes.models import Approval, Change
-from changes.models.looks import look, looked
+from changes.models.personal.looks import look, looked
 from changes.pages import renewal
 from changes.pages.access import StaffPage, require
 from changes.pages.htmx import asks_for_part, target
+from changes.pages.list.paging import Sort, Walk
+from changes.pages.list.views import ChangeExport, TableExport
 from changes.pages.resume import typed_fields
 from changes.queries.subqueries import capped
 from changes.texts import text_diff
@@ -66,6 +69,19 @@ class OneChange(StaffPage):
         del self.change
         notice = StaleNotice(stale_in_words(stale, what_happened), audit.edits_in_words(stale.edits))
         return self.page(CONFLICT, stale=notice, **forms)
+
+
+class ExportOfOne(ChangeExport):
+    """The same file as of the list, of the one change that the address names."""
+
+    def get(self, request: HttpRequest, *args: object, **kwargs: object) -> HttpResponseBase:
+        number = self.kwargs["number"]
+        found = Change.objects.filter(pk=find_key(request.user, number))
+        return self.file(Walk(self.read(found), Sort("number", False)), of=number)
+
+
+class TableExportOfOne(ExportOfOne, TableExport):
+    """The same, of what belongs to the change."""
 
 
 class ChangeDetail(OneChange):

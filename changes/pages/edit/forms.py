@@ -8,7 +8,6 @@ from functools import cached_property
 from typing import Any
 
 from django import forms
-from django.contrib.auth import get_user_model
 from django.core.exceptions import ValidationError
 from django.db.models import Choices, Q
 from django.http import QueryDict
@@ -23,6 +22,7 @@ from changes.models import Change
 from changes.pages import rounds
 from changes.pages.fields import Minute, PersonChoice, Text
 from changes.pages.groups import GroupChoice
+from changes.queries.people import choosable
 from changes.texts.lines import Line
 
 LINES = Change.LINES
@@ -130,9 +130,8 @@ class ChangeForm(forms.ModelForm):
         return self.fields[name].widget.value_from_datadict(data, {}, name)
 
     def _offer_values(self, instance: Change) -> None:
-        people = Q(is_active=True) | Q(pk=instance.requested_by_id)
         fields: dict[str, Any] = self.fields
-        fields["requested_by"].queryset = get_user_model().objects.filter(people).order_by("username")
+        fields["requested_by"].queryset = choosable(Q(pk=instance.requested_by_id))
         for name, choices, empty in (
             ("change_type", ChangeType, ""),
             ("business_impact", Impact, ""),

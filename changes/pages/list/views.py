@@ -18,7 +18,7 @@ from django_htmx.http import HttpResponseClientRedirect
 
 from changes.actor import signed_in
 from changes.models import Change, SavedFilter
-from changes.models.looks import news_since_looked
+from changes.models.personal.looks import news_since_looked
 from changes.pages.access import StaffPage
 from changes.pages.csv_file import download
 from changes.pages.from_replica import reads_from_replica
@@ -129,8 +129,9 @@ class ChangeExport(StaffPage):
     def read(self, found: ChangeQuerySet) -> ChangeQuerySet:
         return found.for_rows().select_related("owning_group", "requested_by")
 
-    def file(self, walk: Walk) -> HttpResponseBase:
-        return download("changes", export.lines(walk))
+    def file(self, walk: Walk, of: str = "") -> HttpResponseBase:
+        """`of`: the number of the only change."""
+        return download(of or "changes", export.lines(walk))
 
 
 class TableExport(ChangeExport):
@@ -139,11 +140,11 @@ class TableExport(ChangeExport):
     def read(self, found: ChangeQuerySet) -> ChangeQuerySet:
         return found.for_rows().select_related(None)
 
-    def file(self, walk: Walk) -> HttpResponseBase:
+    def file(self, walk: Walk, of: str = "") -> HttpResponseBase:
         table = export.TABLES.get(self.kwargs["table"])
         if table is None:
             raise Http404(_("There is no such file."))
-        return download(table.name, export.table_lines(table, walk))
+        return download(f"{of}-{table.name}" if of else table.name, export.table_lines(table, walk))
 
 
 # --- Saved filters ---

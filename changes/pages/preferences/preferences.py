@@ -22,7 +22,7 @@ from django.utils.cache import patch_vary_headers
 from changes.calls import CALLS
 from changes.conflicts import is_unavailable
 from changes.models import Preferences
-from changes.models.preferences import time_zones
+from changes.models.personal.preferences import time_zones
 from changes.pages.fields import work_in_zone_of
 
 SESSION_KEY = "preferences"

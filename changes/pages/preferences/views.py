@@ -13,7 +13,7 @@ from django.utils import timezone, translation
 from django.utils.translation import gettext_lazy as _
 
 from changes.models import Preferences
-from changes.models.preferences import Theme, time_zones
+from changes.models.personal.preferences import Theme, time_zones
 from changes.pages.access import StaffPage
 from changes.pages.htmx import asks_for_part
 

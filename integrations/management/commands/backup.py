@@ -1,5 +1,6 @@
 """python manage.py backup FILE"""
 
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ from django.db import Error
 from integrations.backup import archive, taking
 from integrations.backup.ending import Ending
 from integrations.backup.manifest import BackupRefused
+from integrations.workers import last_runs
 
 
 class Command(BaseCommand):
@@ -27,6 +29,10 @@ class Command(BaseCommand):
             raise CommandError(f"No backup was taken. {error}") from error
         except OSError as error:
             raise CommandError(f"No backup was taken. {error.filename or file}: {error.strerror}.") from error
+        try:
+            last_runs.note(last_runs.BACKUP, datetime.fromisoformat(manifest.taken_at), str(file))
+        except OSError as error:
+            self.stderr.write(f"Attention: it could not be noted that this backup was taken: {error}.")
         unread = [what for what, key in manifest.secrets.items() if not key]
         for names, told in (
             (manifest.missing, "attachments have no file in MEDIA_ROOT, so it is not in the backup"),

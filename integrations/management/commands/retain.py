@@ -11,12 +11,6 @@ from changes.models import restored_copy
 from integrations.retention import sweeping
 from integrations.workers import shutdown
 
-SETTINGS = {
-    "changes": "RETENTION_CHANGE_DAYS",
-    "delivered": "RETENTION_DELIVERED_DAYS",
-    "attempts": "RETENTION_ATTEMPT_DAYS",
-    "incoming": "RETENTION_INCOMING_BODY_DAYS",
-}
 CANNOT = "RETENTION_ARCHIVE cannot be written to"
 TOLD = {
     "changes": "finished changes",
@@ -36,8 +30,9 @@ class Command(BaseCommand):
         parser.add_argument("--dry-run", action="store_true", help="Only count.")
 
     def handle(self, *args: object, dry_run: bool, **options: Any) -> None:
-        if not any(getattr(settings, name) for name in SETTINGS.values()):
-            raise CommandError(f"Everything is kept for ever. Set one of {', '.join(sorted(SETTINGS.values()))}.")
+        if not sweeping.is_wanted():
+            names = ", ".join(sorted(sweeping.SETTINGS.values()))
+            raise CommandError(f"Everything is kept for ever. Set one of {names}.")
         if restored_copy():
             raise CommandError("This is a restored copy that waits for resume_after_restore: nothing is removed.")
         if dry_run:
@@ -49,7 +44,7 @@ class Command(BaseCommand):
                 found = sweeping.sweep(shutdown.is_asked)
             except OSError as error:
                 raise CommandError(f"{CANNOT}: {error}. What was not archived was not removed.") from error
-        for name, setting in SETTINGS.items():
+        for name, setting in sweeping.SETTINGS.items():
             days = getattr(settings, setting)
             if not days:
                 said = "kept for ever"

@@ -12,6 +12,7 @@ from django.db import IntegrityError, transaction
 
 from integrations import statements
 from integrations.models import Exchange, ExternalReference
+from integrations.standing import notes as sentences
 
 from .message import References, references_of
 from .missed_news import note_news
@@ -55,7 +56,7 @@ def keep_answers(results: Sequence[Result], exchanges: Mapping[int, Exchange], n
     refused = _insert({pair: references[pair] for pair in new})
     note_news({reference.change_id for reference in altered} | {pair[0] for pair in new if pair not in refused}, now)
     for pair in refused:
-        taken = f"The answer was not used: {references[pair].external_id!r:.100} belongs to another change."
+        taken = sentences.TAKEN % {"named": f"{references[pair].external_id!r:.100}"}
         for pk in new[pair]:
             notes[pk] = f"{notes[pk]} {taken}".strip()
     return notes
@@ -90,16 +91,14 @@ def _fill(
     could not be used ("" if all was)."""
     operation, answer = result.operation, result.answer
     if exchange.state.was_sent_before_reject(operation.sequence):
-        return None, "The partner has rejected the change since, so its answer was not used."
+        return None, sentences.REJECTED_SINCE
     if reference is None:
         if not answer.get("external_id"):
-            return None, "The answer was not used: it has no external_id, and there is no reference yet."
+            return None, sentences.NO_REFERENCE
         reference = ExternalReference(change_id=operation.change_id, system=operation.system)
     elif _external_id(answer.get("external_id")) not in (None, "", reference.external_id):
-        return (
-            None,
-            f"The answer names {answer['external_id']!r:.100}, but the reference is {reference.external_id!r:.100}.",
-        )
+        named, known = f"{answer['external_id']!r:.100}", f"{reference.external_id!r:.100}"
+        return None, sentences.NAMES_ANOTHER % {"named": named, "known": known}
     notes = []
     for name in FIELDS:
         if not answer.get(name):

@@ -21,7 +21,7 @@ from changes.pages.resume import typed_before
 from changes.pages.sign_in.confirming import ask_again
 from integrations.choices import Delivery
 from integrations.models import ExternalSystem
-from integrations.standing.flow import flow_of
+from integrations.standing.status import status_of, with_traffic
 
 from .partner_form import PartnerForm
 from .registering import PERMISSIONS, register
@@ -94,7 +94,7 @@ class Connect(StaffPage):
 
 def _system(system_id: str) -> ExternalSystem:
     # With the secrets, of which the page says only whether they are set.
-    systems = ExternalSystem.objects.select_related("control", "authorized_user")
+    systems = with_traffic(ExternalSystem.objects.select_related("authorized_user"), timezone.now()).defer(None)
     system = systems.filter(system_id=system_id).first()
     if system is None:
         raise Http404(_("There is no external system with this id."))
@@ -106,7 +106,7 @@ def sheet_page(request: HttpRequest, system: ExternalSystem, fresh: Fresh = NOTH
     context = {
         "system": system,
         "sheet": sheet_of(system, fresh),
-        "flow": flow_of(system, timezone.now()),
+        "flow": status_of(system, timezone.now()).flow,
         "is_new": fresh is not NOTHING_FRESH,
     }
     response = render(request, "integrations/connect.html", context)

@@ -35,7 +35,7 @@ from integrations.models import (
     IncomingOperation,
 )
 from integrations.outgoing import outbox
-from integrations.standing.flow import flow_of
+from integrations.standing.status import status_of, with_traffic
 
 from .document_lines import faulty_lines
 from .forms import ActivationForm, DocumentForm, ReplayForm, SecretForm, TryForm
@@ -64,7 +64,7 @@ class OfMappedSystem(StaffPage):
 
     @cached_property
     def system(self) -> ExternalSystem:
-        systems = ExternalSystem.objects.without_secrets().select_related("control", "connection", "poll", "inbox")
+        systems = with_traffic(ExternalSystem.objects.select_related("connection", "inbox"), timezone.now())
         system = systems.filter(system_id=self.kwargs["system_id"]).first()
         if system is None or system.delivery != Delivery.MAPPED:
             raise Http404(_("There is no mapped system with this id."))
@@ -85,7 +85,7 @@ class OfMappedSystem(StaffPage):
         return draft.document if draft else self.active
 
     def page(self, template: str, context: Mapping[str, Any]) -> HttpResponse:
-        flow = flow_of(self.system, timezone.now())
+        flow = status_of(self.system, timezone.now()).flow
         return render(self.request, f"integrations/{template}.html", {"system": self.system, "flow": flow, **context})
 
     def back(self, anchor: str = "") -> HttpResponse:

@@ -21,7 +21,7 @@ from django.utils.translation import gettext_lazy
 
 from changes.actor import signed_in
 from changes.pages import csv_file, renewal
-from changes.pages.access import StaffPage, roles_with
+from changes.pages.access import StaffPage, who_may
 from changes.pages.change import news
 from changes.pages.fields import ZONE, Minute, work_in_zone_of
 from changes.pages.from_replica import reads_from_replica
@@ -147,8 +147,8 @@ class OneOperation(StaffPage):
         return as_curl.of_push(operation, has_secret)
 
     def _who_may_retry(self) -> list[str]:
-        """The roles that may retry, for somebody who may not."""
-        return [] if self.request.user.has_perm(RETRIES) else roles_with(RETRIES)
+        """Who may retry, for somebody who may not."""
+        return [] if self.request.user.has_perm(RETRIES) else who_may(RETRIES)
 
 
 class OperationFile(StaffPage):

@@ -9,7 +9,7 @@ from django.utils import timezone
 
 from changes.choices import ItemStatus
 from changes.models import BulkItem, BulkJob, Comment, RestoredCopy, SecurityEvent
-from changes.models.security_event import SecurityMail
+from changes.models.installation.security_event import SecurityMail
 from integrations import tasks
 from integrations.models import OutgoingOperation
 from tests.commands import manage

@@ -18,6 +18,7 @@ from tests.processes import start, until
 from tests.services import run_dir
 
 from .installation import Installation
+from .severed import Severed
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -128,3 +129,30 @@ def test_two_restores_at_once_are_one(backup, elsewhere, tmp_path):
             second = elsewhere.manage("restore", str(backup))
     assert second.returncode == 1
     assert "Nothing was restored. Another restore is at work in" in second.stderr
+
+
+@pytest.mark.parametrize("is_restored", [True, False])
+def test_a_restore_whose_server_is_lost_during_the_commit_says_that_nobody_knows(backup, elsewhere, is_restored):
+    if connection.vendor != "postgresql":
+        return  # no server can be lost
+    way = Severed(run_dir() / "postgresql" / ".s.PGSQL.5432", passes_commit=is_restored)
+    try:
+        lost = {"DATABASE_URL": f"postgres://postgres@127.0.0.1:{way.port}/{elsewhere.name}?sslmode=disable"}
+        done = manage("restore", str(backup), **{**elsewhere.environment, **lost})
+        assert way.is_cut.is_set()
+        until("psql's session has ended", lambda: not sessions(elsewhere.name))
+    finally:
+        way.close()
+    assert done.returncode == 1
+    assert "The connection was lost during the COMMIT, and the database does not answer." in done.stderr
+    assert "Restored." not in done.stdout
+    assert "Nothing was restored" not in done.stderr
+    assert len(elsewhere.files()) == 2, "they are needed if all was restored"
+    if is_restored:
+        assert len(elsewhere.rows("changes_restoredcopy")) == 1
+        return
+    assert tables(elsewhere) == 0
+    # As the message says: it is empty, so empty MEDIA_ROOT and restore again.
+    shutil.rmtree(elsewhere.media)
+    again = elsewhere.manage("restore", str(backup))
+    assert again.returncode == 0, again.stderr

@@ -160,7 +160,22 @@ def test_a_call_of_a_mapped_partner_as_curl_has_a_variable_for_each_secret(ingri
 @each_row(("role", "is_told"), [(Role.AGENT, True), (Role.AUDITOR, True), (Role.INTEGRATION_ADMINISTRATOR, False)])
 def test_who_may_not_retry_reads_who_may(acme, partner, give, role, is_told):
     operation = refused(give, acme, partner, answer(422))
-    said = text(page_of(UserFactory(username="somebody", roles=[role]), operation))
-    assert ("It can be retried by: Integration administrator." in said) == is_told
+    ingrid = UserFactory(username="ingrid", roles=[Role.INTEGRATION_ADMINISTRATOR])
+    UserFactory(username="left", roles=[Role.INTEGRATION_ADMINISTRATOR], is_active=False)
+    person = ingrid if role == Role.INTEGRATION_ADMINISTRATOR else UserFactory(username="somebody", roles=[role])
+    said = text(page_of(person, operation))
+    assert ("It can be retried by: ingrid." in said) == is_told
     assert ("Retry now" in said) != is_told
     assert ExternalSystem.objects.count() == 1
+
+
+@pytest.mark.parametrize(
+    ("count", "told"),
+    [(0, "superusers"), (5, "person-0, person-1, person-2, person-3, person-4"), (6, "Integration administrator")],
+)
+def test_up_to_five_people_are_named_and_more_are_their_role(acme, partner, give, alice, count, told):
+    operation = refused(give, acme, partner, answer(422))
+    for number in reversed(range(count)):
+        UserFactory(username=f"person-{number}", roles=[Role.INTEGRATION_ADMINISTRATOR])
+    UserFactory(username="root", is_superuser=True, is_staff=True)
+    assert f"It can be retried by: {told}." in text(page_of(alice, operation))

@@ -12,7 +12,7 @@ from knox.models import AuthToken
 
 from changes.choices import Role
 from changes.models import SupportGroup
-from changes.models.security_event import PendingEvent
+from changes.models.installation.security_event import PendingEvent
 from integrations.models import ConnectionSecret, ExternalGroup, ExternalSystem, PartnerAccount
 from integrations.pages.connect.partner_form import PartnerForm
 from integrations.pages.connect.registering import register

@@ -195,8 +195,10 @@ def test_each_number_comes_from_a_partial_index_so_that_what_was_delivered_costs
     # Two partial indexes can cost the planner the same, so any of them will do.
     partial = {index.name for index in OutgoingOperation._meta.indexes if index.condition}
     used = re.findall(r"outgoing_\w+", plan)
+    # The first operations of a system that has taken nothing: a few from the beginning of the index of all.
+    used.remove("outgoing_of_system")
     assert {*used} <= partial
-    assert len(used) == 9
+    assert len(used) == 10
 
 
 def test_a_system_that_was_made_without_its_control_is_shown_too(acme):

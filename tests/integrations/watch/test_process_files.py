@@ -17,6 +17,8 @@ pytestmark = pytest.mark.any_database
 COUNTING = """
 import os, pathlib, sys
 from integrations.watch import process_files
+if len(sys.argv) > 2:  # as in a container, where process ids begin anew
+    os.getpid = lambda: int(sys.argv[2])
 process_files.count_in(pathlib.Path(sys.argv[1]))
 from prometheus_client import Counter, Histogram
 counter, histogram = Counter("counted", "x", ["what"]), Histogram("took", "x", ["what"], buckets=(1, 2))
@@ -34,8 +36,8 @@ for line in sys.stdin:
 
 
 class Process:
-    def __init__(self, folder: Path) -> None:
-        command = [sys.executable, "-c", COUNTING, str(folder)]
+    def __init__(self, folder: Path, *pid: str) -> None:
+        command = [sys.executable, "-c", COUNTING, str(folder), *pid]
         self.child = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
     def count(self, what: object) -> None:
@@ -53,8 +55,8 @@ class Process:
 def start(tmp_path: Path):
     begun: list[Process] = []
 
-    def start() -> Process:
-        begun.append(Process(tmp_path))
+    def start(*pid: str) -> Process:
+        begun.append(Process(tmp_path, *pid))
         return begun[-1]
 
     yield start
@@ -83,6 +85,21 @@ def test_what_processes_count_is_summed_and_stays_when_one_is_killed(start, tmp_
     files = sorted(file.name for file in tmp_path.glob("counter_*.db"))
     assert len(files) == 3  # two alive, and one of all that ended
     assert "counter_ended.db" in files
+
+
+def test_two_processes_of_one_host_name_and_process_id_count_for_themselves(start, tmp_path):
+    """Two containers that share the folder, with the host name that both were given."""
+    first, second = start("7"), start("7")
+    for _ in range(3):
+        first.count(1)
+        second.count(10)
+    assert total(tmp_path) == 33
+    names = {file.stem.rpartition("-")[0] for file in tmp_path.glob("*.lock")}
+    assert len(names) == 1, "otherwise this tests nothing"
+    assert len([*tmp_path.glob("*.lock")]) == 2
+    first.kill()
+    second.count(10)
+    assert total(tmp_path) == 43
 
 
 def test_a_forked_child_counts_for_itself(start, tmp_path):

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import logging
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
+import psycopg
 import pytest
 from django.db import connection
 from django.db.migrations.loader import MigrationLoader
@@ -17,6 +19,8 @@ from integrations.models import SignOfLife
 from integrations.watch import readiness
 from integrations.watch.bounded import Look
 from integrations.workers import signs
+from tests.processes import until
+from tests.services import run_dir
 
 WELL = dict.fromkeys(readiness.CHECKS, "ok")
 
@@ -81,6 +85,39 @@ def test_signs_cost_one_statement_and_not_at_every_sweep(all_heard, django_asser
     with django_assert_num_queries(1):
         for _ in range(5):
             signs.leave(signs.DELIVERY)
+
+
+def test_callers_that_come_while_a_check_runs_get_its_result(all_heard, monkeypatch):
+    """They neither queue nor ask the database once more."""
+    if connection.vendor != "postgresql":
+        return  # nothing can hold up a reader of SQLite
+    looks: list[str] = []
+
+    def counted() -> object:
+        looks.append("begun")
+        return look_at_database()
+
+    look_at_database = readiness._LookAtDatabase()
+    look: Look = Look(counted, 0)
+    monkeypatch.setattr(readiness, "_database", look)
+    monkeypatch.setattr(readiness, "PATIENCE", 30.0)
+    with (
+        psycopg.connect(
+            f"host={run_dir() / 'postgresql'} user=postgres dbname={connection.settings_dict['NAME']}"
+        ) as holding,
+        ThreadPoolExecutor(6) as callers,
+    ):
+        holding.execute("LOCK TABLE integrations_signoflife IN ACCESS EXCLUSIVE MODE")
+        answers = [callers.submit(ready) for _ in range(6)]
+        until("all callers wait for the look", lambda: look._latest and len(look._latest._condition._waiters) == 6)
+        assert looks == ["begun"]
+        holding.rollback()
+        told = [answer.result(30) for answer in answers]
+    assert [status for status, _ in told] == [200] * 6
+    assert len({str(body["checks"]["beat"]) for _, body in told}) == 1
+    assert looks == ["begun"]
+    assert ready()[0] == 200
+    assert looks == ["begun", "begun"]
 
 
 def test_a_missing_migration_is_told_and_the_log_says_it_once(all_heard, caplog):

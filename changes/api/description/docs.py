@@ -9,7 +9,7 @@ from drf_spectacular.utils import Direction, extend_schema
 from drf_spectacular.views import SCHEMA_KWARGS, SpectacularAPIView, SpectacularSwaggerSplitView
 from rest_framework.request import Request
 
-from .fields import StrictSerializer
+from changes.api.fields import StrictSerializer
 
 # The description by its format. It is the same for everybody, and takes a second to make.
 _made: dict[str, tuple[bytes, str]] = {}

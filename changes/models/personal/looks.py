@@ -9,7 +9,7 @@ from django.conf import settings
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
-from .record import Change
+from changes.models.record import Change
 
 
 class Look(models.Model):

@@ -9,7 +9,7 @@ from drf_spectacular.openapi import AutoSchema
 from drf_spectacular.utils import Direction
 from rest_framework import serializers
 
-from .problems import MEDIA_TYPE
+from changes.api.problems import MEDIA_TYPE
 
 # Statuses that any call may answer with. A view lists its others in `problems`.
 ANY_CALL = (400, 401, 403, 406, 429)

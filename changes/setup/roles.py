@@ -10,8 +10,8 @@ from django.contrib.auth.management import create_permissions
 from django.contrib.auth.models import Group, Permission
 from django.db.models import Q
 
-from .choices import Role
-from .security_log.recording import unrecorded
+from changes.choices import Role
+from changes.security_log.recording import unrecorded
 
 _VIEW = [
     "changes.view_change",

@@ -1,0 +1,1 @@
+"""What `migrate` sets up: the roles, and alterations of tables that let others work on."""
