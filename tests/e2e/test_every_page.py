@@ -191,15 +191,13 @@ def test_a_page(place, look, visit, subtests):
 
 
 def check_weight(visited: Visit) -> None:
-    scales = Scales(visited.page)
-    scales.empty_cache()
-    weights = []
-    for _ in range(2):
+    def open_page() -> None:
         visited.open()
         visited.page.evaluate("document.fonts.ready")
-        weights.append(scales.read())
+
+    scales = Scales(visited.page)
+    first, second = scales.weigh(open_page)
     scales.close()
-    first, second = weights
     assert 0 < sum(first.values()) <= FIRST, first
     assert 0 < sum(second.values()) <= SECOND, second
 
