@@ -31,6 +31,9 @@ from .exchange import RunningExchange
 from .factories import ExternalGroupFactory, ExternalSystemFactory, UserFactory
 from .pages import web
 
+# Fixtures of a whole session, each with processes that are never idle.
+INSTALLATIONS = frozenset({"running_exchange", "exchange", "_stacks"})
+
 
 def pytest_configure(config: pytest.Config) -> None:
     # Tests hash hundreds of passwords, and the real hash is slow by design.
@@ -232,14 +235,29 @@ def running_exchange(request: pytest.FixtureRequest, new_database: Callable[[str
     It uses PostgreSQL and Redis, or with `--database sqlite` the embedded default. All tests of a run share it, so a
     test must create its own changes, and must reset the behaviour of a partner.
     """
+    name = services.new_name("exchange")
     # The last Redis database: xdist's workers use the first ones.
-    environment = services_for(request.config, new_database("exchange"), services.REDIS_DATABASES - 1)
-    exchange = RunningExchange(services.run_dir() / "exchange", environment)
+    environment = services_for(request.config, new_database(name), services.REDIS_DATABASES - 1)
+    exchange = RunningExchange(services.run_dir() / name, environment)
     try:
         exchange.start()
         yield exchange
     finally:
         exchange.stop()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> Iterator[Any]:
+    """Ends an installation when the next test is of another folder and does not use it. Another one can start later.
+
+    Each of them takes an eighth of a core as long as it runs, whether or not anybody uses it.
+    """
+    result = yield
+    if nextitem and nextitem.path.parent != item.path.parent:
+        for name in INSTALLATIONS.intersection(item.fixturenames).difference(nextitem.fixturenames):  # type: ignore[attr-defined]
+            for fixture in item._fixtureinfo.name2fixturedefs[name]:  # type: ignore[attr-defined]
+                fixture.finish(item._request)  # type: ignore[attr-defined]
+    return result
 
 
 # --- Selection of tests by database and worker ---

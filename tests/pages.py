@@ -4,9 +4,16 @@ import html
 import re
 import time
 
+from django.conf import settings
+from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_KEY
+from django.contrib.sessions.backends.db import SessionStore
+from django.http import HttpRequest
 from django.test import Client
 from django.test.client import MULTIPART_CONTENT
 from django.utils.http import urlencode
+
+from changes.pages.preferences import preferences
+from changes.pages.sign_in import middleware as sign_in
 
 
 class Browser(Client):
@@ -23,13 +30,22 @@ def _has_files(value) -> bool:
 
 
 def web(user=None) -> Client:
-    """A test client (a browser without scripts) with `user` signed in just now, by password."""
+    """A test client (a browser without scripts) with a session in which `user` gave the password just now.
+
+    The session has what a sign-in writes to it. No other sign-in takes place: none is logged.
+    """
     client = Browser()
     if user is not None:
-        client.force_login(user, backend="django.contrib.auth.backends.ModelBackend")
-        session = client.session
+        request = HttpRequest()
+        session = request.session = SessionStore()
+        session[SESSION_KEY] = str(user.pk)
+        session[BACKEND_SESSION_KEY] = "django.contrib.auth.backends.ModelBackend"
+        session[HASH_SESSION_KEY] = user.get_session_auth_hash()
         note_sign_in(session, user)
+        preferences.read(sender=web, request=request, user=user)
+        sign_in.note_sign_in(sender=web, request=request)
         session.save()
+        client.cookies[settings.SESSION_COOKIE_NAME] = session.session_key
     return client
 
 

@@ -17,6 +17,7 @@ import shutil
 import subprocess
 import tempfile
 from abc import ABC, abstractmethod
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -32,6 +33,7 @@ DATABASES = ("postgresql", "sqlite")
 RUN_DIR = "CASEXCHANGE_TEST_RUN"
 REDIS_DATABASES = 64
 _services: list[Service] = []
+_names: Counter[str] = Counter()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -72,6 +74,12 @@ def pytest_report_header(config: pytest.Config) -> str:
 def run_dir() -> Path:
     """The folder of this run, for all files of the tests and their services."""
     return Path(os.environ[RUN_DIR])
+
+
+def new_name(beginning: str) -> str:
+    """A name of a folder or a database that this process did not use before: `exchange`, then `exchange_2`."""
+    _names[beginning] += 1
+    return beginning if _names[beginning] == 1 else f"{beginning}_{_names[beginning]}"
 
 
 def worker_number() -> int:

@@ -26,12 +26,10 @@ class _Stacks:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.running: FaultStack | None = None
-        self._count = 0
 
     def get(self) -> FaultStack:
         if self.running is None:
-            self._count += 1
-            stack = FaultStack(self.folder / f"faults-{self._count}")
+            stack = FaultStack(self.folder / services.new_name("faults"))
             try:
                 stack.start()
             except BaseException:

@@ -22,8 +22,9 @@ from .webhook_server import WebhookServer
 
 @pytest.fixture(scope="session")
 def exchange(request: pytest.FixtureRequest, new_database: Callable[[str], str]) -> Iterator[RunningExchange]:
-    environment = services_for(request.config, new_database("foreign"), services.REDIS_DATABASES - 2)
-    exchange = RunningExchange(services.run_dir() / "foreign", {**environment, "DELIVERY_TIMEOUT": "30"})
+    name = services.new_name("foreign")
+    environment = services_for(request.config, new_database(name), services.REDIS_DATABASES - 2)
+    exchange = RunningExchange(services.run_dir() / name, {**environment, "DELIVERY_TIMEOUT": "30"})
     try:
         exchange.start()
         yield exchange

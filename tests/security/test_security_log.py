@@ -27,7 +27,6 @@ from tests.factories import (
     ExternalSystemFactory,
 )
 from tests.html_forms import post_form
-from tests.pages import web
 from tests.rows import each_row
 
 from .people import attempt, set_up_app, signed_in
@@ -54,7 +53,7 @@ def _lock(scene: Any) -> None:
 
 def _change_password(scene: Any) -> None:
     new = "another good passphrase"
-    post_form(web(scene.alice), "/accounts/password/", oldpassword=PASSWORD, password1=new, password2=new)
+    post_form(signed_in("alice"), "/accounts/password/", oldpassword=PASSWORD, password1=new, password2=new)
 
 
 def _sign_out_elsewhere(scene: Any) -> None:
@@ -64,7 +63,7 @@ def _sign_out_elsewhere(scene: Any) -> None:
 
 def _unlock(scene: Any) -> None:
     row = AccessAttempt.objects.create(username="alice", ip_address="203.0.113.7", failures_since_start=12)
-    web(scene.root).post(f"/admin/axes/accessattempt/{row.pk}/delete/", {"post": "yes"})
+    signed_in("root").post(f"/admin/axes/accessattempt/{row.pk}/delete/", {"post": "yes"})
 
 
 WRONG = "Refused sign-in for alice from 203.0.113.7."
@@ -108,20 +107,20 @@ class _Silent:
 
 
 def _in_admin(scene: Any, **typed: Any) -> None:
-    answer = post_form(web(scene.root), f"/admin/auth/user/{scene.bob.pk}/change/", **typed)
+    answer = post_form(signed_in("root"), f"/admin/auth/user/{scene.bob.pk}/change/", **typed)
     assert answer.status_code == 302
 
 
 def _new_account(scene: Any) -> None:
     typed = {"username": "dora", "password1": "a good passphrase", "password2": "a good passphrase"}
-    answer = post_form(web(scene.root), "/admin/auth/user/add/", **typed, is_partner_account="on")
+    answer = post_form(signed_in("root"), "/admin/auth/user/add/", **typed, is_partner_account="on")
     assert answer.status_code == 302
 
 
 def _password_in_admin(scene: Any) -> None:
     new = "another good passphrase"
     typed = {"password1": new, "password2": new}
-    assert post_form(web(scene.root), f"/admin/auth/user/{scene.bob.pk}/password/", **typed).status_code == 302
+    assert post_form(signed_in("root"), f"/admin/auth/user/{scene.bob.pk}/password/", **typed).status_code == 302
 
 
 ACCOUNTS = [
@@ -171,7 +170,7 @@ ACCOUNTS = [
 def _revoke(scene: Any) -> None:
     row, _ = AuthToken.objects.create(scene.acme.authorized_user)
     data = {"action": "revoke", "_selected_action": [row.pk], "confirmed": "yes"}
-    web(scene.ingrid).post("/admin/knox/authtoken/", data)
+    signed_in("ingrid").post("/admin/knox/authtoken/", data)
 
 
 def _use_expired(scene: Any) -> None:
@@ -183,7 +182,7 @@ def _use_expired(scene: Any) -> None:
 
 def _change_system(scene: Any, **typed: Any) -> None:
     page = f"/admin/integrations/externalsystem/{scene.acme.pk}/change/"
-    assert post_form(web(scene.ingrid), page, **typed).status_code in (200, 302)
+    assert post_form(signed_in("ingrid"), page, **typed).status_code in (200, 302)
 
 
 def _pause_and_resume(scene: Any) -> None:
@@ -256,7 +255,7 @@ PARTNERS = [
         ["The system ACME was paused, because it answered 401.", f"{SYSTEM} resumed the system ACME."],
     ),
     (
-        lambda scene: web(scene.ingrid).post("/exchange/status/ACME/open/", {"reason": "Maintenance"}),
+        lambda scene: signed_in("ingrid").post("/exchange/status/ACME/open/", {"reason": "Maintenance"}),
         ["ingrid signed in.", "ingrid opened the circuit breaker of ACME. (Maintenance (ingrid))"],
     ),
     (
@@ -292,7 +291,7 @@ PARTNERS = [
 
 
 def _retry_window(scene: Any) -> None:
-    client, now = web(scene.ingrid), timezone.now()
+    client, now = signed_in("ingrid"), timezone.now()
     times = {name: f"{now + timedelta(days=days):%Y-%m-%dT%H:%M}" for name, days in (("since", -1), ("until", 1))}
     job = client.post("/exchange/retry/", {**times, "zone": "UTC"})["Location"]
     client.post(f"{job}start/")
@@ -301,7 +300,7 @@ def _retry_window(scene: Any) -> None:
 def _start_with_a_skip(scene: Any) -> None:
     _shell(scene.acme, enabled=False)
     page = f"/admin/integrations/externalsystem/{scene.acme.pk}/start/"
-    answer = post_form(web(scene.ingrid), page, reason="Too old", decision="skip")
+    answer = post_form(signed_in("ingrid"), page, reason="Too old", decision="skip")
     assert answer.status_code == 302
 
 
@@ -313,11 +312,11 @@ def _operation(scene: Any, **fields: Any) -> Any:
 MADE = f"{SYSTEM} made the API token … for "
 OPERATIONS = [
     (
-        lambda scene: web(scene.ingrid).post(f"/exchange/{scene.operation.pk}/retry/"),
+        lambda scene: signed_in("ingrid").post(f"/exchange/{scene.operation.pk}/retry/"),
         ["ingrid signed in.", "ingrid retried Assign 1 to ACME ({number})."],
     ),
     (
-        lambda scene: web(scene.ingrid).post(f"/exchange/{scene.operation.pk}/skip/", {"reason": "Told by phone"}),
+        lambda scene: signed_in("ingrid").post(f"/exchange/{scene.operation.pk}/skip/", {"reason": "Told by phone"}),
         ["ingrid signed in.", "ingrid skipped operations to ACME: Assign 1 to ACME ({number}). (Told by phone)"],
     ),
     (
@@ -331,11 +330,11 @@ OPERATIONS = [
     ),
     (_retry_window, ["ingrid signed in.", "ingrid started to retry operations: 1."]),
     (
-        lambda scene: web(scene.alice).post(f"/exchange/{scene.operation.pk}/retry/"),
+        lambda scene: signed_in("alice").post(f"/exchange/{scene.operation.pk}/retry/"),
         ["alice signed in.", "alice was refused: POST /exchange/{operation}/retry/."],
     ),
     (
-        lambda scene: web(scene.alice).get("/admin/auth/user/"),
+        lambda scene: signed_in("alice").get("/admin/auth/user/"),
         ["alice signed in.", "alice was refused: GET /admin/auth/user/."],
     ),
     (
@@ -358,7 +357,7 @@ OPERATIONS = [
     # A stranger who is led to the sign-in was not refused anything.
     (lambda scene: [Client().get("/changes/"), scene.api().get("/api/v1/changes/")], []),
     (
-        lambda scene: web(scene.ingrid).get("/security-log/export.csv?person=bob"),
+        lambda scene: signed_in("ingrid").get("/security-log/export.csv?person=bob"),
         ["ingrid signed in.", "ingrid exported this log."],
     ),
 ]
@@ -390,7 +389,7 @@ def test_an_entry_says_who_from_where_and_by_which_token(scene):
 
 
 def test_a_deleted_person_stays_in_the_log(scene):
-    web(scene.bob)
+    signed_in("bob")
     before = last()
     scene.bob.delete()
     assert told(before) == [f"{SYSTEM} deleted the account bob."]

@@ -63,10 +63,10 @@ def _keep_alive(request: HttpRequest) -> None:
         session[_USED_AT] = now
 
 
-def _note_sign_in(sender: object, request: HttpRequest, **kwargs: object) -> None:
+def note_sign_in(sender: object, request: HttpRequest, **kwargs: object) -> None:
     # Saved with the new session: the first page after it need not save it once more.
     request.session[_USED_AT] = time.time()
 
 
 def connect() -> None:
-    user_logged_in.connect(_note_sign_in, dispatch_uid="changes.sign_in.note_sign_in")
+    user_logged_in.connect(note_sign_in, dispatch_uid="changes.sign_in.note_sign_in")

@@ -200,8 +200,7 @@ def test_the_security_log_tells_it_without_the_password(ingrid, acme):
     before = last()
     smax = {"delivery": "smax", "smax_entity_types": "Incident", "new_password": PASSWORD}
     assert post(ingrid, acme, **smax).status_code == 302
-    said = told(before)
-    assert said[1:] == [
+    assert told(before) == [
         "ingrid changed the system ACME. [delivery: pull -> smax] [SMAX: {} -> {'entity_types': ['Incident']}]",
         "ingrid changed the password of acme-integration.",
     ]
