@@ -15,6 +15,9 @@ from django.conf import settings
 from integrations.workers import signs
 from integrations.workers.wakeup import Link
 
+# Seconds that beat sleeps at least.
+LEAST = 0.001
+
 
 class Scheduler(beat.Scheduler):
     def __init__(self, *args: object, **kwargs: object) -> None:
@@ -38,7 +41,8 @@ class Scheduler(beat.Scheduler):
                 entry.last_run_at = now
             self._heap = None
         self.latest = now
-        return float(super().tick(*args, **kwargs))
+        # Celery says nothing is left to wait for the last ten milliseconds before each sweep, and would spin.
+        return max(float(super().tick(*args, **kwargs)), LEAST)
 
     def apply_entry(self, entry: Any, producer: Any = None) -> None:
         """Sends one sweep. Never raises: if the broker is gone, the sweep is dropped and the next one is sent when due.

@@ -9,7 +9,7 @@ import time_machine
 from celery import current_app
 from django.db import transaction
 
-from casexchange.broker.beat import Scheduler
+from casexchange.broker.beat import LEAST, Scheduler
 from changes.models import Change, Comment
 from integrations.models import OutgoingOperation
 from integrations.workers import wakeup
@@ -271,11 +271,20 @@ def beat(redis):
         before = [len(tasks(redis, queue)) for queue in QUEUES]
         for _ in range(seconds):
             clock.shift(1)
-            while scheduler.tick() <= 0:
+            while scheduler.tick() <= LEAST:
                 pass
         return sorted(task for queue, count in zip(QUEUES, before, strict=True) for task in tasks(redis, queue)[count:])
 
     return run
+
+
+@pytest.mark.any_database
+def test_beat_sleeps_until_a_sweep_also_in_the_last_milliseconds(redis):
+    with time_machine.travel("2026-01-01T00:00:00Z", tick=False) as clock:
+        scheduler = Scheduler(app=current_app)
+        for _ in range(1500):
+            clock.shift(0.004)
+            assert scheduler.tick() > 0
 
 
 @pytest.mark.any_database
