@@ -20,6 +20,7 @@ from django.conf import settings
 from django.core.cache import cache
 from django.db import OperationalError
 from django.test import TransactionTestCase
+from django.utils import timezone
 from knox.models import AuthToken
 from playwright.sync_api import BrowserContext, ConsoleMessage, Page, expect
 from rest_framework.test import APIClient
@@ -97,6 +98,12 @@ def _empty_cache() -> None:
     cache.clear()
     # That this is no restored copy: otherwise one page in some seconds would take a query more.
     cache.set("restored_copy", [None], 3600)
+
+
+@pytest.fixture
+def still(time_machine: Any) -> None:
+    """A minute begins, so that times such as "3 minutes ago" stay the same during the test."""
+    time_machine.move_to(timezone.now().replace(second=5), tick=True)
 
 
 # --- People and partners ---

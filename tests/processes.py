@@ -58,9 +58,11 @@ class Process:
     def kill_all(self) -> None:
         """Kills it and all its descendants at once, like a power cut."""
         # All are stopped first, so that none notices the death of another and starts a new one.
-        for pid in self.pause():
+        family = self.pause()
+        for pid in family:
             send_signal(pid, signal.SIGKILL)
         self.child.wait()
+        until("all of them have ended", lambda: not any(map(is_running, family)))
 
     def pause(self) -> list[int]:
         """Suspends it and all its descendants, with open connections, until `resume()`. Returns their ids."""

@@ -127,7 +127,7 @@ def attribute(tag: str, name: str) -> str:
 
 
 @each_row("part", PARTS)
-def test_a_part_says_how_it_asks_and_is_sent_again_only_with_news(world, part):
+def test_a_part_says_how_it_asks_and_is_sent_again_only_with_news(still, world, part):
     row = PARTS[part]
     person = world.alice if row.page == "job" else world.ingrid
     client = web(person)

@@ -213,7 +213,7 @@ def test_a_withdrawn_change_leads_with_what_is_to_be_done(alice, carol, phase, t
 # --- Overlaps on an open page ---
 
 
-def test_overlaps_are_renewed_on_an_open_page_above_approve_too(alice, carol):
+def test_overlaps_are_renewed_on_an_open_page_above_approve_too(alice, carol, still):
     start = timezone.now() + timedelta(days=3)
     window = {"service": "Mail", "planned_start": start, "planned_end": start + timedelta(hours=2)}
     change = change_in(Phase.APPROVE_PLAN, requested_by=alice, **window)

@@ -262,13 +262,13 @@ def news(user, change, seen, show=""):
     return page_of(user, change, f"?show={show}", HX_Request="true", HX_Target="news", X_Version=seen)
 
 
-def test_an_open_page_is_told_nothing_while_nothing_happens(alice, busy):
+def test_an_open_page_is_told_nothing_while_nothing_happens(alice, busy, still):
     seen = seen_in(page_of(alice, busy))
     response = news(alice, busy, seen)
     assert (response.status_code, response.content) == (204, b"")
 
 
-def test_a_comment_of_somebody_else_renews_the_timeline_and_no_form(alice, carol, busy):
+def test_a_comment_of_somebody_else_renews_the_timeline_and_no_form(alice, carol, busy, still):
     seen = seen_in(page_of(alice, busy))
     Comment(change=busy, author=carol, body="I am on it").save()
     response = news(alice, busy, seen)
@@ -299,7 +299,7 @@ def test_an_operation_that_is_delivered_renews_the_timeline(alice, busy):
     assert 'id="timeline"' in news(alice, busy, seen).content.decode()
 
 
-def test_news_follow_the_filter_that_is_chosen(alice, busy):
+def test_news_follow_the_filter_that_is_chosen(alice, busy, still):
     seen = seen_in(page_of(alice, busy, "?show=attachments"))
     Comment(change=busy, author=alice, body="Between us", visibility="private").save()
     assert news(alice, busy, seen, "attachments").status_code == 204

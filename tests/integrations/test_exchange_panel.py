@@ -27,12 +27,6 @@ def ask(client, change, seen=""):
     return client.get(f"/changes/{change.number}/", headers=asked_for(seen, Target="news"))
 
 
-@pytest.fixture
-def still(time_machine):
-    """Stops the clock, so that shown times do not change during the test."""
-    time_machine.move_to(timezone.now().replace(second=5), tick=True)
-
-
 def test_while_nothing_happens_nothing_is_sent(alice, given, still):
     client = web(alice)
     seen = seen_on(client.get(f"/changes/{given.number}/"))
