@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -81,7 +80,6 @@ class Partnership:
             "connection": document,
             "secrets": dict(secrets),
         }
-        time.sleep(1.1)  # what is there already is of another second than the first poll
         self._load(external_systems=[system], groups=[{"name": self.group, "external_system": self.system_id}])
         if self.polls:
             self.began_at = self.poll()
