@@ -260,10 +260,11 @@ def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> 
     Each of them takes an eighth of a core as long as it runs, whether or not anybody uses it.
     """
     result = yield
-    if nextitem and nextitem.path.parent != item.path.parent:
-        for name in INSTALLATIONS.intersection(item.fixturenames).difference(nextitem.fixturenames):  # type: ignore[attr-defined]
-            for fixture in item._fixtureinfo.name2fixturedefs[name]:  # type: ignore[attr-defined]
-                fixture.finish(item._request)  # type: ignore[attr-defined]
+    ours, following = (each if isinstance(each, pytest.Function) else None for each in (item, nextitem))
+    if ours and following and following.path.parent != ours.path.parent:
+        for name in INSTALLATIONS.intersection(ours.fixturenames).difference(following.fixturenames):
+            for fixture in ours._fixtureinfo.name2fixturedefs[name]:
+                fixture.finish(ours._request)
     return result
 
 
