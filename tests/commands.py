@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import os
 import subprocess
-import sys
 from pathlib import Path
 
 from django.db import connection
 
 from . import services, warm
-from .exchange import ROOT
-from .processes import Process, start
+from .processes import Process
 
 
 def database_url() -> str:
@@ -27,9 +25,4 @@ def manage(*arguments: str, **environment: str) -> subprocess.CompletedProcess[s
 
 def start_manage(log: Path, *arguments: str, **environment: str) -> Process:
     """Starts a command. The caller must end it."""
-    return start(
-        [sys.executable, "manage.py", *arguments],
-        log=log,
-        environment={"DATABASE_URL": database_url(), **environment},
-        cwd=ROOT,
-    )
+    return warm.start(arguments, {**os.environ, "DATABASE_URL": database_url(), **environment}, log)

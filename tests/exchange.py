@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,7 @@ from integrations.sandbox.simulator.smax_adapter import SmaxAdapter
 from integrations.transports.signing import new_secret
 
 from . import warm
-from .processes import Process, free_port, start, until
+from .processes import Process, free_port, until
 
 ROOT = Path(__file__).resolve().parent.parent
 PARTNERS = ("ACME", "BETA")
@@ -172,12 +171,8 @@ class RunningExchange:
 
     def start_process(self, name: str) -> Process:
         """Starts one of `commands()`, or starts it again after it was stopped or killed."""
-        self.processes[name] = start(
-            [sys.executable, *self.commands()[name]],
-            log=self.folder / f"{name}.log",
-            environment=self.environment,
-            cwd=ROOT,
-        )
+        environment = {**os.environ, **self.environment}
+        self.processes[name] = warm.start(self.commands()[name], environment, self.folder / f"{name}.log")
         return self.processes[name]
 
     def stop_process(self, name: str) -> None:
@@ -217,9 +212,9 @@ class RunningExchange:
             "web": [*web, "casexchange.asgi:application"],
             "worker": [*celery, "worker", "--loglevel", "INFO"],
             "beat": [*celery, "beat", "--loglevel", "WARNING", "--pidfile="],
-            "metrics": ["manage.py", "serve_metrics"],
+            "metrics": ["serve_metrics"],
             "simulator": [
-                *("manage.py", "simulator", "--port", simulator_port),
+                *("simulator", "--port", simulator_port),
                 *("--config", str(self.folder / "simulator.yaml")),
             ],
         }

@@ -12,7 +12,7 @@ import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 T = TypeVar("T")
 
@@ -20,12 +20,25 @@ _PR_SET_PDEATHSIG = 1
 _libc = ctypes.CDLL(None)
 
 
+class Child(Protocol):
+    """What is needed of subprocess.Popen."""
+
+    pid: int
+
+    @property
+    def args(self) -> Any: ...
+    @property
+    def returncode(self) -> int | None: ...
+    def poll(self) -> int | None: ...
+    def wait(self, timeout: float | None = None) -> int: ...
+    def send_signal(self, sig: int, /) -> None: ...
+    def kill(self) -> None: ...
+
+
 class Process:
     """One child with its log file. The kernel also sends `signal_to_stop` when its parent dies."""
 
-    def __init__(
-        self, child: subprocess.Popen[bytes], log: Path, log_begin: int, signal_to_stop: signal.Signals
-    ) -> None:
+    def __init__(self, child: Child, log: Path, log_begin: int, signal_to_stop: signal.Signals) -> None:
         self.child = child
         self.log_file = log
         self._log_begin = log_begin  # the place in the log file where this run begins

@@ -1,17 +1,19 @@
-"""`manage.py` without the second that its imports take, for tests that run many commands.
+"""Processes of the product without the second that their imports take: commands, web servers, workers, beat.
 
-Each command is a process of its own, with its own environment, arguments, standard streams and exit code, and runs
-manage.py. But it is forked from a process that waits with everything imported. There is one such process for each
-environment, because the settings are read from it. All are forked from a first one, which has only imported libraries.
-All end with the run, even if it is killed.
+Each is a process of its own, with its own environment, arguments, standard streams and exit code, and runs manage.py or
+a module, as `python -m` does. But it is forked from a process that waits with everything imported. There is one such
+process for each environment, because the settings are read from it. All are forked from a first one, which has only
+imported libraries. All end with the run, even if it is killed.
 """
 
 from __future__ import annotations
 
 import atexit
+import contextlib
 import json
 import os
 import secrets
+import select
 import shutil
 import signal
 import socket
@@ -25,7 +27,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from .processes import send_signal
+from .processes import Process, send_signal
 from .services import RUN_DIR
 
 _ROOT = Path(__file__).resolve().parent.parent
@@ -39,6 +41,7 @@ class _Forker:
 
     def __init__(self, address: str, pid: int) -> None:
         self.address, self.pid = address, pid
+        self.started: list[_Child] = []  # they end with it
 
     def ask(self, what: dict[str, Any], streams: Sequence[int] = ()) -> _Answers:
         connection = socket.socket(socket.AF_UNIX)
@@ -52,20 +55,71 @@ class _Answers:
 
     def __init__(self, connection: socket.socket) -> None:
         self._connection = connection
-        self._lines = connection.makefile("r")
+        self._read = b""
 
-    def next(self, seconds: float) -> int:
-        self._connection.settimeout(seconds)
-        return int(self._lines.readline())
+    def next(self) -> int:
+        """Waits for it."""
+        while b"\n" not in self._read:
+            part = self._connection.recv(100)
+            assert part, "the process that says it has ended"
+            self._read += part
+        line, _, self._read = self._read.partition(b"\n")
+        return int(line)
+
+    def wait(self, seconds: float | None) -> bool:
+        """Whether there is a number, at the latest after so many seconds."""
+        return b"\n" in self._read or bool(select.select([self._connection], [], [], seconds)[0])
 
     def close(self) -> None:
-        self._lines.close()
         self._connection.close()
+
+
+class _Child:
+    """A process that was started here. It has what Process needs of subprocess.Popen."""
+
+    def __init__(self, arguments: Sequence[str], answers: _Answers) -> None:
+        self.args = arguments
+        self.returncode: int | None = None
+        self.answers = answers
+        self.pid = answers.next()
+        self._lock = threading.Lock()
+
+    def poll(self) -> int | None:
+        """The exit code, negative after a signal. None while it runs."""
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self.wait(0)
+        return self.returncode
+
+    def wait(self, timeout: float | None = None) -> int:
+        if self.returncode is None and not self.answers.wait(timeout):
+            raise subprocess.TimeoutExpired([*self.args], timeout or 0)
+        with self._lock:  # another thread may wait too
+            if self.returncode is None:
+                self.returncode = self.answers.next()
+        return self.returncode
+
+    def send_signal(self, number: int) -> None:
+        if self.poll() is None:
+            send_signal(self.pid, signal.Signals(number))
+
+    def kill(self) -> None:
+        self.send_signal(signal.SIGKILL)
 
 
 _lock = threading.Lock()
 _first: list[tuple[_Forker, subprocess.Popen[bytes]]] = []
 _waiting: OrderedDict[str, _Forker] = OrderedDict()
+
+
+def start(arguments: Sequence[str], environment: Mapping[str, str], log: Path, *, is_once: bool = False) -> Process:
+    """Starts manage.py with these arguments, or a module: `["-m", "celery", ...]`. The caller must end it.
+
+    Its stdout and stderr go to `log`. `is_once`: no other process will have exactly this environment.
+    """
+    with log.open("ab") as output, Path(os.devnull).open("rb") as nothing:
+        begin = output.tell()
+        child = _fork(arguments, environment, [nothing.fileno(), output.fileno(), output.fileno()], is_once=is_once)
+    return Process(child, log, begin, signal.SIGTERM)
 
 
 def manage(
@@ -78,25 +132,21 @@ def manage(
 ) -> subprocess.CompletedProcess[str]:
     """Runs a command of manage.py to its end in exactly this environment, like subprocess.run().
 
-    `is_once`: no other command will have this environment.
+    `is_once`: see `start`.
     """
-    variables = {name: value for name, value in environment.items() if name != _OF_PYTEST}
-    asked: dict[str, Any] = {"arguments": arguments}
-    with _lock:
-        forker = None if is_once else _forker_in(variables)
-        if not forker:
-            forker, asked["environment"] = _first_forker(), variables
     with tempfile.TemporaryFile() as given, tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
         given.write(stdin.encode())
         given.seek(0)
         streams = [given, out, err]
-        with closing(forker.ask(asked, [stream.fileno() for stream in streams])) as answers:
-            pid = answers.next(seconds)
-            try:
-                status = answers.next(seconds)
-            except TimeoutError:
-                send_signal(pid, signal.SIGKILL)
-                raise subprocess.TimeoutExpired(["manage.py", *arguments], seconds) from None
+        child = _fork(arguments, environment, [stream.fileno() for stream in streams], is_once=is_once)
+        try:
+            status = child.wait(seconds)
+        except subprocess.TimeoutExpired:
+            child.kill()
+            child.wait()
+            raise
+        finally:
+            child.answers.close()
         texts = []
         for stream in streams[1:]:
             stream.seek(0)
@@ -104,16 +154,29 @@ def manage(
     return subprocess.CompletedProcess(["manage.py", *arguments], status, *texts)
 
 
+def _fork(arguments: Sequence[str], environment: Mapping[str, str], streams: Sequence[int], *, is_once: bool) -> _Child:
+    variables = {name: value for name, value in environment.items() if name != _OF_PYTEST}
+    asked: dict[str, Any] = {"arguments": arguments}
+    with _lock:
+        forker = None if is_once else _forker_in(variables)
+        if not forker:
+            forker, asked["environment"] = _first_forker(), variables
+        child = _Child(arguments, forker.ask(asked, streams))
+        forker.started = [other for other in forker.started if other.poll() is None] + [child]
+    return child
+
+
 def _forker_in(variables: Mapping[str, str]) -> _Forker | None:
     """None if all cannot be imported, as with wrong settings: the command itself shall say why."""
     key = json.dumps(variables, sort_keys=True)
     if key not in _waiting:
         first = _first_forker()
-        while len(_waiting) >= _KEPT:
-            send_signal(_waiting.popitem(last=False)[1].pid, signal.SIGTERM)
+        for former, forker in [*_waiting.items()][: max(0, len(_waiting) - _KEPT + 1)]:
+            if all(child.poll() is not None for child in forker.started):
+                send_signal(_waiting.pop(former).pid, signal.SIGTERM)
         address = str(Path(first.address).with_name(secrets.token_hex(8)))
         with closing(first.ask({"environment": variables, "address": address})) as answers:
-            pid = answers.next(60)
+            pid = answers.next()
         if not pid:
             return None
         _waiting[key] = _Forker(address, pid)

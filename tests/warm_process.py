@@ -1,4 +1,4 @@
-"""The process from which warm.py forks commands: `python -m tests.warm_process SOCKET`."""
+"""The process from which warm.py forks others: `python -m tests.warm_process SOCKET`."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ import ctypes
 import gc
 import importlib
 import json
+import mmap
 import os
+import runpy
 import select
 import signal
 import socket
@@ -16,9 +18,8 @@ from collections.abc import Sequence
 from typing import TextIO
 
 _PR_SET_PDEATHSIG = 1
-# The libraries that take long to import, and need no settings.
+# The libraries that take long to import, and need no settings. Not aiohttp, which reads SSL_CERT_FILE at once.
 _LIBRARIES = (
-    "aiohttp",
     "celery.app",
     "celery.app.task",
     "cryptography.fernet",
@@ -139,8 +140,17 @@ def _die_with_parent() -> None:
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
-if __name__ == "__main__":
-    sys.argv = ["manage.py", *main()]
-    import manage
+def _be(arguments: list[str]) -> None:
+    """Does what `python manage.py` does with these arguments; or, if they begin with `-m`, what `python` does."""
+    if shutdown := sys.modules.get("integrations.workers.shutdown"):
+        shutdown._flag = mmap.mmap(-1, 1)  # not that of the process which forked it, and all others
+    if arguments[0] == "-m":
+        sys.argv = arguments[1:]
+        runpy.run_module(arguments[1], run_name="__main__", alter_sys=True)
+    else:
+        sys.argv = ["manage.py", *arguments]
+        importlib.import_module("manage").main()
 
-    manage.main()
+
+if __name__ == "__main__":
+    _be(main())

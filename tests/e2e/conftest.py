@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page
 
-from tests import services
+from tests import services, warm
 from tests.exchange import ROOT
-from tests.processes import Process, free_port, start, until
+from tests.processes import Process, free_port, until
 
 
 class ServedPages:
@@ -61,8 +61,8 @@ class ServedPages:
         import requests
 
         options = ["--interface", "asginl", "--no-ws", "--host", "127.0.0.1", "--port", self.url.rpartition(":")[2]]
-        command = [sys.executable, "-m", "granian", *options, "casexchange.asgi:application"]
-        process = start(command, log=self._folder / "web.log", environment=self._environment, cwd=ROOT)
+        command = ["-m", "granian", *options, "casexchange.asgi:application"]
+        process = warm.start(command, {**os.environ, **self._environment}, self._folder / "web.log", is_once=True)
 
         def answers() -> bool:
             process.check_running()

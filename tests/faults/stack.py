@@ -5,6 +5,7 @@ Times are short: minutes in production are a second here.
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import Any
 
 import psycopg
 
+from tests import warm
 from tests.certificates import AUTHORITY, EXPIRED, VALID, make_certificates
 from tests.exchange import ROLES, ROOT, Client, RunningExchange
 from tests.processes import free_port, start
@@ -147,13 +149,13 @@ class FaultStack(RunningExchange):
         self.start_command(name, self.worker_command(name), **settings)
 
     def start_command(self, name: str, arguments: list[str], **settings: str) -> None:
-        """Starts another Python process with its own settings."""
-        self.processes[name] = start(
-            [sys.executable, *arguments],
-            log=self.folder / f"{name}.log",
-            environment={**self.environment, **settings},
-            cwd=ROOT,
-        )
+        """Starts another process of the product with its own settings."""
+        environment = {**os.environ, **self.environment, **settings}
+        log = self.folder / f"{name}.log"
+        if "LD_PRELOAD" in settings:  # only a new program loads it
+            self.processes[name] = start([sys.executable, *arguments], log=log, environment=environment, cwd=ROOT)
+        else:
+            self.processes[name] = warm.start(arguments, environment, log)
 
     def until_worker_is_ready(self, name: str) -> None:
         self.until(f"{name} is ready", lambda: self.processes[name].has_printed(" ready."), seconds=180)

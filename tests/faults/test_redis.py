@@ -73,7 +73,7 @@ def test_redis_forgets_all(exchange, load, random, nothing_is_lost):
 
 def test_without_redis_the_sweep_alone_delivers_in_a_process_that_needs_no_broker(exchange, load, nothing_is_lost):
     exchange.redis.stop()
-    exchange.start_command("deliver", ["manage.py", "deliver", "--forever"])
+    exchange.start_command("deliver", ["deliver", "--forever"])
     try:
         with load() as work:
             pass

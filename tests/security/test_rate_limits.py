@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import sys
+import os
 from collections import Counter
 
 import pytest
@@ -13,8 +13,8 @@ from django.test.utils import CaptureQueriesContext
 
 from changes import rate_limits
 from changes.models import Change, RateCounter
-from tests.exchange import ROOT
-from tests.processes import free_port, start, until
+from tests import warm
+from tests.processes import free_port, until
 
 CHANGES = "/api/v1/changes/"
 
@@ -127,11 +127,11 @@ def test_the_limit_holds_over_all_processes(running_exchange):
     """Two processes of one server, and a new connection for each call."""
     port = free_port()
     command = ["-m", "granian", "--interface", "asginl", "--host", "127.0.0.1", "--port", str(port), "--no-ws"]
-    server = start(
-        [sys.executable, *command, "--workers", "2", "casexchange.asgi:application"],
-        log=running_exchange.folder / "limited.log",
-        environment={**running_exchange.environment, "API_RATE_LIMIT": "40/day"},
-        cwd=ROOT,
+    server = warm.start(
+        [*command, "--workers", "2", "casexchange.asgi:application"],
+        {**os.environ, **running_exchange.environment, "API_RATE_LIMIT": "40/day"},
+        running_exchange.folder / "limited.log",
+        is_once=True,
     )
     headers = dict(running_exchange.api("audrey").headers, Connection="close")
 

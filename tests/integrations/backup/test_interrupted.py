@@ -3,7 +3,6 @@
 import os
 import shutil
 import signal
-import sys
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -12,9 +11,9 @@ import pytest
 from django.db import connection
 
 from integrations.backup import programs
+from tests import warm
 from tests.commands import manage
-from tests.exchange import ROOT
-from tests.processes import start, until
+from tests.processes import until
 from tests.services import run_dir
 
 from .installation import Installation
@@ -70,8 +69,7 @@ case "$*" in *--file=-*) yes -- '-- pause' | head -c 2200000; echo $$ > {folder}
 
 @contextmanager
 def running(elsewhere, file, log, **environment):
-    command = [sys.executable, "manage.py", "restore", str(file)]
-    process = start(command, log=log, environment={**os.environ, **elsewhere.environment, **environment}, cwd=ROOT)
+    process = warm.start(["restore", str(file)], {**os.environ, **elsewhere.environment, **environment}, log)
     try:
         yield process
     finally:

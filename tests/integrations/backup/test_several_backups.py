@@ -4,14 +4,12 @@ import hashlib
 import json
 import os
 import signal
-import sys
 
 import pytest
 from django.db import connection
 
-from tests.commands import database_url, manage
-from tests.exchange import ROOT
-from tests.processes import start, until
+from tests.commands import manage, start_manage
+from tests.processes import until
 
 from .test_backup import parts, write
 
@@ -19,8 +17,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 
 def backing_up(file, log):
-    command = [sys.executable, "manage.py", "backup", str(file)]
-    return start(command, log=log, environment={**os.environ, "DATABASE_URL": database_url()}, cwd=ROOT)
+    return start_manage(log, "backup", str(file))
 
 
 @pytest.fixture

@@ -1,7 +1,7 @@
 """Shared fixtures of the simulator tests: a running simulator, and messages to it."""
 
 import json
-import sys
+import os
 from itertools import count
 from uuid import uuid4
 
@@ -11,9 +11,9 @@ import yaml
 from knox.models import AuthToken
 
 from integrations.transports import signing
-from tests import services
-from tests.exchange import ROOT, Client
-from tests.processes import free_port, start, until
+from tests import services, warm
+from tests.exchange import Client
+from tests.processes import free_port, until
 
 SECRETS = {"ACME": signing.new_secret(), "BETA": signing.new_secret()}
 
@@ -34,20 +34,11 @@ class Simulator:
     def start(self):
         port = free_port()
         self.url = f"http://127.0.0.1:{port}"
-        self.process = start(
-            [
-                sys.executable,
-                "manage.py",
-                "simulator",
-                "--port",
-                str(port),
-                "--config",
-                str(self.config),
-            ],
-            log=self.folder / "simulator.log",
+        self.process = warm.start(
+            ["simulator", "--port", str(port), "--config", str(self.config)],
             # The simulator must not need a database.
-            environment={"DATABASE_URL": "postgres://nobody@127.0.0.1:1/none"},
-            cwd=ROOT,
+            {**os.environ, "DATABASE_URL": "postgres://nobody@127.0.0.1:1/none"},
+            self.folder / "simulator.log",
         )
         self.api = Client(self.url)
         until("the simulator answers", self._answers)
