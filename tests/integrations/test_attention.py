@@ -52,6 +52,7 @@ def records(acme):
     }
 
 
+@pytest.mark.any_database
 @pytest.mark.parametrize("name", ["refused", "late", "failed", "rejected"])
 def test_what_somebody_acknowledged_is_folded_for_all_and_says_by_whom(records, alice, carol, name):
     kind, record, heading = records[name]
@@ -99,6 +100,7 @@ def test_it_comes_back_when_something_new_happens(records, alice):
 CHANGED = "It has changed: look again."
 
 
+@pytest.mark.any_database
 @pytest.mark.parametrize(
     ("name", "values"),
     [
@@ -118,6 +120,7 @@ def test_what_is_newer_than_the_page_is_not_acknowledged(records, alice, name, v
     assert "You have acknowledged it." in acknowledge(alice, kind, record).content.decode()
 
 
+@pytest.mark.any_database
 def test_what_needs_no_attention_or_is_not_shown_cannot_be_acknowledged(records, acme, alice, carol, ingrid):
     alter(records["refused"][1], status="Delivered")
     alter(records["late"][1], created_at=ago(minutes=1))
@@ -135,6 +138,7 @@ def test_what_needs_no_attention_or_is_not_shown_cannot_be_acknowledged(records,
     assert Acknowledgement.objects.count() == 1
 
 
+@pytest.mark.any_database
 @pytest.mark.parametrize("cause", ["retried by hand", "paused", "breaker"])
 def test_a_new_long_wait_needs_attention_again(records, alice, cause):
     late = records["late"][1]
@@ -195,6 +199,7 @@ def test_that_operations_are_not_collected_is_acknowledged_until_it_happens_anew
     assert STOPPED not in shown(alice)
 
 
+@pytest.mark.any_database
 def test_that_operations_are_not_collected_is_shown_again_on_demand(silent, alice, audrey):
     acknowledge(alice, "system", silent)
     acknowledge(alice, "system", silent, undo="1")
@@ -209,12 +214,14 @@ def test_that_operations_are_not_collected_is_shown_again_on_demand(silent, alic
     assert not Acknowledgement.objects.exists()
 
 
+@pytest.mark.any_database
 @pytest.mark.parametrize("address", ["outgoing/nonsense", "incoming/1", "exchange/x", "exchange/999999", "system/1"])
 def test_what_does_not_exist_cannot_be_acknowledged(alice, address):
     assert web(alice).post(f"/exchange/attention/{address}/").status_code == 404
     assert not Acknowledgement.objects.exists()
 
 
+@pytest.mark.any_database
 def test_refused_incoming_operations_are_shown_to_those_who_can_do_something(acme, alice, carol, ingrid, audrey):
     change, _ = give(acme)
     came(acme, change=change, error="No such phase.")
