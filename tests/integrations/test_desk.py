@@ -22,8 +22,12 @@ NOTHING = "Nothing is stuck that you can mend."
 
 
 def needs(user) -> str:
-    """The text of the page under "Needs attention"."""
-    return text(web(user).get("/")).partition("Needs attention")[2].partition("External systems")[0]
+    """The text of the person's desk under "Needs attention"."""
+    return needs_on(web(user).get("/"))
+
+
+def needs_on(page) -> str:
+    return text(page).partition("Needs attention")[2].partition("External systems")[0]
 
 
 def systems(user) -> str:
