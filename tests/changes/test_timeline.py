@@ -343,7 +343,7 @@ def count(user, path, **headers):
 
 
 @pytest.mark.any_database
-def test_the_page_makes_at_most_18_queries_with_1_and_with_200_of_everything(alice, carol, acme, beta):
+def test_the_page_makes_at_most_18_queries_with_1_and_with_60_of_everything(alice, carol, acme, beta):
     group = beta.external_groups.get().group
     change = change_in(Phase.APPROVE_PLAN, requested_by=alice, owning_group=group)
     change.owning_group = acme.external_groups.get().group
@@ -352,7 +352,7 @@ def test_the_page_makes_at_most_18_queries_with_1_and_with_200_of_everything(ali
     grow(change, alice, acme, 1)
     paths = [f"/changes/{change.number}/{show}" for show in ("", "?show=comments", "?show=operations", "?show=phases")]
     few = {path: count(carol, path) for path in paths}
-    grow(change, alice, acme, 200)
+    grow(change, alice, acme, 60)  # two pages of comments alone
     for _ in range(3):
         Approval(change=change, author=UserFactory(), decision=Decision.APPROVED).save()
     many = {path: count(carol, path) for path in paths}
