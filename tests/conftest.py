@@ -280,7 +280,7 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
 
 @pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """On SQLite, omits tests that do not use a database. Sends all tests that share an installation to one worker."""
+    """On SQLite, omits tests marked `any_database`. Sends all tests that share an installation to one worker."""
     for item in items:
         if "running_exchange" in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.xdist_group("running_exchange"))

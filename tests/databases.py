@@ -1,8 +1,8 @@
 """The databases of a run: migrated once, and copied for each worker and each installation that needs one.
 
-All tests run on PostgreSQL. The modules of `ON_SQLITE_TOO` also run on SQLite. Their results may depend on the
-database: the rules, SQL queries (search, filters, paging, counts, export), conflicts and concurrency, migrations,
-commands, and limits of columns.
+All tests run on PostgreSQL. The modules of `ON_SQLITE_TOO` also run on SQLite, without their tests marked
+`any_database`. Their results may depend on the database: SQL queries (search, filters, paging, counts, export),
+conflicts and concurrency, migrations, commands, limits of columns, and a test for each kind of rule.
 """
 
 from __future__ import annotations
@@ -83,8 +83,6 @@ ON_SQLITE_TOO = (
     "integrations/log/test_retry_window.py",
     "integrations/status/test_command.py",
     "integrations/status/test_nothing_taken.py",
-    "integrations/status/test_page.py",
-    "integrations/status/test_breaker_by_hand.py",
     "integrations/test_incoming_statements.py",
     "integrations/smax/test_at_once.py",
     "integrations/smax/test_filters.py",

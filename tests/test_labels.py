@@ -3,7 +3,6 @@
 import re
 from html.parser import HTMLParser
 
-import pytest
 from django.utils import translation
 
 from changes.choices import ChangeType, CompletionCode, Impact, Phase, Urgency
@@ -74,8 +73,7 @@ def change_with_every_value(alice):
     return change
 
 
-@pytest.mark.parametrize("language", ["en", "de"])
-def test_no_page_of_the_staff_shows_an_identifier(db, language):
+def test_no_page_of_the_staff_shows_an_identifier(db, subtests):
     people, keys = everything.fill()
     change = change_with_every_value(people["alice"])
     keys |= {"values": change.number, "values_pk": change.pk}
@@ -83,16 +81,19 @@ def test_no_page_of_the_staff_shows_an_identifier(db, language):
     looks = {(look.address, look.person): look.status for look in LOOKS}
     looks |= {(address, "root"): 200 for address in MORE_ADDRESSES}
     clients = {name: web(user) for name, user in people.items()} | {None: web()}
-    found = {}
-    for (address, person), status in looks.items():
-        response = clients[person].get(address.format(**keys), follow=True, headers={"Accept-Language": language})
-        assert response.status_code == status, address
-        found[address] = identifiers(response)
-    assert {address: words for address, words in found.items() if words} == {}
-    shown = text(clients["root"].get(f"/changes/{change.number}/", headers={"Accept-Language": language}))
-    with translation.override(language):
-        for value in (Phase.APPROVE_PLAN, Impact.SINGLE_USER, Urgency.NO_DISRUPTION, CompletionCode.BACKED_OUT):
-            assert str(value.label) in shown
+    for language in ("en", "de"):
+        with subtests.test(language=language):
+            found = {}
+            for (address, person), status in looks.items():
+                read = {"follow": True, "headers": {"Accept-Language": language}}
+                response = clients[person].get(address.format(**keys), **read)
+                assert response.status_code == status, address
+                found[address] = identifiers(response)
+            assert {address: words for address, words in found.items() if words} == {}
+            shown = text(clients["root"].get(f"/changes/{change.number}/", **read))
+            with translation.override(language):
+                for value in (Phase.APPROVE_PLAN, Impact.SINGLE_USER, Urgency.NO_DISRUPTION, CompletionCode.BACKED_OUT):
+                    assert str(value.label) in shown
 
 
 # A request for a change in this phase, the message of the page in each language, and that of the API.

@@ -33,6 +33,7 @@ def test_the_filters_of_the_address_are_kept_and_offered(alice):
     assert "Delete the filter Mine" not in text(client.get("/changes/"))
 
 
+@pytest.mark.any_database
 def test_there_is_nothing_to_save_without_a_filter_or_with_a_wrong_one(alice):
     ChangeFactory()
     client = web(alice)
@@ -54,6 +55,7 @@ def test_the_same_name_is_asked_about_before_it_is_replaced(alice):
     assert save(client, "Mine", "phase=Plan").status_code == 302
 
 
+@pytest.mark.any_database
 @pytest.mark.parametrize(
     ("name", "message"),
     [("", "Give the filter a name."), ("  ", "Give the filter a name."), ("x" * 61, "at most 60"), ("a\x00b", "Null")],
@@ -88,11 +90,13 @@ def test_a_filter_is_deleted_and_the_list_stays_as_it_is(alice):
     assert kept(alice) == {}
 
 
+@pytest.mark.any_database
 def test_opening_the_addresses_leads_to_the_list(alice):
     for path in (SAVE, f"{SAVE}1/delete/"):
         assert web(alice).get(path)["Location"] == "/changes/"
 
 
+@pytest.mark.any_database
 def test_a_saved_filter_is_never_markup(alice):
     client = web(alice)
     save(client, "<b>x</b>", "q=<script>")

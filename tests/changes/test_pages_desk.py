@@ -30,6 +30,7 @@ def numbers(part: str) -> list[str]:
     return re.findall(r'href="/changes/(CHG\d+)/', part)
 
 
+@pytest.mark.any_database
 def test_the_desk_is_the_page_after_signing_in(alice):
     client = web()
     response = client.post("/accounts/login/", {"username": "alice", "password": "correct horse battery staple"})
@@ -79,12 +80,14 @@ def test_changes_of_several_groups_stand_together(alice, network):
     assert numbers(section(response, "metaphase-classification")) == [first.number, second.number]
 
 
+@pytest.mark.any_database
 def test_who_belongs_to_no_group_is_told_whom_to_ask(alice):
     said = text(web(alice).get("/"))
     assert "You belong to no group yet." in said
     assert "Ask an administrator" in said
 
 
+@pytest.mark.any_database
 def test_groups_without_open_changes_are_told_what_will_appear(alice, network):
     change_in(Phase.ABANDON)
     assert "Nothing waits for your groups." in text(web(alice).get("/"))
@@ -120,10 +123,12 @@ def test_a_plan_that_somebody_has_decided_on_waits_for_nobody_else(carol):
     assert "No plan waits for your decision." in text(web(carol).get("/"))
 
 
+@pytest.mark.any_database
 def test_a_manager_without_plans_to_decide_on_is_told_so(carol):
     assert "No plan waits for your decision." in text(web(carol).get("/"))
 
 
+@pytest.mark.any_database
 def test_who_may_not_approve_is_not_asked_to(alice):
     change_in(Phase.APPROVE_PLAN, requested_by=UserFactory(username="dave"))
     assert "Waiting for my approval" not in text(web(alice).get("/"))
@@ -148,6 +153,7 @@ def test_the_chart_of_phases_says_its_numbers_in_a_table(alice, network):
     assert float(widths["Plan"]) == 0
 
 
+@pytest.mark.any_database
 def test_without_open_changes_there_is_no_chart(alice):
     change_in(Phase.ABANDON)
     part = section(web(alice).get("/"), "phases-title")
@@ -168,6 +174,7 @@ def queries(user) -> int:
     return len(captured)
 
 
+@pytest.mark.any_database
 def test_the_number_of_queries_does_not_depend_on_the_rows(carol, network, acme):
     few = queries(carol)
     for name in ("Servers", "Data", "Mail"):

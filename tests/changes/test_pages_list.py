@@ -196,32 +196,34 @@ def test_a_partner_that_only_has_a_reference_is_shown_as_linked(alice, desk, acm
     assert "ACME: linked" in text(response)
 
 
-@pytest.mark.parametrize(
-    "query",
-    [
+def test_the_list_makes_at_most_ten_queries_whatever_the_number_of_rows(alice, desk, acme, beta):
+    SupportGroupFactory(name="Ours").members.add(alice)
+    client = web(alice)
+    client.get("/changes/")
+    asked_for = [
         "",
         "q=nothing+of+this",
         "q=e&partner=ACME&sort=priority",
         "group=mine&exchange=waiting&open=true",
         "phase=Nowhere",
-    ],
-)
-def test_the_list_makes_at_most_ten_queries_whatever_the_number_of_rows(alice, desk, acme, beta, query):
-    SupportGroupFactory(name="Ours").members.add(alice)
-    client = web(alice)
-    client.get("/changes/")
-    counts = []
-    for turn in range(2):
-        with CaptureQueriesContext(connection) as asked:
-            client.get(f"/changes/?{query}")
-        counts.append(len(asked))
-        for number in range(20):
-            group = (acme if number % 2 else beta).external_groups.get().group
-            ChangeFactory(title="One more", owning_group=group)
-            SavedFilter.objects.create(user=alice, name=f"Filter {turn} {number}", query="open=true")
-            SupportGroupFactory(name=f"More {number}").members.add(alice)
-    assert counts[0] == counts[1]
-    assert counts[0] <= 10
+    ]
+
+    def counted():
+        counts = {}
+        for query in asked_for:
+            with CaptureQueriesContext(connection) as asked:
+                client.get(f"/changes/?{query}")
+            counts[query] = len(asked)
+        return counts
+
+    few = counted()
+    for number in range(20):
+        group = (acme if number % 2 else beta).external_groups.get().group
+        ChangeFactory(title="One more", owning_group=group)
+        SavedFilter.objects.create(user=alice, name=f"Filter {number}", query="open=true")
+        SupportGroupFactory(name=f"More {number}").members.add(alice)
+    assert counted() == few
+    assert max(few.values()) <= 10
 
 
 def test_what_people_typed_is_never_markup(alice):

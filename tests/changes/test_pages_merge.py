@@ -42,6 +42,7 @@ def clash(client, change, alice, carol, **mine):
     return client.post(address(change), opened | mine)
 
 
+@pytest.mark.any_database
 def test_only_fields_that_both_changed_are_to_be_chosen_and_the_others_are_listed(alice, carol, change):
     mine = {"title": "Alice's title", "service": "Alice's service", "risk": "High"}
     response = clash(web(alice), change, alice, carol, **mine)
@@ -79,6 +80,7 @@ def test_what_was_chosen_is_saved_with_what_merged_by_itself(alice, carol, chang
     assert (stored.description, stored.risk) == ("Carol's description", "High")
 
 
+@pytest.mark.any_database
 def test_without_a_choice_nothing_is_saved_and_all_stays_as_it_was_typed(alice, carol, change):
     client = web(alice)
     page = clash(client, change, alice, carol, title="Alice's title", description="Alice's description")
@@ -116,6 +118,7 @@ def test_a_third_edit_of_the_same_field_is_to_be_chosen_anew_and_another_field_l
     assert stored.description == "Alice's description"
 
 
+@pytest.mark.any_database
 def test_an_error_beside_a_choice_keeps_the_choice_and_what_was_typed(alice, carol, change):
     client = web(alice)
     page = clash(client, change, alice, carol, title="Alice's title")
@@ -127,6 +130,7 @@ def test_an_error_beside_a_choice_keeps_the_choice_and_what_was_typed(alice, car
     assert Change.objects.get().title == "Carol's title"
 
 
+@pytest.mark.any_database
 def test_groups_and_people_are_told_by_name(alice, carol, change):
     opened = posted(change)
     saved_by(carol, change, owning_group=SupportGroupFactory(name="Servers"))
@@ -140,6 +144,7 @@ def test_groups_and_people_are_told_by_name(alice, carol, change):
     assert Change.objects.get().owning_group.name == "Desktops"
 
 
+@pytest.mark.any_database
 def test_a_field_that_was_fixed_meanwhile_is_told_with_what_was_typed(alice, carol):
     change = change_in(Phase.LOG, requested_by=alice)
     opened = posted(change)
@@ -157,6 +162,7 @@ def test_a_field_that_was_fixed_meanwhile_is_told_with_what_was_typed(alice, car
     assert (stored.phase, stored.risk, stored.change_type) == ("Evaluate", "High", "Normal")
 
 
+@pytest.mark.any_database
 def test_long_texts_with_line_ends_survive_every_choice(alice, carol, change):
     mine = 'Line one\r\n\r\n  Line <two> & "more"\r\n' + "word " * 100
     client = web(alice)
@@ -169,6 +175,7 @@ def test_long_texts_with_line_ends_survive_every_choice(alice, carol, change):
 # --- The form itself ---
 
 
+@pytest.mark.any_database
 def test_what_the_next_phase_needs_is_marked_and_what_is_missing_stands_out(alice):
     change = change_in(Phase.LOG, description="")
     content = web(alice).get(address(change)).content.decode()
@@ -178,6 +185,7 @@ def test_what_the_next_phase_needs_is_marked_and_what_is_missing_stands_out(alic
     assert "needed for" not in content.partition('id="id_completion_code_helptext"')[2].partition("</p>")[0]
 
 
+@pytest.mark.any_database
 def test_the_priority_on_the_form_is_that_of_the_matrix(alice, change):
     client = web(alice)
     data = posted(change, business_impact="Enterprise", urgency="TotalLossOfService")

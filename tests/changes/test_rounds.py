@@ -73,6 +73,7 @@ def to_deploy(client, change):
 # --- What starts a round ---
 
 
+@pytest.mark.any_database
 @each_row("name", PLAN)
 def test_altering_any_field_of_the_plan_starts_a_round(api, alice, carol, edit, change, name):
     answer = edit("api", change, **{name: PLAN[name]})
@@ -82,6 +83,7 @@ def test_altering_any_field_of_the_plan_starts_a_round(api, alice, carol, edit, 
     assert to_deploy(api(alice), change).status_code == 200
 
 
+@pytest.mark.any_database
 @each_row("name", OTHERS)
 def test_altering_anything_else_starts_none(api, alice, edit, change, name):
     answer = edit("api", change, **{name: OTHERS[name]})
@@ -97,6 +99,7 @@ def test_a_round_starts_by_whichever_way_the_plan_is_altered(edit, change, way):
     assert stored.current_approvals() == []
 
 
+@pytest.mark.any_database
 @each_row("way", WAYS)
 def test_saving_the_same_plan_starts_none(edit, change, way):
     edit(way, change, implementation_plan=change.implementation_plan, title="Another title")
@@ -104,6 +107,7 @@ def test_saving_the_same_plan_starts_none(edit, change, way):
     assert (stored.title, stored.approval_round) == ("Another title", 1)
 
 
+@pytest.mark.any_database
 @each_row("phase", ["Plan", "Deploy"])
 def test_outside_of_approve_plan_the_plan_is_altered_without_a_round(api, alice, phase):
     change = change_in(phase)
@@ -136,6 +140,7 @@ def test_an_operation_that_alters_the_plan_and_asks_for_deploy_fails_whole(edit,
     assert Change.objects.values().get() == before
 
 
+@pytest.mark.any_database
 def test_an_operation_that_repeats_the_plan_and_asks_for_deploy_is_applied(edit, change):
     answer = edit("partner", change, implementation_plan=change.implementation_plan, phase="Deploy")
     assert (answer.status_code, Change.objects.get().phase) == (200, "Deploy")
@@ -256,6 +261,7 @@ def test_an_approval_may_name_the_version_that_was_read(api, dora, change, edit,
 # --- A denial needs a comment ---
 
 
+@pytest.mark.any_database
 @each_row("comment", [None, "", " \n"])
 def test_a_denial_needs_a_comment(api, dora, change, comment):
     fields = {} if comment is None else {"comment": comment}
@@ -271,6 +277,7 @@ def test_a_denial_needs_a_comment(api, dora, change, comment):
 # --- What the pages say ---
 
 
+@pytest.mark.any_database
 def test_the_form_says_which_approvals_an_edit_of_the_plan_would_cost(alice, carol, change):
     warning = "Altering one of these fields starts a new round of approvals: Implementation plan, Backout plan,"
     lost = "These decisions then no longer count: carol (Approved)."
@@ -282,6 +289,7 @@ def test_the_form_says_which_approvals_an_edit_of_the_plan_would_cost(alice, car
     assert "starts a new round" not in text(web(carol).get(f"/changes/{before.number}/edit/"))
 
 
+@pytest.mark.any_database
 @each_row(("fields", "is_warned"), [({"risk": "High"}, True), ({"title": "Another title"}, False)])
 def test_the_preview_of_a_save_says_that_it_starts_a_round(alice, change, fields, is_warned):
     preview = f"/changes/{change.number}/edit/preview/"
@@ -291,6 +299,7 @@ def test_the_preview_of_a_save_says_that_it_starts_a_round(alice, change, fields
     assert ("A save starts a new round of approvals" in part.content.decode()) == is_warned
 
 
+@pytest.mark.any_database
 @each_row("way", ["page", "admin"])
 def test_after_the_save_the_page_says_what_was_lost(edit, change, way):
     answer = edit(way, change, backout_plan="Leave it out.")
@@ -299,6 +308,7 @@ def test_after_the_save_the_page_says_what_was_lost(edit, change, way):
     assert said == [f"The plan was altered, so round 2 of the approvals has begun. {lost}"]
 
 
+@pytest.mark.any_database
 def test_the_page_of_the_change_shows_the_new_round(alice, edit, change):
     edit("partner", change, backout_plan="Leave it out.")
     said = text(web(alice).get(f"/changes/{change.number}/"))

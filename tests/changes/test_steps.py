@@ -80,6 +80,7 @@ def test_ready_to_deploy_are_those_whose_move_has_no_unmet_condition(plans, alic
     assert {*numbers(web(alice).get("/changes/?step=deploy"))} == ready
 
 
+@pytest.mark.any_database
 def test_approve_and_next_leads_through_all_that_wait_and_then_to_the_desk(plans, carol):
     client = web(carol)
     # The most urgent first, then the oldest.
@@ -99,6 +100,7 @@ def test_approve_and_next_leads_through_all_that_wait_and_then_to_the_desk(plans
     assert "No other plan waits for your decision." in text(client.get("/"))
 
 
+@pytest.mark.any_database
 def test_a_refused_approval_leads_nowhere(plans, carol):
     own = plans["own"]
     answer = web(carol).post(

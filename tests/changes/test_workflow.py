@@ -66,6 +66,7 @@ def ready_for(target: str, change: Change) -> None:
         change.completion_code = CompletionCode.SUCCESSFUL
 
 
+@pytest.mark.any_database
 def test_each_phase_belongs_to_its_metaphase():
     table = {phase: line.split()[0] for line in METAPHASES.strip().splitlines() for phase in line.split()[1:]}
     assert {phase.value: phase.metaphase.value for phase in Phase} == table
@@ -77,12 +78,14 @@ def made():
     return {(kind, phase): change_in(phase, kind).pk for kind, phase in REACHABLE}
 
 
+@pytest.mark.any_database
 @each_row(("change_type", "phase"), product(ChangeType.values, Phase.values))
 def test_the_table_names_every_transition(change_type, phase):
     expected = REACHABLE.get((change_type, phase), [])
     assert [str(target) for target in workflow.targets(change_type, phase)] == expected
 
 
+@pytest.mark.any_database
 @each_row(("place", "target"), product(REACHABLE, Phase.values))
 def test_a_transition_is_possible_exactly_where_the_table_says(made, place, target):
     change = Change.objects.get(pk=made[place])
@@ -155,6 +158,7 @@ CONDITIONS = [
 ]
 
 
+@pytest.mark.any_database
 @each_row(("change_type", "source", "target", "field", "value"), CONDITIONS)
 def test_an_unmet_condition_stops_the_transition_and_names_its_field(made, change_type, source, target, field, value):
     change = Change.objects.get(pk=made[change_type, source])
@@ -169,6 +173,7 @@ def test_an_unmet_condition_stops_the_transition_and_names_its_field(made, chang
     assert Change.objects.get(pk=change.pk).phase == source
 
 
+@pytest.mark.any_database
 def test_every_unmet_condition_is_told_at_once():
     change = Change(title="Only a title")
     change.save()
@@ -178,6 +183,7 @@ def test_every_unmet_condition_is_told_at_once():
     assert fields == ["description", "requested_by", "reason", "justification", "category", "service"]
 
 
+@pytest.mark.any_database
 @pytest.mark.parametrize("change_type", ChangeType.values)
 def test_conditions_for_leaving_do_not_apply_to_abandon(change_type):
     change = Change(title="Only a title", change_type=change_type, completion_code="Withdrawn")
@@ -187,6 +193,7 @@ def test_conditions_for_leaving_do_not_apply_to_abandon(change_type):
     assert change.phase == "Abandon"
 
 
+@pytest.mark.any_database
 def test_entering_approve_plan_needs_no_plan_in_an_emergency():
     change = ChangeFactory(change_type="Emergency", implementation_plan="", planned_start=None, planned_end=None)
     change.move_to("ApprovePlan")
@@ -195,10 +202,12 @@ def test_entering_approve_plan_needs_no_plan_in_an_emergency():
 
 
 class TestDeployment:
+    @pytest.mark.any_database
     def test_entering_deploy_sets_actual_start_when_empty(self):
         change = change_in("Deploy", "Standard")
         assert change.actual_start is not None
 
+    @pytest.mark.any_database
     def test_entering_deploy_keeps_an_actual_start(self):
         earlier = timezone.now() - timedelta(hours=3)
         change = change_in("Plan", "Standard", actual_start=earlier)
@@ -206,6 +215,7 @@ class TestDeployment:
         change.save()
         assert change.actual_start == earlier
 
+    @pytest.mark.any_database
     @pytest.mark.parametrize("target", ["Validate", "Backout"])
     def test_leaving_deploy_sets_actual_end_when_empty(self, target):
         change = change_in("Deploy", "Standard")
@@ -214,6 +224,7 @@ class TestDeployment:
         change.save()
         assert change.actual_end >= change.actual_start
 
+    @pytest.mark.any_database
     def test_leaving_deploy_keeps_an_actual_end(self):
         change = change_in("Deploy", "Standard")
         change.actual_end = end = change.actual_start + timedelta(minutes=5)
@@ -221,6 +232,7 @@ class TestDeployment:
         change.save()
         assert change.actual_end == end
 
+    @pytest.mark.any_database
     def test_leaving_deploy_before_a_future_actual_start_ends_no_earlier_than_it_starts(self):
         change = change_in("Deploy", "Standard")
         change.actual_start = timezone.now() + timedelta(hours=1)
@@ -265,6 +277,7 @@ class TestApprovals:
         change.save()
         assert len(self.unmet(change)) == 1
 
+    @pytest.mark.any_database
     def test_entering_approve_plan_starts_a_new_round(self):
         change = change_in("ApprovePlan")
         self.decide(change, "carol")

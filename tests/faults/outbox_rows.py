@@ -35,8 +35,8 @@ def rows() -> dict[Any, Any]:
 
 
 def controls() -> dict[str, DeliveryControl]:
-    found = DeliveryControl.objects.select_related("system").defer(
-        "system__signing_secret", "system__previous_signing_secret"
+    found = DeliveryControl.objects.select_related("system").only(
+        "breaker", "breaker_until", "system__system_id", "system__max_in_flight"
     )
     return {control.system.system_id: control for control in found}
 

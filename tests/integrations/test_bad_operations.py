@@ -175,6 +175,7 @@ BAD_BODIES = [
 ]
 
 
+@pytest.mark.any_database
 @each_row(("body", "status"), BAD_BODIES)
 def test_what_is_no_json_object_is_refused(change, acme, partner_api, body, status):
     before = everything()
@@ -185,6 +186,7 @@ def test_what_is_no_json_object_is_refused(change, acme, partner_api, body, stat
     assert everything() == before
 
 
+@pytest.mark.any_database
 @pytest.mark.parametrize(
     "content_type", ["text/plain", "application/x-www-form-urlencoded", "text/xml", "application/jsonx"]
 )
@@ -195,6 +197,7 @@ def test_another_content_type_is_415(change, acme, partner_api, content_type):
 
 
 class TestSize:
+    @pytest.mark.any_database
     def test_a_body_of_50_mb_is_413(self, change, acme, partner_api):
         before = everything()
         body = json.dumps({**VALID, "comments": [{"body": "x" * 50_000_000}]})
@@ -202,6 +205,7 @@ class TestSize:
         assert response.status_code == 413
         assert everything() == before
 
+    @pytest.mark.any_database
     def test_an_attachment_over_the_limit_is_413_and_one_at_it_is_taken(self, change, acme, partner_api, settings):
         settings.ATTACHMENT_MAX_BYTES = 1000
         client = partner_api(acme)
@@ -211,6 +215,7 @@ class TestSize:
             assert client.post("/api/v1/operations/", body, format="json").status_code == status
         assert [row.size for row in Attachment.objects.all()] == [1000]
 
+    @pytest.mark.any_database
     def test_one_of_the_full_default_size_fits(self, change, acme, partner_api, settings):
         content = base64.b64encode(b"x" * settings.ATTACHMENT_MAX_BYTES).decode()
         body = json.dumps({**VALID, **attachment(content_base64=content)})
@@ -230,9 +235,11 @@ class TestTokens:
         assert response["Content-Type"] == "application/problem+json"
         assert not Comment.objects.exists()
 
+    @pytest.mark.any_database
     def test_none(self, change, api):
         self.refused(api())
 
+    @pytest.mark.any_database
     @each_row("header", ["Bearer", "Bearer x", "Bearer a b", "Token {}", "bearer", "Basic eDp5", "Bearer \xff"])
     def test_malformed(self, change, acme, api, header):
         _, token = AuthToken.objects.create(acme.authorized_user)
@@ -240,6 +247,7 @@ class TestTokens:
         client.credentials(HTTP_AUTHORIZATION=header.format(token))
         self.refused(client)
 
+    @pytest.mark.any_database
     def test_revoked(self, change, acme, partner_api):
         client = partner_api(acme)
         assert self.post(client).status_code == 200
@@ -248,6 +256,7 @@ class TestTokens:
         assert self.post(client).status_code == 401
         assert Comment.objects.count() == 1
 
+    @pytest.mark.any_database
     def test_expired(self, change, acme, api):
         instance, token = AuthToken.objects.create(acme.authorized_user, expiry=timedelta(days=1))
         client = api()
@@ -256,6 +265,7 @@ class TestTokens:
         instance.save()
         self.refused(client)
 
+    @pytest.mark.any_database
     def test_of_a_user_who_was_deactivated(self, change, acme, partner_api):
         client = partner_api(acme)
         acme.authorized_user.is_active = False

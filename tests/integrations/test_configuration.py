@@ -120,12 +120,14 @@ def test_a_dump_rebuilds_an_empty_installation(load):
     assert dump() == text
 
 
+@pytest.mark.any_database
 def test_a_dump_holds_no_secret(load):
     load(EXAMPLE)
     assert "whsec_" not in dump()
     assert "secret" not in dump()
 
 
+@pytest.mark.any_database
 def test_no_secret_is_printed(load):
     other = "whsec_YW5vdGhlci1zZWNyZXQtb2YtdGhlLXRlc3RzLTAxMjM="
     assert SECRET not in "\n".join(load(EXAMPLE))
@@ -134,12 +136,14 @@ def test_no_secret_is_printed(load):
     assert ExternalSystem.objects.get().signing_secret == other
 
 
+@pytest.mark.any_database
 def test_a_file_without_the_secret_leaves_the_present_one(load):
     load(EXAMPLE)
     assert load(EXAMPLE.replace("    signing_secret: ${ACME_SECRET}\n", "")) == ["nothing to change"]
     assert ExternalSystem.objects.get().signing_secret == SECRET
 
 
+@pytest.mark.any_database
 def test_an_empty_secret_removes_the_present_one(load):
     load(EXAMPLE)
     assert load(EXAMPLE.replace("${ACME_SECRET}", "''")) == ["external system ACME: signing_secret was removed"]
@@ -155,6 +159,7 @@ def test_only_what_differs_is_changed_and_told(load):
     ]
 
 
+@pytest.mark.any_database
 def test_enabling_a_system_says_how_much_waits(load):
     load(EXAMPLE.replace("enabled: true", "enabled: false"))
     ChangeFactory(owning_group=SupportGroup.objects.get(name="ACME Networks"))
@@ -163,6 +168,7 @@ def test_enabling_a_system_says_how_much_waits(load):
     assert told.startswith("external system ACME: enabled it; 1 waiting operation(s) are sent now, the oldest of 20")
 
 
+@pytest.mark.any_database
 def test_a_list_that_is_named_becomes_exactly_that_list(load):
     load(EXAMPLE)
     UserFactory(username="bob")
@@ -181,6 +187,7 @@ users: [{username: alice, roles: [Auditor, Change manager]}]
     ]
 
 
+@pytest.mark.any_database
 def test_what_the_file_does_not_name_stays(load):
     load(EXAMPLE)
     ExternalGroupFactory(group__name="BETA Servers", system__system_id="BETA")
@@ -206,6 +213,7 @@ def test_a_group_can_be_given_to_another_system_and_taken_back(load):
     assert not ExternalGroup.objects.exists()
 
 
+@pytest.mark.any_database
 def test_a_dollar_sign_can_be_written_as_it_is(load):
     load(EXAMPLE)
     load("external_systems: [{system_id: ACME, description: 'costs $5, $${NAME}, $$'}]")
@@ -226,6 +234,7 @@ def test_the_limits_of_a_system_are_loaded_told_and_dumped(load):
     assert (system.max_in_flight, system.rate_limit) == (8, None)
 
 
+@pytest.mark.any_database
 def test_a_file_without_the_limits_leaves_the_present_ones(load):
     load(EXAMPLE)
     load("external_systems: [{system_id: ACME, max_in_flight: 4, rate_limit: 90}]")
@@ -333,6 +342,7 @@ REFUSED = {
 }
 
 
+@pytest.mark.any_database
 @each_row("fault", REFUSED)
 def test_a_faulty_file_is_refused_with_the_place_of_the_fault_and_changes_nothing(load, fault):
     load(EXAMPLE)
@@ -353,12 +363,14 @@ def test_a_fault_at_the_end_undoes_what_came_before_it(load):
     assert everything() == before
 
 
+@pytest.mark.any_database
 def test_the_message_about_broken_yaml_does_not_quote_the_file(load):
     with pytest.raises(CommandError) as refusal:
         load(f"external_systems: [{{signing_secret: {SECRET}: x: y}}")
     assert SECRET not in str(refusal.value)
 
 
+@pytest.mark.any_database
 def test_a_missing_file_is_named(db, tmp_path):
     with pytest.raises(CommandError, match=r"none.yaml cannot be read: No such file or directory."):
         call_command("load_exchange", str(tmp_path / "none.yaml"))

@@ -22,8 +22,12 @@ NOTHING = "Nothing is stuck that you can mend."
 
 
 def needs(user) -> str:
-    """The text of the page under "Needs attention"."""
-    return text(web(user).get("/")).partition("Needs attention")[2].partition("External systems")[0]
+    """The text of the person's desk under "Needs attention"."""
+    return needs_on(web(user).get("/"))
+
+
+def needs_on(page) -> str:
+    return text(page).partition("Needs attention")[2].partition("External systems")[0]
 
 
 def systems(user) -> str:
@@ -87,6 +91,7 @@ def test_a_failed_incoming_operation_needs_a_person_until_it_comes_again(alice, 
     assert NOTHING in needs(alice)
 
 
+@pytest.mark.any_database
 def test_a_paused_system_with_operations_that_wait_needs_a_person(alice, audrey, acme):
     ExternalSystem.objects.update(paused_at=timezone.now(), pause_status=401)
     assert "Sending is paused" not in needs(alice)
@@ -107,6 +112,7 @@ def test_what_is_due_and_taken_by_no_worker_needs_a_person(alice, acme):
     assert "no worker has taken them. 1 operation waits." in said and "Nothing is stuck" not in said
 
 
+@pytest.mark.any_database
 def test_nobody_is_told_that_nothing_failed_who_would_not_see_it(alice, audrey, ingrid, acme):
     give(acme)
     alter(OutgoingOperation.objects.get(), status="Delivered", settled_at=timezone.now())
@@ -137,6 +143,7 @@ def test_a_rejected_change_needs_a_person_until_another_group_has_it(alice, acme
     assert NOTHING in needs(alice)
 
 
+@pytest.mark.any_database
 def test_a_rejected_change_that_is_abandoned_needs_nobody(alice, acme):
     change, _ = give(acme)
     reject(change, acme)
@@ -160,6 +167,7 @@ def test_the_oldest_of_all_systems_come_first_and_all_are_counted(alice, acme, b
 # --- Health ---
 
 
+@pytest.mark.any_database
 def test_health_is_said_in_words_with_what_waits_and_the_last_success(alice, acme, beta):
     assert re.search(r"ACME Flowing Waiting 0 Oldest – Last delivery none yet", systems(alice))
     _, delivered = give(acme)
@@ -171,6 +179,7 @@ def test_health_is_said_in_words_with_what_waits_and_the_last_success(alice, acm
     assert re.search(r"Waiting 1 for ACME Oldest 7.minutes ago Last delivery 2.hours ago", said)
 
 
+@pytest.mark.any_database
 @pytest.mark.parametrize(
     ("system", "control", "words"),
     [
@@ -195,6 +204,7 @@ def test_a_system_that_does_not_flow_says_since_when(alice, acme, system, contro
     assert f"ACME {words}" in systems(alice)
 
 
+@pytest.mark.any_database
 def test_without_a_system_the_desk_says_that_nothing_is_exchanged(alice, ingrid):
     said = "No external system is registered, so no change is exchanged."
     assert said in text(web(alice).get("/"))
@@ -205,6 +215,7 @@ def test_without_a_system_the_desk_says_that_nothing_is_exchanged(alice, ingrid)
 # --- It updates by itself ---
 
 
+@pytest.mark.any_database
 def test_htmx_gets_the_part_that_changes_alone(alice, acme):
     response = web(alice).get("/", headers=HTMX)
     content = response.content.decode()
@@ -214,6 +225,7 @@ def test_htmx_gets_the_part_that_changes_alone(alice, acme):
     assert "HX-Request" in response["Vary"]
 
 
+@pytest.mark.any_database
 def test_updating_can_be_stopped(alice):
     assert 'hx-trigger="every 10s, renew"' in web(alice).get("/").content.decode()
     stopped = web(alice).get("/?updates=stopped").content.decode()
@@ -221,6 +233,7 @@ def test_updating_can_be_stopped(alice):
     assert "Update every 10 seconds" in stopped
 
 
+@pytest.mark.any_database
 def test_htmx_of_a_session_that_ran_out_is_refused(db):
     assert web().get("/", headers=HTMX).status_code == 401
 
@@ -256,6 +269,7 @@ def test_operations_are_counted_by_the_hour_in_both_directions(alice, acme):
     assert sum(int(out) for _, out, _ in found) == 2
 
 
+@pytest.mark.any_database
 def test_a_number_of_the_chart_leads_to_its_operations(alice, acme):
     for _ in range(3):
         give(acme)
@@ -271,11 +285,13 @@ def test_a_number_of_the_chart_leads_to_its_operations(alice, acme):
         assert rows == int(number), address
 
 
+@pytest.mark.any_database
 def test_a_day_without_operations_says_so(alice):
     assert "No operation in the last 24 hours." in text(web(alice).get("/"))
     assert all(found[1:] == ("0", "0") for found in hours(alice))
 
 
+@pytest.mark.any_database
 def test_hours_that_are_over_are_not_counted_again(alice, acme):
     hours(alice)
     with CaptureQueriesContext(connection) as captured:

@@ -58,6 +58,7 @@ def test_what_is_generated_could_have_come_from_the_models(generated):
     )
 
 
+@pytest.mark.any_database
 def test_people_work_on_generated_changes_as_on_any_other(generated, page, signed_in_page, alice):
     change = Change.objects.filter(phase=Phase.LOG).first() or Change.objects.open().first()
     page = signed_in_page(alice)
@@ -70,6 +71,7 @@ def test_people_work_on_generated_changes_as_on_any_other(generated, page, signe
     assert ChangeFactory().pk > change.pk
 
 
+@pytest.mark.any_database
 def test_a_database_with_changes_is_left_alone_unless_told(transactional_db):
     ChangeFactory()
     before = {model: model.objects.count() for model in WRITTEN}
@@ -80,12 +82,14 @@ def test_a_database_with_changes_is_left_alone_unless_told(transactional_db):
     assert Change.objects.count() == 51
 
 
+@pytest.mark.any_database
 def test_settled_leaves_nothing_for_a_person(transactional_db):
     generate("--settled")
     assert set(OutgoingOperation.objects.values_list("status", flat=True)) == {"Delivered"}
     assert outbox.claim(10) == []
 
 
+@pytest.mark.any_database
 def test_partners_that_are_registered_can_be_named(transactional_db, acme):
     generate("--partners", "ACME", count=100)
     assert list(ExternalSystem.objects.all()) == [acme]
@@ -94,6 +98,7 @@ def test_partners_that_are_registered_can_be_named(transactional_db, acme):
     assert held.exists()
 
 
+@pytest.mark.any_database
 @pytest.mark.parametrize("options", [["--count=0"], ["--count=10", "--operations=-1"]])
 def test_numbers_that_make_no_sense_are_refused(transactional_db, options):
     with pytest.raises(CommandError, match="--count must be 1 or more"):

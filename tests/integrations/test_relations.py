@@ -122,6 +122,7 @@ def test_the_filter_of_the_api_finds_what_is_linked_now(api, alice, acme, events
     assert [each["number"] for each in found] == ([change.number] if linked else [])
 
 
+@pytest.mark.any_database
 @pytest.mark.parametrize(
     ("events", "said"),
     [

@@ -47,6 +47,7 @@ def half_signed_in(name="ingrid", **headers):
 # --- Who must have one ---
 
 
+@pytest.mark.any_database
 @each_row("path", PAGES)
 @each_row("name", ["ingrid", "root"])
 def test_who_must_have_one_and_has_none_reaches_nothing_but_the_page_to_set_it_up(required, ingrid, root, name, path):
@@ -57,6 +58,7 @@ def test_who_must_have_one_and_has_none_reaches_nothing_but_the_page_to_set_it_u
     assert "Your role needs a second factor." in text(client.get(SECURITY))
 
 
+@pytest.mark.any_database
 @each_row("name", ["alice", "carol", "audrey"])
 def test_others_are_not_asked(required, alice, carol, audrey, name):
     client = signed_in(name)
@@ -64,6 +66,7 @@ def test_others_are_not_asked(required, alice, carol, audrey, name):
     assert "Your role needs" not in text(client.get(SECURITY))
 
 
+@pytest.mark.any_database
 def test_a_role_that_is_given_later_asks_on_the_next_page(required, alice, ingrid):
     client = signed_in("alice")
     assert client.get("/").status_code == 200
@@ -71,10 +74,12 @@ def test_a_role_that_is_given_later_asks_on_the_next_page(required, alice, ingri
     assert client.get("/")["Location"] == SECURITY
 
 
+@pytest.mark.any_database
 def test_the_api_is_called_by_token_and_asks_for_none(required, ingrid, api):
     assert api(ingrid).get("/api/v1/changes/").status_code == 200
 
 
+@pytest.mark.any_database
 def test_after_setting_it_up_all_pages_are_open_and_a_sign_in_takes_two_steps(required, ingrid):
     client = signed_in("ingrid")
     secret, codes = set_up_app(client)
@@ -87,6 +92,7 @@ def test_after_setting_it_up_all_pages_are_open_and_a_sign_in_takes_two_steps(re
     assert again.get("/exchange/").status_code == 200
 
 
+@pytest.mark.any_database
 def test_recovery_codes_are_shown_once(ingrid):
     client = signed_in("ingrid")
     _, codes = set_up_app(client)
@@ -95,6 +101,7 @@ def test_recovery_codes_are_shown_once(ingrid):
     assert client.get("/accounts/security/recovery-codes/download/").status_code == 403
 
 
+@pytest.mark.any_database
 def test_the_last_one_is_not_removed_while_the_role_needs_it(required, ingrid, phone):
     client = half_signed_in()
     give_code(client, code_of(phone[0]))
@@ -103,6 +110,7 @@ def test_the_last_one_is_not_removed_while_the_role_needs_it(required, ingrid, p
     assert Authenticator.objects.filter(type="totp").exists()
 
 
+@pytest.mark.any_database
 def test_who_does_not_need_it_may_remove_it(alice):
     client = signed_in("alice")
     set_up_app(client)
@@ -158,6 +166,7 @@ def test_of_two_who_send_the_same_code_at_once_one_gets_in(settings, phone):
     assert sum(is_signed_in(client) for client in clients) == 1
 
 
+@pytest.mark.any_database
 @each_row("minutes, accepted", [(-2, False), (0, True), (2, False)])
 def test_an_old_or_a_future_code_is_not_accepted(phone, minutes, accepted):
     client = half_signed_in()
@@ -187,6 +196,7 @@ def test_guessing_codes_locks_the_account_and_the_right_password_in_between_does
         assert not is_signed_in(waiting)
 
 
+@pytest.mark.any_database
 def test_wrong_codes_while_confirming_count_as_well(phone):
     client = half_signed_in()
     give_code(client, code_of(phone[0]))
@@ -196,6 +206,7 @@ def test_wrong_codes_while_confirming_count_as_well(phone):
     assert is_signed_in(client)
 
 
+@pytest.mark.any_database
 @each_row("path", [SECOND_STEP, "/accounts/security/", "/accounts/security/totp/activate/", "/accounts/confirm/"])
 def test_without_the_password_there_is_no_second_step(phone, path):
     client = Client()
@@ -204,6 +215,7 @@ def test_without_the_password_there_is_no_second_step(phone, path):
     assert not is_signed_in(client)
 
 
+@pytest.mark.any_database
 @each_row(
     "path", ["/accounts/security/", "/accounts/security/totp/activate/", "/accounts/sessions/", "/accounts/password/"]
 )
@@ -211,6 +223,7 @@ def test_the_password_alone_does_not_reach_the_pages_that_would_set_up_another_f
     assert half_signed_in().get(path)["Location"].startswith(LOGIN)
 
 
+@pytest.mark.any_database
 @each_row("credential", ["{}", "null", "[]", "nonsense", '{"id": "x"}', '{"id":"AA","rawId":"AA","type":"public-key"}'])
 def test_a_forged_security_key_is_refused_and_counts(phone, credential):
     client = half_signed_in()
@@ -220,6 +233,7 @@ def test_a_forged_security_key_is_refused_and_counts(phone, credential):
     assert not is_signed_in(client)
 
 
+@pytest.mark.any_database
 @each_row("credential", ["{}", "[]", "nonsense", '{"id": "x"}', '{"id":"AA","rawId":"AA","response":{},"type":"x"}'])
 def test_a_forged_new_key_is_refused(alice, credential):
     client = signed_in("alice")
@@ -229,6 +243,7 @@ def test_a_forged_new_key_is_refused(alice, credential):
     assert not Authenticator.objects.exists()
 
 
+@pytest.mark.any_database
 def test_a_session_changes_its_key_at_the_second_step(phone):
     client = half_signed_in()
     before = client.cookies["sessionid"].value
@@ -239,6 +254,7 @@ def test_a_session_changes_its_key_at_the_second_step(phone):
     assert not is_signed_in(thief)
 
 
+@pytest.mark.any_database
 def test_half_a_sign_in_ends_after_a_quarter_of_an_hour(phone):
     client = half_signed_in()
     with time_machine.travel(timezone.now() + timedelta(minutes=16)):
@@ -252,6 +268,7 @@ def test_the_secret_is_not_readable_in_the_database(phone):
     assert not any(code in stored for code in codes)
 
 
+@pytest.mark.any_database
 def test_a_new_key_is_brought_in_without_losing_a_second_factor(settings, phone):
     secret, codes = phone
     settings.FIELD_ENCRYPTION_KEYS = [Fernet.generate_key().decode(), *settings.FIELD_ENCRYPTION_KEYS]
@@ -264,6 +281,7 @@ def test_a_new_key_is_brought_in_without_losing_a_second_factor(settings, phone)
     assert give_code(half_signed_in(), codes[0])["Location"] == "/"
 
 
+@pytest.mark.any_database
 def test_without_its_key_a_second_factor_lets_nobody_in_and_says_so(settings, phone):
     settings.SECRET_KEY, settings.FIELD_ENCRYPTION_KEYS = "another key", []
     client = half_signed_in()
@@ -275,6 +293,7 @@ def test_without_its_key_a_second_factor_lets_nobody_in_and_says_so(settings, ph
 # --- When it is lost ---
 
 
+@pytest.mark.any_database
 def test_an_administrator_removes_it_others_see_that_and_the_sessions_end(phone, ingrid, root):
     lost = half_signed_in()
     give_code(lost, code_of(phone[0]))
@@ -287,12 +306,14 @@ def test_an_administrator_removes_it_others_see_that_and_the_sessions_end(phone,
     assert attempt(Client(), "ingrid")["Location"] == "/"
 
 
+@pytest.mark.any_database
 def test_a_user_administrator_without_the_right_does_not_remove_it(phone, ingrid, audrey):
     chosen = {"action": "take_away_second_factor", "_selected_action": [str(ingrid.pk)]}
     signed_in("audrey").post("/admin/auth/user/", chosen)
     assert Authenticator.objects.exists()
 
 
+@pytest.mark.any_database
 def test_a_command_removes_it(phone, capsys):
     call_command("remove_second_factor", "ingrid")
     assert "ingrid" in capsys.readouterr().out

@@ -148,6 +148,7 @@ def test_one_person_and_all_strangers_have_a_bound_and_more_is_told_once(alice, 
         assert told(before)[-1] == "Refused sign-in for alice from 203.0.113.7."
 
 
+@pytest.mark.any_database
 def test_ten_thousand_wrong_passwords_make_a_bounded_number_of_entries(alice, monkeypatch):
     """The lock lets ten through. What comes meanwhile is counted."""
     with time_machine.travel(timezone.now().replace(second=1), tick=False):
@@ -162,6 +163,7 @@ def test_ten_thousand_wrong_passwords_make_a_bounded_number_of_entries(alice, mo
 # --- Secrets ---
 
 
+@pytest.mark.any_database
 def test_no_secret_of_any_kind_is_in_the_log(alice, ingrid, acme, api, settings):
     settings.REQUIRE_SECOND_FACTOR_FOR = frozenset()
     secret, codes = set_up_app(signed_in("alice"))
@@ -207,6 +209,7 @@ def sent() -> list[tuple[str, str]]:
     return sorted((message.to[0], message.subject) for message in mail.outbox)
 
 
+@pytest.mark.any_database
 def test_new_rights_are_mailed_to_the_other_administrators_in_their_language(administrators):
     ingrid, _ = administrators
     with acting(ingrid):
@@ -228,12 +231,14 @@ def test_new_rights_are_mailed_to_the_other_administrators_in_their_language(adm
     assert len(mail.outbox) == 3
 
 
+@pytest.mark.any_database
 def test_what_the_system_does_is_mailed_to_all_of_them(administrators):
     AuthToken.objects.create(UserFactory(username="bob"))
     assert [to for to, _ in sent()] == ["ingrid@example.com", "root@example.com"]
     assert "made the API token" in mail.outbox[0].subject + mail.outbox[1].subject
 
 
+@pytest.mark.any_database
 def test_a_mail_server_that_is_away_gets_the_mail_later(administrators, monkeypatch):
     AuthToken.objects.create(UserFactory(username="bob"))
 
@@ -249,6 +254,7 @@ def test_a_mail_server_that_is_away_gets_the_mail_later(administrators, monkeypa
     assert not SecurityMail.objects.exists()
 
 
+@pytest.mark.any_database
 def test_without_a_mail_server_nothing_is_kept_to_be_sent(administrators, settings):
     settings.HAS_MAIL = False
     AuthToken.objects.create(UserFactory(username="bob"))

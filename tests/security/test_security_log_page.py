@@ -52,6 +52,7 @@ CHANGED, REFUSED = "alice changed the system ACME.", "alice was refused: GET /ad
 EACH = [GIVEN, TAKEN, CHANGED, REFUSED]
 
 
+@pytest.mark.any_database
 @pytest.mark.parametrize(
     ("person", "status"),
     [("alice", 403), ("carol", 403), ("ingrid", 200), ("audrey", 200), ("root", 200)],
@@ -69,6 +70,7 @@ def test_auditors_integration_administrators_and_superusers_read_it(request, db,
     assert (f'href="{PAGE}"' in client.get("/").content.decode()) == (status == 200)
 
 
+@pytest.mark.any_database
 def test_who_is_not_signed_in_signs_in_first(db):
     assert web().get(PAGE)["Location"].startswith("/accounts/login/")
 
@@ -101,6 +103,7 @@ def test_a_filter_shows_what_matches_the_newest_first(log, query, expected):
         assert "No event matches" in said
 
 
+@pytest.mark.any_database
 @each_row("query", ["kind=nonsense", "since=never&zone=UTC", "kind=topic:nonsense"])
 def test_a_filter_that_does_not_exist_is_said_so(log, query):
     client = web(log)
@@ -108,6 +111,7 @@ def test_a_filter_that_does_not_exist_is_said_so(log, query):
     assert client.get(f"{PAGE}export.csv?{query}")["Location"].startswith(f"{PAGE}?")
 
 
+@pytest.mark.any_database
 def test_a_request_by_htmx_gets_the_rows_alone(log):
     part = web(log).get(f"{PAGE}?person=alice", headers=asked_for()).content.decode()
     assert GIVEN in part
@@ -156,6 +160,7 @@ def test_the_export_has_what_is_filtered_in_english_and_runs_no_formula(log):
     assert exported.details == {"filters": {"kind": "topic:account"}}
 
 
+@pytest.mark.any_database
 def test_a_name_cannot_break_the_page(log):
     record("account_created", Subject("auth.user", "9", "<script>alert(1)</script> %(actor)s \u202e"))
     page = web(log).get(PAGE).content.decode()
@@ -164,6 +169,7 @@ def test_a_name_cannot_break_the_page(log):
     assert "\u202e" not in page
 
 
+@pytest.mark.any_database
 def test_every_kind_has_a_sentence_that_needs_only_what_is_recorded(db):
     placeholders = {"actor", "object", "address"}
     for kind in kinds.KINDS.values():

@@ -62,6 +62,7 @@ def test_the_pause_grows_with_each_wrong_password_up_to_a_quarter_of_an_hour(ali
         assert guess(9).status_code == 200
 
 
+@pytest.mark.any_database
 def test_a_try_while_it_is_locked_does_not_make_the_pause_longer(alice):
     with time_machine.travel(timezone.now(), tick=False) as clock:
         guess(10)
@@ -69,6 +70,7 @@ def test_a_try_while_it_is_locked_does_not_make_the_pause_longer(alice):
         assert guess(5)["Retry-After"] == "30"
 
 
+@pytest.mark.any_database
 def test_who_is_signed_in_goes_on_while_somebody_locks_the_account(alice):
     client = signed_in("alice")
     guess(30, **ELSEWHERE)
@@ -91,6 +93,7 @@ def test_an_insider_who_signs_in_between_guesses_does_not_free_the_address(alice
     assert guess(1, **ELSEWHERE).status_code == 429
 
 
+@pytest.mark.any_database
 def test_an_address_in_a_header_that_anybody_can_write_changes_nothing(alice):
     for number in range(10):
         response = guess(1, **ELSEWHERE, HTTP_X_FORWARDED_FOR=f"198.51.100.{number}")
@@ -98,11 +101,13 @@ def test_an_address_in_a_header_that_anybody_can_write_changes_nothing(alice):
     assert {*AccessAttempt.objects.values_list("ip_address", flat=True)} == {ELSEWHERE["REMOTE_ADDR"]}
 
 
+@pytest.mark.any_database
 def test_a_server_behind_a_unix_socket_sees_no_address_and_counts_all_the_same(alice):
     signed_in("alice", REMOTE_ADDR="")
     assert guess(10, REMOTE_ADDR="").status_code == 429
 
 
+@pytest.mark.any_database
 def test_another_browser_makes_no_difference(alice):
     for number in range(10):
         response = guess(1, HTTP_USER_AGENT=f"Browser/{number}")
@@ -123,6 +128,7 @@ def test_what_was_typed_is_not_kept(alice):
 # --- Finding out who has an account ---
 
 
+@pytest.mark.any_database
 def test_the_answer_is_the_same_whether_or_not_the_account_exists(alice, acme):
     UserFactory(username="gone", is_active=False)
     User.objects.create_user("machine")
@@ -133,6 +139,7 @@ def test_the_answer_is_the_same_whether_or_not_the_account_exists(alice, acme):
     assert len(answers) == 1
 
 
+@pytest.mark.any_database
 def test_as_many_passwords_are_hashed_for_a_name_without_an_account(alice, monkeypatch):
     made = []
     monkeypatch.setattr(
@@ -147,6 +154,7 @@ def test_as_many_passwords_are_hashed_for_a_name_without_an_account(alice, monke
 # --- Being led elsewhere ---
 
 
+@pytest.mark.any_database
 @each_row(
     "wanted",
     [
@@ -166,6 +174,7 @@ def test_signing_in_leads_to_no_other_host(alice, wanted):
     assert f'href="{wanted}' not in page
 
 
+@pytest.mark.any_database
 def test_a_session_that_somebody_fixed_before_is_not_signed_in(alice):
     victim = Client()
     victim.get("/changes/")
@@ -179,6 +188,7 @@ def test_a_session_that_somebody_fixed_before_is_not_signed_in(alice):
     assert not is_signed_in(attacker)
 
 
+@pytest.mark.any_database
 def test_a_form_from_elsewhere_signs_nobody_in(alice):
     client = Client(enforce_csrf_checks=True)
     assert attempt(client, "alice").status_code == 403
@@ -188,6 +198,7 @@ def test_a_form_from_elsewhere_signs_nobody_in(alice):
 # --- Accounts and passwords from before ---
 
 
+@pytest.mark.any_database
 def test_a_password_that_django_hashed_before_goes_on_working(db, settings):
     settings.PASSWORD_HASHERS = ["changes.pages.sign_in.hashing.FewAtOnce"]
     known = PBKDF2PasswordHasher().encode(PASSWORD, "salt", 1000)
@@ -203,6 +214,7 @@ def test_a_sign_in_works_behind_a_pool_of_connections_that_loses_cursors(alice):
     assert [query["sql"] for query in queries if "CURSOR" in query["sql"]] == []
 
 
+@pytest.mark.any_database
 def test_there_is_no_sign_up(client):
     for address in ("/accounts/signup/", "/accounts/email/", "/accounts/login/code/", "/accounts/social/signup/"):
         assert client.get(address).status_code == 404
@@ -211,6 +223,7 @@ def test_there_is_no_sign_up(client):
 # --- A flood of passwords ---
 
 
+@pytest.mark.any_database
 @pytest.mark.django_db(transaction=True)
 def test_two_passwords_are_hashed_at_a_time_and_a_flood_is_told_to_come_back(settings, alice, monkeypatch):
     settings.PASSWORD_HASHERS = ["changes.pages.sign_in.hashing.FewAtOnce"]
@@ -257,6 +270,7 @@ def in_thread(name):
         connection.close()
 
 
+@pytest.mark.any_database
 def test_a_third_password_waits_for_its_turn(monkeypatch):
     monkeypatch.setattr(hashing._turns, "seconds", 5)
     order, busy = [], threading.Barrier(3)

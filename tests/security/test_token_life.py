@@ -38,6 +38,7 @@ DAY = timedelta(days=1)
 # --- How long a token lives ---
 
 
+@pytest.mark.any_database
 def test_a_new_token_lives_for_a_year_or_as_the_setting_says(root, alice, settings):
     for days in (365, 30):
         settings.API_TOKEN_DAYS = days
@@ -49,6 +50,7 @@ def test_a_new_token_lives_for_a_year_or_as_the_setting_says(root, alice, settin
             assert abs(token.expiry - timezone.now() - days * DAY) < timedelta(minutes=5)
 
 
+@pytest.mark.any_database
 def test_no_end_is_chosen_explicitly(root, alice):
     page = post_form(web(root), f"{LIST}add/", user=str(alice.pk), expiry="")
     assert errors(page) == {"expiry": ["Give a time, or tick “No end”."]}
@@ -82,6 +84,7 @@ def test_a_use_is_noted_with_the_callers_address_and_not_at_each_call(alice, acm
         assert noted == [("203.0.113.1", 0), ("203.0.113.1", 4), ("203.0.113.3", 0), ("203.0.113.3", 3)]
 
 
+@pytest.mark.any_database
 def test_the_address_is_the_one_that_our_own_proxy_names(alice, settings):
     row, token = AuthToken.objects.create(alice)
     forged = {"HTTP_X_FORWARDED_FOR": "198.51.100.7", "REMOTE_ADDR": "203.0.113.1"}
@@ -93,6 +96,7 @@ def test_the_address_is_the_one_that_our_own_proxy_names(alice, settings):
     assert TokenLife.objects.get(token=row).last_used_from == "198.51.100.7"
 
 
+@pytest.mark.any_database
 def test_a_call_costs_one_query_for_the_caller_as_ever(alice, acme):
     for user in (alice, acme.authorized_user):
         token = AuthToken.objects.create(user)[1]
@@ -104,6 +108,7 @@ def test_a_call_costs_one_query_for_the_caller_as_ever(alice, acme):
         assert about[0].lstrip().startswith("SELECT")
 
 
+@pytest.mark.any_database
 @each_row("status", ["expired", "of an inactive account", "made up"])
 def test_a_refused_call_is_no_use(alice, status):
     _row, token = AuthToken.objects.create(alice)
@@ -230,6 +235,7 @@ def test_people_are_told_two_weeks_before_and_once(addresses, alice, days, befor
         assert told() == []
 
 
+@pytest.mark.any_database
 def test_the_mail_says_which_token_and_does_not_tell_a_partner_who_administers(addresses, acme, ingrid):
     token = made(acme.authorized_user, 365)
     Preferences.objects.create(user=ingrid, language="de", time_zone="Europe/Berlin")
@@ -280,6 +286,7 @@ def test_one_refused_address_does_not_send_the_others_twice(addresses, settings,
         assert told() == []
 
 
+@pytest.mark.any_database
 @each_row(
     "left, said",
     [

@@ -137,6 +137,7 @@ def answers(tokens):
     return {name: answer_to(token) for name, token in tokens.items()}
 
 
+@pytest.mark.any_database
 @each_row("way", REVOKES)
 def test_the_tokens_of_an_account_end_with_it_and_do_not_come_back(tokens, alice, way):
     assert set(answers(tokens).values()) == {200}
@@ -195,6 +196,7 @@ def a_save_that_is_refused(user):
     assert errors(response)["username"]
 
 
+@pytest.mark.any_database
 @each_row(
     "way",
     [
@@ -215,6 +217,7 @@ def test_nothing_else_revokes_tokens(tokens, alice, settings, way):
 # --- Pages say it before, and afterwards ---
 
 
+@pytest.mark.any_database
 @each_row(
     "path, person, said",
     [
@@ -233,6 +236,7 @@ def test_a_page_says_before_how_many_tokens_are_revoked(tokens, alice, acme, roo
     assert "revoke" not in text(web(User.objects.get(username=person)).get(path.format(**keys)))
 
 
+@pytest.mark.any_database
 def test_the_page_of_the_link_in_a_mail_says_it_too(tokens, alice):
     key = f"{user_pk_to_url_str(alice)}-{default_token_generator.make_token(alice)}"
     assert "This also revokes 2 API tokens of this account" in text(
@@ -240,6 +244,7 @@ def test_the_page_of_the_link_in_a_mail_says_it_too(tokens, alice):
     )
 
 
+@pytest.mark.any_database
 def test_afterwards_the_administration_says_how_many_it_were(tokens, alice):
     page = post_form(root_client(), admin_page(alice), is_active=None, follow=True)
     assert "2 API tokens of alice are revoked." in messages(page)

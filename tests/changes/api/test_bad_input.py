@@ -134,6 +134,7 @@ def refused(api, change, carol):
     return refused
 
 
+@pytest.mark.any_database
 @each_row("name", BODIES)
 @each_row(("method", "path"), [("POST", ""), ("PATCH", "{change}/")])
 def test_a_body_that_cannot_be_read(refused, name, method, path):
@@ -151,16 +152,19 @@ def test_a_value_that_a_field_does_not_take(refused, name, value, words):
         assert len(error["detail"]) < 500
 
 
+@pytest.mark.any_database
 def test_every_wrong_field_is_named_at_once(refused):
     errors = refused("PATCH", "{change}/", {"title": 5, "risk": "x", "size": 1, "planned_end": "x", "reason": "Good"})
     assert {error["attr"] for error in errors} == {"title", "risk", "size", "planned_end"}
 
 
+@pytest.mark.any_database
 def test_thousands_of_wrong_fields_are_not_all_named(refused):
     body = json.dumps({"title": "Another", **{f"field{i}": 1 for i in range(9_000)}})
     assert len(refused("PATCH", "{change}/", body)) == 20
 
 
+@pytest.mark.any_database
 @each_row(
     ("path", "body", "attr", "words"),
     [
@@ -196,6 +200,7 @@ def test_an_addition_with_a_value_that_is_not_taken(refused, path, body, attr, w
     assert words in error["detail"]
 
 
+@pytest.mark.any_database
 def test_a_create_without_a_body_lacks_its_title(refused):
     (error,) = refused("POST", "", "")
     assert (error["attr"], error["code"]) == ("title", "required")
@@ -209,6 +214,7 @@ class TestUploads:
     def file(self, content=b"content", name="plan.pdf", content_type="application/pdf"):
         return SimpleUploadedFile(name, content, content_type)
 
+    @pytest.mark.any_database
     @each_row(
         ("form", "status", "attr", "words"),
         [
@@ -229,6 +235,7 @@ class TestUploads:
         assert error["attr"] == attr
         assert words in error["detail"]
 
+    @pytest.mark.any_database
     @pytest.mark.parametrize(
         ("body", "content_type"),
         [
@@ -248,6 +255,7 @@ class TestUploads:
         assert answer.status_code == 400
         assert not Attachment.objects.exists()
 
+    @pytest.mark.any_database
     def test_a_final_phase_checks_files_just_as_well(self, api, carol):
         change = change_in(Phase.CLOSE)
         address = f"{CHANGES}{change.number}/attachments/"

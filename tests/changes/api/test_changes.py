@@ -26,6 +26,7 @@ def numbers(answer):
     return [change["number"] for change in answer.json()["results"]]
 
 
+@pytest.mark.any_database
 @pytest.mark.parametrize(
     "make",
     [
@@ -49,6 +50,7 @@ def test_a_change_reads_as_in_a_payload_with_its_last_activity(api, alice, acme,
     assert "external_references" not in ChangeSerializer(change).data
 
 
+@pytest.mark.any_database
 def test_the_etag_of_a_change_begins_with_its_version(api, alice):
     change = ChangeFactory()
     change.title = "Another"
@@ -57,6 +59,7 @@ def test_the_etag_of_a_change_begins_with_its_version(api, alice):
     assert re.fullmatch('"2-[0-9a-f]{16}"', answer.headers["ETag"])
 
 
+@pytest.mark.any_database
 @each_row(
     ("header", "status"),
     [
@@ -133,6 +136,7 @@ class TestFilters:
         assert numbers(api(audrey).get(f"{CHANGES}?updated_since={later}")) == []
 
 
+@pytest.mark.any_database
 @each_row(
     ("query", "attr", "words"),
     [
@@ -171,6 +175,7 @@ def test_a_parameter_that_cannot_be_used_is_named(api, audrey, query, attr, word
     assert words in answer.json()["errors"][0]["detail"]
 
 
+@pytest.mark.any_database
 @pytest.mark.parametrize("address", ["", "transitions/", "comments/", "attachments/", "approvals/"])
 def test_no_address_ignores_an_unknown_parameter(api, audrey, address):
     number = ChangeFactory().number
@@ -290,6 +295,7 @@ class TestPages:
         assert api(audrey).get(answer.json()["next"].replace("ordering=title", "ordering=number")).status_code == 400
 
 
+@pytest.mark.any_database
 @pytest.mark.parametrize("kind", ["changes", "comments", "attachments", "approvals"])
 def test_a_longer_list_takes_no_more_queries(api, alice, acme, django_assert_num_queries, add_rows, kind):
     client = api(alice)
@@ -307,6 +313,7 @@ def _queries(client, address):
     return len(queries)
 
 
+@pytest.mark.any_database
 def test_staff_see_every_change(api, alice, carol, ingrid, audrey):
     change = ChangeFactory(requested_by=UserFactory(username="bob"))
     for user in (alice, carol, ingrid, audrey):

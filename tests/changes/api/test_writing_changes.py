@@ -33,6 +33,7 @@ FULL = {
 
 
 class TestCreating:
+    @pytest.mark.any_database
     def test_a_title_is_enough(self, api, alice):
         answer = api(alice).post(CHANGES, {"title": "New"})
         assert answer.status_code == 201
@@ -53,6 +54,7 @@ class TestCreating:
         assert answer.json()["priority"] == "Critical"
         assert api(alice).get(answer.headers["Location"]).json() == answer.json()
 
+    @pytest.mark.any_database
     def test_the_history_names_the_caller(self, api, alice):
         api(alice).post(CHANGES, {"title": "New"})
         assert Change.objects.get().history.get().history_user == alice
@@ -89,6 +91,7 @@ class TestEditing:
         }
         assert answer.json() == api(alice).get(address).json()
 
+    @pytest.mark.any_database
     @each_row(
         "name",
         ["risk", "completion_code", "owning_group", "planned_start", "planned_end", "actual_start", "actual_end"],
@@ -105,6 +108,7 @@ class TestEditing:
         assert answer.status_code == 200
         assert answer.json()[name] is None
 
+    @pytest.mark.any_database
     @each_row(
         "name", ["description", "category", "service", "reason", "justification", "implementation_plan", "backout_plan"]
     )
@@ -150,6 +154,7 @@ class TestEditing:
         assert answer.headers["Content-Type"] == "application/problem+json"
         assert Change.objects.get().title == "Replace core switch"
 
+    @pytest.mark.any_database
     @pytest.mark.parametrize(
         ("body", "attr"),
         [
@@ -165,6 +170,7 @@ class TestEditing:
         assert [error["attr"] for error in answer.json()["errors"]] == [attr]
         assert Change.objects.get().version == 1
 
+    @pytest.mark.any_database
     @pytest.mark.parametrize("phase", [Phase.CLOSE, Phase.ABANDON])
     def test_a_final_phase_is_read_only(self, api, alice, phase):
         change = change_in(phase)
@@ -174,17 +180,20 @@ class TestEditing:
         assert "read-only" in answer.json()["detail"]
         assert Change.objects.get().title == "Replace core switch"
 
+    @pytest.mark.any_database
     def test_the_type_is_fixed_once_the_change_left_log(self, api, alice):
         change = change_in(Phase.PLAN)
         answer = api(alice).patch(f"{CHANGES}{change.number}/", {"change_type": "Standard"})
         assert (answer.status_code, answer.json()["errors"][0]["attr"]) == (409, "change_type")
         assert Change.objects.get().change_type == "Normal"
 
+    @pytest.mark.any_database
     def test_the_history_names_the_caller(self, api, carol, change, address):
         api(carol).patch(address, {"title": "Another"})
         assert change.history.latest().history_user == carol
 
 
+@pytest.mark.any_database
 def test_a_body_of_any_size_that_the_limit_allows_is_read(api, alice, settings):
     settings.DATA_UPLOAD_MAX_MEMORY_SIZE = 1000
     change = ChangeFactory()

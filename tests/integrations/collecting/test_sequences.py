@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import time_machine
 from django.conf import settings as django_settings
-from django.db import transaction
+from django.db import connection, transaction
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
@@ -229,7 +229,7 @@ def test_each_operation_is_delivered_once_and_in_order(machine):
     run_state_machine_as_test(
         machine,
         settings=settings(
-            max_examples=examples(12),
+            max_examples=examples(12 if connection.vendor == "postgresql" else 4),
             stateful_step_count=25,
             deadline=None,
             phases=[Phase.generate],

@@ -72,6 +72,7 @@ class TestAnswers:
         b"x" * 200_000,
     ]
 
+    @pytest.mark.any_database
     @pytest.mark.parametrize("body", UNUSABLE, ids=range(len(UNUSABLE)))
     def test_one_that_cannot_be_used_fails_no_delivery_and_is_kept(self, acme, partner, change, body):
         ExternalReference.objects.create(change=ChangeFactory(), system=acme, external_id="TAKEN")
@@ -84,6 +85,7 @@ class TestAnswers:
         assert attempt.answer
         assert not ExternalReference.objects.filter(change=change).exists()
 
+    @pytest.mark.any_database
     def test_of_one_that_can_be_used_in_part_that_part_is(self, partner, change):
         partner.default = answer(200, {**self.RECORD, "external_status": True})
         delivery.drain()
@@ -91,6 +93,7 @@ class TestAnswers:
         assert (reference.external_id, reference.external_status) == ("A-1", "")
         assert "external_status" in DeliveryAttempt.objects.get().note
 
+    @pytest.mark.any_database
     def test_a_link_that_is_no_web_address_is_left_out(self, partner, change):
         partner.default = answer(200, {**self.RECORD, "external_url": "javascript:alert(1)"})
         delivery.drain()
@@ -114,6 +117,7 @@ class TestAnswers:
         assert (first().status, ExternalReference.objects.count()) == ("Delivered", 0)
         assert "rejected" in DeliveryAttempt.objects.get().note
 
+    @pytest.mark.any_database
     def test_an_empty_one_is_fine(self, partner, change):
         partner.default = answer(204)
         delivery.drain()
@@ -122,6 +126,7 @@ class TestAnswers:
 
 
 class TestWhatIsSent:
+    @pytest.mark.any_database
     def test_the_message_has_the_members_of_the_contract(self, acme, partner, change, alice):
         comment(change, alice, "Parts?")
         delivery.drain()
@@ -137,6 +142,7 @@ class TestWhatIsSent:
         assert update["comment"]["body"] == "Parts?"
         assert update["comment"]["author"] == "alice"
 
+    @pytest.mark.any_database
     @pytest.mark.parametrize("package", [standardwebhooks, svix], ids=lambda package: package.__name__)
     def test_it_is_signed_as_standard_webhooks_says(self, acme, partner, change, package):
         acme.previous_signing_secret, acme.signing_secret = acme.signing_secret, new_secret()
@@ -151,6 +157,7 @@ class TestWhatIsSent:
         assert headers["User-Agent"].startswith("casexchange/")
         assert headers["Content-Type"] == "application/json"
 
+    @pytest.mark.any_database
     def test_no_redirect_is_followed(self, partner, change):
         partner.script = [answer(307, None, Location=partner.url)]
         delivery.drain()
@@ -158,6 +165,7 @@ class TestWhatIsSent:
 
 
 class TestAddresses:
+    @pytest.mark.any_database
     @pytest.mark.parametrize(
         "host",
         [
@@ -197,6 +205,7 @@ class TestAddresses:
         transport.close()
         assert refused.value.permanent, str(refused.value)
 
+    @pytest.mark.any_database
     def test_in_clear_text_only_allowed_networks_are_reached(self, db):
         transport = HttpTransport([ip_network("127.0.0.0/8")])
         request = Request("http://93.184.216.34/operations", {}, b"{}", 5)
@@ -205,6 +214,7 @@ class TestAddresses:
         transport.close()
         assert refused.value.permanent and refused.value.kind == "address_not_allowed"
 
+    @pytest.mark.any_database
     def test_a_refused_address_waits_for_a_person(self, acme, change, partner, monkeypatch):
         monkeypatch.setattr(delivery, "_transport", lambda pid: HttpTransport([]))
         delivery.drain()

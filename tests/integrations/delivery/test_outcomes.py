@@ -26,6 +26,7 @@ OUTCOMES = {
 }
 
 
+@pytest.mark.any_database
 @pytest.mark.parametrize(("outcome", "status"), [(name, code) for name, codes in OUTCOMES.items() for code in codes])
 def test_each_status_has_its_outcome(acme, partner, change, outcome, status):
     partner.default = answer(status, None, Location="http://127.0.0.1:9/elsewhere")
@@ -102,6 +103,7 @@ class TestPauses:
             due_now()
         assert len(pauses) > 1
 
+    @pytest.mark.any_database
     @pytest.mark.parametrize("form", ["seconds", "date"])
     def test_retry_after_is_honoured(self, partner, change, settings, form):
         settings.DELIVERY_RETRY_SCHEDULE = [5]
@@ -111,6 +113,7 @@ class TestPauses:
         delivery.drain()
         assert abs((first().next_try_at - until).total_seconds()) < 10
 
+    @pytest.mark.any_database
     @pytest.mark.parametrize(
         "text",
         [
@@ -126,6 +129,7 @@ class TestPauses:
         delivery.drain()
         assert (first().next_try_at - before).total_seconds() < 15
 
+    @pytest.mark.any_database
     def test_an_absurd_one_is_cut_to_a_day(self, partner, change):
         partner.default = answer(503, None, Retry_After="999999999")
         before = timezone.now()
@@ -149,6 +153,7 @@ class TestAttempts:
         assert len(first().attempts.get().answer) == sending.ANSWER_KEPT
 
 
+@pytest.mark.any_database
 def test_waiting_for_a_connection_uses_up_no_time(acme, partner):
     """There are more requests than a connection pool would hold. The time limit of each begins when it is sent."""
     partner.default = lambda handler: (time.sleep(0.3), answer(200)(handler))

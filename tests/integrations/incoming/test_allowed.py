@@ -63,6 +63,7 @@ def test_a_partner_creates_changes_of_the_allowed_types(send, acme, types, wante
     assert (entry.status, entry.http_status, entry.system) == ("Failed", 403, acme)
 
 
+@pytest.mark.any_database
 @each_row(
     ("present", "wanted", "status"),
     [
@@ -99,6 +100,7 @@ def test_a_field_that_is_not_settable_is_named(send, acme, name):
     assert answer.status_code == 200, answer.content
 
 
+@pytest.mark.any_database
 def test_all_that_is_not_allowed_is_named_at_once(send, acme):
     allow(acme, settable_fields=[], change_types=[], transitions=[])
     referenced(ChangeFactory())
@@ -107,12 +109,14 @@ def test_all_that_is_not_allowed_is_named_at_once(send, acme):
     assert {error["attr"] for error in problem["errors"]} == {f"properties.{name}" for name in wanted}
 
 
+@pytest.mark.any_database
 def test_a_create_sets_fields_too(send, acme):
     allow(acme, settable_fields=["description"])
     refused(send("Create", external_id="C-1", properties={"title": "T", "description": "D"}), 403, "properties.title")
     assert not Change.objects.exists()
 
 
+@pytest.mark.any_database
 def test_a_value_that_the_change_has_already_is_no_setting(send, acme):
     """A partner that sends its whole record back is not refused for what it does not alter."""
     change = ChangeFactory()
@@ -145,6 +149,7 @@ def test_a_partner_makes_the_allowed_transitions(send, acme, targets, status):
     assert (stored.phase, stored.title == "New") == (("Evaluate", True) if status == 200 else ("Log", False))
 
 
+@pytest.mark.any_database
 def test_the_current_phase_is_no_transition(send, acme):
     allow(acme, transitions=[])
     referenced(change_in(Phase.DEPLOY, ChangeType.STANDARD))
@@ -152,6 +157,7 @@ def test_the_current_phase_is_no_transition(send, acme):
     assert answer.status_code == 200, answer.content
 
 
+@pytest.mark.any_database
 @each_row(("targets", "status"), [(None, 200), (["Abandon"], 200), (["Deploy"], 403)])
 def test_a_cancel_is_a_transition_to_abandon(send, acme, targets, status):
     """The completion code belongs to the operation: it needs no leave to set the field."""
@@ -169,6 +175,7 @@ def test_a_cancel_is_a_transition_to_abandon(send, acme, targets, status):
         assert send("Cancel", external_id="C-1001").status_code == 200, "it is cancelled already"
 
 
+@pytest.mark.any_database
 @each_row("operation", ["Assign", "Reject"])
 def test_what_changes_no_field_needs_no_leave(send, acme, operation):
     allow(acme, transitions=[], settable_fields=[], change_types=[])
@@ -199,6 +206,7 @@ def test_leave_belongs_to_one_system(send, acme, beta):
     assert send("Update", system="BETA", external_id="B-1", properties={"risk": "High"}).status_code == 200
 
 
+@pytest.mark.any_database
 def test_staff_need_no_leave(api, alice, acme):
     allow(acme, settable_fields=[], change_types=[])
     answer = api(alice).post("/api/v1/changes/", {"title": "T", "change_type": "Standard"})

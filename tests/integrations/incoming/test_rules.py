@@ -20,6 +20,7 @@ pytestmark = pytest.mark.django_db
 
 
 class TestRule1OtherNames:
+    @pytest.mark.any_database
     @pytest.mark.parametrize("name", ["Close", "create", "UPDATE", "", " Create", "Accept"])
     def test_any_other_name_is_refused_with_an_error_that_lists_the_five(self, send, name):
         problem = refused(send(name, external_id="C-1"), 400, "operation")
@@ -49,17 +50,20 @@ class TestRule2OneTransaction:
         )
         assert IncomingOperation.objects.get().change == change
 
+    @pytest.mark.any_database
     def test_the_content_of_an_attachment_is_not_kept_twice(self, send):
         referenced(ChangeFactory())
         send("Update", external_id="C-1001", attachments=[{"file_name": "a", "content_base64": "eHl6"}])
         assert IncomingOperation.objects.get().payload["attachments"] == [{"file_name": "a"}]
 
+    @pytest.mark.any_database
     def test_what_is_no_json_is_logged_as_it_came(self, acme, partner_api):
         for body in (b"{nonsense", b"[1]", b"\xff\xfe"):
             partner_api(acme).post("/api/v1/operations/", body, content_type="application/json")
         kept = [entry.payload for entry in IncomingOperation.objects.order_by("received_at")]
         assert kept == [{"unreadable": "{nonsense"}, {"unreadable": "[1]"}, {"unreadable": "\ufffd\ufffd"}]
 
+    @pytest.mark.any_database
     def test_a_password_that_is_sent_by_mistake_is_not_kept(self, acme, partner_api):
         for body in ('{"login": "x", "password": "S3cret"}', '{"login": "x", "password": "S3cret"'):
             partner_api(acme).post("/api/v1/operations/", body, content_type="application/json")
@@ -230,6 +234,7 @@ class TestRule6Source:
         comment = Comment.objects.get()
         assert (comment.author, comment.source_system) == (acme.authorized_user, "ACME")
 
+    @pytest.mark.any_database
     @each_row(
         ("name", "shown"), [("J. Doe", "J. Doe (ACME)"), ("", "acme-integration (ACME)"), ("alice", "alice (ACME)")]
     )
@@ -254,6 +259,7 @@ class TestRule6Source:
 
 
 class TestRule8Authority:
+    @pytest.mark.any_database
     def test_a_partner_needs_no_role(self, send, acme):
         assert not acme.authorized_user.is_staff
         assert not acme.authorized_user.get_all_permissions()
@@ -278,6 +284,7 @@ class TestRule8Authority:
             for address in (f"/exchange/{entry.pk}/", f"/admin/integrations/incomingoperation/{entry.pk}/change/"):
                 assert name in web(ingrid).get(address).content.decode()
 
+    @pytest.mark.any_database
     def test_only_the_authorized_user_speaks_for_a_system(self, acme, beta, partner_api, api, alice):
         body = {"system_id": "ACME", "operation": "Create", "external_id": "C-1", "properties": {"title": "T"}}
         for client in (
@@ -295,6 +302,7 @@ class TestRule8Authority:
         refused(partner_api(acme).post("/api/v1/operations/", body, format="json"), 403)
         assert not Change.objects.exists()
 
+    @pytest.mark.any_database
     def test_a_disabled_system_is_forbidden(self, send, acme):
         acme.enabled = False
         acme.save()

@@ -113,6 +113,7 @@ def test_the_filters_go_along_from_page_to_page(audrey, given, to_beta, monkeypa
     assert shown(page) == [str(given.outgoing_operations.get(operation="Assign").pk)]
 
 
+@pytest.mark.any_database
 def test_a_part_of_the_page_is_answered_alone(audrey, given):
     response = web(audrey).get("/exchange/?system=ACME&status=&change=", headers={"HX-Request": "true"})
     content = response.content.decode()
@@ -150,6 +151,7 @@ def test_the_log_of_a_time_window(audrey, acme, given, direction):
     assert times == [NOW - timedelta(minutes=2), NOW - timedelta(minutes=3)]
 
 
+@pytest.mark.any_database
 def test_a_time_that_is_none_is_said(audrey, given):
     response = web(audrey).get("/exchange/?since=yesterday")
     assert "A filter has a value that does not exist" in text(response)
@@ -177,6 +179,7 @@ def test_the_error_of_what_came_is_a_filter(audrey, acme, given):
     assert shown(web(audrey).get("/exchange/?direction=in&error=NO+SUCH")) == [str(failed.pk)]
 
 
+@pytest.mark.any_database
 def test_a_change_that_does_not_exist_has_no_operations(audrey, given):
     assert "No operation matches" in text(web(audrey).get("/exchange/?change=CHG9999999"))
 
@@ -184,6 +187,7 @@ def test_a_change_that_does_not_exist_has_no_operations(audrey, given):
 # --- One operation ---
 
 
+@pytest.mark.any_database
 def test_an_operation_says_what_it_means_and_leads_to_its_neighbours(audrey, given):
     comment(given, 2)
     first, second, third = given.outgoing_operations.order_by("sequence")
@@ -195,6 +199,7 @@ def test_an_operation_says_what_it_means_and_leads_to_its_neighbours(audrey, giv
         assert f'href="/exchange/{other.pk}/"' in response.content.decode()
 
 
+@pytest.mark.any_database
 def test_no_secret_and_no_signature_is_on_a_page_of_the_log(audrey, given):
     content = web(audrey).get(f"/exchange/{given.outgoing_operations.get().pk}/").content.decode()
     assert "whsec_" not in content
@@ -214,6 +219,7 @@ def test_a_far_time_is_a_mistake_in_the_filter(ingrid, zone, acme, given, direct
 # --- Long payloads ---
 
 
+@pytest.mark.any_database
 @pytest.mark.parametrize("part", ["payload", "result"])
 def test_of_a_long_payload_the_page_shows_the_beginning_and_all_of_it_can_be_downloaded(audrey, acme, given, part):
     long = {"text": "ä" * 200_000}
@@ -230,6 +236,7 @@ def test_of_a_long_payload_the_page_shows_the_beginning_and_all_of_it_can_be_dow
     assert file["Cache-Control"] == "private, no-store"
 
 
+@pytest.mark.any_database
 def test_of_a_long_outgoing_payload_the_page_shows_the_beginning(audrey, given):
     operation = OutgoingOperation.objects.get()
     assert "kB are shown" not in text(web(audrey).get(f"/exchange/{operation.pk}/"))
@@ -241,6 +248,7 @@ def test_of_a_long_outgoing_payload_the_page_shows_the_beginning(audrey, given):
     assert "x" * 100_000 in web(audrey).get(f"/exchange/{operation.pk}/payload.json").content.decode()
 
 
+@pytest.mark.any_database
 def test_a_payload_is_downloaded_by_those_who_may_see_its_page(acme, given, client):
     operation = OutgoingOperation.objects.get()
     for asking, status in ((client, 302), (web(acme.authorized_user), 403)):
@@ -248,6 +256,7 @@ def test_a_payload_is_downloaded_by_those_who_may_see_its_page(acme, given, clie
         assert asking.get(f"/exchange/{operation.pk}/payload.json").status_code == status
 
 
+@pytest.mark.any_database
 def test_what_an_operation_does_not_have_is_not_found(audrey, given):
     operation = OutgoingOperation.objects.get()
     for path in (f"{operation.pk}/result.json", f"{NOBODY}/payload.json", f"{operation.pk}/x.json"):

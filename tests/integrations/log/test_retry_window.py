@@ -77,6 +77,7 @@ def test_one_that_was_delivered_meanwhile_is_left_alone(ingrid, stuck):
     assert OutgoingOperation.objects.get(pk=stuck[2].pk).status == "Delivered"
 
 
+@pytest.mark.any_database
 def test_a_retry_for_a_system_that_takes_nothing_says_so(ingrid, stuck):
     client = web(ingrid)
     job = client.post("/exchange/retry/", window(60, 0, "BETA"))["Location"]
@@ -94,12 +95,14 @@ def test_a_job_takes_the_oldest_and_says_that_there_are_more(ingrid, stuck, monk
     assert [item.target for item in BulkItem.objects.order_by("position")] == [str(stuck[2].pk), str(stuck[1].pk)]
 
 
+@pytest.mark.any_database
 def test_where_nothing_is_stuck_the_page_says_so(ingrid, stuck):
     response = web(ingrid).post("/exchange/retry/", window(600, 300))
     assert "Nothing to retry" in text(response)
     assert not BulkJob.objects.exists()
 
 
+@pytest.mark.any_database
 @pytest.mark.parametrize(
     ("asked", "said"),
     [
@@ -115,6 +118,7 @@ def test_a_window_that_is_none_is_said(ingrid, stuck, asked, said):
     assert not BulkJob.objects.exists()
 
 
+@pytest.mark.any_database
 @pytest.mark.parametrize("person", ["alice", "carol", "audrey"])
 def test_who_may_retry_one_may_retry_many_and_nobody_else(request, stuck, person):
     client = web(request.getfixturevalue(person))
@@ -124,6 +128,7 @@ def test_who_may_retry_one_may_retry_many_and_nobody_else(request, stuck, person
     assert not BulkJob.objects.exists()
 
 
+@pytest.mark.any_database
 def test_the_log_leads_to_the_window_with_its_own_filters(ingrid, stuck):
     content = web(ingrid).get("/exchange/?system=ACME&since=2026-01-01T00:00&status=Refused").content.decode()
     address = re.search(r'href="(/exchange/retry/[^"]*)"', content)[1].replace("&amp;", "&")

@@ -78,6 +78,7 @@ READ = [
 ]
 
 
+@pytest.mark.any_database
 @each_row("name, value", READ)
 def test_how_a_property_reads(adapter, world, name, value):
     [entity] = adapter.get(f"ems/Change/{world[0].pk}", layout=name)["entities"]
@@ -100,6 +101,7 @@ LAYOUTS = [
 ]
 
 
+@pytest.mark.any_database
 @each_row("layout, count", LAYOUTS)
 def test_a_layout_leaves_out_what_we_do_not_have(adapter, world, layout, count):
     [entity] = adapter.get(f"ems/Change/{world[0].pk}", layout=layout)["entities"]
@@ -271,6 +273,7 @@ OTHERS = [
 ]
 
 
+@pytest.mark.any_database
 @each_row("path, status, count", OTHERS)
 def test_what_else_is_read(adapter, world, path, status, count):
     answer = adapter.get(filled(path, world), status)
@@ -292,6 +295,7 @@ def test_a_reference_reads_what_the_partner_said(adapter, world):
     assert entity["related_properties"] == {"ExternalSystem": {"SystemId": "ACME"}}
 
 
+@pytest.mark.any_database
 def test_the_names_and_spellings_of_a_registration(acme, adapter, world):
     acme.smax = {
         "entity_types": ["Incident", "Request"],

@@ -2,6 +2,7 @@
 
 import json
 
+import pytest
 from django.utils import timezone
 
 from changes.models import Comment
@@ -156,6 +157,7 @@ BODIES = [
 ]
 
 
+@pytest.mark.any_database
 @each_row("body, status", BODIES)
 def test_a_body_that_cannot_be_read(adapter, body, status):
     raw = adapter.client.generic("POST", "/rest/default/ces", body, "application/json")
@@ -183,6 +185,7 @@ PASSWORDS = [
 ]
 
 
+@pytest.mark.any_database
 @each_row("path, sent, kept", PASSWORDS)
 def test_a_password_that_is_sent_by_mistake_is_not_kept(adapter, path, sent, kept):
     body = sent if isinstance(sent, str) else json.dumps(sent)
@@ -194,6 +197,7 @@ def test_a_password_that_is_sent_by_mistake_is_not_kept(adapter, path, sent, kep
     assert entry.body_sha256 == ""  # a short password could be guessed by it
 
 
+@pytest.mark.any_database
 def test_a_password_in_an_entity_that_is_applied_is_not_kept(adapter, linked):
     adapter.write("Update", properties={**own(linked), "Password": SECRET}, password=SECRET)
     entry = IncomingOperation.objects.get(status="Applied")
@@ -223,6 +227,7 @@ NOTES = [
 ]
 
 
+@pytest.mark.any_database
 @each_row("operation, properties, ext, note", NOTES)
 def test_what_is_ignored_is_noted(adapter, linked, operation, properties, ext, note):
     adapter.write(operation, properties={**own(linked), **properties}, ext=ext)
@@ -231,6 +236,7 @@ def test_what_is_ignored_is_noted(adapter, linked, operation, properties, ext, n
     assert (note in kept.note) if note else (kept.note == "")
 
 
+@pytest.mark.any_database
 def test_unknown_properties_are_refused_where_the_registration_says_so(acme, adapter, linked):
     acme.smax = {"unknown_properties": "refuse"}
     acme.save()
@@ -286,6 +292,7 @@ def test_what_was_read_here_and_is_written_back_changes_nothing(adapter, acme, a
     assert adapter.write("Update", 403, properties={**own(given), "Description": "Other"})["meta"]["errorDetails"]
 
 
+@pytest.mark.any_database
 def test_another_partner_can_write_nothing_of_it(other_adapter, linked, acme):
     for operation in ("Update", "Assign", "Reject", "Cancel"):
         other_adapter.write(operation, 404, properties=own(linked))

@@ -3,6 +3,7 @@
 from datetime import timedelta
 from functools import partial
 
+import pytest
 from django.utils import timezone
 
 from changes import rate_limits
@@ -157,6 +158,7 @@ def a_call(adapter, path, entities, status):
     return adapter.post(path, body, status)
 
 
+@pytest.mark.any_database
 @each_row("path, status", [("ces", 413), ("ems/bulk", 200)])
 def test_a_call_takes_so_many_entities(adapter, linked, path, status):
     entity = adapter.entity("Update", properties=own(linked))
@@ -196,6 +198,7 @@ FORMS = [
 ]
 
 
+@pytest.mark.any_database
 @each_row("properties, comment, said", FORMS)
 def test_forms_of_single_values(adapter, linked, properties, comment, said):
     """0.0 stands for the key of what is meant, as a number with a fraction."""

@@ -109,6 +109,7 @@ def test_the_rate_is_of_the_last_minute_and_of_the_last_five(acme):
     assert moment(told["last_delivered_at"]) == now - timedelta(seconds=3)
 
 
+@pytest.mark.any_database
 def test_the_limits_are_told(acme):
     acme.max_in_flight, acme.rate_limit = 4, 90
     acme.save()
@@ -119,6 +120,7 @@ def test_the_limits_are_told(acme):
     assert row.split()[-2] == "90"
 
 
+@pytest.mark.any_database
 @pytest.mark.parametrize(
     ("values", "short", "detail"),
     [
@@ -135,6 +137,7 @@ def test_the_state_is_said_in_words(acme, values, short, detail):
     assert short in command()
 
 
+@pytest.mark.any_database
 def test_a_breaker_that_opened_says_why_and_until_when(acme, settings):
     fail(acme, settings)
     told = in_json("ACME")
@@ -150,6 +153,7 @@ def test_a_breaker_that_opened_says_why_and_until_when(acme, settings):
     )
 
 
+@pytest.mark.any_database
 def test_the_text_is_a_table_with_a_row_for_each_system(acme, beta):
     heads, rule, *rows = command().splitlines()[2:]
     assert heads.split("  ")[0] == "System"
@@ -158,6 +162,7 @@ def test_the_text_is_a_table_with_a_row_for_each_system(acme, beta):
     assert all(row.endswith("never") for row in rows)
 
 
+@pytest.mark.any_database
 def test_without_a_system_there_is_no_table(db):
     assert command().endswith("No external system is registered.\n")
     assert json.loads(command("--json"))["systems"] == []

@@ -85,6 +85,7 @@ def test_the_first_delivery_ends_it(new):
     assert report()["condition"] == "flowing"
 
 
+@pytest.mark.any_database
 @each_row(
     ("failure", "error", "why"),
     [
@@ -98,6 +99,7 @@ def test_what_failed_for_good_here_is_told_too(new, failure, error, why):
     assert report()["detail"] == f"ACME was tried, and has taken nothing so far. {why}"
 
 
+@pytest.mark.any_database
 def test_a_partner_that_collects_and_refuses_what_it_gets_is_told_so(new):
     give(new)
     refuse(Failure.REFUSED, None, "no such group")
@@ -109,6 +111,7 @@ def test_a_partner_that_collects_and_refuses_what_it_gets_is_told_so(new):
     assert (report()["condition"], report()["detail"]) == ("untaken", why)
 
 
+@pytest.mark.any_database
 def test_a_german_page_says_it_in_german(ingrid, new):
     give(new)
     refuse()
@@ -127,6 +130,7 @@ def give_up(count=1):
     outbox.settle(results)
 
 
+@pytest.mark.any_database
 def test_what_was_given_up_is_told_as_such_and_not_as_repeated(ingrid, new):
     give(new)
     give_up()
@@ -139,6 +143,7 @@ def test_what_was_given_up_is_told_as_such_and_not_as_repeated(ingrid, new):
     assert (report()["condition"], report()["detail"]) == ("failing", "The latest try failed; it is repeated.")
 
 
+@pytest.mark.any_database
 def test_a_system_that_took_some_before_says_that_nothing_is_repeated(acme):
     give(acme)
     give_up()

@@ -157,6 +157,7 @@ def test_incoming_operations_are_counted_by_result(watched, acme, give, partner_
         assert count == 1, (body, response.json())
 
 
+@pytest.mark.any_database
 def test_requests_are_counted_by_view_and_status(watched, alice):
     client = web(alice)
     before = scraped()
@@ -187,6 +188,7 @@ CALLERS = [
 ]
 
 
+@pytest.mark.any_database
 def test_the_figures_are_for_who_has_the_token(watched, settings, acme):
     for token, sent, status in CALLERS:
         settings.METRICS_TOKEN = token
