@@ -23,6 +23,7 @@ from .scales import Scales
 
 pytestmark = pytest.mark.xdist_group("pages")
 
+Theme = Literal["dark", "light"]
 WIDE, NARROW = 1280, 375
 # Bytes on the network: at the first visit, and with cached style sheets, scripts and font.
 FIRST = 100 * 1024
@@ -30,7 +31,7 @@ SECOND = 20 * 1024
 # Each page is looked at by all rules in one way, and by those of its look in the opposite one as well. Which is which
 # goes by turns, so that what pages of a kind share is seen by all rules in all four ways. The narrow way comes first,
 # and the theme of a page's end is that of the next one's beginning: each change of either lays out the page anew.
-CHECKS = (
+CHECKS: tuple[tuple[tuple[int, Theme, list[str]], ...], ...] = (
     ((NARROW, "dark", LOOK), (WIDE, "light", TAGS)),
     ((NARROW, "light", LOOK), (WIDE, "dark", TAGS)),
     ((NARROW, "dark", TAGS), (WIDE, "light", LOOK)),
@@ -188,7 +189,7 @@ def test_a_page(place, look, visit, subtests):
 _themes: WeakKeyDictionary[Page, str] = WeakKeyDictionary()
 
 
-def show(page: Page, width: int, theme: Literal["dark", "light"] | None = None) -> None:
+def show(page: Page, width: int, theme: Theme | None = None) -> None:
     """Each of the two lays out the whole page anew, even if it is as wide, or of that theme, already."""
     if page.viewport_size != (size := ViewportSize(width=width, height=800)):
         page.set_viewport_size(size)
