@@ -178,6 +178,8 @@ def browser_type_launch_args(browser_type_launch_args: dict[str, Any]) -> dict[s
     assert chromium, "chromium-headless-shell is missing: `make test` installs it."
     switches = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"]
     switches += ["--disable-component-update", "--disable-sync", "--disable-dev-shm-usage"]
+    # Each page is left so soon that to optimize its scripts takes longer than they do.
+    switches += ["--js-flags=--no-turbofan,--no-maglev"]
     return {**browser_type_launch_args, "executable_path": chromium, "args": switches}
 
 

@@ -54,9 +54,15 @@ def fill() -> tuple[dict[str, Any], dict[str, str]]:
 
 
 def _people() -> dict[str, Any]:
+    from axes.models import AccessAttempt
+    from django.conf import settings
+
     from changes.choices import Role
     from tests.factories import SupportGroupFactory, UserFactory
 
+    # The next wrong password for this name locks it.
+    guesses = settings.AXES_FAILURE_LIMIT - 1
+    AccessAttempt.objects.create(username="nobody", ip_address="203.0.113.7", failures_since_start=guesses)
     people = {
         "alice": UserFactory(username="alice", roles=[Role.AGENT]),
         "boss": UserFactory(username="boss", roles=[Role.CHANGE_MANAGER, Role.INTEGRATION_ADMINISTRATOR]),

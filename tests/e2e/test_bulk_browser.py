@@ -3,18 +3,15 @@
 import threading
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from django.db import connection
 from playwright.sync_api import expect
 
 from changes.bulk import running
 from changes.models import BulkJob, Change, Comment
 from integrations.models import OutgoingOperation
+from tests.barriers import barriers
 from tests.factories import ChangeFactory, SupportGroupFactory
 from tests.processes import until
-
-# The rules of WCAG 2.2 A and AA, and axe's best practices.
-AXE = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]}
 
 
 @pytest.fixture
@@ -46,8 +43,7 @@ def worker(transactional_db):
 
 def holds(page):
     """No violation of the rules of accessibility on this page, which test_every_page.py does not see."""
-    violations = Axe().run(page, options=AXE).response["violations"]
-    assert [(rule["id"], [node["html"][:120] for node in rule["nodes"]]) for rule in violations] == []
+    assert barriers(page) == []
 
 
 @pytest.mark.parametrize("scripts", [True, False])

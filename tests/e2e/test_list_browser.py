@@ -32,7 +32,7 @@ def test_the_list_follows_what_is_typed_and_chosen_and_the_address_leads_back(ro
     expect(titles(page)).to_have_count(2)
     expect(page.locator("#search")).to_be_focused()
     expect(page.locator("#found")).to_have_text(re.compile("2 changes"))
-    assert page.url.endswith("/changes/?q=switch")
+    expect(page).to_have_url(re.compile(r"/changes/\?q=switch$"))  # the answer to all that was typed
 
     page.get_by_role("link", name="Last activity").click()
     expect(page).to_have_url(re.compile(r"\?q=switch&sort=-activity$"))
