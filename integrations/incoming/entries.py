@@ -63,10 +63,14 @@ def remembered(request: IncomingRequest) -> Answer | None:
 
     Raises OperationRefused if the key was used with another body.
     """
+    if request.idempotency_key is not None and (first := _of_key(request)):
+        return first
     if request.is_repeatable and request.operation == IncomingKind.CREATE:
         return _first_create(request)
-    if request.idempotency_key is None:
-        return None
+    return None
+
+
+def _of_key(request: IncomingRequest) -> Answer | None:
     first = (
         IncomingOperation.objects.filter(system=request.system, idempotency_key=request.idempotency_key)
         .exclude(status=IncomingStatus.FAILED)

@@ -77,9 +77,10 @@ def _apply(request: IncomingRequest, stored: list[Attachment]) -> Answer:
     if found and request.as_kept:
         request = replace(request, properties=request.as_kept(found[0], request.properties))
     first = None
-    if request.is_repeatable and found:
+    is_told_by_content = request.is_repeatable and request.idempotency_key is None
+    if is_told_by_content and found:
         first, request = repeated(request, *found)
-    elif request.is_repeatable:
+    elif is_told_by_content:
         first = created_before(request)
     if first:
         return first

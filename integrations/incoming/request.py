@@ -39,7 +39,8 @@ class IncomingRequest:
     true, the change has this one already, and it is not added again. `then` is called with the added one, in the
     operation's transaction. The file of an attachment with `is_stored` is in our storage already, and counted.
 
-    `is_repeatable`: the same content is answered with the first result, a Create's whenever it comes.
+    `is_repeatable`: without an idempotency key, the same content is answered with the first result. With a key, so is a
+    Create's: its sender may not have had keys when it sent the first.
     `adds_own_comment`: whether an Assign or a Reject adds the comment that says so.
     `names_itself`: a Create without an external id, which gets a reference with our number.
     `as_kept`: returns those properties that say something else than the change, whose lock is held.

@@ -85,7 +85,7 @@ def write(request: Request, entities: Sequence[object], bulk: IncomingKind | Non
     too_many: Throttled | None = None
     with reading_once():
         for place, each in enumerate(entities):
-            sent = SentEntity(request, each, bulk)
+            sent = SentEntity(request, each, bulk, is_alone=len(entities) == 1)
             if place and not too_many:  # the first one was counted with its call
                 too_many = _throttled(request)
             outcomes.append(Outcome(sent, error=too_many) if too_many else _written(sent))

@@ -46,11 +46,17 @@ _WITH_PROPERTIES = (IncomingKind.CREATE, IncomingKind.UPDATE)
 
 
 class SentEntity(Sent):
-    """One entity of `POST ces` or of a bulk call. `bulk`: what the bulk call asks for, None for `POST ces`."""
+    """One entity of `POST ces` or of a bulk call. `bulk`: what the bulk call asks for, None for `POST ces`.
 
-    def __init__(self, request: Request, entity: object, bulk: IncomingKind | None = None) -> None:
+    `is_alone`: it is the only one of its call, so that the call may have an idempotency key.
+    """
+
+    def __init__(
+        self, request: Request, entity: object, bulk: IncomingKind | None = None, *, is_alone: bool = True
+    ) -> None:
         super().__init__(request)
         self.bulk = bulk
+        self.is_alone = is_alone
         self.token, self.payer = request.auth.token, request.auth.systems[0]  # type: ignore[union-attr]
         self.entity: Mapping[str, Any] = entity if isinstance(entity, dict) else {}
         self.is_entity = isinstance(entity, dict)
@@ -84,6 +90,7 @@ class SentEntity(Sent):
 
     def read(self) -> incoming.IncomingRequest:
         self._check_shape()
+        self.key = self._key()
         self.system = system = self._sender()
         translated = Translation(self, Registration.of(system)).made()
         request = valid_request({**translated.body, "system_id": system.system_id}, system)
@@ -94,6 +101,7 @@ class SentEntity(Sent):
             token=self.token,
             payload=without_passwords(self.payload),
             body_sha256=self.body_sha256,
+            idempotency_key=self.key,
             note=translated.note,
             comments=tuple(map(partial(added_once, system), request.comments, translated.created_times)),
             attachments=tuple(self.files),
@@ -113,6 +121,13 @@ class SentEntity(Sent):
         }
         if errors:
             raise ValidationError(errors)
+
+    def _key(self) -> str | None:
+        key = self.header("Idempotency-Key")
+        if key is not None and not self.is_alone:
+            message = "Send each entity in a call of its own, with its own key."
+            raise Problem(f"Idempotency-Key: {message}", "invalid", {"Idempotency-Key": message})
+        return key
 
     def _sender(self) -> ExternalSystem:
         """The system that the entity speaks for: for a bulk call, the caller's, if it names none."""

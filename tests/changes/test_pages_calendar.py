@@ -100,7 +100,6 @@ def test_there_is_a_lane_for_each_service_or_group(alice, query, shown):
         assert {name: " ".join(titles[number] for number in numbers) for name, numbers in found.items()} == shown
 
 
-@pytest.mark.any_database
 def test_without_lanes_all_changes_are_in_one_and_the_choice_stays_in_the_address(alice):
     one, other = plan(service="LAN"), plan(NOON + HOUR, service="Mail")
     response = get(alice, "lanes=none&type=Normal")
@@ -156,7 +155,6 @@ LEGEND = [
 ]
 
 
-@pytest.mark.any_database
 @pytest.mark.parametrize(("phases", "said"), LEGEND)
 def test_a_legend_names_the_colours_that_are_on_the_page(alice, phases, said):
     for number, phase in enumerate(phases):
@@ -179,7 +177,6 @@ NEW = [
 ]
 
 
-@pytest.mark.any_database
 @pytest.mark.parametrize(("view", "zone", "now", "offered"), NEW)
 def test_a_day_or_an_hour_that_is_not_over_leads_to_a_new_change_then(alice, view, zone, now, offered):
     with time_machine.travel(f"{now}:00+00:00", tick=False):
@@ -191,7 +188,6 @@ def test_a_day_or_an_hour_that_is_not_over_leads_to_a_new_change_then(alice, vie
             assert re.search(rf'name="planned_start" value="{shown}"', form)
 
 
-@pytest.mark.any_database
 def test_who_may_not_create_changes_is_not_offered_it(audrey):
     assert new_at(get(audrey, "date=2099-01-01")) == []
     assert "Nothing is planned here" in text(get(audrey, "date=2099-01-01"))
@@ -248,7 +244,6 @@ def test_the_page_has_fields_for_group_service_phase_and_metaphase(alice, view, 
         assert re.search(rf'name="{name}" value="{value}"|<option value="{value}" selected>', form), name
 
 
-@pytest.mark.any_database
 def test_the_list_leads_to_it_with_its_filters(alice):
     plan(change_type=ChangeType.STANDARD)
     content = web(alice).get("/changes/?type=Standard&open=true").content.decode()
@@ -263,7 +258,6 @@ def test_what_the_filters_hide_overlaps_all_the_same(alice):
     assert f"Overlaps {hidden.number}" in text(response)
 
 
-@pytest.mark.any_database
 def test_a_filter_that_does_not_exist_is_said(alice):
     plan()
     response = get(alice, "phase=Nowhere")
@@ -271,7 +265,6 @@ def test_a_filter_that_does_not_exist_is_said(alice):
     assert "A filter has a value that does not exist." in text(response)
 
 
-@pytest.mark.any_database
 def test_a_full_day_of_a_month_leads_to_the_day(alice):
     changes = [plan(NOON + n * timedelta(minutes=5), service="") for n in range(calendar_views.IN_A_CELL + 2)]
     content = get(alice, "view=month").content.decode()
@@ -281,7 +274,6 @@ def test_a_full_day_of_a_month_leads_to_the_day(alice):
     assert [*boxes(web(alice).get(f"/calendar/{href}"))] == [change.number for change in changes]
 
 
-@pytest.mark.any_database
 def test_today_is_marked(alice):
     for view in ("day", "week", "month"):
         assert 'aria-current="date"' in web(alice).get(f"/calendar/?view={view}").content.decode()
@@ -289,7 +281,6 @@ def test_today_is_marked(alice):
         assert 'aria-current="date"' not in elsewhere
 
 
-@pytest.mark.any_database
 @pytest.mark.parametrize(
     ("view", "previous", "following"),
     [("day", "2026-11-23", "2026-11-25"), ("week", "2026-11-17", "2026-12-01"), ("month", "2026-10-01", "2026-12-01")],
@@ -300,7 +291,6 @@ def test_it_leads_to_the_days_before_and_after(alice, view, previous, following)
     assert f'href="?view={view}&amp;date={following}"' in content
 
 
-@pytest.mark.any_database
 @pytest.mark.parametrize(
     "query", ["view=year", "date=tomorrow", "date=0001-01-01", "date=9999-12-31", "view=month&date=9999-12-31"]
 )
@@ -308,7 +298,6 @@ def test_an_address_that_makes_no_sense_shows_some_days(alice, query):
     assert "Nothing is planned here" in text(web(alice).get(f"/calendar/?{query}"))
 
 
-@pytest.mark.any_database
 def test_nothing_planned_is_said(alice):
     for view in ("day", "week", "month"):
         assert "Nothing is planned here" in text(get(alice, f"view={view}"))
@@ -374,13 +363,11 @@ def test_a_search_in_a_month_is_made_once(alice):
     assert sizes[1] < 1.1 * sizes[0]
 
 
-@pytest.mark.any_database
 def test_a_partner_has_no_calendar(acme):
     assert get(acme.authorized_user).status_code == 403
     assert web().get("/calendar/")["Location"].startswith("/accounts/login/")
 
 
-@pytest.mark.any_database
 @pytest.mark.parametrize("query", ["", "view=month", "view=day", "type=Normal"])
 def test_the_number_of_queries_does_not_depend_on_the_changes(alice, query):
     client = web(alice)
@@ -397,7 +384,6 @@ def test_the_number_of_queries_does_not_depend_on_the_changes(alice, query):
     assert queries() == few <= 8
 
 
-@pytest.mark.any_database
 def test_german_days_have_their_dot(alice):
     start = datetime(2026, 3, 18, 12, tzinfo=UTC)
     ChangeFactory(planned_start=start, planned_end=start + timedelta(hours=1))

@@ -114,7 +114,6 @@ def do(desk, change, kind, what):
     return [], []
 
 
-@pytest.mark.any_database
 @settings(
     max_examples=examples(20),
     deadline=None,

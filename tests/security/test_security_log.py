@@ -8,7 +8,6 @@ from datetime import timedelta
 from types import SimpleNamespace
 from typing import Any
 
-import pytest
 from axes.models import AccessAttempt
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import Group, Permission
@@ -364,7 +363,6 @@ OPERATIONS = [
 ]
 
 
-@pytest.mark.any_database
 @each_row("deed, expected", [*SIGNING_IN, *ACCOUNTS, *PARTNERS, *OPERATIONS])
 def test_what_is_done_on_whichever_way_is_told_in_a_sentence(scene, deed, expected):
     names = {"number": scene.change.number, "operation": scene.operation.pk}

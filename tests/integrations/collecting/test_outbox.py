@@ -279,7 +279,6 @@ class TestAcknowledging:
         outbox.release_stale()
         assert (OutgoingOperation.objects.get().tries, DeliveryAttempt.objects.count()) == (4, 2)
 
-    @pytest.mark.any_database
     @pytest.mark.parametrize(
         ("before", "said", "code"),
         [
@@ -341,7 +340,6 @@ WRONG = {
 }
 
 
-@pytest.mark.any_database
 @pytest.mark.parametrize(("method", "sent", "status", "attr"), WRONG.values(), ids=WRONG.keys())
 def test_bad_input_names_the_field_and_changes_nothing(acme, beta, reader, given, method, sent, status, attr):
     given("Router")
@@ -366,7 +364,6 @@ MANY = {
 }
 
 
-@pytest.mark.any_database
 @pytest.mark.parametrize(("said", "attr"), MANY.values(), ids=MANY.keys())
 def test_many_acknowledgements_are_checked_before_any_counts(reader, said, attr):
     answer = reader().client.post(f"{OUTBOX}acknowledge/", {"operations": said})
@@ -374,7 +371,6 @@ def test_many_acknowledgements_are_checked_before_any_counts(reader, said, attr)
 
 
 class TestWhoMayCollect:
-    @pytest.mark.any_database
     def test_a_system_that_is_pushed_to_is_told_so(self, acme, reader, given):
         acme.delivery, acme.endpoint_url = "push", "https://acme.example/"
         acme.save()
@@ -391,11 +387,9 @@ class TestWhoMayCollect:
         acme.save()
         assert own.names() == ["Assign 1 of Router"]
 
-    @pytest.mark.any_database
     def test_staff_collect_nothing(self, acme, ingrid, api):
         assert api(ingrid).get(OUTBOX).status_code == 403
 
-    @pytest.mark.any_database
     def test_a_user_of_several_systems_names_one(self, acme, reader, given):
         ExternalSystemFactory(system_id="ACME-2", delivery="pull", authorized_user=acme.authorized_user)
         given("Router")

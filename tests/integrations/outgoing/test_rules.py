@@ -45,7 +45,6 @@ BETA Hosting    ACME Servers     Accept BETA, Assign ACME
 """
 
 
-@pytest.mark.any_database
 @each_row("phase", ["Log", "Evaluate", "Plan", "ApprovePlan", "Deploy", "Backout", "Validate", "Review"])
 def test_a_change_of_the_owning_group(subtests, phase):
     """The same in all metaphases."""
@@ -83,7 +82,6 @@ class TestCancel:
         complete(change, "Withdrawn")
         assert sent(change, already) == ["Cancel ACME", "Cancel BETA", "Cancel GAMMA"]
 
-    @pytest.mark.any_database
     @each_row("code", ["Successful", "SuccessfulWithProblems", "Failed", "BackedOut", "Rejected", None])
     def test_no_other_completion_code_sends_anything(self, code):
         change = ChangeFactory(owning_group=group("ACME Networks"))
@@ -224,7 +222,6 @@ UNRELATED = [
 ]
 
 
-@pytest.mark.any_database
 @each_row(("field", "value"), UNRELATED)
 def test_other_fields_send_nothing(field, value):
     change = ChangeFactory(owning_group=group("ACME Networks"))
@@ -233,7 +230,6 @@ def test_other_fields_send_nothing(field, value):
     assert sent(change) == ["Assign ACME"]
 
 
-@pytest.mark.any_database
 def test_a_transition_sends_nothing():
     change = ChangeFactory(owning_group=group("ACME Networks"))
     change.move_to("Evaluate")
@@ -241,7 +237,6 @@ def test_a_transition_sends_nothing():
     assert sent(change) == ["Assign ACME"]
 
 
-@pytest.mark.any_database
 def test_saving_the_same_again_sends_nothing():
     change = ChangeFactory(owning_group=group("ACME Networks"), completion_code="Withdrawn")
     already = sent(change)

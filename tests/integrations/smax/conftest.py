@@ -54,10 +54,12 @@ class Adapter:
         raw = name.encode().decode("latin-1")
         return self.call("post", "frs/file-list", status, data=content, content_type=kind, HTTP_FS_FILENAME=raw)
 
-    def write(self, operation: str, status: int = 200, layout: str = "", **parts: Any) -> Any:
+    def write(self, operation: str, status: int = 200, layout: str = "", key: str | None = None, **parts: Any) -> Any:
         """One entity by `POST ces`: `ext` adds to its ext_properties. Returns its answer."""
         path = f"ces?layout={layout}" if layout else "ces"
-        return self.post(path, {"entities": [self.entity(operation, **parts)]}, status)["entities"][0]
+        headers = {"Idempotency-Key": key} if key else {}
+        body = {"entities": [self.entity(operation, **parts)]}
+        return self.call("post", path, status, json=body, headers=headers)["entities"][0]
 
     def entity(self, operation: str, ext: dict[str, Any] | None = None, **parts: Any) -> dict[str, Any]:
         named = {"ExternalSystem": self.system.system_id, "Operation": operation, **(ext or {})}

@@ -3,7 +3,8 @@
 import json
 
 from changes.models import Attachment, Change, Comment
-from integrations.models import ExternalReference, OutgoingOperation
+from integrations.models import ExternalReference, IncomingOperation, OutgoingOperation
+from tests.factories import SupportGroupFactory
 from tests.pages import text, web
 from tests.rows import each_row
 
@@ -115,3 +116,41 @@ def test_what_a_write_confirms(adapter, given, alice, write, is_delivered):
     properties = {**own(given), **({"Justification": justification} if justification else {})}
     adapter.write("Update", properties=properties, **parts)
     assert (adapter.feed() == []) is is_delivered
+
+
+def test_a_write_that_is_sent_again_with_its_key_does_nothing_more(adapter, given, alice):
+    """Its sender did not get the answer, while alice went on. So the sender has not read what she did."""
+    SupportGroupFactory(name="Network")
+    ours = given.owning_group
+    adapter.feed()
+    adapter.write("Update", properties=own(given), ext={"ExternalId": "C-1"})
+    back = {"properties": {**own(given), "OwnedByGroup.Name": "Network"}}
+    first = adapter.write("Update", key="K-1", **back)
+    given.refresh_from_db()
+    given.owning_group = ours
+    given.save()
+    Comment(change=given, author=alice, body="Please try again").save()
+    waiting = [one["ext_properties"]["Operation"] for one in adapter.feed()]
+
+    assert adapter.write("Update", key="K-1", **back) == first
+
+    given.refresh_from_db()
+    assert given.owning_group == ours
+    assert [one["ext_properties"]["Operation"] for one in adapter.feed()] == waiting == ["Assign", "Update"]
+    # With another key it is another write: they give it back again.
+    adapter.write("Update", key="K-2", **back)
+    given.refresh_from_db()
+    assert given.owning_group.name == "Network"
+    [entry] = IncomingOperation.objects.filter(idempotency_key="K-2")
+    assert entry.status == "Applied"
+
+
+def test_a_key_that_cannot_be_meant_is_refused(adapter, given):
+    adapter.write("Update", key="K-1", properties={**own(given), "Justification": "Spare parts"})
+    refused = adapter.write("Update", 409, key="K-1", properties={**own(given), "Justification": "Others"})
+    assert "was used before with another body" in refused["meta"]["errorDetails"]["message"]
+    two = {"entities": [adapter.entity("Update", properties=own(given))] * 2}
+    refused = adapter.call("post", "ces", 400, json=two, headers={"Idempotency-Key": "K-2"})
+    assert "Idempotency-Key: Send each entity in a call of its own" in refused["meta"]["errorDetails"]["message"]
+    given.refresh_from_db()
+    assert given.justification == "Spare parts"
