@@ -282,7 +282,12 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
 
 @pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """On SQLite, omits tests marked `any_database`. Sends all tests that share an installation to one worker."""
+    """On SQLite, omits tests marked `any_database`. Sends all tests that share an installation to one worker.
+
+    The modules beside this one come first: some of their tests take a minute, and one worker would still be busy with
+    them when the others have ended.
+    """
+    items.sort(key=lambda item: item.path.parent != databases.FOLDER)
     for item in items:
         if "running_exchange" in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.xdist_group("running_exchange"))

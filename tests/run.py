@@ -23,11 +23,11 @@ import pytest
 from .services import DATABASES
 
 SLOWEST = 10
-PATIENCE = 60  # seconds until a process that does not end is killed
-# PostgreSQL has most of the work. Tests often wait for processes, so one worker more than cores is useful.
+PATIENCE = 30  # seconds until a process that does not end is interrupted again, and then killed
+# PostgreSQL has most of the work. Its tests often wait for processes, so one worker more than cores is useful.
 CORES = len(os.sched_getaffinity(0))
 # 0 workers: pytest's own process runs the tests, which starts sooner than an extra worker.
-WORKERS = {"postgresql": max(2, CORES), "sqlite": CORES // 2 if CORES > 3 else 0}
+WORKERS = {"postgresql": CORES + 1, "sqlite": CORES // 2 if CORES > 3 else 0}
 
 
 class Ended(BaseException):
@@ -82,11 +82,16 @@ class Run:
         self._signal(signal.SIGINT)
 
     def end(self) -> None:
-        """Waits at most PATIENCE seconds until it has ended, then kills it. Shows the results of the tests so far."""
-        try:
-            said, _ = self._child.communicate(timeout=PATIENCE)
-        except subprocess.TimeoutExpired:
-            self._signal(signal.SIGKILL)
+        """Waits until it has ended, and shows the results of the tests so far. Kills it if it does not end."""
+        said = b""
+        # Python loses a signal that comes while it ignores exceptions, as in a destructor.
+        for number in (signal.SIGINT, signal.SIGKILL):
+            try:
+                said, _ = self._child.communicate(timeout=PATIENCE)
+                break
+            except subprocess.TimeoutExpired:
+                self._signal(number)
+        else:
             said, _ = self._child.communicate()
         print((said or b"").decode(errors="replace"))
         self._signal(signal.SIGKILL)
