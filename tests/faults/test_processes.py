@@ -29,6 +29,8 @@ def kill_the_parent(exchange, name, random):
 
 
 def kill_a_child(exchange, name, random):
+    # Celery ends a worker that loses a child before it takes its first task.
+    exchange.until(f"{name} works", lambda: exchange.processes[name].has_printed("casexchange.attempts.delivered"))
     if children := exchange.processes[name].family()[1:]:
         send_signal(random.choice(children), signal.SIGKILL)
 
