@@ -83,7 +83,6 @@ class Run:
 
     def end(self) -> None:
         """Waits until it has ended, and shows the results of the tests so far. Kills it if it does not end."""
-        said = b""
         # Python loses a signal that comes while it ignores exceptions, as in a destructor.
         for number in (signal.SIGINT, signal.SIGKILL):
             try:

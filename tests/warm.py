@@ -58,8 +58,10 @@ class _Answers:
         self._read = b""
 
     def next(self) -> int:
-        """Waits for it."""
+        """Waits for it, at most a minute: it is a fault if nothing is said. Raises TimeoutError."""
         while b"\n" not in self._read:
+            if not self.wait(60):
+                raise TimeoutError("The process that forks others says nothing.")
             part = self._connection.recv(100)
             assert part, "the process that says it has ended"
             self._read += part

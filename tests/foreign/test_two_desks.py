@@ -164,6 +164,14 @@ def refused(desk):
     return desk.query(sql)
 
 
+def without_key(desk):
+    """The hand-overs over SMAX that could not be told from their repetitions."""
+    sql = """SELECT i.payload FROM integrations_incomingoperation i
+             JOIN integrations_externalsystem s ON s.id = i.system_id
+             WHERE s.system_id = 'B-SMAX' AND i.operation IN ('Create', 'Assign') AND i.idempotency_key IS NULL"""
+    return desk.query(sql)
+
+
 def test_both_ends_agree(desks):
     random = Random(os.environ["FAULTS_SEED"])
     is_played, is_over = threading.Event(), threading.Event()
@@ -190,3 +198,4 @@ def test_both_ends_agree(desks):
     for story in stories:
         story.check()
     assert refused(desks.a) + refused(desks.b) == []
+    assert without_key(desks.a) == []

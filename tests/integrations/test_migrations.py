@@ -149,9 +149,12 @@ def add_activities(alice, carol, system, changes):
     Comment(change=commented, author=alice, body="Later").save()
     Approval(change=decided, author=carol, decision="Denied", comment="No").save()
     with connection.cursor() as cursor:
-        for table, change in (("changes_comment", commented), ("changes_approval", decided)):
+        for sql, change in (
+            ("UPDATE changes_comment SET created_at = %s WHERE change_id = %s", commented),
+            ("UPDATE changes_approval SET created_at = %s WHERE change_id = %s", decided),
+        ):
             moment = connection.ops.adapt_datetimefield_value(change.updated_at + LATER)
-            cursor.execute(f"UPDATE {table} SET created_at = %s WHERE change_id = %s", [moment, change.pk])  # noqa: S608
+            cursor.execute(sql, [moment, change.pk])
     for change, before in ((heard_of, -LATER), (saved_last, LATER)):
         with transaction.atomic():
             reference = ExternalReference.objects.create(change=change, system=system, external_id=f"A-{change.pk}")

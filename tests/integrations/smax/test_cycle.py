@@ -154,3 +154,11 @@ def test_a_key_that_cannot_be_meant_is_refused(adapter, given):
     assert "Idempotency-Key: Send each entity in a call of its own" in refused["meta"]["errorDetails"]["message"]
     given.refresh_from_db()
     assert given.justification == "Spare parts"
+
+
+def test_a_create_that_came_without_a_key_is_known_when_it_comes_with_one(adapter):
+    """Its sender was upgraded between the two."""
+    new = {"properties": {"DisplayLabel": "New"}, "ext": {"ExternalId": "C-2"}}
+    first = adapter.write("Create", **new)
+    assert adapter.write("Create", key="K-1", **new) == first
+    assert Change.objects.filter(title="New").count() == 1
