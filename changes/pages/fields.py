@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -156,6 +156,11 @@ class Minute(forms.DateTimeField):
                 return False
             initial = initial.replace(second=0, microsecond=0)
         return super().has_changed(initial, data)
+
+
+def end_of(minute: datetime) -> datetime:
+    """The moment after this minute: the end of a range whose last minute belongs to it."""
+    return minute.replace(second=0, microsecond=0) + timedelta(minutes=1)
 
 
 def _as_shown(text: str) -> tuple[str, str]:

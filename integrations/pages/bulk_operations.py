@@ -19,6 +19,7 @@ from django.utils.translation import ngettext
 from changes.bulk.drafts import Target, draft
 from changes.bulk.kind import KINDS, AlreadySo, Intent, Kind, NotDone, Proposal, Result, Sent
 from changes.models import BulkItem, BulkJob
+from changes.pages.fields import end_of
 from changes.security_log.recording import Subject, record
 from integrations.choices import COLLECTING, DeliveryStatus
 from integrations.models import OutgoingOperation
@@ -48,7 +49,7 @@ def forecast(intents: Sequence[Intent]) -> list[list[Sent]]:
 
 @dataclass(frozen=True)
 class Window:
-    """A time window (`since` inclusive, `until` exclusive) and a system. An empty `system` means all systems."""
+    """A time window, with all of its last minute `until`, and a system. An empty `system` means all systems."""
 
     system: str
     since: datetime
@@ -59,7 +60,8 @@ class Window:
 
         Without those that wait for a partner that collects: it can have them already.
         """
-        rows = OutgoingOperation.objects.unsettled().filter(created_at__gte=self.since, created_at__lt=self.until)
+        rows = OutgoingOperation.objects.unsettled()
+        rows = rows.filter(created_at__gte=self.since, created_at__lt=end_of(self.until))
         rows = rows.filter(status__in=STUCK).exclude(status=DeliveryStatus.WAITING, system__delivery__in=COLLECTING)
         return (rows.filter(system__system_id=self.system) if self.system else rows).order_by("created_at", "id")
 

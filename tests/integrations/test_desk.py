@@ -16,6 +16,7 @@ from integrations.models import DeliveryControl, Exchange, ExternalSystem, Incom
 from integrations.pages import desk_parts
 from tests.factories import ChangeFactory, ExternalGroupFactory, ExternalSystemFactory, SupportGroupFactory
 from tests.pages import text, web
+from tests.rows import each_row
 
 HTMX = {"HX-Request": "true"}
 NOTHING = "Nothing is stuck that you can mend."
@@ -241,9 +242,9 @@ def test_htmx_of_a_session_that_ran_out_is_refused(db):
 # --- Traffic ---
 
 
-def at(moment):
-    """An operation id as if it had been created at this moment."""
-    return uuid.UUID(int=desk_parts.first_key(moment).int + 1)
+def at(moment, key):
+    """This id of an operation as if it had been created at this moment."""
+    return uuid.UUID(int=desk_parts.first_key(moment).int | key.int % 2**62)
 
 
 def hours(user) -> list[tuple[str, str, str]]:
@@ -261,7 +262,7 @@ def test_operations_are_counted_by_the_hour_in_both_directions(alice, acme):
     for operation, age in zip(
         OutgoingOperation.objects.order_by("id"), (timedelta(hours=5), timedelta(hours=30)), strict=False
     ):
-        OutgoingOperation.objects.filter(pk=operation.pk).update(id=at(now - age))
+        OutgoingOperation.objects.filter(pk=operation.pk).update(id=at(now - age, operation.pk))
     found = hours(alice)
     assert len(found) == 24
     assert found[-1][1:] == ("1", "1")
@@ -270,13 +271,17 @@ def test_operations_are_counted_by_the_hour_in_both_directions(alice, acme):
 
 
 @pytest.mark.any_database
-def test_a_number_of_the_chart_leads_to_its_operations(alice, acme):
+@each_row("moment", ["12:00:00", "12:30:00", "12:59:00", "12:59:59.5"])
+def test_a_number_of_the_chart_leads_to_its_operations(alice, acme, time_machine, moment):
+    time_machine.move_to(f"2026-11-24T{moment}Z", tick=False)
+    now = timezone.now()
     for _ in range(3):
         give(acme)
-    came(acme, "Applied")
-    OutgoingOperation.objects.filter(pk=OutgoingOperation.objects.order_by("id").first().pk).update(
-        id=at(timezone.now() - timedelta(hours=5)), created_at=timezone.now() - timedelta(hours=5)
-    )
+    first, *others = OutgoingOperation.objects.order_by("id").values_list("pk", flat=True)
+    for pk, age in [(first, timedelta(hours=5)), *((pk, timedelta()) for pk in others)]:
+        OutgoingOperation.objects.filter(pk=pk).update(id=at(now - age, pk), created_at=now - age)
+    received = came(acme, "Applied").pk
+    IncomingOperation.objects.filter(pk=received).update(id=at(now, received), received_at=now)
     content = html.unescape(web(alice).get("/").content.decode())
     links = re.findall(r'<td><a href="(/exchange/\?[^"]*)">(\d+)</a>', content)
     assert sorted(number for _address, number in links) == ["1", "1", "2"]

@@ -14,7 +14,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from changes.models import SecurityEvent
-from changes.pages.fields import FIRST, LAST, Minute
+from changes.pages.fields import FIRST, LAST, Minute, end_of
 from changes.queries.keyset import PRIMARY_KEY, Order, Page, Place, page
 from changes.security_log import wording
 from changes.security_log.kinds import KINDS, Topic
@@ -106,7 +106,7 @@ class Log:
         if asked["since"]:
             found = found.filter(at__gte=asked["since"])
         if asked["until"]:
-            found = found.filter(at__lt=asked["until"])
+            found = found.filter(at__lt=end_of(asked["until"]))
         return _containing(found, asked["text"]) if asked["text"] else found
 
     @cached_property

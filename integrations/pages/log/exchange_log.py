@@ -19,7 +19,7 @@ from django.db.models import F, Q, QuerySet
 from django.utils.translation import gettext_lazy as _
 
 from changes.models import Change
-from changes.pages.fields import FIRST, LAST, Minute
+from changes.pages.fields import FIRST, LAST, Minute, end_of
 from changes.queries.keyset import MOMENT, UUID_KEY, Column, Order, Page, Place, page
 from changes.queries.search import SearchText, numbered
 from integrations.choices import SETTLED, DeliveryStatus, IncomingKind, IncomingStatus, Operation
@@ -104,7 +104,7 @@ class Log:
         if asked["since"]:
             base &= Q(**{f"{self.time}__gte": asked["since"]})
         if asked["until"]:
-            base &= Q(**{f"{self.time}__lt": asked["until"]})
+            base &= Q(**{f"{self.time}__lt": end_of(asked["until"])})
         if asked["change"]:
             base &= Q(change__in=_named(asked["change"]))
         if self.is_incoming:

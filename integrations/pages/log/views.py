@@ -190,8 +190,8 @@ class WindowForm(forms.Form):
     def clean(self) -> dict[str, Any]:
         cleaned = super().clean() or self.cleaned_data
         since, until = cleaned.get("since"), cleaned.get("until")
-        if since and until and until <= since:
-            self.add_error("until", _("The end must be after the beginning."))
+        if since and until and until < since:
+            self.add_error("until", _("The end must not be before the beginning."))
         return cleaned
 
 
@@ -205,7 +205,7 @@ class RetryWindow(StaffPage):
         work_in_zone_of(request.GET)
         asked = {name: request.GET[name] for name in ("system", "since", "until") if request.GET.get(name)}
         now = timezone.now()
-        usual = {"since": now - timedelta(days=1), "until": now + timedelta(minutes=1)}
+        usual = {"since": now - timedelta(days=1), "until": now}
         return self.page(WindowForm(initial={**usual, **asked}))
 
     def post(self, request: HttpRequest) -> HttpResponse:

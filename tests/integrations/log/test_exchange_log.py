@@ -148,7 +148,7 @@ def test_the_log_of_a_time_window(audrey, acme, given, direction):
     }
     response = web(audrey).get("/exchange/", {"direction": direction, **window})
     times = [getattr(model.objects.get(pk=key), field) for key in shown(response)]
-    assert times == [NOW - timedelta(minutes=2), NOW - timedelta(minutes=3)]
+    assert times == [NOW - timedelta(minutes=minutes) for minutes in (1, 2, 3)]
 
 
 @pytest.mark.any_database
