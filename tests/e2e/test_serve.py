@@ -143,6 +143,7 @@ def served(installation):
 
 
 def test_the_first_start_prints_where_to_go_and_with_which_accounts(served):
+    assert requests.get(f"http://127.0.0.1:{served.port}/readyz", timeout=10).json()["status"] == "ready"
     assert f"casexchange runs at http://127.0.0.1:{served.port}/" in served.output
     assert f"http://127.0.0.1:{served.simulator_port}/" in served.output
     assert {name: role for name, (_, role) in served.accounts.items()} == ROLES
