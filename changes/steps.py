@@ -9,6 +9,7 @@ from .actor import Person
 from .choices import ChangeType, Decision, Phase, Priority
 from .models import Approval, Change
 from .queries.querysets import PRIORITY_RANK, ChangeQuerySet
+from .validators import VISIBLE
 
 _ROUND = Approval.objects.filter(change=OuterRef("pk"), round=OuterRef("approval_round"))
 _APPROVED, _DENIED = (_ROUND.filter(decision=decision) for decision in (Decision.APPROVED, Decision.DENIED))
@@ -50,8 +51,8 @@ def ready_to_deploy(changes: ChangeQuerySet) -> ChangeQuerySet:
     is_approved = Exists(_APPROVED) & ~Exists(_DENIED) & ~Exists(_APPROVED.filter(own))
     is_planned = Q(
         change_type=ChangeType.STANDARD,
-        implementation_plan__regex=r"\S",
-        backout_plan__regex=r"\S",
+        implementation_plan__regex=VISIBLE,
+        backout_plan__regex=VISIBLE,
         planned_start__lt=F("planned_end"),
     )
     return changes.filter(_GOES_ON).filter(Q(is_approved, phase=Phase.APPROVE_PLAN) | Q(is_planned, phase=Phase.PLAN))

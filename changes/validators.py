@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.core.files import File
+from django.db.models import Field
 from django.utils.translation import gettext_lazy as _
 
 from changes.files.content import head_of, is_program
@@ -21,6 +22,21 @@ FIRST_YEAR, LAST_YEAR = 1900, 9998
 _JOINERS = "\u200c\u200d"
 # Format characters that are visible nevertheless: number signs of Arabic, Syriac and Kaithi.
 _SEEN = "\u0600\u0601\u0602\u0603\u0604\u0605\u06dd\u070f\u0890\u0891\u08e2\U000110bd\U000110cd"
+# White space, controls, and all that shows nothing by itself: fillers of Hangul and of other scripts, the braille
+# blank, joiners, variation selectors, tags. Within a text many of them matter, as in emoji.
+_SHOWING_NOTHING = (
+    "\x01-\x20\x7f-\xa0\xad\u034f\u061c\u115f\u1160\u1680\u17b4\u17b5\u180b-\u180f\u2000-\u200f\u2028-\u202f"
+    "\u205f-\u206f\u2800\u3000\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffb\U00013430-\U00013442\U00016fe4"
+    "\U0001bca0-\U0001bca3\U0001d159\U0001d173-\U0001d17a\U000e0000-\U000e0fff"
+)
+# A regular expression, for Python and both databases: it finds a character that is visible.
+VISIBLE = f"[^{_SHOWING_NOTHING}]"
+_VISIBLE = re.compile(VISIBLE)
+
+
+def is_blank(text: str) -> bool:
+    """Whether nothing of the text is visible. Wherever a text is needed, such a text counts as none."""
+    return not _VISIBLE.search(text)
 
 
 def validate_text(text: str) -> None:
@@ -63,7 +79,7 @@ def validate_web_address(url: str) -> None:
 def validate_file_name(name: str) -> None:
     """A bare name: no folder, no control character, and nothing unseen that makes it look like another."""
     validate_text(name)
-    if not name.strip() or name in {".", ".."} or re.search(r"[/\\\x01-\x1f\x7f]", name):
+    if is_blank(name) or name in {".", ".."} or re.search(r"[/\\\x01-\x1f\x7f]", name):
         message = _("Give a plain file name, without folders or control characters.")
         raise ValidationError(message, code="invalid_name")
     if "\ufffd" in name:
@@ -79,6 +95,8 @@ def validate_file_name(name: str) -> None:
 def validate_identifier(text: str) -> None:
     """No white space at the edges and no invisible characters, so identifiers that look the same are the same."""
     validate_text(text)
+    if text and is_blank(text):
+        raise ValidationError(Field.default_error_messages["blank"], code="blank")
     if text != text.strip():
         raise ValidationError(_("White space at the beginning or the end is not allowed: remove it."), code="edges")
     if unseen := _unseen_in(text):

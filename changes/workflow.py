@@ -17,6 +17,7 @@ from django.utils.translation import gettext_lazy as _
 
 from .choices import ChangeType, CompletionCode, Decision, Phase
 from .exceptions import Unmet
+from .validators import is_blank
 
 PATHS = {
     ChangeType.NORMAL: (
@@ -157,7 +158,7 @@ def part_of(person: int, change: Record) -> Part | None:
 def _filled(field: str, message: str | Promise) -> Condition:
     def holds(change: Record) -> bool:
         value = getattr(change, field)
-        return bool(value.strip()) if isinstance(value, str) else value is not None
+        return not is_blank(value) if isinstance(value, str) else value is not None
 
     return Condition(field, message, holds)
 

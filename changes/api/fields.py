@@ -17,7 +17,7 @@ from rest_framework.validators import ProhibitSurrogateCharactersValidator
 from changes.models import SupportGroup
 from changes.texts.lines import as_line
 from changes.texts.timestamps import timestamp
-from changes.validators import FIRST_YEAR, LAST_YEAR, is_possible, validate_identifier, validate_text
+from changes.validators import FIRST_YEAR, LAST_YEAR, is_blank, is_possible, validate_identifier, validate_text
 
 _RFC3339 = re.compile(
     r"([0-9]{4})-([0-9]{2})-([0-9]{2})[Tt]([0-9]{2}):([0-9]{2}):([0-9]{2})(?:\.([0-9]+))?"
@@ -64,7 +64,7 @@ class TextField(serializers.CharField):
         return data
 
     def run_validation(self, data: object = serializers.empty) -> Any:
-        if not self.allow_blank and isinstance(data, str) and not data.strip():
+        if not self.allow_blank and isinstance(data, str) and is_blank(data):
             self.fail("blank")
         return super().run_validation(data)
 

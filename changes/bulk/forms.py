@@ -13,6 +13,7 @@ from django.utils.translation import gettext_lazy as _
 
 from changes.choices import CompletionCode, Visibility
 from changes.models import Change, SupportGroup
+from changes.pages.fields import Text
 from changes.pages.groups import grouped
 from changes.validators import TEXT_MAX_LENGTH, validate_text
 
@@ -87,7 +88,7 @@ class ReassignForm(ActionForm):
 
 
 class CommentForm(ActionForm):
-    body = forms.CharField(
+    body = Text(
         label=_("Comment"),
         widget=forms.Textarea(attrs={"rows": 4}),
         validators=[validate_text, MaxLengthValidator(TEXT_MAX_LENGTH)],
@@ -101,7 +102,7 @@ class CommentForm(ActionForm):
     )
 
     def clean_body(self) -> str:
-        return self.cleaned_data["body"].replace("\r\n", "\n").replace("\r", "\n")
+        return self.cleaned_data["body"].strip()
 
 
 class ApproveForm(ActionForm):

@@ -25,6 +25,7 @@ from changes.texts.isolation import apart
 from changes.texts.lines import LineField
 from changes.validators import (
     TEXT_MAX_LENGTH,
+    is_blank,
     made_visible,
     validate_attachment,
     validate_file_name,
@@ -210,7 +211,7 @@ class Approval(Addition):
         return self.author_id
 
     def clean(self) -> None:
-        if self.decision == Decision.DENIED and not self.comment.strip():
+        if self.decision == Decision.DENIED and is_blank(self.comment):
             raise ValidationError({"comment": gettext("Say why you deny the plan.")})
 
     def refuse(self, is_decided: bool) -> None:

@@ -19,11 +19,14 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from changes.models.personal.preferences import time_zones
-from changes.validators import validate_moment
+from changes.validators import is_blank, validate_moment
 
 
 class Text(forms.CharField):
-    """A text of several lines. A browser's other line ends do not count as an edit."""
+    """A text of several lines. A browser's other line ends do not count as an edit.
+
+    If it is required, something of it must be visible.
+    """
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(strip=False, **kwargs)
@@ -33,6 +36,9 @@ class Text(forms.CharField):
 
     def to_python(self, value: object) -> str:
         return (super().to_python(value) or "").replace("\r\n", "\n").replace("\r", "\n")
+
+    def validate(self, value: Any) -> None:
+        super().validate("" if is_blank(value) else value)
 
     def has_changed(self, initial: object, data: object) -> bool:
         return super().has_changed(self.to_python(initial), data)

@@ -8,7 +8,7 @@ from typing import Any
 from django import forms
 from django.db import models
 
-from changes.validators import is_unseen
+from changes.validators import is_blank, is_unseen
 
 _BREAKS = re.compile("\r\n|[\n\r\t\v\f\x85\u2028\u2029]")
 # The flag of a region, such as Scotland's, contains invisible characters that must stay.
@@ -18,7 +18,7 @@ _FLAG = re.compile("\U0001f3f4[\U000e0020-\U000e007e]+\U000e007f")
 def as_line(text: str) -> str:
     """The text with a space for each line break or tab, and without white space at the edges or invisible characters.
 
-    A NUL stays, so that the validators refuse it.
+    "" if nothing of it is visible. A NUL stays, so that the validators refuse it.
     """
     text = text.strip()
     if text.isascii() and text.isprintable():
@@ -30,7 +30,8 @@ def as_line(text: str) -> str:
         for place, char in enumerate(text)
         if char == "\0" or place in flags or not (is_unseen(char) or _is_idle_joiner(text, place))
     ]
-    return "".join(kept).strip()
+    line = "".join(kept).strip()
+    return "" if is_blank(line) else line
 
 
 def _is_idle_joiner(text: str, place: int) -> bool:

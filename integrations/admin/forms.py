@@ -18,7 +18,7 @@ from knox.models import AuthToken
 from changes import audit
 from changes.actor import Person
 from changes.choices import ChangeType, Phase
-from changes.pages.fields import Minute
+from changes.pages.fields import Minute, Text
 from changes.validators import validate_moment
 from integrations.choices import Delivery, UnknownProperties
 from integrations.leave import FIELDS, TARGETS, USUAL_CHANGE_TYPES, in_order
@@ -310,11 +310,14 @@ def targets() -> list[tuple[str, str]]:
 class ReasonForm(forms.Form):
     """Why operations are skipped."""
 
-    reason = forms.CharField(
+    reason = Text(
         max_length=REASON_LENGTH,
         widget=forms.Textarea(attrs={"rows": 3}),
         error_messages={"required": _("Give a reason for skipping.")},
     )
+
+    def clean_reason(self) -> str:
+        return self.cleaned_data["reason"].strip()
 
 
 class StartForm(ReasonForm):

@@ -7,6 +7,7 @@ from typing import Any
 from django.contrib.admin.models import CHANGE, LogEntry
 from django.db import transaction
 
+from changes.validators import is_blank
 from integrations.models import DeliveryControl, ExternalSystem
 
 from . import outbox
@@ -21,7 +22,7 @@ def open_by_hand(system: ExternalSystem, user: Any, reason: str) -> None:
     """
     reason = reason.strip()
     with transaction.atomic():
-        outbox.open_breaker(system, f"{reason}{_by(user.get_username())}" if reason else "")
+        outbox.open_breaker(system, f"{reason}{_by(user.get_username())}" if not is_blank(reason) else "")
         _log(system, user, f"Opened the circuit breaker. Reason: {reason}")
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from changes.texts.lines import as_line
 from changes.texts.storable import storable
+from changes.validators import is_blank
 
 WORDS_KEPT = 300
 HEADERS_KEPT, HEADER_KEPT = 2000, 200
@@ -54,7 +55,7 @@ def _from_json(answer: Any) -> Iterator[str]:
         said = found.get(name)
         if isinstance(said, dict):
             yield from _from_json(said)
-        if isinstance(said, str) and said.strip():
+        if isinstance(said, str) and not is_blank(said):
             yield said
             break
     for name in _SAID_OF_FIELDS:

@@ -54,7 +54,8 @@ def test_a_preview_with_htmx_is_only_the_comment(alice, change):
 
 
 @pytest.mark.parametrize(
-    ("body", "said"), [("", "required"), (" \n ", "Write something first."), ("x" * 100_001, "at most 100000")]
+    ("body", "said"),
+    [("", "Write something first."), (" \n\u200b", "Write something first."), ("x" * 100_001, "at most 100000")],
 )
 def test_what_cannot_be_added_is_not_previewed_but_said(alice, change, body, said):
     content = preview(alice, change, body, **HTMX).content.decode()

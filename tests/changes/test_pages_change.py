@@ -58,7 +58,7 @@ def test_a_comment_is_added_by_the_person_and_marked(alice, acme, visibility, up
 @pytest.mark.parametrize(
     ("body", "visibility", "said"),
     [
-        ("", "public", "This field is required."),
+        ("", "public", "Write something first."),
         ("  \r\n ", "public", "Write something first."),
         ("x" * 100_001, "public", "at most 100000 characters"),
         ("a\x00b", "public", "Null characters are not allowed."),

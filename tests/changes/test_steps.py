@@ -9,6 +9,7 @@ import pytest
 from changes import workflow
 from changes.choices import ChangeType, CompletionCode, Decision, Phase
 from changes.models import Approval, Change
+from changes.validators import is_blank
 from tests.factories import UserFactory, change_in
 from tests.pages import text, web
 
@@ -59,6 +60,10 @@ def test_the_list_shows_what_waits_for_my_approval(plans, carol, alice):
 
 
 def test_ready_to_deploy_are_those_whose_move_has_no_unmet_condition(plans, alice, carol):
+    everything_blank = "".join(char for char in map(chr, range(1, 0xE1000)) if is_blank(char))
+    visible = [{"implementation_plan": text} for text in ("\u200b-", "\u0600", "\u0301", "\u2764\ufe0f", "\uf8ff")]
+    for fields in [*visible, {"backout_plan": everything_blank}, {"implementation_plan": everything_blank}]:
+        change_in(Phase.PLAN, ChangeType.STANDARD, requested_by=alice, **fields)
     for kind, blank in product(ChangeType, ("implementation_plan", "backout_plan", "planned_start", None)):
         change = change_in(Phase.APPROVE_PLAN if kind != ChangeType.STANDARD else Phase.PLAN, kind, requested_by=alice)
         if blank:
@@ -77,6 +82,9 @@ def test_ready_to_deploy_are_those_whose_move_has_no_unmet_condition(plans, alic
     withdrawn.save()
     ready.remove(withdrawn.number)
     assert plans["decided"].number in ready
+    plans_of_ready = {*Change.objects.filter(number__in=ready).values_list("implementation_plan", flat=True)}
+    assert {each["implementation_plan"] for each in visible} <= plans_of_ready
+    assert everything_blank not in plans_of_ready
     assert {*numbers(web(alice).get("/changes/?step=deploy"))} == ready
 
 

@@ -116,6 +116,8 @@ CONDITIONS = [
             ("justification", ""),
             ("category", ""),
             ("service", " "),
+            ("reason", "\u200b"),
+            ("justification", "\u3164 \u2800"),
         )
     ],
     ("Normal", "Evaluate", "Plan", "risk", None),
@@ -126,6 +128,8 @@ CONDITIONS = [
         for field, value in (
             ("implementation_plan", ""),
             ("backout_plan", ""),
+            ("implementation_plan", "\u2060\n\ufe0f"),
+            ("backout_plan", "\u00ad"),
             ("planned_start", None),
             ("planned_end", None),
         )

@@ -95,10 +95,11 @@ def test_skipping_needs_a_reason(ingrid, acme, give):
     acme.enabled = False
     acme.save()
     operations = give(acme)
-    response = post_form(web(ingrid), start_of(acme), reason="  ", decision="skip")
-    assert response.status_code == 200
-    assert "Give a reason" in text(response)
-    assert not stored(acme).enabled
+    for reason in ("  ", "\u200b", "\u3164\n\u2060"):
+        response = post_form(web(ingrid), start_of(acme), reason=reason, decision="skip")
+        assert response.status_code == 200
+        assert "Give a reason" in text(response)
+        assert not stored(acme).enabled
     assert {operation.status for operation in operations} == {DeliveryStatus.WAITING}
 
 

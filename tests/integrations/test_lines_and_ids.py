@@ -1,17 +1,23 @@
 """Rule 10 of section 4: one-line texts are normalised as by a browser; identifiers are kept unchanged or refused."""
 
+import sys
 import unicodedata
 
 import pytest
 
+from changes.choices import Phase
 from changes.models import Change, Comment
+from changes.validators import is_blank
 from integrations.models import ExternalReference, OutgoingOperation
 from integrations.outgoing import delivery
-from tests.factories import ChangeFactory, SupportGroupFactory, UserFactory
+from tests.factories import ChangeFactory, SupportGroupFactory, UserFactory, change_in
 from tests.html_forms import post_form, read_form
+from tests.pages import text as read
 from tests.pages import web
+from tests.rows import each_row
 from tests.stored import store
 
+from .incoming.conftest import state
 from .partner import answer
 
 FAMILY, PERSIAN, ENGLAND = "👩‍👩‍👧 goes", "می‌خواهم", "🏴󠁧󠁢󠁥󠁮󠁧󠁿"
@@ -27,6 +33,8 @@ LINES = {  # sent text: stored text
     ENGLAND: ENGLAND,
     "Two  spaces": "Two  spaces",
 }
+# Of several kinds of characters that show nothing.
+BLANK = ["\u200b\u202e", "\n\u00a0\u2060\u00ad", "\u3164 \uffa0", "\u2800\ufe0f\u034f"]
 BAD_IDS = [" C-1", "C-1\u00a0", "C\n1", "C\u200b1", "C\u202e1", "C\t1"]
 COMPOSED, DECOMPOSED = "Störung-1", unicodedata.normalize("NFD", "Störung-1")
 
@@ -72,13 +80,64 @@ def test_every_way_in_takes_a_line_as_a_browser_would(send, alice, api, acme):
 
 
 @pytest.mark.django_db
-def test_a_title_of_nothing_that_is_seen_is_empty(send, alice, api):
-    for title in ("\u200b\u202e", "\n\t", "\u00a0"):
-        refused = send("Create", external_id="C-1", properties={"title": title})
-        assert (refused.status_code, refused.json()["errors"][0]["attr"]) == (400, "properties.title")
-        assert api(alice).post("/api/v1/changes/", {"title": title}, format="json").status_code == 400
-        assert web(alice).post("/changes/new/", {"title": title}).status_code == 200
-    assert not Change.objects.exists()
+@each_row("blank", ["", *BLANK])
+def test_a_text_of_nothing_that_is_seen_is_empty_on_every_way_in(send, alice, carol, api, blank):
+    """Where a text is needed, the answer is that to an empty one, and nothing is kept."""
+    told = send("Create", external_id="C-1", properties={"title": "T"}).json()["change"]
+    change = change_in(Phase.APPROVE_PLAN, requested_by=alice)
+    before = state()
+    for attr, body in {
+        "properties.title": {"properties": {"title": blank}},
+        "comments.0.body": {"comments": [{"body": blank}]},
+        "external_id": {"external_id": blank},
+    }.items():
+        blank_of(send("Update", **{"change_number": told["number"], **body}), attr)
+    blank_of(api(alice).post("/api/v1/changes/", {"title": blank}, format="json"), "title")
+    address = f"/api/v1/changes/{change.number}"
+    blank_of(api(alice).patch(f"{address}/", {"title": blank}, format="json"), "title")
+    blank_of(api(alice).post(f"{address}/comments/", {"body": blank}, format="json"), "body")
+    denied = api(carol).post(f"{address}/approvals/", {"decision": "Denied", "comment": blank}, format="json")
+    error = denied.json()["errors"][0]
+    assert (denied.status_code, error["attr"], error["detail"]) == (400, "comment", "Say why you deny the plan.")
+    assert web(alice).post("/changes/new/", {"title": blank}).status_code == 200
+    page = f"/changes/{change.number}"
+    assert "Write something first." in read(web(alice).post(f"{page}/comments/", {"body": blank}))
+    decision = {"decision": "Denied", "comment": blank, "version": change.version}
+    assert "Say why you deny the plan." in read(web(carol).post(f"{page}/approvals/", decision))
+    assert state() == before
+
+
+def blank_of(answer, attr):
+    error = answer.json()["errors"][0]
+    said = (answer.status_code, error["attr"], error["code"], error["detail"])
+    assert said == (400, attr, "blank", "This field may not be blank.")
+
+
+def test_blank_are_all_spaces_and_controls_and_no_mark_that_is_seen():
+    seen = "\u0600\u0601\u0602\u0603\u0604\u0605\u06dd\u070f\u0890\u0891\u08e2\U000110bd\U000110cd"
+    for char in map(chr, range(1, sys.maxunicode + 1)):
+        kind = unicodedata.category(char)
+        if kind in ("Cc", "Cf", "Zs", "Zl", "Zp"):
+            assert is_blank(char) == (char not in seen), hex(ord(char))
+        elif kind[0] in "NP":
+            assert not is_blank(char), hex(ord(char))
+    assert not any(is_blank(text) for text in (*LINES.values(), "❤\ufe0f", "1\ufe0f\u20e3", "한", "⠁", "\u0301"))
+
+
+@pytest.mark.django_db
+def test_a_blank_text_from_before_the_rule_stands_in_nobodys_way(send, alice, api):
+    number = send("Create", external_id="C-1", properties={"title": "T"}).json()["change"]["number"]
+    change = Change.objects.get(number=number)
+    stored = {"title": "\u3164", "category": "\u2800", "description": "\u200b"}
+    store(change, **stored)
+    Comment(change=change, author=alice, body="\u200b").save()
+    assert web(alice).get(f"/changes/{number}/").status_code == 200
+    answer = api(alice).patch(f"/api/v1/changes/{number}/", {"service": "LAN"}, format="json")
+    assert (answer.status_code, answer.json()["title"]) == (200, "\u3164")
+    assert send("Update", external_id="C-1", properties={"reason": "R"}).status_code == 200
+    change.refresh_from_db()
+    assert {name: getattr(change, name) for name in stored} == stored
+    assert (change.service, change.reason) == ("LAN", "R")
 
 
 @pytest.mark.django_db

@@ -19,7 +19,7 @@ from changes.choices import Visibility
 from changes.models import Attachment, Change, Comment
 from changes.pages.fields import Text
 from changes.texts.file_names import sent_name
-from changes.validators import TEXT_MAX_LENGTH, validate_attachment
+from changes.validators import TEXT_MAX_LENGTH, is_blank, validate_attachment
 
 from . import markdown
 
@@ -36,6 +36,7 @@ class CommentForm(forms.ModelForm):
     body = Text(
         label=gettext_lazy("Comment"),
         widget=forms.Textarea(attrs={"rows": 4, "data-shortcut": "c", "placeholder": gettext_lazy("Write a comment")}),
+        error_messages={"required": gettext_lazy("Write something first.")},
         help_text=gettext_lazy("Markdown: **bold**, *italic*, `code`, - lists, > quotes, [links](https://…), tables."),
     )
     visibility = forms.ChoiceField(
@@ -56,16 +57,14 @@ class CommentForm(forms.ModelForm):
             self.fields["body"].widget.attrs["autofocus"] = True  # the form is far down the page
 
     def clean_body(self) -> str:
-        body = self.cleaned_data["body"].strip()
-        if not body:
-            raise ValidationError(_("Write something first."), code="required")
-        return body
+        return self.cleaned_data["body"].strip()
 
     @property
     def preview(self) -> SafeString | None:
         """The typed text as HTML; None without `wants_preview`, without a text, or if the text is too long."""
         typed = str(self["body"].value() or "").strip()
-        return markdown.render(typed) if self.wants_preview and 0 < len(typed) <= TEXT_MAX_LENGTH else None
+        is_shown = self.wants_preview and not is_blank(typed) and len(typed) <= TEXT_MAX_LENGTH
+        return markdown.render(typed) if is_shown else None
 
 
 class ManyFiles(forms.ClearableFileInput):

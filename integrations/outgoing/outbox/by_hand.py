@@ -12,6 +12,7 @@ from django.utils.translation import gettext as _
 
 from changes.actor import Actor
 from changes.security_log.recording import Subject, record
+from changes.validators import is_blank
 from integrations.choices import COLLECTING, DeliveryStatus
 from integrations.models import (
     Acknowledgement,
@@ -82,7 +83,7 @@ def skip_all(operations: Iterable[OutgoingOperation], user: Any, reason: str) ->
 
     Raises ValueError without a reason.
     """
-    if not reason.strip():
+    if is_blank(reason):
         raise ValueError("Give a reason for skipping.")
     by_key = {operation.pk: operation.exchange_id for operation in operations}
     with transaction.atomic():
@@ -142,7 +143,7 @@ def open_breaker(system: ExternalSystem, reason: str) -> None:
 
     Raises ValueError without a reason.
     """
-    if not reason.strip():
+    if is_blank(reason):
         raise ValueError("Give a reason for opening the circuit breaker.")
     with transaction.atomic():
         control = _locked_control(system)

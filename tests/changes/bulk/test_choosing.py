@@ -104,6 +104,7 @@ def test_an_unknown_action_answers_404(alice):
         ("reassign", {"group": ""}, "Choose a group, or No group."),
         ("reassign", {"group": "999999"}, "There is no such group."),
         ("comment", {"body": "  ", "visibility": "public"}, "Write something first."),
+        ("comment", {"body": "\u200b", "visibility": "public"}, "Write something first."),
         ("comment", {"body": "Hello", "visibility": "secret"}, "Visibility"),
         ("abandon", {}, "Choose Withdrawn or Rejected."),
         ("abandon", {"code": "Successful"}, "Completion code"),

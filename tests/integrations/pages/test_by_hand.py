@@ -85,7 +85,7 @@ def test_the_skip_page_says_what_is_lost_and_what_waits_behind(ingrid, alice, gi
     assert "Also skip the 2 waiting behind it. Without the Assign, ACME does not know this change." in said
 
 
-@pytest.mark.parametrize("reason", ["", "   ", "x" * 501])
+@pytest.mark.parametrize("reason", ["", "   ", "\u200b", "\u3164", "x" * 501])
 def test_skipping_needs_a_reason(ingrid, given, reason):
     operation = assign(given)
     refuse(operation)

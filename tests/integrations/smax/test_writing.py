@@ -111,7 +111,7 @@ REFUSED = [
     ({"Comments": "x"}, 400, "Comments: Give a list"),
     ({"Comments": ["x"]}, 400, "Comments.0: Give an object"),
     ({"Comments": [{}]}, 400, "Comments.0.Body: "),
-    ({"Comments": [{"Body": "  "}]}, 400, "Comments.0.Body: "),
+    ({"Comments": [{"Body": " \u200b"}]}, 400, "Comments.0.Body: "),
     ({"Comments": [{"Body": 7}]}, 400, "Comments.0.Body: "),
     ({"Comments": [{"Body": "a", "PrivacyType": "SECRET"}]}, 400, "Comments.0.PrivacyType: Give one of: PUBLIC"),
     ({"Comments": [{"Body": "a", "IsSystem": "maybe"}]}, 400, "Comments.0.IsSystem: Give true or false"),

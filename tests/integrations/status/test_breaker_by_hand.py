@@ -53,7 +53,7 @@ def test_one_that_opened_by_itself_may_be_kept_open(ingrid, acme, settings):
     assert CLOSE in content
 
 
-@pytest.mark.parametrize("reason", ["", "   ", "x" * 141])
+@pytest.mark.parametrize("reason", ["", "   ", "\u200b", "\u2800", "x" * 141])
 def test_opening_needs_a_reason_of_a_bearable_length(ingrid, acme, reason):
     response = web(ingrid).post(OPEN, {"reason": reason})
     assert response.status_code == 200
