@@ -6,7 +6,8 @@ The form contains `{% once %}`, which is unique for each page. The view acts wit
         if not sent.led_to and form.is_valid() and form.save_or_explain():
             sent.led_to = form.instance.number
 
-The same page with other values (somebody went back and typed something else) counts as another form.
+The same page with other values (somebody went back and typed something else) counts as another form. For what is no
+typed value, such as a file, `once` is given a text that tells it from others.
 """
 
 from __future__ import annotations
@@ -43,7 +44,7 @@ def new_mark() -> str:
 
 
 @contextmanager
-def once(request: HttpRequest) -> Iterator[Sent]:
+def once(request: HttpRequest, *others: str) -> Iterator[Sent]:
     """Opens a transaction. A second request with the same form waits for it, and then gets the first one's `led_to`."""
     mark = request.POST.get(MARK, "")
     key = request.session.session_key
@@ -52,7 +53,7 @@ def once(request: HttpRequest) -> Iterator[Sent]:
             yield Sent()
         return
     typed = sorted((name, values) for name, values in request.POST.lists() if name not in _UNTYPED)
-    digest = hashlib.sha256(json.dumps([request.path, typed]).encode()).hexdigest()
+    digest = hashlib.sha256(json.dumps([request.path, typed, *others]).encode()).hexdigest()
     with transaction.atomic():
         # Read again under the lock: the session loaded earlier may be older than the other request's save.
         row = Session.objects.select_for_update().filter(session_key=key).first()

@@ -1,6 +1,7 @@
 """A form that is sent twice takes effect once. A form that was altered after going back counts as another form."""
 
 import pytest
+from django.core.files.uploadedfile import SimpleUploadedFile
 
 from changes.choices import Phase
 from changes.models import Change, Comment
@@ -74,6 +75,46 @@ def test_the_form_of_a_comment_that_is_sent_twice_adds_one_and_leads_to_it(alice
     assert change.outgoing_operations.filter(operation="Update").count() == 1
     client.post(form["attrs"]["action"], data | {"body": "Parts have come"})
     assert Comment.objects.count() == 2
+
+
+@pytest.mark.parametrize("headers", [{}, {"HX-Request": "true"}], ids=["page", "script"])
+def test_the_form_of_a_file_that_is_sent_twice_attaches_it_once(alice, acme, headers):
+    change = change_in(Phase.PLAN, requested_by=alice, owning_group=acme.external_groups.get().group)
+    client = web(alice)
+    form = read_form(client.get(f"/changes/{change.number}/"), "file")
+
+    def send(*files, **typed):
+        chosen = [SimpleUploadedFile(name, content) for name, content in files]
+        return client.post(form["attrs"]["action"], form["fields"] | typed | {"file": chosen}, headers=headers)
+
+    answers = [send(("plan.txt", b"A")) for _ in range(2)]
+    assert [answer.status_code for answer in answers] == ([201, 200] if headers else [302, 302])
+    assert change.attachments.count() == 1
+    assert change.outgoing_operations.filter(operation="Update").count() == 1
+    if not headers:
+        assert "plan.txt was attached. Submitted twice, saved once." in text(client.get(answers[1]["Location"]))
+        send(("plan.txt", b"A"), ("other.txt", b"A"))
+    send(("plan.txt", b"B"))
+    send(("b.txt", b"B"))
+    form = read_form(client.get(f"/changes/{change.number}/"), "file")
+    send(("plan.txt", b"A"))
+    names = [*change.attachments.order_by("pk").values_list("file_name", flat=True)]
+    assert names == ["plan.txt", *([] if headers else ["other.txt"]), "plan.txt", "b.txt", "plan.txt"]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_file_that_is_sent_twice_at_the_same_moment_is_attached_once_too(alice):
+    change = change_in(Phase.PLAN, requested_by=alice)
+    client = web(alice)
+    form = read_form(client.get(f"/changes/{change.number}/"), "file")
+
+    def send():
+        other = web()
+        other.cookies = client.cookies
+        return other.post(form["attrs"]["action"], form["fields"] | {"file": SimpleUploadedFile("plan.txt", b"A")})
+
+    assert [answer.status_code for answer in at_once(send, send)] == [302, 302]
+    assert change.attachments.count() == 1
 
 
 # --- Repeated clicks that the version detects, without a mark in the form ---

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator
 from typing import Any
 
@@ -106,6 +107,15 @@ def uploads(files: Any) -> Iterator[tuple[UploadedFile, ValidationError | None]]
             yield upload, error
         else:
             yield upload, None
+
+
+def content_digest(upload: UploadedFile) -> str:
+    """A digest that tells the file's content from others."""
+    digest = hashlib.sha256()
+    for chunk in upload.chunks():
+        digest.update(chunk)
+    upload.seek(0)
+    return digest.hexdigest()
 
 
 def attachment(change: Change, author: User, upload: UploadedFile) -> Attachment:

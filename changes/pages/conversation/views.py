@@ -27,7 +27,7 @@ from changes.texts.file_names import disposition, sent_name
 from changes.texts.isolation import apart
 
 from . import attachment_previews
-from .forms import MOST_FILES, CommentForm, attachment, uploads
+from .forms import MOST_FILES, CommentForm, attachment, content_digest, uploads
 
 TOO_LARGE = 413
 REFUSED = 422
@@ -125,8 +125,10 @@ class AttachmentAdd(WithRecipients):
             messages.error(request, _("Choose a file first."))
         is_any_attached = is_any_refused = is_unseen = False
         for upload, forbidden in files[:MOST_FILES]:
+            is_again = False
             try:
-                refusal = forbidden or self._attach(upload)
+                if not (refusal := forbidden):
+                    is_again, refusal = self._attach(upload)
             except DatabaseError as error:
                 # Earlier files are attached already, so an error for the whole request would be wrong.
                 if not is_any_attached or not is_unavailable(error):
@@ -135,7 +137,7 @@ class AttachmentAdd(WithRecipients):
             is_any_attached = is_any_attached or refusal is None
             is_any_refused = is_any_refused or refusal is not None
             is_unseen = is_unseen or _is_unseen(refusal)
-            self._tell(upload, refusal)
+            self._tell(upload, refusal, is_again)
         for upload, forbidden in files[MOST_FILES:]:
             self._tell(upload, forbidden)
         if is_unseen:
@@ -149,31 +151,36 @@ class AttachmentAdd(WithRecipients):
         if len(files) != 1:
             return JsonResponse({"error": _("Choose a file first.")}, status=REFUSED)
         upload, forbidden = files[0]
-        if refusal := forbidden or self._attach(upload):
+        is_again, refusal = (False, forbidden) if forbidden else self._attach(upload)
+        if refusal:
             is_too_large = any(error.code == "too_large" for error in refusal.error_list)
             status = TOO_LARGE if is_too_large else CONFLICT if _is_unseen(refusal) else REFUSED
             return JsonResponse({"error": " ".join(refusal.messages)}, status=status)
-        return JsonResponse({"error": ""}, status=201)
+        return JsonResponse({"error": ""}, status=200 if is_again else 201)
 
-    def _attach(self, upload: UploadedFile) -> ValidationError | None:
-        """Attaches the file. Returns the refusal, or None."""
+    def _attach(self, upload: UploadedFile) -> tuple[bool, ValidationError | None]:
+        """Attaches the file, unless the same form brought it before. Returns whether it did so, and the refusal."""
         try:
             made = attachment(self.change, signed_in(self.request), upload)
         except ValidationError as error:
-            return error
+            return False, error
         made.shown_recipients = recipients.from_field(self.request.POST.get(recipients.FIELD))
         try:
-            made.save()
+            with once(self.request, made.file_name, content_digest(upload)) as sent:
+                if not sent.led_to:
+                    made.save()
+                    sent.led_to = str(made.pk)
         except RecipientsUnseen as unseen:
-            return ValidationError(str(unseen), code=UNSEEN)
+            return False, ValidationError(str(unseen), code=UNSEEN)
         except BaseException:
             made.discard_file()
             raise
-        return None
+        return sent.is_again, None
 
-    def _tell(self, upload: UploadedFile, refusal: ValidationError | None) -> None:
+    def _tell(self, upload: UploadedFile, refusal: ValidationError | None, is_again: bool = False) -> None:
         if refusal is None:
-            messages.success(self.request, _("%(name)s was attached.") % {"name": apart(sent_name(upload))})
+            said = _("%(name)s was attached. Submitted twice, saved once.") if is_again else _("%(name)s was attached.")
+            messages.success(self.request, said % {"name": apart(sent_name(upload))})
             return
         said = _("%(name)s was not attached. %(why)s")
         messages.error(self.request, said % {"name": apart(sent_name(upload)), "why": " ".join(refusal.messages)})

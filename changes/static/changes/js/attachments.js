@@ -64,6 +64,8 @@
     const request = new XMLHttpRequest();
     const body = new FormData();
     body.append("csrfmiddlewaretoken", form.elements.csrfmiddlewaretoken.value);
+    // The same file from the same page is attached once, even if it is sent again after a connection was lost.
+    body.append("once", form.elements.once.value);
     body.append("recipients", recipients);
     body.append("file", file);
     request.upload.addEventListener("progress", (event) => {
@@ -75,13 +77,13 @@
       next();
     };
     request.addEventListener("load", () => {
-      if (request.status !== 201) {
+      if (request.status !== 201 && request.status !== 200) {
         done(reason(request, form.dataset), "is-refused");
         // The file would be sent to partners that the page does not name. This event makes the page name them.
         if (request.status === 409) document.body.dispatchEvent(new CustomEvent("recipients", { bubbles: true }));
         return;
       }
-      done(form.dataset.attached, "is-attached");
+      done(request.status === 201 ? form.dataset.attached : form.dataset.again, "is-attached");
       document.body.dispatchEvent(new CustomEvent("attached", { bubbles: true }));
       offer(form);
     });
