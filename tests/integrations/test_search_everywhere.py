@@ -10,6 +10,7 @@ from django.db import connection
 from django.utils.http import urlencode
 
 from changes.models import Change, Comment
+from changes.queries.search import identified
 from integrations.models import ExternalReference, IncomingOperation
 from tests.factories import ChangeFactory, SupportGroupFactory, UserFactory
 from tests.pages import text, web
@@ -107,11 +108,14 @@ def test_a_partner_finds_nothing_by_what_it_may_not_see(shelf, acme, partner_api
         assert {row["number"] for row in answer.json()["results"]} == wanted, typed
 
 
+IDS = ("INC-Bä_4711", "inc-BÄ_4711", *(unicodedata.normalize("NFD", each) for each in ("INC-Bä_4711", "INC-BÄ_4711")))
+
+
 def test_the_exchange_log_takes_numbers_and_external_ids(alice, acme):
     keys_beyond(3000)
     change = ChangeFactory(pk=219, owning_group=SupportGroupFactory(name="ACME Networks"))
     another = ChangeFactory(pk=220, owning_group=SupportGroupFactory(name="ACME Networks"))
-    ExternalReference.objects.create(change=change, system=acme, external_id="INC-4711")
+    ExternalReference.objects.create(change=change, system=acme, external_id="INC-Bä_4711")
     for row in (change, another):
         IncomingOperation.objects.create(
             system=acme,
@@ -124,10 +128,10 @@ def test_the_exchange_log_takes_numbers_and_external_ids(alice, acme):
             body_sha256="0" * 64,
         )
     for direction in ("", "in"):
-        for typed in ("CHG0000219", "#chg219", "219", " 219 ", "INC-4711", "inc-4711"):
+        for typed in ("CHG0000219", "#chg219", "219", " 219 ", *IDS):
             page = text(web(alice).get("/exchange/", {"change": typed, "direction": direction}))
             assert change.number in page and another.number not in page, typed
-        for typed in ("INC-47", "21", "CHG21", "x" * 255):
+        for typed in ("INC-Bä_47", "Bä_4711", "INC-Bä-4711", "inc-ba_4711", "21", "CHG21", "x" * 255):
             page = text(web(alice).get("/exchange/", {"change": typed, "direction": direction}))
             assert change.number not in page, typed
 
@@ -138,6 +142,8 @@ def test_postgresql_finds_words_of_comments_and_ids_by_their_indexes(shelf):
     with connection.cursor() as cursor:
         cursor.execute("SET LOCAL enable_seqscan = off")
         plan = Change.objects.find("ordered").explain()
+        for whole in ("Bä-x", "B1"):
+            assert "reference_search" in Change.objects.filter(identified(whole)).explain()
     for index in ("change_search", "comment_search", "reference_search"):
         assert index in plan, plan
 
@@ -158,6 +164,7 @@ def test_postgresql_finds_words_of_comments_and_ids_by_their_indexes(shelf):
         ("#chg2190", "other"),
         ("INC-Störung/4711", "mail"),
         (unicodedata.normalize("NFD", "inc-Störung/4711"), "mail"),
+        ("INC-STÖRUNG/4711", "mail"),
         ('"OPS-1"', "other"),
         ("ops-1", "other"),
         ("CHG0030001", "mail"),  # BETA's number, which no change here has
