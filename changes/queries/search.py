@@ -200,7 +200,7 @@ def identified(name: str) -> Q:
     condition = Q(pk__in=[])
     for source in _sources if name else ():
         if source.is_id:
-            # Compared with `SearchText`, which begins with a space: the index is on it. The condition of `_matching()` is
+            # Compared with `SearchText`, which has an index and begins with a space. The condition of `_matching()` is
             # redundant, but before pg_trgm 1.6 the index does not serve the other one.
             is_same = reduce(or_, (Q(search_text__iexact=f" {spelling}") for spelling in _spellings(name)))
             condition |= Q(pk__in=_matching(source, name, None).filter(is_same).values("change"))
