@@ -15,7 +15,7 @@ from changes.models import Attachment, Change
 from changes.pages.edit.forms import LINES, TEXTS
 from changes.pages.fields import Text
 from changes.queries.people import choosable
-from changes.texts.file_names import sent_name
+from changes.texts.file_names import name_from_browser
 from changes.texts.lines import Line
 
 # Any number of 18 digits fits into 64 bits.
@@ -106,7 +106,7 @@ class AttachmentForm(forms.ModelForm):
 
     def clean_file(self) -> Any:
         file = self.cleaned_data["file"]
-        name = sent_name(file)
+        name = name_from_browser(file)
         Attachment._meta.get_field("file_name").run_validators(name)
         self.instance.file_name = name
         self.instance.content_type = (file.content_type or "application/octet-stream")[:100]

@@ -9,17 +9,21 @@ from functools import partial
 from typing import Any
 from urllib.parse import quote
 
+from django.core.exceptions import ValidationError
 from django.core.files.uploadedfile import UploadedFile
 from django.http import HttpRequest
 from django.http.multipartparser import MultiPartParser
 from django.http.response import HttpResponseBase
 from django.utils.datastructures import ImmutableList
+from django.utils.translation import gettext as _
 
 # The name that Django gives a file while it is received. No stored file has this name.
 _RECEIVED = "upload"
 # The end of a part's head, and the length from which Django's parser refuses it.
 _HEAD_END = b"\r\n\r\n"
 _LONGEST_HEAD = 4096
+# The codes of the HTML standard for a quotation mark and a line break in a name.
+_CODE = re.compile("%(22|0A|0D)")
 # Characters that a quoted name cannot contain, or that browsers read in different ways.
 _UNQUOTABLE = re.compile(r'[^\x20-\x7e]|["\\%]')
 
@@ -105,6 +109,23 @@ def _parse(request: Any, meta: Any, body: Any) -> Any:
 def sent_name(upload: UploadedFile) -> str:
     """The name of the file as the sender wrote it."""
     return getattr(upload, "sent_name", None) or upload.name or ""
+
+
+def name_from_browser(upload: UploadedFile, told: str = "") -> str:
+    """The name that the file has for the person who chose it in a form. `told`: that name, if our script sent it too.
+
+    Browsers write `"` and line breaks in names as codes, and leave a percent sign as it is. So a name with such a code
+    is not certain: without `told`, it raises ValidationError.
+    """
+    name = told or sent_name(upload)
+    if not told and _CODE.search(name):
+        message = _(
+            "A browser may have altered the file name: rename the file, without quotation marks and without %(first)s, "
+            "%(second)s and %(third)s."
+        )
+        values = {"first": "%22", "second": "%0A", "third": "%0D"}
+        raise ValidationError(message, code="invalid_name", params=values)
+    return name
 
 
 def disposition(kind: str, name: str) -> str:

@@ -164,6 +164,23 @@ def test_without_script_several_files_are_attached_by_the_form(signed_in_page, a
     expect(page.get_by_text("b.txt was attached.")).to_be_visible()
 
 
+@pytest.mark.parametrize("has_script", [True, False])
+def test_a_name_with_a_quotation_mark_is_kept_or_refused(signed_in_page, alice, change, has_script):
+    page = signed_in_page(alice, java_script_enabled=has_script)
+    page.goto(f"/changes/{change.number}/")
+    page.get_by_text("Attach files").click()
+    file = {"name": 'a "b" 100%22.txt', "mimeType": "text/plain", "buffer": b"x"}
+    for said in ("Attached", "Attached already"):
+        page.get_by_label("Files").set_input_files([file])
+        page.get_by_role("button", name="Attach", exact=True).click()
+        if not has_script:
+            expect(page.get_by_text("A browser may have altered the file name")).to_be_visible()
+            assert not Attachment.objects.exists()
+            return
+        expect(page.locator(".upload-state").last).to_have_text(said)
+    assert Attachment.objects.get().file_name == file["name"]
+
+
 def test_an_image_is_seen_and_a_pdf_is_loaded_only_when_it_is_opened(signed_in_page, alice, change):
     attached(change, alice, "rack.png", png())
     plan = attached(change, alice, "plan.pdf", b"%PDF-1.4\n%%EOF\n")

@@ -122,6 +122,41 @@ def test_a_name_that_is_not_utf_8_is_told_as_such(alice, api, acme, partner_api)
     assert not Attachment.objects.exists()
 
 
+ALTERED = (
+    "A browser may have altered the file name: rename the file, without quotation marks and without %22, %0A and %0D."
+)
+
+
+def test_a_name_that_a_browser_may_have_altered_is_refused_unless_the_page_tells_it(alice, api, acme, partner_api):
+    """A browser sends `"` as %22 and a line break as %0A or %0D, and leaves a percent sign of the name as it is."""
+    change = ChangeFactory()
+    _, script, rest, admin, operation = ways(alice, api, acme, partner_api)
+    client, address = web(alice), f"/changes/{change.number}/"
+    for name in ("qu%22ote.txt", "a%0Ab.txt", "a%0Db.txt", "100%22"):
+        count = Attachment.objects.count()
+        client.generic("POST", f"{address}attachments/", form(name), MULTIPART)
+        assert f"{name} was not attached. {ALTERED}" in text(client.get(address))
+        assert (script(change, name).status_code, script(change, name).json()["error"]) == (422, ALTERED)
+        assert ALTERED in text(admin(change, name))
+        assert Attachment.objects.count() == count
+        for upload in (rest, operation):
+            assert upload(change, name).status_code in (200, 201)
+            assert Attachment.objects.latest("pk").file_name == name
+
+    def told(sent, name):
+        body = form(sent, file_name=name)
+        headers = {"HX-Request": "true"}
+        return client.generic("POST", f"{address}attachments/", body, MULTIPART, headers=headers).json()["error"]
+
+    for sent, name in [("qu%22ote.txt", 'qu"ote.txt'), ("qu%22ote.txt", "qu%22ote.txt"), ("100%.txt", "100%.txt")]:
+        assert told(sent, name) == ""
+        assert Attachment.objects.latest("pk").file_name == name
+    count = Attachment.objects.count()
+    assert told("a%0Ab.txt", "a\r\nb.txt") == "Give a plain file name, without folders or control characters."
+    assert told("x.txt", "x" * 256) and told("x.txt", " x.txt") and told("x.txt", "\ufffd.txt") == NOT_UTF_8
+    assert Attachment.objects.count() == count
+
+
 @each_row("length", [0, 1, *range(65_375, 65_545, 13), 131_000])
 def test_the_heads_of_parts_are_read_wherever_the_body_is_cut(alice, length):
     """Of two files the second has a name that is not UTF-8. It begins around the end of what is read at once."""

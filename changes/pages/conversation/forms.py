@@ -19,7 +19,7 @@ from django.utils.translation import gettext_lazy
 from changes.choices import Visibility
 from changes.models import Attachment, Change, Comment
 from changes.pages.fields import Text
-from changes.texts.file_names import sent_name
+from changes.texts.file_names import name_from_browser
 from changes.validators import TEXT_MAX_LENGTH, is_blank, validate_attachment
 
 from . import markdown
@@ -118,13 +118,13 @@ def content_digest(upload: UploadedFile) -> str:
     return digest.hexdigest()
 
 
-def attachment(change: Change, author: User, upload: UploadedFile) -> Attachment:
-    """The attachment for this upload, not saved yet. Raises ValidationError."""
+def attachment(change: Change, author: User, upload: UploadedFile, told_name: str) -> Attachment:
+    """The attachment for this upload, not saved yet. `told_name`: see `name_from_browser()`. Raises ValidationError."""
     made = Attachment(
         change=change,
         author=author,
         file=upload,
-        file_name=sent_name(upload),
+        file_name=name_from_browser(upload, told_name),
         content_type=(upload.content_type or "application/octet-stream")[:100],
     )
     try:

@@ -151,17 +151,18 @@ class AttachmentAdd(WithRecipients):
         if len(files) != 1:
             return JsonResponse({"error": _("Choose a file first.")}, status=REFUSED)
         upload, forbidden = files[0]
-        is_again, refusal = (False, forbidden) if forbidden else self._attach(upload)
+        told_name = self.request.POST.get("file_name", "")
+        is_again, refusal = (False, forbidden) if forbidden else self._attach(upload, told_name)
         if refusal:
             is_too_large = any(error.code == "too_large" for error in refusal.error_list)
             status = TOO_LARGE if is_too_large else CONFLICT if _is_unseen(refusal) else REFUSED
             return JsonResponse({"error": " ".join(refusal.messages)}, status=status)
         return JsonResponse({"error": ""}, status=200 if is_again else 201)
 
-    def _attach(self, upload: UploadedFile) -> tuple[bool, ValidationError | None]:
+    def _attach(self, upload: UploadedFile, told_name: str = "") -> tuple[bool, ValidationError | None]:
         """Attaches the file, unless the same form brought it before. Returns whether it did so, and the refusal."""
         try:
-            made = attachment(self.change, signed_in(self.request), upload)
+            made = attachment(self.change, signed_in(self.request), upload, told_name)
         except ValidationError as error:
             return False, error
         made.shown_recipients = recipients.from_field(self.request.POST.get(recipients.FIELD))

@@ -67,6 +67,8 @@
     // The same file from the same page is attached once, even if it is sent again after a connection was lost.
     body.append("once", form.elements.once.value);
     body.append("recipients", recipients);
+    // Beside the file, because browsers alter some characters in the name of a form's file.
+    body.append("file_name", file.name);
     body.append("file", file);
     request.upload.addEventListener("progress", (event) => {
       if (event.lengthComputable) shown.progress.value = (100 * event.loaded) / event.total;
