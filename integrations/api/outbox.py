@@ -133,7 +133,7 @@ class OutboxAccess(BasePermission):
             return False
         caller: PartnerCaller = request.auth  # type: ignore[assignment]
         if not any(system.enabled for system in caller.systems):
-            partner_systems(request.user)  # raises the error that says why
+            partner_systems(request.user, are_staff_let_in=False)  # raises the error that says why
         view.systems = [system for system in caller.systems if system.enabled]
         return True
 

@@ -15,15 +15,20 @@ if TYPE_CHECKING:
     from rest_framework.request import Request
 
 
-def partner_systems(user: User) -> list[ExternalSystem]:
-    """The enabled systems whose authorized user this is. Raises PermissionDenied if there are none."""
+def partner_systems(user: User, *, are_staff_let_in: bool = True) -> list[ExternalSystem]:
+    """The enabled systems whose authorized user this is.
+
+    Raises PermissionDenied if there are none. `are_staff_let_in`: whether staff may make the call, for its text.
+    """
     systems = list(ExternalSystem.objects.filter(authorized_user=user))
     enabled = [system for system in systems if system.enabled]
     if enabled:
         return enabled
     if systems:
         raise PermissionDenied("Your system is disabled here. Ask the service desk to enable it.")
-    raise PermissionDenied("Only members of staff, and the authorized users of external systems, may call this.")
+    if are_staff_let_in:
+        raise PermissionDenied("Only members of staff, and the authorized users of external systems, may call this.")
+    raise PermissionDenied("Only the authorized users of external systems may call this.")
 
 
 class StaffOrPartner(StaffAccess):
