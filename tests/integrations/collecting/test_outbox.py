@@ -388,9 +388,7 @@ class TestWhoMayCollect:
         assert own.names() == ["Assign 1 of Router"]
 
     def test_staff_collect_nothing_and_are_told_who_may(self, acme, ingrid, api):
-        assert (
-            api(ingrid).get(OUTBOX).json()["detail"] == "Only the authorized users of external systems may call this."
-        )
+        assert "Only the authorized users of external systems may" in api(ingrid).get(OUTBOX).json()["detail"]
 
     def test_a_user_of_several_systems_names_one(self, acme, reader, given):
         ExternalSystemFactory(system_id="ACME-2", delivery="pull", authorized_user=acme.authorized_user)
