@@ -136,6 +136,14 @@ def test_the_exchange_log_takes_numbers_and_external_ids(alice, acme):
             assert change.number not in page, typed
 
 
+def test_the_administration_finds_a_reference_by_either_form_of_its_id(shelf):
+    root = web(UserFactory(username="root", is_superuser=True, is_staff=True))
+    for form in ("NFC", "NFD"):
+        typed = unicodedata.normalize(form, "inc-Störung")
+        listed = root.get("/admin/integrations/externalreference/", {"q": typed}).content.decode()
+        assert "INC-Störung/4711" in listed and "OPS-1" not in listed, form
+
+
 def test_postgresql_finds_words_of_comments_and_ids_by_their_indexes(shelf):
     if connection.vendor != "postgresql":
         return  # SQLite reads the rows
