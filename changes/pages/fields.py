@@ -160,7 +160,8 @@ class Minute(forms.DateTimeField):
 
 def end_of(minute: datetime) -> datetime:
     """The moment after this minute: the end of a range whose last minute belongs to it."""
-    return minute.replace(second=0, microsecond=0) + timedelta(minutes=1)
+    # In UTC: in the night in which the clocks go back, Python would add it to what a clock on the wall shows.
+    return minute.replace(second=0, microsecond=0).astimezone(UTC) + timedelta(minutes=1)
 
 
 def _as_shown(text: str) -> tuple[str, str]:

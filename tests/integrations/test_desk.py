@@ -254,15 +254,16 @@ def hours(user) -> list[tuple[str, str, str]]:
     return re.findall(r'<th scope="row">([^<]+)</th>\s*<td>(\d+)\+?</td>\s*<td>(\d+)\+?</td>', part)
 
 
-def test_operations_are_counted_by_the_hour_in_both_directions(alice, acme):
+def test_operations_are_counted_by_the_hour_in_both_directions(alice, acme, time_machine):
+    time_machine.move_to("2026-11-24T12:30:00Z", tick=False)
     now = timezone.now()
     for _ in range(3):
         give(acme)
-    came(acme, "Applied")
-    for operation, age in zip(
-        OutgoingOperation.objects.order_by("id"), (timedelta(hours=5), timedelta(hours=30)), strict=False
-    ):
-        OutgoingOperation.objects.filter(pk=operation.pk).update(id=at(now - age, operation.pk))
+    ages = (timedelta(hours=5), timedelta(hours=30), timedelta())
+    for pk, age in zip(OutgoingOperation.objects.order_by("id").values_list("pk", flat=True), ages, strict=True):
+        OutgoingOperation.objects.filter(pk=pk).update(id=at(now - age, pk))
+    received = came(acme, "Applied").pk
+    IncomingOperation.objects.filter(pk=received).update(id=at(now, received))
     found = hours(alice)
     assert len(found) == 24
     assert found[-1][1:] == ("1", "1")
@@ -271,22 +272,34 @@ def test_operations_are_counted_by_the_hour_in_both_directions(alice, acme):
 
 
 @pytest.mark.any_database
-@each_row("moment", ["12:00:00", "12:30:00", "12:59:00", "12:59:59.5"])
-def test_a_number_of_the_chart_leads_to_its_operations(alice, acme, time_machine, moment):
-    time_machine.move_to(f"2026-11-24T{moment}Z", tick=False)
-    now = timezone.now()
+@each_row(
+    ("moment", "zone"),
+    [
+        ("2026-11-24T12:00:00Z", "UTC"),
+        ("2026-11-24T12:30:00Z", "Asia/Kolkata"),
+        ("2026-11-24T12:59:00Z", "UTC"),
+        ("2026-11-24T12:59:59.5Z", "Europe/Berlin"),
+        ("2026-10-25T01:30:00Z", "Europe/Berlin"),  # half past two, for the second time
+        ("2027-03-28T01:30:00Z", "Europe/Berlin"),  # half past three, which followed on half past one
+        ("2027-01-01T00:00:00Z", "Europe/Berlin"),
+    ],
+)
+def test_a_number_of_the_chart_leads_to_its_operations(alice, acme, time_machine, moment, zone):
+    time_machine.move_to(moment, tick=False)
+    now, client = timezone.now(), web(alice)
+    client.cookies["timezone"] = zone
     for _ in range(3):
         give(acme)
     first, *others = OutgoingOperation.objects.order_by("id").values_list("pk", flat=True)
-    for pk, age in [(first, timedelta(hours=5)), *((pk, timedelta()) for pk in others)]:
+    for pk, age in [(first, timedelta(hours=1)), *((pk, timedelta()) for pk in others)]:
         OutgoingOperation.objects.filter(pk=pk).update(id=at(now - age, pk), created_at=now - age)
     received = came(acme, "Applied").pk
     IncomingOperation.objects.filter(pk=received).update(id=at(now, received), received_at=now)
-    content = html.unescape(web(alice).get("/").content.decode())
+    content = html.unescape(client.get("/").content.decode())
     links = re.findall(r'<td><a href="(/exchange/\?[^"]*)">(\d+)</a>', content)
     assert sorted(number for _address, number in links) == ["1", "1", "2"]
     for address, number in links:
-        rows = web(alice).get(address).content.decode().partition("<tbody")[2].count("<tr")
+        rows = client.get(address).content.decode().partition("<tbody")[2].count("<tr")
         assert rows == int(number), address
 
 
