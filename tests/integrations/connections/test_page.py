@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import html
 import re
+from datetime import timedelta
 
 import pytest
+from django.utils import timezone
 
 from changes.models import Comment
 from integrations.models import (
@@ -12,6 +15,7 @@ from integrations.models import (
     ConnectionRevision,
     ConnectionSecret,
     ExternalReference,
+    IncomingOperation,
     OutgoingOperation,
 )
 from integrations.outgoing import delivery
@@ -190,6 +194,20 @@ def test_a_secret_is_written_and_never_shown(page, mapped):
     assert "Name: Write letters, digits" in text(
         page.post(f"{PAGE}secrets/", {"name": "a b", "value": "x"}, follow=True)
     )
+
+
+@pytest.mark.parametrize("zone", ["UTC", "Asia/Kolkata"])
+def test_the_number_of_what_was_refused_lately_leads_to_just_that(page, mapped, zone):
+    page.cookies["timezone"] = zone
+    for days in (1, 6.9, 7.1, 30):
+        values = {"operation": "Update", "payload": {}, "body_sha256": "", "http_status": 409, "status": "Failed"}
+        row = IncomingOperation.objects.create(system=mapped, user=mapped.authorized_user, **values)
+        received = timezone.now() - timedelta(days=days)
+        IncomingOperation.objects.filter(pk=row.pk).update(received_at=received)
+    shown = page.get(PAGE).content.decode()
+    address, number = re.search(r'Refused within seven days</dt><dd><a href="([^"]+)">(\d+)</a>', shown).groups()
+    rows = page.get(html.unescape(address)).content.decode().partition("<tbody")[2].count("<tr")
+    assert (int(number), rows) == (2, 2)
 
 
 def test_only_a_mapped_system_has_one(mapped, beta, ingrid, carol):
