@@ -59,14 +59,15 @@ def actor(event: SecurityEvent) -> str:
 
 
 def altered(event: SecurityEvent) -> list[Altered]:
-    """The fields that the event changed, with their old and new values."""
+    """The fields that the event changed, with their old and new values. None whose value was and is empty."""
     fields = event.details.get("fields")
     if not isinstance(fields, Mapping):
         return []
-    return [
+    found = [
         Altered(_label(event.object_type, name), *((None, None) if value == CHANGED else map(_value, value)))
         for name, value in sorted(fields.items())  # PostgreSQL does not keep the order
     ]
+    return [each for each in found if each.old is None or each.old != each.new]
 
 
 def _label(model: str, name: str) -> str:

@@ -69,7 +69,7 @@ def _run(folder: Path, port: int, simulator_port: int, children: Children, outpu
     for name, command in commands(port, simulator_port, config).items():
         children.start(name, command)
     children.until_answers(f"{simulator_url}/api/partners")
-    children.until_answers(f"{settings.BASE_URL}/accounts/login/")
+    children.until_answers(f"{settings.BASE_URL}/readyz")
     if not kept.has_exchanged:
         _exchange(kept, Simulation(simulator_url), output)
     _say(output, BANNER.format(web=settings.BASE_URL, simulator=simulator_url, folder=folder, accounts=_accounts(kept)))

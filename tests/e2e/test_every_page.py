@@ -246,9 +246,10 @@ def check_focus(page: Page) -> None:
     page.evaluate(_LEAVE_FOCUS)
     expected = page.evaluate(_WATCH_FOCUS)
     faults: dict[str, str] = {}
-    for number, focused in enumerate(_tabbed(page, expected)):
-        if focused is None or focused["before"]:
-            assert number > 0, "Tab leads nowhere"
+    for focused in _tabbed(page, expected):
+        if focused is None:
+            continue  # It has left the page, and comes in again at the top: some pages begin in the middle.
+        if focused["before"]:
             break
         if not focused["drawn"]:
             faults[focused["name"]] = "nothing shows the focus"
@@ -262,7 +263,7 @@ def check_focus(page: Page) -> None:
 def _tabbed(page: Page, expected: int) -> Iterator[dict[str, Any] | None]:
     """Where Tab leads, one by one; asked for in bundles, in each of which the key is held down and repeats.
 
-    After the `expected` elements, and what scrolls, the focus leaves the page: mostly in the first bundle.
+    After the `expected` elements, and what scrolls, the focus begins anew: mostly in the first bundle.
     """
     for bundle in (expected + 5, *[BUNDLE] * (TABS // BUNDLE)):
         page.keyboard.press("+".join(["Tab"] * bundle))

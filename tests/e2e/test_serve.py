@@ -1,5 +1,7 @@
 """`manage.py serve`, which `make run` runs: from an empty folder to a running desk with partners, and the shutdown."""
 
+import csv
+import html
 import json
 import os
 import re
@@ -143,6 +145,7 @@ def served(installation):
 
 
 def test_the_first_start_prints_where_to_go_and_with_which_accounts(served):
+    assert requests.get(f"http://127.0.0.1:{served.port}/readyz", timeout=10).json()["status"] == "ready"
     assert f"casexchange runs at http://127.0.0.1:{served.port}/" in served.output
     assert f"http://127.0.0.1:{served.simulator_port}/" in served.output
     assert {name: role for name, (_, role) in served.accounts.items()} == ROLES
@@ -210,6 +213,17 @@ def test_the_partners_have_what_was_given_to_them_and_have_sent_something_back(s
     assert {("Cancel", False), ("Update", False)} <= set(sent)
     of_each = {message["system_id"] for message in served.simulator("/api/sent") if message["status"] < 300}
     assert of_each == {*partners}
+
+
+def test_the_numbers_of_the_desk_lead_to_as_many_operations(served):
+    _, session = sign_in(served, "alice", served.accounts["alice"][0])
+    url = f"http://127.0.0.1:{served.port}"
+    desk = html.unescape(session.get(f"{url}/", timeout=10).text)
+    links = re.findall(r'<td><a href="/exchange/(\?[^"]*)">(\d+)</a>', desk)
+    assert links
+    for query, number in links:
+        rows = csv.DictReader(session.get(f"{url}/exchange/log.csv{query}", timeout=10).text.splitlines())
+        assert len({row["operation_id"] for row in rows}) == int(number), query
 
 
 def test_other_commands_find_the_key_of_the_folder_and_none_elsewhere(served, tmp_path):

@@ -219,6 +219,16 @@ PARTNERS = [
             f"{SYSTEM} made gamma-integration the authorized user of GAMMA.",
         ],
     ),
+    # What was empty and stays empty is not told.
+    (
+        lambda scene: ExternalSystemFactory(
+            system_id="DELTA", authorized_user=scene.partner, delivery="pull", endpoint_url=""
+        ),
+        [
+            f"{SYSTEM} registered the system DELTA. [enabled:  -> yes]",
+            f"{SYSTEM} made gamma-integration the authorized user of DELTA.",
+        ],
+    ),
     (
         lambda scene: _change_system(scene, authorized_user=str(scene.partner.pk)),
         [

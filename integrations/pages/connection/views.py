@@ -162,7 +162,7 @@ class ConnectionPage(OfMappedSystem):
             messages.success(self.request, _("Revision %(number)s is active. What waits is sent by it.") % values)
         return self.back()
 
-    def _failed_since(self, since: datetime) -> int:
+    def _failed_news(self, since: datetime) -> int:
         failed = IncomingOperation.objects.filter(status=IncomingStatus.FAILED, received_at__gte=since)
         return failed.filter(system=self.system).count()
 
@@ -174,10 +174,10 @@ class ConnectionPage(OfMappedSystem):
         active = revisions.active_connection(self.system)
         needed = _secrets_of(document, faults) | _secrets_of(self.active, [])
         written = self._written()
-        # To the minute, as the log has it, to which the number leads.
-        since = (timezone.now() - FAILED_WITHIN).replace(second=0, microsecond=0)
         found = self.system.revisions.select_related("activated_by").defer("document").order_by("-number")
         shown = list(found[: REVISIONS_SHOWN + 1])
+        # A whole minute, as the log's filter takes it.
+        failed_since = (timezone.now() - FAILED_WITHIN).replace(second=0, microsecond=0)
         return self.page(
             "connection",
             {
@@ -200,8 +200,8 @@ class ConnectionPage(OfMappedSystem):
                 "inbox": getattr(self.system, "inbox", None),
                 "unsent": active.without_steps(Operation.values) if active else [],
                 "inbox_address": revisions.inbox_address(self.system),
-                "failed_news": self._failed_since(since),
-                "failed_since": since,
+                "failed_news": self._failed_news(failed_since),
+                "failed_since": failed_since,
                 "poll": self.system.loaded_poll,
             },
         )
