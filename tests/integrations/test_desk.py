@@ -308,8 +308,9 @@ def test_a_number_of_the_chart_leads_to_its_operations(alice, acme, time_machine
 
 
 @pytest.mark.any_database
-def test_a_day_without_operations_says_so(alice):
-    assert "No operation in the last 24 hours." in text(web(alice).get("/"))
+def test_a_day_without_operations_says_so(alice, time_machine):
+    time_machine.move_to("2026-11-24T12:59:00Z", tick=False)
+    assert "No operation since 2026-11-23 13:00." in text(web(alice).get("/"))
     assert all(found[1:] == ("0", "0") for found in hours(alice))
 
 
