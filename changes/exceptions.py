@@ -11,6 +11,8 @@ from django.utils.translation import gettext as _
 
 from .choices import ChangeType, Phase
 
+_CHOICES: dict[str, type[Choices]] = {kind.__name__: kind for kind in (ChangeType, Phase)}
+
 
 @dataclass(frozen=True)
 class Unmet:
@@ -37,6 +39,7 @@ class ChangeRefused(Exception):  # noqa: N818 - the domain's term, and each subc
     """A save was refused; nothing was saved.
 
     `str()` of the error is for people and contains labels. `for_programs` is the same text with the API's values.
+    `kept` is for `in_words()`, which makes the text for people again, in any language.
     """
 
     field: str = ""
@@ -44,14 +47,50 @@ class ChangeRefused(Exception):  # noqa: N818 - the domain's term, and each subc
     def __init__(self, message: str, values: Mapping[str, Any] | None = None) -> None:
         values = values or {}
         self.for_programs = message % {name: _named(value, "value") for name, value in values.items()}
+        self.kept = {"message": message, "values": {name: _kept(value) for name, value in values.items()}}
         super().__init__(message % {name: _named(value, "label") for name, value in values.items()})
+
+
+class Sentences(tuple[str, ...]):
+    """Whole sentences, one after the other."""
+
+
+def in_words(kept: Mapping[str, Any]) -> str:
+    """The text for people of a refusal of which this was `kept`, in the language of the page.
+
+    The refusal was made where the language is English, as in the API, so that its texts can be translated.
+    """
+    return _(kept["message"]) % {name: _named(_read(value), "label") for name, value in kept["values"].items()}
 
 
 def _named(value: object, by: str) -> Any:
     """A choice as its attribute `by` ("value" or "label"), a tuple of choices joined; anything else unchanged."""
     if isinstance(value, tuple):
-        return ", ".join(str(_named(each, by)) for each in value)
+        between = " " if isinstance(value, Sentences) else ", "
+        return between.join(str(_named(each, by)) for each in value)
     return str(getattr(value, by)) if isinstance(value, Choices) else value
+
+
+def _kept(value: object) -> Any:
+    """This value of a refusal, as JSON can hold it."""
+    if isinstance(value, Sentences):
+        return {"sentences": list(value)}
+    if isinstance(value, tuple):
+        return [_kept(each) for each in value]
+    return {type(value).__name__: value.value} if isinstance(value, Choices) else value
+
+
+def _read(kept: Any) -> Any:
+    """The value of which this was kept. A choice that a later release does not have is its API's value."""
+    if isinstance(kept, list):
+        return tuple(map(_read, kept))
+    if not isinstance(kept, dict):
+        return kept
+    ((kind, value),) = kept.items()
+    if kind == "sentences":
+        return Sentences(_(each) for each in value)
+    choice = _CHOICES.get(kind)
+    return choice(value) if choice and value in choice.values else value
 
 
 class NoTransition(ChangeRefused):
@@ -83,7 +122,7 @@ class ConditionsUnmet(ChangeRefused):
 
     def __init__(self, target: str, unmet: Sequence[Unmet]) -> None:
         self.target, self.unmet = target, unmet
-        values = {"phase": Phase(target), "conditions": " ".join(item.message for item in unmet)}
+        values = {"phase": Phase(target), "conditions": Sentences(item.message for item in unmet)}
         super().__init__(_("Not ready for %(phase)s: %(conditions)s"), values)
 
 

@@ -106,6 +106,12 @@ def still(time_machine: Any) -> None:
     time_machine.move_to(timezone.now().replace(second=5), tick=True)
 
 
+@pytest.fixture
+def new_day(time_machine: Any) -> None:
+    """A day of UTC begins, so that no window of time, in which something is counted, ends during the test."""
+    time_machine.move_to(timezone.now().replace(hour=0, minute=0, second=5), tick=True)
+
+
 # --- People and partners ---
 
 

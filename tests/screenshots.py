@@ -134,7 +134,7 @@ class Product:
         ports = ["--port", self.url.rpartition(":")[2], "--simulator-port", str(free_port())]
         # A relative offset in seconds: with an absolute time the clock would start again in each process.
         ahead = int((MOMENT - datetime.now(UTC)).total_seconds())
-        command = ["faketime", "-f", f"+{ahead}s", sys.executable, "manage.py", "serve", *ports]
+        command = ["faketime", "-f", f"{ahead:+d}s", sys.executable, "manage.py", "serve", *ports]
         self._process: Process = start(
             command, log=folder.with_suffix(".log"), environment=self._environment, cwd=ROOT, signal_to_stop="SIGINT"
         )

@@ -10,6 +10,8 @@ import shutil
 import subprocess
 import sys
 import time
+from datetime import datetime, timedelta
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -159,13 +161,24 @@ def test_a_systemd_unit_is_valid_and_confined(unit: Path, tmp_path: Path):
     assert exposure <= MOST_EXPOSED, told.stdout
 
 
-def test_the_timer_of_the_backup_is_valid_and_daily():
+def test_the_timer_of_the_backup_is_valid_and_daily_also_when_the_clocks_change():
     timer = SYSTEMD / "casexchange-backup.timer"
     checked = subprocess.run([program("systemd-analyze"), "verify", timer], capture_output=True, text=True)
     assert timer.name not in checked.stderr, checked.stderr
     [calendar] = re.findall(r"^OnCalendar=(.*)$", timer.read_text(), re.MULTILINE)
-    told = subprocess.run([program("systemd-analyze"), "calendar", calendar], capture_output=True, text=True)
-    assert told.returncode == 0 and "Normalized form: *-*-* 02:00:00" in told.stdout, told.stderr
+    # Two days before the clocks go forward, which leaves out another hour in each zone.
+    for zone, day in (
+        ("Europe/Berlin", "2027-03-26"),
+        ("America/New_York", "2027-03-12"),
+        ("Africa/Cairo", "2027-04-28"),
+    ):
+        asked = [program("systemd-analyze"), "calendar", f"--base-time={day} 12:00", "--iterations=4", calendar]
+        told = subprocess.run(asked, capture_output=True, text=True, env={**os.environ, "TZ": zone})
+        assert told.returncode == 0, told.stderr
+        found = re.findall(r"\(in UTC\): \w+ (\S+ \S+) UTC", told.stdout)
+        nights = [datetime.fromisoformat(f"{moment}Z") for moment in found]
+        assert len(nights) == 4
+        assert max(later - earlier for earlier, later in pairwise(nights)) <= timedelta(hours=25), (zone, told.stdout)
 
 
 def test_the_unit_of_the_backup_takes_one_and_removes_old_ones_as_systemd_would(environment, tmp_path: Path):

@@ -18,8 +18,9 @@ from collections.abc import Sequence
 from typing import TextIO
 
 _PR_SET_PDEATHSIG = 1
-# The libraries that take long to import, and need no settings. Not aiohttp, which reads SSL_CERT_FILE at once.
+# The libraries that take long to import, and need no settings.
 _LIBRARIES = (
+    "aiohttp",
     "celery.app",
     "celery.app.task",
     "cryptography.fernet",
@@ -34,7 +35,11 @@ _LIBRARIES = (
     "fido2.server",
     "jsonschema",
     "kombu.transport.redis",
+    "markdown_it",
+    "minijinja",
     "psycopg",
+    "pygments.formatters",
+    "pygments.lexers",
     "redis",
     "requests",
     "yaml",
@@ -111,6 +116,9 @@ def _wait_in(connection: socket.socket, environment: dict[str, str], address: st
 def _use(environment: dict[str, str]) -> None:
     os.environ.clear()
     os.environ.update(environment)
+    if "SSL_CERT_FILE" in environment:  # aiohttp reads it when it is imported
+        for name in [name for name in sys.modules if name.partition(".")[0] == "aiohttp"]:
+            del sys.modules[name]
 
 
 def _import_all() -> None:
@@ -119,8 +127,10 @@ def _import_all() -> None:
     from django.conf import settings
     from django.db import connections
 
+    gc.disable()  # what is imported stays
     django.setup()
     importlib.import_module(settings.ROOT_URLCONF)
+    gc.enable()
     connections.close_all()
     assert threading.active_count() == 1, "a fork would lose a thread"
 

@@ -13,7 +13,7 @@ from changes import audit
 from changes.exceptions import StaleChange
 from changes.models import Attachment, Change
 from changes.pages.edit.forms import LINES, TEXTS
-from changes.pages.fields import Text
+from changes.pages.fields import Text, keep_unedited
 from changes.queries.people import choosable
 from changes.texts.file_names import name_from_browser
 from changes.texts.lines import Line
@@ -53,10 +53,8 @@ class ChangeForm(forms.ModelForm):
             return cleaned
         if opened != self.instance.version:
             raise ValidationError(_stale(self.instance, opened), code="stale")
-        # The form cannot show everything, such as fractions of a second. Unedited fields keep their stored value.
-        for name in cleaned.keys() - {"opened_version", *self.changed_data}:
-            cleaned[name] = getattr(self.instance, name)
-        return cleaned
+        keep_unedited(self, (self.cleaned_data.keys() | {*self.errors}) - {"opened_version", *self.changed_data})
+        return self.cleaned_data
 
 
 def _stale(change: Change, opened_version: int) -> list[str]:

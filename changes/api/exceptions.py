@@ -15,7 +15,10 @@ class Problem(APIException):
     """An error with a summary, and one entry for each field it is about.
 
     `errors` maps the path of a field to what is wrong with it: a message, or several.
+    `refusal` is the `kept` of the ChangeRefused that it tells, if it tells one.
     """
+
+    refusal: Mapping[str, Any] | None = None
 
     status_code: int = status.HTTP_400_BAD_REQUEST
     default_code = "invalid"

@@ -66,7 +66,9 @@ def as_api_exception(error: Exception, prefix: str = "", if_match: bool = False)
     a stale version is then 412 instead of 409.
     """
     if isinstance(error, ChangeRefused):
-        return _refusal(error, prefix, if_match)
+        problem = _refusal(error, prefix, if_match)
+        problem.refusal = error.kept
+        return problem
     if isinstance(error, DjangoValidationError):
         return _invalid(error, prefix)
     if isinstance(error, Http404):

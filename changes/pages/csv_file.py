@@ -15,8 +15,9 @@ from changes.texts.timestamps import timestamp
 AT_ONCE = 1000
 BYTE_ORDER_MARK = "\ufeff"
 # The beginning of a text that a spreadsheet would run as a formula. Some spreadsheets also split quoted texts at
-# semicolons or tabs, so the text after one of these is checked, too.
-_FORMULA = re.compile(r"(\A|[;\t\r\n])(?= *[=+\-@])|\A(?=[\t\r\n])")
+# semicolons or tabs, so the text after one of these is checked, too. Those of Japan and China also read the wide signs.
+_SIGN = r"[=+\-@\uff1d\uff0b\uff0d\uff20]"
+_FORMULA = re.compile(rf"(\A|[;\t\r\n])(?= *{_SIGN})|\A(?=[\t\r\n])")
 
 
 class _Line:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Collection, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -48,6 +49,7 @@ class Text(forms.CharField):
 ZONE = "zone"
 ASK, FIRST, LAST = "ask", "first", "last"
 _SHOWN = "%Y-%m-%dT%H:%M"
+_DATE = re.compile(r"\d{4}-\d\d-\d\d")
 
 
 def work_in_zone_of(sent: QueryDict) -> None:
@@ -69,6 +71,9 @@ class MinuteInput(forms.DateTimeInput):
     If the time occurs twice because the clocks are put back, there is also a choice between the two.
     """
 
+    # The time that is meant by a date without one, which an address can have.
+    time_of_a_date = "00:00"
+
     def __init__(self, attrs: dict[str, Any] | None = None) -> None:
         super().__init__({"type": "datetime-local", "step": "60", **(attrs or {})}, format=_SHOWN)
 
@@ -87,8 +92,10 @@ class MinuteInput(forms.DateTimeInput):
         return format_html_join("", "{}", ((part,) for part in parts))
 
     def value_from_datadict(self, data: Mapping[str, Any], files: object, name: str) -> Any:
-        """The typed text, with the chosen offset if the time occurs twice."""
+        """The typed text, with a time, and with the chosen offset if that time occurs twice."""
         text, offset = data.get(name), data.get(f"{name}_offset")
+        if text and _DATE.fullmatch(text):
+            text = f"{text}T{self.time_of_a_date}"
         if text and offset and offset in map(_offset, _readings(text)):
             return f"{text}{offset}"
         return text
@@ -107,7 +114,8 @@ class Minute(forms.DateTimeField):
     """A time to the minute, in the current time zone. A value sent as it was shown is no edit, so seconds are kept.
 
     When the clocks are put back, an hour occurs twice: the person must choose, or `of_two` decides (ASK, FIRST or
-    LAST). When they are put forward, an hour does not exist: a time in it is refused.
+    LAST, which are for the ends of a range). When they are put forward, an hour does not exist: a time in it is
+    refused. A date without a time means its first minute, as the end of a range its last one.
     """
 
     widget = MinuteInput
@@ -122,9 +130,11 @@ class Minute(forms.DateTimeField):
             "imaginary": gettext_lazy("That hour does not exist that night: write %(time)s."),
             **kwargs.pop("error_messages", {}),
         }
-        formats = [_SHOWN, "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d %H:%M", "%Y-%m-%d"]
+        formats = [_SHOWN, "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d %H:%M"]
         super().__init__(input_formats=formats, error_messages=errors, **kwargs)
         self.of_two = of_two
+        if of_two == LAST and isinstance(self.widget, MinuteInput):
+            self.widget.time_of_a_date = "23:59"
 
     def get_bound_field(self, form: forms.BaseForm, field_name: str) -> forms.BoundField:
         return _BoundMinute(form, self, field_name)
@@ -164,9 +174,20 @@ class Minute(forms.DateTimeField):
         return super().has_changed(initial, data)
 
 
+def keep_unedited(form: forms.ModelForm[Any], fields: Collection[str]) -> None:
+    """Gives these fields their stored value, and no error: the form cannot show it exactly.
+
+    It shows neither seconds nor fractions, and an offset of 1900 has seconds. To be called in `clean()`.
+    """
+    for name in fields:
+        form.cleaned_data[name] = getattr(form.instance, name)
+        form.errors.pop(name, None)
+
+
 def end_of(minute: datetime) -> datetime:
     """The moment after this minute: the end of a range whose last minute belongs to it."""
-    return minute.replace(second=0, microsecond=0) + timedelta(minutes=1)
+    # In UTC: in a zone, the sum would be in the first of two hours, whichever of them the minute is in.
+    return minute.astimezone(UTC).replace(second=0, microsecond=0) + timedelta(minutes=1)
 
 
 def _as_shown(text: str) -> tuple[str, str]:

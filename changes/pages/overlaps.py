@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import UTC, timedelta
 
 from changes.choices import Phase
 from changes.models import Change
@@ -36,7 +37,7 @@ def overlaps_of(change: Change) -> Overlaps:
     if not (service and start) or change.is_final or (end is not None and end <= start):
         return Overlaps([])
     # A window without an end is the moment of its start, which the next microsecond ends.
-    until = end or start.replace(microsecond=min(start.microsecond + 1, 999_999))
+    until = end or start.astimezone(UTC) + timedelta.resolution
     same = Change.objects.on_service([service]).planned_within(start, until)
     others = same.exclude(phase=Phase.ABANDON).exclude(pk=change.pk)
     found = list(others.for_rows().order_by("planned_start", "pk")[: MOST_NAMED + 1])

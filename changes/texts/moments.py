@@ -3,12 +3,12 @@
 Django's own date formats take ten times as long, and a list shows hundreds of times.
 """
 
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import Any
 
 from django.utils import timezone
 from django.utils.timesince import timesince, timeuntil
-from django.utils.translation import get_language, npgettext_lazy
+from django.utils.translation import get_language, npgettext_lazy, pgettext
 
 _ISO = "%Y-%m-%d"
 # As they read after "in", "for" or "since": German has another case for them than in Django's own texts.
@@ -20,6 +20,7 @@ _UNITS: dict[str, Any] = {
     "hour": npgettext_lazy("after a preposition", "%(num)d hour", "%(num)d hours", "num"),
     "minute": npgettext_lazy("after a preposition", "%(num)d minute", "%(num)d minutes", "num"),
 }
+_MINUTE = timedelta(minutes=1)
 _DAYS = {"de": "%d.%m.%Y"}
 
 
@@ -38,12 +39,18 @@ def to_the_minute(moment: datetime) -> str:
 
 def elapsed(since: datetime, now: datetime | None = None) -> str:
     """The time since then in its largest unit, such as 3 minutes, to stand after "for" or before "ago"."""
-    return timesince(since, now, time_strings=_UNITS, depth=1)
+    now = now or timezone.now()
+    return _less_than_a_minute() if now - since < _MINUTE else timesince(since, now, time_strings=_UNITS, depth=1)
 
 
 def remaining(until: datetime, now: datetime | None = None) -> str:
     """The time until then in its largest unit, to stand after "in"."""
-    return timeuntil(until, now, time_strings=_UNITS, depth=1)
+    now = now or timezone.now()
+    return _less_than_a_minute() if until - now < _MINUTE else timeuntil(until, now, time_strings=_UNITS, depth=1)
+
+
+def _less_than_a_minute() -> str:
+    return pgettext("after a preposition", "less than a minute")
 
 
 def day(date: date) -> str:

@@ -115,6 +115,7 @@ class Sent(ABC):
             system=self.system,
             http_status=problem.status_code,
             error=_as_text(problem),
+            refusal=getattr(problem, "refusal", None),
             payload=self.payload,
             named=self.named,
             body_sha256=self.body_sha256,

@@ -163,6 +163,7 @@ def log_failure(
     system: ExternalSystem | None,
     http_status: int,
     error: str,
+    refusal: Mapping[str, Any] | None,
     payload: Mapping[str, Any],
     named: Mapping[str, Any],
     body_sha256: str,
@@ -172,6 +173,7 @@ def log_failure(
 
     Passwords are left out, and then the hash as well.
 
+    `error` is what the partner is answered. `refusal`: the `kept` of a ChangeRefused, for the pages.
     `named`: what the body says of `operation`, `change_number` and `external_id`, which need not be valid.
     """
     operation = named.get("operation")
@@ -189,6 +191,7 @@ def log_failure(
         change=change,
         http_status=http_status,
         error=error,
+        refusal=refusal,
         request_id=work.request_id(),
     )
 

@@ -56,6 +56,8 @@ class IncomingOperation(QuicklyInserted):
     http_status = models.PositiveSmallIntegerField(_("HTTP status"))
     result = JSONTextField(_("result"), null=True)
     error = models.TextField(_("error"), blank=True)
+    # What `changes.exceptions.in_words()` needs for the text on pages; null if only the API's words are known.
+    refusal = JSONTextField(_("refusal"), null=True)
     note = models.TextField(_("note"), blank=True, help_text=_("What of it was ignored or taken differently."))
     received_at = models.DateTimeField(_("received at"), auto_now_add=True)
     request_id = models.CharField(

@@ -71,7 +71,7 @@ class IncomingRow:
 
 
 def incoming_row(operation: IncomingOperation) -> IncomingRow:
-    return IncomingRow(operation, wording.incoming_state(operation.status, operation.error, operation.note))
+    return IncomingRow(operation, wording.incoming_state(operation))
 
 
 # --- The exchange of one change ---

@@ -13,6 +13,7 @@ from django.utils.text import get_text_list
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
+from changes.exceptions import in_words
 from changes.texts.isolation import apart
 from integrations.choices import Delivery, DeliveryStatus, Failure, IncomingStatus, Operation
 
@@ -130,13 +131,17 @@ def outcome(attempt: DeliveryAttempt) -> str:
     return _("No answer") if attempt.http_status is None else str(attempt.http_status)
 
 
-def incoming_state(status: str, error: str, note: str = "") -> State:
-    """`note`: what of the operation was ignored or taken differently."""
-    if status == IncomingStatus.APPLIED:
-        return State(OK, _("Applied"), apart(note) if note else "")
-    if status == IncomingStatus.IGNORED:
+def incoming_state(operation: IncomingOperation) -> State:
+    if operation.status == IncomingStatus.APPLIED:
+        return State(OK, _("Applied"), apart(operation.note) if operation.note else "")
+    if operation.status == IncomingStatus.IGNORED:
         return State(IDLE, _("Ignored"), _("This operation began here or was received before, so nothing was changed."))
-    return State(BAD, _("Refused"), apart(error))
+    return State(BAD, _("Refused"), apart(_why_refused(operation)))
+
+
+def _why_refused(operation: IncomingOperation) -> str:
+    """In the language of the page if we can tell it there, else as the partner was answered."""
+    return in_words(operation.refusal) if operation.refusal else operation.error
 
 
 def trouble(is_refused: bool, is_late: bool) -> State | None:
@@ -179,7 +184,7 @@ def cancelled_there(system: str) -> State:
 
 
 def failed_here(system: str, operation: IncomingOperation) -> State:
-    names = {"system": system, "operation": operation.operation, "error": apart(sentence(operation.error))}
+    names = {"system": system, "operation": operation.operation, "error": apart(sentence(_why_refused(operation)))}
     short = _("%(operation)s of %(system)s failed here") % names
     detail = _("%(error)s Nothing was saved, and %(system)s got this error as the answer.") % names
     return State(BAD, short, detail)

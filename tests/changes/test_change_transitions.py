@@ -141,6 +141,9 @@ def test_who_may_not_edit_reads_the_conditions_without_links_and_who_may(audrey,
         (timedelta(hours=5, minutes=1), timedelta(hours=9), "starts in 5 hours"),
         (timedelta(hours=-5), timedelta(hours=2, minutes=1), "now, ends in 2 hours"),
         (timedelta(hours=-5), timedelta(hours=-3), "overdue for 3 hours"),
+        (timedelta(seconds=50), timedelta(hours=9), "starts in less than a minute"),
+        (timedelta(hours=-5), timedelta(seconds=50), "now, ends in less than a minute"),
+        (timedelta(hours=-5), timedelta(seconds=-1), "overdue for less than a minute"),
         (None, timedelta(hours=1), "no start yet"),
         (timedelta(hours=1), None, "no end yet"),
         (None, None, "Not planned"),
@@ -149,7 +152,9 @@ def test_who_may_not_edit_reads_the_conditions_without_links_and_who_may(audrey,
 def test_the_head_says_where_the_planned_window_lies(alice, start, end, said):
     now = timezone.now()
     moments = {"planned_start": start and now + start, "planned_end": end and now + end}
-    assert said in text(page_of(alice, ChangeFactory(**moments))).replace("\xa0", " ")
+    shown = text(page_of(alice, ChangeFactory(**moments))).replace("\xa0", " ")
+    assert said in shown
+    assert "0 minutes" not in shown, "since when the group owns it"
 
 
 @each_row(

@@ -67,7 +67,7 @@ def test_what_is_private_is_not_in_it(alice):
     assert response["Cache-Control"] == "private, no-store"
 
 
-@pytest.mark.parametrize("text", ["=1+1", "+1", "-1", "@SUM(A1)", '=HYPERLINK("http://x")'])
+@pytest.mark.parametrize("text", ["=1+1", "+1", "-1", "@SUM(A1)", '=HYPERLINK("http://x")', "\uff1d1+1"])
 def test_no_text_is_a_formula(alice, text):
     ChangeFactory(title=text, service=text, owning_group=SupportGroupFactory(name=text))
     (row,) = exported(alice)

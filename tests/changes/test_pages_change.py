@@ -1,7 +1,7 @@
 """Adding comments and attachments on the page of a change, and the page as a whole."""
 
 import hashlib
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 import time_machine
@@ -12,7 +12,7 @@ from django.utils import timezone
 from changes.actor import acting
 from changes.choices import Decision, Phase
 from changes.models import Approval, Attachment, Comment
-from tests.factories import UserFactory, change_in
+from tests.factories import ChangeFactory, UserFactory, change_in
 from tests.pages import asked_for, text, version_in, web
 from tests.rows import each_row
 
@@ -228,3 +228,11 @@ def test_overlaps_are_renewed_on_an_open_page_above_approve_too(alice, carol, st
     for place in ("overlaps", "overlaps-approve"):
         part = fresh.partition(f'<div id="{place}" hx-swap-oob="true">')[2]
         assert other.number in part.partition("</div>\n</div>")[0], place
+
+
+@each_row("microsecond", [0, 1, 999_999])
+def test_two_planned_for_the_same_moment_name_each_other(alice, microsecond):
+    start = datetime(2026, 12, 31, 23, 59, 59, microsecond, tzinfo=UTC)
+    window = {"service": "Mail", "planned_start": start, "planned_end": None}
+    one, other = (ChangeFactory(**window) for _ in range(2))
+    assert other.number in text(page_of(alice, one))

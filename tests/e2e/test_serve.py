@@ -1,5 +1,7 @@
 """`manage.py serve`, which `make run` runs: from an empty folder to a running desk with partners, and the shutdown."""
 
+import csv
+import html
 import json
 import os
 import re
@@ -148,8 +150,7 @@ def test_the_first_start_prints_where_to_go_and_with_which_accounts(served):
     assert f"http://127.0.0.1:{served.simulator_port}/" in served.output
     assert {name: role for name, (_, role) in served.accounts.items()} == ROLES
     passwords = {password for password, _ in served.accounts.values()}
-    assert len(passwords) == 5
-    assert min(map(len, passwords)) >= 16
+    assert len(passwords) == 5 and min(map(len, passwords)) >= 16
 
 
 def test_each_account_signs_in_with_its_printed_password(served):
@@ -211,6 +212,15 @@ def test_the_partners_have_what_was_given_to_them_and_have_sent_something_back(s
     assert {("Cancel", False), ("Update", False)} <= set(sent)
     of_each = {message["system_id"] for message in served.simulator("/api/sent") if message["status"] < 300}
     assert of_each == {*partners}
+
+
+def test_the_numbers_of_the_desk_lead_to_as_many_operations(served):
+    session, url = sign_in(served, "alice", served.accounts["alice"][0])[1], f"http://127.0.0.1:{served.port}"
+    desk = html.unescape(session.get(f"{url}/", timeout=10).text)
+    counts = dict(re.findall(r'<td><a href="/exchange/(\?[^"]*)">(\d+)</a>', desk))
+    logs = {query: session.get(f"{url}/exchange/log.csv{query}", timeout=10).text.splitlines() for query in counts}
+    found = {query: {row["operation_id"] for row in csv.DictReader(logs[query])} for query in logs}
+    assert {} != counts == {query: str(len(ids)) for query, ids in found.items()}
 
 
 def test_other_commands_find_the_key_of_the_folder_and_none_elsewhere(served, tmp_path):

@@ -247,22 +247,25 @@ def at(moment, key):
     return uuid.UUID(int=desk_parts.first_key(moment).int | key.int % 2**62)
 
 
-def hours(user) -> list[tuple[str, str, str]]:
-    content = web(user).get("/").content.decode()
+def hours(user, zone="UTC") -> list[tuple[str, str, str]]:
+    client = web(user)
+    client.cookies["timezone"] = zone
+    content = client.get("/").content.decode()
     part = content.partition("Operations of the last 24 hours by the hour")[2].partition("</table>")[0]
     part = re.sub(r"</?a[^>]*>", "", part)
     return re.findall(r'<th scope="row">([^<]+)</th>\s*<td>(\d+)\+?</td>\s*<td>(\d+)\+?</td>', part)
 
 
-def test_operations_are_counted_by_the_hour_in_both_directions(alice, acme):
+def test_operations_are_counted_by_the_hour_in_both_directions(alice, acme, time_machine):
+    time_machine.move_to("2026-11-24T12:30:00Z", tick=False)
     now = timezone.now()
     for _ in range(3):
         give(acme)
-    came(acme, "Applied")
-    for operation, age in zip(
-        OutgoingOperation.objects.order_by("id"), (timedelta(hours=5), timedelta(hours=30)), strict=False
-    ):
-        OutgoingOperation.objects.filter(pk=operation.pk).update(id=at(now - age, operation.pk))
+    ages = (timedelta(hours=5), timedelta(hours=30), timedelta())
+    for pk, age in zip(OutgoingOperation.objects.order_by("id").values_list("pk", flat=True), ages, strict=True):
+        OutgoingOperation.objects.filter(pk=pk).update(id=at(now - age, pk))
+    received = came(acme, "Applied").pk
+    IncomingOperation.objects.filter(pk=received).update(id=at(now, received))
     found = hours(alice)
     assert len(found) == 24
     assert found[-1][1:] == ("1", "1")
@@ -270,29 +273,44 @@ def test_operations_are_counted_by_the_hour_in_both_directions(alice, acme):
     assert sum(int(out) for _, out, _ in found) == 2
 
 
+# The last row: both operations lie in the hour that comes twice, at its first and its second time.
+CHART = [
+    ("2026-11-24T12:00:00Z", timedelta(hours=5), "UTC"),
+    ("2026-11-24T12:30:00Z", timedelta(hours=5), "Asia/Kolkata"),
+    ("2026-11-24T12:59:00Z", timedelta(hours=5), "UTC"),
+    ("2026-11-24T12:59:59.5Z", timedelta(hours=5), "America/New_York"),
+    ("2026-10-25T01:59:30Z", timedelta(hours=1), "Europe/Berlin"),
+]
+
+
 @pytest.mark.any_database
-@each_row("moment", ["12:00:00", "12:30:00", "12:59:00", "12:59:59.5"])
-def test_a_number_of_the_chart_leads_to_its_operations(alice, acme, time_machine, moment):
-    time_machine.move_to(f"2026-11-24T{moment}Z", tick=False)
+@each_row(("moment", "age", "zone"), CHART)
+def test_a_number_of_the_chart_leads_to_its_operations(alice, acme, time_machine, moment, age, zone):
+    time_machine.move_to(moment, tick=False)
     now = timezone.now()
     for _ in range(3):
         give(acme)
     first, *others = OutgoingOperation.objects.order_by("id").values_list("pk", flat=True)
-    for pk, age in [(first, timedelta(hours=5)), *((pk, timedelta()) for pk in others)]:
-        OutgoingOperation.objects.filter(pk=pk).update(id=at(now - age, pk), created_at=now - age)
+    for pk, recorded in [(first, now - age), *((pk, now) for pk in others)]:
+        OutgoingOperation.objects.filter(pk=pk).update(id=at(recorded, pk), created_at=recorded)
     received = came(acme, "Applied").pk
     IncomingOperation.objects.filter(pk=received).update(id=at(now, received), received_at=now)
-    content = html.unescape(web(alice).get("/").content.decode())
-    links = re.findall(r'<td><a href="(/exchange/\?[^"]*)">(\d+)</a>', content)
+    client = web(alice)
+    client.cookies["timezone"] = zone
+    links = re.findall(r'<td><a href="(/exchange/\?[^"]*)">(\d+)</a>', html.unescape(client.get("/").content.decode()))
     assert sorted(number for _address, number in links) == ["1", "1", "2"]
+    assert len({label for label, _out, _in in hours(alice, zone)}) == 24
     for address, number in links:
-        rows = web(alice).get(address).content.decode().partition("<tbody")[2].count("<tr")
-        assert rows == int(number), address
+        for where in (zone, "Asia/Tokyo"):
+            client.cookies["timezone"] = where
+            rows = client.get(address).content.decode().partition("<tbody")[2].count("<tr")
+            assert rows == int(number), (address, where)
 
 
 @pytest.mark.any_database
-def test_a_day_without_operations_says_so(alice):
-    assert "No operation in the last 24 hours." in text(web(alice).get("/"))
+def test_a_day_without_operations_says_so(alice, time_machine):
+    time_machine.move_to("2026-11-24T12:59:00Z", tick=False)
+    assert "No operation since 2026-11-23 13:00." in text(web(alice).get("/"))
     assert all(found[1:] == ("0", "0") for found in hours(alice))
 
 

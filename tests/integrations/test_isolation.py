@@ -81,7 +81,7 @@ def change(acme, alice):
         user=user,
         operation="Update",
         status="Failed",
-        payload={"title": NASTY},
+        payload={"title": NASTY, "comments": [{"author": "x", "body": NASTY}]},
         error=NASTY,
         change=change,
         http_status=400,

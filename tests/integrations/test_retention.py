@@ -48,8 +48,10 @@ def is_old(days=40):
 
 
 def archive_of(folder, kind):
-    [file] = folder.glob(f"{kind}-*.jsonl.gz")
-    return [json.loads(line) for line in gzip.decompress(file.read_bytes()).decode().splitlines()]
+    """What all files of a kind have: at midnight another one is begun."""
+    files = sorted(folder.glob(f"{kind}-*.jsonl.gz"))
+    assert files
+    return [json.loads(line) for file in files for line in gzip.decompress(file.read_bytes()).decode().splitlines()]
 
 
 @pytest.fixture(autouse=True)

@@ -196,7 +196,7 @@ EXCHANGE_PAGES = [
     Row("/exchange/", SEE),
     Row("/exchange/log.csv", SEE),
     Row("/exchange/status/", SEE),
-    Row("/exchange/retry/", RETRY, RETRY, data={"since": "2020-01-01T00:00", "until": "2030-01-01T00:00"}),
+    Row("/exchange/retry/", RETRY, RETRY, data={"since": "2020-01-01T00:00", "until": "2999-01-01T00:00"}),
     Row(_SYSTEM + "open/", CONFIGURE, CONFIGURE, data={"reason": "Maintenance"}),
     Row("/exchange/status/{open_system}/close/", SEE, CONFIGURE),
     Row(_SYSTEM + "test/", CONFIGURE, CONFIGURE, data={"group": "{group}"}),

@@ -355,7 +355,7 @@ def test_a_link_does_not_get_around_the_second_factor(with_mail, ingrid):
     assert not is_signed_in(client)
 
 
-def test_nobody_is_flooded_with_mail(with_mail, alice):
+def test_nobody_is_flooded_with_mail(new_day, with_mail, alice):
     alice.email = "alice@example.com"
     alice.save()
     pages = []

@@ -21,7 +21,7 @@ LONG = "x" * 50_000
 
 
 @pytest.fixture(autouse=True)
-def _no_shares():
+def _no_shares(new_day):
     rate_limits.forget()
     yield
     rate_limits.forget()

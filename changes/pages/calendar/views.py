@@ -341,7 +341,9 @@ class Calendar:
         end = days.day_start(day + timedelta(days=1), self.period.zone)
         start = datetime.combine(day, MORNING, self.period.zone).astimezone(UTC)
         if day == self.today:
-            start = max(start, self.now.replace(minute=0, second=0, microsecond=0) + timedelta(hours=1))
+            # Of the person's clock, which may differ from UTC by half an hour.
+            hour = self.now.astimezone(self.period.zone).replace(minute=0, second=0, microsecond=0)
+            start = max(start, hour.astimezone(UTC) + timedelta(hours=1))
         return self._new_href(start, end) if start < end else ""
 
     @property

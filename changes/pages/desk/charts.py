@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from django.utils import timezone
+
 from changes.queries.subqueries import Count
 
 WIDTH = 360
@@ -77,6 +79,13 @@ class HourBar:
     out_height: float
     into_height: float
     is_labelled: bool
+
+    @property
+    def zone_if_twice(self) -> str:
+        """Such as CEST where the clocks are put back, so that two hours have the same name; else ""."""
+        local = timezone.localtime(self.start)
+        comes_twice = local.utcoffset() != local.replace(fold=1 - local.fold).utcoffset()
+        return (local.tzname() or "") if comes_twice else ""
 
     @property
     def last_minute(self) -> datetime:

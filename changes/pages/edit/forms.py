@@ -20,7 +20,7 @@ from changes.choices import ChangeType, CompletionCode, Impact, Phase, Risk, Urg
 from changes.exceptions import ChangeRefused, ConditionsUnmet, ReadOnlyChange, StaleChange
 from changes.models import Change
 from changes.pages import rounds
-from changes.pages.fields import Minute, PersonChoice, Text
+from changes.pages.fields import Minute, PersonChoice, Text, keep_unedited
 from changes.pages.groups import GroupChoice
 from changes.queries.people import choosable
 from changes.texts.lines import Line
@@ -207,17 +207,16 @@ class ChangeForm(forms.ModelForm):
         return [name for name in super().changed_data if name not in self.theirs]
 
     def clean(self) -> dict[str, Any]:
-        cleaned = super().clean() or self.cleaned_data
+        super().clean()
         if self.instance.pk is not None:
-            for name in {*self.Meta.fields} - {*self.changed_data}:
-                cleaned[name] = getattr(self.instance, name)
+            keep_unedited(self, {*self.Meta.fields} - {*self.changed_data})
         planned, actual = (
             _("Planned end must be after planned start."),
             _("Actual end must not be before actual start."),
         )
         self._check_order("planned_start", "planned_end", planned, may_equal=False)
         self._check_order("actual_start", "actual_end", actual, may_equal=True)
-        return cleaned
+        return self.cleaned_data
 
     def _check_order(self, start: str, end: str, message: str, *, may_equal: bool) -> None:
         """Adds an error if the end is before the start. Checked here, so that it shows together with all others."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable, Mapping
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import cached_property, wraps
 from typing import Any
 
@@ -162,8 +162,7 @@ class ConnectionPage(OfMappedSystem):
             messages.success(self.request, _("Revision %(number)s is active. What waits is sent by it.") % values)
         return self.back()
 
-    def _failed_news(self) -> int:
-        since = timezone.now() - FAILED_WITHIN
+    def _failed_news(self, since: datetime) -> int:
         failed = IncomingOperation.objects.filter(status=IncomingStatus.FAILED, received_at__gte=since)
         return failed.filter(system=self.system).count()
 
@@ -177,6 +176,8 @@ class ConnectionPage(OfMappedSystem):
         written = self._written()
         found = self.system.revisions.select_related("activated_by").defer("document").order_by("-number")
         shown = list(found[: REVISIONS_SHOWN + 1])
+        # A whole minute, as the log's filter takes it.
+        failed_since = (timezone.now() - FAILED_WITHIN).replace(second=0, microsecond=0)
         return self.page(
             "connection",
             {
@@ -199,7 +200,8 @@ class ConnectionPage(OfMappedSystem):
                 "inbox": getattr(self.system, "inbox", None),
                 "unsent": active.without_steps(Operation.values) if active else [],
                 "inbox_address": revisions.inbox_address(self.system),
-                "failed_news": self._failed_news(),
+                "failed_news": self._failed_news(failed_since),
+                "failed_since": failed_since,
                 "poll": self.system.loaded_poll,
             },
         )

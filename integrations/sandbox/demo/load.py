@@ -17,6 +17,7 @@ from integrations.sandbox.local.simulation import Account
 from integrations.setup.configuration import load as load_configuration
 
 from .history import Historian
+from .invented_past import identify_when_recorded
 from .lives import lives
 
 CONFIGURATION = Path(__file__).with_name("exchange.yaml")
@@ -58,6 +59,7 @@ def load_demo(passwords: Mapping[str, str], simulator_url: str, environment: Map
             users = _people(passwords)
             historian = Historian(users["alice"], users["carol"], [users[name] for name in REQUESTERS])
             written = [historian.write(life) for life in lives(timezone.now())]
+            identify_when_recorded()
     except BaseException:
         for attachment in historian.attachments if historian else ():
             attachment.discard_file()

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import html
 import re
+from datetime import timedelta
 
 import pytest
+from django.utils import timezone
 
 from changes.models import Comment
 from integrations.models import (
@@ -12,6 +15,7 @@ from integrations.models import (
     ConnectionRevision,
     ConnectionSecret,
     ExternalReference,
+    IncomingOperation,
     OutgoingOperation,
 )
 from integrations.outgoing import delivery
@@ -48,6 +52,22 @@ def test_faults_stand_beside_their_lines_and_nothing_becomes_active(page, mapped
     assert "It has faults, so it was only saved as a draft." in text(shown)
     mapped.refresh_from_db()
     assert (mapped.connection.number, ConnectionDraft.objects.get().document) == (1, faulty)
+
+
+def test_the_number_of_refused_news_leads_to_them(page, mapped):
+    for days in (1, 6, 8):
+        came = IncomingOperation.objects.create(
+            system=mapped,
+            user=mapped.authorized_user,
+            status="Failed",
+            operation="Update",
+            http_status=409,
+            body_sha256="",
+        )
+        IncomingOperation.objects.filter(pk=came.pk).update(received_at=timezone.now() - timedelta(days=days))
+    found = re.search(r'href="([^"]+status=Failed[^"]*)">(\d+)</a>', page.get(PAGE).content.decode())
+    listed = page.get(html.unescape(found[1])).content.decode().partition("<tbody")[2].count("<tr")
+    assert (int(found[2]), listed) == (2, 2)
 
 
 def test_a_draft_is_sent_by_nobody_until_it_is_activated(page, mapped, desk, give_change, ingrid):

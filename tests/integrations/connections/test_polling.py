@@ -236,9 +236,10 @@ RETRY_AFTER = [
 @each_row(("status", "asked", "pause"), RETRY_AFTER)
 def test_the_partner_may_ask_us_to_wait(polled, desk, status, asked, pause):
     desk.faults["GET /news"] = [(status, {}, {"Retry-After": asked})]
+    before = timezone.now()
     row = poll()
     assert row.failures == 1
-    assert abs((row.due_at - timezone.now()).total_seconds() - pause) < 5
+    assert before <= row.due_at - timedelta(seconds=pause) <= timezone.now()
 
 
 OPEN = {"breaker": "Open", "breaker_opened_at": timezone.now()}
@@ -246,7 +247,7 @@ OPEN = {"breaker": "Open", "breaker_opened_at": timezone.now()}
 BREAKERS = [
     ({}, True),
     ({**OPEN, "breaker_cause": "by_hand", "breaker_until": None}, False),
-    ({**OPEN, "breaker_until": timezone.now() + timedelta(hours=1)}, False),
+    ({**OPEN, "breaker_until": timezone.now() + timedelta(days=1)}, False),
     ({**OPEN, "breaker_until": timezone.now() - timedelta(hours=1)}, True),
     ({**OPEN, "breaker": "HalfOpen"}, True),
 ]

@@ -1,7 +1,7 @@
 """The exchange log: filters and paging by the address, and the page of one operation."""
 
 import re
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -149,6 +149,31 @@ def test_the_log_of_a_time_window(audrey, acme, given, direction):
     response = web(audrey).get("/exchange/", {"direction": direction, **window})
     times = [getattr(model.objects.get(pk=key), field) for key in shown(response)]
     assert times == [NOW - timedelta(minutes=minutes) for minutes in (1, 2, 3)]
+
+
+@pytest.mark.any_database
+@each_row(
+    ("asked", "count"),
+    [
+        ("since=2026-10-25&until=2026-10-25", 3),
+        ("since=2026-10-24&until=2026-10-24", 0),
+        # An hour that comes twice: both are meant, or the one whose offset is given.
+        ("until=2026-10-25T01:59", 0),
+        ("until=2026-10-25T02:29", 1),
+        ("until=2026-10-25T02:30", 2),
+        ("until=2026-10-25T02:30%2B02:00", 1),
+        ("since=2026-10-25T02:31", 2),
+        ("since=2026-10-25T02:30%2B01:00", 2),
+        ("since=2026-10-25T02:30", 3),
+    ],
+)
+def test_both_ends_of_a_time_window_belong_to_it(audrey, acme, given, asked, count):
+    for hour, minute in ((0, 30), (1, 30), (22, 59)):
+        moment = datetime(2026, 10, 25, hour, minute, 30, tzinfo=UTC)
+        IncomingOperation.objects.filter(pk=came(acme, given).pk).update(received_at=moment)
+    client = web(audrey)
+    client.cookies["timezone"] = "Europe/Berlin"
+    assert len(shown(client.get(f"/exchange/?direction=in&{asked}"))) == count
 
 
 @pytest.mark.any_database

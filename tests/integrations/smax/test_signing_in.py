@@ -269,7 +269,7 @@ def test_a_password_is_hashed_once_and_again_after_it_changed(acme, monkeypatch)
 
 
 @pytest.mark.django_db
-def test_failures_are_throttled_and_successes_are_not(acme):
+def test_failures_are_throttled_and_successes_are_not(new_day, acme):
     assert [post().status_code for _ in range(30)] == [200] * 30
     bad = {"login": ACCOUNT, "password": "wrong"}
     statuses = [post(body=bad, REMOTE_ADDR="192.0.2.7").status_code for _ in range(15)]
@@ -296,7 +296,9 @@ AFTER_MANY_FAILURES = [
 
 
 @each_row("address, days, status", AFTER_MANY_FAILURES)
-def test_strangers_failures_do_not_lock_an_adapter_out_of_its_own_address(acme, monkeypatch, address, days, status):
+def test_strangers_failures_do_not_lock_an_adapter_out_of_its_own_address(
+    new_day, acme, monkeypatch, address, days, status
+):
     monkeypatch.setattr(accounts, "OF_ACCOUNT", Rate(15, 3600))
     rate_limits.forget()
     RateCounter.objects.all().delete()
@@ -315,7 +317,7 @@ def test_strangers_failures_do_not_lock_an_adapter_out_of_its_own_address(acme, 
     assert tried[-1] == 429
 
 
-def test_the_security_log_has_sign_ins_and_failures_without_secrets(acme):
+def test_the_security_log_has_sign_ins_and_failures_without_secrets(new_day, acme):
     UserFactory(username="stranger")
     post()
     post()

@@ -171,7 +171,7 @@ def test_a_call_takes_so_many_entities(adapter, linked, path, status):
 
 
 @each_row("path, listed, result", [("ces", "entities", "meta"), ("ems/bulk", "entity_result_list", None)])
-def test_each_entity_counts_as_a_call_against_the_rate_limit(adapter, linked, settings, path, listed, result):
+def test_each_entity_counts_as_a_call_against_the_rate_limit(new_day, adapter, linked, settings, path, listed, result):
     rate_limits.forget()
     RateCounter.objects.all().delete()
     IncomingOperation.objects.all().delete()

@@ -20,6 +20,12 @@ from .conftest import STATUS, give
 HOUR = timedelta(hours=1)
 
 
+@pytest.fixture(autouse=True)
+def _amid_an_hour(time_machine):
+    """What is counted by the hour stays in its hour."""
+    time_machine.move_to(timezone.now().replace(minute=30), tick=True)
+
+
 def delivered(system, ages, took=2.0):
     """Operations that were delivered so long ago, each `took` seconds after it was recorded."""
     changes = give(system, len(ages))
