@@ -66,7 +66,7 @@ def uploaded_file(data: Any, files: Any) -> UploadedFile:
         raise ValidationError({name: [ErrorDetail(message, "unknown_field")] for name in unknown[:20]})
     found = files.getlist(FIELD)
     if len(found) != 1 or len(data.getlist(FIELD)) != 1:
-        _refuse(f"Give exactly one file, in the form field `{FIELD}`, with a file name.", "required")
+        _refuse(f"Give exactly one file, in the form field `{FIELD}`, with a file name in UTF-8.", "required")
     try:
         validate_attachment(found[0])
     except NotScanned as error:

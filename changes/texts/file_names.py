@@ -19,9 +19,6 @@ from django.utils.translation import gettext as _
 
 # The name that Django gives a file while it is received. No stored file has this name.
 _RECEIVED = "upload"
-# The end of a part's head, and the length from which Django's parser refuses it.
-_HEAD_END = b"\r\n\r\n"
-_LONGEST_HEAD = 4096
 # The codes of the HTML standard for a quotation mark and a line break in a name.
 _CODE = re.compile("%(22|0A|0D)")
 # Characters that a quoted name cannot contain, or that browsers read in different ways.
@@ -31,14 +28,8 @@ _UNQUOTABLE = re.compile(r'[^\x20-\x7e]|["\\%]')
 class NamedParts(MultiPartParser):
     """Parses a form with files, and keeps the name of each as sent: see `sent_name()`.
 
-    Django's parser alters names: it decodes entities, and cuts folders and characters that are not printable. It
-    ignores a file whose name is not UTF-8; here the name has U+FFFD instead, so that the validators refuse it.
+    Django's parser alters names: it decodes entities, and cuts folders and characters that are not printable.
     """
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        body: Any = self
-        body._input_data = _ReadableHeads(body._input_data, body._boundary)
 
     def sanitize_file_name(self, file_name: str) -> str | None:
         self._sent_name = file_name
@@ -49,43 +40,6 @@ class NamedParts(MultiPartParser):
         for upload in self._files.getlist(str(old_field_name))[-1:]:  # type: ignore[attr-defined]
             if not hasattr(upload, "sent_name"):
                 upload.sent_name = self._sent_name
-
-
-class _ReadableHeads:
-    """The body of a form, in which the heads of all parts are valid UTF-8."""
-
-    def __init__(self, body: Any, boundary: bytes) -> None:
-        self._body = body
-        self._separator = b"--" + boundary
-        self._held = b""
-
-    def read(self, size: int) -> bytes:
-        """The next part of the body; b"" at its end. It may have other than `size` bytes."""
-        while True:
-            more = self._body.read(size)
-            read = self._held + more
-            self._held = b""
-            done, place = [], 0
-            while (start := read.find(self._separator, place)) >= 0:
-                end = read.find(_HEAD_END, start)
-                if end < 0 and more and len(read) - start < _LONGEST_HEAD:
-                    self._held = read[start:]
-                    read = read[:start]
-                    break
-                end = end if end >= 0 else len(read)
-                done += [read[place:start], _as_utf_8(read[start:end])]
-                place = end
-            if more and not self._held:
-                # The separator of the next part may have begun.
-                keep = max(place, len(read) - len(self._separator) + 1)
-                self._held, read = read[keep:], read[:keep]
-            done.append(read[place:])
-            if (ready := b"".join(done)) or not more:
-                return ready
-
-
-def _as_utf_8(head: bytes) -> bytes:
-    return head if head.isascii() else head.decode(errors="replace").encode()
 
 
 class FileNamesMiddleware:
