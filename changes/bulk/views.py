@@ -11,7 +11,6 @@ from django.db import transaction
 from django.db.models import Count, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
-from django.urls import reverse
 from django.utils.formats import number_format
 from django.utils.functional import cached_property
 from django.utils.translation import gettext as _
@@ -180,22 +179,42 @@ class JobPage(OneJob):
         return render(self.request, "changes/bulk_preview.html", context)
 
 
-class StartJob(OneJob):
+class Decision(OneJob):
+    """A button of the preview, whose page may be out of date: the job was started or discarded meanwhile."""
+
     def get(self, request: HttpRequest, pk: UUID) -> HttpResponse:
         return self.back()
 
     def post(self, request: HttpRequest, pk: UUID) -> HttpResponse:
-        require(self.job.user, kind_of(self.job).permission)
+        return self.decide(self.job) if BulkJob.objects.filter(pk=pk).exists() else self.gone()
+
+    def decide(self, job: BulkJob) -> HttpResponse:
+        raise NotImplementedError
+
+    def too_late(self) -> HttpResponse:
+        if not BulkJob.objects.filter(pk=self.job.pk).exists():
+            return self.gone()
+        messages.info(self.request, _("It was started already."))
+        return self.back()
+
+    def gone(self) -> HttpResponse:
+        messages.info(self.request, _("This preview is not there any more: it was discarded, or it was too old."))
+        return redirect("changes:bulk_jobs")
+
+
+class StartJob(Decision):
+    def decide(self, job: BulkJob) -> HttpResponse:
+        require(job.user, kind_of(job).permission)
         if restored_copy():
             messages.error(
-                request,
+                self.request,
                 _(
                     "Not started: this is a restored copy. No bulk job is carried out until an operator runs "
                     "manage.py resume_after_restore."
                 ),
             )
-        elif not drafts.start(self.job.pk):
-            messages.info(request, _("It was started already."))
+        elif not drafts.start(job.pk):
+            return self.too_late()
         return self.back()
 
 
@@ -213,34 +232,28 @@ class StopJob(OneJob):
         return self.back()
 
 
-class ChooseAgain(OneJob):
+class ChooseAgain(Decision):
     """Replaces an outdated draft by a new one, for the same changes as they are now."""
 
-    def get(self, request: HttpRequest, pk: UUID) -> HttpResponse:
-        return self.back()
-
-    def post(self, request: HttpRequest, pk: UUID) -> HttpResponse:
-        job, kind = self.job, kind_of(self.job)
+    def decide(self, job: BulkJob) -> HttpResponse:
+        kind = kind_of(job)
         require(job.user, kind.permission)
-        if not (job.is_draft and isinstance(kind, ChangeKind)):
+        if not isinstance(kind, ChangeKind):
             return self.back()
         with transaction.atomic():
             keys = [int(target) for target in job.items.order_by("position").values_list("target", flat=True)]
             found = Change.objects.visible_to(job.user).with_people().in_bulk(keys)
             targets = kind.targets([found[key] for key in keys if key in found], job.parameters, job.user)
             if not BulkJob.objects.filter(pk=job.pk, confirmed_at=None).delete()[0]:
-                return self.back()  # somebody started the job meanwhile
+                return self.too_late()
             fresh = drafts.draft(kind, job.user, job.parameters, targets, job.back)
         return redirect("changes:bulk_job", fresh.pk)
 
 
-class DropJob(OneJob):
+class DropJob(Decision):
     """Deletes a draft, and leads back to its form."""
 
-    def get(self, request: HttpRequest, pk: UUID) -> HttpResponse:
-        return self.back()
-
-    def post(self, request: HttpRequest, pk: UUID) -> HttpResponse:
-        back = self.job.back or reverse("changes:bulk_jobs")
-        BulkJob.objects.filter(pk=self.job.pk, confirmed_at=None).delete()
-        return redirect(back)
+    def decide(self, job: BulkJob) -> HttpResponse:
+        if not BulkJob.objects.filter(pk=job.pk, confirmed_at=None).delete()[0]:
+            return self.too_late()
+        return redirect(job.back or "changes:bulk_jobs")

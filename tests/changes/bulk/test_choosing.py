@@ -226,9 +226,19 @@ def test_going_back_from_the_preview_forgets_it_and_shows_the_form_again(alice):
     assert not BulkJob.objects.exists()
 
 
-def test_a_job_that_was_started_cannot_be_forgotten(alice):
-    address = started(web(alice), "comment", [ChangeFactory()], body="Hello", visibility="public")
-    web(alice).post(f"{address}drop/")
+@pytest.mark.parametrize("button", ["start", "again", "drop"])
+def test_a_preview_that_stayed_open_says_what_became_of_its_job(alice, button):
+    client = web(alice)
+    address = started(client, "comment", [ChangeFactory()], body="Hello", visibility="public")
+    response = client.post(f"{address}{button}/", follow=True)
+    assert response.redirect_chain == [(address, 302)]
+    assert "It was started already." in text(response)
+    assert BulkJob.objects.get().is_running
+    draft = previewed(client, "comment", [ChangeFactory()], body="Hello", visibility="public").job
+    client.post(f"{draft}drop/")
+    response = client.post(f"{draft}{button}/", follow=True)
+    assert response.redirect_chain == [("/changes/bulk/", 302)]
+    assert "This preview is not there any more" in text(response)
     assert BulkJob.objects.count() == 1
 
 
