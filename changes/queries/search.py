@@ -18,6 +18,9 @@ from django.db.models.lookups import IContains, IExact, IsNull
 from django.db.models.sql.compiler import SQLCompiler
 from django.utils.translation import gettext_lazy as _
 
+from changes.texts.lines import as_line
+from changes.validators import is_unseen
+
 # A change's number has at least this many digits; leading zeros fill it up.
 DIGITS = 7
 LARGEST_KEY = 2**63 - 1
@@ -26,12 +29,28 @@ _NUMBER = re.compile(r"#?CHG([0-9]{0,19})", re.IGNORECASE)
 _NAMED = re.compile(r"#?\s*(?:CHG[\s-]*)?([0-9]{1,19})", re.IGNORECASE)
 _PART = re.compile(r'"([^"]*)"|„([^“”]*)[“”]|“([^”]*)”|(\S+)')
 MOST_WORDS = 10
-# A word of at least this many characters is found anywhere in a text; a shorter one only where a word begins.
+# A word of at least this many characters is found anywhere in a text; a shorter one where a word begins.
 WITHIN = 3
-# The characters after which a word begins.
-_BEFORE = (" ", "\n", "\t", "(", "[", "-", "/", ".", ":", ",", "_", "#", '"', "\u00a0")
-# The SQL function that `teach_sqlite()` adds to SQLite.
+# The characters after which a word begins: white space, punctuation and signs. PostgreSQL's indexes serve a regular
+# expression only if the characters of its class are below U+0800, so the others that people use are looked for one by
+# one.
+_BEFORE = "\n\r\t" + "".join(char for char in map(chr, range(0x800)) if unicodedata.category(char)[0] in "PSZ")
+_BEFORE_TOO = (
+    "\u2009\u202f\u3000"  # spaces
+    "\u2010\u2011\u2013\u2014\u2212"  # hyphens, dashes, minus
+    "\u2018\u2019\u201a\u201c\u201d\u201e\u2039\u203a"  # quotation marks
+    "\u2022\u2026\u20ac\u2192"  # bullet, ellipsis, euro, arrow
+    "\u3001\u3002\u300c\uff08\uff0c\uff1a"  # punctuation of Chinese and Japanese
+)
+_ASCII_SIGN = re.compile("[!-/:-@[-`{-~]")
+_CLASS = "[" + _ASCII_SIGN.sub(r"\\\g<0>", _BEFORE) + "]"
+_CLASS_OF_ALL = f"[{re.escape(_BEFORE + _BEFORE_TOO)}]"
+# Letters of scripts without capitals, of which many write no spaces; and emoji.
+_ANYWHERE = ("Lo", "So")
+_QUOTES = '"„“”'
+# The SQL functions that `teach_sqlite()` adds to SQLite.
 FOLDED = "CHANGES_FOLDED"
+BEGINS = "CHANGES_BEGINS"
 
 
 class Searched(TextField):
@@ -57,10 +76,35 @@ class Same(_Folded, IExact):
     """`iexact`."""
 
 
+@Searched.register_lookup
+class Begins(IContains):
+    """Whether a word of the text begins so."""
+
+    lookup_name = "begins"
+
+    def as_sql(self, compiler: SQLCompiler, connection: BaseDatabaseWrapper) -> Any:
+        text, own = self.process_lhs(compiler, connection)
+        if connection.vendor == "sqlite":
+            return f"{BEGINS}({text}, %s)", [*own, self.rhs]
+        text = connection.ops.lookup_cast("icontains") % text
+        like = connection.ops.prep_for_like_query(self.rhs)
+        literal = _ASCII_SIGN.sub(r"\\\g<0>", self.rhs)
+        conditions = [f"{text} ~ (%s || UPPER(%s))", *[f"{text} LIKE UPPER(%s)"] * len(_BEFORE_TOO)]
+        params = [*own, _CLASS, literal]
+        for before in _BEFORE_TOO:
+            params += [*own, f"%{before}{like}%"]
+        return f"({' OR '.join(conditions)})", params
+
+
+def _begins(text: str, word: str) -> bool:
+    return bool(re.search(_CLASS_OF_ALL + re.escape(word.casefold()), text.casefold()))
+
+
 def teach_sqlite(connection: BaseDatabaseWrapper, **kwargs: object) -> None:
-    """Adds the function `FOLDED` to a new connection to SQLite."""
+    """Adds the functions `FOLDED` and `BEGINS` to a new connection to SQLite."""
     if connection.vendor == "sqlite":
         connection.connection.create_function(FOLDED, 1, str.casefold, deterministic=True)
+        connection.connection.create_function(BEGINS, 2, _begins, deterministic=True)
 
 
 class SearchText(Func):
@@ -122,17 +166,18 @@ def reading(
 ) -> Q:
     """The condition that every typed word is found, for `changes` with a `SearchText` as `search_text`.
 
-    `CHG0012` is the beginning of a number, `CHG12` also a whole number without its zeros. A word of one or two
-    characters must begin a word. `"Two words"` in quotes must stand together. `is_by_row` tests each change by
-    itself, which is quick for few changes; otherwise the indexes find all matches first.
+    `CHG0012` is the beginning of a number, `CHG12` also a whole number without its zeros. A word of one or two letters
+    or digits must begin a word, unless its script has no capitals. `"Two words"` in quotes must stand together.
+    `is_by_row` tests each change by itself, which is quick for few changes; otherwise the indexes find all matches
+    first.
     """
     condition = Q()
     for word in dict.fromkeys(_words(typed)):
-        number = _NUMBER.fullmatch(word)
+        number = _NUMBER.fullmatch(as_line(word))
         if number and not number[1]:
             continue
         own = _numbered(number[1]) if number else _has(word)
-        own |= _is_number(number[1] if number else word.removeprefix("#"))
+        own |= numbered(word)
         found = [source for source in _sources if source.is_id or not number]
         condition &= _by_row(own, word, found, viewer) if is_by_row else _by_index(own, word, found, changes, viewer)
     return condition
@@ -158,7 +203,13 @@ def _matching(source: Source, word: str, viewer: Collection[Model] | None) -> Qu
 def _words(typed: str) -> list[str]:
     """The typed words, and the phrases in quotes. A quotation mark without its partner is ignored."""
     parts = (next(filter(None, match.groups()), "") for match in _PART.finditer(typed))
-    return [word for part in parts if (word := " ".join(part.split()).strip('"„“”'))]
+    return [word for part in parts if as_line(word := _bare(part))]
+
+
+def _bare(typed: str) -> str:
+    """The typed text without the quotation marks, white space and invisible characters at its edges."""
+    text = " ".join(typed.split())
+    return text.strip(_QUOTES + "".join(filter(is_unseen, text)))
 
 
 def validate_words(typed: str) -> None:
@@ -171,27 +222,32 @@ def validate_words(typed: str) -> None:
 
 def has_words(typed: str) -> bool:
     """Whether the typed text contains anything to search for: a bare `CHG` does not count."""
-    return any(word.upper().lstrip("#") != "CHG" for word in _words(typed))
+    return any(as_line(word).upper().lstrip("#") != "CHG" for word in _words(typed))
 
 
 def _spellings(text: str) -> set[str]:
-    """The text with its accented letters as one character each and as two: either may be stored."""
-    return {unicodedata.normalize(form, text) for form in ("NFC", "NFD")}
+    """The text with its accented letters as one character each and as two: either may be stored. One-line texts are
+    stored without invisible characters, other texts with them."""
+    return {unicodedata.normalize(form, each) for form in ("NFC", "NFD") for each in (text, as_line(text))}
 
 
 def _has(word: str) -> Q:
     """The condition that the text contains `word`, in any of its spellings."""
-    spellings = _spellings(word)
-    if len(word) < WITHIN:
-        spellings = {before + word for before in _BEFORE for word in spellings}
-    return reduce(or_, (Q(search_text__icontains=spelling) for spelling in sorted(spellings)))
+    lookup = "begins" if _begins_a_word(as_line(word)) else "icontains"
+    return reduce(or_, (Q((f"search_text__{lookup}", spelling)) for spelling in sorted(_spellings(word))))
+
+
+def _begins_a_word(word: str) -> bool:
+    """Whether `word` is so short that it is only looked for where a word begins."""
+    has_own_sign = word[0] in _BEFORE and word[1:].isalnum()  # such as `#1`: a word begins within it
+    return len(word) < WITHIN and not (has_own_sign or any(unicodedata.category(char) in _ANYWHERE for char in word))
 
 
 def named(typed: str) -> Q:
     """The condition for the changes that `typed` names as a whole, for staff: by number, in any spelling, or by the id
     that a partner has for one."""
-    name = " ".join(typed.split()).strip('"„“”')
-    number = _NAMED.fullmatch(name)
+    name = _bare(typed)
+    number = _NAMED.fullmatch(as_line(name))
     return (_is_number(number[1]) if number else Q(pk__in=[])) | identified(name)
 
 
@@ -209,6 +265,7 @@ def identified(name: str) -> Q:
 
 def numbered(typed: str) -> Q:
     """The condition for the change with this number: `CHG0000219`, `#CHG219` or `219`. Other texts match nothing."""
+    typed = as_line(typed)
     number = _NUMBER.fullmatch(typed)
     return _is_number(number[1] if number else typed.removeprefix("#"))
 

@@ -1,6 +1,7 @@
 """Search, the filters by person and by window, and the use of the filters by other pages."""
 
 from datetime import UTC, datetime
+from urllib.parse import quote
 
 import pytest
 from django.db import connection
@@ -9,6 +10,7 @@ from django.http import QueryDict
 from changes.models import Change
 from changes.pages.list import filters
 from changes.queries.querysets import ChangeQuerySet
+from integrations.models import ExternalReference
 from tests.factories import ChangeFactory, SupportGroupFactory, UserFactory
 from tests.pages import text, web
 from tests.rows import each_row
@@ -69,11 +71,42 @@ def test_letters_of_any_script_are_found_small_and_large(alice, typed):
     assert found(alice, f"q={typed}") == {change.number}
 
 
-@pytest.mark.parametrize("title", ["Router (VM 7)", "Router\tvm", "VM", "A vm"])
-def test_a_short_word_is_found_behind_a_bracket_or_a_tab(alice, title):
-    change = ChangeFactory(title=title, description="-")
-    ChangeFactory(title="evm", description="-")
-    assert found(alice, "q=vm") == {change.number}
+SIGNS = r"""\fs7\c$ und \fs7\q9 'vi' =A7 +B8 @zz **DB** `ls` Kabel–K7 <m3> x&y2 a|p4 {v5} „w6“ (u1 –n*"""
+
+
+def test_a_short_word_is_found_behind_white_space_and_any_usual_sign(alice):
+    change = ChangeFactory(title=SIGNS, service="t1", description="Behind\tr1\r\ns1 evm, 1a.b")
+    ChangeFactory(title="evm", description="a1")
+    words = "c$ q9 VI A7 B8 zz @z DB ls K7 m3 y2 p4 v5 w6 u1 n* =A r1 s1 t1 b"
+    assert [word for word in words.split() if found(alice, f"q={quote(word)}") != {change.number}] == []
+    assert found(alice, "q=vm") == set()
+
+
+def test_a_short_word_of_a_script_without_capitals_is_found_anywhere(alice):
+    change = ChangeFactory(title="日本語の変更 Server🔥", description="-")
+    ChangeFactory(title="Another", description="-")
+    for word in ("変更", "更", "の", "🔥"):
+        assert found(alice, f"q={quote(word)}") == {change.number}, word
+
+
+def test_invisible_characters_of_pasted_text_do_not_matter(alice, acme):
+    change = ChangeFactory(title="Kunden\u00adstammdaten", description="Rechnungs\u200bwesen")
+    ExternalReference.objects.create(change=change, system=acme, external_id="RFC-1\u00e4")
+    ChangeFactory(title="Another", description="-")
+    for typed in (
+        "Kundenstammdaten",
+        "Kunden\u00adstammdaten",
+        "Kunden\u200bstammdaten",
+        "\u202aKundenstammdaten\u202c",
+        '\u202a"Kundenstammdaten"\u202c',
+        "Rechnungs\u200bwesen",
+        f"\u202a{change.number}\u202c",
+        f"\u200b{change.pk} \u200b",
+    ):
+        assert found(alice, f"q={quote(typed)}") == {change.number}, ascii(typed)
+    for typed in (f"\u202a{change.number}\u202c", "\u200bRFC-1ä", f"#{change.pk}\u200b"):
+        assert web(alice).get(f"/changes/?q={quote(typed)}&go=1")["Location"] == f"/changes/{change.number}/"
+    assert len(found(alice, "q=%E2%80%8B")) == 2  # as if nothing was typed
 
 
 def test_the_beginning_of_a_number_finds_the_numbers_that_begin_so(alice):
@@ -265,6 +298,8 @@ def test_matching_shows_nothing_to_who_may_see_nothing(library, acme):
     [
         ("q=switch", "change_search"),
         ("q=vm", "change_search"),
+        ("q=c$", "change_search"),
+        ("q=Kunden%C2%ADstammdaten", "change_search"),
         ("planned_from=2026-03-02&planned_to=2026-03-09", "change_window"),
     ],
 )
