@@ -22,6 +22,7 @@ from changes.pages import parts as parts_of_pages
 from changes.texts import moments
 
 register = template.Library()
+register.filter("elapsed", moments.elapsed)
 register.filter("exact", moments.exact)
 register.filter("to_the_minute", moments.to_the_minute)
 # Seconds.

@@ -219,10 +219,10 @@ def test_the_state_is_that_of_the_status_page_and_leads_there(audrey, acme, beta
     OutgoingOperation.objects.update(next_try_at=timezone.now() - timedelta(minutes=10))
     client = web(audrey)
     listed, page = client.get(LIST), client.get(page_of(acme))
-    assert "ACME - Slow since 10 minutes ago push" in text(listed)
+    assert "ACME - Slow for 10 minutes push" in text(listed)
     assert "BETA - Flowing push" in text(listed)
     assert 'href="/exchange/status/"' in listed.content.decode()
-    told = "Slow since 10 minutes ago Operations have been due for a while, and no worker has taken them."
+    told = "Slow for 10 minutes Operations have been due for a while, and no worker has taken them."
     assert told in text(page)
     assert told in text(client.get("/exchange/status/"))
     assert 'href="/exchange/?system=ACME"' in page.content.decode()

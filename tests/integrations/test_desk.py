@@ -87,6 +87,7 @@ def test_a_failed_incoming_operation_needs_a_person_until_it_comes_again(alice, 
     came(acme, change=change, idempotency_key="one", error="Planned end must be after planned start.")
     said = needs(alice)
     assert "Update from ACME" in said
+    assert "Alle verweigerten eingehenden Operationen" in text(web(alice).get("/", headers={"Accept-Language": "de"}))
     assert f"{change.number} Replace core switch: Planned end must be after planned start." in said
     came(acme, "Applied", change=change, idempotency_key="one")
     assert NOTHING in needs(alice)
@@ -99,8 +100,10 @@ def test_a_paused_system_with_operations_that_wait_needs_a_person(alice, audrey,
     give(acme)
     for person in (alice, audrey):
         said = needs(person)
-        assert "Sending is paused 1 ACME since just now" in said and "1 operation waits." in said
+        assert "Sending is paused 1 ACME for less than a minute" in said and "1 operation waits." in said
         assert "Nothing is stuck" not in said
+    german = text(web(alice).get("/", headers={"Accept-Language": "de"}))
+    assert "Das Senden ist angehalten 1 ACME seit weniger als einer Minute" in german
 
 
 def test_what_is_due_and_taken_by_no_worker_needs_a_person(alice, acme):
@@ -109,7 +112,7 @@ def test_what_is_due_and_taken_by_no_worker_needs_a_person(alice, acme):
     due = timezone.now() - timedelta(minutes=3)
     alter(OutgoingOperation.objects.get(), created_at=due, next_try_at=due)
     said = needs(alice)
-    assert "Operations are due and not sent 1 ACME since 3 minutes ago" in said
+    assert "Operations are due and not sent 1 ACME for 3 minutes" in said
     assert "no worker has taken them. 1 operation waits." in said and "Nothing is stuck" not in said
 
 

@@ -125,6 +125,16 @@ def test_what_was_typed_is_not_kept(alice):
     assert "typo" not in str([*AccessAttempt.objects.values()])
 
 
+def test_german_errors_of_the_password_page_are_as_formal_as_the_page(alice):
+    client = signed_in("alice")
+    for own, second, said in (
+        ("wrong", "Another password 1", "Bitte geben Sie Ihr aktuelles Passwort ein."),
+        (PASSWORD, "Another password 2", "Geben Sie zweimal dasselbe Passwort ein."),
+    ):
+        typed = {"oldpassword": own, "password1": "Another password 1", "password2": second}
+        assert said in text(client.post("/accounts/password/", typed, headers={"Accept-Language": "de"}))
+
+
 # --- Finding out who has an account ---
 
 

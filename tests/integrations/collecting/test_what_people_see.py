@@ -26,14 +26,14 @@ UNCONFIRMED = "ACME asks for its operations, but does not confirm one that it co
 STATES = [
     (None, None, False, "Not tried yet", NEVER, False),
     (None, MINUTE, False, "Not tried yet", NEVER, False),
-    (None, 2 * HOUR, False, "Not collected since 2 hours ago", NEVER, True),
+    (None, 2 * HOUR, False, "Not collected for 2 hours", NEVER, True),
     (MINUTE, None, False, "Not tried yet", NOT_HAD, False),
     (MINUTE, 59 * MINUTE, False, "Not tried yet", NOT_HAD, False),
     (MINUTE, None, True, "Collects", ASKED_NOW, False),
     (MINUTE, 59 * MINUTE, True, "Collects", ASKED_NOW, False),
-    (3 * HOUR, None, False, "Not collected since 3 hours ago", SILENT, True),
-    (3 * HOUR, 2 * HOUR, True, "Not collected since 3 hours ago", SILENT, True),
-    (MINUTE, 2 * HOUR, False, "Not collected since 2 hours ago", UNCONFIRMED, True),
+    (3 * HOUR, None, False, "Not collected for 3 hours", SILENT, True),
+    (3 * HOUR, 2 * HOUR, True, "Not collected for 3 hours", SILENT, True),
+    (MINUTE, 2 * HOUR, False, "Not collected for 2 hours", UNCONFIRMED, True),
 ]
 
 
@@ -77,7 +77,7 @@ def test_a_system_that_stopped_collecting_is_marked_and_counted(
     assert f"{state} {why}" in page
     assert ("1 system does not collect its operations: ACME." in page) == is_counted
     assert ("Operations are not collected 1" in desk) == is_counted
-    assert state.partition(" since")[0] in admin
+    assert state.partition(" for ")[0] in admin
     report = json.loads(command("--json"))
     assert report["uncollected"] == int(is_counted)
     assert (report["systems"][0]["last_asked_at"] is None) == (before is None)
