@@ -14,7 +14,9 @@ class CaseExchangeAdminConfig(AdminConfig):
     def ready(self) -> None:
         super().ready()
         from .admin import SECTIONS
+        from .library_names import name_records
 
+        name_records()
         for label, name in SECTIONS.items():
             apps.get_app_config(label).verbose_name = name
         # Django sends each signal once per app: connect to one app only, the first.

@@ -49,6 +49,8 @@ class BulkJob(models.Model):
     objects = JobQuerySet.as_manager()
 
     class Meta:
+        verbose_name = _("bulk job")
+        verbose_name_plural = _("bulk jobs")
         ordering = ["-id"]
         indexes = [
             models.Index(fields=["user", "-id"], name="bulk_job_of_user"),
@@ -89,6 +91,8 @@ class BulkItem(models.Model):
     done_at = models.DateTimeField(null=True)
 
     class Meta:
+        verbose_name = _("record of a bulk job")
+        verbose_name_plural = _("records of bulk jobs")
         ordering = ["job", "position"]
         indexes = [models.Index(fields=["job", "status", "position"], name="bulk_item_of_job")]
         constraints = [models.UniqueConstraint(fields=["job", "position"], name="bulk_item_once_in_position")]

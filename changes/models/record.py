@@ -124,7 +124,11 @@ class Change(QuicklyInserted, Movable):
     # Of a save, an addition or news of a partner: see activity.py.
     last_activity_at = models.DateTimeField(_("last activity"), auto_now=True, db_default=Now())
 
-    history = SourcedRecords(excluded_fields=["number", "created_by", "plan_altered_by", "last_activity_at"])
+    history = SourcedRecords(
+        excluded_fields=["number", "created_by", "plan_altered_by", "last_activity_at"],
+        verbose_name=_("save of a change"),
+        verbose_name_plural=_("saves of changes"),
+    )
     objects = ChangeQuerySet.as_manager()
 
     TIMES = ("planned_start", "planned_end", "actual_start", "actual_end")

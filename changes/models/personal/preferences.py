@@ -61,6 +61,8 @@ class SavedFilter(models.Model):
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
+        verbose_name = _("saved filter")
+        verbose_name_plural = _("saved filters")
         ordering = ["name"]
         constraints = [models.UniqueConstraint(fields=["user", "name"], name="saved_filter_once_per_name")]
 

@@ -1,8 +1,12 @@
 """Signing in to the administration, users and their roles."""
 
+import re
+
 import pytest
+from axes.models import AccessAttempt, AccessLog
 from django.contrib.auth.models import Group, User
 from django.test import Client
+from knox.models import AuthToken
 
 from changes.choices import Role
 from tests.factories import PASSWORD, UserFactory
@@ -228,6 +232,38 @@ def test_a_role_shows_its_permissions_to_an_auditor(audrey):
     page = text(web(audrey).get(f"/admin/auth/group/{manager.pk}/change/"))
     assert "Can abandon a change" in page
     assert "Can approve or deny a change's plan" in page
+
+
+def test_german_pages_of_people_roles_tokens_and_sign_ins_name_everything_in_german(root, alice, audrey):
+    client = web(root)
+    audrey.set_unusable_password()
+    audrey.save()
+    AuthToken.objects.create(alice)
+    guessed = AccessAttempt.objects.create(username="mallory", ip_address="203.0.113.7", failures_since_start=1)
+    signed_in = AccessLog.objects.create(username="alice", ip_address="203.0.113.7")
+    role = Group.objects.get(name=Role.CHANGE_MANAGER.value)
+    for address, german in (
+        ("auth/user/add/", "Anmeldung mit Passwort: Aktiviert Deaktiviert"),
+        (
+            f"auth/user/{audrey.pk}/change/",
+            "Richten Sie ein Passwort ein, damit sich dieser Benutzer damit anmelden kann.",
+        ),
+        (f"auth/user/{audrey.pk}/password/", "Damit kann sich dieser Benutzer mit einem Passwort anmelden"),
+        (f"auth/user/{alice.pk}/change/", "Passwort zurücksetzen"),
+        (f"auth/group/{role.pk}/change/", "Changes | Datensatz einer Sammelaktion | Hinzufügen"),
+        (f"auth/group/{role.pk}/change/", "Changes | Change | Den Plan eines Changes genehmigen oder ablehnen"),
+        (f"auth/group/{role.pk}/change/", "MFA | zweiter Faktor | Löschen"),
+        ("knox/authtoken/", "1 API-Token"),
+        ("axes/accessattempt/", "Nach Gesperrt"),
+        (f"axes/accessattempt/{guessed.pk}/change/", "mallory, "),
+        (f"axes/accesslog/{signed_in.pk}/change/", "alice, "),
+    ):
+        page = text(client.get(f"/admin/{address}", headers={"Accept-Language": "de"}))
+        assert german in page, (address, page[:3000])
+        english = (
+            r"auth token|Can (add|view)|After you|Whether|Enable|Locked Out|Access Log|Attempted|bulk item|authenticat"
+        )
+        assert not re.search(english, page), (address, re.search(english, page))
 
 
 def test_a_superuser_adds_a_permission_to_a_role(root, audrey):
