@@ -21,7 +21,8 @@
     }
   }
 
-  // The box that was ticked last is the beginning of a range. A key that ticks a box sends a click, too.
+  // The box that was ticked last is the beginning of a range. A key that ticks a box sends a click, too: see also
+  // shortcuts.js.
   let last = null;
   document.addEventListener("click", (event) => {
     const all = boxes();

@@ -29,6 +29,15 @@
     return true;
   };
 
+  const boxOfRow = () => document.activeElement.closest("table.rows tr")?.querySelector("input[type=checkbox]");
+
+  // On a box or a button the browser itself makes a click of the key.
+  const tickRange = () => {
+    const box = document.activeElement.matches("a") && boxOfRow();
+    if (box) box.dispatchEvent(new MouseEvent("click", { bubbles: true, cancelable: true, shiftKey: true }));
+    return Boolean(box);
+  };
+
   const map = () => document.getElementById("keyboard-map");
   const help = () => {
     const dialog = map();
@@ -44,7 +53,7 @@
     if (key === "j") return step(1);
     if (key === "k") return step(-1);
     if (key === "x") {
-      const box = document.activeElement.closest("table.rows tr")?.querySelector("input[type=checkbox]");
+      const box = boxOfRow();
       if (box) box.click();
       return Boolean(box);
     }
@@ -63,7 +72,7 @@
     if (pair) {
       event.preventDefault();
       pair.click();
-    } else if (run(event.key)) {
+    } else if (event.key === " " && event.shiftKey ? tickRange() : run(event.key)) {
       event.preventDefault();
     } else if (document.querySelector(`[data-shortcut^="${CSS.escape(event.key)} "]`)) {
       first = event.key;
