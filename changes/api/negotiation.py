@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from typing import Any
 
@@ -10,6 +11,8 @@ from rest_framework.negotiation import DefaultContentNegotiation
 from rest_framework.parsers import BaseParser
 from rest_framework.renderers import BaseRenderer
 from rest_framework.request import Request
+
+_PROBLEM = re.compile(r"application/problem\+json(?=\s*(;|$))", re.IGNORECASE)
 
 
 class Negotiation(DefaultContentNegotiation):
@@ -28,6 +31,12 @@ class Negotiation(DefaultContentNegotiation):
             return super().select_renderer(request, renderers, format_suffix)
         except ValueError as error:
             raise NotAcceptable(available_renderers=[*renderers]) from error
+
+    def get_accept_list(self, request: Request) -> list[str]:
+        """Whoever asks for problems alone takes JSON, and an empty header asks for nothing in particular."""
+        if not request.headers.get("Accept", "").strip(" \t,"):
+            return ["*/*"]
+        return [_PROBLEM.sub("application/json", token) for token in super().get_accept_list(request)]
 
 
 class AnyMediaType(Negotiation):
