@@ -82,8 +82,12 @@ class Save:
         return [edit for edit in self.edits if edit.field != "phase"]
 
 
+def verbose_name(name: str) -> str:
+    return str(Change._meta.get_field(name).verbose_name)  # type: ignore[union-attr]
+
+
 def label(name: str) -> str:
-    text = str(Change._meta.get_field(name).verbose_name)  # type: ignore[union-attr]
+    text = verbose_name(name)
     return text[0].upper() + text[1:]
 
 

@@ -3,15 +3,17 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import chain
 from typing import Any
 
+from django.core.exceptions import ValidationError
 from django.db.models import Choices
-from django.utils.text import get_text_list
+from django.utils.text import capfirst, get_text_list
 from django.utils.translation import gettext as _
 
-from .choices import ChangeType, Phase
+from .choices import ChangeType, CompletionCode, Phase
 
-_CHOICES: dict[str, type[Choices]] = {kind.__name__: kind for kind in (ChangeType, Phase)}
+_CHOICES: dict[str, type[Choices]] = {kind.__name__: kind for kind in (ChangeType, CompletionCode, Phase)}
 
 
 @dataclass(frozen=True)
@@ -35,36 +37,77 @@ class FieldEdit:
     at: datetime | None
 
 
+class Said(str):
+    """A text for people, made of a translated message and its values, with labels.
+
+    `for_programs` is the same text with the API's values. `kept` is for `in_words()`, which makes the text for people
+    again, in any language.
+    """
+
+    for_programs: str
+    kept: dict[str, Any]
+
+    def __new__(cls, message: str, values: Mapping[str, Any] | None = None) -> "Said":
+        values = values or {}
+        said = super().__new__(cls, message % {name: _named(value, "label") for name, value in values.items()})
+        said.for_programs = message % {name: _named(value, "value") for name, value in values.items()}
+        said.kept = {"message": message, "values": {name: _kept(value) for name, value in values.items()}}
+        return said
+
+
 class ChangeRefused(Exception):  # noqa: N818 - the domain's term, and each subclass says what is wrong
     """A save was refused; nothing was saved.
 
-    `str()` of the error is for people and contains labels. `for_programs` is the same text with the API's values.
-    `kept` is for `in_words()`, which makes the text for people again, in any language.
+    `str()` of the error is for people. For `for_programs` and `kept` see `Said`, which is the error's only argument.
     """
 
     field: str = ""
 
     def __init__(self, message: str, values: Mapping[str, Any] | None = None) -> None:
-        values = values or {}
-        self.for_programs = message % {name: _named(value, "value") for name, value in values.items()}
-        self.kept = {"message": message, "values": {name: _kept(value) for name, value in values.items()}}
-        super().__init__(message % {name: _named(value, "label") for name, value in values.items()})
+        said = Said(message, values)
+        self.for_programs, self.kept = said.for_programs, said.kept
+        super().__init__(said)
 
 
 class Sentences(tuple[str, ...]):
-    """Whole sentences, one after the other."""
+    """Whole sentences, one after the other. Each may be `Said`."""
+
+
+class Labels(tuple[str, ...]):
+    """Labels of fields or choices, in English."""
+
+
+def kept_of(text: str) -> dict[str, Any]:
+    """What `in_words()` needs to tell this English text, `Said` or without values, in another language."""
+    return text.kept if isinstance(text, Said) else {"message": text, "values": {}}
+
+
+def said_of(error: ValidationError) -> Said:
+    """All messages of the error, one after the other."""
+    by_field = error.error_dict.values() if hasattr(error, "error_dict") else [error.error_list]
+    return Said("%(errors)s", {"errors": Sentences(map(_said, chain.from_iterable(by_field)))})
+
+
+def _said(error: ValidationError) -> str:
+    (text,) = error.messages
+    # The message may depend on a number in its values. Then it is not known without them.
+    message = str(error.message)
+    return Said(message, error.params) if error.params and message % error.params == text else text
 
 
 def in_words(kept: Mapping[str, Any]) -> str:
-    """The text for people of a refusal of which this was `kept`, in the language of the page.
+    """The text for people of a refusal or a result of which this was `kept`, in the language of the page.
 
-    The refusal was made where the language is English, as in the API, so that its texts can be translated.
+    It was made where the language is English, as in the API, so that its texts can be translated.
     """
-    return _(kept["message"]) % {name: _named(_read(value), "label") for name, value in kept["values"].items()}
+    text, values = _(kept["message"]), kept["values"]
+    return text % {name: _named(_read(value), "label") for name, value in values.items()} if values else text
 
 
 def _named(value: object, by: str) -> Any:
     """A choice as its attribute `by` ("value" or "label"), a tuple of choices joined; anything else unchanged."""
+    if isinstance(value, Labels):
+        return ", ".join(capfirst(_(each)) for each in value)
     if isinstance(value, tuple):
         between = " " if isinstance(value, Sentences) else ", "
         return between.join(str(_named(each, by)) for each in value)
@@ -72,23 +115,29 @@ def _named(value: object, by: str) -> Any:
 
 
 def _kept(value: object) -> Any:
-    """This value of a refusal, as JSON can hold it."""
+    """This value of a text, as JSON can hold it."""
     if isinstance(value, Sentences):
-        return {"sentences": list(value)}
+        return {"sentences": [{"said": each.kept} if isinstance(each, Said) else each for each in value]}
+    if isinstance(value, Labels):
+        return {"labels": list(value)}
     if isinstance(value, tuple):
         return [_kept(each) for each in value]
-    return {type(value).__name__: value.value} if isinstance(value, Choices) else value
+    if isinstance(value, Choices):
+        return {type(value).__name__: value.value}
+    return value if value is None or isinstance(value, str | int | float) else str(value)
 
 
 def _read(kept: Any) -> Any:
-    """The value of which this was kept. A choice that a later release does not have is its API's value."""
+    """The value of which this was `kept`. A choice that a later release does not have is its API's value."""
     if isinstance(kept, list):
         return tuple(map(_read, kept))
     if not isinstance(kept, dict):
         return kept
     ((kind, value),) = kept.items()
     if kind == "sentences":
-        return Sentences(_(each) for each in value)
+        return Sentences(_(each) if isinstance(each, str) else in_words(each["said"]) for each in value)
+    if kind == "labels":
+        return Labels(value)
     choice = _CHOICES.get(kind)
     return choice(value) if choice and value in choice.values else value
 

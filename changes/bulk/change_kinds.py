@@ -18,7 +18,7 @@ from django.utils.translation import ngettext
 
 from changes import audit
 from changes.choices import CompletionCode, Decision, Phase, Visibility
-from changes.exceptions import ChangeRefused, ReadOnlyChange
+from changes.exceptions import ChangeRefused, Labels, ReadOnlyChange, Said
 from changes.models import Approval, BulkItem, BulkJob, Change, Comment, SupportGroup
 
 from .drafts import Target
@@ -111,10 +111,11 @@ def _always(refused: NotDone) -> Callable[[BulkItem, Change | None], Intent]:
 
 def _moved_on(change: Change, item: BulkItem) -> str:
     edits = change.edits_since(item.seen or 0)
-    who, what = audit.who(edits.values()), audit.labels(edits)
+    who, what = audit.who(edits.values()), Labels(map(audit.verbose_name, edits))
     if not who:
         return _("It was changed since the preview. Look at it again.")
-    return _("It was changed by %(who)s since the preview (%(what)s). Look at it again.") % {"who": who, "what": what}
+    text = _("It was changed by %(who)s since the preview (%(what)s). Look at it again.")
+    return Said(text, {"who": who, "what": what})
 
 
 def _writable(change: Change) -> None:
@@ -143,12 +144,13 @@ class Reassign(ChangeKind):
             return None
         group = SupportGroup.objects.filter(pk=parameters["group"]).first()
         if group is None:
-            raise NotDone(_("There is no group %(group)s any more.") % {"group": parameters["group_name"]})
+            raise NotDone(Said(_("There is no group %(group)s any more."), {"group": parameters["group_name"]}))
         return group
 
     def alter(self, change: Change, parameters: Mapping[str, Any], prepared: Any, user: User) -> None:
         if change.owning_group_id == parameters["group"]:
-            raise AlreadySo(_("%(group)s has it already.") % {"group": prepared} if prepared else _("It has no group."))
+            text = Said(_("%(group)s has it already."), {"group": prepared}) if prepared else _("It has no group.")
+            raise AlreadySo(text)
         _writable(change)
         change.owning_group = prepared
         change.clean()
@@ -157,10 +159,10 @@ class Reassign(ChangeKind):
         edit = change.changed_fields["owning_group"]
         groups = {"old": edit.old, "new": edit.new}
         if edit.old is None:
-            return _("It had no group and went to %(new)s.") % groups
+            return Said(_("It had no group and went to %(new)s."), groups)
         if edit.new is None:
-            return _("It was removed from %(old)s.") % groups
-        return _("It went from %(old)s to %(new)s.") % groups
+            return Said(_("It was removed from %(old)s."), groups)
+        return Said(_("It went from %(old)s to %(new)s."), groups)
 
 
 class AddComment(ChangeKind):
@@ -227,7 +229,7 @@ class Approve(ChangeKind):
         approval.refuse(decided is not None)
         if name := prepared.denied_by.get(key):
             text = _("%(name)s has denied it: approving it as well does not help. Rework starts a new round.")
-            raise NotDone(text % {"name": name})
+            raise NotDone(Said(text, {"name": name}))
         return approval
 
     def outcome(self, change: Change) -> str:
@@ -249,18 +251,17 @@ class Abandon(ChangeKind):
     def alter(self, change: Change, parameters: Mapping[str, Any], prepared: object, user: User) -> None:
         before, code = change.completion_code, CompletionCode(parameters["code"])
         if change.phase == Phase.ABANDON and before == code:
-            raise AlreadySo(_("It was abandoned as %(code)s already.") % {"code": code.label})
+            raise AlreadySo(Said(_("It was abandoned as %(code)s already."), {"code": code}))
         _writable(change)
         if before != code and not user.has_perm("changes.change_change"):
-            raise NotDone(
-                _("You may not edit changes, and its completion code is not %(code)s.") % {"code": code.label}
-            )
+            text = _("You may not edit changes, and its completion code is not %(code)s.")
+            raise NotDone(Said(text, {"code": code}))
         change.completion_code = code
         change.move_to(Phase.ABANDON)
         change.clean()
 
     def outcome(self, change: Change) -> str:
-        return _("It went from %(phase)s to Abandon.") % {"phase": Phase(change.changed_fields["phase"].old).label}
+        return Said(_("It went from %(phase)s to Abandon."), {"phase": Phase(change.changed_fields["phase"].old)})
 
 
 CHANGE_KINDS: Sequence[ChangeKind] = (Reassign(), AddComment(), Approve(), Abandon())

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class NotDone(Exception):  # noqa: N818 - says the state, as the changes' exceptions do
-    """The action is not possible on this record, for this reason. The record was not altered."""
+    """The action is not possible on this record, for this reason, a text as in `Result`. The record was not altered."""
 
 
 class Outdated(NotDone):
@@ -24,12 +24,12 @@ class Outdated(NotDone):
 
 
 class AlreadySo(Exception):  # noqa: N818 - as above
-    """The record needs no alteration, for this reason."""
+    """The record needs no alteration, for this reason, a text as in `Result`."""
 
 
 @dataclass(frozen=True)
 class Result:
-    """The result for one record. The message is in the language of the job's user."""
+    """The result for one record. The message is English: pages translate it, if it is `Said` or without values."""
 
     message: str
     status: ItemStatus = ItemStatus.DONE

@@ -15,7 +15,7 @@ from django.utils.translation import gettext as _
 
 from changes import audit
 from changes.choices import ItemStatus
-from changes.exceptions import ChangeRefused
+from changes.exceptions import ChangeRefused, Said
 from changes.models import BulkItem, BulkJob, Change
 
 from .kind import AlreadySo, Intent, NotDone, Outdated, Proposal, Sent, hooks
@@ -115,7 +115,7 @@ def newly_told(item: BulkItem, sent: Sequence[Sent]) -> Outdated | None:
     more = sorted({each.system for each in sent} - {*item.told}) if item.told is not None else []
     if not more:
         return None
-    return Outdated(_("It would now be sent to %(systems)s: look at it again.") % {"systems": ", ".join(more)})
+    return Outdated(Said(_("It would now be sent to %(systems)s: look at it again."), {"systems": ", ".join(more)}))
 
 
 def _shares(rows: list[Row]) -> list[PartnerShare]:

@@ -24,7 +24,7 @@ from changes import work
 from changes.actor import acting
 from changes.choices import ItemStatus
 from changes.conflicts import is_unavailable, retry
-from changes.exceptions import ChangeRefused
+from changes.exceptions import ChangeRefused, kept_of, said_of
 from changes.models import BulkItem, BulkJob, restored_copy
 
 from .kind import AlreadySo, NotDone, Result, kind_of
@@ -104,22 +104,25 @@ def _do_next(job: BulkJob) -> bool:
 
 def _record(item: BulkItem, result: Result) -> None:
     BulkItem.objects.filter(pk=item.pk, status=ItemStatus.WAITING).update(
-        status=result.status, message=result.message[:1000], done_at=timezone.now()
+        status=result.status,
+        message=result.message[:1000],
+        kept=kept_of(result.message),
+        done_at=timezone.now(),
     )
 
 
 def _result(job: BulkJob, item: BulkItem) -> Result:
     """Does one record; rolls back its writes unless it succeeds. Raises only OperationalError and InterfaceError."""
-    with translation.override(job.language):
+    with translation.override("en"):  # so that pages can translate the result
         try:
             with transaction.atomic():
                 return _do(job, item)
         except AlreadySo as already:
-            return Result(str(already), ItemStatus.UNCHANGED)
+            return Result(already.args[0], ItemStatus.UNCHANGED)
         except (NotDone, ChangeRefused) as refused:
-            return Result(str(refused), ItemStatus.FAILED)
+            return Result(refused.args[0], ItemStatus.FAILED)
         except ValidationError as error:
-            return Result(" ".join(error.messages), ItemStatus.FAILED)
+            return Result(said_of(error), ItemStatus.FAILED)
         except (OperationalError, InterfaceError):
             raise
         except Exception:

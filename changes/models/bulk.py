@@ -11,6 +11,7 @@ from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
 from changes.choices import ItemStatus
+from changes.exceptions import in_words
 from changes.work import LONGEST
 
 
@@ -24,7 +25,8 @@ class BulkJob(models.Model):
     """One person's action on many records. It is a draft with a preview until `confirmed_at`; then workers run it.
 
     `kind` names the action, `parameters` its details; see bulk/kind.py. `active_at` is when somebody last worked on
-    it. `language` is the language of the person's pages, and of the results.
+    it. `language` is the language of the person's pages. Only
+    a former release's workers write results in it.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid_utils.compat.uuid7, editable=False)
@@ -88,6 +90,8 @@ class BulkItem(models.Model):
     told = models.JSONField(null=True)
     status = models.CharField(max_length=9, choices=ItemStatus, default=ItemStatus.WAITING)
     message = models.CharField(max_length=1000, blank=True)
+    # What `changes.exceptions.in_words()` needs for the message on pages; null in a row of a former release.
+    kept = models.JSONField(null=True)
     done_at = models.DateTimeField(null=True)
 
     class Meta:
@@ -99,3 +103,7 @@ class BulkItem(models.Model):
 
     def __str__(self) -> str:
         return self.label
+
+    def what_happened(self) -> str:
+        """The message in the language of the page."""
+        return in_words(self.kept) if self.kept else self.message

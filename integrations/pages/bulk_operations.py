@@ -18,6 +18,7 @@ from django.utils.translation import ngettext
 
 from changes.bulk.drafts import Target, draft
 from changes.bulk.kind import KINDS, AlreadySo, Intent, Kind, NotDone, Proposal, Result, Sent
+from changes.exceptions import Labels, Said
 from changes.models import BulkItem, BulkJob
 from changes.pages.fields import end_of
 from changes.security_log.recording import Subject, record
@@ -123,11 +124,13 @@ class RetryOperations(Kind):
         try:
             outbox.retry_now(operation, is_one_of_many=True)
         except outbox.NotOpen:
-            raise AlreadySo(_("It is %(status)s now.") % {"status": operation.get_status_display()}) from None
+            status = Labels([operation.get_status_display()])
+            raise AlreadySo(Said(_("It is %(status)s now."), {"status": status})) from None
+        system = {"system": operation.system}
         if flow_of(operation.system, timezone.now()).is_stopped:
-            return Result(_("It is sent once %(system)s is enabled and not paused.") % {"system": operation.system})
+            return Result(Said(_("It is sent once %(system)s is enabled and not paused."), system))
         if operation.system.collects:
-            return Result(_("%(system)s gets it when it next asks.") % {"system": operation.system})
+            return Result(Said(_("%(system)s gets it when it next asks."), system))
         return Result(_("It is sent as soon as it is its turn."))
 
     def started(self, job: BulkJob) -> None:

@@ -4,8 +4,10 @@ from datetime import timedelta
 
 import pytest
 import time_machine
+from django.db.models import QuerySet
 from django.utils import timezone
 
+from changes.actor import acting
 from changes.bulk import running
 from changes.choices import Phase, Role
 from changes.models import BulkItem, BulkJob, Change, Comment
@@ -73,8 +75,6 @@ def test_one_that_cannot_be_done_does_not_keep_the_others(carol, network):
 def test_a_change_that_moved_on_since_the_preview_is_left_alone_and_says_who_did_it(alice, carol, network, storage):
     change, other = ChangeFactory(owning_group=network), ChangeFactory(owning_group=network)
     page = previewed(web(alice), "reassign", [change, other], group=storage.pk)
-    from changes.actor import acting
-
     with acting(carol):
         moved = Change.objects.get(pk=change.pk)
         moved.title = "Carol's title"
@@ -86,6 +86,41 @@ def test_a_change_that_moved_on_since_the_preview_is_left_alone_and_says_who_did
     assert "It was changed by carol since the preview (Title). Look at it again." in said
     assert Change.objects.get(pk=change.pk).owning_group == network
     assert Change.objects.get(pk=other.pk).owning_group == storage
+
+
+GERMAN = {"Accept-Language": "de"}
+
+
+def test_results_are_told_in_the_language_of_who_reads_them(carol, alice, network, storage):
+    held, free, there, moved, wrong = (ChangeFactory(owning_group=g) for g in (network, None, storage, network, None))
+    QuerySet(Change).filter(pk=wrong.pk).update(title="")
+    client = web(carol)
+    page = previewed(client, "reassign", [held, free, there, moved, wrong], group=storage.pk)
+    with acting(alice):
+        moved.title, moved.owning_group = "Another", None
+        moved.save()
+    client.post(f"{page.job}start/", headers=GERMAN)
+    work()
+    in_german, in_english = (text(client.get(page.job, headers=headers)) for headers in (GERMAN, {}))
+    for german, english in (
+        ("Die Zuständigkeit wechselte von Network zu Storage.", "It went from Network to Storage."),
+        ("Storage ist bereits zuständig.", "Storage has it already."),
+        ("von alice geändert (Titel, Zuständige Gruppe)", "changed by alice since the preview (Title, Owning group)"),
+        ("Geben Sie dem Change einen Titel.", "Give the change a title."),
+    ):
+        assert german in in_german and german not in in_english
+        assert english in in_english and english not in in_german
+    job = started(client, "abandon", [held, change_in(Phase.DEPLOY), change_in(Phase.ABANDON)], code="Withdrawn")
+    work()
+    in_german = text(client.get(job, headers=GERMAN))
+    for german in (
+        "Er wechselte von der Phase Erfassen in die Phase Verwerfen.",
+        "gibt es keinen Übergang von Umsetzen zu Verwerfen.",
+        "Er wurde schon als Zurückgezogen verworfen.",
+    ):
+        assert german in in_german
+    BulkItem.objects.update(kept=None)  # as a former release wrote it
+    assert "It went from Log to Abandon." in text(client.get(job, headers=GERMAN))
 
 
 def test_a_comment_is_added_also_to_a_change_that_moved_on(alice, network):
