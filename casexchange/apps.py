@@ -12,11 +12,12 @@ class CaseExchangeAdminConfig(AdminConfig):
     default_site = "casexchange.admin.CaseExchangeAdminSite"
 
     def ready(self) -> None:
-        super().ready()
-        from .admin import SECTIONS
         from .library_names import name_records
 
-        name_records()
+        name_records()  # before the forms of the administration are made
+        super().ready()
+        from .admin import SECTIONS
+
         for label, name in SECTIONS.items():
             apps.get_app_config(label).verbose_name = name
         # Django sends each signal once per app: connect to one app only, the first.

@@ -16,6 +16,7 @@ NAMES = {
     "mfa.Authenticator": (_("second factor"), _("second factors")),
     "usersessions.UserSession": (_("browser session"), _("browser sessions")),
 }
+FIELDS = {"knox.AuthToken": {"user": _("user"), "created": _("created"), "expiry": _("expires")}}
 SIGN_INS = ("axes.AccessAttempt", "axes.AccessFailureLog", "axes.AccessLog")
 # The permissions that Django gives every model. The database keeps names of permissions in English.
 ACTIONS = {"add": _("Can add"), "change": _("Can change"), "delete": _("Can delete"), "view": _("Can view")}
@@ -30,6 +31,10 @@ def name_records() -> None:
         # Migrations do not look at these attributes, so the libraries need none.
         options: Any = apps.get_model(label)._meta
         options.verbose_name, options.verbose_name_plural = names
+    for label, fields in FIELDS.items():
+        for name, verbose_name in fields.items():
+            field: Any = apps.get_model(label)._meta.get_field(name)
+            field.verbose_name = verbose_name
     for label in SIGN_INS:
         apps.get_model(label).add_to_class("__str__", _sign_in)
     Permission.add_to_class("__str__", _permission)

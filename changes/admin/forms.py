@@ -3,11 +3,14 @@
 from typing import Any
 
 from django import forms
+from django.contrib.auth.forms import AdminPasswordChangeForm, SetUnusablePasswordMixin
 from django.core.exceptions import ValidationError
 from django.db.models import Q
 from django.utils import timezone
 from django.utils.formats import localize
+from django.utils.text import format_lazy
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from changes import audit
 from changes.exceptions import StaleChange
@@ -91,6 +94,16 @@ class ChosenRecords(forms.ModelMultipleChoiceField):
                     self.error_messages["invalid_choice"], code="invalid_choice", params={"value": key}
                 )
         return super().clean(value)
+
+
+class PasswordForm(AdminPasswordChangeForm):
+    """Django's form, with a help text that is translated."""
+
+    usable_password_help_text: Any = format_lazy(
+        '{}<ul id="id_unusable_warning" class="messagelist"><li class="warning">{}</li></ul>',
+        SetUnusablePasswordMixin.usable_password_help_text,
+        gettext_lazy("If disabled, the current password for this user will be lost."),
+    )
 
 
 class AttachmentForm(forms.ModelForm):

@@ -19,7 +19,7 @@ from changes.pages.sign_in.second_factor import take_away
 from changes.queries.people import choosable
 from changes.security_log.recording import unrecorded
 
-from .forms import ChosenRecords
+from .forms import ChosenRecords, PasswordForm
 from .readonly import PlainChoices
 
 CHOSEN: Any = {ManyToManyField: {"form_class": ChosenRecords}}
@@ -38,6 +38,7 @@ class PersonAdmin(ConfirmedAdmin, PlainChoices, UserAdmin):
     actions = ("take_away_second_factor",)
     filter_horizontal = ()
     formfield_overrides = CHOSEN
+    change_password_form = PasswordForm
     fieldsets = (
         (None, {"fields": ("username", "password")}),
         (_("Person"), {"fields": ("first_name", "last_name", "email")}),

@@ -15,8 +15,10 @@ from allauth.usersessions.models import UserSession
 from axes import admin as axes_admin
 from axes.models import AccessAttempt, AccessFailureLog, AccessLog
 from django.contrib import admin
-from django.db.models import Model
+from django.db.models import Model, QuerySet
 from django.http import HttpRequest
+from django.utils.translation import gettext_lazy as _
+from django.utils.translation import ngettext
 
 from .readonly import ShownOnly
 
@@ -28,6 +30,13 @@ for model in (AccessAttempt, AccessFailureLog, AccessLog):
 
 @admin.register(AccessAttempt)
 class AttemptAdmin(axes_admin.AccessAttemptAdmin):
+    @admin.action(description=_("Clean up expired attempts"))
+    def cleanup_expired_attempts(self, request: HttpRequest, queryset: QuerySet[AccessAttempt]) -> None:
+        """As in django-axes, with a message that can be translated."""
+        count = self.handler.clean_expired_user_attempts(request=request)
+        said = ngettext("%(count)s expired attempt is removed.", "%(count)s expired attempts are removed.", count)
+        self.message_user(request, said % {"count": count})
+
     def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
         return False
 

@@ -250,19 +250,21 @@ def test_german_pages_of_people_roles_tokens_and_sign_ins_name_everything_in_ger
         ),
         (f"auth/user/{audrey.pk}/password/", "Damit kann sich dieser Benutzer mit einem Passwort anmelden"),
         (f"auth/user/{alice.pk}/change/", "Passwort zurücksetzen"),
+        (f"auth/user/{alice.pk}/password/", "Das jetzige Passwort dieses Benutzers geht dann verloren."),
         (f"auth/group/{role.pk}/change/", "Changes | Datensatz einer Sammelaktion | Hinzufügen"),
         (f"auth/group/{role.pk}/change/", "Changes | Change | Den Plan eines Changes genehmigen oder ablehnen"),
         (f"auth/group/{role.pk}/change/", "MFA | zweiter Faktor | Löschen"),
+        ("knox/authtoken/", "Token Benutzer Angelegt Läuft ab"),
         ("knox/authtoken/", "1 API-Token"),
+        ("knox/authtoken/add/", "Benutzer: ---"),
         ("axes/accessattempt/", "Nach Gesperrt"),
+        ("axes/accessattempt/", "Abgelaufene Zugriffsversuche aufräumen"),
         (f"axes/accessattempt/{guessed.pk}/change/", "mallory, "),
         (f"axes/accesslog/{signed_in.pk}/change/", "alice, "),
     ):
         page = text(client.get(f"/admin/{address}", headers={"Accept-Language": "de"}))
         assert german in page, (address, page[:3000])
-        english = (
-            r"auth token|Can (add|view)|After you|Whether|Enable|Locked Out|Access Log|Attempted|bulk item|authenticat"
-        )
+        english = r"auth token|If disabled|Can (add|view)|After you|Whether|Enable|Locked Out|Access Log|Attempted|bulk item|authenticat"
         assert not re.search(english, page), (address, re.search(english, page))
 
 
