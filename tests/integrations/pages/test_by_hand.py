@@ -1,11 +1,11 @@
 """Retrying and skipping operations by hand."""
 
+from datetime import timedelta
+
 import pytest
 from django.utils import timezone
 
-from integrations.models import (
-    ExternalSystem,
-)
+from integrations.models import DeliveryControl, ExternalSystem
 from tests.pages import text, web
 from tests.rows import each_row
 
@@ -123,12 +123,25 @@ def test_what_came_since_the_skip_page_was_shown_is_not_skipped(ingrid, alice, g
     assert states == ["Skipped", "Skipped", "Waiting"]
 
 
-@pytest.mark.parametrize("how", [{"enabled": False}, {"paused_at": timezone.now()}])
-def test_a_retry_for_a_system_that_waits_says_so(ingrid, acme, given, how):
+@each_row(
+    ("system", "breaker", "said"),
+    [
+        ({"enabled": False}, {}, "once ACME is enabled and not paused."),
+        ({"paused_at": timezone.now()}, {}, "once ACME is enabled and not paused."),
+        ({}, {"breaker": "Open"}, "once somebody resumes sending to ACME, which was paused by hand."),
+        (
+            {},
+            {"breaker": "Open", "breaker_until": timezone.now() + timedelta(days=1)},
+            "once the circuit breaker of ACME lets it through.",
+        ),
+    ],
+)
+def test_a_retry_for_a_system_that_waits_says_so(ingrid, acme, given, system, breaker, said):
     operation = assign(given)
-    ExternalSystem.objects.update(**how)
-    said = text(web(ingrid).post(f"/exchange/{operation.pk}/retry/", follow=True))
-    assert "Assign 1 to ACME is sent once ACME is enabled and not paused." in said
+    ExternalSystem.objects.update(**{"description": "", **system})
+    DeliveryControl.objects.update(**{"breaker_reason": "", **breaker})
+    shown = text(web(ingrid).post(f"/exchange/{operation.pk}/retry/", follow=True))
+    assert f"Assign 1 to ACME is sent {said}" in shown
 
 
 def test_skipping_an_undelivered_assign_skips_all_behind_it_when_asked(ingrid, alice, given):
