@@ -259,6 +259,7 @@ class _Known:
     is_owner: bool = False
     external_id: str | None = None
     trouble: State | None = None
+    is_assign_skipped: bool = False
 
 
 def overview(changes: Iterable[Change]) -> Overview:
@@ -270,7 +271,7 @@ def overview(changes: Iterable[Change]) -> Overview:
             owners.setdefault(change.owning_group_id, []).append(change.pk)
     known: defaultdict[tuple[int, str], _Known] = defaultdict(_Known)
     for row in _rows([change.pk for change in changes], [*owners]):
-        kind, key, system_id, assigned, cancelled, rejected, is_refused, is_late, external_id = row
+        kind, key, system_id, assigned, cancelled, rejected, is_refused, is_late, is_skipped, external_id = row
         if kind == "owner":
             for pk in owners[key]:
                 known[pk, system_id].is_owner = True
@@ -281,9 +282,12 @@ def overview(changes: Iterable[Change]) -> Overview:
                 assigned_sequence=assigned, cancelled_sequence=cancelled, rejected_at_sequence=rejected
             )
             known[key, system_id].trouble = trouble(is_refused, is_late)
+            known[key, system_id].is_assign_skipped = is_skipped
     result = Overview()
     for (pk, system_id), each in sorted(known.items(), key=lambda item: item[0]):
         found = relations(each.exchange, is_owner=each.is_owner, is_referenced=each.external_id is not None)
+        if each.is_owner and each.is_assign_skipped and Relation.HELD in found:
+            each.trouble = trouble(is_refused=False, is_late=False, is_untold=True)
         if found or each.trouble:
             pair = Pair(system_id, found, each.trouble, each.external_id or "")
             result.pairs.setdefault(pk, []).append(pair)
@@ -301,6 +305,7 @@ def _rows(ids: list[int], groups: list[int]) -> QuerySet[Any, Any]:
         "rejected": number,
         "refused": flag,
         "is_late": flag,
+        "skipped": flag,
     }
 
     def rows(queryset: QuerySet, kind: str, key: F, system_id: str, **more: Any) -> QuerySet[Any, Any]:
@@ -309,7 +314,8 @@ def _rows(ids: list[int], groups: list[int]) -> QuerySet[Any, Any]:
             queryset.order_by()
             .annotate(kind=Value(kind, CharField()), **values)
             .values_list(
-                "kind", "key", "system_name", "assigned", "cancelled", "rejected", "refused", "is_late", "external"
+                *("kind", "key", "system_name", "assigned", "cancelled", "rejected"),
+                *("refused", "is_late", "skipped", "external"),
             )
         )
 
@@ -318,6 +324,7 @@ def _rows(ids: list[int], groups: list[int]) -> QuerySet[Any, Any]:
         own = operations.filter(exchange=OuterRef("pk")).order_by()
         return IsNull(Subquery(own.values("pk")[:1]), False)
 
+    skipped = OutgoingOperation.objects.filter(status=DeliveryStatus.SKIPPED)
     exchanges = rows(
         Exchange.objects.filter(change__in=ids),
         "exchange",
@@ -328,6 +335,7 @@ def _rows(ids: list[int], groups: list[int]) -> QuerySet[Any, Any]:
         rejected=F("rejected_at_sequence"),
         refused=has(OutgoingOperation.objects.filter(status=DeliveryStatus.REFUSED)),
         is_late=has(long_waiting(timezone.now())),
+        skipped=has(skipped.filter(sequence=OuterRef("assigned_sequence"))),
     )
     return exchanges.union(
         rows(

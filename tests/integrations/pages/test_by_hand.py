@@ -6,6 +6,7 @@ import pytest
 from django.utils import timezone
 
 from integrations.models import DeliveryControl, ExternalSystem
+from tests.factories import SupportGroupFactory
 from tests.pages import text, web
 from tests.rows import each_row
 
@@ -111,6 +112,21 @@ def shown_last(user, operation):
     """The hidden field of the skip page: the last operation that it showed as waiting."""
     response = web(user).get(f"/exchange/{operation.pk}/skip/")
     return response.context["last"]
+
+
+def test_a_partner_that_was_never_told_does_not_count_as_holding_the_change(ingrid, alice, acme, given):
+    page, client = f"/changes/{given.number}/", web(alice)
+    assert "Holds it" in text(client.get(page))
+    web(ingrid).post(f"/exchange/{assign(given).pk}/skip/", {"reason": "Never delivered", "last": 1})
+    untold = "Not handed over Assign 1 was skipped, so ACME was not told that it holds this change."
+    assert untold in text(client.get(page)) and "Holds it" not in text(client.get(page))
+    assert "ACME holds it not handed over" in text(client.get("/changes/"))
+    theirs = given.owning_group
+    for group in (SupportGroupFactory(name="Network"), theirs):
+        given.owning_group = group
+        given.save()
+    assert "Not handed over" not in text(client.get(page)) and "Holds it" in text(client.get(page))
+    assert "not handed over" not in text(client.get("/changes/"))
 
 
 def test_what_came_since_the_skip_page_was_shown_is_not_skipped(ingrid, alice, given):
