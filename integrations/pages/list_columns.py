@@ -226,21 +226,30 @@ def _query(partner: str, relation: str, **more: str) -> str:
 
 @dataclass(frozen=True)
 class Pair:
-    """How one change stands with one system. `trouble`: what is wrong with the delivery, None if nothing is."""
+    """How one change stands with one system.
+
+    `trouble`: what is wrong with the delivery, None if nothing is. `is_untold`: the Assign that was to tell the holder
+    was skipped.
+    """
 
     system_id: str
     relations: list[Relation]
     trouble: State | None = None
     external_id: str = ""
+    is_untold: bool = False
 
     @property
     def chips(self) -> list[State]:
-        return [*chips(self.system_id, self.relations), *([self.trouble] if self.trouble else [])]
+        return [
+            *chips(self.system_id, self.relations, is_untold=self.is_untold),
+            *([self.trouble] if self.trouble else []),
+        ]
 
     @property
     def in_words(self) -> str:
         """The relation, and what is wrong, in the words of the exported file."""
         words: list[str] = [relation.value for relation in leading(self.relations)]
+        words += ["not handed over"] if self.is_untold else []
         return ", ".join([*words, *([self.trouble.short] if self.trouble else [])])
 
 
@@ -286,10 +295,9 @@ def overview(changes: Iterable[Change]) -> Overview:
     result = Overview()
     for (pk, system_id), each in sorted(known.items(), key=lambda item: item[0]):
         found = relations(each.exchange, is_owner=each.is_owner, is_referenced=each.external_id is not None)
-        if each.is_owner and each.is_assign_skipped and Relation.HELD in found:
-            each.trouble = trouble(is_refused=False, is_late=False, is_untold=True)
         if found or each.trouble:
-            pair = Pair(system_id, found, each.trouble, each.external_id or "")
+            is_untold = each.is_assign_skipped and Relation.HELD in found
+            pair = Pair(system_id, found, each.trouble, each.external_id or "", is_untold)
             result.pairs.setdefault(pk, []).append(pair)
     return result
 

@@ -144,13 +144,8 @@ def _why_refused(operation: IncomingOperation) -> str:
     return in_words(operation.refusal) if operation.refusal else operation.error
 
 
-def trouble(is_refused: bool, is_late: bool, *, is_untold: bool = False) -> State | None:
-    """What is wrong with the delivery to one system in a few words, for a list. None if nothing is.
-
-    `is_untold`: see `standing()`.
-    """
-    if is_untold:
-        return State(BAD, _("not handed over"))
+def trouble(is_refused: bool, is_late: bool) -> State | None:
+    """What is wrong with the delivery to one system in a few words, for a list. None if nothing is."""
     if is_refused:
         return State(BAD, _("refused"))
     return State(WAIT, _("waiting for long")) if is_late else None
