@@ -3,6 +3,7 @@
 It shows the waiting operations; the user decides whether they are sent or skipped.
 """
 
+from copy import copy
 from typing import Any
 
 from django.contrib import messages
@@ -18,7 +19,7 @@ from django.utils.translation import gettext as _
 
 from integrations.models import ExternalSystem
 from integrations.outgoing import outbox
-from integrations.standing.flow import flow_of
+from integrations.standing.flow import Flow, flow_of
 
 from .forms import StartForm
 
@@ -50,11 +51,19 @@ def start_page(admin: ModelAdmin, request: HttpRequest, system: ExternalSystem) 
             "opts": admin.opts,
             "system": system,
             "flow": flow,
+            "flow_then": _flow_then(system),
             "form": form,
             "may_skip": may_skip,
             **_waiting(system),
         },
     )
+
+
+def _flow_then(system: ExternalSystem) -> Flow:
+    """The flow once the system is enabled and not paused: its circuit breaker may still hold all back."""
+    then = copy(system)
+    then.enabled, then.paused_at = True, None
+    return flow_of(then, timezone.now())
 
 
 def _waiting(system: ExternalSystem) -> dict[str, Any]:
@@ -92,5 +101,8 @@ def _start(admin: ModelAdmin, request: HttpRequest, system: ExternalSystem, skip
     text = _("%(done)s Operations to send now: %(count)s.")
     if system.collects:
         text = _("%(done)s Operations to collect now: %(count)s.")
-    text %= {"done": said % values, "count": left}
-    admin.message_user(request, text, messages.SUCCESS)
+    flow = flow_of(ExternalSystem.objects.select_related("control").get(pk=system.pk), timezone.now())
+    if flow.is_holding:  # by the circuit breaker, perhaps by hand
+        text = _("%(done)s Operations that wait: %(count)s. %(why)s")
+    text %= {"done": said % values, "count": left, "why": flow.detail}
+    admin.message_user(request, text, messages.WARNING if flow.is_holding else messages.SUCCESS)

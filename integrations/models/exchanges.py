@@ -87,7 +87,7 @@ class Exchange(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.change_id} with {self.system_id}"
+        return f"{self.change} – {self.system}"
 
     @property
     def state(self) -> ExchangeState:

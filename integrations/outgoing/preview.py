@@ -18,7 +18,7 @@ from functools import cached_property
 from typing import Any
 
 from django.conf import settings
-from django.db.models import OuterRef, QuerySet, Subquery
+from django.db.models import Exists, OuterRef, QuerySet, Subquery
 from django.utils import timezone
 
 from changes import audit
@@ -246,15 +246,17 @@ def _known(situation: rules.Situation) -> list[str]:
 
 def _with_head(exchanges: QuerySet[Exchange]) -> QuerySet[Any]:
     """Adds each exchange's first unsettled operation, as `head` (its name, such as `Assign 1`), `head_id` and
-    `head_status`, and its last delivered one, as `told_id`.
+    `head_status`, its last delivered one, as `told_id`, and as `skipped_assign` whether its latest Assign was skipped.
 
     Only keys are added: filtering on these subqueries would read all operations.
     """
     delivered = OutgoingOperation.objects.filter(status=DeliveryStatus.DELIVERED, exchange=OuterRef("pk"))
     unsettled = OutgoingOperation.objects.unsettled().filter(exchange=OuterRef("pk")).order_by("sequence")
+    skipped = OutgoingOperation.objects.filter(status=DeliveryStatus.SKIPPED, exchange=OuterRef("pk"))
     return exchanges.annotate(
         head=Subquery(unsettled.annotate(name=operation_name()).values("name")[:1]),
         head_id=Subquery(unsettled.values("pk")[:1]),
         told_id=Subquery(delivered.order_by("-sequence").values("pk")[:1]),
         head_status=Subquery(unsettled.values("status")[:1]),
+        skipped_assign=Exists(skipped.filter(sequence=OuterRef("assigned_sequence"))),
     )

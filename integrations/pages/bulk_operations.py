@@ -26,7 +26,7 @@ from integrations.choices import COLLECTING, DeliveryStatus
 from integrations.models import OutgoingOperation
 from integrations.outgoing import outbox
 from integrations.outgoing.preview import Reading
-from integrations.standing.flow import flow_of
+from integrations.standing.flow import Condition, flow_of
 
 # The most operations that one job retries, the oldest of its time window.
 LARGEST_RETRY = 10_000
@@ -126,11 +126,13 @@ class RetryOperations(Kind):
         except outbox.NotOpen:
             status = Labels([operation.get_status_display()])
             raise AlreadySo(Said(_("It is %(status)s now."), {"status": status})) from None
-        system = {"system": operation.system}
-        if flow_of(operation.system, timezone.now()).is_stopped:
-            return Result(Said(_("It is sent once %(system)s is enabled and not paused."), system))
+        flow, names = flow_of(operation.system, timezone.now()), {"system": operation.system}
+        if flow.is_stopped:
+            return Result(Said(_("It is sent once %(system)s is enabled and not paused."), names))
+        if flow.condition == Condition.HELD:
+            return Result(Said(_("It is sent once somebody resumes sending to %(system)s."), names))
         if operation.system.collects:
-            return Result(Said(_("%(system)s gets it when it next asks."), system))
+            return Result(Said(_("%(system)s gets it when it next asks."), names))
         return Result(_("It is sent as soon as it is its turn."))
 
     def started(self, job: BulkJob) -> None:

@@ -238,6 +238,8 @@ def _partner(change: Change, name: str, reading: Reading, operations: list[Any],
         flow = flow_of(system, now)
         if flow.is_holding:
             messages.append(State(WAIT, flow.word, flow.detail, flow.next_try_at))
-    headline = wording.standing(name, change.owning_group if holds else None, exchange)
+    row = reading.exchanges.get(change.pk, {}).get(name)
+    is_untold = holds and row is not None and row.skipped_assign
+    headline = wording.standing(name, change.owning_group if holds else None, exchange, is_untold=is_untold)
     reference = reading.references.get(change.pk, {}).get(name)
     return Partner(system, reference, holds, headline, messages, head, told, said)

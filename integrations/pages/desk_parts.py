@@ -71,8 +71,12 @@ class Present:
 
     @property
     def paused(self) -> list[status.SystemStatus]:
-        """The systems whose operations wait until a person resumes sending, because their partner refuses our calls."""
-        return [each for each in self.systems if each.waiting and each.flow.condition == Condition.PAUSED]
+        """The systems to which nothing is sent until a person resumes it.
+
+        Those of which somebody decided that, only once something waits for them.
+        """
+        by_hand = [each for each in self.systems if each.waiting and each.flow.condition == Condition.HELD]
+        return [each for each in self.systems if each.flow.condition == Condition.PAUSED] + by_hand
 
     @property
     def uncollected(self) -> list[status.SystemStatus]:

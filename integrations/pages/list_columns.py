@@ -226,21 +226,30 @@ def _query(partner: str, relation: str, **more: str) -> str:
 
 @dataclass(frozen=True)
 class Pair:
-    """How one change stands with one system. `trouble`: what is wrong with the delivery, None if nothing is."""
+    """How one change stands with one system.
+
+    `trouble`: what is wrong with the delivery, None if nothing is. `is_untold`: the Assign that was to tell the holder
+    was skipped.
+    """
 
     system_id: str
     relations: list[Relation]
     trouble: State | None = None
     external_id: str = ""
+    is_untold: bool = False
 
     @property
     def chips(self) -> list[State]:
-        return [*chips(self.system_id, self.relations), *([self.trouble] if self.trouble else [])]
+        return [
+            *chips(self.system_id, self.relations, is_untold=self.is_untold),
+            *([self.trouble] if self.trouble else []),
+        ]
 
     @property
     def in_words(self) -> str:
         """The relation, and what is wrong, in the words of the exported file."""
         words: list[str] = [relation.value for relation in leading(self.relations)]
+        words += ["not handed over"] if self.is_untold else []
         return ", ".join([*words, *([self.trouble.short] if self.trouble else [])])
 
 
@@ -259,6 +268,7 @@ class _Known:
     is_owner: bool = False
     external_id: str | None = None
     trouble: State | None = None
+    is_assign_skipped: bool = False
 
 
 def overview(changes: Iterable[Change]) -> Overview:
@@ -270,7 +280,7 @@ def overview(changes: Iterable[Change]) -> Overview:
             owners.setdefault(change.owning_group_id, []).append(change.pk)
     known: defaultdict[tuple[int, str], _Known] = defaultdict(_Known)
     for row in _rows([change.pk for change in changes], [*owners]):
-        kind, key, system_id, assigned, cancelled, rejected, is_refused, is_late, external_id = row
+        kind, key, system_id, assigned, cancelled, rejected, is_refused, is_late, is_skipped, external_id = row
         if kind == "owner":
             for pk in owners[key]:
                 known[pk, system_id].is_owner = True
@@ -281,11 +291,13 @@ def overview(changes: Iterable[Change]) -> Overview:
                 assigned_sequence=assigned, cancelled_sequence=cancelled, rejected_at_sequence=rejected
             )
             known[key, system_id].trouble = trouble(is_refused, is_late)
+            known[key, system_id].is_assign_skipped = is_skipped
     result = Overview()
     for (pk, system_id), each in sorted(known.items(), key=lambda item: item[0]):
         found = relations(each.exchange, is_owner=each.is_owner, is_referenced=each.external_id is not None)
         if found or each.trouble:
-            pair = Pair(system_id, found, each.trouble, each.external_id or "")
+            is_untold = each.is_assign_skipped and Relation.HELD in found
+            pair = Pair(system_id, found, each.trouble, each.external_id or "", is_untold)
             result.pairs.setdefault(pk, []).append(pair)
     return result
 
@@ -301,6 +313,7 @@ def _rows(ids: list[int], groups: list[int]) -> QuerySet[Any, Any]:
         "rejected": number,
         "refused": flag,
         "is_late": flag,
+        "skipped": flag,
     }
 
     def rows(queryset: QuerySet, kind: str, key: F, system_id: str, **more: Any) -> QuerySet[Any, Any]:
@@ -309,7 +322,8 @@ def _rows(ids: list[int], groups: list[int]) -> QuerySet[Any, Any]:
             queryset.order_by()
             .annotate(kind=Value(kind, CharField()), **values)
             .values_list(
-                "kind", "key", "system_name", "assigned", "cancelled", "rejected", "refused", "is_late", "external"
+                *("kind", "key", "system_name", "assigned", "cancelled", "rejected"),
+                *("refused", "is_late", "skipped", "external"),
             )
         )
 
@@ -318,6 +332,7 @@ def _rows(ids: list[int], groups: list[int]) -> QuerySet[Any, Any]:
         own = operations.filter(exchange=OuterRef("pk")).order_by()
         return IsNull(Subquery(own.values("pk")[:1]), False)
 
+    skipped = OutgoingOperation.objects.filter(status=DeliveryStatus.SKIPPED)
     exchanges = rows(
         Exchange.objects.filter(change__in=ids),
         "exchange",
@@ -328,6 +343,7 @@ def _rows(ids: list[int], groups: list[int]) -> QuerySet[Any, Any]:
         rejected=F("rejected_at_sequence"),
         refused=has(OutgoingOperation.objects.filter(status=DeliveryStatus.REFUSED)),
         is_late=has(long_waiting(timezone.now())),
+        skipped=has(skipped.filter(sequence=OuterRef("assigned_sequence"))),
     )
     return exchanges.union(
         rows(

@@ -24,10 +24,14 @@ def refuse_roles(
     if action != "pre_add" or not pk_set:
         return
     groups = Group.objects.filter(pk=instance.pk) if reverse else Group.objects.filter(pk__in=pk_set)
-    users = get_user_model().objects.filter(pk__in=pk_set if reverse else {instance.pk})
-    partner = users.filter(Q(partner_account__isnull=False) | Q(authorized_systems__isnull=False)).first()
+    partner = _partner_among(pk_set if reverse else {instance.pk})
     if partner and groups.filter(name__in=Role.values).exists():
         raise ValidationError(no_role(partner))
+
+
+def _partner_among(keys: set[int]) -> User | None:
+    users = get_user_model().objects.filter(pk__in=keys)
+    return users.filter(Q(partner_account__isnull=False) | Q(authorized_systems__isnull=False)).first()
 
 
 def no_role(user: User) -> str:
@@ -42,10 +46,14 @@ def no_role(user: User) -> str:
 def refuse_members(
     sender: object, instance: Any, action: str, reverse: bool, pk_set: set[int] | None, **kwargs: object
 ) -> None:
-    """Refuses a member for an external group."""
+    """Refuses a member for an external group, and a partner's account as a member of any."""
     if action != "pre_add" or not pk_set:
         return
     groups = pk_set if reverse else {instance.pk}
+    partner = _partner_among({instance.pk} if reverse else pk_set)
+    if partner:
+        message = _("%(user)s is a partner's account, which is a member of no group.")
+        raise ValidationError(message % {"user": partner.get_username()})
     external = ExternalGroup.objects.filter(group__in=groups).select_related("group", "system").first()
     if external:
         raise ValidationError(external.either_or())

@@ -12,7 +12,7 @@ from changes.texts.isolation import apart
 from integrations.choices import BREAKER_WINDOW, BreakerCause, Delivery, DeliveryStatus, Failure
 from integrations.transports.statuses import Outcome, outcome_of
 
-from .state import sentence
+from .state import ended, sentence
 
 # What is stored of an answer that is no success, before the partner's own words.
 ANSWERED = "answered %s"
@@ -91,7 +91,7 @@ def failed_try(system: ExternalSystem, failure: str, status: int | None, error: 
         Failure.SIGN_IN: _("%(system)s gave no token: %(error)s"),
     }
     if (text := explained.get(failure)) and (words := GIVEN_UP.sub("", error).strip()):
-        return text % {**names, "error": apart(_ended(words))}
+        return text % {**names, "error": apart(ended(words))}
     text = texts.get(failure)
     return text % names if text else apart(sentence(error))
 
@@ -115,13 +115,8 @@ def _of_status(system: ExternalSystem, status: int, error: str) -> str:
     words = error.removeprefix(ANSWERED % status).removeprefix(": ") if error.startswith(ANSWERED % status) else ""
     words = GIVEN_UP.sub("", words).strip()
     if words:
-        return _("%(system)s answered %(status)s: %(words)s") % {**names, "words": apart(_ended(words))}
+        return _("%(system)s answered %(status)s: %(words)s") % {**names, "words": apart(ended(words))}
     return _("%(system)s answered %(status)s.") % names
-
-
-def _ended(words: str) -> str:
-    """What somebody else wrote, unaltered, with an end."""
-    return words if words[-1] in ".!?…" else f"{words}."
 
 
 def given_up(operation: OutgoingOperation) -> str:

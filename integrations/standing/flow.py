@@ -154,7 +154,8 @@ def flow_of(system: ExternalSystem, now: datetime, due_since: datetime | None = 
 def _held_back(system: ExternalSystem, control: DeliveryControl, now: datetime) -> Flow | None:
     """The flow if the circuit breaker is not closed; None if it is."""
     until, since = control.breaker_until, control.breaker_opened_at
-    names = {"system": system, "reason": apart(state.sentence(failures.breaker_reason(control)))}
+    reason, is_by_hand = failures.breaker_reason(control), until is None
+    names = {"system": system, "reason": apart(state.ended(reason) if is_by_hand else state.sentence(reason))}
     if control.breaker == Breaker.CLOSED:
         return None
     if control.breaker == Breaker.HALF_OPEN:

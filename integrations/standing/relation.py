@@ -46,11 +46,12 @@ def leading(found: list[Relation]) -> list[Relation]:
     return [relation for relation in found if relation != Relation.LINKED] or found
 
 
-def chips(system: str, found: list[Relation]) -> list[State]:
-    """The relations in words, for a list."""
+def chips(system: str, found: list[Relation], *, is_untold: bool = False) -> list[State]:
+    """The relations in words, for a list. `is_untold`: the Assign that was to tell the holder was skipped."""
     names = {"system": system}
+    held = State(OK, _("%(system)s holds it") % names)
     words = {
-        Relation.HELD: State(OK, _("%(system)s holds it") % names),
+        Relation.HELD: State(BAD, _("%(system)s: not handed over") % names) if is_untold else held,
         Relation.LINKED: State(IDLE, _("%(system)s: linked") % names),
         Relation.CANCELLED: State(IDLE, _("%(system)s: cancelled") % names),
         Relation.REJECTED: State(BAD, _("%(system)s rejected it") % names),

@@ -22,3 +22,8 @@ def sentence(text: str) -> str:
     """The text with a capital at its start and a single full stop at its end; an empty text stays empty."""
     text = text.strip()
     return f"{text[0].upper()}{text[1:].rstrip('.')}." if text else ""
+
+
+def ended(text: str) -> str:
+    """What somebody wrote, unaltered, with an end; an empty text stays empty."""
+    return f"{text}." if text and text[-1] not in ".!?…" else text

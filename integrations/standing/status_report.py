@@ -92,9 +92,10 @@ def _row(status: SystemStatus) -> dict[str, str]:
         status.flow.word,
         str(status.waiting),
         duration(status.oldest_waiting_age),
-        f"{status.in_flight}/{status.max_in_flight}",
+        # The limit and the breaker are for those that are called.
+        str(status.in_flight) if status.system.collects else f"{status.in_flight}/{status.max_in_flight}",
         str(status.refused),
-        str(status.breaker.state.label),
+        "-" if status.system.collects else str(status.breaker.state.label),
         str(status.delivered_last_minute),
         f"{status.delivered_per_minute:g}",
         str(status.rate_limit or "-"),

@@ -154,13 +154,23 @@ def trouble(is_refused: bool, is_late: bool) -> State | None:
 # --- How a change stands with one partner ---
 
 
-def standing(system: str, group: SupportGroup | None, exchange: ExchangeState) -> State:
-    """The state of a change with one partner. `group`: the owning group if it belongs to the partner, else None."""
+def standing(system: str, group: SupportGroup | None, exchange: ExchangeState, *, is_untold: bool) -> State:
+    """The state of a change with one partner. `group`: the owning group if it belongs to the partner, else None.
+
+    `is_untold`: the partner's group owns the change, and the Assign that was to say so was skipped.
+    """
     names = {"system": system, "group": apart(group)}
     if exchange.is_rejected:
         return State(BAD, _("Rejected"), _("%(system)s rejected this change.") % names)
     if exchange.is_cancelled:
         return State(IDLE, _("Cancelled"), _("%(system)s was told that this change is cancelled.") % names)
+    if is_untold:
+        untold = _(
+            "%(operation)s was skipped, so %(system)s was not told that it holds this change. "
+            "To hand it over, give it to another group, and then to %(group)s again."
+        )
+        assign = f"{Operation.ASSIGN.label} {exchange.assigned_sequence}"
+        return State(BAD, _("Not handed over"), untold % {**names, "operation": assign})
     if group is not None:
         return State(OK, _("Holds it"), _("%(system)s holds this change, through %(group)s.") % names)
     linked = _("%(system)s is linked: it gets public comments, attachments and a Cancel.")

@@ -74,6 +74,20 @@ def test_enabling_it_sends_what_waits(ingrid, acme, give, django_capture_on_comm
     assert "Operations to send now: 2." in messages(response)[0]
 
 
+def test_enabling_one_that_is_paused_by_hand_says_that_nothing_is_sent(ingrid, acme, give):
+    acme.enabled = False
+    acme.save()
+    DeliveryControl.objects.filter(system=acme).update(breaker=Breaker.OPEN, breaker_reason="iDRAC firmware (ingrid)")
+    give(acme)
+    client = web(ingrid)
+    held = (
+        "Somebody paused sending to ACME: iDRAC firmware (ingrid). Nothing is sent until an administrator resumes it."
+    )
+    assert f"Nothing is sent after that either: {held}" in text(client.get(start_of(acme)))
+    response = post_form(client, start_of(acme), follow=True, having="shown_until", decision="send")
+    assert messages(response) == [f"Enabled ACME. Operations that wait: 2. {held}"]
+
+
 def test_enabling_it_may_skip_all_that_waits_with_one_reason(ingrid, acme, give):
     acme.enabled = False
     acme.save()

@@ -312,6 +312,10 @@ REFUSED = {
         "users: [{username: acme-integration, roles: [Auditor]}]",
         "users[0].roles: acme-integration is the authorized user of ACME",
     ),
+    "a partner's user as a member": (
+        "groups: [{name: A, members: [acme-integration]}]",
+        "groups[0].members: acme-integration is a partner's account, which is a member of no group.",
+    ),
     "no authorized user": (
         "external_systems: [{system_id: BETA, delivery: pull}]",
         "external_systems[0].authorized_user: A new system needs this",

@@ -94,9 +94,17 @@ def test_a_failed_incoming_operation_needs_a_person_until_it_comes_again(alice, 
 
 
 @pytest.mark.any_database
-def test_a_paused_system_with_operations_that_wait_needs_a_person(alice, audrey, acme):
-    ExternalSystem.objects.update(paused_at=timezone.now(), pause_status=401)
-    assert "Sending is paused" not in needs(alice)
+def test_a_pause_that_only_a_person_ends_needs_one(alice, audrey, acme, beta):
+    DeliveryControl.objects.filter(system=beta).update(breaker="Open", breaker_reason="iDRAC firmware")
+    assert "Sending is paused" not in needs(alice), "somebody knows of it, and nothing waits"
+    ExternalSystem.objects.filter(pk=acme.pk).update(paused_at=timezone.now(), pause_status=401)
+    assert "Sending is paused 1 ACME for less than a minute" in needs(alice) and "No operation waits yet." in needs(alice)
+    ExternalSystem.objects.filter(pk=acme.pk).update(paused_at=None)
+    give(beta)
+    assert "Sending is paused 1 BETA" in needs(alice)
+    assert "Somebody paused sending to BETA: iDRAC firmware. Nothing is sent" in needs(alice)
+    ExternalSystem.objects.filter(pk=beta.pk).update(enabled=False)
+    ExternalSystem.objects.filter(pk=acme.pk).update(paused_at=timezone.now(), pause_status=401)
     give(acme)
     for person in (alice, audrey):
         said = needs(person)

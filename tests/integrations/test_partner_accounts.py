@@ -289,5 +289,6 @@ def test_what_is_chosen_already_stays_a_choice(alice, root, acme):
     assert partner.username in offered(web(alice).get(f"/changes/{change.number}/edit/"), "requested_by")
     assert partner.username in offered(web(root).get(f"/admin/changes/change/{change.pk}/change/"), "requested_by")
     group = SupportGroupFactory(name="Network")
-    group.members.add(partner)
+    group.members.add(partner := UserFactory(username="later"))
+    ExternalSystemFactory(system_id="LATER", authorized_user=partner)
     assert partner.username in offered(web(root).get(f"/admin/changes/supportgroup/{group.pk}/change/"), "members")

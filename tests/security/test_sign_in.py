@@ -48,6 +48,16 @@ def test_an_account_is_locked_from_everywhere_and_the_page_says_until_when(alice
             assert attempt(Client(), name, REMOTE_ADDR=address).status_code == 429
 
 
+@pytest.mark.any_database
+def test_a_wrong_password_is_told_in_the_language_of_the_page(alice):
+    for language, said in (
+        ("en", "Please enter a correct username and password."),
+        ("de", "Bitte Benutzername und Passwort eingeben."),
+    ):
+        page = text(attempt(Client(headers={"Accept-Language": language}), "alice", "wrong"))
+        assert said in page
+
+
 def test_the_pause_grows_with_each_wrong_password_up_to_a_quarter_of_an_hour(alice):
     now = timezone.now()
     with time_machine.travel(now, tick=False) as clock:

@@ -9,11 +9,12 @@ from urllib.parse import quote
 
 from allauth.account.adapter import DefaultAccountAdapter
 from django.conf import settings
+from django.contrib.auth import get_user_model
 from django.contrib.auth.forms import AuthenticationForm
 from django.core.mail import EmailMessage
 from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
-from django.utils.functional import lazystr
+from django.utils.functional import lazy
 from django.utils.translation import gettext_lazy as _
 
 from .confirming import is_confirmed
@@ -22,12 +23,15 @@ from .provider import is_known_to_provider, remember_sign_in
 logger = logging.getLogger(__name__)
 
 
+def _mismatch() -> str:
+    name = get_user_model()._meta.get_field("username").verbose_name
+    return str(AuthenticationForm.error_messages["invalid_login"] % {"username": name})
+
+
 class AccountAdapter(DefaultAccountAdapter):
     error_messages = {
         **DefaultAccountAdapter.error_messages,
-        "username_password_mismatch": lazystr(
-            AuthenticationForm.error_messages["invalid_login"] % {"username": "username"}
-        ),
+        "username_password_mismatch": lazy(_mismatch, str)(),  # in the language of the page
     }
 
     # --- Asking again ---

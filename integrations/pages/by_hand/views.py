@@ -20,7 +20,7 @@ from integrations.choices import Operation
 from integrations.models import OutgoingOperation
 from integrations.outgoing import outbox
 from integrations.pages.change_panel import outgoing_row
-from integrations.standing.flow import flow_of
+from integrations.standing.flow import Condition, flow_of
 
 from .forms import SkipForm
 
@@ -70,6 +70,8 @@ def _when_sent(operation: OutgoingOperation) -> str:
         return _("%(operation)s is sent once %(system)s is enabled and not paused.") % names
     if operation.system.collects:
         return _("%(system)s gets %(operation)s when it next asks, as soon as it is its turn.") % names
+    if flow.condition == Condition.HELD:
+        return _("%(operation)s is sent once somebody resumes sending to %(system)s, which was paused by hand.") % names
     if flow.is_holding:
         return _("%(operation)s is sent once the circuit breaker of %(system)s lets it through.") % names
     return _("%(operation)s is sent as soon as it is its turn.") % names

@@ -1,11 +1,12 @@
 """Retrying and skipping operations by hand."""
 
+from datetime import timedelta
+
 import pytest
 from django.utils import timezone
 
-from integrations.models import (
-    ExternalSystem,
-)
+from integrations.models import DeliveryControl, ExternalSystem
+from tests.factories import SupportGroupFactory
 from tests.pages import text, web
 from tests.rows import each_row
 
@@ -113,6 +114,22 @@ def shown_last(user, operation):
     return response.context["last"]
 
 
+def test_a_partner_that_was_never_told_does_not_count_as_holding_the_change(ingrid, alice, acme, given):
+    page, client = f"/changes/{given.number}/", web(alice)
+    assert "Holds it" in text(client.get(page))
+    web(ingrid).post(f"/exchange/{assign(given).pk}/skip/", {"reason": "Never delivered", "last": 1})
+    untold = "Not handed over Assign 1 was skipped, so ACME was not told that it holds this change."
+    assert untold in text(client.get(page)) and "Holds it" not in text(client.get(page))
+    shown = text(client.get("/changes/"))
+    assert "ACME: not handed over" in shown and "ACME holds it" not in shown
+    theirs = given.owning_group
+    for group in (SupportGroupFactory(name="Network"), theirs):
+        given.owning_group = group
+        given.save()
+    assert "Not handed over" not in text(client.get(page)) and "Holds it" in text(client.get(page))
+    assert "not handed over" not in text(client.get("/changes/"))
+
+
 def test_what_came_since_the_skip_page_was_shown_is_not_skipped(ingrid, alice, given):
     operation = assign(given)
     comment(given, alice)
@@ -123,12 +140,25 @@ def test_what_came_since_the_skip_page_was_shown_is_not_skipped(ingrid, alice, g
     assert states == ["Skipped", "Skipped", "Waiting"]
 
 
-@pytest.mark.parametrize("how", [{"enabled": False}, {"paused_at": timezone.now()}])
-def test_a_retry_for_a_system_that_waits_says_so(ingrid, acme, given, how):
+@each_row(
+    ("system", "breaker", "said"),
+    [
+        ({"enabled": False}, {}, "once ACME is enabled and not paused."),
+        ({"paused_at": timezone.now()}, {}, "once ACME is enabled and not paused."),
+        ({}, {"breaker": "Open"}, "once somebody resumes sending to ACME, which was paused by hand."),
+        (
+            {},
+            {"breaker": "Open", "breaker_until": timezone.now() + timedelta(days=1)},
+            "once the circuit breaker of ACME lets it through.",
+        ),
+    ],
+)
+def test_a_retry_for_a_system_that_waits_says_so(ingrid, acme, given, system, breaker, said):
     operation = assign(given)
-    ExternalSystem.objects.update(**how)
-    said = text(web(ingrid).post(f"/exchange/{operation.pk}/retry/", follow=True))
-    assert "Assign 1 to ACME is sent once ACME is enabled and not paused." in said
+    ExternalSystem.objects.update(**{"description": "", **system})
+    DeliveryControl.objects.update(**{"breaker_reason": "", **breaker})
+    shown = text(web(ingrid).post(f"/exchange/{operation.pk}/retry/", follow=True))
+    assert f"Assign 1 to ACME is sent {said}" in shown
 
 
 def test_skipping_an_undelivered_assign_skips_all_behind_it_when_asked(ingrid, alice, given):

@@ -72,7 +72,7 @@ def test_the_health_is_told_in_one_word_with_its_time_and_its_reason(alice, acme
         in said()
     )
     DeliveryControl.objects.filter(system=acme).update(breaker_until=None)
-    by_hand = "Paused by hand for 5 minutes Somebody paused sending to ACME: It failed."
+    by_hand = "Paused by hand for 5 minutes Somebody paused sending to ACME: it failed."
     assert by_hand in said()
     DeliveryControl.objects.filter(system=acme).update(breaker=Breaker.CLOSED)
     ExternalSystem.objects.filter(pk=acme.pk).update(paused_at=now - timedelta(hours=2), pause_status=410)
