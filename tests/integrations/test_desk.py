@@ -98,7 +98,8 @@ def test_a_pause_that_only_a_person_ends_needs_one(alice, audrey, acme, beta):
     DeliveryControl.objects.filter(system=beta).update(breaker="Open", breaker_reason="iDRAC firmware")
     assert "Sending is paused" not in needs(alice), "somebody knows of it, and nothing waits"
     ExternalSystem.objects.filter(pk=acme.pk).update(paused_at=timezone.now(), pause_status=401)
-    assert "Sending is paused 1 ACME for less than a minute" in needs(alice) and "No operation waits yet." in needs(alice)
+    said = needs(alice)
+    assert "Sending is paused 1 ACME for less than a minute" in said and "No operation waits yet." in said
     ExternalSystem.objects.filter(pk=acme.pk).update(paused_at=None)
     give(beta)
     assert "Sending is paused 1 BETA" in needs(alice)
