@@ -12,6 +12,8 @@ from typing import Any, Protocol
 from .choices import Operation
 
 WITHDRAWN = "Withdrawn"
+# Why an operation was skipped that its partner no longer wants. Pages translate it.
+REJECTED_SINCE = "The partner rejected the change."
 
 
 @dataclass(frozen=True)

@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+from django.utils import timezone
+
 from changes.choices import CompletionCode, Phase, TextFormat
 from changes.models import Attachment, Change, Comment
 from integrations.choices import IncomingKind
 from integrations.models import Exchange, ExternalReference, ExternalSystem
+from integrations.outgoing import outbox
 
 from . import quota
 from .allowed import refuse_forbidden
@@ -81,6 +84,7 @@ def _reject(system: ExternalSystem, change: Change) -> None:
     exchange = own[0] if own else Exchange(change=change, system=system)
     exchange.state = exchange.state.after_reject()
     exchange.save()
+    outbox.skip_rejected(exchange, timezone.now())
 
 
 def _keep_reference(

@@ -16,6 +16,7 @@ from django.utils.translation import ngettext
 from changes.exceptions import in_words
 from changes.texts.isolation import apart
 from integrations.choices import Delivery, DeliveryStatus, Failure, IncomingStatus, Operation
+from integrations.rules import REJECTED_SINCE
 
 from .failures import given_up, last_failure
 from .flow import Condition, Flow, flow_of
@@ -41,6 +42,8 @@ def outgoing_state(operation: OutgoingOperation, now: datetime, blocker: str = "
         if operation.skipped_by_id:
             by = {"user": operation.skipped_by, "reason": apart(operation.skip_reason)}
             return State(IDLE, _("Skipped"), _("Skipped by %(user)s: %(reason)s") % by)
+        if operation.skip_reason == REJECTED_SINCE:
+            return State(IDLE, _("Skipped"), _("Skipped: The partner rejected the change before it was sent."))
         return State(IDLE, _("Skipped"), _("Skipped: %(reason)s") % {"reason": apart(operation.skip_reason)})
     if status == DeliveryStatus.REFUSED:
         why = [last_failure(operation), given_up(operation), _("It will not be retried automatically.")]

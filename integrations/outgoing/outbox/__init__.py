@@ -23,7 +23,7 @@ from .message import body, message, references_of
 from .missed_news import note_missed
 from .recording import Context, context_of, context_of_new, record, wake_on_commit
 from .results import Outcome, Result
-from .settling import pause, settle
+from .settling import pause, settle, skip_rejected
 
 __all__ = [
     "Acknowledgement",
@@ -60,6 +60,7 @@ __all__ = [
     "settle",
     "skip",
     "skip_all",
+    "skip_rejected",
     "unsettled",
     "waiting_behind",
     "wake_on_commit",

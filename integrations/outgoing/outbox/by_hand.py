@@ -25,11 +25,10 @@ from integrations.models import (
 from integrations.outgoing import flow_control
 
 from .recording import wake_on_commit
-from .settling import promote
+from .settling import OPEN_BY_HAND, promote
 
 # Operations that the security log names one by one; of more it has the number.
 NAMED = 5
-OPEN_BY_HAND = (DeliveryStatus.WAITING, DeliveryStatus.REFUSED)
 # What a partner has collected can be skipped: it may collect and never acknowledge it.
 SKIPPABLE = Q(status__in=OPEN_BY_HAND) | Q(status=DeliveryStatus.SENDING, system__delivery__in=COLLECTING)
 

@@ -21,6 +21,7 @@ from integrations import statements
 from integrations.choices import DeliveryStatus, Failure
 from integrations.models import DeliveryAttempt, Exchange, ExternalSystem, OutgoingOperation
 from integrations.outgoing import flow_control
+from integrations.rules import REJECTED_SINCE
 
 from .answers import keep_answers
 from .results import Outcome, Result
@@ -31,6 +32,8 @@ LONGEST_RETRY_AFTER = 86_400.0
 
 # The texts of an attempt that a partner wrote or may have a say in.
 _TEXTS_OF_PARTNERS = ("answer", "answer_headers", "error", "note", "request")
+# What nobody has or is being sent, so that it can still be held back.
+OPEN_BY_HAND = (DeliveryStatus.WAITING, DeliveryStatus.REFUSED)
 WRITTEN = ["status", "claimed_until", "tries", "next_try_at", "last_failure", "last_http_status", "last_error"]
 
 
@@ -51,7 +54,7 @@ def settle(results: Sequence[Result], wait: bool = True) -> list[Result]:
         _write_attempts(free, notes)
         _write_delivered([result for result in held if result.outcome is Outcome.DELIVERED], exchanges, now)
         ended = [result for result in held if result.outcome is not None]
-        _write_others([result for result in ended if result.outcome is not Outcome.DELIVERED], now)
+        _write_others([result for result in ended if result.outcome is not Outcome.DELIVERED], exchanges, now)
         _remember(steps)
         _prolong([result for result in held if result.outcome is None], now)
         _pause_systems(ended, now)
@@ -138,9 +141,33 @@ def promote(exchanges: Sequence[int]) -> None:
     OutgoingOperation.objects.filter(pk__in=heads, is_next=False).update(is_next=True)
 
 
-def _write_others(results: Sequence[Result], now: datetime) -> None:
+def skip_rejected(exchange: Exchange, now: datetime) -> None:
+    """Skips what still waits for a partner that has rejected the change since it was recorded.
+
+    After a Reject nothing but a new Assign goes to a system: section 3 of the contract. What the partner is being sent,
+    or has collected, is on its way already. The caller has locked the exchange.
+    """
+    recorded_before = OutgoingOperation.objects.filter(
+        exchange=exchange.pk, sequence__lte=exchange.rejected_at_sequence, status__in=OPEN_BY_HAND
+    )
+    skipped = recorded_before.update(
+        status=DeliveryStatus.SKIPPED,
+        is_next=False,
+        claimed_until=None,
+        skip_reason=REJECTED_SINCE,
+        settled_at=now,
+    )
+    if skipped:
+        promote([exchange.pk])
+
+
+def _write_others(results: Sequence[Result], exchanges: Mapping[int, Exchange], now: datetime) -> None:
     rows = [_settled_otherwise(result, now) for result in results]
     OutgoingOperation.objects.bulk_update(rows, WRITTEN)
+    for result in results:
+        exchange = exchanges[result.operation.exchange_id]
+        if exchange.state.was_sent_before_reject(result.operation.sequence):
+            skip_rejected(exchange, now)
 
 
 def _remember(results: Sequence[Result]) -> None:

@@ -4,15 +4,24 @@ import base64
 import uuid
 
 import pytest
+from django.utils import timezone
 
 from changes.models import Change, Comment
-from integrations.models import ExternalReference, IncomingOperation, OutgoingOperation
+from integrations.models import (
+    DeliveryAttempt,
+    ExternalReference,
+    ExternalSystem,
+    IncomingOperation,
+    OutgoingOperation,
+)
+from integrations.outgoing import outbox
 from tests.factories import (
     ChangeFactory,
     ExternalGroupFactory,
     SupportGroupFactory,
     change_in,
 )
+from tests.pages import text, web
 
 from .conftest import referenced, refused, state
 
@@ -262,6 +271,33 @@ class TestReject:
         send("Reject", external_id="C-1001")
         assert send("Update", change_number=change.number, comments=[{"body": "PS"}]).status_code == 200
         refused(send("Update", external_id="C-1001", comments=[{"body": "PS"}]), 404)
+
+    @pytest.mark.parametrize("delivery", ["push", "pull"])
+    def test_what_still_waits_is_not_sent_any_more(self, send, acme, alice, ingrid, delivery):
+        ExternalSystem.objects.update(delivery=delivery)
+        change = ChangeFactory(owning_group=ExternalGroupFactory(group__name="ACME Networks").group)
+        Comment(change=change, author=alice, body="Now or never").save()
+        for _ in range(2):
+            assert send("Reject", change_number=change.number).status_code == 200
+            assert {row.status for row in OutgoingOperation.objects.all()} == {"Skipped"}
+        assert outbox.claim(10) == []
+        said = text(web(ingrid).get(f"/exchange/{OutgoingOperation.objects.first().pk}/"))
+        assert "The partner rejected the change before it was sent." in said
+        change.refresh_from_db()
+        for group in (None, ExternalGroupFactory(group__name="ACME Networks").group):
+            change.owning_group = group
+            change.save()
+        assert [row.status for row in OutgoingOperation.objects.order_by("sequence")] == ["Skipped"] * 2 + ["Waiting"]
+        assert OutgoingOperation.objects.get(is_next=True).operation == "Assign"
+
+    def test_a_try_that_fails_after_it_is_not_repeated(self, send, acme):
+        change = ChangeFactory(owning_group=ExternalGroupFactory(group__name="ACME Networks").group)
+        (operation,) = outbox.claim(10)
+        send("Reject", change_number=change.number)
+        assert OutgoingOperation.objects.get().status == "Sending", "it is on its way"
+        attempt = DeliveryAttempt(operation=operation, claim=operation.claim, started_at=timezone.now(), duration=0)
+        outbox.settle([outbox.Result(operation, attempt, outbox.Outcome.RETRY, "no answer")])
+        assert OutgoingOperation.objects.get().status == "Skipped"
 
     def test_afterwards_nothing_but_a_new_assign_goes_there(self, send, network, alice):
         change = ChangeFactory(owning_group=ExternalGroupFactory(group__name="ACME Networks").group)
