@@ -12,7 +12,7 @@ from uuid import UUID
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import OuterRef, Subquery
+from django.db.models import OuterRef, Q, Subquery
 from django.utils import timezone
 
 from changes.security_log.recording import Subject, record
@@ -147,10 +147,8 @@ def skip_rejected(exchange: Exchange, now: datetime) -> None:
     After a Reject nothing but a new Assign goes to a system: section 3 of the contract. What the partner is being sent,
     or has collected, is on its way already. The caller has locked the exchange.
     """
-    recorded_before = OutgoingOperation.objects.filter(
-        exchange=exchange.pk, sequence__lte=exchange.rejected_at_sequence, status__in=OPEN_BY_HAND
-    )
-    skipped = recorded_before.update(
+    before = Q(exchange=exchange.pk, sequence__lte=exchange.rejected_at_sequence)
+    skipped = OutgoingOperation.objects.filter(before, status__in=OPEN_BY_HAND).update(
         status=DeliveryStatus.SKIPPED,
         is_next=False,
         claimed_until=None,
