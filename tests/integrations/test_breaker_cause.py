@@ -21,8 +21,8 @@ SAID = [
     ),
     (
         {"breaker_cause": "by_hand", "breaker_until": None, "breaker_reason": "its desk moves (ingrid)"},
-        "Somebody paused sending to ACME: Its desk moves (ingrid). ",
-        "Its desk moves (ingrid). ",
+        "Somebody paused sending to ACME: its desk moves (ingrid). ",
+        "its desk moves (ingrid). ",
     ),
 ]
 

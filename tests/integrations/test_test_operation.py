@@ -283,7 +283,7 @@ def test_a_circuit_breaker_that_somebody_opened_says_whose_it_is(ingrid, acme, p
     address = send(ingrid)
     delivery.drain()
     said = told(ingrid, address)
-    assert "Somebody paused sending to ACME: Its desk moves (ingrid)." in said
+    assert "Somebody paused sending to ACME: its desk moves (ingrid)." in said
     assert "The test is sent once somebody resumes it." in said
     assert partner.received == []
 
