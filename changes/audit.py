@@ -83,6 +83,7 @@ class Save:
 
 
 def verbose_name(name: str) -> str:
+    """The name of a field of changes as it stands within a sentence, in the language of the page."""
     return str(Change._meta.get_field(name).verbose_name)  # type: ignore[union-attr]
 
 

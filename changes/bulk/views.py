@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections import Counter
 from typing import Any
 from uuid import UUID
@@ -179,7 +180,7 @@ class JobPage(OneJob):
         return render(self.request, "changes/bulk_preview.html", context)
 
 
-class Decision(OneJob):
+class Decision(OneJob, ABC):
     """A button of the preview, whose page may be out of date: the job was started or discarded meanwhile."""
 
     def get(self, request: HttpRequest, pk: UUID) -> HttpResponse:
@@ -188,10 +189,12 @@ class Decision(OneJob):
     def post(self, request: HttpRequest, pk: UUID) -> HttpResponse:
         return self.decide(self.job) if BulkJob.objects.filter(pk=pk).exists() else self.gone()
 
+    @abstractmethod
     def decide(self, job: BulkJob) -> HttpResponse:
-        raise NotImplementedError
+        """Does what the button says. Calls `too_late()` if the job is no draft any more."""
 
     def too_late(self) -> HttpResponse:
+        """Says what became of the draft meanwhile, and leads there."""
         if not BulkJob.objects.filter(pk=self.job.pk).exists():
             return self.gone()
         messages.info(self.request, _("It was started already."))

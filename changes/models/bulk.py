@@ -25,8 +25,7 @@ class BulkJob(models.Model):
     """One person's action on many records. It is a draft with a preview until `confirmed_at`; then workers run it.
 
     `kind` names the action, `parameters` its details; see bulk/kind.py. `active_at` is when somebody last worked on
-    it. `language` is the language of the person's pages. Only
-    a former release's workers write results in it.
+    it. `language` is the language of the person's pages. Only a former release's workers write results in it.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid_utils.compat.uuid7, editable=False)

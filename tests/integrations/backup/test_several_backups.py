@@ -42,8 +42,8 @@ def test_a_second_backup_to_the_same_name_is_refused_and_spoils_nothing(waiting,
     second = manage("backup", str(file))
     assert second.returncode == 1
     assert "backup.tar.part is being written by another backup. Wait for its end." in second.stderr
-    with open(pipe, "w"):
-        pass  # The backup goes on when the pipe is opened. It may have closed it before anything could be written.
+    # The backup goes on when the pipe is opened. It may have closed it before anything could be written.
+    os.close(os.open(pipe, os.O_WRONLY))
     assert process.wait() == 0, process.log()
     assert names(file) == ["backup.tar"]
     assert elsewhere.manage("restore", str(file)).returncode == 0
